@@ -59,7 +59,8 @@ class Release:
     """A release as read from disk: each row of its table is in `clips` or in `failed`.
 
     `table_version` is the published version that the row count and per-emotion counts match ("20190701"), or ""
-    for a table that is not known. `errata` lists the corrections that were applied, a sentence each.
+    for a table that is not known. `errata` lists the corrections that were applied, a sentence each. `root` is the
+    folder as given; `generated` says that the pictures are drawn by `mer synth` (a GENERATED.txt lies beside them).
     """
 
     dataset: str
@@ -71,6 +72,7 @@ class Release:
     clips: tuple[Clip, ...]
     failed: tuple[FailedClip, ...] = ()
     errata: tuple[str, ...] = ()
+    generated: bool = False
 
 
 @dataclass(frozen=True)
