@@ -1,0 +1,184 @@
+"""Joins labels to stored predictions by clip id and applies a named epoch rule.
+
+`last` takes the last epoch of every fold: nothing is chosen, and the score says what the recipe gives.
+`best-test` is what the released MMNet script prints: in each fold it picks epochs by the score on the held-out
+subject, one epoch for the accuracy and another for the F1. It is kept to compare with published numbers, and
+`Scores.stamp` must stand wherever its number appears.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_cli.errors import ConfigError, RunError
+from mer_cli.evaluation import metrics
+from mer_cli.records import FoldPredictions
+
+RULES = ("last", "best-test")
+SELECTED_ON_TEST = "selected on the test subject"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A set of folds scored under one rule, counts pooled over folds.
+
+    Under `last` all numbers come from the one confusion matrix. Under `best-test`, `accuracy` adds up each fold's best
+    epoch for accuracy, while `uf1`, `uar` and `confusion` come from the epochs that were picked for F1, and `uf1`
+    leaves out a class that is in neither labels nor predictions, as the script does. The script has no UAR; ours is
+    that of the same predictions. `epochs` maps each fold to the epoch (from 1) whose predictions fill `confusion`.
+    """
+
+    rule: str
+    accuracy: float
+    uf1: float
+    uar: float
+    confusion: NDArray[np.int64]
+    n_clips: int
+    n_subjects: int
+    n_epochs: int
+    epochs: Mapping[str, int]
+
+    @property
+    def selected_on_test(self) -> bool:
+        return self.rule == "best-test"
+
+    @property
+    def stamp(self) -> str:
+        """The words that must stand beside the numbers; empty where nothing was chosen on the held-out subject."""
+        return SELECTED_ON_TEST if self.selected_on_test else ""
+
+
+def apply_rule(rule: str, folds: Sequence[FoldPredictions], labels: Mapping[str, int], n_classes: int) -> Scores:
+    """Score the folds under an epoch rule.
+
+    Parameters
+    ----------
+    rule : one of `RULES`
+    folds : one per held-out subject, in any order, with the same number of epochs
+    labels : class (0..n_classes-1) by clip id; clips outside the folds are ignored
+
+    Raises
+    ------
+    ConfigError
+        If the rule is unknown.
+    RunError
+        If a clip has no label or is held out twice, or a fold has other epochs or classes, or a logit is not finite.
+
+    Source
+    ------
+    `best-test`: muse1998/MMNet, CASME2_5.py (best `bingo_cnt`, and the last epoch that attains the best `AVG_F1`).
+    """
+    check_rule(rule)
+    _check_folds(folds, labels, n_classes)
+    n_correct, truths, chosen, epochs = 0, [], [], {}
+    for fold in folds:
+        truth = np.array([labels[clip_id] for clip_id in fold.clip_ids], dtype=np.int64)
+        predicted = np.argmax(fold.logits, axis=-1)  # (epochs, clips); a tie goes to the lower class
+        correct, epoch = choose_epochs(rule, predicted, truth, n_classes)
+        n_correct += int(correct)
+        epochs[fold.fold] = int(epoch) + 1
+        truths.append(truth)
+        chosen.append(predicted[int(epoch)])
+    confusion = metrics.confusion_matrix(np.concatenate(truths), np.concatenate(chosen), n_classes)
+    n_clips = int(confusion.sum())
+    return Scores(
+        rule=rule,
+        accuracy=n_correct / n_clips,
+        uf1=pooled_f1(rule, confusion),
+        uar=metrics.uar(confusion),
+        confusion=confusion,
+        n_clips=n_clips,
+        n_subjects=len(folds),
+        n_epochs=folds[0].logits.shape[0],
+        epochs=dict(sorted(epochs.items())),
+    )
+
+
+def choose_epochs(
+    rule: str, predicted: NDArray[np.int64], truth: NDArray[np.int64], n_classes: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Apply a rule to one fold, or to many repetitions of it at once.
+
+    Parameters
+    ----------
+    predicted : (..., epochs, clips) int, the predicted class
+    truth : (clips,) int
+
+    Returns
+    -------
+    n_correct : (...) int, the correct clips that count for the accuracy
+    epoch : (...) int, from 0, the epoch whose predictions count for everything else
+    """
+    correct = (predicted == truth).sum(axis=-1)
+    n_epochs = predicted.shape[-2]
+    if rule == "last":
+        return correct[..., -1], np.full(correct.shape[:-1], n_epochs - 1)
+    fold_f1 = _fold_f1(predicted, truth, n_classes)
+    return correct.max(axis=-1), n_epochs - 1 - np.argmax(fold_f1[..., ::-1], axis=-1)
+
+
+def pooled_f1(rule: str, confusion: NDArray[np.int64]) -> float:
+    """Give the F1 that a rule reports for the pooled confusion matrix."""
+    return metrics.uf1(confusion) if rule == "last" else metrics.present_f1(confusion)
+
+
+def check_rule(rule: str) -> None:
+    """Raise a ConfigError unless the rule is known."""
+    if rule not in RULES:
+        close = difflib.get_close_matches(rule, RULES, n=1)
+        hint = f" Did you mean '{close[0]}'?" if close else ""
+        raise ConfigError(f"--rule: unknown epoch rule '{rule}'. Known: {', '.join(RULES)}.{hint}")
+
+
+def _fold_f1(predicted: NDArray[np.int64], truth: NDArray[np.int64], n_classes: int) -> NDArray[np.float32]:
+    """Macro F1 of each epoch over the classes in the fold's labels or predictions, (..., epochs).
+
+    In float32 and summed in class order, as the script does: two epochs tie or do not tie only as they do there.
+    """
+    total = np.zeros(predicted.shape[:-1], dtype=np.float32)
+    n_present = np.zeros(predicted.shape[:-1], dtype=np.float32)
+    for label in range(n_classes):
+        says, is_true = predicted == label, truth == label
+        both = (says.sum(axis=-1) + is_true.sum()).astype(np.float32)
+        twice_hits = (2 * (says & is_true).sum(axis=-1)).astype(np.float32)
+        total += np.divide(twice_hits, both, out=np.zeros_like(total), where=both > 0)
+        n_present += both > 0
+    return total / n_present
+
+
+def _check_folds(folds: Sequence[FoldPredictions], labels: Mapping[str, int], n_classes: int) -> None:
+    if not folds:
+        raise RunError("No fold to score: expected the predictions of at least one held-out subject. Run: mer train.")
+    n_epochs = folds[0].logits.shape[0]
+    seen: dict[str, str] = {}
+    for fold in folds:
+        expected = (n_epochs, len(fold.clip_ids), n_classes)
+        if fold.logits.shape != expected or 0 in expected:
+            raise RunError(
+                f"fold {fold.fold}: the logits have shape {fold.logits.shape}, expected {expected} (epochs as in fold "
+                f"{folds[0].fold}, clips, classes), none of them 0. Delete the fold's folder and run mer train again."
+            )
+        for clip_id in fold.clip_ids:
+            if clip_id in seen:
+                raise RunError(
+                    f"fold {fold.fold}: clip {clip_id} is held out in fold {seen[clip_id]} as well, expected once. "
+                    "Delete both folds' folders and run mer train again."
+                )
+            if not 0 <= labels.get(clip_id, -1) < n_classes:
+                found = f"the label {labels[clip_id]}" if clip_id in labels else "no label"
+                raise RunError(
+                    f"fold {fold.fold}: clip {clip_id} has {found}, expected 0..{n_classes - 1}. "
+                    "Restore the run's clips.csv, or train it anew."
+                )
+            seen[clip_id] = fold.fold
+        if not np.isfinite(fold.logits).all():
+            epoch = int(np.argmin(np.isfinite(fold.logits).all(axis=(1, 2)))) + 1
+            raise RunError(
+                f"fold {fold.fold}, epoch {epoch}: a logit is NaN or infinite, expected finite numbers: the training "
+                "diverged. Train with --precision fp32, a lower learning rate or another seed."
+            )

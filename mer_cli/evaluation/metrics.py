@@ -1,0 +1,99 @@
+"""Accuracy, UF1, UAR and the scores of each class, all from one confusion matrix pooled over the folds.
+
+Counts are summed over all held-out subjects first and a ratio is taken once. Averaging the folds' own scores gives
+other numbers: most subjects hold only one to three of the classes, so the mean depends on how absent classes count.
+Every class of the scheme enters UF1 and UAR, and 0/0 is 0: a class that is never predicted counts 0, it is not left
+out. Formulas: MEGC 2019 (UF1, UAR) and Forman & Scholz 2010 (pool first).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """One class of a pooled confusion matrix; `n` is the number of clips that truly belong to it."""
+
+    precision: float
+    recall: float
+    f1: float
+    n: int
+
+
+def confusion_matrix(truth: ArrayLike, predicted: ArrayLike, n_classes: int) -> NDArray[np.int64]:
+    """Count each pair of true and predicted class.
+
+    Parameters
+    ----------
+    truth, predicted : (n,) int, classes 0..n_classes-1, in the same order of clips
+
+    Returns
+    -------
+    (n_classes, n_classes) int64, rows true, columns predicted
+
+    Raises
+    ------
+    ValueError
+        If the two differ in length or hold a class outside the range.
+    """
+    rows = np.asarray(truth, dtype=np.int64)
+    columns = np.asarray(predicted, dtype=np.int64)
+    if rows.ndim != 1 or rows.shape != columns.shape:
+        raise ValueError(f"truth {rows.shape} and predicted {columns.shape} must be vectors of one length")
+    for name, classes in (("truth", rows), ("predicted", columns)):
+        if classes.size and not 0 <= classes.min() <= classes.max() < n_classes:
+            raise ValueError(f"{name} holds classes {classes.min()}..{classes.max()}, expected 0..{n_classes - 1}")
+    counts = np.bincount(rows * n_classes + columns, minlength=n_classes * n_classes)
+    return counts.reshape(n_classes, n_classes).astype(np.int64)
+
+
+def accuracy(confusion: NDArray[np.int64]) -> float:
+    """Give the share of clips on the diagonal (also called micro F1 or WAR)."""
+    return float(_ratio(np.trace(confusion), confusion.sum()))
+
+
+def uf1(confusion: NDArray[np.int64]) -> float:
+    """Give the mean over all classes of 2TP / (2TP + FP + FN)."""
+    return float(_f1(confusion).mean())
+
+
+def uar(confusion: NDArray[np.int64]) -> float:
+    """Give the mean over all classes of TP / n, also called balanced accuracy."""
+    return float(_ratio(np.diag(confusion), confusion.sum(axis=1)).mean())
+
+
+def present_f1(confusion: NDArray[np.int64]) -> float:
+    """Give the mean F1 over the classes that occur in the labels or in the predictions.
+
+    It differs from `uf1` only where a class occurs in neither, which UF1 counts as 0.
+
+    Source
+    ------
+    muse1998/MMNet, CASME2_5.py, the pooled score printed after each fold.
+    """
+    present = confusion.sum(axis=0) + confusion.sum(axis=1) > 0
+    return float(_f1(confusion)[present].mean()) if present.any() else 0.0
+
+
+def per_class(confusion: NDArray[np.int64]) -> tuple[ClassScores, ...]:
+    """Give precision, recall, F1 and the number of clips of each class, in label order."""
+    hits = np.diag(confusion)
+    precision = _ratio(hits, confusion.sum(axis=0))
+    recall = _ratio(hits, confusion.sum(axis=1))
+    columns = zip(precision, recall, _f1(confusion), confusion.sum(axis=1), strict=True)
+    return tuple(ClassScores(float(p), float(r), float(f), int(n)) for p, r, f, n in columns)
+
+
+def _f1(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
+    return _ratio(2 * np.diag(confusion), confusion.sum(axis=0) + confusion.sum(axis=1))
+
+
+def _ratio(part: ArrayLike, whole: ArrayLike) -> NDArray[np.float64]:
+    numerator, denominator = np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64)
+    quotient: NDArray[np.float64] = np.zeros_like(numerator)
+    np.divide(numerator, denominator, out=quotient, where=denominator > 0)
+    return quotient

@@ -1,0 +1,228 @@
+"""Epoch rules: cases worked by hand, an independent re-statement of the released script, and properties."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from mer_cli.errors import ConfigError, RunError
+from mer_cli.evaluation.epoch_rules import SELECTED_ON_TEST, apply_rule
+from mer_cli.records import FoldPredictions
+
+
+def make_fold(subject: str, predicted: list[list[int]], n_classes: int = 3) -> FoldPredictions:
+    """A fold whose argmax is `predicted`, (epochs, clips)."""
+    logits = np.eye(n_classes, dtype=np.float32)[np.array(predicted)]
+    clip_ids = tuple(f"casme2/{subject}/clip{index}" for index in range(logits.shape[1]))
+    return FoldPredictions(f"casme2-{subject}", clip_ids, logits)
+
+
+def make_labels(fold: FoldPredictions, truth: list[int]) -> dict[str, int]:
+    return dict(zip(fold.clip_ids, truth, strict=True))
+
+
+def random_run(seed: int, n_classes: int = 5, n_epochs: int = 12) -> tuple[list[FoldPredictions], dict[str, int]]:
+    random = np.random.default_rng(seed)
+    folds, labels = [], {}
+    for subject, n_clips in enumerate(random.integers(1, 12, size=8)):
+        clip_ids = tuple(f"casme2/{subject:02d}/clip{index}" for index in range(n_clips))
+        logits = random.normal(size=(n_epochs, n_clips, n_classes)).astype(np.float32)
+        folds.append(FoldPredictions(f"casme2-{subject:02d}", clip_ids, logits))
+        labels |= dict(zip(clip_ids, random.integers(0, n_classes, size=n_clips).tolist(), strict=True))
+    return folds, labels
+
+
+def test_last_scores_the_last_epoch_pooled_over_folds() -> None:
+    first = make_fold("01", [[0, 1, 2], [0, 0, 2]])
+    second = make_fold("02", [[1], [2]])
+    scores = apply_rule("last", [first, second], make_labels(first, [0, 1, 2]) | make_labels(second, [1]), 3)
+    assert scores.confusion.tolist() == [[1, 0, 0], [1, 0, 1], [0, 0, 1]]
+    assert scores.accuracy == pytest.approx(2 / 4)
+    assert scores.uf1 == pytest.approx((2 / 3 + 0 + 2 / 3) / 3)
+    assert scores.uar == pytest.approx((1 + 0 + 1) / 3)
+    assert (scores.n_clips, scores.n_subjects, scores.n_epochs) == (4, 2, 2)
+    assert (scores.selected_on_test, scores.stamp) == (False, "")
+    assert scores.epochs == {"casme2-01": 2, "casme2-02": 2}
+
+
+def test_best_test_takes_accuracy_and_f1_from_different_epochs() -> None:
+    # Epoch 1 has 4 clips right and the F1 (8/9 + 0)/2 = .44; epoch 2 has 3 right and (4/6 + 2/4)/2 = .58.
+    fold = make_fold("01", [[0, 0, 0, 0, 0], [0, 0, 1, 1, 1], [1, 1, 1, 1, 0]], n_classes=2)
+    scores = apply_rule("best-test", [fold], make_labels(fold, [0, 0, 0, 0, 1]), 2)
+    assert scores.accuracy == pytest.approx(4 / 5)
+    assert scores.epochs == {"casme2-01": 2}
+    assert scores.confusion.tolist() == [[2, 2], [0, 1]]
+    assert scores.uf1 == pytest.approx((4 / 6 + 2 / 4) / 2)
+    assert scores.uar == pytest.approx((2 / 4 + 1) / 2)
+    assert (scores.selected_on_test, scores.stamp) == (True, "selected on the test subject")
+    assert scores.stamp == SELECTED_ON_TEST
+
+
+def test_best_test_gives_a_tie_in_f1_to_the_later_epoch() -> None:
+    # Truth 0 1. Epochs 1 and 3 both get one clip right, with the classes' roles swapped; both have F1 (2/3 + 0)/2.
+    fold = make_fold("01", [[0, 0], [2, 2], [1, 1], [2, 2]])
+    scores = apply_rule("best-test", [fold], make_labels(fold, [0, 1]), 3)
+    assert scores.epochs == {"casme2-01": 3}
+    assert scores.confusion.tolist() == [[0, 1, 0], [0, 1, 0], [0, 0, 0]]
+
+
+def test_best_test_chooses_the_last_epoch_where_every_f1_is_zero() -> None:
+    fold = make_fold("01", [[1, 1], [2, 2], [1, 2]])
+    scores = apply_rule("best-test", [fold], make_labels(fold, [0, 0]), 3)
+    assert scores.epochs == {"casme2-01": 3}
+    assert (scores.accuracy, scores.uf1) == (0.0, 0.0)
+    assert scores.confusion[0].tolist() == [0, 1, 1]
+
+
+def test_best_test_skips_a_class_that_is_neither_true_nor_predicted_in_the_fold() -> None:
+    # Truth 0 0. Epoch 1 hits one clip and names class 1 for the other: (2/3 + 0)/2. Epoch 2 hits both: 2*2/4 over one.
+    fold = make_fold("01", [[0, 0], [0, 1]])
+    scores = apply_rule("best-test", [fold], make_labels(fold, [0, 0]), 3)
+    assert scores.epochs == {"casme2-01": 1}
+    assert scores.uf1 == pytest.approx(1.0)  # classes 1 and 2 are in neither labels nor predictions
+    assert apply_rule("last", [fold], make_labels(fold, [0, 0]), 3).uf1 == pytest.approx((2 / 3 + 0 + 0) / 3)
+
+
+def test_best_test_compares_f1_in_float32() -> None:
+    # Both epochs have the mean F1 11/18 exactly (and in float64), as 2/3 + 1/2 + 2/3 and 2/3 + 2/3 + 1/2: that tie
+    # would go to epoch 2. In float32 the first sum is one unit in the last place larger, so the script keeps epoch 1.
+    fold = make_fold("01", [[0, 0, 1, 2, 1], [0, 2, 1, 2, 0]])
+    scores = apply_rule("best-test", [fold], make_labels(fold, [0, 1, 1, 2, 2]), 3)
+    assert scores.epochs == {"casme2-01": 1}
+
+
+def test_best_test_chooses_as_scalar_float32_arithmetic_in_class_order_does() -> None:
+    random = np.random.default_rng(3)
+    for _ in range(100):
+        predicted = random.integers(0, 5, size=(6, 9))
+        truth = random.integers(0, 5, size=9)
+        fold = make_fold("01", predicted.tolist(), n_classes=5)
+        scores = apply_rule("best-test", [fold], make_labels(fold, truth.tolist()), 5)
+        f1 = [script_f1(row, truth, 5) for row in predicted]
+        assert scores.epochs["casme2-01"] == max(index for index, value in enumerate(f1, start=1) if value == max(f1))
+
+
+def script_f1(predicted: np.ndarray, truth: np.ndarray, n_classes: int) -> np.float32:
+    """Scalar float32 arithmetic in the order that the released script uses."""
+    total, n_present = np.float32(0), 0
+    for label in range(n_classes):
+        hits = sum(1 for p, t in zip(predicted, truth, strict=True) if p == t == label)
+        both = int((predicted == label).sum() + (truth == label).sum())
+        if both:
+            n_present += 1
+            total = np.float32(total + np.float32(2 * hits) / np.float32(both))
+    return np.float32(total / np.float32(n_present))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_best_test_agrees_with_scikit_learn_fold_by_fold(seed: int) -> None:
+    folds, labels = random_run(seed)
+    scores = apply_rule("best-test", folds, labels, 5)
+    n_correct, truths, chosen = 0, [], []
+    for fold in folds:
+        truth = np.array([labels[clip_id] for clip_id in fold.clip_ids])
+        predicted = fold.logits.argmax(axis=-1)
+        n_correct += max(int((row == truth).sum()) for row in predicted)
+        f1 = [f1_score(truth, row, average="macro", zero_division=0) for row in predicted]  # classes present only
+        assert f1[scores.epochs[fold.fold] - 1] == pytest.approx(max(f1), abs=1e-6)
+        truths += truth.tolist()
+        chosen += predicted[scores.epochs[fold.fold] - 1].tolist()
+    assert scores.accuracy == pytest.approx(n_correct / len(labels))
+    assert scores.uf1 == pytest.approx(f1_score(truths, chosen, average="macro", zero_division=0))
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_best_test_accuracy_is_never_below_last(seed: int) -> None:
+    folds, labels = random_run(seed)
+    last, best = (apply_rule(rule, folds, labels, 5) for rule in ("last", "best-test"))
+    assert best.accuracy >= last.accuracy
+
+
+@pytest.mark.parametrize("rule", ["last", "best-test"])
+def test_order_of_clips_folds_and_labels_does_not_matter(rule: str) -> None:
+    folds, labels = random_run(7)
+    random = np.random.default_rng(1)
+    shuffled = []
+    for fold in reversed(folds):
+        order = random.permutation(len(fold.clip_ids))
+        clip_ids = tuple(fold.clip_ids[index] for index in order)
+        shuffled.append(FoldPredictions(fold.fold, clip_ids, fold.logits[:, order]))
+    before = apply_rule(rule, folds, labels, 5)
+    after = apply_rule(rule, shuffled, dict(reversed(labels.items())), 5)
+    assert (before.confusion == after.confusion).all()
+    assert (before.accuracy, before.uf1, before.uar) == (after.accuracy, after.uf1, after.uar)
+    assert list(before.epochs.items()) == list(after.epochs.items())
+
+
+def test_equal_logits_go_to_the_lower_class() -> None:
+    fold = FoldPredictions("casme2-01", ("casme2/01/clip0",), np.zeros((1, 1, 3), dtype=np.float32))
+    assert apply_rule("last", [fold], {"casme2/01/clip0": 0}, 3).accuracy == 1.0
+
+
+def expect_error(message: str, folds: list[FoldPredictions], labels: dict[str, int]) -> None:
+    with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
+        apply_rule("last", folds, labels, 3)
+
+
+def test_a_clip_without_a_label_is_an_error() -> None:
+    expect_error(
+        "fold casme2-01: clip casme2/01/clip1 has no label, expected 0..2. "
+        "Restore the run's clips.csv, or train it anew.",
+        [make_fold("01", [[0, 0]])],
+        {"casme2/01/clip0": 0},
+    )
+
+
+def test_a_label_outside_the_classes_is_an_error() -> None:
+    fold = make_fold("01", [[0, 0]])
+    expect_error(
+        "fold casme2-01: clip casme2/01/clip1 has the label 3, expected 0..2. "
+        "Restore the run's clips.csv, or train it anew.",
+        [fold],
+        make_labels(fold, [0, 3]),
+    )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_logit_that_is_not_finite_is_an_error_naming_fold_and_epoch(value: float) -> None:
+    fold = make_fold("03", [[0, 0], [0, 0], [1, 1]])
+    fold.logits[1, 1, 2] = value
+    expect_error(
+        "fold casme2-03, epoch 2: a logit is NaN or infinite, expected finite numbers: the training diverged. "
+        "Train with --precision fp32, a lower learning rate or another seed.",
+        [make_fold("01", [[0], [0], [0]]), fold],
+        make_labels(fold, [0, 0]) | {"casme2/01/clip0": 1},
+    )
+
+
+def test_folds_with_other_epochs_are_an_error() -> None:
+    folds = [make_fold("01", [[0], [0]]), make_fold("02", [[0]])]
+    expect_error(
+        "fold casme2-02: the logits have shape (1, 1, 3), expected (2, 1, 3) (epochs as in fold casme2-01, clips, "
+        "classes), none of them 0. Delete the fold's folder and run mer train again.",
+        folds,
+        {"casme2/01/clip0": 0, "casme2/02/clip0": 0},
+    )
+
+
+def test_a_clip_held_out_twice_is_an_error() -> None:
+    fold = make_fold("01", [[0]])
+    expect_error(
+        "fold casme2-02: clip casme2/01/clip0 is held out in fold casme2-01 as well, expected once. "
+        "Delete both folds' folders and run mer train again.",
+        [fold, FoldPredictions("casme2-02", fold.clip_ids, fold.logits)],
+        {"casme2/01/clip0": 0},
+    )
+
+
+def test_no_folds_is_an_error() -> None:
+    expect_error("No fold to score: expected the predictions of at least one held-out subject. Run: mer train.", [], {})
+
+
+def test_an_unknown_rule_is_an_error_with_a_suggestion() -> None:
+    message = "--rule: unknown epoch rule 'best'. Known: last, best-test. Did you mean 'best-test'?"
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        apply_rule("best", [make_fold("01", [[0]])], {"casme2/01/clip0": 0}, 3)
