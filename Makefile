@@ -1,0 +1,47 @@
+# Every target that needs the environment runs `setup` first, which does nothing when nothing changed.
+.PHONY: setup demo test test-cuda lint format docs bench clean ci constraints
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/installed
+
+setup: $(STAMP)
+
+# opencv-python needs the system's libGL; a machine without a screen gets the build that does not.
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/uv || { $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; }
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[landmarks,synth,dev]'
+	$(BIN)/python -c 'import cv2' 2>/dev/null || { $(BIN)/uv pip uninstall --quiet --python $(BIN)/python opencv-python && \
+		$(BIN)/uv pip install --quiet --python $(BIN)/python "opencv-python-headless$$(sed -n 's/^opencv-python//p' constraints.txt)"; }
+	touch $@
+
+demo: setup
+	$(BIN)/mer demo
+
+test: setup
+	$(BIN)/pytest -q -m 'not cuda'
+
+test-cuda: setup
+	$(BIN)/pytest -q -m cuda
+
+lint: setup
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+docs: setup
+	$(BIN)/pytest -q tests/test_docs.py
+
+bench: setup
+	$(BIN)/mer bench
+
+# Writes constraints.txt anew from the newest releases that fit pyproject.toml.
+constraints: setup
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
+		--all-extras --upgrade pyproject.toml --output-file constraints.txt
+
+clean:
+	rm -rf .venv build dist *.egg-info demo .pytest_cache .mypy_cache .ruff_cache
+
+ci: lint docs test

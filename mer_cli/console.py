@@ -1,0 +1,118 @@
+"""Progress for people: bars with the time left on a terminal, plain lines elsewhere; always on stderr."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from mer_cli.records import Fold
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+SECONDS_BETWEEN_LINES = 10.0  # where there is no terminal, so that a log stays readable
+
+
+def spell_seconds(seconds: float) -> str:
+    """ "45 s", "3 min 20 s", "2 h 5 min"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+class Steps:
+    """A bar over a known number of steps, with the time left; plain lines where stderr is no terminal."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.started = time.monotonic()
+        self.last_line = self.started
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=err,
+            disable=not err.is_terminal,
+        )
+        self.task = self.bar.add_task(what, total=None)
+
+    def __enter__(self) -> Self:
+        self.bar.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.__exit__(kind, error, trace)
+
+    def update(self, done: int, total: int) -> None:
+        self.bar.update(self.task, completed=done, total=total)
+        now = time.monotonic()
+        if not err.is_terminal and (done == total or now - self.last_line >= SECONDS_BETWEEN_LINES):
+            self.last_line = now
+            left = (now - self.started) / max(done, 1) * (total - done)
+            err.print(
+                f"{self.what}: {done} of {total}, {spell_seconds(now - self.started)}, {spell_seconds(left)} left"
+            )
+
+
+class TrainProgress:
+    """Shows folds, epochs, the loss and the time left of a run; a `Listener` of `train_loso`."""
+
+    def __init__(self, n_folds: int, n_epochs: int) -> None:
+        self.n_folds, self.n_epochs = n_folds, n_epochs
+        self.n_done = 0
+        self.started = time.monotonic()
+        self.fold_id, self.loss = "", 0.0
+        self.bar = Progress(
+            TextColumn("{task.description}", justify="left"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[loss]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=err,
+            disable=not err.is_terminal,
+        )
+        # Epochs of all folds are one bar: its time left is that of the run.
+        self.run_task = self.bar.add_task("folds", total=n_folds, loss="")
+        self.epoch_task = self.bar.add_task("epochs", total=n_folds * n_epochs, loss="")
+
+    def __enter__(self) -> Self:
+        self.bar.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.__exit__(kind, error, trace)
+
+    def on_fold(self, fold: Fold) -> None:
+        self.fold_id = fold.id
+        self.bar.update(self.run_task, description=f"fold {fold.id}")
+
+    def on_epoch(self, epoch: int, loss: float) -> None:
+        self.loss = loss
+        completed = self.n_done * self.n_epochs + epoch
+        self.bar.update(self.epoch_task, completed=completed, loss=f"loss {loss:.3f}")
+
+    def on_fold_end(self) -> None:
+        self.n_done += 1
+        self.bar.update(self.run_task, completed=self.n_done)
+        if not err.is_terminal:
+            elapsed = time.monotonic() - self.started
+            left = elapsed / self.n_done * (self.n_folds - self.n_done)
+            err.print(
+                f"fold {self.fold_id} done ({self.n_done} of {self.n_folds}): loss {self.loss:.3f} after "
+                f"{self.n_epochs} epochs, {spell_seconds(elapsed)}, {spell_seconds(left)} left"
+            )

@@ -1,0 +1,178 @@
+"""Takes onset and apex windows as uint8, gives batches of normalised pairs; all of it on the device, in whole batches.
+
+The windows go to the device once. What is random in an epoch (order, frames, flip, rotation, shift, colour) is drawn
+for all clips at once; onset and apex of a clip always share the draw, or the difference would show the augmentation
+instead of the muscles.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mer_cli.training.config import TrainConfig
+
+CENTRE = 3  # index of the labelled frame in a window of seven
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601 luma, as torchvision's colour jitter uses it
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Clips as the store holds them. Row i is the same clip in every array.
+
+    onset, apex : (N, 7, S, S, 3) uint8, RGB
+    onset_numbers, apex_numbers : (N, 7) int32, frame numbers; -1 for a frame that the release does not have
+    """
+
+    onset: NDArray[np.uint8]
+    apex: NDArray[np.uint8]
+    onset_numbers: NDArray[np.int32]
+    apex_numbers: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class EpochDraw:
+    """What is random in one epoch, for n clips in the order in which they are trained.
+
+    row : (n,) int64, row of the clip in the windows
+    onset_frame, apex_frame : (n,) int64, index in the window
+    flip : (n,) bool · angle : (n,) float32, radians · shift : (n, 2) int64, pixels (x, y)
+    color : (n, 3) float32, factors of brightness, contrast and saturation
+    """
+
+    row: Tensor
+    onset_frame: Tensor
+    apex_frame: Tensor
+    flip: Tensor
+    angle: Tensor
+    shift: Tensor
+    color: Tensor
+
+
+def frame_ranges(windows: Windows, frame_jitter: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First and last window index that may stand for the onset and the apex of each clip in training.
+
+    `released`: the onset up to floor(.15 (apex - onset) / 4) frames late, the apex as many early (`CASME2_5.py`);
+    `around`: two frames on either side (the paper's "four frames around"), the labelled one included. A frame that
+    the release does not have is never drawn.
+
+    Returns
+    -------
+    low, high : (2, N) int64 each, row 0 for the onset and row 1 for the apex, ends included
+    """
+    numbers = np.stack([windows.onset_numbers, windows.apex_numbers])  # (2, N, 7)
+    n_clips = numbers.shape[1]
+    before, after = np.zeros((2, n_clips), np.int64), np.zeros((2, n_clips), np.int64)
+    if frame_jitter == "released":
+        rise = windows.apex_numbers[:, CENTRE] - windows.onset_numbers[:, CENTRE]
+        reach = np.clip(np.floor(0.15 * rise / 4).astype(np.int64), 0, CENTRE)
+        after[0], before[1] = reach, reach
+    elif frame_jitter == "around":
+        before[:], after[:] = 2, 2
+    held = numbers >= 0
+    held_before = np.cumprod(held[:, :, CENTRE - 1 :: -1], axis=2).sum(axis=2)
+    held_after = np.cumprod(held[:, :, CENTRE + 1 :], axis=2).sum(axis=2)
+    return CENTRE - np.minimum(before, held_before), CENTRE + np.minimum(after, held_after)
+
+
+class PairBatches:
+    """All clips of a run on the device, and how a batch of pairs is made from them."""
+
+    def __init__(self, windows: Windows, config: TrainConfig, device: torch.device) -> None:
+        self.config = config
+        self.device = device
+        self.low, self.high = frame_ranges(windows, config.frame_jitter)
+        self.onset = torch.from_numpy(windows.onset).to(device)
+        self.apex = torch.from_numpy(windows.apex).to(device)
+        self.size = windows.onset.shape[2]
+        self.mean = torch.tensor(IMAGENET_MEAN, device=device)
+        self.std = torch.tensor(IMAGENET_STD, device=device)
+        self.grey = torch.tensor(GREY, device=device)
+
+    def draw_epoch(self, rows: NDArray[np.int64], rng: np.random.Generator) -> EpochDraw:
+        """Shuffles the clips of `rows` and draws the frames and the augmentation of each."""
+        config, n = self.config, len(rows)
+        rows = rng.permutation(rows)
+        frames = rng.integers(self.low[:, rows], self.high[:, rows] + 1)
+        draws = (
+            rows,
+            frames[0],
+            frames[1],
+            rng.random(n) < config.flip,
+            np.deg2rad(rng.uniform(-config.rotation, config.rotation, n)).astype(np.float32),
+            rng.integers(-config.padding, config.padding + 1, (n, 2)),
+            rng.uniform(1 - config.color_jitter, 1 + config.color_jitter, (n, 3)).astype(np.float32),
+        )
+        return EpochDraw(*(torch.from_numpy(draw).to(self.device, non_blocking=True) for draw in draws))
+
+    def training_batch(self, draw: EpochDraw, batch: slice) -> tuple[Tensor, Tensor]:
+        """Onset and apex of the drawn clips `batch`, augmented.
+
+        Returns
+        -------
+        onset, apex : (B, 3, S, S) float32 in channels-last memory, ImageNet-normalised; outside the picture 0, the
+            mean colour
+        """
+        row = draw.row[batch]
+        onset = self.onset[row, draw.onset_frame[batch]].float() / 255  # (B, S, S, 3)
+        apex = self.apex[row, draw.apex_frame[batch]].float() / 255
+        if self.config.color_jitter > 0:
+            onset, apex = _jitter_color(onset, apex, draw.color[batch], self.grey)
+        source, inside = _source_pixels(draw.flip[batch], draw.angle[batch], draw.shift[batch], self.size)
+        return self._resample(onset, source, inside), self._resample(apex, source, inside)
+
+    def plain_batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """The labelled onset and apex of the clips in `rows`, without augmentation; shapes as in `training_batch`."""
+        pictures = (self.onset[rows, CENTRE], self.apex[rows, CENTRE])
+        onset, apex = (((picture.float() / 255 - self.mean) / self.std).permute(0, 3, 1, 2) for picture in pictures)
+        return onset, apex
+
+    def _resample(self, picture: Tensor, source: Tensor, inside: Tensor) -> Tensor:
+        flat = ((picture - self.mean) / self.std).flatten(1, 2)  # (B, S*S, 3)
+        moved = flat.gather(1, source[..., None].expand(-1, -1, 3)) * inside[..., None]
+        return moved.view(-1, self.size, self.size, 3).permute(0, 3, 1, 2)  # (B, 3, S, S)
+
+
+def _source_pixels(flip: Tensor, angle: Tensor, shift: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Which pixel of the picture each pixel of the augmented one shows, nearest neighbour, and whether it has one.
+
+    The script flips, rotates and then crops from the padded picture; read backwards, a pixel is shifted, rotated and
+    flipped. What the rotation moved out of the picture does not come back through the shift.
+    """
+    axis = torch.arange(size, device=angle.device)
+    x = axis[None, None, :] + shift[:, 0, None, None]  # (B, 1, S)
+    y = axis[None, :, None] + shift[:, 1, None, None]  # (B, S, 1)
+    middle = (size - 1) / 2
+    cos, sin = torch.cos(angle)[:, None, None], torch.sin(angle)[:, None, None]
+    column = torch.round(cos * (x - middle) - sin * (y - middle) + middle).long()  # (B, S, S)
+    row = torch.round(sin * (x - middle) + cos * (y - middle) + middle).long()
+    inside = (x >= 0) & (x < size) & (y >= 0) & (y < size)
+    inside = inside & (column >= 0) & (column < size) & (row >= 0) & (row < size)
+    column = torch.where(flip[:, None, None], size - 1 - column, column)
+    source = torch.where(inside, row * size + column, 0)
+    return source.flatten(1), inside.flatten(1)
+
+
+def _jitter_color(onset: Tensor, apex: Tensor, factors: Tensor, grey: Tensor) -> tuple[Tensor, Tensor]:
+    """Brightness, contrast and saturation of both pictures by the same factors, and about the onset's mean grey.
+
+    Parameters
+    ----------
+    onset, apex : (B, S, S, 3) float, RGB, 0..1
+    factors : (B, 3) float
+    """
+    brightness, contrast, saturation = (factors[:, k, None, None, None] for k in range(3))
+    mean = (brightness * onset @ grey).clamp(0, 1).mean((1, 2))[:, None, None, None]
+    jittered = []
+    for picture in (onset, apex):
+        bright = (brightness * picture).clamp(0, 1)
+        contrasted = (mean + contrast * (bright - mean)).clamp(0, 1)
+        luma = (contrasted @ grey)[..., None]
+        jittered.append((luma + saturation * (contrasted - luma)).clamp(0, 1))
+    return jittered[0], jittered[1]

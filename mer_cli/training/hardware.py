@@ -1,0 +1,77 @@
+"""Takes what the user asked of the machine, gives what it will be: device, precision, compiled or not.
+
+Resolved once, when a run is created, and kept in its config, so that a resumed run computes as the first part did.
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+
+import torch
+
+from mer_cli.errors import ConfigError
+from mer_cli.training.config import TrainConfig
+
+# Measured on two cores of an AVX-512-bf16 processor (docs/performance.md): compiling takes 75-90 s and saves about
+# 26 ms a pair, which 3,500 pairs repay. On a GPU both figures are smaller by about the same factor, so the pairs
+# stand for both; ten times the break-even keeps short runs from waiting for the compiler.
+PAIRS_THAT_REPAY_COMPILING = 35_000
+
+
+def resolve_hardware(config: TrainConfig, n_pairs: int) -> TrainConfig:
+    """The config with device, precision and compile settled.
+
+    Parameters
+    ----------
+    n_pairs : onset-apex pairs that the whole run trains on: folds x epochs x training clips
+
+    Raises
+    ------
+    ConfigError
+        If CUDA or the compiler is asked for and absent.
+    """
+    device = config.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    elif device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            "--device cuda: torch sees no CUDA device here — expected an NVIDIA GPU with a working driver. "
+            "Check `mer doctor`, or use --device cpu."
+        )
+    precision = config.precision
+    if precision == "auto":
+        precision = "bf16" if computes_in_bf16(device) else "fp32"
+    compiled = config.compile
+    if compiled == "auto":
+        compiled = "on" if n_pairs >= PAIRS_THAT_REPAY_COMPILING and can_compile(device) else "off"
+    elif compiled == "on" and not can_compile(device):
+        raise ConfigError(
+            "--compile on: no C++ compiler (g++ or clang++) was found — torch.compile needs one on the CPU. "
+            "Install g++, or use --compile off."
+        )
+    return config.model_copy(update={"device": device, "precision": precision, "compile": compiled})
+
+
+def computes_in_bf16(device: str) -> bool:
+    """Whether the device has bf16 arithmetic of its own; emulated bf16 is slower than float32."""
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+
+
+def can_compile(device: str) -> bool:
+    """Whether torch.compile has the tools it needs: on the CPU a C++ compiler, on CUDA Triton comes with torch."""
+    return device == "cuda" or any(shutil.which(compiler) for compiler in ("g++", "clang++"))
+
+
+def describe_environment(device: str) -> dict[str, str | int]:
+    """What the run directory records of the machine: versions, device name, threads."""
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+        "device": torch.cuda.get_device_name() if device == "cuda" else platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+    }

@@ -1,0 +1,141 @@
+"""Takes a fold, gives its held-out logits after every epoch and its last weights. The training loop, in its order.
+
+A fold is a pure function of its training clips, their classes, the config and the held-out subject. The held-out
+clips come in as pictures only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mer_cli.models import build_model
+from mer_cli.training.batches import PairBatches
+from mer_cli.training.config import TrainConfig
+
+HELD_OUT_BATCH = 64  # pairs in a forward pass without gradients; moves no number, only memory
+
+
+@dataclass(frozen=True)
+class TrainedFold:
+    """What a fold leaves behind.
+
+    logits : (epochs, held-out clips, classes) float32
+    history : for each epoch its mean training loss, learning rate and seconds
+    weights : the network's last state dict, on the CPU
+    """
+
+    logits: NDArray[np.float32]
+    history: list[dict[str, float]]
+    weights: dict[str, Tensor]
+
+
+class FoldTrainer:
+    """One network on the device, compiled at most once, re-initialised in place for every fold."""
+
+    def __init__(self, batches: PairBatches, n_classes: int, config: TrainConfig) -> None:
+        self.batches = batches
+        self.n_classes = n_classes
+        self.config = config
+        self.network = build_model(config.model, n_classes).to(batches.device).to(memory_format=torch.channels_last)
+        # Full batches have one shape, so one compiled graph serves them; the last partial one runs as it is.
+        self.full_batch_network = torch.compile(self.network, dynamic=False) if config.compile == "on" else self.network
+
+    def train_fold(
+        self,
+        fold_id: str,
+        train_rows: NDArray[np.int64],
+        train_labels: NDArray[np.int64],
+        test_rows: NDArray[np.int64],
+        on_epoch: Callable[[int, float], None],
+    ) -> TrainedFold:
+        """Trains one fold from fresh weights.
+
+        Parameters
+        ----------
+        fold_id : names the random streams, together with the seed
+        train_rows, train_labels : (n,) rows of the training clips in the windows, and their classes
+        test_rows : (m,) rows of the held-out clips
+        on_epoch : told the number of epochs done and the last one's mean training loss
+        """
+        config, batches, network = self.config, self.batches, self.network
+        weight_seed, draw_seed = _fold_seeds(config.seed, fold_id)
+        self._initialise(weight_seed)
+        rng = np.random.default_rng(draw_seed)
+        optimiser = torch.optim.AdamW(
+            network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+        )
+        label_of_row = torch.zeros(len(batches.onset), dtype=torch.int64)
+        label_of_row[torch.from_numpy(train_rows)] = torch.from_numpy(train_labels)
+        label_of_row = label_of_row.to(batches.device)
+        held_out = torch.from_numpy(test_rows).to(batches.device)
+
+        history: list[dict[str, float]] = []
+        logits: list[Tensor] = []
+        for epoch in range(config.epochs):
+            started = time.monotonic()
+            for group in optimiser.param_groups:
+                group["lr"] = config.learning_rate_in(epoch)
+            draw = batches.draw_epoch(train_rows, rng)
+            network.train()
+            loss_sum = torch.zeros((), device=batches.device)
+            for start in range(0, len(train_rows), config.batch_size):
+                batch = slice(start, start + config.batch_size)
+                labels = label_of_row[draw.row[batch]]
+                onset, apex = batches.training_batch(draw, batch)
+                run = self.full_batch_network if len(labels) == config.batch_size else network
+                with self._autocast():
+                    output = run(onset, apex)
+                loss = F.cross_entropy(output.float(), labels)
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()
+                optimiser.step()
+                loss_sum += loss.detach() * len(labels)
+            logits.append(self._held_out_logits(held_out))
+            loss_mean = float(loss_sum) / len(train_rows)  # the one host sync of an epoch
+            history.append(
+                {
+                    "loss": loss_mean,
+                    "learning_rate": config.learning_rate_in(epoch),
+                    "seconds": time.monotonic() - started,
+                }
+            )
+            on_epoch(epoch + 1, loss_mean)
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+        return TrainedFold(torch.stack(logits).cpu().numpy(), history, weights)
+
+    @torch.no_grad()
+    def _held_out_logits(self, rows: Tensor) -> Tensor:
+        """(held-out clips, classes) float32, with BatchNorm's running statistics."""
+        self.network.eval()
+        parts: list[Tensor] = []
+        for start in range(0, len(rows), HELD_OUT_BATCH):
+            onset, apex = self.batches.plain_batch(rows[start : start + HELD_OUT_BATCH])
+            with self._autocast():
+                parts.append(self.network(onset, apex).float())
+        return torch.cat(parts)
+
+    def _initialise(self, seed: int) -> None:
+        """Fresh weights in place: drawn on the CPU, so that the device does not move them."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            fresh = build_model(self.config.model, self.n_classes)
+        self.network.load_state_dict(fresh.state_dict())
+
+    def _autocast(self) -> Any:
+        return torch.autocast(self.batches.device.type, torch.bfloat16, enabled=self.config.precision == "bf16")
+
+
+def _fold_seeds(seed: int, fold_id: str) -> tuple[int, Sequence[int]]:
+    """Seeds of the weights and of the draws: from the run's seed and the fold's name, never from data."""
+    entropy = [seed, *fold_id.encode()]
+    weights = np.random.SeedSequence([*entropy, 0]).generate_state(1)[0]
+    return int(weights), [*entropy, 1]

@@ -1,0 +1,145 @@
+"""The network against evaluation arithmetic done elsewhere: a float64 NumPy reference of equations 1-3, layer sizes."""
+
+import numpy as np
+import pytest
+import torch
+
+from mer_cli.models import build_model
+from mer_cli.models.mmnet import CABlock, MMNet
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return MMNet(5).eval()
+
+
+def n_parameters(module):
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def test_mmnet_has_the_released_number_of_parameters(network):
+    assert n_parameters(network) == 9_438_841
+    parts = [network.stem, *network.blocks, network.position, network.head]
+    assert [n_parameters(part) for part in parts] == [212_836, 164_356, 180_996, 394_756, 1_575_940, 6_408_192, 501_765]
+
+
+def test_mmnet_uses_every_parameter():
+    torch.manual_seed(0)
+    network = MMNet(3)
+    onset, apex = torch.randn(2, 2, 3, 224, 224)
+    network(onset, apex).square().sum().backward()
+    unused = [name for name, parameter in network.named_parameters() if parameter.grad is None]
+    silent = [name for name, parameter in network.named_parameters() if not parameter.grad.any()]
+    # The key bias shifts all scores of a query alike, so a softmax never sees it; it still lies in a used tensor.
+    assert unused == []
+    assert silent == []
+
+
+def test_main_branch_sees_only_the_difference(network):
+    onset, apex = torch.randn(2, 1, 3, 224, 224)
+    with torch.no_grad():
+        _, maps = network.forward_with_maps(onset, apex)
+        _, shifted = network.forward_with_maps(onset + 1, apex + 1)
+    for one, other in zip(maps, shifted, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-4)
+
+
+def test_position_branch_sees_four_pixels_of_each_cell_of_the_onset(network):
+    """Bilinear scaling by 16 without antialiasing is the mean of the pixels at rows and columns 16i+7 and 16i+8."""
+    onset, apex = torch.randn(2, 1, 3, 224, 224)
+    seen = torch.zeros(224, dtype=torch.bool)
+    seen[7::16], seen[8::16] = True, True
+    blind = onset.clone()
+    blind[..., ~(seen[:, None] & seen[None, :])] = 5.0
+    with torch.no_grad():
+        torch.testing.assert_close(network.position(onset), network.position(blind))
+        assert not torch.allclose(network.position(onset), network.position(onset.flip(-1)))
+    assert apex.shape == onset.shape
+
+
+def test_maps_have_the_sizes_of_the_blocks_and_only_ever_close(network):
+    onset, apex = torch.randn(2, 2, 3, 224, 224)
+    with torch.no_grad():
+        logits, maps = network.forward_with_maps(onset, apex)
+        torch.testing.assert_close(logits, network(onset, apex))
+    assert [tuple(m.shape) for m in maps] == [(2, 1, size, size) for size in (112, 56, 28, 14)]
+    for earlier, later in zip(maps, maps[1:], strict=False):
+        ceiling = torch.nn.functional.max_pool2d(earlier, 3, 2, 1)
+        assert (later <= ceiling + 1e-6).all()
+
+
+def conv_reference(x, weight, stride, padding):
+    """A convolution as a sum over taps, float64; x (C, H, W), weight (O, C, k, k)."""
+    k = weight.shape[-1]
+    padded = np.pad(x, ((0, 0), (padding, padding), (padding, padding)))
+    size = (x.shape[1] + 2 * padding - k) // stride + 1
+    out = np.zeros((weight.shape[0], size, size))
+    for i in range(k):
+        for j in range(k):
+            patch = padded[:, i : i + stride * size : stride, j : j + stride * size : stride]
+            out += np.einsum("oc,chw->ohw", weight[:, :, i, j], patch)
+    return out
+
+
+def norm_reference(x, norm):
+    mean, var = norm.running_mean.double().numpy(), norm.running_var.double().numpy()
+    weight, bias = norm.weight.detach().double().numpy(), norm.bias.detach().double().numpy()
+    scale = weight / np.sqrt(var + 1e-5)
+    return x * scale[:, None, None] + (bias - mean * scale)[:, None, None]
+
+
+def max_pool_reference(x):
+    """3x3, stride 2, padding 1, of an (H, W) map."""
+    padded = np.pad(x, 1, constant_values=-np.inf)
+    size = (x.shape[0] + 1) // 2
+    return np.array([[padded[2 * i : 2 * i + 3, 2 * j : 2 * j + 3].max() for j in range(size)] for i in range(size)])
+
+
+def block_reference(block, x, prior, stride):
+    w = {name: value.detach().double().numpy() for name, value in block.named_parameters()}
+    hidden = np.maximum(norm_reference(conv_reference(x, w["conv1.weight"], stride, 1), block.norm1), 0)
+    residual = norm_reference(conv_reference(hidden, w["conv2.weight"], 1, 0), block.norm2)
+    shortcut = x
+    if "shortcut.0.weight" in w:
+        shortcut = norm_reference(conv_reference(x, w["shortcut.0.weight"], stride, 0), block.shortcut[1])
+    features = np.maximum(residual + shortcut, 0)
+    pooled = np.stack([features.mean(0), features.max(0)])
+    score = norm_reference(conv_reference(pooled, w["attention.conv.weight"], 1, 0), block.attention.norm)[0]
+    attention = 1 / (1 + np.exp(-score))
+    if prior is not None:
+        attention = attention * max_pool_reference(prior)
+    return features * attention, attention
+
+
+@pytest.mark.parametrize(("in_channels", "out_channels", "stride", "has_prior"), [(6, 6, 1, False), (4, 8, 2, True)])
+def test_ca_block_equals_equations_1_to_3(in_channels, out_channels, stride, has_prior):
+    torch.manual_seed(3)
+    block = CABlock(in_channels, out_channels, stride).eval()
+    for module in block.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+            torch.nn.init.normal_(module.weight)
+            torch.nn.init.normal_(module.bias)
+    x = torch.randn(1, in_channels, 12, 12)
+    prior = torch.rand(1, 1, 12, 12) if has_prior else None
+    with torch.no_grad():
+        output, attention = block(x, prior)
+    expected, expected_attention = block_reference(
+        block, x[0].double().numpy(), None if prior is None else prior[0, 0].double().numpy(), stride
+    )
+    np.testing.assert_allclose(attention[0, 0].numpy(), expected_attention, atol=1e-5)
+    np.testing.assert_allclose(output[0].numpy(), expected, atol=1e-4)
+
+
+def test_initialisation_is_the_released_one():
+    torch.manual_seed(1)
+    network = build_model("mmnet", 5)
+    conv = network.blocks[3].conv1.weight
+    assert conv.std().item() == pytest.approx(np.sqrt(2 / (512 * 9)), rel=0.02)  # kaiming normal, fan_out
+    stem = network.stem[0].weight
+    assert stem.abs().max().item() <= np.sqrt(1 / 27) + 1e-6  # torch's default: uniform
+    assert network.position.layers[0].qkv.weight.std().item() == pytest.approx(0.02, rel=0.05)
+    assert not network.position.layers[1].mlp2.bias.any()
+    assert network.position.position.std().item() == pytest.approx(0.02, rel=0.05)

@@ -1,0 +1,75 @@
+import pytest
+
+from mer_cli.errors import ConfigError
+from mer_cli.training.config import RECIPES, TrainConfig, resolve_config
+
+
+def test_released_recipe_is_the_scripts():
+    config = resolve_config()
+    assert (config.epochs, config.batch_size, config.learning_rate, config.weight_decay) == (74, 32, 8e-4, 0.6)
+    assert (config.flip, config.rotation, config.padding, config.color_jitter) == (0.5, 3, 15, 0)
+    rates = [config.learning_rate_in(epoch) for epoch in range(74)]
+    assert rates[1] == pytest.approx(8e-4 * 0.987)
+    assert rates[49] > rates[50] == rates[73]
+    assert rates[73] == pytest.approx(4.16e-4, abs=5e-7)  # 8e-4 * .987^50
+
+
+def test_paper_recipe_is_the_papers_text():
+    config = resolve_config("paper")
+    assert (config.epochs, config.decay_epochs, config.rotation, config.frame_jitter) == (70, 70, 0, "around")
+    assert config.color_jitter > 0
+    assert config.learning_rate_in(69) == pytest.approx(8e-4 * 0.987**69)
+
+
+def test_overrides_win_over_the_recipe_and_none_does_not():
+    config = resolve_config("quick", epochs=3, batch_size=None, seed=9)
+    assert (config.epochs, config.batch_size, config.seed) == (3, RECIPES["quick"]["batch_size"], 9)
+
+
+def test_a_shorter_run_decays_for_as_long_as_it_lasts():
+    assert resolve_config(epochs=10).decay_epochs == 10
+    assert resolve_config(epochs=100).decay_epochs == 50
+
+
+@pytest.mark.parametrize(
+    ("recipe", "overrides", "message"),
+    [
+        (
+            "fast",
+            {},
+            "--recipe: 'fast' is not known — expected one of released, paper, quick. Choose one.",
+        ),
+        (
+            "released",
+            {"epochs": 0},
+            "--epochs: 0 can't be used — expected greater than or equal to 1. Change the value.",
+        ),
+        (
+            "released",
+            {"precision": "fp16"},
+            "--precision: 'fp16' can't be used — expected 'auto', 'fp32' or 'bf16'. Change the value.",
+        ),
+        (
+            "released",
+            {"epochs": 5, "decay_epochs": 9},
+            "--decay-epochs: 9 is more than --epochs 5; expected at most as many. Lower it, or give both.",
+        ),
+    ],
+)
+def test_a_value_that_cannot_be_used_names_its_flag_and_limits(recipe, overrides, message):
+    with pytest.raises(ConfigError) as error:
+        resolve_config(recipe, **overrides)
+    assert str(error.value) == message
+
+
+def test_an_unknown_setting_is_named():
+    with pytest.raises(ConfigError, match="'learning_rat' is not a setting — expected one of scheme, model, recipe"):
+        resolve_config(learning_rat=1)
+
+
+def test_every_setting_has_its_one_line_of_help():
+    assert all(field.description for field in TrainConfig.model_fields.values())
+
+
+def test_every_recipe_can_be_used():
+    assert [resolve_config(recipe).recipe for recipe in RECIPES] == list(RECIPES)
