@@ -74,7 +74,7 @@ def test_the_same_question_is_answered_from_the_first_simulation() -> None:
 
 def test_one_fold_leaves_nothing_to_guess_from() -> None:
     message = (
-        "a guesser needs the clips of other subjects, expected at least 2 folds, found 1. "
+        "chance rows: a guesser needs the clips of other subjects; found 1 fold — expected at least 2. "
         "Train on a store with more subjects."
     )
     with pytest.raises(RunError, match=f"^{re.escape(message)}$"):

@@ -169,7 +169,7 @@ def expect_error(message: str, folds: list[FoldPredictions], labels: dict[str, i
 
 def test_a_clip_without_a_label_is_an_error() -> None:
     expect_error(
-        "fold casme2-01: clip casme2/01/clip1 has no label, expected 0..2. "
+        "fold casme2-01: clip casme2/01/clip1 has no label — expected 0..2. "
         "Restore the run's clips.csv, or train it anew.",
         [make_fold("01", [[0, 0]])],
         {"casme2/01/clip0": 0},
@@ -179,7 +179,7 @@ def test_a_clip_without_a_label_is_an_error() -> None:
 def test_a_label_outside_the_classes_is_an_error() -> None:
     fold = make_fold("01", [[0, 0]])
     expect_error(
-        "fold casme2-01: clip casme2/01/clip1 has the label 3, expected 0..2. "
+        "fold casme2-01: clip casme2/01/clip1 has the label 3 — expected 0..2. "
         "Restore the run's clips.csv, or train it anew.",
         [fold],
         make_labels(fold, [0, 3]),
@@ -191,8 +191,8 @@ def test_a_logit_that_is_not_finite_is_an_error_naming_fold_and_epoch(value: flo
     fold = make_fold("03", [[0, 0], [0, 0], [1, 1]])
     fold.logits[1, 1, 2] = value
     expect_error(
-        "fold casme2-03, epoch 2: a logit is NaN or infinite, expected finite numbers: the training diverged. "
-        "Train with --precision fp32, a lower learning rate or another seed.",
+        "fold casme2-03, epoch 2: a logit is NaN or infinite — expected finite numbers. The training diverged: "
+        "train with --precision fp32, a lower learning rate or another seed.",
         [make_fold("01", [[0], [0], [0]]), fold],
         make_labels(fold, [0, 0]) | {"casme2/01/clip0": 1},
     )
@@ -201,7 +201,7 @@ def test_a_logit_that_is_not_finite_is_an_error_naming_fold_and_epoch(value: flo
 def test_folds_with_other_epochs_are_an_error() -> None:
     folds = [make_fold("01", [[0], [0]]), make_fold("02", [[0]])]
     expect_error(
-        "fold casme2-02: the logits have shape (1, 1, 3), expected (2, 1, 3) (epochs as in fold casme2-01, clips, "
+        "fold casme2-02: the logits have shape (1, 1, 3) — expected (2, 1, 3) (epochs as in fold casme2-01, clips, "
         "classes), none of them 0. Delete the fold's folder and run mer train again.",
         folds,
         {"casme2/01/clip0": 0, "casme2/02/clip0": 0},
@@ -211,7 +211,7 @@ def test_folds_with_other_epochs_are_an_error() -> None:
 def test_a_clip_held_out_twice_is_an_error() -> None:
     fold = make_fold("01", [[0]])
     expect_error(
-        "fold casme2-02: clip casme2/01/clip0 is held out in fold casme2-01 as well, expected once. "
+        "fold casme2-02: clip casme2/01/clip0 is held out in fold casme2-01 as well — expected once. "
         "Delete both folds' folders and run mer train again.",
         [fold, FoldPredictions("casme2-02", fold.clip_ids, fold.logits)],
         {"casme2/01/clip0": 0},
@@ -219,10 +219,12 @@ def test_a_clip_held_out_twice_is_an_error() -> None:
 
 
 def test_no_folds_is_an_error() -> None:
-    expect_error("No fold to score: expected the predictions of at least one held-out subject. Run: mer train.", [], {})
+    expect_error(
+        "No fold to score — expected the predictions of at least one held-out subject. Run: mer train.", [], {}
+    )
 
 
 def test_an_unknown_rule_is_an_error_with_a_suggestion() -> None:
-    message = "--rule: unknown epoch rule 'best'. Known: last, best-test. Did you mean 'best-test'?"
+    message = "--rule: Unknown epoch rule 'best'. Known: last, best-test. Did you mean 'best-test'?"
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
         apply_rule("best", [make_fold("01", [[0]])], {"casme2/01/clip0": 0}, 3)

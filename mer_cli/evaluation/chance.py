@@ -56,12 +56,12 @@ def chance_rows(
     by_fold: dict[str, list[int]] = {}
     for clip_id, label in labels.items():
         if clip_id not in fold_of:
-            raise RunError(f"clip {clip_id} has a label but no fold, expected both. Restore the run's clips.csv.")
+            raise RunError(f"clip {clip_id} has a label but no fold — expected both. Restore the run's clips.csv.")
         by_fold.setdefault(fold_of[clip_id], []).append(label)
     if len(by_fold) < 2:
         raise RunError(
-            f"a guesser needs the clips of other subjects, expected at least 2 folds, found {len(by_fold)}. "
-            "Train on a store with more subjects."
+            f"chance rows: a guesser needs the clips of other subjects; found {len(by_fold)} fold — expected at "
+            "least 2. Train on a store with more subjects."
         )
     folds = tuple(tuple(sorted(by_fold[fold])) for fold in sorted(by_fold))
     return _majority(rule, folds, n_classes), _prior_random(rule, folds, n_epochs, n_classes)

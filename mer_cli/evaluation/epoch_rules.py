@@ -8,13 +8,13 @@ subject, one epoch for the accuracy and another for the F1. It is kept to compar
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_cli.datasets.suggest import unknown_name
 from mer_cli.errors import ConfigError, RunError
 from mer_cli.evaluation import metrics
 from mer_cli.records import FoldPredictions
@@ -130,9 +130,7 @@ def pooled_f1(rule: str, confusion: NDArray[np.int64]) -> float:
 def check_rule(rule: str) -> None:
     """Raise a ConfigError unless the rule is known."""
     if rule not in RULES:
-        close = difflib.get_close_matches(rule, RULES, n=1)
-        hint = f" Did you mean '{close[0]}'?" if close else ""
-        raise ConfigError(f"--rule: unknown epoch rule '{rule}'. Known: {', '.join(RULES)}.{hint}")
+        raise ConfigError(f"--rule: {unknown_name('epoch rule', rule, RULES)}")
 
 
 def _fold_f1(predicted: NDArray[np.int64], truth: NDArray[np.int64], n_classes: int) -> NDArray[np.float32]:
@@ -153,32 +151,32 @@ def _fold_f1(predicted: NDArray[np.int64], truth: NDArray[np.int64], n_classes: 
 
 def _check_folds(folds: Sequence[FoldPredictions], labels: Mapping[str, int], n_classes: int) -> None:
     if not folds:
-        raise RunError("No fold to score: expected the predictions of at least one held-out subject. Run: mer train.")
+        raise RunError("No fold to score — expected the predictions of at least one held-out subject. Run: mer train.")
     n_epochs = folds[0].logits.shape[0]
     seen: dict[str, str] = {}
     for fold in folds:
         expected = (n_epochs, len(fold.clip_ids), n_classes)
         if fold.logits.shape != expected or 0 in expected:
             raise RunError(
-                f"fold {fold.fold}: the logits have shape {fold.logits.shape}, expected {expected} (epochs as in fold "
+                f"fold {fold.fold}: the logits have shape {fold.logits.shape} — expected {expected} (epochs as in fold "
                 f"{folds[0].fold}, clips, classes), none of them 0. Delete the fold's folder and run mer train again."
             )
         for clip_id in fold.clip_ids:
             if clip_id in seen:
                 raise RunError(
-                    f"fold {fold.fold}: clip {clip_id} is held out in fold {seen[clip_id]} as well, expected once. "
+                    f"fold {fold.fold}: clip {clip_id} is held out in fold {seen[clip_id]} as well — expected once. "
                     "Delete both folds' folders and run mer train again."
                 )
             if not 0 <= labels.get(clip_id, -1) < n_classes:
                 found = f"the label {labels[clip_id]}" if clip_id in labels else "no label"
                 raise RunError(
-                    f"fold {fold.fold}: clip {clip_id} has {found}, expected 0..{n_classes - 1}. "
+                    f"fold {fold.fold}: clip {clip_id} has {found} — expected 0..{n_classes - 1}. "
                     "Restore the run's clips.csv, or train it anew."
                 )
             seen[clip_id] = fold.fold
         if not np.isfinite(fold.logits).all():
             epoch = int(np.argmin(np.isfinite(fold.logits).all(axis=(1, 2)))) + 1
             raise RunError(
-                f"fold {fold.fold}, epoch {epoch}: a logit is NaN or infinite, expected finite numbers: the training "
-                "diverged. Train with --precision fp32, a lower learning rate or another seed."
+                f"fold {fold.fold}, epoch {epoch}: a logit is NaN or infinite — expected finite numbers. The training "
+                "diverged: train with --precision fp32, a lower learning rate or another seed."
             )

@@ -1,0 +1,127 @@
+"""Finds and reads run directories, groups the seeds of one configuration, and writes prediction files."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from mer_cli.errors import RunError
+from mer_cli.evaluation.summary import evaluate, prediction_table
+from mer_cli.training.run import Run, read_run
+
+
+@dataclass(frozen=True)
+class RunGroup:
+    """Runs that differ in their seed only, in the order of their seeds."""
+
+    runs: tuple[Run, ...]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(run.config.seed for run in self.runs)
+
+
+def collect_runs(root: Path | list[Path]) -> list[Run]:
+    """Read every run directory at or below the given places, each once, sorted by name.
+
+    Parameters
+    ----------
+    root : the folder of all runs, which may be absent or empty; or a list of places that the user named, each of
+        which must hold a run
+
+    Raises
+    ------
+    RunError
+        If a run directory cannot be read, or a named place holds none.
+    """
+    found: dict[Path, Path] = {}
+    for place in root if isinstance(root, list) else [root]:
+        paths = list(_run_dirs(place))
+        if not paths and isinstance(root, list):
+            raise RunError(
+                f"{place}: no run directory in it — expected a folder that `mer train` wrote (with a config.json). "
+                "Correct the path, or train: mer train --loso."
+            )
+        found |= {path.resolve(): path for path in paths}  # one place may lie in another
+    return [read_run(path) for path in sorted(found.values(), key=lambda path: (path.name, path))]
+
+
+def group_seeds(runs: Sequence[Run]) -> list[RunGroup]:
+    """Put runs together that share every setting, the clips and their labels, and differ in the seed.
+
+    Raises
+    ------
+    RunError
+        If two runs share the seed as well: one is a copy, and would count as another seed.
+    """
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(_settings_key(run), []).append(run)
+    for group in groups.values():
+        group.sort(key=lambda run: (run.config.seed, run.path.name, run.path))
+        for one, other in pairwise(group):
+            if one.config.seed == other.config.seed:
+                raise RunError(
+                    f"{other.path}: holds the same configuration and seed {other.config.seed} as {one.path} — "
+                    "expected each seed once. Move one of them away."
+                )
+    return sorted(
+        (RunGroup(tuple(group)) for group in groups.values()), key=lambda group: [run.path.name for run in group.runs]
+    )
+
+
+def write_predictions(path: Path, runs: Sequence[Run], rule: str) -> None:
+    """Write the held-out predictions of one configuration's runs as CSV, replacing the file in one move.
+
+    The columns are those of `evaluation.summary.prediction_table`.
+
+    Raises
+    ------
+    RunError
+        If the runs differ in more than their seed (the rows could not be told apart), a fold is missing, or the file
+        cannot be written.
+    """
+    groups = group_seeds(runs)
+    if len(groups) != 1:
+        named = ", ".join(group.runs[0].path.name for group in groups)
+        raise RunError(
+            f"--export {path}: the runs have {len(groups)} configurations ({named}) — expected runs that differ in "
+            "their seed only. Export them one at a time."
+        )
+    tables = [prediction_table(run, evaluate(run, rule)) for run in groups[0].runs]
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(tables[0][0])
+            writer.writerows(row for table in tables for row in table[1:])
+        partial.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise RunError(
+            f"--export {path}: cannot be written ({reason}) — expected a writable place with room for it. "
+            "Give another path."
+        ) from None
+
+
+def _settings_key(run: Run) -> str:
+    """Everything that makes two runs the same experiment but for the seed; the labels guard an edited clips.csv."""
+    clips = sorted((clip_id, label, run.fold_of[clip_id]) for clip_id, label in run.labels.items())
+    return f"{run.config.model_dump_json(exclude={'seed'})} {clips}"
+
+
+def _run_dirs(place: Path) -> Iterator[Path]:
+    """Yield run directories; names that begin with a dot are unfinished folders of a killed `mer train`."""
+    for folder, names, files in os.walk(place):
+        names[:] = [name for name in names if not name.startswith(".")]
+        if "config.json" in files or "clips.csv" in files:
+            names.clear()
+            yield Path(folder)

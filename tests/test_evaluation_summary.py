@@ -1,0 +1,106 @@
+"""What a run is turned into for the eye: facts, tables of text, rows of predictions."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from run_factory import write_run
+
+from mer_cli.errors import RunError
+from mer_cli.evaluation import metrics
+from mer_cli.evaluation.summary import evaluate, fraction, percent, prediction_table, settings, summarise
+from mer_cli.training.config import resolve_config
+from mer_cli.training.run import read_run
+
+
+def test_evaluate_refuses_a_run_with_missing_folds_and_says_how_to_continue(tmp_path: Path) -> None:
+    path = write_run(tmp_path, finished=3, seed=2)
+    message = (
+        f"{path}: 3 of 4 folds are finished — expected all of them, or the score is not that of casme2-mmnet3/12. "
+        "Continue with: mer train --loso --scheme mmnet3 --recipe released --seed 2 --epochs 6 --decay-epochs 6 "
+        "--device cpu --precision fp32 --compile off"
+    )
+    with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
+        evaluate(read_run(path), "last")
+
+
+def test_evaluate_names_the_run_whose_training_diverged(tmp_path: Path) -> None:
+    run = read_run(write_run(tmp_path))
+    run.folds[1].logits[3, 0, 0] = np.nan
+    message = (
+        f"{run.path}, fold casme2-02, epoch 4: a logit is NaN or infinite — expected finite numbers. The training "
+        "diverged: train with --precision fp32, a lower learning rate or another seed."
+    )
+    with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
+        evaluate(run, "last")
+
+
+def test_summary_names_protocol_rule_and_stamp(tmp_path: Path) -> None:
+    run = read_run(write_run(tmp_path))
+    facts = dict(summarise(run, evaluate(run, "best-test")).facts)
+    assert facts["protocol"] == "casme2-mmnet3/12, leave one subject out"
+    assert facts["epoch rule"] == "best-test: selected on the test subject (6 epochs)"
+    assert facts["clips, subjects"] == "12, 4"
+    assert facts["coding table"] == "20190701"
+    assert (facts["seed"], "faces" in facts) == ("1", False)
+    assert "F1 of the released script" in facts
+    assert "UF1" in dict(summarise(run, evaluate(run, "last")).facts)
+
+
+def test_summary_of_generated_faces_says_so_first(tmp_path: Path) -> None:
+    run = read_run(write_run(tmp_path, generated=True, table_version=""))
+    facts = summarise(run, evaluate(run, "last")).facts
+    assert facts[0] == ("faces", "generated: not a result on any dataset")
+    assert dict(facts)["coding table"] == "unknown"
+
+
+def test_summary_tables_hold_every_class_and_the_guessers(tmp_path: Path) -> None:
+    run = read_run(write_run(tmp_path, "casme2-5", skill=20.0))
+    summary = summarise(run, evaluate(run, "last"))
+    assert summary.title == run.path.name
+    assert summary.classes[0] == ("class", "clips", "precision", "recall", "F1")
+    assert [row[0] for row in summary.classes[1:]] == list(run.class_names)
+    assert all(row[2:] == ("1.0000", "1.0000", "1.0000") for row in summary.classes[1:])
+    assert summary.confusion[0] == ("true \\ predicted", *run.class_names)
+    assert [[int(cell) for cell in row[1:]] for row in summary.confusion[1:]] == np.diag(
+        [int(row[1]) for row in summary.classes[1:]]
+    ).tolist()
+    assert [row[0] for row in summary.chance] == ["guesser", "majority", "prior-random"]
+
+
+@pytest.mark.parametrize("rule", ["last", "best-test"])
+def test_prediction_rows_give_back_the_confusion_matrix(tmp_path: Path, rule: str) -> None:
+    run = read_run(write_run(tmp_path, skill=0.5))
+    scores = evaluate(run, rule)
+    header, *rows = prediction_table(run, scores)
+    assert header == ("dataset", "subject", "clip", "fold", "seed", "epoch rule", "gt", "pred", "p_1", "p_2", "p_3")
+    assert {"/".join(row[:3]) for row in rows} == set(run.labels)
+    assert [row[:3] for row in rows] == sorted(row[:3] for row in rows)
+    assert {row[3:6] for row in rows} == {(fold.fold, "1", rule) for fold in run.folds}
+    truth, predicted = ([int(row[column]) for row in rows] for column in (6, 7))
+    assert (metrics.confusion_matrix(truth, predicted, 3) == scores.confusion).all()
+    shares = np.array([[float(cell) for cell in row[8:]] for row in rows])
+    assert shares.sum(axis=1) == pytest.approx(1, abs=2e-6)
+    assert shares.argmax(axis=1).tolist() == predicted
+
+
+def test_prediction_probabilities_are_the_softmax_of_the_chosen_epoch(tmp_path: Path) -> None:
+    run = read_run(write_run(tmp_path))
+    fold = run.folds[0]
+    fold.logits[-1, 0] = [0.0, np.log(2.0), np.log(5.0)]
+    row = next(row for row in prediction_table(run, evaluate(run, "last")) if "/".join(row[:3]) == fold.clip_ids[0])
+    assert row[8:] == ("0.125000", "0.250000", "0.625000")
+
+
+def test_settings_name_the_recipe_and_what_departs_from_it() -> None:
+    assert settings(resolve_config("released", seed=5, device="cpu")) == "released recipe"
+    assert settings(resolve_config("paper")) == "paper recipe"
+    assert settings(resolve_config("released", weight_decay=0.7)) == "released recipe, weight decay 0.7"
+
+
+def test_numbers_are_written_as_the_field_prints_them() -> None:
+    assert (percent(0.88353), percent(0.0), percent(1.0)) == ("88.35", "0.00", "100.00")
+    assert (fraction(0.86764), fraction(0.0), fraction(1.0)) == (".8676", ".0000", "1.0000")
