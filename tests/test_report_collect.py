@@ -19,9 +19,12 @@ def test_collect_runs_finds_every_run_below_a_folder_sorted_by_name(tmp_path: Pa
     assert [run.path for run in collect_runs(tmp_path)] == sorted(written, key=lambda path: path.name)
 
 
-def test_collect_runs_reads_a_run_once_where_the_places_overlap(tmp_path: Path) -> None:
+def test_collect_runs_reads_a_run_once_where_the_places_overlap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = write_run(tmp_path)
-    assert len(collect_runs([path, tmp_path, path])) == 1
+    monkeypatch.chdir(path)
+    assert len(collect_runs([path, tmp_path, Path()])) == 1
 
 
 def test_collect_runs_passes_over_the_unfinished_folder_of_a_killed_run(tmp_path: Path) -> None:
@@ -109,13 +112,14 @@ def test_write_predictions_refuses_runs_that_could_not_be_told_apart(tmp_path: P
         write_predictions(Path("p.csv"), collect_runs(tmp_path), "last")
 
 
-def test_write_predictions_says_why_it_cannot_write(tmp_path: Path) -> None:
+def test_write_predictions_says_why_it_cannot_write_and_leaves_nothing(tmp_path: Path) -> None:
     runs = collect_runs(write_run(tmp_path / "runs"))
-    (tmp_path / "file").touch()
-    target = tmp_path / "file" / "p.csv"
+    target = tmp_path / "out" / "p.csv"
+    target.mkdir(parents=True)
     message = (
-        f"--export {target}: cannot be written (Not a directory) — expected a writable place with room for it. "
+        f"--export {target}: cannot be written (Is a directory) — expected a writable place with room for it. "
         "Give another path."
     )
     with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
         write_predictions(target, runs, "last")
+    assert list(target.parent.iterdir()) == [target]

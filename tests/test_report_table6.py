@@ -113,6 +113,17 @@ def test_the_same_scheme_on_another_table_is_another_protocol(tmp_path: Path) ->
     assert protocols == [f"casme2-mmnet3/12, {name}" for name in names for _ in range(2)]
 
 
+def test_runs_with_other_labels_under_one_protocol_id_get_their_own_guessers(tmp_path: Path) -> None:
+    write_run(tmp_path, seed=1)
+    edited = write_run(tmp_path, seed=2) / "clips.csv"
+    edited.write_text(edited.read_text().replace(",1,surprise", ",0,happiness"))
+    rows = block(build_table6(collect_runs(tmp_path)), "Measured here")
+    guessers = [
+        row["Accuracy %"] for row in rows if row["Method"] == "chance: majority" and "last" in row["Epoch rule"]
+    ]
+    assert len(set(guessers)) == 2
+
+
 def test_an_incomplete_run_has_no_score_and_says_how_to_continue(tmp_path: Path) -> None:
     write_run(tmp_path, seed=1)
     write_run(tmp_path, seed=2, finished=3)
