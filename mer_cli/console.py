@@ -29,8 +29,8 @@ def spell_seconds(seconds: float) -> str:
 class Steps:
     """A bar over a known number of steps, with the time left; plain lines where stderr is no terminal."""
 
-    def __init__(self, what: str) -> None:
-        self.what = what
+    def __init__(self, what: str, total: int) -> None:
+        self.what, self.total, self.done = what, total, 0
         self.started = time.monotonic()
         self.last_line = self.started
         self.bar = Progress(
@@ -43,7 +43,7 @@ class Steps:
             console=err,
             disable=not err.is_terminal,
         )
-        self.task = self.bar.add_task(what, total=None)
+        self.task = self.bar.add_task(what, total=total)
 
     def __enter__(self) -> Self:
         self.bar.__enter__()
@@ -54,7 +54,12 @@ class Steps:
     ) -> None:
         self.bar.__exit__(kind, error, trace)
 
+    def on_clip(self, clip_id: str, status: str) -> None:
+        """One more clip has ended."""
+        self.update(self.done + 1, self.total)
+
     def update(self, done: int, total: int) -> None:
+        self.done = done
         self.bar.update(self.task, completed=done, total=total)
         now = time.monotonic()
         if not err.is_terminal and (done == total or now - self.last_line >= SECONDS_BETWEEN_LINES):
@@ -68,8 +73,8 @@ class Steps:
 class TrainProgress:
     """Shows folds, epochs, the loss and the time left of a run; a `Listener` of `train_loso`."""
 
-    def __init__(self, n_folds: int, n_epochs: int) -> None:
-        self.n_folds, self.n_epochs = n_folds, n_epochs
+    def __init__(self, n_epochs: int) -> None:
+        self.n_folds, self.n_epochs = 0, n_epochs
         self.n_done = 0
         self.started = time.monotonic()
         self.fold_id, self.loss = "", 0.0
@@ -85,8 +90,8 @@ class TrainProgress:
             disable=not err.is_terminal,
         )
         # Epochs of all folds are one bar: its time left is that of the run.
-        self.run_task = self.bar.add_task("folds", total=n_folds, loss="")
-        self.epoch_task = self.bar.add_task("epochs", total=n_folds * n_epochs, loss="")
+        self.run_task = self.bar.add_task("folds", total=None, loss="")
+        self.epoch_task = self.bar.add_task("epochs", total=None, loss="")
 
     def __enter__(self) -> Self:
         self.bar.__enter__()
@@ -96,6 +101,11 @@ class TrainProgress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.bar.__exit__(kind, error, trace)
+
+    def on_start(self, n_folds: int) -> None:
+        self.n_folds, self.started = n_folds, time.monotonic()
+        self.bar.update(self.run_task, total=n_folds)
+        self.bar.update(self.epoch_task, total=n_folds * self.n_epochs)
 
     def on_fold(self, fold: Fold) -> None:
         self.fold_id = fold.id

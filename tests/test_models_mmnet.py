@@ -1,5 +1,7 @@
 """The network against evaluation arithmetic done elsewhere: a float64 NumPy reference of equations 1-3, layer sizes."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -64,7 +66,7 @@ def test_maps_have_the_sizes_of_the_blocks_and_only_ever_close(network):
         logits, maps = network.forward_with_maps(onset, apex)
         torch.testing.assert_close(logits, network(onset, apex))
     assert [tuple(m.shape) for m in maps] == [(2, 1, size, size) for size in (112, 56, 28, 14)]
-    for earlier, later in zip(maps, maps[1:], strict=False):
+    for earlier, later in pairwise(maps):
         ceiling = torch.nn.functional.max_pool2d(earlier, 3, 2, 1)
         assert (later <= ceiling + 1e-6).all()
 

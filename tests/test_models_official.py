@@ -1,4 +1,4 @@
-"""Released state dicts: built here from the published layer table, and run by a reference that uses only their names."""
+"""Released state dicts: built here from the layer table, and run by a reference that uses only their names."""
 
 import re
 
@@ -11,7 +11,7 @@ from mer_cli.models.official import from_official, read_official
 
 
 def official_state_dict(n_classes=5, depth=2, mlp_ratio=4, unused=True):
-    """Random weights under the released names, in the released shapes (evaluation of the layer table, not our class)."""
+    """Random weights under the released names, in the released shapes, after the published layer table."""
     shapes = {}
 
     def norm(name, width):

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from mer_cli.errors import RunError
@@ -109,6 +110,15 @@ def read_official(path: Path) -> MMNet:
             "Save model.state_dict() of the released class."
         )
     return from_official(state_dict)
+
+
+def convert_official(path: Path, out: Path) -> Path:
+    """`read_official`, written to `out`/model.safetensors under our names; gives that file."""
+    model = read_official(path)
+    out.mkdir(parents=True, exist_ok=True)
+    target = out / "model.safetensors"
+    save_file(model.state_dict(), target, {"source": path.name})
+    return target
 
 
 def _our_name(official: str) -> str:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mer_cli.models import build_model
-from mer_cli.training.batches import PairBatches
+from mer_cli.training.batches import EpochDraw, PairBatches
 from mer_cli.training.config import TrainConfig
 
 HELD_OUT_BATCH = 64  # pairs in a forward pass without gradients; moves no number, only memory
@@ -70,9 +70,7 @@ class FoldTrainer:
         weight_seed, draw_seed = _fold_seeds(config.seed, fold_id)
         self._initialise(weight_seed)
         rng = np.random.default_rng(draw_seed)
-        optimiser = torch.optim.AdamW(
-            network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-        )
+        optimiser = self.new_optimiser()
         label_of_row = torch.zeros(len(batches.onset), dtype=torch.int64)
         label_of_row[torch.from_numpy(train_rows)] = torch.from_numpy(train_labels)
         label_of_row = label_of_row.to(batches.device)
@@ -90,15 +88,7 @@ class FoldTrainer:
             for start in range(0, len(train_rows), config.batch_size):
                 batch = slice(start, start + config.batch_size)
                 labels = label_of_row[draw.row[batch]]
-                onset, apex = batches.training_batch(draw, batch)
-                run = self.full_batch_network if len(labels) == config.batch_size else network
-                with self._autocast():
-                    output = run(onset, apex)
-                loss = F.cross_entropy(output.float(), labels)
-                optimiser.zero_grad(set_to_none=True)
-                loss.backward()
-                optimiser.step()
-                loss_sum += loss.detach() * len(labels)
+                loss_sum += self.train_step(optimiser, draw, batch, labels) * len(labels)
             logits.append(self._held_out_logits(held_out))
             loss_mean = float(loss_sum) / len(train_rows)  # the one host sync of an epoch
             history.append(
@@ -111,6 +101,25 @@ class FoldTrainer:
             on_epoch(epoch + 1, loss_mean)
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
         return TrainedFold(torch.stack(logits).cpu().numpy(), history, weights)
+
+    def new_optimiser(self) -> torch.optim.Optimizer:
+        """AdamW over every parameter, BatchNorm, biases and position embedding included, as released."""
+        config = self.config
+        return torch.optim.AdamW(
+            self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+        )
+
+    def train_step(self, optimiser: torch.optim.Optimizer, draw: EpochDraw, batch: slice, labels: Tensor) -> Tensor:
+        """One step on the drawn clips `batch`; gives their mean loss, a scalar that stays on the device."""
+        onset, apex = self.batches.training_batch(draw, batch)
+        run = self.full_batch_network if len(labels) == self.config.batch_size else self.network
+        with self._autocast():
+            output = run(onset, apex)
+        loss = F.cross_entropy(output.float(), labels)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        return loss.detach()
 
     @torch.no_grad()
     def _held_out_logits(self, rows: Tensor) -> Tensor:

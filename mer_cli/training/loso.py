@@ -46,7 +46,9 @@ class LosoPlan:
 
 
 class Listener(Protocol):
-    """Told how a run goes on; it changes nothing."""
+    """Told how a run goes on; it changes nothing. `on_start` is given the number of folds that are to be trained."""
+
+    def on_start(self, n_folds: int) -> None: ...
 
     def on_fold(self, fold: Fold) -> None: ...
 
@@ -118,6 +120,7 @@ def train_loso(
     config = plan.config
     path = open_run(out, config, plan.labels, plan.emotions, plan.folds, describe_environment(config.device))
     todo = [fold for fold in plan.wanted if not (resume and is_finished(path, fold.id))]
+    listener.on_start(len(todo))
     if not todo:
         return path
     clip_ids = sorted(plan.labels)

@@ -191,7 +191,7 @@ def read_run(path: Path) -> Run:
 def _read_fold(path: Path, fold: str, held_out: set[str], config: RunConfig) -> FoldPredictions:
     file = path / "folds" / fold / "logits.npz"
     try:
-        with np.load(file) as arrays:
+        with file.open("rb") as opened, np.load(opened) as arrays:
             logits: NDArray[np.float32] = arrays["logits"]
             clip_ids = tuple(str(clip) for clip in arrays["clip_ids"])
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:

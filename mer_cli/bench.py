@@ -1,0 +1,99 @@
+"""Measures speed side by side in one process: our training step against a plain one of the same network.
+
+Plain is float32, NCHW, eager, on pictures that lie ready; ours makes its batch as well. The two take turns, so that a
+machine whose speed drifts slows both.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from mer_cli.models import build_model
+from mer_cli.training.batches import PairBatches, Windows
+from mer_cli.training.config import TrainConfig, resolve_config
+from mer_cli.training.hardware import can_compile, resolve_hardware
+from mer_cli.training.loop import FoldTrainer
+
+N_CLASSES = 5
+
+
+def bench_step(repeats: int = 5, device: str = "auto") -> dict[str, object]:
+    """Seconds of a training step of 32 pairs: plain, ours, and ours compiled where the machine can.
+
+    Returns
+    -------
+    device, threads, precision; step: medians reference_s, ours_s, ratio, and with a compiler compiled_s,
+    compiled_ratio and compile_s, the time that compiling took
+    """
+    config = resolve_hardware(resolve_config(device=device, compile="off"), n_pairs=0)
+    steps = {"reference": _reference_step(config), "ours": _our_step(config)}
+    figures: dict[str, float] = {}
+    if can_compile(config.device):
+        steps["compiled"] = _our_step(config.model_copy(update={"compile": "on"}))
+    for name, step in steps.items():
+        warm = _seconds(step, config.device)
+        if name == "compiled":
+            figures["compile_s"] = warm
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(repeats):
+        for name, step in steps.items():
+            seconds[name].append(_seconds(step, config.device))
+    medians = {name: statistics.median(times) for name, times in seconds.items()}
+    figures |= {f"{name}_s": median for name, median in medians.items()}
+    figures["ratio"] = medians["reference"] / medians["ours"]
+    if "compiled" in medians:
+        figures["compiled_ratio"] = medians["reference"] / medians["compiled"]
+    name = torch.cuda.get_device_name() if config.device == "cuda" else "cpu"
+    return {
+        "device": name,
+        "threads": torch.get_num_threads(),
+        "precision": config.precision,
+        "step": {name: round(value, 3) for name, value in sorted(figures.items())},
+    }
+
+
+def _reference_step(config: TrainConfig) -> Callable[[], None]:
+    device = torch.device(config.device)
+    network = build_model(config.model, N_CLASSES).to(device)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    onset, apex = torch.randn(2, config.batch_size, 3, 224, 224, device=device)
+    labels = torch.arange(config.batch_size, device=device) % N_CLASSES
+
+    def step() -> None:
+        loss = F.cross_entropy(network(onset, apex), labels)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+
+    return step
+
+
+def _our_step(config: TrainConfig) -> Callable[[], None]:
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (2, config.batch_size, 7, 224, 224, 3), dtype=np.uint8)
+    numbers = np.tile(np.arange(7, dtype=np.int32), (config.batch_size, 1))
+    windows = Windows(pictures[0], pictures[1], numbers, numbers + 60)
+    batches = PairBatches(windows, config, torch.device(config.device))
+    trainer = FoldTrainer(batches, N_CLASSES, config)
+    optimiser = trainer.new_optimiser()
+    labels = torch.arange(config.batch_size, device=config.device) % N_CLASSES
+
+    def step() -> None:
+        draw = batches.draw_epoch(np.arange(config.batch_size), rng)
+        trainer.train_step(optimiser, draw, slice(0, config.batch_size), labels)
+
+    return step
+
+
+def _seconds(step: Callable[[], None], device: str) -> float:
+    started = time.perf_counter()
+    step()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started

@@ -1,0 +1,122 @@
+"""Says what this machine has and lacks for each command, and the fix; imports each library to see that it works."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from mer_cli.errors import MerError
+
+PREDICTOR_LICENCE = (
+    "its author states that this model, trained on iBUG 300-W, can't be used in a commercial product; it is never "
+    "shipped with mer"
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. `fix` is empty where nothing is to be done; `needed` says whether mer needs it."""
+
+    what: str
+    found: str
+    fix: str = ""
+    needed: bool = True
+
+    @property
+    def is_missing(self) -> bool:
+        return bool(self.fix) and self.needed
+
+
+def examine(folder: Path = Path()) -> list[Finding]:
+    """Everything that a command may need, in the order of the data's way.
+
+    Parameters
+    ----------
+    folder : where data/ and runs/ would be written; its free space is told
+    """
+    return [
+        Finding("Python", f"{platform.python_version()} ({sys.executable})"),
+        _opencv(),
+        _library("dlib", "dlib", "pip install dlib-bin"),
+        _predictor(),
+        _generator(),
+        _library("h5py", "h5py", "pip install h5py"),
+        _library("PyTorch", "torch", "pip install torch torchvision"),
+        _device(),
+        _compiler(),
+        _disk(folder),
+    ]
+
+
+def _library(what: str, module: str, fix: str) -> Finding:
+    try:
+        found = importlib.import_module(module)
+    except ImportError as error:
+        return Finding(what, f"can't be imported: {error}", fix)
+    return Finding(what, str(getattr(found, "__version__", "installed")))
+
+
+def _opencv() -> Finding:
+    from mer_cli.faces.opencv import import_cv2
+
+    try:
+        return Finding("OpenCV", str(import_cv2().__version__))
+    except MerError as error:
+        return Finding("OpenCV", "can't be imported", str(error))
+
+
+def _predictor() -> Finding:
+    what = "68-point model (preprocess)"
+    try:
+        from mer_cli.faces.landmarks import find_predictor
+
+        return Finding(what, f"{find_predictor()}; {PREDICTOR_LICENCE}")
+    except (MerError, ImportError) as error:
+        return Finding(what, "not found", str(error))
+
+
+def _generator() -> Finding:
+    what = "head data (synth, demo)"
+    try:
+        from mer_cli.datasets.synthetic.assets import find_data
+
+        return Finding(what, str(find_data()))
+    except (MerError, ImportError) as error:
+        return Finding(what, "not found", str(error), needed=False)
+
+
+def _device() -> Finding:
+    try:
+        import torch
+
+        from mer_cli.training.hardware import computes_in_bf16
+    except ImportError:
+        return Finding("device", "unknown without PyTorch")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    return Finding("device", f"{name}; trains in {'bf16' if computes_in_bf16(device) else 'fp32'}")
+
+
+def _compiler() -> Finding:
+    found = shutil.which("g++") or shutil.which("clang++")
+    if found:
+        return Finding("C++ compiler", found)
+    return Finding(
+        "C++ compiler", "not found: training on the CPU runs uncompiled, about 1.2 times slower", "apt-get install g++",
+        needed=False,
+    )  # fmt: skip
+
+
+def _disk(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free / 1e9
+    found = f"{free:.1f} GB free in {os.fspath(folder.resolve())}"
+    if free < 2:
+        return Finding(
+            "disk", found, "free some space: a store of CASME II takes about 0.5 GB, a run with weights 1 GB"
+        )
+    return Finding("disk", found)

@@ -1,0 +1,217 @@
+"""Runs of a few clips through the whole training stage, on the CPU."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from mer_cli.errors import ConfigError, StoreError
+from mer_cli.models import build_model
+from mer_cli.training.config import resolve_config
+from mer_cli.training.loso import plan_loso, train_loso
+from mer_cli.training.run import read_run
+from tiny_store import EMOTIONS, write_store
+
+
+class Silent:
+    """Counts what it is told."""
+
+    def __init__(self):
+        self.folds, self.losses, self.n_done = [], [], 0
+
+    def on_start(self, n_folds):
+        self.n_folds = n_folds
+
+    def on_fold(self, fold):
+        self.folds.append(fold.id)
+
+    def on_epoch(self, epoch, loss):
+        self.losses.append((epoch, loss))
+
+    def on_fold_end(self):
+        self.n_done += 1
+
+
+def config_of(**changes):
+    settings = {"scheme": "mmnet3", "epochs": 2, "batch_size": 2, "device": "cpu", "precision": "fp32"}
+    return resolve_config("quick", **(settings | changes))
+
+
+def train(store, out, wanted=None, resume=True, **changes):
+    listener = Silent()
+    path = train_loso(plan_loso(store, config_of(**changes), wanted), out, listener, resume=resume)
+    return path, listener
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return write_store(tmp_path_factory.mktemp("store") / "casme2.h5")
+
+
+@pytest.fixture(scope="module")
+def straight(store, tmp_path_factory):
+    """A run trained in one go."""
+    return train(store, tmp_path_factory.mktemp("straight"))
+
+
+def stored(path, fold):
+    """Everything that training stores of a fold: logits and weights."""
+    with np.load(path / "folds" / fold / "logits.npz") as arrays:
+        logits = arrays["logits"]
+    return logits, load_file(path / "folds" / fold / "model.safetensors")
+
+
+def assert_same_fold(one, other, fold):
+    (logits, weights), (other_logits, other_weights) = stored(one, fold), stored(other, fold)
+    np.testing.assert_array_equal(logits, other_logits)
+    assert weights.keys() == other_weights.keys()
+    assert all(torch.equal(weights[name], other_weights[name]) for name in weights)
+
+
+def test_a_run_holds_every_fold_with_a_logit_for_each_epoch_clip_and_class(straight):
+    path, listener = straight
+    run = read_run(path)
+    assert [fold.fold for fold in run.folds] == ["casme2-01", "casme2-02", "casme2-03"]
+    assert [fold.logits.shape for fold in run.folds] == [(2, 3, 3), (2, 2, 3), (2, 1, 3)]
+    assert run.labels == {clip: {"happiness": 0, "surprise": 1, "disgust": 2}[word] for clip, word in EMOTIONS.items()}
+    assert run.config.class_names == ("positive", "surprise", "negative")
+    assert run.config.protocol_id == "casme2-mmnet3/6"
+    assert (listener.n_folds, listener.n_done, len(listener.losses)) == (3, 3, 6)
+    with (path / "folds/casme2-01/history.csv").open() as file:
+        history = list(csv.DictReader(file))
+    assert [row["epoch"] for row in history] == ["1", "2"]
+    assert float(history[0]["loss"]) == pytest.approx(listener.losses[0][1])
+
+
+def test_the_stored_weights_give_the_stored_logits_of_the_last_epoch(store, straight):
+    """And the file explains itself: it carries the config and the fold."""
+    path, _ = straight
+    logits, weights = stored(path, "casme2-02")
+    network = build_model("mmnet", 3)
+    network.load_state_dict(weights)
+    from mer_cli.store.hdf5 import read_windows
+
+    clip_ids = [clip for clip in EMOTIONS if "/02/" in clip]
+    onset, _, apex, _ = read_windows(store, clip_ids)
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    pair = [((torch.from_numpy(w[:, 3]) / 255 - mean) / std).permute(0, 3, 1, 2) for w in (onset, apex)]
+    with torch.no_grad():
+        np.testing.assert_allclose(network.eval()(*pair).numpy(), logits[-1], atol=1e-3)
+    with safe_open(path / "folds/casme2-02/model.safetensors", "pt") as file:
+        assert file.metadata()["fold"] == "casme2-02"
+        assert '"epochs":2' in file.metadata()["config"]
+
+
+def test_held_out_labels_do_not_reach_training(straight, tmp_path):
+    """With the held-out clips' emotions permuted in the store, every stored logit and weight stays bit-identical."""
+    permuted = dict(EMOTIONS)
+    held_out = [clip for clip in EMOTIONS if "/01/" in clip]
+    for clip, donor in zip(held_out, held_out[1:] + held_out[:1], strict=True):
+        permuted[clip] = EMOTIONS[donor]
+    path, _ = train(write_store(tmp_path / "permuted.h5", permuted), tmp_path, wanted=["01"])
+    assert read_run(path).labels != read_run(straight[0]).labels
+    assert_same_fold(path, straight[0], "casme2-01")
+
+
+def test_training_labels_do_reach_training(straight, tmp_path):
+    """The twin of the test above: the comparison is able to see a label."""
+    changed = EMOTIONS | {"casme2/02/EP01_01": "surprise"}
+    path, _ = train(write_store(tmp_path / "changed.h5", changed), tmp_path, wanted=["01"])
+    assert not np.array_equal(stored(path, "casme2-01")[0], stored(straight[0], "casme2-01")[0])
+
+
+def test_folds_trained_apart_and_in_another_order_equal_the_straight_run(store, straight, tmp_path):
+    for subject in ("03", "01"):
+        path, listener = train(store, tmp_path, wanted=[subject])
+        assert listener.folds == [f"casme2-{subject}"]
+    path, listener = train(store, tmp_path)
+    assert listener.folds == ["casme2-02"]
+    for fold in ("casme2-01", "casme2-02", "casme2-03"):
+        assert_same_fold(path, straight[0], fold)
+    _, listener = train(store, tmp_path)
+    assert (listener.n_folds, listener.folds) == (0, [])
+
+
+def test_the_order_of_clips_in_the_store_moves_nothing(straight, tmp_path):
+    store = write_store(tmp_path / "shuffled.h5", dict(reversed(EMOTIONS.items())))
+    path, _ = train(store, tmp_path, wanted=["03"])
+    assert_same_fold(path, straight[0], "casme2-03")
+
+
+def test_another_seed_gives_another_run_and_other_logits(store, straight, tmp_path):
+    path, _ = train(store, tmp_path, wanted=["03"], seed=2)
+    assert path.name != straight[0].name
+    assert not np.array_equal(stored(path, "casme2-03")[0], stored(straight[0], "casme2-03")[0])
+
+
+def test_weights_are_not_kept_where_that_is_asked(store, tmp_path):
+    plan = plan_loso(store, config_of(epochs=1), ["03"])
+    path = train_loso(plan, tmp_path, Silent(), save_weights="none")
+    assert sorted(file.name for file in (path / "folds/casme2-03").iterdir()) == ["done", "history.csv", "logits.npz"]
+    assert plan.weight_bytes == pytest.approx(38e6, rel=0.03)
+
+
+KILLED_RUN = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+from test_training_loso import train
+train(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_run_continues_and_ends_in_the_same_bits(store, straight, tmp_path, how):
+    started = subprocess.Popen(
+        [sys.executable, "-c", KILLED_RUN, store, tmp_path, Path(__file__).parent], stderr=subprocess.DEVNULL
+    )
+    while not list(tmp_path.glob("*/folds/casme2-01/done")):
+        assert started.poll() is None
+        time.sleep(0.05)
+    time.sleep(0.7)  # somewhere inside the second fold
+    os.kill(started.pid, how)
+    assert started.wait() != 0
+    assert read_run(next(tmp_path.glob("casme2-*"))).missing[-1] == "casme2-03"
+    path, listener = train(store, tmp_path)
+    assert "casme2-01" not in listener.folds
+    for fold in ("casme2-01", "casme2-02", "casme2-03"):
+        assert_same_fold(path, straight[0], fold)
+
+
+def test_bf16_stays_near_float32(store, straight, tmp_path):
+    path, _ = train(store, tmp_path, wanted=["03"], precision="bf16")
+    assert path.name != straight[0].name
+    fast, exact = stored(path, "casme2-03")[0], stored(straight[0], "casme2-03")[0]
+    assert not np.array_equal(fast, exact)
+    assert np.abs(fast - exact).max() < 0.15 * np.abs(exact).max() + 0.1
+
+
+def test_a_store_with_one_subject_is_refused(tmp_path):
+    store = write_store(tmp_path / "one.h5", {"casme2/03/a": "surprise", "casme2/03/b": "disgust"})
+    with pytest.raises(ConfigError, match=r"LOSO needs at least 2 subjects; the store has 1 \(casme2-03\)"):
+        plan_loso(store, config_of())
+
+
+def test_a_scheme_without_clips_is_refused(tmp_path):
+    store = write_store(tmp_path / "others.h5", {"casme2/01/a": "others", "casme2/02/b": "others"})
+    with pytest.raises(ConfigError, match=r"others\.h5: no clip of it belongs to scheme 'mmnet3'"):
+        plan_loso(store, config_of())
+
+
+def test_a_missing_store_is_refused(tmp_path):
+    with pytest.raises(StoreError, match=r"none\.h5"):
+        plan_loso(tmp_path / "none.h5", config_of())
+
+
+def test_scheme_auto_is_the_datasets_own(store):
+    plan = plan_loso(store, config_of(scheme=None))
+    assert (plan.config.scheme, plan.config.protocol_id) == ("casme2-5", "casme2-5/6")

@@ -1,0 +1,57 @@
+"""Writes a true store of a few clips without looking for faces: random pictures, real schema."""
+
+import numpy as np
+
+from mer_cli.store.hdf5 import StoreWriter
+from mer_cli.store.schema import ARRAYS, COLUMNS, JSON_ATTRIBUTES, CroppedClip
+
+EMOTIONS = {  # clip id: emotion; three subjects of uneven size, one of them with a single clip
+    "casme2/01/EP01_01": "happiness",
+    "casme2/01/EP02_01": "disgust",
+    "casme2/01/EP03_01": "surprise",
+    "casme2/02/EP01_01": "disgust",
+    "casme2/02/EP02_01": "happiness",
+    "casme2/03/EP01_01": "surprise",
+}
+
+
+def write_store(path, emotions=EMOTIONS, **attributes):
+    """A store with the given clips; each clip's pictures depend on its id only."""
+    with StoreWriter(path, len(emotions)) as writer:
+        for clip_id, emotion in emotions.items():
+            writer.append(make_clip(clip_id, emotion))
+        plain = dict.fromkeys(JSON_ATTRIBUTES, []) | {
+            "dataset": "casme2",
+            "table": "CASME2-coding-20190701.xlsx",
+            "table_sha256": "ab" * 32,
+            "table_version": "",
+            "source": "raw",
+            "generated": True,
+            "predictor_sha256": "cd" * 32,
+            "build_key": "ef" * 32,
+        }
+        writer.finish(plain | attributes)
+    return path
+
+
+def make_clip(clip_id, emotion):
+    dataset, subject, name = clip_id.split("/")
+    rng = np.random.default_rng(list(clip_id.encode()))
+    coarse = rng.integers(0, 256, (2, 1, 7, 7, 3), dtype=np.uint8).repeat(32, 2).repeat(32, 3)
+    pictures = np.broadcast_to(coarse, (2, 7, 224, 224, 3))
+    arrays = {name: np.zeros(shape, dtype) for name, (shape, dtype) in ARRAYS.items()}
+    arrays |= {"onset_window": pictures[0], "apex_window": pictures[1]}
+    arrays |= {"onset_window_frames": np.arange(7, 14, dtype="<i4"), "apex_window_frames": np.arange(67, 74, dtype="<i4")}
+    columns = dict.fromkeys(COLUMNS, "") | {
+        "id": clip_id,
+        "subject": subject,
+        "name": name,
+        "emotion": emotion,
+        "onset": 10,
+        "apex": 70,
+        "offset": 100,
+        "fps": 200.0,
+        "status": "ok",
+    }
+    assert dataset == "casme2"
+    return CroppedClip(columns, arrays, "hog")
