@@ -11,6 +11,7 @@ import importlib.util
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +124,7 @@ class FaceFinder:
         self._is_cropped = is_cropped
         self._hog = dlib.get_frontal_face_detector()
         self._predictor = _load_predictor(predictor)
-        mmod = mmod_path(predictor)
-        self._mmod = _load_model(dlib.cnn_face_detection_model_v1, mmod) if mmod else None
+        self._mmod_path = mmod_path(predictor)
 
     def find(self, clip: Clip, read: Callable[[Path], Image] = read_frame) -> Face:
         """Find the face of a clip on its onset frame, or by the next means that works.
@@ -166,6 +166,11 @@ class FaceFinder:
         if self._is_cropped:
             height, width = image.shape[:2]
             yield image, RELEASE_CROP, [Detection(dlib.rectangle(0, 0, width - 1, height - 1), 0.0)]
+
+    @cached_property
+    def _mmod(self) -> Any:
+        """The CNN detector, loaded when it is first needed, which is hardly ever; None without its file."""
+        return _load_model(dlib.cnn_face_detection_model_v1, self._mmod_path) if self._mmod_path else None
 
     def _detect(self, image: Image, n_upsample: int) -> list[Detection]:
         boxes, scores, _ = self._hog.run(image, n_upsample, 0.0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -17,8 +18,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-
-import numpy as np
 
 from mer_cli.errors import StoreError
 from mer_cli.faces.crop import Align
@@ -31,9 +30,7 @@ from mer_cli.store.lock import lock_store
 from mer_cli.store.pack import pack_store
 from mer_cli.store.parts import parts_dir, read_part
 from mer_cli.store.plan import BuildPlan, plan_build
-from mer_cli.store.schema import ARRAYS, BUILD_KEY, FAILED, REPAIRED, RESUMED
-
-CLIP_BYTES = sum(math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in ARRAYS.values())
+from mer_cli.store.schema import BUILD_KEY, CLIP_BYTES, FAILED, REPAIRED, RESUMED
 
 OnClip = Callable[[str, str], None]
 
@@ -121,7 +118,9 @@ def _cut_in_workers(tasks: Sequence[CutTask], jobs: int, on_clip: OnClip) -> dic
     # Spawned, not forked: the threads of OpenCV do not live through a fork.
     pool = ProcessPoolExecutor(min(jobs, len(tasks)), get_context("spawn"), start_worker)
     try:
-        for future in as_completed([pool.submit(cut_to_part, task) for task in tasks]):
+        with _no_interrupt():
+            futures = [pool.submit(cut_to_part, task) for task in tasks]
+        for future in as_completed(futures):
             result = future.result()
             if result.status == FAILED:
                 reasons[result.clip_id] = result.reason
@@ -130,6 +129,16 @@ def _cut_in_workers(tasks: Sequence[CutTask], jobs: int, on_clip: OnClip) -> dic
         # After an error or Ctrl-C the clips at work are finished and kept, the others are not begun.
         pool.shutdown(wait=True, cancel_futures=True)
     return reasons
+
+
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Hold Ctrl-C back while workers start: they inherit it, so that only the parent ever sees one and decides."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _has_part(task: CutTask) -> bool:

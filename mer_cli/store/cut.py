@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from dataclasses import dataclass
 from functools import cache
@@ -43,9 +42,8 @@ class CutResult:
 
 
 def start_worker() -> None:
-    """Set up a worker process: one thread, deaf to Ctrl-C (the parent decides), gone when its parent is."""
+    """Set up a worker process: one thread, gone when its parent is."""
     cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

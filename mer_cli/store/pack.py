@@ -10,10 +10,11 @@ from pathlib import Path
 
 from mer_cli.errors import StoreError
 from mer_cli.records import FailedClip
-from mer_cli.store.audit import Audit, audit_dir, place_audit
+from mer_cli.store.audit import CSV_NAME, Audit, audit_dir, place_audit
 from mer_cli.store.hdf5 import StoreWriter
 from mer_cli.store.parts import parts_dir, read_part
 from mer_cli.store.plan import BuildPlan
+from mer_cli.store.schema import CLIP_BYTES
 
 
 def pack_store(plan: BuildPlan, reasons: Mapping[str, str]) -> None:
@@ -41,17 +42,26 @@ def pack_store(plan: BuildPlan, reasons: Mapping[str, str]) -> None:
     part_paths = [task.part_path for task in plan.tasks if task.clip.clip_id not in reasons]
     temporary = parts_dir(plan.out) / "store.h5"
     try:
-        _write(plan, part_paths, failed, audit, temporary)
+        if part_paths:
+            _reserve(temporary, len(part_paths))
+            _write(plan, part_paths, failed, audit, temporary)
         audit.finish()
         place_audit(drawn, audit_dir(plan.out))
         if not part_paths:
+            first = failed[0].reason if failed else "the release has none"
             raise StoreError(
-                f"{plan.out}: not written, none of {len(failed)} clips is usable (the first: {failed[0].reason}). "
-                f"Expected at least one. See {audit_dir(plan.out)}."
+                f"{plan.out}: not written, none of {len(failed)} clips is usable. Expected at least one. "
+                f"The first says: {first} See all in {audit_dir(plan.out) / CSV_NAME}."
             )
         temporary.replace(plan.out)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _reserve(path: Path, n_clips: int) -> None:
+    """See that there is room for the store: where HDF5 meets a full disk, the process crashes when it ends."""
+    with path.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, n_clips * CLIP_BYTES)
 
 
 def _write(plan: BuildPlan, part_paths: list[Path], failed: list[FailedClip], audit: Audit, path: Path) -> None:

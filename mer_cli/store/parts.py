@@ -74,7 +74,7 @@ def read_part(path: Path) -> CroppedClip:
         If it is absent or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as part:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as part:
             record = json.loads(str(part[RECORD]))
             arrays = {name: part[name] for name in ARRAYS}
         return CroppedClip(record["columns"], arrays, record["detector"])

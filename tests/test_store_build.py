@@ -1,0 +1,240 @@
+"""Building a store from pictures: what is in it, what is done again, and what is not."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from photo_release import head, make_release, write_clip, write_picture, write_release
+
+from mer_cli.errors import FaceError, StoreError
+from mer_cli.faces.crop import warp
+from mer_cli.faces.frames import read_frame
+from mer_cli.faces.landmarks import FaceFinder, find_predictor
+from mer_cli.records import FailedClip, Release
+from mer_cli.store import cut
+from mer_cli.store.build import build_store
+from mer_cli.store.cut import cut_clip
+from mer_cli.store.hdf5 import read_store, read_windows
+from mer_cli.store.lock import lock_store
+from mer_cli.store.parts import fingerprint, part_path, parts_dir
+
+
+def build(release, out, *, seen: Counter | None = None, **changes):
+    """Build with one worker; `seen` counts how the clips ended."""
+    statuses = Counter() if seen is None else seen
+    options = {"jobs": 1, "resume": True, "on_clip": lambda clip_id, status: statuses.update([status])}
+    return build_store(release, out, **(options | changes))
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> tuple[Release, Path]:
+    """A release of two clips and the store that was built of it."""
+    folder = tmp_path_factory.mktemp("built")
+    release = write_release(folder / "raw", 2)
+    return release, build(release, folder / "casme2.h5").path
+
+
+@pytest.fixture(scope="module")
+def finder() -> FaceFinder:
+    return FaceFinder(find_predictor())
+
+
+def test_cut_clip_decodes_each_needed_frame_once_and_no_other(tmp_path, finder, monkeypatch):
+    clip = write_clip(tmp_path, n_frames=30, apex=55)
+    read: list[int] = []
+
+    def counting(path):
+        read.append(int(path.stem[3:]))
+        return read_frame(path)
+
+    monkeypatch.setattr(cut, "read_frame", counting)
+    cut_clip(clip, finder, "box")
+    assert sorted(read) == [40, 41, 42, 43, 52, 53, 54, 55, 56, 57, 58]
+
+
+def test_cut_clip_warps_every_frame_with_the_onset_s_transform(tmp_path, finder):
+    clip = write_clip(tmp_path, n_frames=12)
+    cropped = cut_clip(clip, finder, "box")
+    transform = cropped.arrays["transforms"]
+    numbers = cropped.arrays["apex_window_frames"]
+    assert numbers.tolist() == [43, 44, 45, 46, 47, 48, 49]
+    for number, crop in zip(numbers, cropped.arrays["apex_window"], strict=True):
+        assert np.array_equal(crop, warp(read_frame(clip.frames[number - 40].path), transform))
+
+
+def test_cut_clip_of_a_cropped_release_without_a_face_takes_the_whole_picture(tmp_path, finder):
+    clip = write_clip(tmp_path)
+    grey = np.full((340, 280, 3), 128, np.uint8)
+    for frame in clip.frames:
+        write_picture(frame.path, grey)
+    cropped = cut_clip(clip, FaceFinder(find_predictor(), is_cropped=True), "eyes")
+    assert cropped.arrays["transforms"] == pytest.approx(np.array([[224 / 340, 0, 19.76], [0, 224 / 340, 0]]), abs=0.01)
+    assert (cropped.status, cropped.detector) == ("repaired", "release-crop")
+
+
+def test_build_store_keeps_every_row_of_the_table(tmp_path):
+    clips = list(write_release(tmp_path, 4).clips)
+    clips[0] = replace(clips[0], repairs=("apex '/' set to the midpoint 44",))
+    clips[1].frames[0].path.write_bytes(b"")
+    for frame in clips[2].frames:
+        write_picture(frame.path, np.full((120, 120, 3), 128, np.uint8))
+    lost = FailedClip("casme2/09/EP01", "others", "sub09/EP01: no folder")
+    release = make_release(tmp_path, tuple(clips), failed=(lost,))
+    seen = Counter()
+    summary = build(release, tmp_path / "data" / "casme2.h5", seen=seen)
+    assert seen == {"repaired": 1, "failed": 2, "ok": 1}
+    assert (summary.n_ok, summary.n_repaired, summary.already_built) == (1, 1, False)
+    assert summary.repairs == (("casme2/01/EP00", "apex '/' set to the midpoint 44"),)
+    assert [failed.clip_id for failed in summary.failed] == ["casme2/01/EP01", "casme2/02/EP02", "casme2/09/EP01"]
+    assert re.search(r"img40\.jpg: the file is empty", summary.failed[0].reason)
+    assert re.search(r"^casme2/02/EP02: no face found", summary.failed[1].reason)
+
+    store = read_store(summary.path)
+    assert list(store.clips.index) == ["casme2/01/EP00", "casme2/02/EP03"]
+    assert [entry["clip_id"] for entry in store.attributes["failed"]] == [f.clip_id for f in summary.failed]
+    assert store.attributes["detectors"] == {"hog": 2}
+    with (summary.audit_dir / "audit.csv").open(newline="") as file:
+        rows = {row["clip_id"]: row for row in csv.DictReader(file)}
+    assert {clip_id: row["status"] for clip_id, row in rows.items()} == {
+        "casme2/01/EP00": "repaired",
+        "casme2/01/EP01": "failed",
+        "casme2/02/EP02": "failed",
+        "casme2/02/EP03": "ok",
+        "casme2/09/EP01": "failed",
+    }
+    assert (rows["casme2/01/EP01"]["onset"], rows["casme2/09/EP01"]["onset"]) == ("40", "")
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["audit", "casme2.h5"]
+
+
+def test_build_store_joins_by_clip_not_by_the_order_of_rows(built, tmp_path):
+    release, out = built
+    shuffled = replace(release, clips=release.clips[::-1])
+    assert build(shuffled, tmp_path / "b.h5", jobs=2).path.read_bytes() == out.read_bytes()
+
+
+def test_build_store_does_nothing_where_the_store_is_there(built):
+    release, out = built
+    before, seen = out.stat(), Counter()
+    summary = build(release, out, seen=seen)
+    assert summary.already_built
+    assert (summary.n_ok, summary.failed, seen, out.stat()) == (2, (), Counter(), before)
+
+
+def test_build_store_starts_anew_without_resume(built):
+    release, out = built
+    content_hash, seen = read_store(out).content_hash, Counter()
+    assert not build(release, out, resume=False, seen=seen).already_built
+    assert seen == {"ok": 2}
+    assert read_store(out).content_hash == content_hash
+
+
+def test_build_store_builds_again_for_other_inputs(tmp_path):
+    release, out = write_release(tmp_path, 1), tmp_path / "casme2.h5"
+    hashes = {read_store(build(release, out).path).content_hash}
+    moved = replace(release, clips=(replace(release.clips[0], apex=45),))
+    for other, align in ((moved, "box"), (moved, "eyes")):
+        assert not build(other, out, align=align).already_built
+        hashes.add(read_store(out).content_hash)
+    assert len(hashes) == 3
+
+
+def test_build_store_tries_failed_clips_again(tmp_path):
+    release, out = write_release(tmp_path, 2), tmp_path / "casme2.h5"
+    frame = release.clips[0].frames[0].path
+    whole, status = frame.read_bytes(), frame.stat()
+    frame.write_bytes(bytes(len(whole)))
+    os.utime(frame, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert len(build(release, out).failed) == 1
+    frame.write_bytes(whole)
+    os.utime(frame, ns=(status.st_atime_ns, status.st_mtime_ns))  # nothing tells that it is mended
+    assert build(release, out).failed == ()
+
+
+def test_fingerprint_changes_with_settings_annotation_and_pictures(tmp_path):
+    clip = write_clip(tmp_path)
+    prints = [
+        fingerprint(clip, {"align": "box"}),
+        fingerprint(clip, {"align": "eyes"}),
+        fingerprint(replace(clip, emotion="others"), {"align": "box"}),
+        fingerprint(replace(clip, repairs=("x",)), {"align": "box"}),
+        fingerprint(replace(clip, frames=clip.frames[1:]), {"align": "box"}),
+    ]
+    write_picture(clip.frames[0].path, head(3.0))
+    prints.append(fingerprint(clip, {"align": "box"}))
+    assert len(set(prints)) == len(prints)
+
+
+def test_build_store_of_no_usable_clip_writes_the_audit_and_keeps_the_old_store(tmp_path):
+    release, out = write_release(tmp_path, 1), tmp_path / "casme2.h5"
+    out.write_bytes(b"what was there")
+    picture = release.clips[0].frames[0].path
+    picture.write_bytes(b"")
+    expected = (
+        f"{out}: not written, none of 1 clips is usable. Expected at least one. The first says: {picture}: the file is "
+        f"empty (0 bytes). Expected a whole picture. Copy the file from the release again. See all in "
+        f"{tmp_path}/audit/casme2/audit.csv."
+    )
+    with pytest.raises(StoreError, match=f"^{re.escape(expected)}$"):
+        build(release, out)
+    assert out.read_bytes() == b"what was there"
+    assert (tmp_path / "audit" / "casme2" / "audit.csv").read_text().count("failed") == 1
+
+
+def test_part_path_stays_in_its_folder_whatever_the_clip_is_called(tmp_path):
+    clip = replace(write_clip(tmp_path), name="../../x")
+    assert (
+        part_path(tmp_path, clip, "0123456789abcdef0123") == tmp_path / "casme2%2F01%2F..%2F..%2Fx-0123456789abcdef.npz"
+    )
+
+
+def test_build_store_refuses_a_wrong_predictor_before_anything_is_written(tmp_path):
+    release = write_release(tmp_path, 1)
+    (tmp_path / "model.dat").write_bytes(b"no model")
+    with pytest.raises(FaceError, match=r"model\.dat: not a model that Dlib can read"):
+        build(release, tmp_path / "casme2.h5", predictor=tmp_path / "model.dat")
+    assert not (tmp_path / "casme2.h5").exists()
+
+
+def test_lock_store_names_the_process_that_holds_it(tmp_path):
+    out = tmp_path / "casme2.h5"
+    expected = (
+        f"{out}: process {os.getpid()} is building it. Expected one build at a time. "
+        "Wait until it ends, or give another --out."
+    )
+    with lock_store(out), pytest.raises(StoreError, match=f"^{re.escape(expected)}$"), lock_store(out):
+        pass
+    with lock_store(out):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_build_store_holds_the_lock(tmp_path):
+    release, out = write_release(tmp_path, 1), tmp_path / "casme2.h5"
+    with lock_store(out), pytest.raises(StoreError, match="is building it"):
+        build(release, out)
+    assert not parts_dir(out).exists()
+
+
+def test_windows_of_a_cut_release_mark_what_it_lacks(built):
+    _, out = built
+    onset, onset_frames, apex, apex_frames = read_windows(out, ["casme2/01/EP00"])
+    assert onset_frames.tolist() == [[-1, -1, -1, 40, 41, 42, 43]]
+    assert apex_frames.tolist() == [[41, 42, 43, 44, 45, 46, 47]]
+    assert np.array_equal(onset[0, 0], onset[0, 3])
+    assert np.array_equal(onset[0, 5], apex[0, 1])
+
+
+def test_attributes_say_what_the_store_was_built_from(built):
+    attributes = read_store(built[1]).attributes
+    assert attributes["table"] == "CASME2-coding-20190701.xlsx"
+    assert attributes["predictor_sha256"] == "fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f"
+    assert attributes["crop"]["align"] == "box"
+    assert (attributes["source"], attributes["generated"]) == ("raw", False)
+    assert sorted(attributes["tools"]) == ["dlib", "h5py", "mer", "numpy", "opencv"]
