@@ -24,6 +24,7 @@ from mer_cli.store.cut import cut_clip
 from mer_cli.store.hdf5 import read_store, read_windows
 from mer_cli.store.lock import lock_store
 from mer_cli.store.parts import fingerprint, part_path, parts_dir
+from mer_cli.store.plan import plan_build
 
 
 def build(release, out, *, seen: Counter | None = None, **changes):
@@ -185,6 +186,20 @@ def test_build_store_of_no_usable_clip_writes_the_audit_and_keeps_the_old_store(
         build(release, out)
     assert out.read_bytes() == b"what was there"
     assert (tmp_path / "audit" / "casme2" / "audit.csv").read_text().count("failed") == 1
+
+
+def test_parts_of_other_settings_have_other_names(tmp_path):
+    release, predictor = write_release(tmp_path, 1), find_predictor()
+    other = tmp_path / "other.dat"
+    other.write_bytes(b"another model")
+    plans = [
+        plan_build(release, tmp_path / "s.h5", predictor, "box"),
+        plan_build(release, tmp_path / "s.h5", predictor, "eyes"),
+        plan_build(release, tmp_path / "s.h5", other, "box"),
+        plan_build(replace(release, source="cropped"), tmp_path / "s.h5", predictor, "box"),
+    ]
+    assert len({plan.tasks[0].part_path for plan in plans}) == 4
+    assert len({plan.attributes["build_key"] for plan in plans}) == 4
 
 
 def test_part_path_stays_in_its_folder_whatever_the_clip_is_called(tmp_path):

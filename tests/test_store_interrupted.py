@@ -21,8 +21,8 @@ from mer_cli.store.parts import parts_dir
 
 N_CLIPS = 4
 
-# Builds a pickled release with one worker. It is killed or gets a Ctrl-C after its second clip, or the worker is killed
-# before the first, or no file may grow past a limit.
+# Builds a pickled release with one worker. It is killed after its second clip; or the worker is killed or all get a
+# Ctrl-C while the worker starts; or no file may grow past a limit.
 SCRIPT = """
 import multiprocessing, os, pickle, resource, signal, sys, threading, time
 from pathlib import Path
@@ -34,13 +34,15 @@ def on_clip(clip_id, status):
     ended.append(clip_id)
     if len(ended) == 2 and how == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
-    if len(ended) == 2 and how == "interrupt":
-        os.killpg(0, signal.SIGINT)
 
-def kill_worker():
+def disturb_worker():
     while not multiprocessing.active_children():
         time.sleep(0.01)
-    multiprocessing.active_children()[0].kill()
+    if how == "kill-worker":
+        multiprocessing.active_children()[0].kill()
+    else:
+        time.sleep(0.3)  # in the middle of its imports
+        os.killpg(0, signal.SIGINT)
 
 if __name__ == "__main__":
     from mer_cli.errors import MerError
@@ -49,8 +51,8 @@ if __name__ == "__main__":
     if how.endswith("MB"):
         limit = int(how.removesuffix("MB")) * 1_000_000
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    if how == "kill-worker":
-        threading.Thread(target=kill_worker, daemon=True).start()
+    if how in ("kill-worker", "interrupt"):
+        threading.Thread(target=disturb_worker, daemon=True).start()
     release = pickle.loads(release_path.read_bytes())
     try:
         build_store(release, out, jobs=1, resume=True, on_clip=on_clip)
@@ -72,8 +74,8 @@ def straight_hash(release, tmp_path_factory) -> str:
     return read_store(build(release, tmp_path_factory.mktemp("straight") / "casme2.h5", Counter())).content_hash
 
 
-def build(release, out: Path, seen: Counter) -> Path:
-    return build_store(release, out, jobs=1, resume=True, on_clip=lambda _, status: seen.update([status])).path
+def build(release, out: Path, seen: Counter, *, resume: bool = True) -> Path:
+    return build_store(release, out, jobs=1, resume=resume, on_clip=lambda _, status: seen.update([status])).path
 
 
 def build_in_process(how: str, release, out: Path) -> subprocess.CompletedProcess[str]:
@@ -123,6 +125,14 @@ def test_a_killed_build_goes_on_from_its_parts(release, straight_hash, killed, t
     assert [path.name for path in out.parent.glob("casme2*")] == ["casme2.h5"]
 
 
+def test_no_part_is_used_without_resume(release, straight_hash, killed, tmp_path):
+    out = shutil.copytree(killed, tmp_path / "copy") / "casme2.h5"
+    seen = Counter()
+    build(release, out, seen, resume=False)
+    assert seen == {"ok": N_CLIPS}
+    assert read_store(out).content_hash == straight_hash
+
+
 def test_damaged_parts_are_cut_again(release, straight_hash, killed, tmp_path):
     out = shutil.copytree(killed, tmp_path / "copy") / "casme2.h5"
     cut_short, changed, *whole = sorted(parts_dir(out).glob("*.npz"))
@@ -136,11 +146,13 @@ def test_damaged_parts_are_cut_again(release, straight_hash, killed, tmp_path):
     assert read_store(out).content_hash == straight_hash
 
 
-def test_ctrl_c_ends_the_workers_quietly_and_keeps_the_parts(release, straight_hash, tmp_path):
-    out = tmp_path / "casme2.h5"
+def test_ctrl_c_ends_the_workers_quietly_and_keeps_the_parts(release, straight_hash, killed, tmp_path):
+    out = shutil.copytree(killed, tmp_path / "copy") / "casme2.h5"
+    for surplus in sorted(parts_dir(out).glob("*.npz"))[2:]:
+        surplus.unlink()
     stopped = build_in_process("interrupt", release, out)
     assert (stopped.returncode, stopped.stderr) == (1, "interrupted\n")
-    assert running_in(tmp_path) == []
+    assert running_in(out.parent) == []
     seen = Counter()
     build(release, out, seen)
     assert seen["resumed"] >= 2
