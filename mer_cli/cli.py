@@ -8,19 +8,34 @@ from __future__ import annotations
 
 import inspect
 import os
-import sys
-from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from mer_cli import __version__, console, show
 from mer_cli.errors import ConfigError, MerError
-from mer_cli.training.config import TrainConfig, resolve_config
+
+
+class Commands(TyperGroup):
+    """All commands; the one place that turns an error into text and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except MerError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            typer.echo("stopped: what was finished is kept, and the same command continues from there", err=True)
+            raise typer.Exit(130) from None
+
 
 app = typer.Typer(
     name="mer",
+    cls=Commands,
     help="Micro-expression recognition: MMNet's leave-one-subject-out experiment, from the raw release to the tables.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -36,37 +51,48 @@ Runs = Annotated[
 
 
 def main() -> None:
-    """Runs the command line; the only place that turns an error into text and an exit code."""
-    try:
-        app()
-    except MerError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped: what was finished is kept; the same command continues from there.\n")
-        sys.exit(130)
+    """The installed `mer`."""
+    app()
 
 
-def config_flags(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives the command a flag for every field of `TrainConfig`, with the field's help; it receives them as keywords."""
-    own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
+class TrainCommand(TyperCommand):
+    """`train`, with a flag for every field of `TrainConfig`; the field's help and limits are written once, there.
+
+    The flags are made when the command is used: pydantic, loaded for them, would double the time of `mer --help`.
+    The command finds their values in `ctx.obj`.
+    """
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return [*super().get_params(ctx), *_setting_flags()]
+
+    def invoke(self, ctx: Any) -> Any:
+        ctx.obj = {flag.name: ctx.params.pop(flag.name) for flag in _setting_flags()}
+        return super().invoke(ctx)
+
+
+@cache
+def _setting_flags() -> list[Any]:
+    from mer_cli.training.config import TrainConfig
+
+    def settings() -> None: ...
+
     flags = [
         inspect.Parameter(
             name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=None,
+            default=None,  # "as in the recipe": the defaults are the model's
             annotation=Annotated[
-                field.annotation | None,  # type: ignore[operator]  # a field always has an annotation
-                typer.Option(
-                    help=f"{field.description} Default: {field.default}.", rich_help_panel="Settings of the run"
-                ),
+                field.annotation | None,  # type: ignore[operator]  # a field of a model always has one
+                typer.Option(help=f"{field.description} Released: {field.default}.", rich_help_panel="Settings"),
             ],
         )
         for name, field in TrainConfig.model_fields.items()
     ]
-    command.__signature__ = inspect.Signature(own + flags)  # type: ignore[attr-defined]  # read by typer
-    command.__annotations__ = {p.name: p.annotation for p in own + flags}
-    return command
+    settings.__signature__ = inspect.Signature(flags)  # type: ignore[attr-defined]  # what typer reads
+    settings.__annotations__ = {flag.name: flag.annotation for flag in flags}
+    maker = typer.Typer(add_completion=False)
+    maker.command()(settings)
+    return typer.main.get_command(maker).params
 
 
 def show_version(wanted: bool) -> None:
@@ -135,9 +161,9 @@ def info(store: Store = None) -> None:
     show.show_overview(describe_store(read_store(store or find_store())))
 
 
-@app.command()
-@config_flags
+@app.command(cls=TrainCommand)
 def train(
+    ctx: typer.Context,
     store: Store = None,
     loso: Annotated[bool, typer.Option("--loso", help="Leave one subject out: one fold for each subject.")] = False,
     folds: Annotated[str | None, typer.Option(help="Only these subjects: 03,17.")] = None,
@@ -145,18 +171,18 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
     resume: Annotated[bool, typer.Option(help="Leave finished folds as they are.")] = True,
     save_weights: Annotated[Literal["last", "none"], typer.Option(help="Weights kept of each fold.")] = "last",
-    **settings: Any,
 ) -> None:
     """Train the network once for each held-out subject and keep the held-out logits of every epoch.
 
     An interrupted run continues after its last finished fold. Example: mer train --loso
     """
     from mer_cli.store.hdf5 import find_store
+    from mer_cli.training.config import resolve_config
     from mer_cli.training.loso import plan_loso, train_loso
 
     if not loso:
         raise ConfigError("mer train: no protocol is named — expected --loso. Type: mer train --loso")
-    config = resolve_config(settings.pop("recipe") or "released", **settings)
+    config = resolve_config(**ctx.obj)
     for seed in range(config.seed, config.seed + seeds):
         seeded = config.model_copy(update={"seed": seed})
         plan = plan_loso(store or find_store(), seeded, folds.split(",") if folds else None)

@@ -62,10 +62,10 @@ def _library(what: str, module: str, fix: str) -> Finding:
 
 
 def _opencv() -> Finding:
-    from mer_cli.faces.opencv import import_cv2
-
     try:
-        return Finding("OpenCV", str(import_cv2().__version__))
+        from mer_cli.faces.opencv import cv2
+
+        return Finding("OpenCV", str(cv2.__version__))
     except MerError as error:
         return Finding("OpenCV", "can't be imported", str(error))
 

@@ -8,7 +8,6 @@ from mer_cli.store.schema import ARRAYS, COLUMNS, JSON_ATTRIBUTES, CroppedClip
 EMOTIONS = {  # clip id: emotion; three subjects of uneven size, one of them with a single clip
     "casme2/01/EP01_01": "happiness",
     "casme2/01/EP02_01": "disgust",
-    "casme2/01/EP03_01": "surprise",
     "casme2/02/EP01_01": "disgust",
     "casme2/02/EP02_01": "happiness",
     "casme2/03/EP01_01": "surprise",
@@ -41,7 +40,10 @@ def make_clip(clip_id, emotion):
     pictures = np.broadcast_to(coarse, (2, 7, 224, 224, 3))
     arrays = {name: np.zeros(shape, dtype) for name, (shape, dtype) in ARRAYS.items()}
     arrays |= {"onset_window": pictures[0], "apex_window": pictures[1]}
-    arrays |= {"onset_window_frames": np.arange(7, 14, dtype="<i4"), "apex_window_frames": np.arange(67, 74, dtype="<i4")}
+    arrays |= {
+        "onset_window_frames": np.arange(7, 14, dtype="<i4"),
+        "apex_window_frames": np.arange(67, 74, dtype="<i4"),
+    }
     columns = dict.fromkeys(COLUMNS, "") | {
         "id": clip_id,
         "subject": subject,

@@ -55,6 +55,14 @@ class StoreInfo:
     def table_version(self) -> str:
         return str(self.attributes["table_version"])
 
+    @property
+    def table_sha256(self) -> str:
+        return str(self.attributes["table_sha256"])
+
+    @property
+    def generated(self) -> bool:
+        return bool(self.attributes["generated"])
+
 
 class StoreWriter:
     """Writes a store clip by clip, so that memory does not grow with their number. Use as a context manager.
@@ -157,6 +165,24 @@ def read_windows(
             for name in ("onset_window", "onset_window_frames", "apex_window", "apex_window_frames")
         )
     return onset, onset_frames, apex, apex_frames
+
+
+def find_store(folder: Path = Path("data")) -> Path:
+    """Give the one store of a folder.
+
+    Raises
+    ------
+    StoreError
+        If it holds none, or several.
+    """
+    stores = sorted(folder.glob("*.h5"))
+    if len(stores) != 1:
+        found = ", ".join(store.name for store in stores) or "no .h5 file"
+        raise StoreError(
+            f"{folder}: holds {found}. Expected exactly one store where none is named. "
+            "Name the store, or make one: mer preprocess casme2 RAW."
+        )
+    return stores[0]
 
 
 @contextmanager

@@ -90,14 +90,15 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 
 
-def resolve_config(recipe: str = "released", **overrides: Any) -> TrainConfig:
-    """The recipe's settings with the given ones on top; a value of None means "as in the recipe".
+def resolve_config(recipe: str | None = None, **overrides: Any) -> TrainConfig:
+    """The recipe's settings with the given ones on top; None means the released recipe, or "as in the recipe".
 
     Raises
     ------
     ConfigError
         If a name or a value can't be used; the message names the flag and its limits.
     """
+    recipe = recipe or "released"
     if recipe not in RECIPES:
         raise ConfigError(f"--recipe: '{recipe}' is not known — expected one of {', '.join(RECIPES)}. Choose one.")
     given = {name: value for name, value in overrides.items() if value is not None}

@@ -90,7 +90,7 @@ def plan_loso(store: Path, config: TrainConfig, wanted: list[str] | None = None)
         table_version=info.table_version,
         generated=info.generated,
     )
-    warning = check_counts(scheme, info.dataset, info.table_version, list(emotions.values()))
+    warning = check_counts(scheme, info.dataset, info.table_version, list(labels.values()))
     network = build_model(run_config.model, len(scheme.class_names))
     weight_bytes = sum(tensor.nbytes for tensor in network.state_dict().values())
     selected = select_folds(folds, wanted)
