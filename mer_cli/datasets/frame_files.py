@@ -83,7 +83,7 @@ def clip_folder(siblings: Mapping[str, Path], name: str, boundary: Path) -> Path
     DatasetError
         If `name` is no plain folder name, has no folder, or is a link that leads out of `boundary`.
     """
-    if not name or name in {".", ".."} or re.search(r'[/\\:\0]', name):
+    if not name or name in {".", ".."} or re.search(r"[/\\:\0]", name):
         raise DatasetError(
             f"the clip name '{name}' is no folder name and would lead out of the release. "
             "Expected a name like 'EP02_01f'. Correct the table."

@@ -1,0 +1,99 @@
+"""Action units as fields over the picture: how each pixel moves and how its shading changes, for one subject.
+
+A unit is a combination of ARKit face units on the subject's own head, projected by the subject's own camera, so that
+the field is exact. AU 5 and 7 move lids; the eyeball itself stays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from mer_cli.datasets.synthetic.assets import Floats, Part
+from mer_cli.datasets.synthetic.render import HEIGHT, SUPERSAMPLING, WIDTH, Light, Map, unit, vertex_normals
+from mer_cli.datasets.synthetic.skin import Scene
+
+# Face units and their weights; {side} is Left and Right.
+FACE_UNITS: dict[int, dict[str, float]] = {
+    1: {"browInnerUp": 1},
+    2: {"browOuterUp{side}": 1},
+    4: {"browDown{side}": 1},
+    5: {"eyeWide{side}": 1},
+    6: {"cheekSquint{side}": 1, "eyeSquint{side}": 0.4},
+    7: {"eyeSquint{side}": 1},
+    9: {"noseSneer{side}": 1, "browDown{side}": 0.25},
+    10: {"mouthUpperUp{side}": 1},
+    12: {"mouthSmile{side}": 1},
+    14: {"mouthDimple{side}": 1},
+    15: {"mouthFrown{side}": 1},
+    17: {"mouthShrugLower": 1, "mouthShrugUpper": 0.3},
+    24: {"mouthPress{side}": 1, "mouthPucker": 0.15},
+}
+ONE_SIDED = (2, 10, 12, 14, 15)  # units that are often seen on one side only
+BOTH = "B"
+SIDES = {BOTH: ("Left", "Right"), "L": ("Left",), "R": ("Right",)}
+CONTRACTION = 0.5  # of a full face unit, where the fields are taken; they are nearly linear below it
+LOWEST_DIFFUSE = 0.05  # where the face is darker than this, a change of its shading means nothing
+
+
+@dataclass(frozen=True)
+class UnitField:
+    """A unit at a peak motion of one frame pixel.
+
+    displacement : (HEIGHT, WIDTH, 2) float32, pixels (x, y) · shading : (HEIGHT, WIDTH) float32, relative change
+    """
+
+    displacement: Map
+    shading: Map
+
+
+def unit_field(scene: Scene, light: Light, rest_diffuse: Map, unit_number: int, side: str) -> UnitField:
+    """The field of one action unit.
+
+    Parameters
+    ----------
+    rest_diffuse : (h, w) diffuse light of the neutral face, drawn pixels
+    side : "B" for both, or the subject's "L" or "R"
+    """
+    moved = _vertex_motion(scene, unit_number, side) * CONTRACTION
+    vertices = scene.identity.vertices
+    on_screen = scene.camera.project(vertices + moved)[:, :2] - scene.camera.project(vertices)[:, :2]
+    displacement = scene.raster.interpolate(on_screen)
+    displacement[(scene.part == Part.EYE) | ~scene.raster.hit] = 0
+    displacement = cv2.GaussianBlur(_shrink(displacement) / SUPERSAMPLING, (0, 0), 1.2)
+    to_one_pixel = 1 / float(np.linalg.norm(displacement, axis=2).max())
+    normals = _turned_normals(scene, vertices + moved * to_one_pixel)
+    is_lit_skin = scene.raster.hit & (scene.part == Part.SKIN)
+    ratio = light.diffuse(normals) / np.maximum(rest_diffuse, LOWEST_DIFFUSE)
+    shading = cv2.GaussianBlur(_shrink(np.where(is_lit_skin, ratio, 1).astype(np.float32)), (0, 0), 0.8) - 1
+    return UnitField(np.asarray(displacement * to_one_pixel, np.float32), np.asarray(shading, np.float32))
+
+
+def scene_normals(scene: Scene, vertices: Floats) -> Floats:
+    """Vertex normals in the camera's axes; those of eyes, lashes and teeth are not mixed with the skin's."""
+    turned = scene.camera.turn(vertices)
+    is_skin = scene.assets.parts == Part.SKIN
+    normals = vertex_normals(turned, scene.assets.triangles[is_skin])
+    others = scene.assets.triangles[~is_skin]
+    indices = np.unique(others)
+    normals[indices] = vertex_normals(turned, others)[indices]
+    return normals
+
+
+def _turned_normals(scene: Scene, vertices: Floats) -> Map:
+    return np.asarray(unit(scene.raster.interpolate(scene_normals(scene, vertices))), np.float32)
+
+
+def _vertex_motion(scene: Scene, unit_number: int, side: str) -> Floats:
+    motion = np.zeros_like(scene.identity.vertices)
+    for pattern, weight in FACE_UNITS[unit_number].items():
+        for name in dict.fromkeys(pattern.format(side=word) for word in SIDES[side]):
+            motion += weight * scene.assets.face_unit(name)
+    return motion
+
+
+def _shrink(drawn: Map) -> Map:
+    """From drawn pixels to the frame's."""
+    return np.asarray(cv2.resize(drawn, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), np.float32)

@@ -1,0 +1,120 @@
+"""Draws the frames of one clip: the neutral face, moved and shaded by its units, under head motion, flicker and noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_cli.datasets.synthetic.plan import ClipPlan
+from mer_cli.datasets.synthetic.render import HEIGHT, WIDTH, Map
+from mer_cli.datasets.synthetic.subject import Subject
+
+FPS = 200
+MAINS = 100.0  # hertz of lamps' flicker
+AT_224 = 224 / 205  # crop pixels for a frame pixel: the usual crop is about 205 frame pixels wide
+NOISE = 1.6  # deviation of the sensor's noise at mid-grey, of 255
+HEAD = np.array([0.0144, 0.0144, 0.002, 1.5e-5])  # step of the head's random walk: x, y in pixels, degrees, scale
+DRIFT = np.array([0.010, 0.010, 0.028, 1e-5])  # its steady part, a frame
+PIVOT = (WIDTH / 2, HEIGHT * 0.55)
+
+
+@dataclass(frozen=True)
+class Motion:
+    """How a clip's units move the neutral face, at any time.
+
+    displacements : (units, HEIGHT, WIDTH, 2) float32 at their peaks, pixels
+    shadings : (units, HEIGHT, WIDTH) float32, relative change at their peaks
+    envelopes : (units, frames) float32, 0-1
+    """
+
+    displacements: NDArray[np.float32]
+    shadings: NDArray[np.float32]
+    envelopes: NDArray[np.float32]
+
+    def displacement(self, frame: int) -> Map:
+        """(HEIGHT, WIDTH, 2) float32, frame pixels, from the neutral face; `frame` counts from the onset."""
+        return np.tensordot(self.envelopes[:, frame], self.displacements, 1)
+
+    def shading(self, frame: int) -> Map:
+        """(HEIGHT, WIDTH) float32, factor on the neutral face's light."""
+        return 1 + np.tensordot(self.envelopes[:, frame], self.shadings, 1)
+
+
+def clip_motion(subject: Subject, plan: ClipPlan) -> Motion:
+    """The motion of a planned clip; later units lag the first by up to two frames."""
+    rng = np.random.default_rng([*plan.seed, 1])
+    n_frames, rise = plan.offset - plan.onset + 1, plan.apex - plan.onset
+    fields = [subject.unit_field(unit.number, unit.side) for unit in plan.units]
+    peaks = [np.float32(unit.peak / AT_224) for unit in plan.units]
+    envelopes = []
+    for index in range(len(plan.units)):
+        lag = int(rng.integers(-2, 3)) if index else 0
+        envelopes.append(_envelope(n_frames, int(np.clip(rise + lag, 1, n_frames - 2)), rng))
+    return Motion(
+        np.stack([field.displacement * peak for field, peak in zip(fields, peaks, strict=True)]),
+        np.stack([field.shading * peak for field, peak in zip(fields, peaks, strict=True)]),
+        np.stack(envelopes).astype(np.float32),
+    )
+
+
+def draw_frames(subject: Subject, plan: ClipPlan, motion: Motion) -> Iterator[NDArray[np.uint8]]:
+    """Each frame from onset to offset: (HEIGHT, WIDTH, 3) uint8, blue green red."""
+    rng = np.random.default_rng([*plan.seed, 2])
+    across, down = np.meshgrid(np.arange(WIDTH, dtype=np.float32), np.arange(HEIGHT, dtype=np.float32))
+    flicker, phase, slow = rng.uniform([0.002, 0.0, 0.5], [0.008, 2 * np.pi, 3.0])
+    pose, velocity, drift = np.zeros(4), np.zeros(4), rng.normal(0, DRIFT)
+    noise = _noise_bank(rng)
+    for frame in range(plan.offset - plan.onset + 1):
+        velocity = 0.9 * velocity + rng.normal(0, HEAD)
+        pose = 0.98 * pose + velocity + (drift if frame else 0)
+        inverse = cv2.invertAffineTransform(_pose_matrix(pose))
+        moved = motion.displacement(frame)
+        x = inverse[0, 0] * across + inverse[0, 1] * down + inverse[0, 2] - moved[..., 0]
+        y = inverse[1, 0] * across + inverse[1, 1] * down + inverse[1, 2] - moved[..., 1]
+        shaded = subject.neutral * motion.shading(frame)[..., None]
+        picture = cv2.remap(
+            shaded, x.astype(np.float32), y.astype(np.float32), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        )
+        time = frame / FPS
+        lamps = 1 + flicker * np.sin(2 * np.pi * MAINS * time + phase) + 0.006 * np.sin(2 * np.pi * slow * time + phase)
+        picture *= np.float32(lamps)
+        picture += _noise_tile(noise, rng) * (np.float32(NOISE) * np.sqrt(np.maximum(picture, 4) / 128))
+        yield np.clip(picture + 0.5, 0, 255).astype(np.uint8)
+
+
+def _envelope(n_frames: int, peak: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Smooth rise to 1 at `peak`, smooth fall to a rest of up to a quarter at the end."""
+    time = np.arange(n_frames, dtype=float)
+    rising = np.clip(time / peak, 0, 1) ** rng.uniform(0.8, 1.25)
+    falling = np.clip((n_frames - 1 - time) / (n_frames - 1 - peak), 0, 1) ** rng.uniform(0.8, 1.25)
+    rest = rng.uniform(0, 0.25)
+    envelope: NDArray[np.float64] = np.where(time <= peak, _smooth(rising), rest + (1 - rest) * _smooth(falling))
+    return envelope
+
+
+def _smooth(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return x * x * (3 - 2 * x)
+
+
+def _pose_matrix(pose: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The head's motion (2, 3): shift, roll and scale about a point of the face."""
+    matrix = cv2.getRotationMatrix2D(PIVOT, float(pose[2]), float(1 + pose[3]))
+    matrix[:, 2] += pose[:2]
+    return np.asarray(matrix, np.float64)
+
+
+def _noise_bank(rng: np.random.Generator) -> list[Map]:
+    """A few tiles of noise larger than a frame: each frame takes another window of one, which is cheap."""
+    tiles = (rng.normal(size=(HEIGHT + 64, WIDTH + 64, 3)).astype(np.float32) for _ in range(3))
+    return [np.asarray(cv2.GaussianBlur(tile, (0, 0), 0.45) * 1.35, np.float32) for tile in tiles]
+
+
+def _noise_tile(bank: list[Map], rng: np.random.Generator) -> Map:
+    tile = bank[rng.integers(len(bank))]
+    y, x = rng.integers(0, 64, 2)
+    window = tile[y : y + HEIGHT, x : x + WIDTH]
+    return window[:, ::-1] if rng.random() < 0.5 else window

@@ -1,0 +1,184 @@
+"""Turns a head into pixels: camera, z-buffer, normals and light. Mesh in, per-pixel maps out; no colour yet.
+
+Everything is drawn at twice the picture's size and averaged down. Screen x runs right, y down; the subject's left is at
+the right of the picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_cli.datasets.synthetic.assets import Floats, Ints
+
+WIDTH, HEIGHT = 320, 360  # pixels of a frame; the real release has 640x480 with the face in part of it
+EYE_DISTANCE = 80.0  # pixels between the eye centres in a frame
+SUPERSAMPLING = 2
+EYE_LEVEL = 0.46  # of the height, so that hair and chin are in the picture
+
+Map = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole that looks at `centre` from `distance`; `focal` and `middle` are in drawn pixels."""
+
+    rotation: Floats
+    centre: Floats
+    distance: float
+    focal: float
+    middle: Floats
+
+    def turn(self, vertices: Floats) -> Floats:
+        """The vertices in the camera's axes, (V, 3)."""
+        turned: Floats = (vertices - self.centre) @ self.rotation.T
+        return turned
+
+    def project(self, vertices: Floats) -> Floats:
+        """Screen x, y and depth of the vertices, (V, 3)."""
+        turned = self.turn(vertices)
+        depth = self.distance - turned[:, 2]
+        scale = self.focal / depth
+        return np.column_stack([self.middle[0] + scale * turned[:, 0], self.middle[1] - scale * turned[:, 1], depth])
+
+
+def place_camera(eyes: Floats, rng: np.random.Generator) -> Camera:
+    """A nearly frontal camera that puts the eyes (2, 3) at their distance and level."""
+    yaw, pitch, roll = np.clip(rng.normal([0.0, 0.02, 0.0], [0.05, 0.05, 0.02]), -0.1, 0.1)
+    rotation = _axis(2, roll) @ _axis(0, pitch) @ _axis(1, yaw)
+    between = eyes.mean(axis=0)
+    size = np.array([WIDTH, HEIGHT]) * SUPERSAMPLING
+    camera = Camera(rotation, between + [0.0, -0.35, -0.6], float(rng.uniform(9, 14)), 1.0, np.zeros(2))
+    seen = camera.project(eyes)[:, :2]
+    focal = EYE_DISTANCE * SUPERSAMPLING / float(np.hypot(*(seen[0] - seen[1])))
+    seen_between = focal * camera.project(between[None])[0, :2]
+    middle = size * [0.5, EYE_LEVEL] - seen_between
+    return Camera(rotation, camera.centre, camera.distance, focal, middle)
+
+
+def _axis(axis: int, angle: float) -> Floats:
+    """Rotation about one axis."""
+    i, j = [(1, 2), (2, 0), (0, 1)][axis]
+    matrix = np.eye(3)
+    matrix[i, i] = matrix[j, j] = np.cos(angle)
+    matrix[i, j], matrix[j, i] = -np.sin(angle), np.sin(angle)
+    return matrix
+
+
+@dataclass(frozen=True)
+class Raster:
+    """Which triangle each drawn pixel shows.
+
+    corners : (h, w, 3) vertex indices · weights : (h, w, 3) float32, barycentric
+    triangle : (h, w) int, -1 for the background · depth : (h, w) float, infinite there
+    """
+
+    corners: Ints
+    weights: Map
+    triangle: Ints
+    depth: Floats
+
+    @property
+    def hit(self) -> NDArray[np.bool_]:
+        return self.triangle >= 0
+
+    def interpolate(self, values: Floats) -> Map:
+        """A vertex attribute (V, k) over the pixels, (h, w, k)."""
+        at_corners = values.astype(np.float32)[self.corners]  # (h, w, 3, k)
+        return np.einsum("hwck,hwc->hwk", at_corners, self.weights)
+
+
+def rasterise(screen: Floats, triangles: Ints) -> Raster:
+    """Draws the front-facing triangles, nearest first wins."""
+    width, height = WIDTH * SUPERSAMPLING, HEIGHT * SUPERSAMPLING
+    depth = np.full((height, width), np.inf)
+    shown = np.full((height, width), -1, np.int64)
+    weights = np.zeros((height, width, 3), np.float32)
+    points = screen[triangles]  # (T, 3, 3)
+    a, b, c = points[:, 0], points[:, 1], points[:, 2]
+    area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
+    low = np.maximum(np.floor(points[..., :2].min(1)).astype(int), 0)
+    high = np.minimum(np.ceil(points[..., :2].max(1)).astype(int), [width - 1, height - 1])
+    drawn = np.flatnonzero((area < -1e-9) & (low <= high).all(1))  # y runs down, so a front face has a negative area
+    for index in drawn:
+        (x0, y0), (x1, y1) = low[index], high[index] + 1
+        x, y = np.arange(x0, x1)[None, :], np.arange(y0, y1)[:, None]
+        (ax, ay, az), (bx, by, bz), (cx, cy, cz) = points[index]
+        second = ((x - ax) * (cy - ay) - (y - ay) * (cx - ax)) / area[index]
+        third = ((bx - ax) * (y - ay) - (by - ay) * (x - ax)) / area[index]
+        first = 1 - second - third
+        z = first * az + second * bz + third * cz
+        window = (slice(y0, y1), slice(x0, x1))
+        nearer = (first >= -1e-6) & (second >= -1e-6) & (third >= -1e-6) & (z < depth[window])
+        depth[window][nearer] = z[nearer]
+        shown[window][nearer] = index
+        weights[window][nearer] = np.stack([first, second, third], -1)[nearer]
+    return Raster(triangles[np.maximum(shown, 0)], weights, shown, depth)
+
+
+def vertex_normals(points: Floats, triangles: Ints) -> Floats:
+    """Unit normals of the vertices (V, 3), averaged over their triangles."""
+    a, b, c = (points[triangles[:, corner]] for corner in range(3))
+    faces = np.cross(b - a, c - a)
+    normals = np.zeros_like(points)
+    for corner in range(3):
+        for axis in range(3):
+            normals[:, axis] += np.bincount(triangles[:, corner], faces[:, axis], len(points))
+    return unit(normals)
+
+
+def unit(vectors: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Vectors of length one along the last axis; a zero vector stays zero."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
+
+
+@dataclass(frozen=True)
+class Light:
+    """A key light, a fill light from the other side and ambient light from above."""
+
+    key: Floats
+    fill: Floats
+    key_strength: float
+    fill_strength: float
+    ambient: float
+    gloss: float
+
+    def diffuse(self, normals: Map) -> Map:
+        """(h, w) float32."""
+        sky = self.ambient * (0.75 + 0.25 * normals[..., 1])
+        key = self.key_strength * _wrapped(normals @ self.key.astype(np.float32))
+        fill = self.fill_strength * _wrapped(normals @ self.fill.astype(np.float32))
+        return np.asarray(sky + key + fill, np.float32)
+
+    def specular(self, normals: Map) -> Map:
+        """(h, w) float32."""
+        half = unit(self.key + [0.0, 0.0, 1.0]).astype(np.float32)
+        return np.asarray(self.gloss * np.clip(normals @ half, 0, 1) ** 22, np.float32)
+
+
+def draw_light(rng: np.random.Generator) -> Light:
+    """A light somewhere in front of the face."""
+    side, height = rng.uniform(-0.7, 0.7), rng.uniform(0.2, 0.8)
+    key = np.array([np.sin(side) * np.cos(height), np.sin(height), np.cos(side) * np.cos(height)])
+    fill = np.asarray(unit(np.array([-0.8 * np.sign(side), 0.1, 0.6])), np.float64)
+    strengths = rng.uniform([0.5, 0.1, 0.28, 0.04], [0.75, 0.3, 0.42, 0.14])
+    return Light(key, fill, *(float(strength) for strength in strengths))
+
+
+def _wrapped(cosine: Map) -> Map:
+    """Light that reaches a little around the edge, as it does on skin."""
+    return np.clip((cosine + 0.25) / 1.25, 0, 1)
+
+
+def cavity(raster: Raster) -> Map:
+    """How much light hollows keep: 1 on open surfaces, less in eye sockets and beside the nose; from the depth."""
+    far = raster.depth[raster.hit].max()
+    depth = np.where(raster.hit, raster.depth, far).astype(np.float32)
+    hollow = np.zeros_like(depth)
+    for sigma in (3, 8, 20):
+        blurred = cv2.GaussianBlur(depth, (0, 0), sigma * SUPERSAMPLING)
+        hollow += np.clip((depth - blurred) / (0.035 * sigma), 0, 1)
+    return np.asarray(1 - 0.38 * np.clip(hollow, 0, 1.3), np.float32)

@@ -1,0 +1,93 @@
+"""A generated person: one neutral picture, and how each action unit changes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import dlib
+import numpy as np
+
+from mer_cli.datasets.synthetic.action_units import UnitField, scene_normals, unit_field
+from mer_cli.datasets.synthetic.assets import Part, load_assets
+from mer_cli.datasets.synthetic.head import draw_identity
+from mer_cli.datasets.synthetic.render import (
+    HEIGHT,
+    SUPERSAMPLING,
+    WIDTH,
+    Light,
+    Map,
+    cavity,
+    draw_light,
+    place_camera,
+    rasterise,
+    unit,
+)
+from mer_cli.datasets.synthetic.skin import Scene, backdrop, paint
+
+ATTEMPTS = 20  # at a head in which Dlib finds a face; about one in thirty has none
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A person before the camera.
+
+    neutral : (HEIGHT, WIDTH, 3) float32, blue green red, 0-255
+    """
+
+    neutral: Map
+    _scene: Scene = field(repr=False)
+    _light: Light = field(repr=False)
+    _rest_diffuse: Map = field(repr=False)
+    _fields: dict[tuple[int, str], UnitField] = field(default_factory=dict, repr=False)
+
+    def unit_field(self, unit_number: int, side: str) -> UnitField:
+        """The field of an action unit at a peak of one pixel; computed once."""
+        key = (unit_number, side)
+        if key not in self._fields:
+            self._fields[key] = unit_field(self._scene, self._light, self._rest_diffuse, unit_number, side)
+        return self._fields[key]
+
+
+def draw_subject(seed: int, number: int) -> Subject:
+    """Person `number` of a release: the first of a seeded row of heads in which Dlib's detector finds a face."""
+    detector = dlib.get_frontal_face_detector()
+    for attempt in range(ATTEMPTS):
+        subject = _draw(np.random.default_rng([seed, number, attempt]))
+        shown = cv2.cvtColor(np.clip(subject.neutral, 0, 255).astype(np.uint8), cv2.COLOR_BGR2RGB)
+        if len(detector(shown, 0)) == 1:
+            break
+    return subject
+
+
+def _draw(rng: np.random.Generator) -> Subject:
+    scene = _scene(rng)
+    light = draw_light(rng)
+    normals = np.asarray(unit(scene.raster.interpolate(scene_normals(scene, scene.identity.vertices))), np.float32)
+    diffuse = light.diffuse(normals)
+    painted = paint(scene, rng)
+    face = painted.albedo * (diffuse * cavity(scene.raster))[..., None]
+    face += (light.specular(normals) * painted.shine)[..., None]
+    face[scene.part == Part.EYE] *= 0.8  # the lids' shadow
+    wall = backdrop(rng)
+    hit = scene.raster.hit[..., None]
+    soft = cv2.GaussianBlur(scene.raster.hit.astype(np.float32), (0, 0), 0.7 * SUPERSAMPLING)[..., None]
+    picture = np.where(hit, face, wall) * soft + wall * (1 - soft)
+    exposed = np.clip(picture * rng.uniform(0.9, 1.1), 0, 1) ** rng.uniform(0.8, 0.95)
+    small = cv2.resize(exposed.astype(np.float32), (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA) * 255
+    neutral = cv2.GaussianBlur(small, (0, 0), rng.uniform(0.35, 0.7))
+    return Subject(np.asarray(neutral, np.float32), scene, light, diffuse)
+
+
+def _scene(rng: np.random.Generator) -> Scene:
+    assets = load_assets()
+    identity = draw_identity(assets, rng)
+    eyeballs = identity.vertices[np.unique(assets.triangles[assets.parts == Part.EYE])]
+    eyes = np.array([eyeballs[eyeballs[:, 0] > 0].mean(0), eyeballs[eyeballs[:, 0] < 0].mean(0)])
+    camera = place_camera(eyes, rng)
+    raster = rasterise(camera.project(identity.vertices), assets.triangles)
+    position = raster.interpolate(identity.vertices)
+    part = np.where(raster.hit, assets.parts[np.maximum(raster.triangle, 0)], -1)
+    from_eyes = (position - eyes.mean(0).astype(np.float32)) / np.linalg.norm(eyes[0] - eyes[1])
+    right, up = (np.asarray(from_eyes[..., axis], np.float32) for axis in (0, 1))
+    return Scene(assets, identity, camera, raster, eyes, position, part, right, up)
