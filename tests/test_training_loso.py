@@ -13,13 +13,13 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
+from tiny_store import EMOTIONS, write_store
 
 from mer_cli.errors import ConfigError, StoreError
 from mer_cli.models import build_model
 from mer_cli.training.config import resolve_config
 from mer_cli.training.loso import plan_loso, train_loso
 from mer_cli.training.run import read_run
-from tiny_store import EMOTIONS, write_store
 
 
 class Silent:

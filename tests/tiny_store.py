@@ -19,7 +19,7 @@ def write_store(path, emotions=EMOTIONS, **attributes):
     with StoreWriter(path, len(emotions)) as writer:
         for clip_id, emotion in emotions.items():
             writer.append(make_clip(clip_id, emotion))
-        plain = dict.fromkeys(JSON_ATTRIBUTES, []) | {
+        plain = {name: [] for name in JSON_ATTRIBUTES} | {
             "dataset": "casme2",
             "table": "CASME2-coding-20190701.xlsx",
             "table_sha256": "ab" * 32,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal
 
 from mer_cli.errors import DatasetError
@@ -26,7 +26,8 @@ def frame_number(file_name: str) -> int | None:
 
     None for anything that is not a frame: no picture, no digits, or a hidden file such as macOS's `._img1.jpg`.
     """
-    stem, extension = os.path.splitext(file_name)
+    path = PurePath(file_name)
+    stem, extension = path.stem, path.suffix
     if file_name.startswith(".") or extension.casefold() not in PICTURE_EXTENSIONS:
         return None
     digits = LAST_DIGITS.search(stem)

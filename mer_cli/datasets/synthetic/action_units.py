@@ -62,7 +62,7 @@ def unit_field(scene: Scene, light: Light, rest_diffuse: Map, unit_number: int, 
     on_screen = scene.camera.project(vertices + moved)[:, :2] - scene.camera.project(vertices)[:, :2]
     displacement = scene.raster.interpolate(on_screen)
     displacement[(scene.part == Part.EYE) | ~scene.raster.hit] = 0
-    displacement = cv2.GaussianBlur(_shrink(displacement) / SUPERSAMPLING, (0, 0), 1.2)
+    displacement = np.asarray(cv2.GaussianBlur(_shrink(displacement) / SUPERSAMPLING, (0, 0), 1.2), np.float32)
     to_one_pixel = 1 / float(np.linalg.norm(displacement, axis=2).max())
     normals = _turned_normals(scene, vertices + moved * to_one_pixel)
     is_lit_skin = scene.raster.hit & (scene.part == Part.SKIN)

@@ -77,7 +77,7 @@ class HeadAssets:
         for name in names:
             indices, offsets = self.target(name)
             distance[indices] = np.maximum(distance[indices], np.linalg.norm(offsets, axis=1))
-        return distance / distance.max()
+        return np.asarray(distance / distance.max(), np.float64)
 
     def _read(self, path: Path) -> tuple[Ints, Floats]:
         if path not in self._targets:

@@ -1,4 +1,4 @@
-"""Draws the frames of one clip: the neutral face, moved and shaded by its units, under head motion, flicker and noise."""
+"""Draws the frames of one clip: the neutral face moved and shaded by its units, head motion, flicker, noise."""
 
 from __future__ import annotations
 
@@ -81,9 +81,9 @@ def draw_frames(subject: Subject, plan: ClipPlan, motion: Motion) -> Iterator[ND
         )
         time = frame / FPS
         lamps = 1 + flicker * np.sin(2 * np.pi * MAINS * time + phase) + 0.006 * np.sin(2 * np.pi * slow * time + phase)
-        picture *= np.float32(lamps)
-        picture += _noise_tile(noise, rng) * (np.float32(NOISE) * np.sqrt(np.maximum(picture, 4) / 128))
-        yield np.clip(picture + 0.5, 0, 255).astype(np.uint8)
+        lit = picture * np.float32(lamps)
+        noisy = lit + _noise_tile(noise, rng) * (np.float32(NOISE) * np.sqrt(np.maximum(lit, 4) / 128))
+        yield np.clip(noisy + 0.5, 0, 255).astype(np.uint8)
 
 
 def _envelope(n_frames: int, peak: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -103,8 +103,9 @@ def _smooth(x: NDArray[np.float64]) -> NDArray[np.float64]:
 def _pose_matrix(pose: NDArray[np.float64]) -> NDArray[np.float64]:
     """The head's motion (2, 3): shift, roll and scale about a point of the face."""
     matrix = cv2.getRotationMatrix2D(PIVOT, float(pose[2]), float(1 + pose[3]))
-    matrix[:, 2] += pose[:2]
-    return np.asarray(matrix, np.float64)
+    moved = np.asarray(matrix, np.float64)
+    moved[:, 2] += pose[:2]
+    return moved
 
 
 def _noise_bank(rng: np.random.Generator) -> list[Map]:

@@ -1,4 +1,4 @@
-"""Draws who a subject is: a mix of ancestries, sexes, ages and weights, then some sixty small changes of the features."""
+"""Draws who a subject is: a mix of ancestries, sexes, ages and weights, then some sixty small changes of features."""
 
 from __future__ import annotations
 

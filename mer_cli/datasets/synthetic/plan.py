@@ -1,4 +1,4 @@
-"""Decides what a generated release holds: subjects, clips, emotions, action units and frame numbers. Draws no picture."""
+"""Decides what a generated release holds: subjects, clips, emotions, action units, frame numbers. Draws nothing."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ EMOTION_COUNTS = {
 # Its clips of the five classes by subject, 1 to 26.
 SUBJECT_SIZES = (9, 13, 7, 5, 19, 5, 9, 3, 13, 13, 10, 12, 8, 4, 3, 4, 34, 3, 15, 11, 2, 2, 12, 10, 7, 16)
 ONLY_OTHERS = (10, 18)  # subjects with no clip of the other four classes
+DISGUSTED = (4, 5)  # subjects whose faulty clips (QUIRKS) are of disgust
 
 # Which units make an emotion, the commonest first; 4+7 stands for two emotions on purpose, as annotators' does.
 RECIPES: dict[str, tuple[tuple[int, ...], ...]] = {
@@ -132,16 +133,13 @@ def _with_quirks(plans: list[ClipPlan]) -> list[ClipPlan]:
 
     A release with fewer subjects has its missing frames on the last clip instead.
     """
-    first = {plan.subject: index for index, plan in reversed(list(enumerate(plans)))}
     mended = list(plans)
     for subject, quirk in QUIRKS.items():
-        if subject in first:
-            index = next(
-                (i for i, plan in enumerate(plans) if plan.subject == subject and plan.emotion == "disgust"),
-                first[subject],
-            )
+        own = [index for index, plan in enumerate(plans) if plan.subject == subject]
+        disgusted = [index for index in own if plans[index].emotion == "disgust"]
+        for index in (disgusted or own)[:1]:
             mended[index] = replace(plans[index], **quirk)
-    if MISSING_FRAMES not in first:
+    if all(plan.subject != MISSING_FRAMES for plan in plans):
         mended[-1] = replace(mended[-1], n_missing=2)
     return mended
 
@@ -165,11 +163,14 @@ def _at_full_size(words: list[str], rng: np.random.Generator) -> list[tuple[int,
     others = [word for word in words if word == "others"]
     rest = [word for word in words if word not in ("sadness", "fear", "others")]
     reserved = sum(SUBJECT_SIZES[subject - 1] for subject in ONLY_OTHERS)
+    for _ in DISGUSTED:
+        rest.remove("disgust")
     mixed = [*others[reserved:], *rest]
     rng.shuffle(mixed)
-    pairs = []
+    pairs = [(subject, "disgust") for subject in DISGUSTED]
     for subject, size in enumerate(SUBJECT_SIZES, start=1):
-        own = others[:size] if subject in ONLY_OTHERS else [mixed.pop() for _ in range(size)]
+        n_open = size - (subject in DISGUSTED)
+        own = others[:size] if subject in ONLY_OTHERS else [mixed.pop() for _ in range(n_open)]
         pairs += [(subject, word) for word in own]
     owners = rng.choice([5, 9, 12, 17, 19, 24, 26], len(rare))
     return pairs + [(int(owner), word) for owner, word in zip(owners, rare, strict=True)]

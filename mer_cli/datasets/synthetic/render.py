@@ -7,6 +7,7 @@ the right of the picture.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -51,7 +52,7 @@ def place_camera(eyes: Floats, rng: np.random.Generator) -> Camera:
     rotation = _axis(2, roll) @ _axis(0, pitch) @ _axis(1, yaw)
     between = eyes.mean(axis=0)
     size = np.array([WIDTH, HEIGHT]) * SUPERSAMPLING
-    camera = Camera(rotation, between + [0.0, -0.35, -0.6], float(rng.uniform(9, 14)), 1.0, np.zeros(2))
+    camera = Camera(rotation, between + np.array([0.0, -0.35, -0.6]), float(rng.uniform(9, 14)), 1.0, np.zeros(2))
     seen = camera.project(eyes)[:, :2]
     focal = EYE_DISTANCE * SUPERSAMPLING / float(np.hypot(*(seen[0] - seen[1])))
     seen_between = focal * camera.project(between[None])[0, :2]
@@ -88,7 +89,7 @@ class Raster:
     def interpolate(self, values: Floats) -> Map:
         """A vertex attribute (V, k) over the pixels, (h, w, k)."""
         at_corners = values.astype(np.float32)[self.corners]  # (h, w, 3, k)
-        return np.einsum("hwck,hwc->hwk", at_corners, self.weights)
+        return np.asarray(np.einsum("hwck,hwc->hwk", at_corners, self.weights), np.float32)
 
 
 def rasterise(screen: Floats, triangles: Ints) -> Raster:
@@ -130,9 +131,10 @@ def vertex_normals(points: Floats, triangles: Ints) -> Floats:
     return unit(normals)
 
 
-def unit(vectors: NDArray[np.floating]) -> NDArray[np.floating]:
+def unit(vectors: NDArray[Any]) -> NDArray[Any]:
     """Vectors of length one along the last axis; a zero vector stays zero."""
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
+    unit_vectors: NDArray[Any] = vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
+    return unit_vectors
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ class Light:
 
     def specular(self, normals: Map) -> Map:
         """(h, w) float32."""
-        half = unit(self.key + [0.0, 0.0, 1.0]).astype(np.float32)
+        half = unit(self.key + np.array([0.0, 0.0, 1.0])).astype(np.float32)
         return np.asarray(self.gloss * np.clip(normals @ half, 0, 1) ** 22, np.float32)
 
 
@@ -170,7 +172,7 @@ def draw_light(rng: np.random.Generator) -> Light:
 
 def _wrapped(cosine: Map) -> Map:
     """Light that reaches a little around the edge, as it does on skin."""
-    return np.clip((cosine + 0.25) / 1.25, 0, 1)
+    return np.asarray(np.clip((cosine + 0.25) / 1.25, 0, 1), np.float32)
 
 
 def cavity(raster: Raster) -> Map:

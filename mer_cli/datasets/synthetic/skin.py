@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from mer_cli.datasets.synthetic.assets import Floats, HeadAssets, Ints, Part
 from mer_cli.datasets.synthetic.head import Identity
@@ -51,7 +53,7 @@ class Scene:
     def spot(self, right: float, up: float, width: float, height: float) -> Map:
         """A soft spot on both sides of the face, 0-1."""
         across = (np.abs(self.right) - right) / width
-        return np.exp(-(across**2 + ((self.up - up) / height) ** 2) / 2)
+        return np.asarray(np.exp(-(across**2 + ((self.up - up) / height) ** 2) / 2), np.float32)
 
 
 @dataclass(frozen=True)
@@ -93,13 +95,13 @@ def backdrop(rng: np.random.Generator) -> Map:
     slope = rng.uniform(-0.3, 0.3, 2)
     shade = 1 + slope[0] * (across / across.max() - 0.5) + slope[1] * (down / down.max() - 0.5)
     wall = rng.uniform(0.15, 0.75, 3) * (shade * (1 + 0.02 * _texture(rng, 2, 4)))[..., None]
-    return wall.astype(np.float32)
+    return np.asarray(wall, np.float32)
 
 
 def _skin(scene: Scene, tone: Floats, fine: Map, rng: np.random.Generator) -> Floats:
     """Tone, blotches, pores, red cheeks, shade under the eyes, moles."""
     pores = cv2.GaussianBlur(_noise(rng), (0, 0), 1.3) * 3
-    albedo = tone * (1 + 0.035 * _texture(rng, 2, 4) + 0.028 * fine + 0.03 * pores)[..., None]
+    albedo: Floats = tone * (1 + 0.035 * _texture(rng, 2, 4) + 0.028 * fine + 0.03 * pores)[..., None]
     flush = rng.uniform(0.3, 1.2)
     for spot, color in (
         (scene.spot(0.62, -0.62, 0.22, 0.2), np.array([-0.10, -0.10, 0.02])),
@@ -218,5 +220,5 @@ def _noise(rng: np.random.Generator) -> Map:
     return rng.normal(size=(HEIGHT * SUPERSAMPLING, WIDTH * SUPERSAMPLING)).astype(np.float32)
 
 
-def _sigmoid(x: Map) -> Map:
+def _sigmoid(x: NDArray[Any]) -> Map:
     return np.asarray(1 / (1 + np.exp(-np.clip(x, -60, 60))), np.float32)

@@ -1,0 +1,172 @@
+"""The command line as its user meets it: exit codes, what goes to stdout and stderr, the whole text of errors."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from run_factory import write_run
+from safetensors.torch import load_file
+from test_models_official import official_state_dict
+from tiny_store import write_store
+from typer.testing import CliRunner
+
+from mer_cli import __version__
+from mer_cli.cli import app
+
+MER = Path(sys.executable).with_name("mer")
+QUICK = ["--loso", "--scheme", "mmnet3", "--recipe", "quick", "--epochs", "1", "--device", "cpu"]
+
+
+def mer(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MER_PREDICTOR", raising=False)
+
+
+def test_version():
+    result = mer("--version")
+    assert (result.exit_code, result.stdout) == (0, f"mer {__version__}\n")
+
+
+def test_an_unknown_dataset_is_named_with_the_nearest():
+    result = mer("preprocess", "casme-2", "raw")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr == "error: Unknown dataset 'casme-2'. Known: casme2. Did you mean 'casme2'?\n"
+
+
+def test_train_without_a_protocol_says_which():
+    result = mer("train")
+    assert result.exit_code == 1
+    assert result.stderr == "error: mer train: no protocol is named — expected --loso. Type: mer train --loso\n"
+
+
+def test_train_without_a_store_says_how_to_make_one():
+    result = mer("train", "--loso")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "error: data: holds no .h5 file. Expected exactly one store where none is named. "
+        "Name the store, or make one: mer preprocess casme2 RAW.\n"
+    )
+
+
+def test_a_setting_that_cannot_be_used_names_its_flag(tmp_path):
+    result = mer("train", "--loso", "--epochs", "0")
+    assert result.exit_code == 1
+    assert (
+        result.stderr == "error: --epochs: 0 can't be used — expected greater than or equal to 1. Change the value.\n"
+    )
+
+
+def test_a_wrong_use_exits_with_2():
+    assert mer("train", "--epoch", "3").exit_code == 2
+    assert mer("preprocess").exit_code == 2
+
+
+def test_evaluate_without_runs_says_how_to_make_one():
+    result = mer("evaluate")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "error: runs: no run directory in it — expected a folder that `mer train` wrote (with a config.json). "
+        "Correct the path, or train: mer train --loso.\n"
+    )
+
+
+def test_evaluate_prints_protocol_scores_and_guessers_and_exports(tmp_path):
+    write_run(tmp_path / "runs")
+    result = mer("evaluate", "--rule", "best-test", "--export", "predictions.csv")
+    assert result.exit_code == 0, result.stderr
+    for words in ("protocol", "best-test: selected on the test subject", "accuracy", "UAR", "majority", "prior-random"):
+        assert words in result.stdout
+    assert Path("predictions.csv").read_text().startswith("dataset,subject,clip,fold,seed,epoch rule,gt,pred,p_1")
+
+
+def test_an_unknown_rule_is_named(tmp_path):
+    write_run(tmp_path / "runs")
+    result = mer("evaluate", "--rule", "best")
+    assert result.exit_code == 1
+    assert "best" in result.stderr
+    assert "last" in result.stderr
+
+
+def test_report_goes_to_stdout_or_a_file_with_the_same_bytes(tmp_path):
+    write_run(tmp_path / "runs")
+    printed = mer("report", "--format", "markdown")
+    assert printed.exit_code == 0
+    assert mer("report", "--out", "report.md").stdout == ""
+    assert Path("report.md").read_text() == printed.stdout
+    assert printed.stdout.startswith("# ")
+
+
+def test_info_shows_counts_and_says_that_faces_are_generated():
+    Path("data").mkdir()
+    write_store(Path("data/casme2.h5"))
+    result = mer("info")
+    assert result.exit_code == 0
+    assert "generated: no score on them is a result on the dataset" in result.stdout
+    assert "casme2-mmnet3/5, 3 subjects" in result.stdout
+
+
+def test_info_names_the_2014_table():
+    Path("data").mkdir()
+    write_store(Path("data/casme2.h5"), table_version="20140508", generated=False)
+    result = mer("info")
+    assert "warning: the coding table is that of 2014-05-08" in result.stdout
+    assert "24/EP07_01, 24/EP07_04f and 24/EP10_03 became surprise" in result.stdout
+
+
+def test_train_prints_the_run_and_continues_it(tmp_path):
+    Path("data").mkdir()
+    write_store(Path("data/casme2.h5"))
+    first = mer("train", *QUICK, "--folds", "03", "--save-weights", "none")
+    assert first.exit_code == 0, first.stderr
+    path = Path(first.stdout.strip())
+    assert json.loads((path / "config.json").read_text())["epochs"] == 1
+    assert "fold casme2-03 done (1 of 1)" in first.stderr
+    again = mer("train", *QUICK, "--folds", "03", "--save-weights", "none")
+    assert again.stdout == first.stdout
+    assert "its finished folds are kept" in again.stderr
+    assert "done" not in again.stderr
+    incomplete = mer("evaluate", path)
+    assert incomplete.exit_code == 1
+    assert "1 of 3 folds are finished" in incomplete.stderr
+
+
+def test_ctrl_c_during_training_keeps_finished_folds():
+    Path("data").mkdir()
+    write_store(Path("data/casme2.h5"))
+    started = subprocess.Popen([MER, "train", *QUICK], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    while not list(Path().glob("runs/*/folds/casme2-01/done")):
+        assert started.poll() is None, started.stderr.read()
+        time.sleep(0.02)
+    started.send_signal(signal.SIGINT)
+    _, stderr = started.communicate()
+    assert started.returncode == 130
+    assert stderr.endswith("stopped: what was finished is kept, and the same command continues from there\n")
+
+
+def test_import_official_writes_our_weights(tmp_path):
+    import torch
+
+    weights = official_state_dict()
+    torch.save(weights, "best.pth")
+    result = mer("import-official", "best.pth", "--out", "official")
+    assert (result.exit_code, result.stdout) == (0, "official/model.safetensors\n")
+    torch.testing.assert_close(load_file("official/model.safetensors")["head.bias"], weights["main_branch.fc.bias"])
+
+
+def test_doctor_names_each_thing_and_the_fix(tmp_path, monkeypatch):
+    assert mer("doctor").exit_code == 0
+    monkeypatch.setenv("MER_PREDICTOR", str(tmp_path / "none.dat"))
+    result = mer("doctor")
+    assert result.exit_code == 1
+    assert "missing 68-point model (preprocess): not found" in result.stdout
+    assert "fix: MER_PREDICTOR:" in result.stdout

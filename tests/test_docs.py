@@ -1,0 +1,66 @@
+"""The documentation against the program: every command and flag is in docs/cli.md, every link leads somewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+import typer
+
+from mer_cli.cli import app
+from mer_cli.training.config import RECIPES, TrainConfig
+
+ROOT = Path(__file__).parents[1]
+CLI = (ROOT / "docs/cli.md").read_text()
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMANDS = typer.main.get_command(app).commands
+
+
+def section(command):
+    """The part of docs/cli.md about a command."""
+    found = re.search(rf"^## mer {command}\n(.*?)(?=^## |\Z)", CLI, re.DOTALL | re.MULTILINE)
+    assert found, f"docs/cli.md has no section '## mer {command}'"
+    return found.group(1)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_flag_is_documented(name):
+    command = COMMANDS[name]
+    text = section(name)
+    for parameter in command.get_params(typer.Context(command)):
+        for flag in parameter.opts:
+            if flag.startswith("--") and flag != "--help":
+                assert f"`{flag}" in text, f"{flag} of mer {name}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(name):
+    assert f"Example: mer {name}" in " ".join(COMMANDS[name].help.split())
+
+
+def test_every_flag_has_help():
+    for name, command in COMMANDS.items():
+        for parameter in command.get_params(typer.Context(command)):
+            assert parameter.help, f"{parameter.name} of mer {name}"
+
+
+def test_train_has_a_flag_for_every_setting():
+    flags = {parameter.name for parameter in COMMANDS["train"].get_params(typer.Context(COMMANDS["train"]))}
+    assert set(TrainConfig.model_fields) <= flags
+
+
+def test_every_recipe_is_documented():
+    protocol = (ROOT / "docs/protocol.md").read_text()
+    assert all(f"`{recipe}`" in protocol for recipe in RECIPES)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_tables_have_rows_of_equal_length(page):
+    for block in re.findall(r"(?:^\|.*\n)+", page.read_text(), re.MULTILINE):
+        widths = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
+        assert len(widths) == 1, block[:200]
