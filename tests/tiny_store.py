@@ -25,6 +25,7 @@ def write_store(path, emotions=EMOTIONS, **attributes):
             "table_sha256": "ab" * 32,
             "table_version": "",
             "source": "raw",
+            "crop": {"align": "box"},
             "generated": True,
             "predictor_sha256": "cd" * 32,
             "build_key": "ef" * 32,
