@@ -2,6 +2,7 @@
 
 import random
 import shutil
+from pathlib import Path
 
 import pytest
 from fake_dataset import HEADER, ROWS, write_frames, write_release, write_table
@@ -25,10 +26,12 @@ def reason(release):
     return failed.reason
 
 
-def release_of(root, subject="03", name="EP01_2", onset=10, apex=15, offset=20, on_disk=range(10, 21), **folders):
+def release_of(
+    root, subject="03", name="EP01_2", onset=10, apex=15, offset=20, on_disk=range(10, 21), emotion="disgust"
+):
     """A release of one clip whose row and frames need not agree."""
-    write_frames(root / "CASME2_RAW_selected" / f"sub{folders.get('subject', subject)}" / name, on_disk)
-    write_table(root / TABLE, [(subject, name, onset, apex, offset, 4, "disgust")])
+    write_frames(root / "CASME2_RAW_selected" / f"sub{subject}" / name, on_disk)
+    write_table(root / TABLE, [(subject, name, onset, apex, offset, 4, emotion)])
     return load(root, None)
 
 
@@ -79,6 +82,16 @@ def test_source_chooses_where_both_are_there(tmp_path):
     assert load(tmp_path, "cropped").clips[0].frames[0].path.name == "reg_img46.jpg"
 
 
+def test_cropped_pictures_inside_a_raw_folder_are_cropped(tmp_path):
+    write_release(tmp_path / "CASME2-RAW", "Cropped", pattern="reg_img{}.jpg")
+    assert load(tmp_path / "CASME2-RAW", None).source == "cropped"
+
+
+def test_the_folder_may_be_the_current_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(write_release(tmp_path) / "CASME2_RAW_selected")
+    assert len(load(Path(), None).clips) == len(ROWS)
+
+
 @pytest.mark.parametrize("place", ["", "CASME2_RAW_selected", "tables"])
 def test_the_table_is_found_inside_the_release_or_beside_the_pictures(tmp_path, place):
     write_release(tmp_path / "release")
@@ -117,7 +130,7 @@ def test_an_erratum_is_not_applied_to_a_table_that_was_mended(tmp_path):
         ("/", 15, "apex '/' is no frame number: the midpoint 15 is taken"),
         (None, 15, "apex '' is no frame number: the midpoint 15 is taken"),
         (44, 15, "apex 44 is outside 10..20: the midpoint 15 is taken"),
-        (10, 10, "apex equals onset (10): kept as annotated, the pair shows no motion"),
+        (10, 10, "apex equals onset (10): kept, the pair shows no motion"),
     ],
 )
 def test_a_dead_apex_is_mended_and_told(tmp_path, apex, settled, repair):
@@ -131,10 +144,18 @@ def test_a_dead_apex_is_mended_and_told(tmp_path, apex, settled, repair):
         (range(10, 19), (10, 15, 18), ("offset 20 is not on disk: the nearest frame 18 is taken",)),
         (range(12, 21), (12, 15, 20), ("onset 10 is not on disk: the nearest frame 12 is taken",)),
         ([10, 11, 13, 17, 20], (10, 13, 20), ("apex 15 is not on disk: the nearest frame 13 is taken",)),
+        # 07/EP06_01 of the older release: the offset alone lies inside.
+        (
+            range(18, 39),
+            (18, 28, 38),
+            ("neither onset 10 nor apex 15 is on disk, which has 18..38: onset, apex and offset moved to 18, 28, 38",),
+        ),
         (
             range(101, 122),
             (101, 111, 121),
-            ("none of frames 10..20 is on disk, which has 101..121: onset, apex and offset moved to 101, 111, 121",),
+            (
+                "neither onset 10 nor apex 15 is on disk, which has 101..121: onset, apex and offset moved to 101, 111, 121",
+            ),
         ),
     ],
 )
@@ -154,6 +175,7 @@ def test_context_frames_around_the_clip_are_kept(tmp_path):
         ({"offset": 5}, "row 2: offset 5 is before onset 10. Expected onset <= apex <= offset. Correct the table."),
         ({"onset": "x"}, "row 2: onset 'x' is no frame number. Expected a whole number. Correct the table."),
         ({"offset": None}, "row 2: offset '' is no frame number. Expected a whole number. Correct the table."),
+        ({"emotion": "angry"}, "row 2: emotion 'angry' is unknown. Expected one of happiness, disgust, repression, "),
         ({"on_disk": []}, "the clip's folder holds no pictures. Expected its frames. Unpack it again."),
     ],
 )

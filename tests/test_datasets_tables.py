@@ -70,7 +70,7 @@ def test_read_table_strips_the_spaces_around_a_cell(tmp_path):
 
 
 def test_read_table_does_not_fail_on_a_date(tmp_path):
-    (row,) = read(tmp_path, ["01", "EP02_01f", datetime.datetime(2014, 5, 8)])  # noqa: DTZ001
+    (row,) = read(tmp_path, ["01", "EP02_01f", datetime.datetime(2014, 5, 8)])
     assert row.cells["ApexFrame"].startswith("2014-05-08")
 
 
@@ -85,7 +85,9 @@ def test_read_table_skips_a_row_that_is_blank_in_the_wanted_columns(tmp_path):
 
 
 def test_read_table_leaves_out_further_and_blank_columns(tmp_path):
-    (row,) = read(tmp_path, ["01", "x", "EP02_01f", "y", 59], header=["Subject", None, "Filename", "Notes", "ApexFrame"])
+    (row,) = read(
+        tmp_path, ["01", "x", "EP02_01f", "y", 59], header=["Subject", None, "Filename", "Notes", "ApexFrame"]
+    )
     assert row.cells == {"Subject": "01", "Filename": "EP02_01f", "ApexFrame": "59"}
 
 

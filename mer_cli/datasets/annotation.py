@@ -28,8 +28,8 @@ def settle_annotation(cells: Mapping[Field, str], frames: Sequence[FrameRef]) ->
     """Turns a row's cells into frame numbers that the clip really has.
 
     An apex that is no number or lies outside onset..offset becomes their midpoint; a frame that is not on disk becomes
-    the nearest one that is; where no annotated frame is on disk, another release numbered the clip otherwise, and the
-    annotation is moved to the folder's first and last frame, the apex keeping its relative place.
+    the nearest one that is; where neither onset nor apex lies between the folder's first and last frame, another
+    release numbered the clip otherwise, and the annotation is moved to those, the apex keeping its relative place.
 
     Parameters
     ----------
@@ -52,25 +52,29 @@ def settle_annotation(cells: Mapping[Field, str], frames: Sequence[FrameRef]) ->
         was = f"'{cells['apex']}' is no frame number" if apex is None else f"{apex} is outside {onset}..{offset}"
         apex = (onset + offset) // 2
         repairs.append(f"apex {was}: the midpoint {apex} is taken")
-    elif apex == onset:
-        repairs.append(f"apex equals onset ({onset}): kept as annotated, the pair shows no motion")
 
     numbers = [frame.number for frame in frames]
     first, last = numbers[0], numbers[-1]
-    if offset < first or onset > last:
+    if not first <= onset <= last and not first <= apex <= last:
         share = (apex - onset) / max(offset - onset, 1)
         moved = first, first + round(share * (last - first)), last
         repairs.append(
-            f"none of frames {onset}..{offset} is on disk, which has {first}..{last}: onset, apex and offset moved to "
-            f"{moved[0]}, {moved[1]}, {moved[2]}"
+            f"neither onset {onset} nor apex {apex} is on disk, which has {first}..{last}: onset, apex and offset "
+            f"moved to {moved[0]}, {moved[1]}, {moved[2]}"
         )
         onset, apex, offset = moved
     settled = {}
     for name, number in (("onset", onset), ("apex", apex), ("offset", offset)):
-        settled[name] = min(numbers, key=lambda held, wanted=number: abs(held - wanted))  # type: ignore[misc]
+        settled[name] = _nearest(number, numbers)
         if settled[name] != number:
             repairs.append(f"{name} {number} is not on disk: the nearest frame {settled[name]} is taken")
+    if settled["apex"] == settled["onset"]:
+        repairs.append(f"apex equals onset ({settled['onset']}): kept, the pair shows no motion")
     return Annotation(settled["onset"], settled["apex"], settled["offset"], tuple(repairs))
+
+
+def _nearest(number: int, numbers: Sequence[int]) -> int:
+    return min(numbers, key=lambda held: abs(held - number))
 
 
 def _number(cells: Mapping[Field, str], name: Field) -> int:

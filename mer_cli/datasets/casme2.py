@@ -26,7 +26,7 @@ PICTURE_FOLDERS: Mapping[Source, tuple[str, ...]] = {
     "raw": ("CASME2_RAW_selected", "CASME2-RAW"),
     "cropped": ("Cropped", "Cropped-updated", "CASME2_Cropped", "Cropped_original"),
 }
-SEARCH_DEPTH = 3  # a zip unpacked into a folder of its own name, inside the release's folder
+SEARCH_DEPTH = 4  # a zip unpacked into a folder of its own name, inside the release's folder
 GENERATED = "GENERATED.txt"  # what `mer synth` leaves beside its pictures
 
 COLUMNS: Mapping[Field, str] = {"onset": "OnsetFrame", "apex": "ApexFrame", "offset": "OffsetFrame"}
@@ -53,6 +53,7 @@ VERSIONS = {
         "fear": 2,
     },
 }
+EMOTIONS = tuple(VERSIONS["20190701"])
 
 
 def load(root: Path, source: Source | None) -> Release:
@@ -72,21 +73,28 @@ def load(root: Path, source: Source | None) -> Release:
     DatasetError
         If the folder holds no pictures of the release, or no coding table that can be read.
     """
+    root = root.absolute()
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder. Expected the unpacked CASME II release. Check the path.")
     pictures, source = _find_pictures(root, source)
     table = read_table(_find_table(root, pictures), [SUBJECT, FILENAME, *COLUMNS.values(), UNITS, EMOTION])
     subjects = child_folders(pictures)
     folders: dict[str, dict[str, Path]] = {}
-    clips: dict[str, Clip] = {}
+    seen: set[str] = set()
+    clips: list[Clip] = []
     failed: list[FailedClip] = []
     errata: list[str] = []
     for row in table.rows:
         subject, name, emotion = _subject(row), row.cells[FILENAME], _emotion(row)
         clip_id = f"{NAME}/{subject}/{name}"
         try:
-            if clip_id in clips:
+            if clip_id.casefold() in seen:
                 raise DatasetError("the clip has an earlier row already. Expected one row a clip. Delete one.")
+            seen.add(clip_id.casefold())
+            if emotion not in EMOTIONS:
+                raise DatasetError(
+                    f"emotion '{emotion}' is unknown. Expected one of {', '.join(EMOTIONS)}. Correct the table."
+                )
             if subject not in folders:
                 folders[subject] = child_folders(_subject_folder(subjects, subject, pictures))
             frames = list_frames(clip_folder(folders[subject], name, pictures.resolve()))
@@ -94,7 +102,7 @@ def load(root: Path, source: Source | None) -> Release:
         except DatasetError as error:
             failed.append(FailedClip(clip_id, emotion, f"row {row.number}: {error}"))
         else:
-            clips[clip_id] = clip
+            clips.append(clip)
             errata += applied
     return Release(
         dataset=NAME,
@@ -103,7 +111,7 @@ def load(root: Path, source: Source | None) -> Release:
         table_path=table.path,
         table_sha256=table.sha256,
         table_version=_version(table.rows),
-        clips=tuple(clips[clip_id] for clip_id in sorted(clips)),
+        clips=tuple(sorted(clips, key=lambda clip: clip.clip_id)),
         failed=tuple(failed),
         errata=tuple(sorted(errata)),
         generated=any((folder / GENERATED).exists() for folder in (root, pictures.parent)),
@@ -134,22 +142,37 @@ def _clip(row: Row, subject: str, emotion: str, frames: tuple[FrameRef, ...]) ->
 def _find_pictures(root: Path, source: Source | None) -> tuple[Path, Source]:
     """The folder whose children are the subjects, and which pictures it holds."""
     places = [root, *_folders_below(root, SEARCH_DEPTH)]
-    for kind in ("raw", "cropped") if source is None else (source,):
-        names = {name.casefold() for name in PICTURE_FOLDERS[kind]}
-        for place in places:
-            within = place.relative_to(root).parts
-            if names & {part.casefold() for part in (root.resolve().name, *within)} and _has_subjects(place):
-                return place, kind
+    found = {kind: place for place in reversed(places) if (kind := _kind(root, place)) and _has_subjects(place)}
+    for wanted_source in (source,) if source else PICTURE_FOLDERS:
+        if wanted_source in found:
+            return found[wanted_source], wanted_source
     wanted = [name for kind, names in PICTURE_FOLDERS.items() if source in (None, kind) for name in names]
-    found = ", ".join(sorted(place.name for place in places[1:] if place.parent == root)) or "nothing"
+    held = ", ".join(sorted(place.name for place in places[1:] if place.parent == root)) or "nothing"
     raise DatasetError(
-        f"{root}: no {source or 'CASME II'} pictures; it holds {found}. Expected a folder {' or '.join(wanted)} with "
+        f"{root}: no {source or 'CASME II'} pictures; it holds {held}. Expected a folder {' or '.join(wanted)} with "
         "sub01, sub02, ... in it. Give the folder of the unpacked release."
     )
 
 
+def _kind(root: Path, place: Path) -> Source | None:
+    """Which pictures a folder holds, by the innermost name on the way to it that says so."""
+    for name in reversed((root.name, *place.relative_to(root).parts)):
+        for kind, names in PICTURE_FOLDERS.items():
+            if name.casefold() in {known.casefold() for known in names}:
+                return kind
+    return None
+
+
 def _has_subjects(folder: Path) -> bool:
-    return any(_subject_number(name) is not None for name in child_folders(folder))
+    return any(_subject_number(name) is not None for name in _children(folder))
+
+
+def _children(folder: Path) -> Mapping[str, Path]:
+    """The folders inside; none where the system does not let us look (such as lost+found)."""
+    try:
+        return child_folders(folder)
+    except DatasetError:
+        return {}
 
 
 def _folders_below(folder: Path, depth: int) -> list[Path]:
@@ -166,7 +189,7 @@ def _folders_below(folder: Path, depth: int) -> list[Path]:
 def _find_table(root: Path, pictures: Path) -> Path:
     """The coding table: inside the release, in the picture folder or beside it; the newest published one first."""
     between = [folder for folder in pictures.parents if folder == root or root in folder.parents]
-    children = [child for name, child in child_folders(root).items() if _subject_number(name) is None]
+    children = [child for name, child in _children(root).items() if _subject_number(name) is None]
     places = list(dict.fromkeys([root, pictures, *between, *children, root.parent]))
     for pattern in (*TABLES, *OTHER_TABLES):
         for place in places:

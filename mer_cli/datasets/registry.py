@@ -43,10 +43,10 @@ def synthesise(
     on_clip: Callable[[int, int], None],
 ) -> Path:
     """Writes generated faces in the dataset's own layout; gives the release's root."""
+    known = _known(dataset)
     from mer_cli.datasets.synthetic.casme2_release import write_casme2
 
-    writers = {casme2.NAME: write_casme2}
-    return writers[_known(dataset)](
+    return {casme2.NAME: write_casme2}[known](
         out, subjects=subjects, clips=clips, seed=seed, intensity=intensity, emotions=emotions, on_clip=on_clip
     )
 

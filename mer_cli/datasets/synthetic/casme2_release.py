@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import multiprocessing
 import os
+import shutil
 import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -88,12 +89,14 @@ def write_casme2(
     """
     plans = plan_release(subjects, clips, seed, intensity, emotions)
     find_data()
-    if out.exists() and any(out.iterdir()) and not (out / GENERATED).exists():
+    if out.exists() and not (out / GENERATED).exists() and not (out.is_dir() and not any(out.iterdir())):
         raise DatasetError(
             f"{out}: holds files that mer synth did not write — expected an empty folder. Give another OUT."
         )
     out.mkdir(parents=True, exist_ok=True)
     (out / GENERATED).write_text(NOTICE)
+    for folder in (PICTURES, GROUND_TRUTH):  # of an earlier generated release
+        shutil.rmtree(out / folder, ignore_errors=True)
     people = [list(group) for _, group in groupby(plans, key=lambda plan: plan.subject)]
     people.sort(key=len, reverse=True)  # the longest first, so that no worker ends long after the others
     context = multiprocessing.get_context("spawn")

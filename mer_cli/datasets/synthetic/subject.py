@@ -24,6 +24,7 @@ from mer_cli.datasets.synthetic.render import (
     unit,
 )
 from mer_cli.datasets.synthetic.skin import Scene, backdrop, paint
+from mer_cli.errors import DatasetError
 
 ATTEMPTS = 20  # at a head in which Dlib finds a face; about one in thirty has none
 
@@ -56,8 +57,11 @@ def draw_subject(seed: int, number: int) -> Subject:
         subject = _draw(np.random.default_rng([seed, number, attempt]))
         shown = cv2.cvtColor(np.clip(subject.neutral, 0, 255).astype(np.uint8), cv2.COLOR_BGR2RGB)
         if len(detector(shown, 0)) == 1:
-            break
-    return subject
+            return subject
+    raise DatasetError(
+        f"mer synth: Dlib finds no face in any of {ATTEMPTS} heads drawn for person {number} with seed {seed}. "
+        "Expected one in the first few. Give another --seed."
+    )
 
 
 def _draw(rng: np.random.Generator) -> Subject:
