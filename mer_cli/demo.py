@@ -1,4 +1,4 @@
-"""The main job on generated faces: the commands that a user types, each shown before it runs, in a folder of its own."""
+"""The main job on generated faces: the commands that a user types, each shown and run in a folder of its own."""
 
 from __future__ import annotations
 

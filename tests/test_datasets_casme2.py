@@ -154,7 +154,8 @@ def test_a_dead_apex_is_mended_and_told(tmp_path, apex, settled, repair):
             range(101, 122),
             (101, 111, 121),
             (
-                "neither onset 10 nor apex 15 is on disk, which has 101..121: onset, apex and offset moved to 101, 111, 121",
+                "neither onset 10 nor apex 15 is on disk, which has 101..121: onset, apex and offset moved to "
+                "101, 111, 121",
             ),
         ),
     ],
