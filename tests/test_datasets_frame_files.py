@@ -185,3 +185,9 @@ def test_clip_folder_allows_a_release_that_is_itself_reached_by_a_link(tmp_path)
     (tmp_path / "release").symlink_to(tmp_path / "disk")
     siblings = child_folders(tmp_path / "release")
     assert clip_folder(siblings, "EP1", (tmp_path / "release").resolve()) == tmp_path / "release" / "EP1"
+
+
+def test_a_link_to_itself_is_an_error_that_names_the_folder(tmp_path):
+    (tmp_path / "img1.jpg").symlink_to(tmp_path / "img1.jpg")
+    with pytest.raises(DatasetError, match="cannot be listed"):
+        list_frames(tmp_path)

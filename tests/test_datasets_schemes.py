@@ -215,3 +215,11 @@ def test_default_scheme_of_casme2_is_its_five_classes():
 )
 def test_protocol_id_names_dataset_scheme_and_clips(scheme, n_clips, expected):
     assert protocol_id(get_scheme(scheme), n_clips) == expected
+
+
+def test_a_dataset_without_a_scheme_is_named():
+    with pytest.raises(ConfigError) as error:
+        default_scheme("samm")
+    assert str(error.value) == (
+        "--scheme: dataset 'samm' has no scheme of its own. Expected one of casme2-5, mmnet3, megc3. Name one."
+    )

@@ -188,6 +188,14 @@ def test_read_table_suggests_nothing_where_no_column_is_near(tmp_path):
     )
 
 
+def test_read_table_suggests_no_column_that_is_wanted_itself(tmp_path):
+    path = write_book(tmp_path / "coding.xlsx", Sheet1=[["Subject", "OffsetFrame"], ["01", 86]])
+    assert message(path, ("Subject", "OnsetFrame", "OffsetFrame")) == (
+        f"{path}: sheet 'Sheet1' row 1: no column 'OnsetFrame'; found Subject, OffsetFrame. "
+        "Name the columns as in the released table."
+    )
+
+
 def test_read_table_refuses_a_column_that_is_there_twice(tmp_path):
     path = write_book(tmp_path / "coding.xlsx", Sheet1=[[*COLUMNS, "apex frame"], ["01", "EP02_01f", 59, 60]])
     assert message(path) == (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Literal
 
@@ -43,16 +43,16 @@ def list_frames(folder: Path) -> tuple[FrameRef, ...]:
         If the folder cannot be listed, holds no frames, or has two pictures of one number.
     """
     names: dict[int, str] = {}
-    for entry in _entries(folder):
-        number = frame_number(entry.name)
-        if number is None or not entry.is_file():
+    for name, is_folder in _entries(folder):
+        number = frame_number(name)
+        if number is None or is_folder:
             continue
         if number in names:
-            first, second = sorted((names[number], entry.name))
+            first, second = sorted((names[number], name))
             raise DatasetError(
                 f"{folder}: frame {number} has two pictures, {first} and {second}. Expected one. Remove the copy."
             )
-        names[number] = entry.name
+        names[number] = name
     if not names:
         raise DatasetError(f"{folder}: the clip's folder holds no pictures. Expected its frames. Unpack it again.")
     return tuple(FrameRef(number, folder / names[number]) for number in sorted(names))
@@ -66,8 +66,8 @@ def child_folders(folder: Path) -> dict[str, Path]:
     DatasetError
         If `folder` cannot be listed.
     """
-    names = [entry.name for entry in _entries(folder) if not entry.name.startswith(".") and entry.is_dir()]
-    return {name: folder / name for name in sorted(names)}
+    names = sorted(name for name, is_folder in _entries(folder) if is_folder and not name.startswith("."))
+    return {name: folder / name for name in names}
 
 
 def clip_folder(siblings: Mapping[str, Path], name: str, boundary: Path) -> Path:
@@ -102,10 +102,11 @@ def clip_folder(siblings: Mapping[str, Path], name: str, boundary: Path) -> Path
     return folder
 
 
-def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+def _entries(folder: Path) -> list[tuple[str, bool]]:
+    """Names of what a folder holds, and whether each is a folder itself; links to nothing are left out."""
     try:
         with os.scandir(folder) as entries:
-            yield from entries
+            return [(entry.name, entry.is_dir()) for entry in entries if entry.is_dir() or entry.is_file()]
     except OSError as error:
         raise DatasetError(
             f"{folder}: cannot be listed ({error.strerror}). Expected a readable folder. Check its permissions."

@@ -119,8 +119,19 @@ def get_scheme(name: str) -> Scheme:
 
 
 def default_scheme(dataset: str) -> str:
-    """The scheme that is meant where none is named: the first of the dataset."""
-    return next(scheme.name for scheme in SCHEMES.values() if dataset in scheme.datasets)
+    """The scheme that is meant where none is named: the first of the dataset.
+
+    Raises
+    ------
+    ConfigError
+        If the dataset has none.
+    """
+    for scheme in SCHEMES.values():
+        if dataset in scheme.datasets:
+            return scheme.name
+    raise ConfigError(
+        f"--scheme: dataset '{dataset}' has no scheme of its own. Expected one of {', '.join(SCHEMES)}. Name one."
+    )
 
 
 def protocol_id(scheme: Scheme, n_clips: int) -> str:
