@@ -1,14 +1,17 @@
-"""Measures speed side by side in one process: our training step against a plain one of the same network.
+"""Measures speed side by side: our training step against a plain one of the same network.
 
-Plain is float32, NCHW, eager, on pictures that lie ready; ours makes its batch as well. The two take turns, so that a
-machine whose speed drifts slows both.
+Plain is float32, NCHW, eager, on pictures that lie ready, in a process as torch leaves it; ours makes its batch as
+well. Each has a process of its own, since ours changes how memory is kept; they take turns step by step, so that a
+machine whose speed drifts slows all of them.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 
 import numpy as np
 import torch
@@ -17,7 +20,7 @@ import torch.nn.functional as F
 from mer_cli.models import build_model
 from mer_cli.training.batches import PairBatches, Windows
 from mer_cli.training.config import TrainConfig, resolve_config
-from mer_cli.training.hardware import can_compile, resolve_hardware
+from mer_cli.training.hardware import can_compile, keep_freed_memory, resolve_hardware
 from mer_cli.training.loop import FoldTrainer
 
 N_CLASSES = 5
@@ -29,33 +32,52 @@ def bench_step(repeats: int = 5, device: str = "auto") -> dict[str, object]:
     Returns
     -------
     device, threads, precision; step: medians reference_s, ours_s, ratio, and with a compiler compiled_s,
-    compiled_ratio and compile_s, the time that compiling took
+    compiled_ratio and compile_s, what the first compiled step took
     """
     config = resolve_hardware(resolve_config(device=device, compile="off"), n_pairs=0)
-    steps = {"reference": _reference_step(config), "ours": _our_step(config)}
-    figures: dict[str, float] = {}
-    if can_compile(config.device):
-        steps["compiled"] = _our_step(config.model_copy(update={"compile": "on"}))
-    for name, step in steps.items():
-        warm = _seconds(step, config.device)
-        if name == "compiled":
-            figures["compile_s"] = warm
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(repeats):
-        for name, step in steps.items():
-            seconds[name].append(_seconds(step, config.device))
-    medians = {name: statistics.median(times) for name, times in seconds.items()}
-    figures |= {f"{name}_s": median for name, median in medians.items()}
+    kinds = ["reference", "ours", *(["compiled"] if can_compile(config.device) else [])]
+    context = multiprocessing.get_context("spawn")
+    turns: dict[str, Connection] = {}
+    for kind in kinds:
+        turns[kind], theirs = context.Pipe()
+        context.Process(target=_take_turns, args=(kind, config, theirs), daemon=True).start()
+        theirs.close()
+    first = {kind: _turn(turns[kind]) for kind in kinds}
+    rounds = [{kind: _turn(turns[kind]) for kind in kinds} for _ in range(repeats)]
+    for connection in turns.values():
+        connection.send(False)
+    medians = {kind: statistics.median(seconds[kind] for seconds in rounds) for kind in kinds}
+    figures = {f"{kind}_s": median for kind, median in medians.items()}
     figures["ratio"] = medians["reference"] / medians["ours"]
     if "compiled" in medians:
-        figures["compiled_ratio"] = medians["reference"] / medians["compiled"]
-    name = torch.cuda.get_device_name() if config.device == "cuda" else "cpu"
+        figures |= {"compiled_ratio": medians["reference"] / medians["compiled"], "compile_s": first["compiled"]}
     return {
-        "device": name,
+        "device": torch.cuda.get_device_name() if config.device == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
         "precision": config.precision,
         "step": {name: round(value, 3) for name, value in sorted(figures.items())},
     }
+
+
+def _turn(connection: Connection) -> float:
+    connection.send(True)
+    return float(connection.recv())
+
+
+def _take_turns(kind: str, config: TrainConfig, connection: Connection) -> None:
+    """A process that runs one step whenever it is told to, and answers with its seconds."""
+    if kind == "reference":
+        step = _reference_step(config)
+    else:
+        if config.device == "cpu":
+            keep_freed_memory()
+        step = _our_step(config.model_copy(update={"compile": "on" if kind == "compiled" else "off"}))
+    while connection.recv():
+        started = time.perf_counter()
+        step()
+        if config.device == "cuda":
+            torch.cuda.synchronize()
+        connection.send(time.perf_counter() - started)
 
 
 def _reference_step(config: TrainConfig) -> Callable[[], None]:
@@ -89,11 +111,3 @@ def _our_step(config: TrainConfig) -> Callable[[], None]:
         trainer.train_step(optimiser, draw, slice(0, config.batch_size), labels)
 
     return step
-
-
-def _seconds(step: Callable[[], None], device: str) -> float:
-    started = time.perf_counter()
-    step()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - started

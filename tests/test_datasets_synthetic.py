@@ -107,6 +107,8 @@ def test_the_default_plan_has_the_releases_own_faults():
     assert (plans[5, "EP09_05f"].table_apex, plans[5, "EP09_05f"].onset) == ("69", 69)
     cut = plans[16, "EP01_08"]
     assert (cut.onset, cut.apex, cut.offset, cut.offset - cut.n_missing) == (73, 94, 110, 96)
+    assert {plans[24, name].emotion for name in ("EP07_01", "EP07_04f", "EP10_03")} == {"surprise"}
+    assert [plan.emotion for plan in plans.values() if plan.subject == 10].count("fear") == 1
     assert {plans[4, "EP12_01f"].emotion, plans[5, "EP09_05f"].emotion} == {"disgust"}
 
 

@@ -5,6 +5,7 @@ Resolved once, when a run is created, and kept in its config, so that a resumed 
 
 from __future__ import annotations
 
+import ctypes
 import platform
 import shutil
 
@@ -13,10 +14,12 @@ import torch
 from mer_cli.errors import ConfigError
 from mer_cli.training.config import TrainConfig
 
-# Measured on two cores of an AVX-512-bf16 processor (docs/performance.md): compiling takes 75-90 s and saves about
-# 26 ms a pair, which 3,500 pairs repay. On a GPU both figures are smaller by about the same factor, so the pairs
-# stand for both; ten times the break-even keeps short runs from waiting for the compiler.
+# Measured on two cores of an AVX-512-bf16 processor (docs/performance.md): compiling takes about 70 s and saves
+# 14 ms a pair, which 5,000 pairs repay; seven times the break-even keeps short runs from waiting for the compiler.
+# Not measured on a GPU yet: there the pairs stand for the time of a long run all the same.
 PAIRS_THAT_REPAY_COMPILING = 35_000
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names and values of glibc's malloc.h
 
 
 def resolve_hardware(config: TrainConfig, n_pairs: int) -> TrainConfig:
@@ -64,6 +67,20 @@ def computes_in_bf16(device: str) -> bool:
 def can_compile(device: str) -> bool:
     """Whether torch.compile has the tools it needs: on the CPU a C++ compiler, on CUDA Triton comes with torch."""
     return device == "cuda" or any(shutil.which(compiler) for compiler in ("g++", "clang++"))
+
+
+def keep_freed_memory() -> None:
+    """Tells glibc to keep the memory that a training step frees for the next one; moves no number.
+
+    By default every large tensor is handed back to the system, and mapped and zeroed anew a moment later: a fifth of a
+    CPU step (docs/performance.md). Systems with another C library are left as they are.
+    """
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(M_MMAP_THRESHOLD, 2**31 - 1)
+    mallopt(M_TRIM_THRESHOLD, -1)
 
 
 def describe_environment(device: str) -> dict[str, str | int]:

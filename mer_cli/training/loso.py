@@ -20,7 +20,7 @@ from mer_cli.store.hdf5 import StoreInfo, read_store, read_windows
 from mer_cli.training.batches import PairBatches, Windows
 from mer_cli.training.config import TrainConfig
 from mer_cli.training.folds import loso_folds, select_folds
-from mer_cli.training.hardware import describe_environment, resolve_hardware
+from mer_cli.training.hardware import describe_environment, keep_freed_memory, resolve_hardware
 from mer_cli.training.loop import FoldTrainer
 from mer_cli.training.run import RunConfig, is_finished, open_run, write_fold
 
@@ -120,6 +120,8 @@ def train_loso(
     config = plan.config
     path = open_run(out, config, plan.labels, plan.emotions, plan.folds, describe_environment(config.device))
     todo = [fold for fold in plan.wanted if not (resume and is_finished(path, fold.id))]
+    if config.device == "cpu":
+        keep_freed_memory()
     listener.on_start(len(todo))
     if not todo:
         return path

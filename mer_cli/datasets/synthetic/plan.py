@@ -19,7 +19,10 @@ EMOTION_COUNTS = {
 # Its clips of the five classes by subject, 1 to 26.
 SUBJECT_SIZES = (9, 13, 7, 5, 19, 5, 9, 3, 13, 13, 10, 12, 8, 4, 3, 4, 34, 3, 15, 11, 2, 2, 12, 10, 7, 16)
 ONLY_OTHERS = (10, 18)  # subjects with no clip of the other four classes
-DISGUSTED = (4, 5)  # subjects whose faulty clips (QUIRKS) are of disgust
+AFRAID = 10  # whose one clip of fear keeps the subject in MMNet's three classes
+# Clips that must be of an emotion: the faulty ones below, and three of subject 24 that the older table calls sadness.
+RESERVED = {4: ("disgust",), 5: ("disgust",), 24: ("surprise",) * 3}
+RELABELLED = (24, ("EP07_01", "EP07_04f", "EP10_03"))
 
 # Which units make an emotion, the commonest first; 4+7 stands for two emotions on purpose, as annotators' does.
 RECIPES: dict[str, tuple[tuple[int, ...], ...]] = {
@@ -139,6 +142,10 @@ def _with_quirks(plans: list[ClipPlan]) -> list[ClipPlan]:
         disgusted = [index for index in own if plans[index].emotion == "disgust"]
         for index in (disgusted or own)[:1]:
             mended[index] = replace(plans[index], **quirk)
+    subject, names = RELABELLED
+    surprised = [i for i, plan in enumerate(plans) if plan.subject == subject and plan.emotion == "surprise"]
+    for index, name in zip(surprised, names, strict=False):
+        mended[index] = replace(mended[index], name=name)
     if all(plan.subject != MISSING_FRAMES for plan in plans):
         mended[-1] = replace(mended[-1], n_missing=2)
     return mended
@@ -163,16 +170,18 @@ def _at_full_size(words: list[str], rng: np.random.Generator) -> list[tuple[int,
     others = [word for word in words if word == "others"]
     rest = [word for word in words if word not in ("sadness", "fear", "others")]
     reserved = sum(SUBJECT_SIZES[subject - 1] for subject in ONLY_OTHERS)
-    for _ in DISGUSTED:
-        rest.remove("disgust")
+    for reserved_words in RESERVED.values():
+        for word in reserved_words:
+            rest.remove(word)
     mixed = [*others[reserved:], *rest]
     rng.shuffle(mixed)
-    pairs = [(subject, "disgust") for subject in DISGUSTED]
+    pairs = [(subject, word) for subject, own_words in RESERVED.items() for word in own_words]
     for subject, size in enumerate(SUBJECT_SIZES, start=1):
-        n_open = size - (subject in DISGUSTED)
+        n_open = size - len(RESERVED.get(subject, ()))
         own = others[:size] if subject in ONLY_OTHERS else [mixed.pop() for _ in range(n_open)]
         pairs += [(subject, word) for word in own]
-    owners = rng.choice([5, 9, 12, 17, 19, 24, 26], len(rare))
+    owners = [AFRAID, *rng.choice([5, 9, 12, 17, 19, 24, 26], len(rare) - 1)]
+    rare.sort()  # fear comes first
     return pairs + [(int(owner), word) for owner, word in zip(owners, rare, strict=True)]
 
 
