@@ -67,6 +67,7 @@ def _turn(connection: Connection) -> float:
 def _take_turns(kind: str, config: TrainConfig, connection: Connection) -> None:
     """A process that runs one step whenever it is told to, and answers with its seconds."""
     if kind == "reference":
+        torch.backends.cudnn.allow_tf32 = False
         step = _reference_step(config)
     else:
         if config.device == "cpu":

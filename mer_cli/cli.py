@@ -189,7 +189,7 @@ def train(
         show.show_plan(plan, out, save_weights)
         with console.TrainProgress(plan.config.epochs) as progress:
             path = train_loso(plan, out, progress, resume=resume, save_weights=save_weights)
-        console.out.print(str(path))
+        typer.echo(path)
 
 
 @app.command()
@@ -216,7 +216,6 @@ def evaluate(
 @app.command()
 def report(
     runs: Runs = None,
-    table: Annotated[Literal["6", "all"], typer.Option(help="Which of the paper's tables.")] = "all",
     format: Annotated[Literal["markdown"], typer.Option(help="How it is written.")] = "markdown",
     out: Annotated[Path | None, typer.Option(help="File to write; stdout if left out.")] = None,
 ) -> None:
@@ -224,13 +223,13 @@ def report(
 
     Example: mer report --format markdown
     """
-    from mer_cli.report.collect import collect_runs
+    from mer_cli.report.collect import collect_runs, write_report
     from mer_cli.report.render import render_markdown
     from mer_cli.report.table6 import build_table6
 
     text = render_markdown([build_table6(collect_runs(runs or Path("runs")))])
     if out:
-        out.write_text(text)
+        write_report(out, text)
     else:
         typer.echo(text, nl=False)
 
@@ -246,7 +245,7 @@ def import_official(
     """
     from mer_cli.models.official import convert_official
 
-    console.out.print(str(convert_official(file, out)))
+    typer.echo(convert_official(file, out))
 
 
 @app.command()
@@ -271,7 +270,7 @@ def synth(
             dataset, out, subjects=subjects, clips=clips, seed=seed, intensity=intensity, emotions=only,
             on_clip=steps.update,
         )  # fmt: skip
-    console.out.print(str(root))
+    typer.echo(root)
 
 
 @app.command()

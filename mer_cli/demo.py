@@ -14,7 +14,6 @@ from mer_cli.errors import ConfigError
 # network with 9 million weights that sees 40 clips for a few minutes learns nothing of less.
 SYNTH = "mer synth casme2 raw --subjects 6 --clips 48 --intensity 3 --emotions happiness,surprise,disgust"
 COMMANDS = (
-    SYNTH,
     "mer preprocess casme2 raw",
     "mer info",
     "mer train --loso --scheme mmnet3 --recipe quick",
@@ -36,17 +35,28 @@ def run_demo(folder: Path, seed: int, show: Callable[[str], None]) -> None:
     ConfigError
         If the folder holds something else, or a command fails.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / "raw" / "GENERATED.txt").exists():
+    marker = folder / "faces.txt"  # the command that drew the faces, written when they are all there
+    synth = f"{SYNTH} --seed {seed}"
+    drawn = marker.read_text().strip() if marker.exists() else ""
+    if drawn not in ("", synth):
+        raise ConfigError(
+            f"{folder}: holds the demo of other faces ({drawn}) — expected those of --seed {seed}. Give another --out."
+        )
+    if not drawn and folder.exists() and {path.name for path in folder.iterdir()} - {"raw"}:
         raise ConfigError(f"{folder}: holds files that no demo wrote — expected an empty folder. Give another --out.")
     folder.mkdir(parents=True, exist_ok=True)
+    if not drawn:
+        _run(synth, folder, show)
+        marker.write_text(synth + "\n")
     for line in COMMANDS:
-        seeded = f"{line} --seed {seed}" if line.startswith(("mer synth", "mer train")) else line
-        if line == SYNTH and (folder / "raw" / "GENERATED.txt").exists():
-            continue
-        show(seeded)
-        done = subprocess.run([sys.executable, "-m", "mer_cli", *shlex.split(seeded)[1:]], cwd=folder, check=False)
-        if done.returncode:
-            raise ConfigError(
-                f"{seeded}: ended with exit code {done.returncode} in {folder} — expected 0. Mend what it says above "
-                "and run the demo again: finished work is kept."
-            )
+        _run(f"{line} --seed {seed}" if line.startswith("mer train") else line, folder, show)
+
+
+def _run(line: str, folder: Path, show: Callable[[str], None]) -> None:
+    show(line)
+    done = subprocess.run([sys.executable, "-m", "mer_cli", *shlex.split(line)[1:]], cwd=folder, check=False)
+    if done.returncode:
+        raise ConfigError(
+            f"{line}: ended with exit code {done.returncode} in {folder} — expected 0. Mend what it says above and run "
+            "the demo again: finished work is kept."
+        )

@@ -63,7 +63,7 @@ def _library(what: str, module: str, fix: str) -> Finding:
 
 def _opencv() -> Finding:
     try:
-        from mer_cli.faces.opencv import cv2
+        from mer_cli.opencv import cv2
 
         return Finding("OpenCV", str(cv2.__version__))
     except MerError as error:

@@ -25,7 +25,7 @@ FAILURES_SHOWN = 10
 def show_build(summary: BuildSummary, overview: Overview) -> None:
     """How `preprocess` ended: counts beside the published ones, the first failures, where to look."""
     state = "was there already, built from the same release" if summary.already_built else "written"
-    console.out.print(f"{summary.path} {state}")
+    console.out.print(escape(f"{summary.path} {state}"))
     n_clips = summary.n_ok + summary.n_repaired + len(summary.failed)
     console.out.print(
         f"{n_clips} clips: {summary.n_ok} ok, {summary.n_repaired} repaired, {len(summary.failed)} failed"
@@ -35,7 +35,7 @@ def show_build(summary: BuildSummary, overview: Overview) -> None:
     if len(summary.failed) > FAILURES_SHOWN:
         console.out.print(f"  ... and {len(summary.failed) - FAILURES_SHOWN} more, all in audit.csv")
     show_counts(overview)
-    console.out.print(f"look at {summary.audit_dir}: a picture of every clip, and audit.csv")
+    console.out.print(escape(f"look at {summary.audit_dir}: a picture of every clip, and audit.csv"))
 
 
 def show_overview(overview: Overview) -> None:
@@ -70,7 +70,7 @@ def show_plan(plan: LosoPlan, out: Path, save_weights: str) -> None:
     if plan.warning:
         console.err.print(escape(f"warning: {plan.warning}"))
     if (out / config.run_name).exists():
-        console.err.print(f"{out / config.run_name} is there: its finished folds are kept")
+        console.err.print(escape(f"{out / config.run_name} is there already"))
 
 
 def show_summary(summary: Summary) -> None:
@@ -110,7 +110,7 @@ def show_demo(folder: Path) -> None:
         "report.md": "the report shown above",
     }
     for name, what in places.items():
-        console.out.print(f"  {folder / name}  {what}")
+        console.out.print(escape(f"  {folder / name}  {what}"))
 
 
 def show_bench(figures: dict[str, Any], as_json: bool) -> None:

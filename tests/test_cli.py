@@ -133,7 +133,7 @@ def test_train_prints_the_run_and_continues_it(tmp_path):
     assert "fold casme2-03 done (1 of 1)" in first.stderr
     again = mer("train", *QUICK, "--folds", "03", "--save-weights", "none")
     assert again.stdout == first.stdout
-    assert "its finished folds are kept" in again.stderr
+    assert "is there already" in again.stderr
     assert "done" not in again.stderr
     incomplete = mer("evaluate", path)
     assert incomplete.exit_code == 1

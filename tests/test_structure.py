@@ -11,7 +11,7 @@ import mer_cli
 
 PACKAGE = Path(mer_cli.__file__).parent
 STAGES = ["datasets", "faces", "store", "models", "training", "evaluation", "report"]
-SHARED = {"records", "errors", "__version__"}
+SHARED = {"records", "errors", "opencv", "__version__"}
 NO_TORCH = ["evaluation", "report", "training/config.py", "training/folds.py", "training/run.py"]
 HEAVY = {"torch", "cv2", "pandas", "scipy", "sklearn", "matplotlib", "dlib", "h5py", "pydantic"}
 

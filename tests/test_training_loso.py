@@ -193,6 +193,14 @@ def test_the_default_precision_stays_near_float32(store, straight, tmp_path):
     assert np.abs(fast - exact).max() < 0.15 * np.abs(exact).max() + 0.1
 
 
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+def test_cuda_stays_near_the_cpu(store, tmp_path):
+    paths = [train(store, tmp_path, wanted=["03"], device=device, precision="fp32")[0] for device in ("cpu", "cuda")]
+    on_cpu, on_cuda = (stored(path, "casme2-03")[0] for path in paths)
+    assert np.abs(on_cpu - on_cuda).max() < 0.05 * np.abs(on_cpu).max() + 0.05
+
+
 def test_a_store_with_one_subject_is_refused(tmp_path):
     store = write_store(tmp_path / "one.h5", {"casme2/03/a": "surprise", "casme2/03/b": "disgust"})
     with pytest.raises(ConfigError, match=r"LOSO needs at least 2 subjects; the store has 1 \(casme2-03\)"):

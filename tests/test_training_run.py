@@ -100,6 +100,15 @@ def test_a_run_of_another_protocol_version_is_refused(tmp_path):
         read_run(path)
 
 
+def test_a_run_that_lost_its_config_is_refused_and_its_folds_stay(tmp_path):
+    path = make_run(tmp_path)
+    write_fold(path, predictions_of(FOLDS[0]), HISTORY, save_weights=None)
+    (path / "config.json").unlink()
+    with pytest.raises(RunError, match="no run directory"):
+        make_run(tmp_path)
+    assert is_finished(path, "casme2-01")
+
+
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(RunError, match="no run directory — expected a config.json in it. `mer train --loso` makes one"):
         read_run(tmp_path)
@@ -137,13 +146,13 @@ def test_weights_that_cannot_be_written_leave_no_fold(tmp_path):
     assert read_run(path).missing == ("casme2-01", "casme2-02")
 
 
-def test_what_a_kill_left_is_cleared_by_the_next_attempt(tmp_path):
+def test_what_a_kill_left_does_not_hinder_the_next_attempt(tmp_path):
     path = make_run(tmp_path)
     stale = path / "folds/.casme2-01.partial"
     stale.mkdir()
     (stale / "model.safetensors").write_bytes(b"half")
     write_fold(path, predictions_of(FOLDS[0]), HISTORY, save_weights=None)
-    assert sorted(item.name for item in (path / "folds").iterdir()) == ["casme2-01"]
+    assert is_finished(path, "casme2-01")
     assert sorted(item.name for item in (path / "folds/casme2-01").iterdir()) == ["done", "history.csv", "logits.npz"]
 
 
@@ -151,15 +160,18 @@ FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from test_training_run import FOLDS, HISTORY, make_run, predictions_of
+from test_training_run import FOLDS, HISTORY, make_config, make_run, predictions_of
 from mer_cli.errors import RunError
+from mer_cli.training.loso import _weight_saver
 from mer_cli.training.run import write_fold
+import torch
 path = make_run(Path(sys.argv[1]))
 write_fold(path, predictions_of(FOLDS[1]), HISTORY, None)
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
 try:
-    write_fold(path, predictions_of(FOLDS[0]), HISTORY, lambda file: file.write_bytes(bytes(5000)))
+    save = _weight_saver({"w": torch.zeros(5000)}, make_config(), FOLDS[0])
+    write_fold(path, predictions_of(FOLDS[0]), HISTORY, save)
 except RunError as error:
     print(error)
 """
@@ -173,8 +185,8 @@ def test_a_full_disk_is_said_and_finished_folds_stay(tmp_path):
     )
     (path,) = tmp_path.iterdir()
     assert done.stdout == (
-        f"{path}/folds/casme2-01: can't be written (File too large) — expected a writable folder with room for it. "
-        "Free space or give another --out, then run the same command again: finished folds are kept.\n"
+        f"{path}/folds/casme2-01: can't be written (Error while serializing: I/O error: File too large "
+        "(os error 27)) — expected a writable folder with room for it. Free space or give another --out, then run the same command again: finished folds are kept.\n"
     )
     assert read_run(path).missing == ("casme2-01",)
     assert sorted(item.name for item in (path / "folds").iterdir()) == ["casme2-02"]

@@ -180,7 +180,7 @@ def _folders_below(folder: Path, depth: int) -> list[Path]:
     level, found = [folder], []
     for _ in range(depth):
         level = [
-            child for parent in level for name, child in child_folders(parent).items() if _subject_number(name) is None
+            child for parent in level for name, child in _children(parent).items() if _subject_number(name) is None
         ]
         found += level
     return found

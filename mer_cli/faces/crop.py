@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mer_cli.errors import FaceError
 from mer_cli.faces.frames import Image
-from mer_cli.faces.opencv import cv2
+from mer_cli.opencv import cv2
 
 Align = Literal["box", "eyes"]
 Landmarks = NDArray[np.float32]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_cli.errors import FaceError
-from mer_cli.faces.opencv import cv2
+from mer_cli.opencv import cv2
 from mer_cli.records import Clip, FrameRef
 
 Image = NDArray[np.uint8]

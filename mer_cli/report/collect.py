@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -94,20 +95,36 @@ def write_predictions(path: Path, runs: Sequence[Run], rule: str) -> None:
             "their seed only. Export them one at a time."
         )
     tables = [prediction_table(run, evaluate(run, rule)) for run in groups[0].runs]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(tables[0][0])
+    writer.writerows(row for table in tables for row in table[1:])
+    _write_whole(path, text.getvalue(), "--export")
+
+
+def write_report(path: Path, text: str) -> None:
+    """Write a rendered report, replacing the file in one move.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be written.
+    """
+    _write_whole(path, text, "--out")
+
+
+def _write_whole(path: Path, text: str, flag: str) -> None:
     partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(tables[0][0])
-            writer.writerows(row for table in tables for row in table[1:])
+        partial.write_text(text, encoding="utf-8", newline="")
         partial.replace(path)
     except OSError as error:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise RunError(
-            f"--export {path}: cannot be written ({reason}) — expected a writable place with room for it. "
+            f"{flag} {path}: cannot be written ({reason}) — expected a writable place with room for it. "
             "Give another path."
         ) from None
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mer_cli.faces.frames import Image
-from mer_cli.faces.opencv import cv2
+from mer_cli.opencv import cv2
 from mer_cli.store.schema import FAILED, OK, REPAIRED
 
 THUMB = 96  # pixels

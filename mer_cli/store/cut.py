@@ -15,7 +15,7 @@ from mer_cli.errors import FaceError
 from mer_cli.faces.crop import Align, Transform, box_transform, eye_transform, picture_transform, warp
 from mer_cli.faces.frames import HALF_WINDOW, Image, read_frame, window
 from mer_cli.faces.landmarks import RELEASE_CROP, Face, FaceFinder
-from mer_cli.faces.opencv import cv2
+from mer_cli.opencv import cv2
 from mer_cli.records import Clip
 from mer_cli.store.parts import write_part
 from mer_cli.store.schema import ARRAYS, FAILED, OK, REPAIRED, CroppedClip

@@ -15,7 +15,7 @@ from mer_cli import __version__
 from mer_cli.faces.crop import CROP_SETTINGS, Align
 from mer_cli.faces.frames import WINDOW
 from mer_cli.faces.landmarks import file_sha256, mmod_path
-from mer_cli.faces.opencv import cv2
+from mer_cli.opencv import cv2
 from mer_cli.records import Release
 from mer_cli.store.cut import CutTask
 from mer_cli.store.parts import fingerprint, part_path, parts_dir

@@ -45,6 +45,8 @@ class FoldTrainer:
         self.batches = batches
         self.n_classes = n_classes
         self.config = config
+        if config.precision == "fp32":  # by default CUDA convolutions of float32 compute in the shorter TF32
+            torch.backends.cudnn.allow_tf32 = False
         self.network = build_model(config.model, n_classes).to(batches.device).to(memory_format=torch.channels_last)
         # Full batches have one shape, so one compiled graph serves them; the last partial one runs as it is.
         self.full_batch_network = torch.compile(self.network, dynamic=False) if config.compile == "on" else self.network

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -167,4 +168,11 @@ def _labels(info: StoreInfo, label_of: Callable[[str, str, str], int | None]) ->
 def _weight_saver(weights: dict[str, Tensor], config: RunConfig, fold: Fold) -> Callable[[Path], None]:
     """Writes the weights with the config and the fold in the file, so that it explains itself."""
     metadata = {"config": config.model_dump_json(), "fold": fold.id}
-    return lambda path: save_file(weights, path, metadata)
+
+    def save(path: Path) -> None:
+        try:
+            save_file(weights, path, metadata)
+        except SafetensorError as error:  # its word for a full disk, among others
+            raise OSError(str(error)) from error
+
+    return save

@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import shutil
+import uuid
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -95,7 +96,7 @@ def open_run(
         If the folder holds another configuration.
     """
     path = root / config.run_name
-    if (path / "config.json").exists():
+    if path.exists():
         held = _read_config(path)
         if held != config:
             differs = [name for name in RunConfig.model_fields if getattr(held, name) != getattr(config, name)]
@@ -117,7 +118,8 @@ def open_run(
         (partial / "folds").mkdir()
         (partial / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
 
-    _write_folder(path, fill)
+    if not _write_folder(path, fill, replace=False):
+        return open_run(root, config, labels, emotions, folds, environment)  # another process made it meanwhile
     return path
 
 
@@ -154,7 +156,7 @@ def write_fold(
             save_weights(partial / "model.safetensors")
         (partial / "done").touch()
 
-    _write_folder(path / "folds" / predictions.fold, fill)
+    _write_folder(path / "folds" / predictions.fold, fill, replace=True)
 
 
 def read_run(path: Path) -> Run:
@@ -229,16 +231,22 @@ def _read_config(path: Path) -> RunConfig:
         ) from None
 
 
-def _write_folder(target: Path, fill: Callable[[Path], None]) -> None:
-    """Makes a folder by filling a temporary one beside it and moving that into place."""
-    partial = target.with_name(f".{target.name}.partial")
+def _write_folder(target: Path, fill: Callable[[Path], None], *, replace: bool) -> bool:
+    """Makes a folder by filling a temporary one beside it and moving that into place; says whether it did.
+
+    A folder that is there already is replaced, or left alone and ours dropped.
+    """
+    partial = target.with_name(f".{target.name}-{uuid.uuid4().hex[:8]}.partial")  # several machines may share the disk
     try:
-        shutil.rmtree(partial, ignore_errors=True)  # what a killed run left
         partial.mkdir(parents=True)
         fill(partial)
-        if target.exists():  # a fold without its `done`, or one that another process finished meanwhile
+        if target.exists():
+            if not replace:
+                shutil.rmtree(partial)
+                return False
             shutil.rmtree(target)
         partial.replace(target)
+        return True
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         reason = os.strerror(error.errno) if error.errno else str(error)

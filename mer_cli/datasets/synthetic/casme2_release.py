@@ -21,7 +21,6 @@ from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 
-import cv2
 import numpy as np
 from openpyxl import Workbook
 from openpyxl.writer.excel import ExcelWriter
@@ -32,6 +31,7 @@ from mer_cli.datasets.synthetic.clip import clip_motion, draw_frames
 from mer_cli.datasets.synthetic.plan import ClipPlan, plan_release
 from mer_cli.datasets.synthetic.subject import draw_subject
 from mer_cli.errors import DatasetError
+from mer_cli.opencv import cv2
 
 PICTURES = "CASME2_RAW_selected"
 TABLE = "CASME2-coding-20190701.xlsx"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mer_cli.datasets.synthetic.plan import ClipPlan
 from mer_cli.datasets.synthetic.render import HEIGHT, WIDTH, Map
 from mer_cli.datasets.synthetic.subject import Subject
+from mer_cli.opencv import cv2
 
 FPS = 200
 MAINS = 100.0  # hertz of lamps' flicker

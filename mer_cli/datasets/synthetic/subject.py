@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import cv2
 import dlib
 import numpy as np
 
@@ -25,6 +24,7 @@ from mer_cli.datasets.synthetic.render import (
 )
 from mer_cli.datasets.synthetic.skin import Scene, backdrop, paint
 from mer_cli.errors import DatasetError
+from mer_cli.opencv import cv2
 
 ATTEMPTS = 20  # at a head in which Dlib finds a face; about one in thirty has none
 
