@@ -19,7 +19,6 @@ from urllib.parse import quote
 import numpy as np
 
 from mer_cli.errors import StoreError
-from mer_cli.faces.frames import HALF_WINDOW
 from mer_cli.records import Clip
 from mer_cli.store.schema import ARRAYS, CroppedClip
 
@@ -38,11 +37,10 @@ def part_path(folder: Path, clip: Clip, key: str) -> Path:
 
 def fingerprint(clip: Clip, settings: Mapping[str, object]) -> str:
     """Give a SHA-256 over all that a clip's crops depend on."""
-    near = [f for f in clip.frames if min(abs(f.number - clip.onset), abs(f.number - clip.apex)) <= HALF_WINDOW]
     facts = {
         "settings": settings,
         "clip": asdict(clip) | {"frames": [frame.number for frame in clip.frames]},
-        "files": [(frame.path.name, *_size_and_time(frame.path)) for frame in near],
+        "files": [(frame.path.name, *_size_and_time(frame.path)) for frame in clip.frames],
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

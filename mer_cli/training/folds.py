@@ -49,9 +49,12 @@ def select_folds(folds: list[Fold], wanted: list[str] | None) -> list[Fold]:
     if not wanted:
         return folds
     known = {name: fold for fold in folds for name in (fold.id, fold.id.split("-", 1)[1])}
+    wanted = [name.strip() for name in wanted]
     unknown = [name for name in wanted if name not in known]
     if unknown:
         subjects = ", ".join(fold.id.split("-", 1)[1] for fold in folds)
-        raise ConfigError(f"--folds: '{unknown[0]}' is no subject of this run — expected some of {subjects}.")
+        raise ConfigError(
+            f"--folds: '{unknown[0]}' is no subject of this run — expected some of {subjects}. Name those."
+        )
     chosen = {known[name].id for name in wanted}
     return [fold for fold in folds if fold.id in chosen]
