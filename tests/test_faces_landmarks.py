@@ -141,8 +141,8 @@ def test_find_predictor_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(landmarks, "DEBIAN_MODELS", tmp_path)
     expected = (
         "shape_predictor_68_face_landmarks.dat: the landmark model is not installed. Expected it in the package "
-        f"face-recognition-models or in {tmp_path}. Run `pip install face-recognition-models`, or give --predictor FILE "
-        "or MER_PREDICTOR."
+        f"face-recognition-models or in {tmp_path}. Run `pip install face-recognition-models`, or give --predictor "
+        "FILE or MER_PREDICTOR."
     )
     with pytest.raises(FaceError, match=f"^{re.escape(expected)}$"):
         find_predictor()
