@@ -39,7 +39,7 @@ bench: setup
 
 # Writes constraints.txt anew from the newest releases that fit pyproject.toml.
 constraints: setup
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
 		--all-extras --upgrade pyproject.toml --output-file constraints.txt
 
 clean:

@@ -26,7 +26,22 @@ def spell_seconds(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-class Steps:
+class _Bars:
+    """Something that shows rich bars while it is open."""
+
+    bar: Progress
+
+    def __enter__(self) -> Self:
+        self.bar.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.__exit__(kind, error, trace)
+
+
+class Steps(_Bars):
     """A bar over a known number of steps, with the time left; plain lines where stderr is no terminal."""
 
     def __init__(self, what: str, total: int) -> None:
@@ -45,15 +60,6 @@ class Steps:
         )
         self.task = self.bar.add_task(what, total=total)
 
-    def __enter__(self) -> Self:
-        self.bar.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.bar.__exit__(kind, error, trace)
-
     def on_clip(self, clip_id: str, status: str) -> None:
         """One more clip has ended."""
         self.update(self.done + 1, self.total)
@@ -70,7 +76,7 @@ class Steps:
             )
 
 
-class TrainProgress:
+class TrainProgress(_Bars):
     """Shows folds, epochs, the loss and the time left of a run; a `Listener` of `train_loso`."""
 
     def __init__(self, n_epochs: int) -> None:
@@ -92,15 +98,6 @@ class TrainProgress:
         # Epochs of all folds are one bar: its time left is that of the run.
         self.run_task = self.bar.add_task("folds", total=None, loss="")
         self.epoch_task = self.bar.add_task("epochs", total=None, loss="")
-
-    def __enter__(self) -> Self:
-        self.bar.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.bar.__exit__(kind, error, trace)
 
     def on_start(self, n_folds: int) -> None:
         self.n_folds, self.started = n_folds, time.monotonic()
