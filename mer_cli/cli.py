@@ -6,17 +6,15 @@ Heavy libraries are imported inside the commands, so that `mer --help` needs non
 
 from __future__ import annotations
 
-import inspect
-import os
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperGroup
 
 from mer_cli import __version__, console, show
 from mer_cli.errors import ConfigError, MerError
+from mer_cli.setting_flags import TrainCommand
 
 
 class Commands(TyperGroup):
@@ -43,8 +41,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-DatasetName = Annotated[str, typer.Argument(metavar="DATASET", help="Dataset of the release: casme2.")]
-Store = Annotated[Path | None, typer.Argument(metavar="[STORE]", help="The store; the one in data/ if left out.")]
+DatasetName = Annotated[
+    str, typer.Argument(metavar="DATASET", help="casme2, samm, mmew, smic, casme3, casme, or table for one's own.")
+]
+Stores = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="[STORE]...", help="Stores, one for each dataset; the one in data/ if left out."),
+]
 Runs = Annotated[
     list[Path] | None, typer.Argument(metavar="[RUN]...", help="Run directories; all of runs/ if left out.")
 ]
@@ -53,46 +56,6 @@ Runs = Annotated[
 def main() -> None:
     """The installed `mer`."""
     app()
-
-
-class TrainCommand(TyperCommand):
-    """`train`, with a flag for every field of `TrainConfig`; the field's help and limits are written once, there.
-
-    The flags are made when the command is used: pydantic, loaded for them, would double the time of `mer --help`.
-    The command finds their values in `ctx.obj`.
-    """
-
-    def get_params(self, ctx: Any) -> list[Any]:
-        return [*super().get_params(ctx), *_setting_flags()]
-
-    def invoke(self, ctx: Any) -> Any:
-        ctx.obj = {flag.name: ctx.params.pop(flag.name) for flag in _setting_flags()}
-        return super().invoke(ctx)
-
-
-@cache
-def _setting_flags() -> list[Any]:
-    from mer_cli.training.config import TrainConfig
-
-    def settings() -> None: ...
-
-    flags = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None,  # "as in the recipe": the defaults are the model's
-            annotation=Annotated[
-                field.annotation | None,  # type: ignore[operator]  # a field of a model always has one
-                typer.Option(help=f"{field.description} Released: {field.default}.", rich_help_panel="Settings"),
-            ],
-        )
-        for name, field in TrainConfig.model_fields.items()
-    ]
-    settings.__signature__ = inspect.Signature(flags)  # type: ignore[attr-defined]  # what typer reads
-    settings.__annotations__ = {flag.name: flag.annotation for flag in flags}
-    maker = typer.Typer(add_completion=False)
-    maker.command()(settings)
-    return typer.main.get_command(maker).params
 
 
 def show_version(wanted: bool) -> None:
@@ -116,7 +79,9 @@ def preprocess(
     raw: Annotated[Path, typer.Argument(metavar="RAW", help="Folder of the unpacked release.")],
     out: Annotated[Path | None, typer.Option(help="The store to write. Default: data/DATASET.h5.")] = None,
     resume: Annotated[bool, typer.Option(help="Use the clips that an interrupted run finished.")] = True,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes. Default: one for each core.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes. Default: one for each core, fewer where memory is short.")
+    ] = None,
     predictor: Annotated[
         Path | None, typer.Option(help="Dlib's 68-point model. Default: MER_PREDICTOR, or the installed one.")
     ] = None,
@@ -126,7 +91,17 @@ def preprocess(
     align: Annotated[
         Literal["box", "eyes"], typer.Option(help="Crop: an upright box, or turned so that the eyes lie level.")
     ] = "box",
+    apex: Annotated[
+        Literal["flow", "midpoint"],
+        typer.Option(help="Apex of clips that have none annotated: the strongest motion, or the middle."),
+    ] = "flow",
+    table: Annotated[
+        Path | None, typer.Option(metavar="CLIPS.csv", help="The clips, for one's own data: mer preprocess table RAW.")
+    ] = None,
     allow_failed: Annotated[bool, typer.Option(help="Exit with 0 even where clips failed.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only check the release, and list what will fail; nothing is written.")
+    ] = False,
 ) -> None:
     """Find the face of every clip, crop it to 224x224 and pack onset and apex windows into one HDF5 store.
 
@@ -134,61 +109,81 @@ def preprocess(
     """
     from mer_cli.datasets.registry import load_release
     from mer_cli.store.build import build_store
+    from mer_cli.store.dry_run import check_release
     from mer_cli.store.hdf5 import read_store
-    from mer_cli.store.overview import describe_store
+    from mer_cli.store.jobs import default_jobs
+    from mer_cli.store.overview import describe_stores
 
-    release = load_release(dataset, raw, source=source)
+    release = load_release(dataset, raw, source=source, apex_rule=apex, table=table)
     out = out or Path("data") / f"{release.dataset}.h5"
-    jobs = jobs or os.cpu_count() or 1
+    if dry_run:
+        with console.Steps("check", len(release.clips)) as steps:
+            found = check_release(release, out, predictor, steps.on_clip)
+        show.show_dry_run(found)
+        raise typer.Exit(0 if found.is_clean(allow_failed=allow_failed) else 1)
+    jobs = jobs or default_jobs()
     with console.Steps("preprocess", len(release.clips)) as steps:
         summary = build_store(
             release, out, predictor=predictor, align=align, jobs=jobs, resume=resume, on_clip=steps.on_clip
         )
-    show.show_build(summary, describe_store(read_store(out)))
+    show.show_build(summary, describe_stores([read_store(out)]))
     if summary.failed and not allow_failed:
         raise typer.Exit(1)
 
 
 @app.command()
-def info(store: Store = None) -> None:
-    """Show what a store holds: clips and subjects by scheme beside the published counts, errata, provenance.
+def info(
+    stores: Annotated[
+        list[Path] | None, typer.Argument(metavar="[STORE]...", help="Stores; all of data/ if left out.")
+    ] = None,
+) -> None:
+    """Show the paper's Tables 1 and 2: clips and subjects of each class beside the published counts, and which differ.
 
-    Example: mer info data/casme2.h5
+    Says where each store comes from, too. Example: mer info data/casme2.h5 data/samm.h5 data/smic.h5
     """
-    from mer_cli.store.hdf5 import find_store, read_store
-    from mer_cli.store.overview import describe_store
+    from mer_cli.store.hdf5 import read_store
+    from mer_cli.store.overview import describe_stores, find_stores
 
-    show.show_overview(describe_store(read_store(store or find_store())))
+    show.show_overview(describe_stores([read_store(path) for path in stores or find_stores()]))
 
 
 @app.command(cls=TrainCommand)
 def train(
     ctx: typer.Context,
-    store: Store = None,
+    stores: Stores = None,
     loso: Annotated[bool, typer.Option("--loso", help="Leave one subject out: one fold for each subject.")] = False,
-    folds: Annotated[str | None, typer.Option(help="Only these subjects: 03,17.")] = None,
+    test: Annotated[
+        list[Path] | None, typer.Option(metavar="STORE", help="Test on this store instead; may be given several times.")
+    ] = None,
+    folds: Annotated[str | None, typer.Option(help="Only these subjects: 03,17 or samm-006.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Number of runs, with seeds counting up from --seed.")] = 1,
     out: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
     resume: Annotated[bool, typer.Option(help="Leave finished folds as they are.")] = True,
     save_weights: Annotated[Literal["last", "none"], typer.Option(help="Weights kept of each fold.")] = "last",
 ) -> None:
-    """Train the network once for each held-out subject and keep the held-out logits of every epoch.
+    """Train the network once for each held-out subject, or test dataset, and keep the held-out logits of every epoch.
 
     An interrupted run continues after its last finished fold. Example: mer train --loso
     """
     from mer_cli.store.hdf5 import find_store
     from mer_cli.training.config import resolve_config
-    from mer_cli.training.loso import plan_loso, train_loso
+    from mer_cli.training.plan import plan_run
+    from mer_cli.training.train import train_run
 
-    if not loso:
-        raise ConfigError("mer train: no protocol is named — expected --loso. Type: mer train --loso")
+    if loso == bool(test):
+        problem = "--loso and --test are two protocols" if loso else "no protocol is named"
+        raise ConfigError(
+            f"mer train: {problem} — expected one of --loso and --test. "
+            "Type: mer train --loso, or: mer train A.h5 --test B.h5"
+        )
     config = resolve_config(**ctx.obj)
+    stores, wanted = stores or [find_store()], folds.split(",") if folds else None
     for seed in range(config.seed, config.seed + seeds):
         seeded = config.model_copy(update={"seed": seed})
-        plan = plan_loso(store or find_store(), seeded, folds.split(",") if folds else None)
+        plan = plan_run(stores, seeded, test_stores=test or (), wanted=wanted)
         show.show_plan(plan, out, save_weights)
         with console.TrainProgress(plan.config.epochs) as progress:
-            path = train_loso(plan, out, progress, resume=resume, save_weights=save_weights)
+            path = train_run(plan, out, progress, resume=resume, save_weights=save_weights)
         typer.echo(path)
 
 
@@ -202,15 +197,16 @@ def evaluate(
 
     Example: mer evaluate runs/casme2-5-mmnet-released-s1-0a1b2c3d --rule last
     """
-    from mer_cli.evaluation.summary import evaluate as score
     from mer_cli.evaluation.summary import summarise
     from mer_cli.report.collect import collect_runs, write_predictions
 
     found = collect_runs(runs or [Path("runs")])
-    for run in found:
-        show.show_summary(summarise(run, score(run, rule)))
+    for run in found.finished:
+        show.show_summaries(summarise(run, rule))
+    show.show_notes((*found.outdated, *found.unfinished))
+    found.require_scores()
     if export:
-        write_predictions(export, found, rule)
+        write_predictions(export, found.finished, rule)
 
 
 @app.command()
@@ -225,9 +221,11 @@ def report(
     """
     from mer_cli.report.collect import collect_runs, write_report
     from mer_cli.report.render import render_markdown
-    from mer_cli.report.table6 import build_table6
+    from mer_cli.report.table6 import build_table6, left_out
 
-    text = render_markdown([build_table6(collect_runs(runs or Path("runs")))])
+    found = collect_runs(runs or Path("runs"))
+    show.show_notes((*found.outdated, *left_out(found.runs)))
+    text = render_markdown([build_table6(found.runs)])
     if out:
         write_report(out, text)
     else:
@@ -250,11 +248,13 @@ def import_official(
 
 @app.command()
 def synth(
-    dataset: DatasetName,
+    dataset: Annotated[
+        str, typer.Argument(metavar="DATASET", help="casme2, samm, mmew, smic, smic-long, casme3 or casme.")
+    ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write the release into.")],
-    subjects: Annotated[int, typer.Option(help="Number of subjects.")] = 26,
-    clips: Annotated[int, typer.Option(help="Number of clips, all subjects together.")] = 255,
-    seed: Annotated[int, typer.Option(help="Same seed, same pictures.")] = 0,
+    subjects: Annotated[int | None, typer.Option(help="Number of subjects; the dataset's own if left out.")] = None,
+    clips: Annotated[int | None, typer.Option(help="Clips, all subjects together; the dataset's own number.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same pictures.")] = 0,
     intensity: Annotated[float, typer.Option(help="Factor on the motion; at 1 it peaks at 1-3 of 224 pixels.")] = 1.0,
     emotions: Annotated[str | None, typer.Option(help="Only these, in equal numbers: happiness,surprise.")] = None,
 ) -> None:
@@ -264,8 +264,8 @@ def synth(
     """
     from mer_cli.datasets.registry import synthesise
 
-    only = tuple(emotions.split(",")) if emotions else None
-    with console.Steps("synth", clips) as steps:
+    only = tuple(word.strip() for word in emotions.split(",")) if emotions else None
+    with console.Steps("synth") as steps:
         root = synthesise(
             dataset, out, subjects=subjects, clips=clips, seed=seed, intensity=intensity, emotions=only,
             on_clip=steps.update,
@@ -276,7 +276,7 @@ def synth(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for all that the demo writes.")] = Path("demo"),
-    seed: Annotated[int, typer.Option(help="Seed of the faces and of the training.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the faces and of the training.")] = 1,
 ) -> None:
     """Run the whole pipeline on generated faces, a few minutes on two cores; no licensed data, no download.
 

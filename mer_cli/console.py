@@ -42,9 +42,9 @@ class _Bars:
 
 
 class Steps(_Bars):
-    """A bar over a known number of steps, with the time left; plain lines where stderr is no terminal."""
+    """A bar over steps, with the time left; plain lines where stderr is no terminal. `update` may tell their number."""
 
-    def __init__(self, what: str, total: int) -> None:
+    def __init__(self, what: str, total: int = 0) -> None:
         self.what, self.total, self.done = what, total, 0
         self.started = time.monotonic()
         self.last_line = self.started
@@ -77,7 +77,7 @@ class Steps(_Bars):
 
 
 class TrainProgress(_Bars):
-    """Shows folds, epochs, the loss and the time left of a run; a `Listener` of `train_loso`."""
+    """Shows folds, epochs, the loss and the time left of a run; a `Listener` of `train_run`."""
 
     def __init__(self, n_epochs: int) -> None:
         self.n_folds, self.n_epochs = 0, n_epochs

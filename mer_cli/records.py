@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
+ApexRule = Literal["annotated", "midpoint", "flow"]
+
+
 @dataclass(frozen=True)
 class FrameRef:
-    """One picture of a clip on disk; `number` is the frame number in its file name."""
+    """One picture of a clip on disk; `number` is the frame number in its file name.
+
+    Where `path` is a video, `number` is the frame's place in it, counted from 1.
+    """
 
     number: int
     path: Path
@@ -25,7 +31,9 @@ class Clip:
 
     `onset`, `apex`, `offset` are frame numbers after errata and repairs, ends included; `frames` is sorted by number.
     `emotion` is the sheet's own word; `subject` its text ("01"). `repairs` says how the annotation was mended, a
-    sentence each; it is empty for a clip that is as released.
+    sentence each; it is empty for a clip that is as released. `notes` says what is odd about it and was left as it is.
+    `apex_rule` says where `apex` comes from; under "flow"
+    it is the midpoint for now, and the frame of the strongest motion takes its place when the pictures are read.
     """
 
     dataset: str
@@ -39,6 +47,8 @@ class Clip:
     fps: float
     frames: tuple[FrameRef, ...]
     repairs: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    apex_rule: ApexRule = "annotated"
 
     @property
     def clip_id(self) -> str:
@@ -59,12 +69,11 @@ class Release:
     """A release as read from disk: each row of its table is in `clips` or in `failed`.
 
     `table_version` is the published version that the row count and per-emotion counts match ("20190701"), or ""
-    for a table that is not known. `errata` lists the corrections that were applied, a sentence each. `root` is the
-    folder as given; `generated` says that the pictures are drawn by `mer synth` (a GENERATED.txt lies beside them).
+    for a table that is not known. `errata` lists the corrections that were applied, a sentence each. `generated` says
+    that the pictures are drawn by `mer synth` (a GENERATED.txt lies beside them).
     """
 
     dataset: str
-    root: Path
     source: str
     table_path: Path
     table_sha256: str
@@ -77,7 +86,10 @@ class Release:
 
 @dataclass(frozen=True)
 class Fold:
-    """One held-out subject. `id` is "<dataset>-<subject>"; the tuples hold clip ids."""
+    """One held-out subject, or one test dataset; the tuples hold clip ids.
+
+    `id` is "<dataset>-<subject>", and across datasets the test dataset's name.
+    """
 
     id: str
     train: tuple[str, ...]

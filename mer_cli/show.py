@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from mer_cli.doctor import Finding
     from mer_cli.evaluation.summary import Summary
     from mer_cli.store.build import BuildSummary
+    from mer_cli.store.counts import Count, CountTable
+    from mer_cli.store.dry_run import DryRun
     from mer_cli.store.overview import Overview
-    from mer_cli.training.loso import LosoPlan
+    from mer_cli.training.plan import RunPlan
 
 FAILURES_SHOWN = 10
+PUBLISHED = "published"
 
 
 def show_build(summary: BuildSummary, overview: Overview) -> None:
@@ -34,54 +37,106 @@ def show_build(summary: BuildSummary, overview: Overview) -> None:
         console.out.print(escape(f"  failed: {failed.clip_id}: {failed.reason}"))
     if len(summary.failed) > FAILURES_SHOWN:
         console.out.print(f"  ... and {len(summary.failed) - FAILURES_SHOWN} more, all in audit.csv")
-    show_counts(overview)
-    console.out.print(escape(f"look at {summary.audit_dir}: a picture of every clip, and audit.csv"))
+    show_counts(overview.tables)
+    for note in overview.notes:
+        console.out.print(escape(note))
+    console.out.print(
+        escape(f"look at {summary.audit_dir / 'index.html'}: every clip with its pictures, and audit.csv")
+    )
+
+
+def show_dry_run(found: DryRun) -> None:
+    """What a build would meet: counts beside the published ones, then each clip that fails or is mended."""
+    _facts(found.facts)
+    console.out.print()
+    show_counts(found.tables)
+    for note in found.notes:
+        console.out.print(escape(note))
+    for clip_id, how in found.repairs:
+        console.out.print(escape(f"will be repaired: {clip_id}: {how}"))
+    for clip in found.failing:
+        console.out.print(escape(f"will fail: {clip.clip_id} ({clip.emotion}). {clip.effect}"))
+        for reason in clip.reasons:
+            console.out.print(escape(f"  {reason}"))
+    for obstacle in found.obstacles:
+        console.out.print(escape(f"stops the build: {obstacle}"))
+    n_repaired, n_failing = len(found.repairs), len(found.failing)
+    n_ok = found.n_rows - n_repaired - n_failing
+    console.out.print(
+        f"{found.n_rows} clips: {n_ok} ok, {n_repaired} to be repaired, {n_failing} to fail; nothing written"
+    )
 
 
 def show_overview(overview: Overview) -> None:
-    """What a store holds: provenance, then the counts."""
-    _facts(overview.facts)
-    show_counts(overview)
-
-
-def show_counts(overview: Overview) -> None:
-    """Clips and subjects of each scheme beside the published counts."""
-    table = _table(("scheme", "class", "clips", "published"), numeric=2)
-    for scheme in overview.schemes:
-        for number, (name, n_clips, published) in enumerate(scheme.rows):
-            label = f"{scheme.protocol}, {scheme.n_subjects} subjects" if number == 0 else ""
-            table.add_row(label, name, str(n_clips), "–" if published is None else str(published))
-        table.add_section()
-    console.out.print(table)
-    for line in overview.notes:
+    """What stores hold: where each comes from, then the counts of all."""
+    for facts in overview.facts:
+        _facts(facts)
+        console.out.print()
+    show_counts(overview.tables)
+    for line in (*overview.differences, *overview.notes):
         console.out.print(escape(line))
 
 
-def show_plan(plan: LosoPlan, out: Path, save_weights: str) -> None:
+def show_counts(tables: Iterable[CountTable]) -> None:
+    """Clips of each class and subjects, each beside the published count; ours in bold where it differs.
+
+    Set by hand: a table of Rich would cut numbers off where several stores are wider than the terminal.
+    """
+    for table in tables:
+        names = max(len(name) for name, _ in table.rows)
+        widths = [len(column.heading) for column in table.columns]
+        console.out.print(escape(table.title))
+        headings = "".join(f"   {column.heading}  {PUBLISHED}" for column in table.columns)
+        console.out.print(escape(" " * names + headings))
+        for name, cells in table.rows:
+            counts = "".join(_count_cell(count, width) for count, width in zip(cells, widths, strict=True))
+            console.out.print(f"{escape(f'{name:{names}}')}{counts}".rstrip())
+        console.out.print()
+
+
+def _count_cell(count: Count | None, width: int) -> str:
+    if count is None:
+        return " " * (3 + width + 2 + len(PUBLISHED))
+    found = f"{count.found:>{width}}"
+    published = "–" if count.published is None else str(count.published)
+    return f"   {f'[bold red]{found}[/]' if count.differs else found}  {published:>{len(PUBLISHED)}}"
+
+
+def show_plan(plan: RunPlan, out: Path, save_weights: str) -> None:
     """What `train` is about to do, on stderr: it is progress, not a result."""
     config = plan.config
     size = f", weights {plan.weight_bytes * len(plan.wanted) / 1e6:.0f} MB" if save_weights == "last" else ""
     console.err.print(
-        f"{config.protocol_id}: {len(plan.wanted)} of {len(plan.folds)} folds, {config.epochs} epochs, "
-        f"seed {config.seed}, {config.device} {config.precision}{', compiled' if config.compile == 'on' else ''}{size}"
+        f"{config.protocol_id}, {config.protocol()}: {len(plan.wanted)} of {len(plan.folds)} folds, {config.epochs} "
+        f"epochs, seed {config.seed}, {config.device} {config.precision}"
+        f"{', compiled' if config.compile == 'on' else ''}{size}"
     )
     if config.generated:
         console.err.print("generated faces: no score of this run is a result on the dataset")
-    if plan.warning:
-        console.err.print(escape(f"warning: {plan.warning}"))
+    for warning in plan.warnings:
+        console.err.print(escape(f"warning: {warning}"))
     if (out / config.run_name).exists():
         console.err.print(escape(f"{out / config.run_name} is there already"))
 
 
-def show_summary(summary: Summary) -> None:
+def show_notes(notes: Iterable[str]) -> None:
+    """What was passed over and why, on stderr."""
+    for note in notes:
+        console.err.print(escape(f"note: {note}"))
+
+
+def show_summaries(summaries: Iterable[Summary]) -> None:
     """Scores of one run under one rule."""
-    console.out.rule(escape(summary.title))
-    _facts(summary.facts)
-    for rows in (summary.classes, summary.confusion, summary.chance):
-        table = _table(rows[0], numeric=1)
-        for row in rows[1:]:
-            table.add_row(*row)
-        console.out.print(table)
+    for summary in summaries:
+        console.out.rule(escape(summary.title))
+        _facts(summary.facts)
+        for rows in (summary.datasets, summary.classes, summary.confusion, summary.chance):
+            if rows:
+                header, *others = ([escape(cell) for cell in row] for row in rows)  # a label may hold any characters
+                table = _table(header, numeric=2 if rows is summary.datasets else 1)
+                for row in others:
+                    table.add_row(*row)
+                console.out.print(table)
 
 
 def show_findings(findings: Iterable[Finding]) -> None:

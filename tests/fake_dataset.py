@@ -47,6 +47,16 @@ def write_frames(folder, numbers, pattern="img{}.jpg"):
         (folder / pattern.format(number)).write_bytes(cv2.imencode(".jpg", picture)[1].tobytes())
 
 
+def write_video(path, n_frames, size=(64, 48)):
+    """A video whose frames are grey, the brighter the later."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30.0, size)
+    for number in range(1, n_frames + 1):
+        writer.write(np.full((size[1], size[0], 3), 10 * number % 256, np.uint8))
+    writer.release()
+    return path
+
+
 def write_release(root, pictures="CASME2_RAW_selected", rows=ROWS, *, subject_folder="sub{}", pattern="img{}.jpg"):
     """The tree of `rows`, each clip with its frames from onset to offset; the table lies in `root`."""
     for subject, name, onset, _, offset, *_ in rows:

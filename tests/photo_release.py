@@ -27,6 +27,18 @@ def head(shift: float = 0.0) -> NDArray[np.uint8]:
     return cv2.warpAffine(picture, np.float32([[1, 0, shift], [0, 1, 0]]), HEAD_SIZE, borderMode=cv2.BORDER_REPLICATE)
 
 
+def in_large_picture(
+    face: NDArray[np.uint8], size: tuple[int, int] = (2040, 1088), scale: float = 2.4, left: int = 600
+) -> NDArray[np.uint8]:
+    """Give a picture of `size`, (width, height), with a face enlarged `scale` times at its bottom, and sensor noise."""
+    width, height = size
+    big = cv2.resize(face, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)[:height]
+    above, right = height - len(big), width - left - big.shape[1]
+    picture = cv2.copyMakeBorder(big, above, 0, left, right, cv2.BORDER_REPLICATE)
+    noise = np.random.default_rng(0).normal(0, 1.6, picture.shape)
+    return np.clip(picture + noise, 0, 255).astype(np.uint8)
+
+
 def write_picture(path: Path, picture: NDArray[np.uint8]) -> Path:
     """Write an RGB or grey picture in the format of its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +72,6 @@ def make_release(root: Path, clips: tuple[Clip, ...], **changes) -> Release:
     """Give the release of some clips."""
     fields = {
         "dataset": "casme2",
-        "root": root,
         "source": "raw",
         "table_path": root / "CASME2-coding-20190701.xlsx",
         "table_sha256": "0" * 64,

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mer_cli.records import Fold, FoldPredictions
-from mer_cli.training.folds import loso_folds
-from mer_cli.training.run import RunConfig, open_run, write_fold
+from mer_cli.training.folds import cross_folds, loso_folds
+from mer_cli.training.run import open_run, write_fold
+from mer_cli.training.run_config import Role, RunConfig, RunStore
+from mer_cli.training.sessions import Session
 
 CLASSES = {
     "mmnet3": ("happiness", "surprise", "negative"),
+    "megc3": ("negative", "positive", "surprise"),
     "casme2-5": ("happiness", "repression", "disgust", "surprise", "others"),
 }
 
@@ -21,22 +25,38 @@ def write_run(
     root: Path,
     scheme: str = "mmnet3",
     *,
+    datasets: Sequence[str] = ("casme2",),
+    trained_on: Sequence[str] = (),
     subjects: int = 4,
     finished: int | None = None,
     skill: float = 1.0,
+    table_version: str = "20190701",
+    generated: bool = False,
+    out: str = "runs",
     **changes: Any,
 ) -> Path:
     """Write a run of 2 to 4 clips a subject; `finished` folds of it, all by default; returns its directory.
 
-    `skill` is added to the true class's logit: 0 is a guesser.
+    It is LOSO over `datasets`, or with `trained_on` tested on each of them. `skill` is added to the true class's logit:
+    0 is a guesser. `out` is the folder that the session is said to have been given.
     """
     class_names = CLASSES[scheme]
     labels = {
-        f"casme2/{subject:02d}/EP{clip:02d}": (subject + clip) % len(class_names)
+        f"{dataset}/{subject:02d}/EP{clip:02d}": (subject + clip) % len(class_names)
+        for dataset in (*datasets, *trained_on)
         for subject in range(1, subjects + 1)
         for clip in range(2 + subject % 3)
     }
-    prefix = "" if scheme.startswith("casme2") else "casme2-"
+    if trained_on:
+        is_trained_on = {clip_id: clip_id.partition("/")[0] in trained_on for clip_id in labels}
+        folds = cross_folds(*([clip for clip in labels if is_trained_on[clip] is side] for side in (True, False)))
+        prefix = f"{'+'.join(trained_on)}-to-{'+'.join(datasets)}-"
+    else:
+        folds = loso_folds(labels)
+        prefix = "" if scheme.startswith("casme2") else f"{'+'.join(datasets)}-"
+    roles: dict[str, Role] = dict.fromkeys(datasets, "test" if trained_on else "loso") | dict.fromkeys(
+        trained_on, "train"
+    )
     fields: dict[str, Any] = {
         "scheme": scheme,
         "epochs": 6,
@@ -44,18 +64,25 @@ def write_run(
         "device": "cpu",
         "precision": "fp32",
         "compile": "off",
-        "dataset": "casme2",
+        "stores": tuple(
+            RunStore(
+                dataset=dataset,
+                role=role,
+                content_hash="0" * 64,
+                table_sha256="1" * 64,
+                table_version=table_version,
+                generated=generated,
+            )
+            for dataset, role in roles.items()
+        ),
         "protocol_id": f"{prefix}{scheme}/{len(labels)}",
         "class_names": class_names,
-        "content_hash": "0" * 64,
-        "table_sha256": "1" * 64,
-        "table_version": "20190701",
-        "generated": False,
     }
     config = RunConfig(**(fields | changes))
-    folds = loso_folds(labels)
     emotions = {clip_id: class_names[label] for clip_id, label in labels.items()}
-    path = open_run(root, config, labels, emotions, folds, {"torch": "0"})
+    paths = {role: tuple(f"data/{name}.h5" for name in sorted(roles) if roles[name] == role) for role in roles.values()}
+    session = Session(paths.get("loso", ()) + paths.get("train", ()), paths.get("test", ()), out, {"torch": "0"})
+    path = open_run(root, config, labels, emotions, folds, session)
     random = np.random.default_rng(config.seed)
     for fold in folds[: len(folds) if finished is None else finished]:
         write_fold(path, draw_predictions(fold, labels, config, random, skill), [{"loss": 1.0}] * config.epochs, None)

@@ -1,10 +1,11 @@
 """Frames and clip folders on real files: which names are frames, in what order, and which folders are refused."""
 
 import pytest
-from fake_dataset import write_frames
+from fake_dataset import write_frames, write_video
 
-from mer_cli.datasets.frame_files import child_folders, clip_folder, frame_number, list_frames
+from mer_cli.datasets.frame_files import check_folder_name, check_inside, frame_number, list_frames, list_video
 from mer_cli.errors import DatasetError
+from mer_cli.records import FrameRef
 
 
 def message(call, *arguments):
@@ -97,97 +98,69 @@ def test_list_frames_names_a_folder_without_frames(tmp_path, names):
 
 
 def test_a_folder_that_cannot_be_listed_is_named(tmp_path):
-    for call in (list_frames, child_folders):
-        assert message(call, tmp_path / "gone") == (
-            f"{tmp_path}/gone: cannot be listed (No such file or directory). Expected a readable folder. "
-            "Check its permissions."
-        )
+    assert message(list_frames, tmp_path / "gone") == (
+        f"{tmp_path}/gone: cannot be listed (No such file or directory). Expected a readable folder. "
+        "Check its permissions."
+    )
     (tmp_path / "file").write_bytes(b"x")
-    assert f"{tmp_path}/file: cannot be listed (Not a directory)." in message(child_folders, tmp_path / "file")
-
-
-def test_child_folders_are_in_the_order_of_their_names(tmp_path):
-    make_folders(tmp_path, "sub10", "sub02", "sub01")
-    folders = child_folders(tmp_path)
-    assert list(folders) == ["sub01", "sub02", "sub10"]
-    assert folders["sub02"] == tmp_path / "sub02"
-
-
-def test_child_folders_leaves_out_files_and_hidden_folders(tmp_path):
-    make_folders(tmp_path, "sub01", ".git", "sub01/EP02_01f")
-    (tmp_path / "readme.txt").write_bytes(b"x")
-    assert list(child_folders(tmp_path)) == ["sub01"]
-
-
-def test_child_folders_gives_nothing_for_an_empty_folder(tmp_path):
-    assert child_folders(tmp_path) == {}
-
-
-def test_child_folders_keeps_a_link_to_a_folder(tmp_path):
-    make_folders(tmp_path, "real", "release")
-    (tmp_path / "release" / "sub01").symlink_to(tmp_path / "real")
-    assert child_folders(tmp_path / "release") == {"sub01": tmp_path / "release" / "sub01"}
-
-
-def test_clip_folder_finds_the_folder_of_that_name(tmp_path):
-    make_folders(tmp_path, "EP02_01f", "EP02_01")
-    assert clip_folder(child_folders(tmp_path), "EP02_01", tmp_path.resolve()) == tmp_path / "EP02_01"
-
-
-def test_clip_folder_takes_another_case_where_the_exact_name_is_not_there(tmp_path):
-    make_folders(tmp_path, "EP02_01F")
-    assert clip_folder(child_folders(tmp_path), "ep02_01f", tmp_path.resolve()) == tmp_path / "EP02_01F"
-
-
-def test_clip_folder_prefers_the_exact_name(tmp_path):
-    siblings = {name: make_folders(tmp_path / name, "x") / "x" for name in ("EP02_01F", "ep02_01f", "EP02_01f")}
-    assert clip_folder(siblings, "EP02_01f", tmp_path.resolve()) == tmp_path / "EP02_01f" / "x"
+    assert f"{tmp_path}/file: cannot be listed (Not a directory)." in message(list_frames, tmp_path / "file")
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "/etc", "a\\b", "..\\x", "C:", "C:x", "EP\0"])
-def test_clip_folder_refuses_a_name_that_is_no_folder_name(tmp_path, name):
-    siblings = {name: tmp_path}  # even where such a folder is offered
-    assert message(clip_folder, siblings, name, tmp_path.resolve()) == (
+def test_a_clips_name_that_is_no_folder_name_is_refused(name):
+    assert message(check_folder_name, name, "sub01/EP02_01f") == (
         f"the clip name '{name}' is no folder name and would lead out of the release. "
-        "Expected a name like 'EP02_01f'. Correct the table."
+        "Expected a name like 'sub01/EP02_01f'. Correct the table."
     )
 
 
-@pytest.mark.parametrize("name", ["EP02_01", "EP02_01f ", "...", "EP*"])
-def test_clip_folder_names_a_clip_without_a_folder(tmp_path, name):
-    siblings = child_folders(make_folders(tmp_path, "EP02_01f"))
-    assert message(clip_folder, siblings, name, tmp_path.resolve()) == (
-        f"no folder '{name}' for this clip. Expected one a row. Unpack the release again."
-    )
+@pytest.mark.parametrize("name", ["EP02_01f", "006_1_2", "...", "a b", "é"])
+def test_a_plain_folder_name_is_allowed(name):
+    check_folder_name(name, "sub01/EP02_01f")
 
 
-def test_clip_folder_refuses_a_link_out_of_the_release(tmp_path):
+def test_a_link_or_path_out_of_the_release_is_refused(tmp_path):
     make_folders(tmp_path, "release", "elsewhere", "release-2")
+    boundary = (tmp_path / "release").resolve()
     for place in ("elsewhere", "release-2"):  # the second begins with the boundary's own path
         link = tmp_path / "release" / f"to_{place}"
         link.symlink_to(tmp_path / place)
-        boundary = (tmp_path / "release").resolve()
-        assert message(clip_folder, child_folders(tmp_path / "release"), link.name, boundary) == (
-            f"{link} is a link to {(tmp_path / place).resolve()}, outside the release. "
-            f"Expected a folder in {boundary}. Copy the frames there."
+        assert message(check_inside, link, boundary) == (
+            f"{link} leads to {(tmp_path / place).resolve()}, outside the release. "
+            f"Expected a place in {boundary}. Copy the frames there."
         )
+    assert "outside the release" in message(check_inside, tmp_path / "release" / ".." / "elsewhere", boundary)
 
 
-def test_clip_folder_allows_a_link_that_stays_inside_the_release(tmp_path):
+def test_a_link_that_stays_inside_the_release_is_allowed(tmp_path):
     make_folders(tmp_path, "pool/EP1", "sub01")
     (tmp_path / "sub01" / "EP1").symlink_to(tmp_path / "pool" / "EP1")
-    folder = clip_folder(child_folders(tmp_path / "sub01"), "EP1", tmp_path.resolve())
-    assert folder == tmp_path / "sub01" / "EP1"
+    check_inside(tmp_path / "sub01" / "EP1", tmp_path.resolve())
 
 
-def test_clip_folder_allows_a_release_that_is_itself_reached_by_a_link(tmp_path):
+def test_a_release_that_is_itself_reached_by_a_link_is_allowed(tmp_path):
     make_folders(tmp_path, "disk/EP1")
     (tmp_path / "release").symlink_to(tmp_path / "disk")
-    siblings = child_folders(tmp_path / "release")
-    assert clip_folder(siblings, "EP1", (tmp_path / "release").resolve()) == tmp_path / "release" / "EP1"
+    check_inside(tmp_path / "release" / "EP1", (tmp_path / "release").resolve())
 
 
-def test_a_link_to_itself_is_an_error_that_names_the_folder(tmp_path):
+def test_list_video_counts_the_frames_from_one(tmp_path):
+    path = write_video(tmp_path / "clip.avi", n_frames=7)
+    assert list_video(path) == tuple(FrameRef(number, path) for number in range(1, 8))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no video"])
+def test_list_video_names_a_file_that_is_no_video(tmp_path, content):
+    path = tmp_path / "clip.mp4"
+    if content is not None:
+        path.write_bytes(content)
+    assert message(list_video, path) == (
+        f"{path}: no video that can be opened. Expected one of .avi, .mkv, .mov, .mp4, .mpg, .webm, .wmv that holds "
+        "frames. Copy it again, or write its frames into a folder."
+    )
+
+
+def test_a_link_to_itself_is_left_out(tmp_path):
     (tmp_path / "img1.jpg").symlink_to(tmp_path / "img1.jpg")
-    with pytest.raises(DatasetError, match="cannot be listed"):
-        list_frames(tmp_path)
+    write_frames(tmp_path, [2])
+    assert [frame.number for frame in list_frames(tmp_path)] == [2]

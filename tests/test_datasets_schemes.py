@@ -2,41 +2,71 @@
 
 import pytest
 
-from mer_cli.datasets.schemes import SCHEMES, check_counts, default_scheme, get_scheme, protocol_id
+from mer_cli.datasets.casme3 import LAYOUT as CASME3
+from mer_cli.datasets.registry import LAYOUTS
+from mer_cli.datasets.schemes import SCHEMES, check_counts, protocol_id, resolve_scheme
 from mer_cli.errors import ConfigError, DatasetError
 
 EMOTIONS = ("happiness", "repression", "disgust", "surprise", "others", "sadness", "fear")
-LEFT_OUT_BY_MEGC = (  # with the emotion in the table of 2019-07-01
-    ("04", "EP12_01f", "disgust"),
-    ("05", "EP09_05f", "disgust"),
-    ("24", "EP07_01", "surprise"),
-    ("24", "EP07_04f", "surprise"),
-    ("24", "EP10_03", "surprise"),
-)
+LEFT_OUT_BY_MEGC = {  # with the emotion in the table of 2019-07-01
+    "casme2/04/EP12_01f": "disgust",
+    "casme2/05/EP09_05f": "disgust",
+    "casme2/24/EP07_01": "surprise",
+    "casme2/24/EP07_04f": "surprise",
+    "casme2/24/EP10_03": "surprise",
+}
 COUNTS_2019 = {"happiness": 32, "disgust": 63, "repression": 27, "surprise": 28, "others": 99, "sadness": 4, "fear": 2}
 COUNTS_2014 = {**COUNTS_2019, "surprise": 25, "sadness": 7}  # three of subject 24 were sadness
+SAMM = {
+    "anger": 57, "happiness": 26, "others": 26, "surprise": 15, "contempt": 12, "disgust": 9, "fear": 8, "sadness": 6,
+}  # fmt: skip
+MMEW = {"happiness": 36, "disgust": 72, "surprise": 89, "others": 66, "fear": 16, "sadness": 13, "anger": 8}
+SMIC = {"negative": 70, "positive": 51, "surprise": 43}
+CASME3_A = {"disgust": 250, "surprise": 187, "others": 161, "fear": 86, "anger": 64, "sad": 57, "happy": 55}
+PUBLISHED = [  # scheme, dataset, table version, rows of each emotion, clips of each class, total, subjects
+    ("casme2-5", "casme2", "20190701", COUNTS_2019,
+     {"happiness": 32, "disgust": 63, "repression": 27, "surprise": 28, "others": 99}, 249, 26),
+    ("casme2-5", "casme2", "20140508", COUNTS_2014,
+     {"happiness": 32, "disgust": 63, "repression": 27, "surprise": 25, "others": 99}, 246, 26),
+    ("mmnet3", "casme2", "20190701", COUNTS_2019, {"positive": 32, "negative": 96, "surprise": 28}, 156, 25),
+    ("mmnet3", "casme2", "20140508", COUNTS_2014, {"positive": 32, "negative": 99, "surprise": 25}, 156, 25),
+    ("megc3", "casme2", "20190701", COUNTS_2019, {"negative": 88, "positive": 32, "surprise": 25}, 145, 24),
+    ("megc3", "casme2", "20140508", COUNTS_2014, {"negative": 88, "positive": 32, "surprise": 25}, 145, 24),
+    ("megc3", "samm", "v2", SAMM, {"negative": 92, "positive": 26, "surprise": 15}, 133, 28),
+    ("megc3", "smic", "HS", SMIC, {"negative": 70, "positive": 51, "surprise": 43}, 164, 16),
+    ("samm-5", "samm", "v2", SAMM,
+     {"happiness": 26, "anger": 57, "contempt": 12, "surprise": 15, "others": 26}, 136, 27),
+    ("samm-3", "samm", "v2", SAMM, {"negative": 92, "positive": 26, "surprise": 15}, 133, 28),
+    ("mmew-4", "mmew", "300", MMEW, {"happiness": 36, "disgust": 72, "surprise": 89, "others": 66}, 263, None),
+    ("smic-3", "smic", "HS", SMIC, {"negative": 70, "positive": 51, "surprise": 43}, 164, 16),
+    ("casme3-7", "casme3", "part-A-v2", CASME3_A, CASME3_A, 860, 94),
+    ("casme3-4", "casme3", "part-A-v2", CASME3_A,
+     {"positive": 55, "negative": 457, "surprise": 187, "others": 161}, 860, 94),
+    ("casme3-3", "casme3", "part-A-v2", CASME3_A, {"positive": 55, "negative": 457, "surprise": 187}, 699, 88),
+]  # fmt: skip
 
 
-def table_of(version):
-    """The rows of a published table: subject, clip, emotion; clips but the five that MEGC leaves out are made up."""
-    counts = dict(COUNTS_2019 if version == "20190701" else COUNTS_2014)
-    rows = []
-    for subject, name, emotion in LEFT_OUT_BY_MEGC:
-        named = "sadness" if version == "20140508" and subject == "24" else emotion
-        rows.append((subject, name, named))
-        counts[named] -= 1
-    rows += [("01", f"{emotion}{n}", emotion) for emotion, count in counts.items() for n in range(count)]
-    return rows
+def table_of(dataset, counts, n_subjects=3):
+    """Emotion by clip id for made-up clips, the five of CASME II that MEGC leaves out among them."""
+    is_older = counts == COUNTS_2014
+    counts = dict(counts)
+    table = {}
+    if dataset == "casme2":
+        for clip_id, emotion in LEFT_OUT_BY_MEGC.items():
+            named = "sadness" if is_older and "/24/" in clip_id else emotion
+            table[clip_id] = named
+            counts[named] -= 1
+    rows = [emotion for emotion, count in counts.items() for _ in range(count)]
+    table |= {f"{dataset}/{n % n_subjects:02d}/clip{n}": emotion for n, emotion in enumerate(rows)}
+    return table
 
 
-def labels_of(name, version):
-    labels = [get_scheme(name).label(*row) for row in table_of(version)]
-    return [label for label in labels if label is not None]
-
-
-def test_the_schemes_are_the_three_of_casme2():
-    assert set(SCHEMES) == {"casme2-5", "mmnet3", "megc3"}
-    assert {scheme.datasets for scheme in SCHEMES.values()} == {("casme2",)}
+def labels_of(scheme, dataset, counts, n_subjects=3):
+    labels = {
+        clip_id: SCHEMES[scheme].label(clip_id, emotion)
+        for clip_id, emotion in table_of(dataset, counts, n_subjects).items()
+    }
+    return {clip_id: label for clip_id, label in labels.items() if label is not None}
 
 
 @pytest.mark.parametrize(
@@ -60,74 +90,70 @@ def test_class_names_are_in_the_order_of_the_published_labels(scheme, class_name
     ],
 )
 def test_label_knows_every_emotion(scheme, labels):
-    assert tuple(get_scheme(scheme).label("01", "EP02_01f", emotion) for emotion in EMOTIONS) == labels
-    assert set(SCHEMES[scheme].class_of) == set(EMOTIONS)
+    assert tuple(SCHEMES[scheme].label("casme2/01/EP02_01f", emotion) for emotion in EMOTIONS) == labels
 
 
-@pytest.mark.parametrize(("subject", "name", "emotion"), LEFT_OUT_BY_MEGC)
-def test_megc3_leaves_out_five_clips_that_the_other_schemes_keep(subject, name, emotion):
-    assert get_scheme("megc3").label(subject, name, emotion) is None
-    assert get_scheme("mmnet3").label(subject, name, emotion) is not None
-    assert get_scheme("casme2-5").label(subject, name, emotion) is not None
+def test_the_same_emotion_is_another_class_in_another_dataset():
+    assert SCHEMES["megc3"].label("casme2/01/EP1", "fear") is None
+    assert SCHEMES["megc3"].label("samm/006/006_1_2", "fear") == 0
 
 
-def test_megc3_leaves_out_no_more_than_the_five():
-    assert len(SCHEMES["megc3"].left_out) == 5
-    assert not SCHEMES["mmnet3"].left_out
-    assert not SCHEMES["casme2-5"].left_out
+@pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)
+def test_a_scheme_knows_every_emotion_of_its_datasets(scheme):
+    for dataset, class_of in scheme.class_of.items():
+        assert set(class_of) == set(LAYOUTS[dataset].emotions)
+        assert set(class_of.values()) - {None} == set(scheme.class_names)
 
 
-@pytest.mark.parametrize(("subject", "name", "emotion"), LEFT_OUT_BY_MEGC)
-def test_megc3_keeps_a_clip_of_that_name_of_another_subject(subject, name, emotion):
-    assert get_scheme("megc3").label("01", name, emotion) is not None
-    assert get_scheme("megc3").label(subject, "EP01_01", emotion) is not None
+def test_every_dataset_has_a_scheme_of_its_own():
+    for dataset, layout in LAYOUTS.items():
+        assert resolve_scheme("auto", {dataset: layout.emotions}).datasets == (dataset,)
 
 
-@pytest.mark.parametrize("scheme", ["casme2-5", "mmnet3", "megc3"])
+@pytest.mark.parametrize("clip_id", LEFT_OUT_BY_MEGC)
+def test_megc3_leaves_out_five_clips_that_the_other_schemes_keep(clip_id):
+    emotion = LEFT_OUT_BY_MEGC[clip_id]
+    assert SCHEMES["megc3"].label(clip_id, emotion) is None
+    assert SCHEMES["megc3"].label("casme2/07/" + clip_id.rpartition("/")[2], emotion) is not None
+    assert SCHEMES["mmnet3"].label(clip_id, emotion) is not None
+    assert SCHEMES["casme2-5"].label(clip_id, emotion) is not None
+
+
 @pytest.mark.parametrize("emotion", ["anger", "Happiness", "other", ""])
-def test_label_names_the_clip_of_an_unknown_emotion(scheme, emotion):
+def test_label_names_the_clip_of_an_unknown_emotion(emotion):
     with pytest.raises(DatasetError) as error:
-        get_scheme(scheme).label("04", "EP12_01f", emotion)
-    known = {
-        "casme2-5": "happiness, repression, disgust, surprise, others, sadness, fear",
-        "mmnet3": "happiness, surprise, disgust, repression, fear, sadness, others",
-        "megc3": "happiness, surprise, disgust, repression, fear, sadness, others",
-    }[scheme]
+        SCHEMES["mmnet3"].label("casme2/04/EP12_01f", emotion)
     assert str(error.value) == (
-        f"clip 04/EP12_01f: emotion '{emotion}' is unknown to scheme '{scheme}'. Expected one of {known}. "
-        "Correct the coding table, or choose another --scheme."
+        f"clip casme2/04/EP12_01f: emotion '{emotion}' is unknown to scheme 'mmnet3'. Expected one of happiness, "
+        "surprise, disgust, repression, fear, sadness, others. Correct the coding table, or choose another --scheme."
     )
 
 
-@pytest.mark.parametrize(
-    ("scheme", "version", "counts", "total"),
-    [
-        ("casme2-5", "20190701", {"happiness": 32, "disgust": 63, "repression": 27, "surprise": 28, "others": 99}, 249),
-        ("casme2-5", "20140508", {"happiness": 32, "disgust": 63, "repression": 27, "surprise": 25, "others": 99}, 246),
-        ("mmnet3", "20190701", {"positive": 32, "negative": 96, "surprise": 28}, 156),
-        ("mmnet3", "20140508", {"positive": 32, "negative": 99, "surprise": 25}, 156),
-        ("megc3", "20190701", {"negative": 88, "positive": 32, "surprise": 25}, 145),
-        ("megc3", "20140508", {"negative": 88, "positive": 32, "surprise": 25}, 145),
-    ],
-)
-def test_a_published_table_gives_the_published_counts(scheme, version, counts, total):
+@pytest.mark.parametrize(("scheme", "dataset", "version", "rows", "classes", "total", "n_subjects"), PUBLISHED)
+def test_a_published_table_gives_the_published_counts(scheme, dataset, version, rows, classes, total, n_subjects):
     names = SCHEMES[scheme].class_names
-    labels = labels_of(scheme, version)
-    assert {name: labels.count(label) for label, name in enumerate(names)} == counts
+    labels = list(labels_of(scheme, dataset, rows).values())
+    assert {name: labels.count(label) for label, name in enumerate(names)} == classes
     assert len(labels) == total
-    assert dict(zip(names, SCHEMES[scheme].expected["casme2", version], strict=True)) == counts
+    assert dict(zip(names, SCHEMES[scheme].expected[dataset, version], strict=True)) == classes
+    assert SCHEMES[scheme].n_subjects.get((dataset, version)) == n_subjects
+    assert LAYOUTS[dataset].versions[version] == rows
 
 
-@pytest.mark.parametrize(("scheme", "n_subjects"), [("casme2-5", 26), ("mmnet3", 25), ("megc3", 24)])
-def test_n_subjects_is_as_published(scheme, n_subjects):
-    assert SCHEMES[scheme].n_subjects["casme2", "20190701"] == n_subjects
+def test_the_composite_has_442_clips_of_68_subjects():
+    parts = [("casme2", "20190701"), ("samm", "v2"), ("smic", "HS")]
+    assert [sum(column) for column in zip(*(SCHEMES["megc3"].expected[part] for part in parts), strict=True)] == [
+        250,
+        109,
+        83,
+    ]
+    assert sum(SCHEMES["megc3"].n_subjects[part] for part in parts) == 68
 
 
-@pytest.mark.parametrize("scheme", ["casme2-5", "mmnet3", "megc3"])
-def test_check_counts_says_nothing_of_the_whole_table_in_any_order(scheme):
-    labels = labels_of(scheme, "20190701")
-    assert check_counts(get_scheme(scheme), "casme2", "20190701", labels) is None
-    assert check_counts(get_scheme(scheme), "casme2", "20190701", sorted(labels, reverse=True)) is None
+def test_check_counts_says_nothing_of_the_whole_table_in_any_order():
+    labels = labels_of("smic-3", "smic", SMIC, 16)
+    assert check_counts(SCHEMES["smic-3"], "smic", "HS", labels) is None
+    assert check_counts(SCHEMES["smic-3"], "smic", "HS", dict(reversed(labels.items()))) is None
 
 
 @pytest.mark.parametrize(
@@ -142,7 +168,8 @@ def test_check_counts_says_nothing_of_the_whole_table_in_any_order(scheme):
     ],
 )
 def test_check_counts_names_the_table_of_2014_though_its_own_counts_are_right(scheme, old, new):
-    assert check_counts(get_scheme(scheme), "casme2", "20140508", labels_of(scheme, "20140508")) == (
+    labels = labels_of(scheme, "casme2", COUNTS_2014, SCHEMES[scheme].n_subjects["casme2", "20140508"])
+    assert check_counts(SCHEMES[scheme], "casme2", "20140508", labels) == (
         f"the coding table is that of 2014-05-08: under {scheme} it gives {old}, where the papers' table of 2019-07-01 "
         f"gives {new}, since 24/EP07_01, 24/EP07_04f and 24/EP10_03 became surprise. Expected "
         "CASME2-coding-20190701.xlsx for MMNet's numbers; the dataset's owners send it."
@@ -150,38 +177,33 @@ def test_check_counts_names_the_table_of_2014_though_its_own_counts_are_right(sc
 
 
 def test_check_counts_tells_of_a_short_store():
-    labels = labels_of("mmnet3", "20190701")
-    labels.remove(2)
-    assert check_counts(get_scheme("mmnet3"), "casme2", "20190701", labels) == (
-        "mmnet3: the store holds positive 32, surprise 28, negative 95. "
-        "Expected positive 32, surprise 28, negative 96 with table 20190701. `mer info` lists the clips that failed."
+    labels = labels_of("smic-3", "smic", SMIC, 16)
+    labels.popitem()
+    assert check_counts(SCHEMES["smic-3"], "smic", "HS", labels) == (
+        "smic-3: the store holds negative 70, positive 51, surprise 42 of 16 subjects. Expected negative 70, "
+        "positive 51, surprise 43 of 16 subjects with table HS of smic. `mer info` lists the clips that failed."
     )
 
 
 def test_check_counts_sees_a_shift_between_classes_that_keeps_the_total():
-    labels = labels_of("mmnet3", "20140508")
+    labels = labels_of("mmnet3", "casme2", COUNTS_2014, 25)
     assert len(labels) == 156
-    assert check_counts(get_scheme("mmnet3"), "casme2", "20190701", labels) == (
-        "mmnet3: the store holds positive 32, surprise 25, negative 99. "
-        "Expected positive 32, surprise 28, negative 96 with table 20190701. `mer info` lists the clips that failed."
-    )
+    assert "positive 32, surprise 25, negative 99 of" in check_counts(SCHEMES["mmnet3"], "casme2", "20190701", labels)
 
 
-def test_check_counts_spells_a_class_without_clips():
-    assert check_counts(get_scheme("megc3"), "casme2", "20190701", [1]) == (
-        "megc3: the store holds negative 0, positive 1, surprise 0. "
-        "Expected negative 88, positive 32, surprise 25 with table 20190701. `mer info` lists the clips that failed."
-    )
+def test_check_counts_sees_a_missing_subject():
+    labels = labels_of("smic-3", "smic", SMIC, 15)
+    assert "surprise 43 of 15 subjects. Expected" in check_counts(SCHEMES["smic-3"], "smic", "HS", labels)
 
 
-@pytest.mark.parametrize(("dataset", "version"), [("casme2", ""), ("casme2", "20200101"), ("samm", "20190701")])
+@pytest.mark.parametrize(("dataset", "version"), [("casme2", ""), ("casme2", "20200101"), ("samm", "v2")])
 def test_check_counts_gives_none_for_an_unknown_table(dataset, version):
-    assert check_counts(get_scheme("mmnet3"), dataset, version, [0, 1]) is None
+    assert check_counts(SCHEMES["mmnet3"], dataset, version, {"casme2/01/a": 0}) is None
 
 
 @pytest.mark.parametrize("name", ["mmnet3", "MMNet3", "MMNET3"])
-def test_get_scheme_takes_a_name_in_any_case(name):
-    assert get_scheme(name) is SCHEMES["mmnet3"]
+def test_a_scheme_is_found_by_its_name_in_any_case(name):
+    assert resolve_scheme(name, {"casme2": EMOTIONS}) is SCHEMES["mmnet3"]
 
 
 @pytest.mark.parametrize(
@@ -194,32 +216,76 @@ def test_get_scheme_takes_a_name_in_any_case(name):
         ("", ""),
     ],
 )
-def test_get_scheme_names_the_known_schemes_and_the_nearest(name, hint):
+def test_an_unknown_scheme_is_named_with_the_nearest(name, hint):
     with pytest.raises(ConfigError) as error:
-        get_scheme(name)
-    assert str(error.value) == f"Unknown scheme '{name}'. Known: casme2-5, mmnet3, megc3.{hint}"
-
-
-def test_default_scheme_of_casme2_is_its_five_classes():
-    assert default_scheme("casme2") == "casme2-5"
+        resolve_scheme(name, {"casme2": EMOTIONS})
+    assert str(error.value) == (
+        f"Unknown scheme '{name}'. Known: casme2-5, mmnet3, megc3, samm-5, samm-3, mmew-4, smic-3, casme3-7, casme3-4, "
+        f"casme3-3, casme-8, labels.{hint}"
+    )
 
 
 @pytest.mark.parametrize(
-    ("scheme", "n_clips", "expected"),
+    ("datasets", "scheme"),
     [
-        ("casme2-5", 249, "casme2-5/249"),
-        ("mmnet3", 156, "casme2-mmnet3/156"),
-        ("megc3", 145, "casme2-megc3/145"),
-        ("casme2-5", 246, "casme2-5/246"),
+        (("casme2",), "casme2-5"),
+        (("samm",), "samm-5"),
+        (("casme3",), "casme3-7"),
+        (("casme2", "samm", "smic"), "megc3"),
+        (("smic", "samm"), "megc3"),
     ],
 )
-def test_protocol_id_names_dataset_scheme_and_clips(scheme, n_clips, expected):
-    assert protocol_id(get_scheme(scheme), n_clips) == expected
+def test_auto_takes_the_datasets_own_scheme(datasets, scheme):
+    assert resolve_scheme("auto", dict.fromkeys(datasets, ())).name == scheme
 
 
-def test_a_dataset_without_a_scheme_is_named():
+def test_auto_has_nothing_for_datasets_that_no_scheme_covers():
     with pytest.raises(ConfigError) as error:
-        default_scheme("samm")
+        resolve_scheme("auto", {"mmew": (), "casme3": ()})
     assert str(error.value) == (
-        "--scheme: dataset 'samm' has no scheme of its own. Expected one of casme2-5, mmnet3, megc3. Name one."
+        "--scheme: no scheme covers casme3 and mmew together. Expected stores of one dataset, or of several among "
+        "casme2, samm, smic. Give those, or --scheme labels."
     )
+
+
+def test_a_scheme_of_another_dataset_is_refused_with_those_that_fit():
+    with pytest.raises(ConfigError) as error:
+        resolve_scheme("mmnet3", {"samm": ()})
+    assert str(error.value) == (
+        "--scheme: 'mmnet3' is of casme2, not of samm. Expected one of megc3, samm-5, samm-3. Choose one."
+    )
+
+
+def test_the_labels_of_ones_own_data_are_its_classes():
+    scheme = resolve_scheme("auto", {"mylab": {"smile", "frown"}, "other": {"frown", "blink"}})
+    assert (scheme.name, scheme.class_names) == ("labels", ("blink", "frown", "smile"))
+    assert scheme.label("mylab/p01/x", "smile") == 2
+    assert resolve_scheme("labels", {"casme3": CASME3.emotions}).class_names == tuple(sorted(CASME3.emotions))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "datasets", "n_clips", "expected"),
+    [
+        ("casme2-5", ["casme2"], 249, "casme2-5/249"),
+        ("mmnet3", ["casme2"], 156, "casme2-mmnet3/156"),
+        ("megc3", ["casme2"], 145, "casme2-megc3/145"),
+        ("megc3", ["smic", "casme2", "samm"], 442, "megc2019-cde/442"),
+        ("megc3", ["smic", "casme2"], 309, "casme2+smic-megc3/309"),
+        ("casme-8", ["casme"], 193, "casme-8/193"),
+    ],
+)
+def test_protocol_id_names_datasets_scheme_and_clips(scheme, datasets, n_clips, expected):
+    assert protocol_id(SCHEMES[scheme], datasets, n_clips) == expected
+
+
+def test_check_counts_has_nothing_to_say_of_the_older_table_where_a_scheme_counts_the_same():
+    labels = labels_of("megc3", "casme2", COUNTS_2014, 24)
+    assert check_counts(SCHEMES["megc3"], "casme2", "20140508", labels) is None
+
+
+def test_check_counts_tells_of_clips_that_are_missing_from_the_older_table():
+    labels = labels_of("casme2-5", "casme2", COUNTS_2014, 26)
+    labels.popitem()
+    text = check_counts(SCHEMES["casme2-5"], "casme2", "20140508", labels)
+    assert text.startswith("the coding table is that of 2014-05-08: ")
+    assert "the store holds happiness 32, repression 27, disgust 63, surprise 25, others 98 of 26 subjects." in text

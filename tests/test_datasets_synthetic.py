@@ -1,16 +1,19 @@
-"""Generated releases: layout and table as released, the same bytes for a seed, and motion that is really there."""
+"""Generated faces: the same bytes for a seed, pictures as each release shows them, and motion that is really there."""
 
 import csv
-from collections import Counter
+import re
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
-from openpyxl import load_workbook
+from tiny_faces import draw_flat, write_tiny_release
 
-from mer_cli.datasets.registry import load_release, synthesise
-from mer_cli.datasets.synthetic.casme2_release import write_casme2
-from mer_cli.datasets.synthetic.plan import EMOTION_COUNTS, SUBJECT_SIZES, plan_release
+from mer_cli.datasets.registry import load_release
+from mer_cli.datasets.synthetic.clip import Motion, clip_motion, draw_frames
+from mer_cli.datasets.synthetic.releases import LAYOUTS, write_release
+from mer_cli.datasets.synthetic.subject import Subject, draw_subject
+from mer_cli.datasets.synthetic.view import View
 from mer_cli.errors import ConfigError, DatasetError
 
 SMALL = {"subjects": 2, "clips": 6, "seed": 3, "intensity": 2.0}
@@ -18,29 +21,36 @@ SMALL = {"subjects": 2, "clips": 6, "seed": 3, "intensity": 2.0}
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory):
-    return write_casme2(tmp_path_factory.mktemp("synth") / "raw", **SMALL)
+    return write_release("casme2", tmp_path_factory.mktemp("synth") / "raw", **SMALL)
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    """Two clips of one person in each layout that shows a drawn face otherwise than it is."""
+    root, few = tmp_path_factory.mktemp("shown"), {"subjects": 1, "clips": 2, "seed": 3, "intensity": 2.0}
+    return {layout: write_release(layout, root / layout, workers=1, **few) for layout in ("samm", "mmew", "smic")}
 
 
 def contents(root):
     return {path.relative_to(root): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
 
-def test_the_layout_and_the_table_are_the_released_ones(release):
-    sheet_names = load_workbook(release / "CASME2_RAW_selected/CASME2-coding-20190701.xlsx").sheetnames
-    assert sheet_names == ["Sheet1", "Sheet2", "Sheet3"]
-    rows = list(load_workbook(release / "CASME2_RAW_selected/CASME2-coding-20190701.xlsx")["Sheet1"].values)
-    assert rows[0] == (
-        "Subject", "Filename", None, "OnsetFrame", "ApexFrame", "OffsetFrame", None, "Action Units",
-        "Estimated Emotion", "Objective Classes",
-    )  # fmt: skip
-    assert len(rows) == 7
-    for subject, name, blank, onset, apex, offset, other_blank, units, emotion, objective in rows[1:]:
-        assert (type(subject), blank, other_blank) == (str, None, None)
-        assert onset < apex < offset
-        assert isinstance(units, int) or not units.isdecimal()
-        assert emotion in EMOTION_COUNTS
-        assert 1 <= objective <= 7
-        assert (release / f"CASME2_RAW_selected/sub{subject}/{name}/img{onset}.jpg").is_file()
+def recovered_motion(root, dataset):
+    """Share of the injected motion that optical flow, an independent measure, finds between onset and apex."""
+    shares = []
+    with (root / "ground_truth/clips.csv").open() as file:
+        drawn = {(row["subject"], row["clip"]): (int(row["onset"]), int(row["apex"])) for row in csv.DictReader(file)}
+    for clip in load_release(dataset, root).clips:
+        truth = np.load(root / f"ground_truth/{clip.subject}/{clip.name}.npz")["displacement"].astype(np.float32)
+        pictures = {frame.number: frame.path for frame in clip.frames}
+        onset, apex = (cv2.imread(str(pictures[n]), cv2.IMREAD_GRAYSCALE) for n in drawn[clip.subject, clip.name])
+        assert truth.shape == (*onset.shape, 2)
+        flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(onset, apex, None)
+        flow -= np.median(flow, axis=(0, 1))  # the head's own motion
+        size = np.linalg.norm(truth, axis=2)
+        active = size > 0.6 * size.max()
+        shares.append((flow[active] * truth[active]).sum() / (truth[active] ** 2).sum())
+    return float(np.median(shares))
 
 
 def test_the_pipeline_reads_it_and_knows_that_it_is_generated(release):
@@ -52,36 +62,84 @@ def test_the_pipeline_reads_it_and_knows_that_it_is_generated(release):
     assert "is not on disk" in mended[0].repairs[0]
 
 
-def test_the_same_seed_gives_the_same_bytes_whatever_the_processors(release, tmp_path, monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 1)
-    assert contents(write_casme2(tmp_path / "again", **SMALL)) == contents(release)
+def test_the_same_seed_gives_the_same_bytes_in_one_process_and_in_several(release, tmp_path):
+    assert contents(write_release("casme2", tmp_path / "again", workers=1, **SMALL)) == contents(release)
 
 
 def test_another_seed_gives_other_faces(release, tmp_path):
-    other = write_casme2(tmp_path / "other", **(SMALL | {"seed": 4, "clips": 2}))
+    other = write_release("casme2", tmp_path / "other", **(SMALL | {"seed": 4, "clips": 2}))
     pictures = [next((root / "CASME2_RAW_selected/sub01").rglob("*.jpg")) for root in (release, other)]
     first, second = (cv2.imread(str(path)).astype(float) for path in pictures)
     assert np.abs(first - second).mean() > 5
 
 
 def test_the_apex_moves_as_the_ground_truth_says(release):
-    """Optical flow between the pictures, an independent measure, recovers most of the injected motion."""
-    recovered = []
-    for clip in load_release("casme2", release).clips:
-        truth = np.load(release / f"ground_truth/{clip.subject}/{clip.name}.npz")["displacement"].astype(np.float32)
-        pictures = {frame.number: frame.path for frame in clip.frames}
-        onset, apex = (cv2.imread(str(pictures[n]), cv2.IMREAD_GRAYSCALE) for n in (clip.onset, clip.apex))
-        flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(onset, apex, None)
-        flow -= np.median(flow, axis=(0, 1))  # the head's own motion
-        size = np.linalg.norm(truth, axis=2)
-        active = size > 0.6 * size.max()
-        recovered.append((flow[active] * truth[active]).sum() / (truth[active] ** 2).sum())
-    assert np.median(recovered) > 0.5
-    assert np.median(recovered) < 1.3
+    assert 0.5 < recovered_motion(release, "casme2") < 1.3
+
+
+@pytest.mark.parametrize("layout", ["samm", "mmew", "smic"])
+def test_the_ground_truth_is_told_in_the_pixels_of_the_shown_picture(shown, layout):
+    assert 0.5 < recovered_motion(shown[layout], layout) < 1.3
+
+
+@pytest.mark.parametrize(
+    ("layout", "extension", "shape"),
+    [("samm", "jpg", (650, 960)), ("mmew", "jpg", (231, 231, 3)), ("smic", "bmp", (270, 240, 3))],
+)
+def test_pictures_have_the_size_and_the_colours_of_the_release(shown, layout, extension, shape):
+    paths = list((shown[layout] / LAYOUTS[layout].folder).rglob(f"*.{extension}"))
+    assert len(paths) > 10
+    assert {cv2.imread(str(path), cv2.IMREAD_UNCHANGED).shape for path in paths} == {shape}
+
+
+def test_a_grey_picture_keeps_the_whole_drawn_face_at_its_full_height():
+    view = LAYOUTS["samm"].view
+    drawn = np.zeros((360, 320, 3), np.uint8)
+    drawn[:, 158:162] = 255
+    picture = view.show(drawn)
+    bright = np.flatnonzero(picture[300] > 128)
+    assert (bright.mean() + 0.5, picture.dtype) == (pytest.approx(480, abs=0.6), np.uint8)
+    assert len(bright) == pytest.approx(4 * 650 / 360, abs=1.1)
+
+
+def test_a_field_is_scaled_and_moved_with_the_picture():
+    field = np.zeros((20, 20, 2), np.float32)
+    field[10:, :, 1] = 3  # the lower half moves down
+    moved = View(30, 30, 2.0, left=2, top=4).show_field(field)
+    assert moved.shape == (30, 30, 2)
+    np.testing.assert_array_equal(moved[:11], 0)
+    np.testing.assert_array_equal(moved[13:, :, 1], 6)
+
+
+def test_a_longer_video_is_still_before_the_onset_and_shows_the_expression_again():
+    plan = next(plan for plan in LAYOUTS["smic-long"].plan() if len(plan.again) == 2)
+    envelopes = clip_motion(draw_subject(0, plan.person), replace(plan, units=plan.units[:1])).envelopes
+    assert envelopes.shape == (1, plan.last - plan.first + 1)
+    assert not envelopes[0, : plan.onset - plan.first].any()
+    for onset in (plan.onset, *plan.again):
+        start = onset - plan.first
+        assert envelopes[0, start + plan.apex - plan.onset] == pytest.approx(1)
+        assert envelopes[0, start : start + plan.offset - plan.onset].argmax() == plan.apex - plan.onset
+    assert envelopes[0, -1] < 0.05
+
+
+def test_the_head_moves_with_the_time_and_not_with_the_number_of_frames():
+    slope = np.concatenate([np.linspace(50, 200, 160), np.linspace(200, 50, 160)]).astype(np.float32)
+    person = Subject(np.tile(slope[None, :, None], (360, 1, 3)), None, None, None)
+    still = Motion(np.zeros((1, 360, 320, 2), np.float32), np.zeros((1, 360, 320), np.float32), np.zeros((1, 13)))
+    clip = LAYOUTS["casme2"].plan()[0]
+    shifts = {25: [], 200: []}
+    for fps, found in shifts.items():
+        for number in range(8):
+            plan = replace(clip, onset=1, apex=6, offset=13, fps=fps, seed=(number,))
+            pictures = [picture.astype(float) for picture in draw_frames(person, plan, still)]
+            brighter = (pictures[-1] - pictures[0])[100:-100].mean(axis=(0, 2))
+            found.append(brighter[30:130].mean() - brighter[190:290].mean())  # flicker is the same on both slopes
+    assert np.std(shifts[25]) > 4 * np.std(shifts[200])
 
 
 def test_intensity_scales_the_motion(release, tmp_path):
-    weak = write_casme2(tmp_path / "weak", **(SMALL | {"intensity": 1.0}))
+    weak = write_release("casme2", tmp_path / "weak", **(SMALL | {"intensity": 1.0}))
     texts = [(root / "ground_truth/clips.csv").read_text() for root in (release, weak)]
     rows = [list(csv.DictReader(text.splitlines())) for text in texts]
     for strong_row, weak_row in zip(*rows, strict=True):
@@ -92,30 +150,30 @@ def test_intensity_scales_the_motion(release, tmp_path):
     np.testing.assert_allclose(fields[0], 2 * fields[1], atol=0.02)
 
 
-def test_the_default_plan_has_the_counts_of_casme2():
-    plans = plan_release(26, 255, 0, 1.0, None)
-    assert Counter(plan.emotion for plan in plans) == EMOTION_COUNTS
-    five = [plan for plan in plans if plan.emotion not in ("sadness", "fear")]
-    assert [sum(plan.subject == subject for plan in five) for subject in range(1, 27)] == list(SUBJECT_SIZES)
-    assert {plan.emotion for plan in plans if plan.subject == 18} == {"others"}
-    assert len({(plan.subject, plan.name) for plan in plans}) == 255
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_notice_names_the_dataset(tmp_path, layout):
+    root = write_tiny_release(layout, tmp_path / "raw", subjects=1, clips=1)
+    title = {"casme2": "CASME II", "samm": "SAMM", "mmew": "MMEW", "smic": "SMIC-HS", "smic-long": "SMIC-HS-E",
+             "casme3": "CAS(ME)^3 part A", "casme": "CASME I"}[layout]  # fmt: skip
+    assert (root / "GENERATED.txt").read_text() == (
+        f"These faces were generated by mer synth. No score on them is a result on {title}.\n"
+    )
 
 
-def test_the_default_plan_has_the_releases_own_faults():
-    plans = {(plan.subject, plan.name): plan for plan in plan_release(26, 255, 0, 1.0, None)}
-    assert (plans[4, "EP12_01f"].table_apex, plans[4, "EP12_01f"].onset, plans[4, "EP12_01f"].offset) == ("/", 261, 321)
-    assert (plans[5, "EP09_05f"].table_apex, plans[5, "EP09_05f"].onset) == ("69", 69)
-    cut = plans[16, "EP01_08"]
-    assert (cut.onset, cut.apex, cut.offset, cut.offset - cut.n_missing) == (73, 94, 110, 96)
-    assert {plans[24, name].emotion for name in ("EP07_01", "EP07_04f", "EP10_03")} == {"surprise"}
-    assert [plan.emotion for plan in plans.values() if plan.subject == 10].count("fear") == 1
-    assert {plans[4, "EP12_01f"].emotion, plans[5, "EP09_05f"].emotion} == {"disgust"}
+def test_progress_is_told_by_clips(tmp_path):
+    told = []
+    write_tiny_release(
+        "mmew", tmp_path / "raw", subjects=3, clips=7, on_clip=lambda done, total: told.append((done, total))
+    )
+    assert told[-1] == (7, 7)
+    assert len(told) == 3
+    assert told == sorted(told)
 
 
-def test_chosen_emotions_come_in_equal_numbers_to_every_subject():
-    plans = plan_release(6, 48, 1, 1.0, ("happiness", "surprise", "disgust"))
-    assert Counter(plan.emotion for plan in plans) == {"happiness": 16, "surprise": 16, "disgust": 16}
-    assert len({(plan.subject, plan.emotion) for plan in plans}) == 18
+def test_a_release_takes_the_place_of_an_earlier_one(tmp_path):
+    write_tiny_release("samm", tmp_path / "raw", subjects=3, clips=9, seed=1)
+    again = write_tiny_release("samm", tmp_path / "raw", subjects=2, clips=4, seed=2)
+    assert contents(again) == contents(write_tiny_release("samm", tmp_path / "other", subjects=2, clips=4, seed=2))
 
 
 @pytest.mark.parametrize(
@@ -139,18 +197,59 @@ def test_chosen_emotions_come_in_equal_numbers_to_every_subject():
 )
 def test_a_value_that_cannot_be_used_names_its_flag(tmp_path, changes, message):
     with pytest.raises(ConfigError) as error:
-        write_casme2(tmp_path / "raw", **(SMALL | changes))
+        write_release("casme2", tmp_path / "raw", **(SMALL | changes))
     assert str(error.value) == message
     assert not (tmp_path / "raw").exists()
 
 
+def test_an_emotion_of_another_dataset_is_named_with_those_of_this_one(tmp_path):
+    with pytest.raises(ConfigError) as error:
+        write_release("smic", tmp_path / "raw", emotions=("disgust",))
+    assert str(error.value) == "--emotions: Unknown emotion 'disgust'. Known: negative, positive, surprise."
+
+
 def test_a_folder_with_other_files_is_left_alone(tmp_path):
     (tmp_path / "thesis.docx").write_text("years of work")
-    with pytest.raises(DatasetError, match="holds files that mer synth did not write — expected an empty folder"):
-        write_casme2(tmp_path, **SMALL)
+    with pytest.raises(DatasetError) as error:
+        write_release("casme2", tmp_path, **SMALL)
+    assert str(error.value) == (
+        f"{tmp_path}: holds files that mer synth did not write — expected an empty folder. Give another OUT."
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.docx"]
 
 
+def test_a_generated_release_of_another_dataset_is_left_alone(tmp_path):
+    root = write_tiny_release("samm", tmp_path / "raw", subjects=1, clips=2)
+    before = contents(root)
+    with pytest.raises(DatasetError) as error:
+        write_tiny_release("mmew", root, subjects=1, clips=2)
+    assert str(error.value) == (
+        f"{root}: holds a generated release of another dataset — expected an empty folder, or one of MMEW. "
+        "Give another OUT."
+    )
+    assert contents(root) == before
+
+
 def test_an_unknown_dataset_is_named(tmp_path):
-    with pytest.raises(DatasetError, match="Unknown dataset 'casme'. Known: casme2. Did you mean 'casme2'?"):
-        synthesise("casme", tmp_path, emotions=None, on_clip=print, **SMALL)
+    message = (
+        "Unknown dataset 'casme4'. Known: casme2, samm, mmew, smic, smic-long, casme3, casme. Did you mean 'casme'?"
+    )
+    with pytest.raises(DatasetError, match=re.escape(message)):
+        write_release("casme4", tmp_path / "raw")
+
+
+def test_a_drawer_can_work_in_several_processes(tmp_path):
+    few = {"subjects": 4, "clips": 8}
+    alone = write_tiny_release("casme3", tmp_path / "alone", **few)
+    together = write_tiny_release("casme3", tmp_path / "together", draw=draw_flat, workers=2, **few)
+    assert contents(alone) == contents(together)
+
+
+def test_a_missing_spreadsheet_package_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "xlwt", None)
+    with pytest.raises(DatasetError) as error:
+        write_tiny_release("casme", tmp_path / "raw", subjects=1, clips=2)
+    assert str(error.value) == (
+        "mer synth: the package 'xlwt' is not installed. Expected it for writing CASME-coded-20190721.xls. "
+        "Install it: pip install xlwt."
+    )

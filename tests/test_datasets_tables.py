@@ -4,6 +4,7 @@ import datetime
 import hashlib
 
 import pytest
+import xlwt
 from openpyxl import Workbook
 
 from mer_cli.datasets.tables import read_table, whole_number
@@ -123,19 +124,43 @@ def test_read_table_takes_the_first_of_two_headers_alike(tmp_path):
     assert [row.cells["Subject"] for row in read_table(path, COLUMNS).rows] == ["01"]
 
 
-def test_read_table_refuses_an_old_workbook_before_opening_it(tmp_path):
-    path = tmp_path / "coding.XLS"  # not there at all
-    assert message(path) == (
-        f"{path}: an old .xls workbook, which is not read. Expected .xlsx. "
-        "Open it in Excel or LibreOffice and save it as .xlsx."
-    )
+def test_read_table_reads_an_old_workbook(tmp_path):
+    book = xlwt.Workbook()
+    sheet = book.add_sheet("Sheet1")
+    for column, values in enumerate(
+        [("Subject", 1, "02"), ("Filename", "EP01_12", "EP01_13"), ("ApexFrame", 80, "\\")]
+    ):
+        for row, value in enumerate(values):
+            sheet.write(row, column, value)
+    book.save(str(tmp_path / "coding.xls"))
+    rows = read_table(tmp_path / "coding.xls", COLUMNS).rows
+    assert [tuple(row.cells.values()) for row in rows] == [("1", "EP01_12", "80"), ("02", "EP01_13", "\\")]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1"])
+def test_read_table_reads_a_csv_however_it_was_saved(tmp_path, separator, line_end, encoding):
+    lines = ["Subject,Filename,ApexFrame", '01,"EP, é",59', "", "02,EP03,"]
+    text = line_end.join(lines) + line_end
+    if separator != ",":
+        text = text.replace("EP, é", "EP é").replace(",", separator).replace("EP é", "EP, é")
+    (tmp_path / "coding.csv").write_bytes(text.encode(encoding))
+    rows = read_table(tmp_path / "coding.csv", COLUMNS).rows
+    assert [(row.number, *row.cells.values()) for row in rows] == [(2, "01", "EP, é", "59"), (4, "02", "EP03", "")]
+
+
+def test_read_table_takes_an_optional_column_where_it_is_there(tmp_path):
+    path = write_book(tmp_path / "coding.xlsx", Sheet1=[[*COLUMNS, "Action Units"], ["01", "EP1", 59, "4+L10"]])
+    assert read_table(path, COLUMNS, ("Action Units", "fps")).rows[0].cells["Action Units"] == "4+L10"
+    assert "fps" not in read_table(path, COLUMNS, ("Action Units", "fps")).rows[0].cells
 
 
 def test_read_table_names_a_file_that_cannot_be_read(tmp_path):
     path = tmp_path / "coding.xlsx"
     assert message(path) == (
         f"{path}: the coding table cannot be read (No such file or directory). "
-        "Expected a readable .xlsx file. Check its permissions."
+        "Expected a readable file. Check its permissions."
     )
     path.mkdir()
     assert "the coding table cannot be read (Is a directory)" in message(path)
@@ -146,15 +171,15 @@ def test_read_table_names_a_file_that_is_no_workbook(tmp_path, content):
     path = tmp_path / "coding.xlsx"
     path.write_bytes(content)
     assert message(path) == (
-        f"{path}: not a workbook that can be read (File is not a zip file). Expected the release's coding table as "
-        ".xlsx. Download it again, or open it in Excel or LibreOffice and save it as .xlsx without a password."
+        f"{path}: not a table that can be read (File is not a zip file). Expected the release's coding table. "
+        "Download it again, or open it in Excel or LibreOffice and save it as .xlsx without a password."
     )
 
 
 def test_read_table_names_a_workbook_that_was_cut_short(tmp_path):
     path = write_book(tmp_path / "coding.xlsx", Sheet1=[COLUMNS, ["01", "EP02_01f", 59]])
     path.write_bytes(path.read_bytes()[:-200])
-    assert message(path).startswith(f"{path}: not a workbook that can be read (")
+    assert message(path).startswith(f"{path}: not a table that can be read (")
 
 
 def test_read_table_names_the_sheets_where_none_has_a_header(tmp_path):

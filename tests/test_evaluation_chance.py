@@ -72,10 +72,59 @@ def test_the_same_question_is_answered_from_the_first_simulation() -> None:
     assert second is first
 
 
+# Two training clips of class 0 and four of class 1; the test datasets hold 0 0 1 and 0 0 0.
+ACROSS = {"a/1/1": 0, "a/1/2": 0, "a/2/1": 1, "a/2/2": 1, "a/3/1": 1, "a/3/2": 1}
+ACROSS |= {"x/1/1": 0, "x/1/2": 0, "x/2/1": 1, "y/1/1": 0, "y/1/2": 0, "y/2/1": 0}
+ACROSS_FOLDS = {clip_id: clip_id[0].replace("a", "") for clip_id in ACROSS}
+
+
+def test_across_datasets_guessers_know_the_training_clips_only() -> None:
+    # Always 1: right once in three on x (F1 0 and 2/4), never on y; the test datasets' zeros would have told better.
+    x, _ = chance_rows("last", ACROSS, ACROSS_FOLDS, 1, 2, ["x"])
+    assert (x.accuracy, x.uf1, x.uar) == (pytest.approx(1 / 3), pytest.approx(0.25), pytest.approx(0.5))
+    y, _ = chance_rows("last", ACROSS, ACROSS_FOLDS, 1, 2, ["y"])
+    assert (y.accuracy, y.uf1, y.uar) == (0, 0, 0)
+    both, _ = chance_rows("last", ACROSS, ACROSS_FOLDS, 1, 2)
+    assert both.accuracy == pytest.approx(1 / 6)
+
+
+def test_across_datasets_prior_random_draws_from_the_training_clips_shares() -> None:
+    # A draw is 0 in a third of cases, so on average right in (200/3 + 100 * 2/3) / 300 of the clips.
+    labels = {"a/1/1": 0, "a/1/2": 1, "a/2/1": 1} | {f"x/1/{index}": int(index >= 200) for index in range(300)}
+    fold_of = {clip_id: clip_id[0].replace("a", "") for clip_id in labels}
+    _, row = chance_rows("last", labels, fold_of, 1, 2)
+    assert row.accuracy == pytest.approx(4 / 9, abs=0.01)
+    assert row.uar == pytest.approx(1 / 2, abs=0.01)
+
+
+def test_a_part_of_the_folds_is_scored_with_the_training_clips_of_all() -> None:
+    # Fold b alone is scored; its guesser has seen a and c: 1 1 1 0.
+    labels = {"x/a/1": 1, "x/a/2": 1, "x/b/1": 0, "x/b/2": 1, "y/c/1": 1, "y/c/2": 0}
+    fold_of = {clip_id: clip_id.split("/")[1] for clip_id in labels}
+    row, _ = chance_rows("last", labels, fold_of, 1, 2, ["b"])
+    assert row.accuracy == pytest.approx(1 / 2)
+    labels["y/c/1"] = labels["x/a/1"] = 0  # now 0 leads 3 to 1
+    labels["x/b/2"] = 0
+    row, _ = chance_rows("last", labels, fold_of, 1, 2, ["b"])
+    assert row.accuracy == 1
+
+
 def test_one_fold_leaves_nothing_to_guess_from() -> None:
     message = (
-        "chance rows: a guesser needs the clips of other subjects; found 1 fold — expected at least 2. "
-        "Train on a store with more subjects."
+        "chance rows: a guesser needs the clips of other subjects; found 1 fold — expected at least 2, or clips that "
+        "are only trained on. Train on a store with more subjects."
     )
     with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
         chance_rows("last", {"casme2/01/a": 0}, {"casme2/01/a": "casme2-01"}, 1, 2)
+
+
+def test_one_fold_is_enough_where_clips_are_only_trained_on() -> None:
+    labels = {"casme2/01/a": 0, "samm/006/a": 1}
+    row, _ = chance_rows("last", labels, {"casme2/01/a": "casme2", "samm/006/a": ""}, 1, 2)
+    assert row.accuracy == 0
+
+
+def test_a_clip_without_an_entry_for_its_fold_is_an_error() -> None:
+    message = "clip casme2/01/b has a label but no fold — expected both. Restore the run's clips.csv."
+    with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
+        chance_rows("last", {"casme2/01/b": 0}, {"casme2/01/a": "casme2-01"}, 1, 2)

@@ -61,6 +61,14 @@ def test_best_test_takes_accuracy_and_f1_from_different_epochs() -> None:
     assert scores.stamp == SELECTED_ON_TEST
 
 
+def test_a_fold_of_several_subjects_counts_them_and_the_stamp_says_so() -> None:
+    clip_ids = ("samm/006/a", "samm/006/b", "samm/03/a")
+    fold = FoldPredictions("samm", clip_ids, np.eye(3, dtype=np.float32)[[[0, 1, 2]]])
+    scores = apply_rule("best-test", [fold], dict(zip(clip_ids, (0, 1, 1), strict=True)), 3)
+    assert (scores.n_clips, scores.n_subjects, scores.accuracy) == (3, 2, pytest.approx(2 / 3))
+    assert scores.stamp == "selected on the test subjects"
+
+
 def test_best_test_gives_a_tie_in_f1_to_the_later_epoch() -> None:
     # Truth 0 1. Epochs 1 and 3 both get one clip right, with the classes' roles swapped; both have F1 (2/3 + 0)/2.
     fold = make_fold("01", [[0, 0], [2, 2], [1, 1], [2, 2]])

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from run_factory import write_run
+from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 from mer_cli.errors import RunError
 from mer_cli.evaluation import metrics
-from mer_cli.evaluation.summary import evaluate, fraction, percent, prediction_table, settings, summarise
+from mer_cli.evaluation.summary import evaluate, fraction, percent, prediction_table, settings, summarise, train_command
 from mer_cli.training.config import resolve_config
 from mer_cli.training.run import read_run
 
@@ -20,8 +21,8 @@ def test_evaluate_refuses_a_run_with_missing_folds_and_says_how_to_continue(tmp_
     path = write_run(tmp_path, finished=3, seed=2)
     message = (
         f"{path}: 3 of 4 folds are finished — expected all of them, or the score is not that of casme2-mmnet3/12. "
-        "Continue with: mer train --loso --scheme mmnet3 --recipe released --seed 2 --epochs 6 --decay-epochs 6 "
-        "--device cpu --precision fp32 --compile off"
+        "Continue with: mer train data/casme2.h5 --loso --scheme mmnet3 --recipe released --seed 2 --epochs 6 "
+        "--decay-epochs 6 --device cpu --precision fp32 --compile off"
     )
     with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
         evaluate(read_run(path), "last")
@@ -40,26 +41,26 @@ def test_evaluate_names_the_run_whose_training_diverged(tmp_path: Path) -> None:
 
 def test_summary_names_protocol_rule_and_stamp(tmp_path: Path) -> None:
     run = read_run(write_run(tmp_path))
-    facts = dict(summarise(run, evaluate(run, "best-test")).facts)
+    facts = dict(summarise(run, "best-test")[0].facts)
     assert facts["protocol"] == "casme2-mmnet3/12, leave one subject out"
     assert facts["epoch rule"] == "best-test: selected on the test subject (6 epochs)"
     assert facts["clips, subjects"] == "12, 4"
     assert facts["coding table"] == "20190701"
     assert (facts["seed"], "faces" in facts) == ("1", False)
     assert "F1 of the released script" in facts
-    assert "UF1" in dict(summarise(run, evaluate(run, "last")).facts)
+    assert "UF1" in dict(summarise(run, "last")[0].facts)
 
 
 def test_summary_of_generated_faces_says_so_first(tmp_path: Path) -> None:
     run = read_run(write_run(tmp_path, generated=True, table_version=""))
-    facts = summarise(run, evaluate(run, "last")).facts
+    facts = summarise(run, "last")[0].facts
     assert facts[0] == ("faces", "generated: not a result on any dataset")
     assert dict(facts)["coding table"] == "unknown"
 
 
 def test_summary_tables_hold_every_class_and_the_guessers(tmp_path: Path) -> None:
     run = read_run(write_run(tmp_path, "casme2-5", skill=20.0))
-    summary = summarise(run, evaluate(run, "last"))
+    (summary,) = summarise(run, "last")
     assert summary.title == run.path.name
     assert summary.classes[0] == ("class", "clips", "precision", "recall", "F1")
     assert [row[0] for row in summary.classes[1:]] == list(run.class_names)
@@ -69,6 +70,79 @@ def test_summary_tables_hold_every_class_and_the_guessers(tmp_path: Path) -> Non
         [int(row[1]) for row in summary.classes[1:]]
     ).tolist()
     assert [row[0] for row in summary.chance] == ["guesser", "majority", "prior-random"]
+
+
+@pytest.mark.parametrize("rule", ["last", "best-test"])
+def test_each_dataset_is_scored_over_its_own_folds_as_scikit_learn_scores_it(tmp_path: Path, rule: str) -> None:
+    run = read_run(write_run(tmp_path, "megc3", datasets=("casme2", "samm", "smic"), skill=0.7, subjects=7))
+    (summary,) = summarise(run, rule)
+    header, *rows = summary.datasets
+    assert header[:5] == ("dataset", "by", "clips", "subjects", "accuracy %")
+    ours = {row[0]: row[2:] for row in rows if row[1] == "mmnet"}
+    assert list(ours) == ["full", "casme2", "samm", "smic"]
+    for dataset, (n_clips, n_subjects, *numbers) in ours.items():
+        folds = [fold for fold in run.folds if dataset in ("full", fold.clip_ids[0].split("/")[0])]
+        scores = evaluate(run, rule, None if dataset == "full" else dataset)
+        truth = [run.labels[clip_id] for fold in folds for clip_id in fold.clip_ids]
+        chosen = [fold.logits[scores.epochs[fold.fold] - 1].argmax(axis=1) for fold in folds]
+        predicted = np.concatenate(chosen).tolist()
+        n_right = accuracy_score(truth, predicted, normalize=False)
+        if rule == "best-test":  # the accuracy has epochs of its own
+            right = [
+                (fold.logits.argmax(axis=2) == [run.labels[c] for c in fold.clip_ids]).sum(axis=1) for fold in folds
+            ]
+            n_right = sum(counts.max() for counts in right)
+        f1 = f1_score(truth, predicted, labels=[0, 1, 2], average="macro", zero_division=0)
+        uar = recall_score(truth, predicted, labels=[0, 1, 2], average="macro", zero_division=0)
+        assert numbers == [percent(n_right / len(truth)), fraction(f1), fraction(uar)]
+        assert (int(n_clips), int(n_subjects)) == (len(truth), len(folds))
+    assert sum(int(ours[dataset][0]) for dataset in ("casme2", "samm", "smic")) == int(ours["full"][0])
+    assert dict(summary.facts)["accuracy"] == f"{ours['full'][2]} %"
+
+
+def test_each_dataset_has_its_guessers_beside_it(tmp_path: Path) -> None:
+    run = read_run(write_run(tmp_path, "megc3", datasets=("casme2", "samm")))
+    (summary,) = summarise(run, "last")
+    assert [row[:2] for row in summary.datasets[1:]] == [
+        ("full", "mmnet"),
+        *[(dataset, by) for dataset in ("casme2", "samm") for by in ("mmnet", "majority", "prior-random")],
+    ]
+    facts = dict(summary.facts)
+    assert facts["coding table"] == "casme2 20190701, samm 20190701"
+    assert facts["protocol"] == "casme2+samm-megc3/24, leave one subject out"
+    assert facts["clips, subjects"] == "24, 8"
+
+
+def test_one_dataset_has_no_table_of_datasets(tmp_path: Path) -> None:
+    (summary,) = summarise(read_run(write_run(tmp_path)), "last")
+    assert summary.datasets == ()
+
+
+def test_across_datasets_each_test_store_has_a_score_of_its_own(tmp_path: Path) -> None:
+    run = read_run(write_run(tmp_path, "megc3", datasets=("samm", "smic"), trained_on=("casme2",), subjects=5))
+    summaries = summarise(run, "best-test")
+    assert [dict(summary.facts)["protocol"].partition(", ")[2] for summary in summaries] == [
+        "trained on casme2, tested on samm",
+        "trained on casme2, tested on smic",
+    ]
+    for summary, dataset in zip(summaries, ("samm", "smic"), strict=True):
+        facts, scores = dict(summary.facts), evaluate(run, "best-test", dataset)
+        assert facts["accuracy"] == f"{percent(scores.accuracy)} %"
+        assert facts["clips, subjects"] == f"{scores.n_clips}, 5"
+        assert facts["epoch rule"] == "best-test: selected on the test subjects (6 epochs)"
+        assert summary.datasets == ()
+        assert sum(int(row[1]) for row in summary.classes[1:]) == scores.n_clips
+        assert [row[0] for row in summary.chance] == ["guesser", "majority", "prior-random"]
+
+
+def test_the_command_that_continues_names_stores_and_folder_as_they_were_given(tmp_path: Path) -> None:
+    rest = "--scheme megc3 --recipe released --seed 1 --epochs 6 --decay-epochs 6 --device cpu --precision fp32"
+    loso = read_run(write_run(tmp_path, "megc3", datasets=("casme2", "samm"), out="my runs", finished=1))
+    assert train_command(loso) == (f"mer train data/casme2.h5 data/samm.h5 --loso {rest} --compile off --out 'my runs'")
+    across = read_run(write_run(tmp_path, "megc3", datasets=("samm", "smic"), trained_on=("casme2",), finished=1))
+    assert train_command(across) == (
+        f"mer train data/casme2.h5 --test data/samm.h5 --test data/smic.h5 {rest} --compile off"
+    )
 
 
 @pytest.mark.parametrize("rule", ["last", "best-test"])

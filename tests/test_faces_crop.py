@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import cv2
 import numpy as np
 import pytest
 from photo_release import head
@@ -16,6 +17,7 @@ from mer_cli.faces.crop import (
     RIGHT_EYE,
     RIGHT_EYE_AT,
     box_transform,
+    crop_landmarks,
     eye_transform,
     picture_transform,
     warp,
@@ -88,6 +90,25 @@ def test_warp_averages_fine_texture_where_it_shrinks():
     picture = np.repeat(board[:, :, None], 3, axis=2).astype(np.uint8)
     small = warp(picture, np.array([[0.25, 0, 0], [0, 0.25, 0]], dtype=np.float32))
     assert np.abs(small[2:-2, 2:-2].astype(int) - 127).max() <= 8
+
+
+@pytest.mark.parametrize("degrees", [0, 25])
+@pytest.mark.parametrize("centre", [(1000, 600), (1990, 1060), (30, 20), (2600, 500)])
+def test_warp_of_a_large_picture_blurs_a_part_of_it_and_gives_what_blurring_all_would(degrees, centre):
+    picture = np.random.default_rng(0).integers(0, 256, (1088, 2040, 3), dtype=np.uint8)
+    transform = cv2.getRotationMatrix2D(centre, degrees, 0.35).astype(np.float32)
+    transform[:, 2] += 112 - np.array(centre)
+    blurred = cv2.GaussianBlur(picture, (0, 0), sigmaX=(1 / 0.35 - 1) / 2)
+    size = (CROP_SIZE, CROP_SIZE)
+    expected = cv2.warpAffine(blurred, transform, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    difference = np.abs(warp(picture, transform).astype(int) - expected)
+    assert difference.max() <= 1  # rounding
+    assert (difference > 0).mean() < 0.01
+
+
+def test_crop_landmarks_takes_points_through_the_transform():
+    transform = np.array([[0.5, 0, -10], [0, 0.5, 20]], dtype=np.float32)
+    assert crop_landmarks(np.float32([[100, 40]]), transform).tolist() == [[40, 40]]
 
 
 @pytest.mark.parametrize("factor", [0.0, 0.1, np.nan])

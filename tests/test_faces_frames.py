@@ -1,4 +1,4 @@
-"""Reading pictures, and which ones a window holds."""
+"""Which frames a window holds, which a clip needs, and reading them from pictures and videos alike."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_dataset import write_video
 from photo_release import head, write_clip, write_picture
 
 from mer_cli.errors import FaceError
-from mer_cli.faces import frames
-from mer_cli.faces.frames import NO_FRAME, read_frame, window
+from mer_cli.faces.frames import NO_FRAME, check_frame, needed_frames, read_frame, read_frames, window
 from mer_cli.records import Clip, FrameRef
 
 
@@ -23,55 +23,36 @@ def make_clip(numbers: list[int], **changes) -> Clip:
     return Clip("casme2", "01", "EP01", "others", "", **(fields | changes), fps=200.0)
 
 
-@pytest.mark.parametrize("name", ["img1.png", "img1.bmp", "日本語 é.png"])
-def test_read_frame_gives_rgb_of_the_picture_written(tmp_path, name):
-    picture = head()
-    assert np.array_equal(read_frame(write_picture(tmp_path / name, picture)), picture)
+def test_read_frames_gives_each_once_in_the_order_of_numbers_whatever_they_lie_in(tmp_path):
+    video = write_video(tmp_path / "clip.avi", 6)
+    pictures = [FrameRef(number, write_picture(tmp_path / f"{number}.png", head(number))) for number in (2, 9)]
+    frames = [FrameRef(5, video), pictures[1], FrameRef(4, video), pictures[0], pictures[0]]
+    read = dict(read_frames(frames))
+    assert list(read) == [2, 4, 5, 9]
+    assert np.array_equal(read[9], head(9))
+    assert abs(int(read[5].mean()) - 50) <= 2
 
 
-def test_read_frame_gives_a_grey_picture_three_equal_channels(tmp_path):
-    grey = head()[:, :, 0].copy()
-    frame = read_frame(write_picture(tmp_path / "img1.png", grey))
-    assert frame.shape == (360, 320, 3)
-    assert all(np.array_equal(frame[:, :, channel], grey) for channel in range(3))
+def test_check_frame_raises_what_reading_a_picture_or_a_video_would(tmp_path):
+    picture = write_picture(tmp_path / "img1.jpg", head())
+    picture.write_bytes(picture.read_bytes()[:-500])
+    video = write_video(tmp_path / "clip.avi", 6)
+    for frame in (FrameRef(1, picture), FrameRef(7, video), FrameRef(1, tmp_path / "gone.jpg")):
+        with pytest.raises(FaceError) as reading:
+            read_frame(frame)
+        with pytest.raises(FaceError, match=f"^{re.escape(str(reading.value))}$"):
+            check_frame(frame)
+    check_frame(FrameRef(6, video))
 
 
-def test_read_frame_refuses_an_empty_file(tmp_path):
-    path = tmp_path / "img46.jpg"
-    path.touch()
-    expected = f"{path}: the file is empty (0 bytes). Expected a whole picture. Copy the file from the release again."
-    with pytest.raises(FaceError, match=f"^{re.escape(expected)}$"):
-        read_frame(path)
+def test_needed_frames_are_those_of_both_windows():
+    clip = make_clip(list(range(40, 80)), apex=60)
+    assert [frame.number for frame in needed_frames(clip)] == [*range(40, 44), *range(57, 64)]
 
 
-def test_read_frame_refuses_an_absent_file(tmp_path):
-    with pytest.raises(FaceError, match=r"img46\.jpg: cannot be read \(No such file or directory\)\. Expected"):
-        read_frame(tmp_path / "img46.jpg")
-
-
-@pytest.mark.parametrize("share", [0.5, 0.99])
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp"])
-def test_read_frame_refuses_a_picture_that_is_cut_short(tmp_path, suffix, share):
-    path = write_picture(tmp_path / f"img46{suffix}", head())
-    data = path.read_bytes()
-    path.write_bytes(data[: int(share * len(data))])
-    with pytest.raises(FaceError, match=rf"img46\{suffix}: .*Copy the file from the release again"):
-        read_frame(path)
-
-
-def test_read_frame_sees_a_cut_jpeg_where_opencv_would_fill_it_with_grey(tmp_path, monkeypatch):
-    path = write_picture(tmp_path / "img46.jpg", head())
-    path.write_bytes(path.read_bytes()[:-200])
-    monkeypatch.setattr(frames.cv2, "imdecode", lambda data, mode: head())  # OpenCV 4 gives a picture, 5 does not
-    with pytest.raises(FaceError, match=r"the JPEG is cut short \(its \d+ bytes have no end mark\)"):
-        read_frame(path)
-
-
-def test_read_frame_refuses_what_is_no_picture(tmp_path):
-    path = tmp_path / "img46.jpg"
-    path.write_text("<html>404</html>")
-    with pytest.raises(FaceError, match=r"img46\.jpg: cannot be decoded \(16 bytes\)\. Expected a whole picture"):
-        read_frame(path)
+def test_needed_frames_of_an_apex_to_be_found_are_all_that_it_may_be():
+    clip = make_clip([*range(38, 50), 52, 53, 60, 70, 71], onset=40, apex=46, offset=53, apex_rule="flow")
+    assert [frame.number for frame in needed_frames(clip)] == [*range(38, 50), 52, 53]
 
 
 def test_window_puts_the_labelled_frame_in_the_middle():

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from photo_release import head, photograph, write_clip
+from photo_release import head, in_large_picture, photograph, write_clip
 
 from mer_cli.errors import FaceError
 from mer_cli.faces import landmarks
@@ -34,7 +34,7 @@ def finder(predictor) -> FaceFinder:
 @pytest.fixture
 def hog_only(finder, monkeypatch) -> FaceFinder:
     """A finder without the CNN detector's model, as on Debian."""
-    monkeypatch.setattr(finder, "_mmod", None)
+    monkeypatch.setattr(finder._detector, "cnn_path", None)
     return finder
 
 
@@ -44,7 +44,7 @@ def blank() -> np.ndarray:
 
 def shown(*pictures):
     """A reader that gives these pictures to a clip's frames in order, the last one for all the rest."""
-    return lambda path: pictures[min(int(path.stem[3:]) - 40, len(pictures) - 1)]
+    return lambda frame: pictures[min(frame.number - 40, len(pictures) - 1)]
 
 
 def side_by_side(left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -122,6 +122,23 @@ def test_find_takes_a_picture_of_a_cropped_release_whole(predictor, tmp_path):
 def test_find_asks_the_cnn_detector_where_its_model_is(finder, tmp_path):
     lying = np.ascontiguousarray(np.rot90(photograph()[40:240, 120:320]))  # HOG finds upright faces only
     assert finder.find(write_clip(tmp_path), shown(lying)).detector == "mmod"
+
+
+def test_find_does_not_look_beyond_the_window_of_the_onset(hog_only, tmp_path):
+    clip = write_clip(tmp_path)
+    clip = replace(clip, frames=(clip.frames[0], clip.frames[2], *clip.frames[4:]))  # 40, 42, 44, 45 ...
+    with pytest.raises(FaceError, match="no face found on frame 40 or the 1 after it"):
+        hog_only.find(clip, shown(blank(), blank(), blank(), blank(), head()))
+
+
+def test_find_takes_a_large_picture_for_usual(finder, tmp_path):
+    face = finder.find(write_clip(tmp_path), shown(in_large_picture(head())))
+    assert (face.detector, face.notes) == ("hog/3", ())
+
+
+def test_find_takes_a_small_face_in_a_large_picture_by_the_next_means(finder, tmp_path):
+    face = finder.find(write_clip(tmp_path), shown(in_large_picture(head(), scale=0.7)))
+    assert (face.detector, face.notes) == ("hog", ("face found by hog",))
 
 
 def test_find_predictor_prefers_the_path_then_the_environment_then_the_package(tmp_path, monkeypatch):

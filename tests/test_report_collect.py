@@ -16,7 +16,7 @@ from mer_cli.report.collect import collect_runs, group_seeds, write_predictions
 
 def test_collect_runs_finds_every_run_below_a_folder_sorted_by_name(tmp_path: Path) -> None:
     written = [write_run(tmp_path, seed=2), write_run(tmp_path / "deeper", seed=1), write_run(tmp_path, "casme2-5")]
-    assert [run.path for run in collect_runs(tmp_path)] == sorted(written, key=lambda path: path.name)
+    assert [run.path for run in collect_runs(tmp_path).runs] == sorted(written, key=lambda path: path.name)
 
 
 def test_collect_runs_reads_a_run_once_where_the_places_overlap(
@@ -24,18 +24,18 @@ def test_collect_runs_reads_a_run_once_where_the_places_overlap(
 ) -> None:
     path = write_run(tmp_path)
     monkeypatch.chdir(path)
-    assert len(collect_runs([path, tmp_path, Path()])) == 1
+    assert len(collect_runs([path, tmp_path, Path()]).runs) == 1
 
 
 def test_collect_runs_passes_over_the_unfinished_folder_of_a_killed_run(tmp_path: Path) -> None:
     path = write_run(tmp_path)
     shutil.copytree(path, tmp_path / f".{path.name}.partial")
-    assert [run.path for run in collect_runs(tmp_path)] == [path]
+    assert [run.path for run in collect_runs(tmp_path).runs] == [path]
 
 
 def test_collect_runs_gives_nothing_where_no_run_was_made(tmp_path: Path) -> None:
-    assert collect_runs(tmp_path) == []
-    assert collect_runs(tmp_path / "runs") == []
+    assert collect_runs(tmp_path).runs == ()
+    assert collect_runs(tmp_path / "runs").runs == ()
 
 
 def test_collect_runs_refuses_a_named_place_without_a_run(tmp_path: Path) -> None:
@@ -63,19 +63,79 @@ def test_collect_runs_names_a_run_that_lost_its_config(tmp_path: Path) -> None:
         collect_runs(tmp_path)
 
 
+def age(path: Path) -> Path:
+    """Make it a run of the version before this one, whose config had other fields."""
+    file = path / "config.json"
+    file.write_text(
+        file.read_text().replace('"protocol_version": 2', '"protocol_version": 1').replace("stores", "store")
+    )
+    return path
+
+
+def test_a_run_of_another_version_is_passed_over_where_it_was_only_found(tmp_path: Path) -> None:
+    old, new = age(write_run(tmp_path, seed=1)), write_run(tmp_path, seed=2)
+    for place in (tmp_path, [tmp_path], [new, tmp_path]):
+        found = collect_runs(place)
+        assert [run.path for run in found.runs] == [new]
+        assert found.outdated == (
+            f"{old / 'config.json'}: protocol version 1, this program reads 2 — expected a run of this version. "
+            "Train again; the old run stays as it is.",
+        )
+
+
+def test_a_run_of_another_version_is_refused_where_it_was_named(tmp_path: Path) -> None:
+    old = age(write_run(tmp_path))
+    message = (
+        f"{old / 'config.json'}: protocol version 1, this program reads 2 — expected a run of this version. "
+        "Train again; the old run stays as it is."
+    )
+    with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
+        collect_runs([tmp_path, old])
+
+
+CONTINUE = (
+    "1 of 4 folds are finished — expected all of them, or the score is not that of casme2-mmnet3/12. Continue with: "
+    "mer train data/casme2.h5 --loso --scheme mmnet3 --recipe released --seed 2 --epochs 6 --decay-epochs 6 "
+    "--device cpu --precision fp32 --compile off"
+)
+
+
+def test_an_incomplete_run_is_noted_where_it_was_only_found_and_refused_where_it_was_named(tmp_path: Path) -> None:
+    done, half = write_run(tmp_path, seed=1), write_run(tmp_path, seed=2, finished=1)
+    found = collect_runs([tmp_path])
+    assert [run.path for run in found.finished] == [done]
+    assert found.unfinished == (f"{half}: {CONTINUE}",)
+    found.require_scores()
+    named = collect_runs([done, half])
+    assert ([run.path for run in named.finished], named.unfinished) == ([done], ())
+    with pytest.raises(RunError, match=f"^{re.escape(f'{half}: {CONTINUE}')}$"):
+        named.require_scores()
+
+
+def test_runs_none_of_which_is_finished_are_refused(tmp_path: Path) -> None:
+    write_run(tmp_path, seed=2, finished=1)
+    age(write_run(tmp_path, seed=1))
+    message = (
+        "nothing to score: 1 incomplete and 1 outdated runs were found — expected one with all its folds. "
+        "Continue one, or train: mer train --loso."
+    )
+    with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
+        collect_runs(tmp_path).require_scores()
+
+
 def test_group_seeds_puts_runs_together_that_differ_in_the_seed_only(tmp_path: Path) -> None:
     for seed in (10, 2):
         write_run(tmp_path, seed=seed)
     write_run(tmp_path, seed=3, weight_decay=0.7)
     write_run(tmp_path, "casme2-5", seed=3)
-    assert sorted(group.seeds for group in group_seeds(collect_runs(tmp_path))) == [(2, 10), (3,), (3,)]
+    assert sorted(group.seeds for group in group_seeds(collect_runs(tmp_path).runs)) == [(2, 10), (3,), (3,)]
 
 
 def test_group_seeds_keeps_runs_apart_whose_labels_differ(tmp_path: Path) -> None:
     write_run(tmp_path, seed=1)
     edited = write_run(tmp_path, seed=2) / "clips.csv"
     edited.write_text(edited.read_text().replace(",1,surprise", ",0,happiness", 1))
-    assert [group.seeds for group in group_seeds(collect_runs(tmp_path))] == [(1,), (2,)]
+    assert [group.seeds for group in group_seeds(collect_runs(tmp_path).runs)] == [(1,), (2,)]
 
 
 def test_group_seeds_refuses_a_copied_run(tmp_path: Path) -> None:
@@ -86,14 +146,14 @@ def test_group_seeds_refuses_a_copied_run(tmp_path: Path) -> None:
         f"{copy}: holds the same configuration and seed 1 as {path} — expected each seed once. Move one of them away."
     )
     with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
-        group_seeds(collect_runs(tmp_path))
+        group_seeds(collect_runs(tmp_path).runs)
 
 
 def test_write_predictions_holds_every_clip_of_every_seed(tmp_path: Path) -> None:
     for seed in (1, 2):
         write_run(tmp_path / "runs", seed=seed)
     target = tmp_path / "out" / "predictions.csv"
-    write_predictions(target, collect_runs(tmp_path / "runs"), "best-test")
+    write_predictions(target, collect_runs(tmp_path / "runs").runs, "best-test")
     with target.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["seed"] for row in rows] == ["1"] * 12 + ["2"] * 12
@@ -109,11 +169,11 @@ def test_write_predictions_refuses_runs_that_could_not_be_told_apart(tmp_path: P
         "their seed only. Export them one at a time."
     )
     with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
-        write_predictions(Path("p.csv"), collect_runs(tmp_path), "last")
+        write_predictions(Path("p.csv"), collect_runs(tmp_path).runs, "last")
 
 
 def test_write_predictions_says_why_it_cannot_write_and_leaves_nothing(tmp_path: Path) -> None:
-    runs = collect_runs(write_run(tmp_path / "runs"))
+    runs = collect_runs(write_run(tmp_path / "runs")).runs
     target = tmp_path / "out" / "p.csv"
     target.mkdir(parents=True)
     message = (

@@ -85,7 +85,7 @@ def test_a_run_gives_last_then_the_stamped_rule_then_the_guessers_under_each(tmp
 def test_seeds_of_one_configuration_share_a_row_as_mean_and_deviation(tmp_path: Path) -> None:
     for seed in (1, 2, 10):
         write_run(tmp_path, seed=seed)
-    runs = collect_runs(tmp_path)
+    runs = collect_runs(tmp_path).runs
     accuracies = [100 * evaluate(run, "last").accuracy for run in runs]
     row = block(build_table6(runs), "Measured here")[1]
     assert row["Seeds"] == "1, 2, 10"
@@ -95,7 +95,7 @@ def test_seeds_of_one_configuration_share_a_row_as_mean_and_deviation(tmp_path: 
 def test_another_setting_gets_its_own_row_that_names_it(tmp_path: Path) -> None:
     write_run(tmp_path, seed=1)
     write_run(tmp_path, seed=2, weight_decay=0.7)
-    rows = block(build_table6(collect_runs(tmp_path)), "Measured here")
+    rows = block(build_table6(collect_runs(tmp_path).runs), "Measured here")
     assert {row["Method"] for row in rows if row["Epoch rule"].startswith("last")} >= {
         "MMNet, released recipe, epochs 6, decay epochs 6 (1)",
         "MMNet, released recipe, epochs 6, decay epochs 6, weight decay 0.7 (2)",
@@ -107,7 +107,7 @@ def test_the_same_scheme_on_another_table_is_another_protocol(tmp_path: Path) ->
     write_run(tmp_path, seed=1)
     write_run(tmp_path, seed=2, table_version="20140508")
     write_run(tmp_path, seed=3, table_version="")
-    rows = block(build_table6(collect_runs(tmp_path)), "Measured here")
+    rows = block(build_table6(collect_runs(tmp_path).runs), "Measured here")
     protocols = [row["Protocol"] for row in rows if row["Method"] == "chance: majority"]
     names = ("unknown table", "table 20140508", "table 20190701")
     assert protocols == [f"casme2-mmnet3/12, {name}" for name in names for _ in range(2)]
@@ -117,7 +117,7 @@ def test_runs_with_other_labels_under_one_protocol_id_get_their_own_guessers(tmp
     write_run(tmp_path, seed=1)
     edited = write_run(tmp_path, seed=2) / "clips.csv"
     edited.write_text(edited.read_text().replace(",1,surprise", ",0,happiness"))
-    rows = block(build_table6(collect_runs(tmp_path)), "Measured here")
+    rows = block(build_table6(collect_runs(tmp_path).runs), "Measured here")
     guessers = [
         row["Accuracy %"] for row in rows if row["Method"] == "chance: majority" and "last" in row["Epoch rule"]
     ]
@@ -127,19 +127,19 @@ def test_runs_with_other_labels_under_one_protocol_id_get_their_own_guessers(tmp
 def test_an_incomplete_run_has_no_score_and_says_how_to_continue(tmp_path: Path) -> None:
     write_run(tmp_path, seed=1)
     write_run(tmp_path, seed=2, finished=3)
-    rows = block(build_table6(collect_runs(tmp_path)), "Measured here")
+    rows = block(build_table6(collect_runs(tmp_path).runs), "Measured here")
     assert next(row["Seeds"] for row in rows if row["Epoch rule"].startswith("last")) == "1"
     (row,) = (row for row in rows if row["Accuracy %"].startswith("incomplete"))
     assert row["Accuracy %"] == (
-        "incomplete, 3 of 4 folds: `mer train --loso --scheme mmnet3 --recipe released --seed 2 --epochs 6 "
-        "--decay-epochs 6 --device cpu --precision fp32 --compile off` continues"
+        "incomplete, 3 of 4 folds: `mer train data/casme2.h5 --loso --scheme mmnet3 --recipe released --seed 2 "
+        "--epochs 6 --decay-epochs 6 --device cpu --precision fp32 --compile off` continues"
     )
     assert (row["Seeds"], row["F1"], row["UAR"], row["Epoch rule"]) == ("2", "–", "–", "–")
 
 
 def test_an_incomplete_run_alone_is_not_called_missing(tmp_path: Path) -> None:
     write_run(tmp_path, finished=0)
-    rows = block(build_table6(collect_runs(tmp_path)), "Measured here")
+    rows = block(build_table6(collect_runs(tmp_path).runs), "Measured here")
     missing = [row["Protocol"] for row in rows if row["Accuracy %"].startswith("not measured yet")]
     assert missing == ["casme2-5/249"]
     assert any(row["Accuracy %"].startswith("incomplete, 0 of 4 folds") for row in rows)
@@ -147,7 +147,7 @@ def test_an_incomplete_run_alone_is_not_called_missing(tmp_path: Path) -> None:
 
 def test_generated_faces_stand_apart_and_fill_no_cell(tmp_path: Path) -> None:
     write_run(tmp_path, seed=7, generated=True)
-    table = build_table6(collect_runs(tmp_path))
+    table = build_table6(collect_runs(tmp_path).runs)
     assert [found.heading for found in table.blocks] == ["As published", "Measured here", GENERATED]
     assert [row["Method"] for row in block(table, "Measured here")] == ["MMNet", "MMNet"]
     generated = block(table, GENERATED)
@@ -155,9 +155,15 @@ def test_generated_faces_stand_apart_and_fill_no_cell(tmp_path: Path) -> None:
     assert sum(row["Method"].startswith("chance") for row in generated) == 4
 
 
-def test_runs_on_another_dataset_are_left_out(tmp_path: Path) -> None:
-    write_run(tmp_path, dataset="samm")
-    table = build_table6(collect_runs(tmp_path))
+@pytest.mark.parametrize(
+    ("datasets", "trained_on"),
+    [(["samm"], []), (["casme2", "samm"], []), (["casme2"], ["samm"]), (["samm"], ["casme2"])],
+)
+def test_runs_on_other_or_several_datasets_are_left_out(
+    tmp_path: Path, datasets: list[str], trained_on: list[str]
+) -> None:
+    write_run(tmp_path, "megc3", datasets=datasets, trained_on=trained_on)
+    table = build_table6(collect_runs(tmp_path).runs)
     assert [row["Method"] for row in block(table, "Measured here")] == ["MMNet", "MMNet"]
 
 
@@ -173,16 +179,16 @@ def make_many(root: Path) -> None:
 def test_the_same_runs_give_the_same_bytes_in_any_order_and_any_place(tmp_path: Path) -> None:
     for place in ("a", "b"):
         make_many(tmp_path / place)
-    runs = collect_runs(tmp_path / "a")
+    runs = list(collect_runs(tmp_path / "a").runs)
     page = render_markdown([build_table6(runs)])
     random.Random(0).shuffle(runs)
     assert render_markdown([build_table6(runs)]) == page
-    assert render_markdown([build_table6(collect_runs(tmp_path / "b"))]) == page
+    assert render_markdown([build_table6(collect_runs(tmp_path / "b").runs)]) == page
 
 
 def test_markdown_rows_have_as_many_cells_as_their_header(tmp_path: Path) -> None:
     make_many(tmp_path)
-    lines = render_markdown([build_table6(collect_runs(tmp_path))]).split("\n")
+    lines = render_markdown([build_table6(collect_runs(tmp_path).runs)]).split("\n")
     tables: list[list[str]] = [[]]
     for line in lines:
         if line.startswith("|"):

@@ -14,13 +14,9 @@ import pytest
 from photo_release import head, make_release, write_clip, write_picture, write_release
 
 from mer_cli.errors import FaceError, StoreError
-from mer_cli.faces.crop import warp
-from mer_cli.faces.frames import read_frame
-from mer_cli.faces.landmarks import FaceFinder, find_predictor
+from mer_cli.faces.landmarks import find_predictor
 from mer_cli.records import FailedClip, Release
-from mer_cli.store import cut
 from mer_cli.store.build import build_store
-from mer_cli.store.cut import cut_clip
 from mer_cli.store.hdf5 import read_store, read_windows
 from mer_cli.store.lock import lock_store
 from mer_cli.store.parts import fingerprint, part_path, parts_dir
@@ -40,44 +36,6 @@ def built(tmp_path_factory) -> tuple[Release, Path]:
     folder = tmp_path_factory.mktemp("built")
     release = write_release(folder / "raw", 2)
     return release, build(release, folder / "casme2.h5").path
-
-
-@pytest.fixture(scope="module")
-def finder() -> FaceFinder:
-    return FaceFinder(find_predictor())
-
-
-def test_cut_clip_decodes_each_needed_frame_once_and_no_other(tmp_path, finder, monkeypatch):
-    clip = write_clip(tmp_path, n_frames=30, apex=55)
-    read: list[int] = []
-
-    def counting(path):
-        read.append(int(path.stem[3:]))
-        return read_frame(path)
-
-    monkeypatch.setattr(cut, "read_frame", counting)
-    cut_clip(clip, finder, "box")
-    assert sorted(read) == [40, 41, 42, 43, 52, 53, 54, 55, 56, 57, 58]
-
-
-def test_cut_clip_warps_every_frame_with_the_onset_s_transform(tmp_path, finder):
-    clip = write_clip(tmp_path, n_frames=12)
-    cropped = cut_clip(clip, finder, "box")
-    transform = cropped.arrays["transforms"]
-    numbers = cropped.arrays["apex_window_frames"]
-    assert numbers.tolist() == [43, 44, 45, 46, 47, 48, 49]
-    for number, crop in zip(numbers, cropped.arrays["apex_window"], strict=True):
-        assert np.array_equal(crop, warp(read_frame(clip.frames[number - 40].path), transform))
-
-
-def test_cut_clip_of_a_cropped_release_without_a_face_takes_the_whole_picture(tmp_path, finder):
-    clip = write_clip(tmp_path)
-    grey = np.full((340, 280, 3), 128, np.uint8)
-    for frame in clip.frames:
-        write_picture(frame.path, grey)
-    cropped = cut_clip(clip, FaceFinder(find_predictor(), is_cropped=True), "eyes")
-    assert cropped.arrays["transforms"] == pytest.approx(np.array([[224 / 340, 0, 19.76], [0, 224 / 340, 0]]), abs=0.01)
-    assert (cropped.status, cropped.detector) == ("repaired", "release-crop")
 
 
 def test_build_store_keeps_every_row_of_the_table(tmp_path):
@@ -111,7 +69,8 @@ def test_build_store_keeps_every_row_of_the_table(tmp_path):
         "casme2/09/EP01": "failed",
     }
     assert (rows["casme2/01/EP01"]["onset"], rows["casme2/09/EP01"]["onset"]) == ("40", "")
-    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["audit", "casme2.h5"]
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["audit", "casme2.h5", "casme2.h5.parts"]
+    assert len(list(parts_dir(summary.path).iterdir())) == 2  # of the clips that did not fail
 
 
 def test_build_store_joins_by_clip_not_by_the_order_of_rows(built, tmp_path):
@@ -146,16 +105,34 @@ def test_build_store_builds_again_for_other_inputs(tmp_path):
     assert len(hashes) == 3
 
 
-def test_build_store_tries_failed_clips_again(tmp_path):
-    release, out = write_release(tmp_path, 2), tmp_path / "casme2.h5"
+def test_build_store_tries_failed_clips_again_and_no_other(tmp_path):
+    release, out = write_release(tmp_path, 3), tmp_path / "casme2.h5"
     frame = release.clips[0].frames[0].path
     whole, status = frame.read_bytes(), frame.stat()
     frame.write_bytes(bytes(len(whole)))
     os.utime(frame, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert len(build(release, out).failed) == 1
+    seen = Counter()
+    build(release, out, seen=seen)
+    assert seen == {"resumed": 2, "failed": 1}
     frame.write_bytes(whole)
     os.utime(frame, ns=(status.st_atime_ns, status.st_mtime_ns))  # nothing tells that it is mended
-    assert build(release, out).failed == ()
+    seen = Counter()
+    assert build(release, out, seen=seen).failed == ()
+    assert seen == {"resumed": 2, "ok": 1}
+    assert not parts_dir(out).exists()
+
+
+def test_build_store_keeps_no_part_of_another_annotation(tmp_path):
+    release, out = write_release(tmp_path, 3), tmp_path / "casme2.h5"
+    release.clips[0].frames[0].path.write_bytes(b"")
+    build(release, out)
+    first, second, third = release.clips
+    build(replace(release, clips=(first, second, replace(third, apex=45))), out)
+    assert sorted(path.name.split("-")[0] for path in parts_dir(out).iterdir()) == [
+        "casme2%2F01%2FEP01",
+        "casme2%2F02%2FEP02",
+    ]
 
 
 def test_fingerprint_changes_with_settings_annotation_and_pictures(tmp_path):
@@ -169,6 +146,7 @@ def test_fingerprint_changes_with_settings_annotation_and_pictures(tmp_path):
     ]
     write_picture(clip.frames[0].path, head(3.0))
     prints.append(fingerprint(clip, {"align": "box"}))
+    prints.append(fingerprint(replace(clip, apex_rule="flow"), {"align": "box"}))
     assert len(set(prints)) == len(prints)
 
 

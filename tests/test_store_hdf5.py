@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mer_cli.errors import StoreError
-from mer_cli.store.hdf5 import StoreWriter, read_store, read_windows
+from mer_cli.store.hdf5 import StoreWriter, empty_windows, read_store, read_windows
 from mer_cli.store.schema import ARRAYS, CroppedClip
 
 WINDOWS = ("onset_window", "onset_window_frames", "apex_window", "apex_window_frames")
@@ -83,6 +83,17 @@ def test_read_windows_gives_clips_in_the_order_asked_for(store_path, clips):
     for name, array in zip(WINDOWS, read, strict=True):
         assert np.array_equal(array, np.stack([clips[2].arrays[name], clips[0].arrays[name]])), name
         assert array.dtype == np.dtype(ARRAYS[name][1]), name
+
+
+def test_read_windows_fills_a_part_of_larger_arrays_and_nothing_else(store_path, clips):
+    arrays = empty_windows(4)
+    for array in arrays:
+        array[:] = 7
+    part = (arrays[0][1:3], arrays[1][1:3], arrays[2][1:3], arrays[3][1:3])
+    read_windows(store_path, [clips[2].clip_id, clips[0].clip_id], part)
+    for name, array in zip(WINDOWS, arrays, strict=True):
+        assert np.array_equal(array[1:3], np.stack([clips[2].arrays[name], clips[0].arrays[name]])), name
+        assert (array[[0, 3]] == 7).all(), name
 
 
 def test_store_is_laid_out_as_documented(store_path):

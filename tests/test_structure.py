@@ -12,7 +12,11 @@ import mer_cli
 PACKAGE = Path(mer_cli.__file__).parent
 STAGES = ["datasets", "faces", "store", "models", "training", "evaluation", "report"]
 SHARED = {"records", "errors", "opencv", "__version__"}
-NO_TORCH = ["evaluation", "report", "training/config.py", "training/folds.py", "training/run.py"]
+NO_TORCH = [
+    "evaluation",
+    "report",
+    *(f"training/{name}.py" for name in ("config", "folds", "run", "run_config", "sessions", "atomic")),
+]
 HEAVY = {"torch", "cv2", "pandas", "scipy", "sklearn", "matplotlib", "dlib", "h5py", "pydantic"}
 
 

@@ -4,7 +4,7 @@ import pytest
 from sklearn.model_selection import LeaveOneGroupOut
 
 from mer_cli.errors import ConfigError
-from mer_cli.training.folds import fold_id, loso_folds, select_folds
+from mer_cli.training.folds import cross_folds, fold_id, loso_folds, select_folds
 
 
 def make_clip_ids(seed, n_subjects=7):
@@ -65,5 +65,54 @@ def test_select_folds_takes_subjects_and_fold_ids_in_the_order_of_the_folds():
 
 def test_select_folds_names_an_unknown_subject():
     folds = loso_folds(["casme2/01/a", "casme2/02/a"])
-    with pytest.raises(ConfigError, match=r"--folds: '1' is no subject of this run — expected some of 01, 02\."):
+    with pytest.raises(ConfigError) as error:
         select_folds(folds, ["1"])
+    assert str(error.value) == "--folds: '1' is no fold of this run — expected some of 01, 02. Name those."
+
+
+TWO_DATASETS = ["casme2/01/a", "casme2/03/a", "samm/006/a", "samm/03/a"]
+
+
+def test_loso_folds_keep_equal_subject_ids_of_two_datasets_apart():
+    folds = loso_folds(TWO_DATASETS)
+    assert [fold.id for fold in folds] == ["casme2-01", "casme2-03", "samm-006", "samm-03"]
+    assert folds[1].test == ("casme2/03/a",)
+    assert folds[1].train == ("casme2/01/a", "samm/006/a", "samm/03/a")
+
+
+def test_select_folds_takes_a_subject_of_one_of_several_datasets():
+    folds = loso_folds(TWO_DATASETS)
+    assert [fold.id for fold in select_folds(folds, ["samm-03", " 01", "006"])] == ["casme2-01", "samm-006", "samm-03"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (
+            "03",
+            "--folds: subject '03' is in 2 datasets — expected one fold. Name casme2-03 or samm-03.",
+        ),
+        (
+            "02",
+            "--folds: '02' is no fold of this run — expected some of casme2-01, casme2-03, samm-006, samm-03. "
+            "Name those.",
+        ),
+        (
+            "samm",
+            "--folds: 'samm' is no fold of this run — expected some of casme2-01, casme2-03, samm-006, samm-03. "
+            "Name those.",
+        ),
+    ],
+)
+def test_select_folds_refuses_what_does_not_mean_one_fold(wanted, message):
+    with pytest.raises(ConfigError) as error:
+        select_folds(loso_folds(TWO_DATASETS), ["samm-006", wanted])
+    assert str(error.value) == message
+
+
+def test_cross_folds_hold_each_test_dataset_out_and_train_on_the_same_clips():
+    train = ["smic/s1/b", "casme2/01/a"]
+    folds = cross_folds(train, ["samm/03/a", "mmew/S1/a", "samm/006/a"])
+    assert [(fold.id, fold.test) for fold in folds] == [("mmew", ("mmew/S1/a",)), ("samm", ("samm/006/a", "samm/03/a"))]
+    assert {fold.train for fold in folds} == {("casme2/01/a", "smic/s1/b")}
+    assert [fold.id for fold in select_folds(folds, ["samm"])] == ["samm"]

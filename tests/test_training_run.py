@@ -11,7 +11,9 @@ from mer_cli.errors import RunError
 from mer_cli.records import FoldPredictions
 from mer_cli.training.config import resolve_config
 from mer_cli.training.folds import loso_folds
-from mer_cli.training.run import RunConfig, is_finished, open_run, read_run, write_fold
+from mer_cli.training.run import is_finished, open_run, read_run, write_fold
+from mer_cli.training.run_config import RunConfig, RunStore
+from mer_cli.training.sessions import Session, record_session
 
 LABELS = {"casme2/01/a": 0, "casme2/01/b": 1, "casme2/02/a": 1}
 EMOTIONS = {"casme2/01/a": "happiness", "casme2/01/b": "disgust", "casme2/02/a": "fear"}
@@ -19,21 +21,25 @@ FOLDS = loso_folds(LABELS)
 HISTORY = [{"loss": 1.5, "learning_rate": 8e-4, "seconds": 0.1}, {"loss": 1.0, "learning_rate": 8e-4, "seconds": 0.1}]
 
 
+SESSION = Session(("data/casme2.h5",), (), "runs", {"torch": "2", "threads": 2})
+
+
+def make_store(**changes):
+    fields = {"dataset": "casme2", "role": "loso", "content_hash": "c0ffee", "table_sha256": "ab"}
+    return RunStore(**(fields | {"table_version": "", "generated": True} | changes))
+
+
 def make_config(**changes):
     settings = resolve_config(epochs=2, scheme="casme2-5").model_dump() | {
-        "dataset": "casme2",
+        "stores": (make_store(),),
         "protocol_id": "casme2-5/3",
         "class_names": ("positive", "negative"),
-        "content_hash": "c0ffee",
-        "table_sha256": "ab",
-        "table_version": "",
-        "generated": True,
     }
     return RunConfig(**(settings | changes))
 
 
-def make_run(root, config=None):
-    return open_run(root, config or make_config(), LABELS, EMOTIONS, FOLDS, {"torch": "2"})
+def make_run(root, config=None, folds=FOLDS):
+    return open_run(root, config or make_config(), LABELS, EMOTIONS, folds, SESSION)
 
 
 def predictions_of(fold, seed=0):
@@ -70,7 +76,9 @@ def test_an_unfinished_fold_is_missing_and_finishes_later(tmp_path):
         {"seed": 2},
         {"epochs": 3},
         {"precision": "fp32"},
-        {"content_hash": "other"},
+        {"stores": (make_store(content_hash="other"),)},
+        {"stores": (make_store(table_sha256="other"),)},
+        {"stores": (make_store(role="test"), make_store(dataset="samm", role="train"))},
         {"compile": "on"},
         {"device": "cpu"},
     ],
@@ -78,6 +86,20 @@ def test_an_unfinished_fold_is_missing_and_finishes_later(tmp_path):
 def test_any_other_setting_gives_another_run(tmp_path, changes):
     assert make_config(**changes).run_name != make_config().run_name
     assert make_run(tmp_path, make_config(**changes)) != make_run(tmp_path)
+
+
+def test_the_order_of_stores_is_no_setting():
+    stores = (make_store(role="train"), make_store(dataset="samm", role="test"))
+    one, other = make_config(stores=stores), make_config(stores=stores[::-1])
+    assert (one, one.run_name) == (other, other.run_name)
+    assert [store.dataset for store in other.stores] == ["casme2", "samm"]
+
+
+@pytest.mark.parametrize("role", ["loso", "train"])
+def test_a_run_is_generated_where_any_of_its_stores_is(role):
+    real = make_store(dataset="samm", role=role, generated=False)
+    assert make_config(stores=(real, make_store(role=role))).generated
+    assert not make_config(stores=(real,)).generated
 
 
 def test_an_edited_config_is_refused_and_names_what_differs(tmp_path):
@@ -95,9 +117,13 @@ def test_an_edited_config_is_refused_and_names_what_differs(tmp_path):
 def test_a_run_of_another_protocol_version_is_refused(tmp_path):
     path = make_run(tmp_path)
     file = path / "config.json"
-    file.write_text(file.read_text().replace('"protocol_version": 1', '"protocol_version": 0'))
-    with pytest.raises(RunError, match=r"config\.json: protocol version 0, this program reads 1 — expected a run of"):
+    file.write_text(file.read_text().replace('"protocol_version": 2', '"protocol_version": 1'))
+    with pytest.raises(RunError) as error:
         read_run(path)
+    assert str(error.value) == (
+        f"{file}: protocol version 1, this program reads 2 — expected a run of this version. Train again; the old run "
+        "stays as it is."
+    )
 
 
 def test_a_run_that_lost_its_config_is_refused_and_its_folds_stay(tmp_path):
@@ -115,6 +141,38 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(RunError, match="not a run's config"):
         read_run(tmp_path)
+
+
+def test_clips_that_are_only_trained_on_have_no_fold(tmp_path):
+    path = make_run(tmp_path, folds=FOLDS[1:])
+    assert (path / "clips.csv").read_text() == (
+        "clip_id,fold,emotion,label,class\n"
+        "casme2/02/a,casme2-02,fear,1,negative\n"
+        "casme2/01/a,,happiness,0,positive\n"
+        "casme2/01/b,,disgust,1,negative\n"
+    )
+    run = read_run(path)
+    assert run.fold_of == {"casme2/02/a": "casme2-02", "casme2/01/a": "", "casme2/01/b": ""}
+    assert (run.labels, run.missing) == (LABELS, ("casme2-02",))
+
+
+def test_each_session_is_recorded_once(tmp_path):
+    path = make_run(tmp_path)
+    other = Session(("/elsewhere/casme2.h5",), (), "/scratch/runs", {"torch": "3", "threads": 64})
+    for session in (other, SESSION, other):
+        record_session(path, session)
+    assert read_run(path).sessions == (SESSION, other)
+    assert sorted(file.name for file in path.iterdir()) == ["clips.csv", "config.json", "environment.json", "folds"]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"torch": "2"}', '[{"stores": ["a.h5"]}]'])
+def test_damaged_sessions_are_named(tmp_path, text):
+    file = make_run(tmp_path) / "environment.json"
+    file.write_text(text)
+    with pytest.raises(
+        RunError, match=r"environment\.json: not readable \(.*\) — expected the sessions that .* Restore"
+    ):
+        read_run(file.parent)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "other shape", "other clips"])
@@ -162,7 +220,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from test_training_run import FOLDS, HISTORY, make_config, make_run, predictions_of
 from mer_cli.errors import RunError
-from mer_cli.training.loso import _weight_saver
+from mer_cli.training.train import _weight_saver
 from mer_cli.training.run import write_fold
 import torch
 path = make_run(Path(sys.argv[1]))

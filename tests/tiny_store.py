@@ -14,13 +14,20 @@ EMOTIONS = {  # clip id: emotion; three subjects of uneven size, one of them wit
 }
 
 
+SAMM_EMOTIONS = {  # two subjects, one of them with the same id as one of CASME II's
+    "samm/006/006_1_2": "anger",
+    "samm/006/006_1_3": "happiness",
+    "samm/03/03_1_1": "surprise",
+}
+
+
 def write_store(path, emotions=EMOTIONS, **attributes):
-    """A store with the given clips; each clip's pictures depend on its id only."""
+    """A store of the clips' dataset; each clip's pictures depend on its id only."""
     with StoreWriter(path, len(emotions)) as writer:
         for clip_id, emotion in emotions.items():
             writer.append(make_clip(clip_id, emotion))
         plain = {name: [] for name in JSON_ATTRIBUTES} | {
-            "dataset": "casme2",
+            "dataset": next(iter(emotions)).partition("/")[0],
             "table": "CASME2-coding-20190701.xlsx",
             "table_sha256": "ab" * 32,
             "table_version": "",
@@ -35,7 +42,7 @@ def write_store(path, emotions=EMOTIONS, **attributes):
 
 
 def make_clip(clip_id, emotion):
-    dataset, subject, name = clip_id.split("/")
+    _, subject, name = clip_id.split("/")
     rng = np.random.default_rng(list(clip_id.encode()))
     coarse = rng.integers(0, 256, (2, 1, 7, 7, 3), dtype=np.uint8).repeat(32, 2).repeat(32, 3)
     pictures = np.broadcast_to(coarse, (2, 7, 224, 224, 3))
@@ -56,5 +63,4 @@ def make_clip(clip_id, emotion):
         "fps": 200.0,
         "status": "ok",
     }
-    assert dataset == "casme2"
     return CroppedClip(columns, arrays, "hog")

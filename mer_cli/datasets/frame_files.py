@@ -1,4 +1,4 @@
-"""Finds a clip's folder and lists its frames: names come in, `FrameRef`s sorted by number go out.
+"""Lists the frames of a clip: a folder of pictures comes in, `FrameRef`s sorted by number go out.
 
 A frame's number is the last run of digits before the extension, in every release; nothing is ever built by padding.
 Names from a coding table are not trusted: one that would lead out of the release is refused before any file is touched.
@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Literal
 
 from mer_cli.errors import DatasetError
+from mer_cli.opencv import cv2
 from mer_cli.records import FrameRef
 
 Source = Literal["raw", "cropped"]
 
+GENERATED = "GENERATED.txt"  # what `mer synth` leaves beside its pictures
+
 PICTURE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
+VIDEO_EXTENSIONS = frozenset({".avi", ".mp4", ".mov", ".mkv", ".mpg", ".wmv", ".webm"})
+FOLDER, FILE = "folder", "file"
 LAST_DIGITS = re.compile(r"([0-9]+)[^0-9]*$")
 
 
@@ -43,7 +47,7 @@ def list_frames(folder: Path) -> tuple[FrameRef, ...]:
         If the folder cannot be listed, holds no frames, or has two pictures of one number.
     """
     names: dict[int, str] = {}
-    for name, is_folder in _entries(folder):
+    for name, is_folder in folder_entries(folder):
         number = frame_number(name)
         if number is None or is_folder:
             continue
@@ -58,56 +62,80 @@ def list_frames(folder: Path) -> tuple[FrameRef, ...]:
     return tuple(FrameRef(number, folder / names[number]) for number in sorted(names))
 
 
-def child_folders(folder: Path) -> dict[str, Path]:
-    """Give the folders inside `folder` by name, in the order of their names; hidden ones are left out.
+def list_video(path: Path) -> tuple[FrameRef, ...]:
+    """List the frames of a video, counted from 1; their number is what its header says.
+
+    Raises
+    ------
+    DatasetError
+        If it is no video that OpenCV can open.
+    """
+    video = cv2.VideoCapture(str(path))
+    try:
+        n_frames = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0
+    finally:
+        video.release()
+    if n_frames < 1:
+        raise DatasetError(
+            f"{path}: no video that can be opened. Expected one of {', '.join(sorted(VIDEO_EXTENSIONS))} that holds "
+            "frames. Copy it again, or write its frames into a folder."
+        )
+    return tuple(FrameRef(number, path) for number in range(1, n_frames + 1))
+
+
+def check_folder_name(name: str, example: str) -> None:
+    """Refuse a clip's name from a table that is no plain folder name.
+
+    Raises
+    ------
+    DatasetError
+        If it is empty or holds a path.
+    """
+    if not name or name in {".", ".."} or re.search(r"[/\\:\0]", name):
+        raise DatasetError(
+            f"the clip name '{name}' is no folder name and would lead out of the release. "
+            f"Expected a name like '{example}'. Correct the table."
+        )
+
+
+def check_inside(path: Path, boundary: Path) -> None:
+    """Refuse a path or link that leads out of the release.
+
+    Parameters
+    ----------
+    boundary : the folder that nothing may lie outside of, with its own links resolved
+
+    Raises
+    ------
+    DatasetError
+        If `path` does.
+    """
+    if not path.resolve().is_relative_to(boundary):
+        raise DatasetError(
+            f"{path} leads to {path.resolve()}, outside the release. Expected a place in {boundary}. "
+            "Copy the frames there."
+        )
+
+
+def folder_entries(folder: Path) -> list[tuple[str, bool]]:
+    """List what a folder holds, each with whether it is a folder itself; links to nothing are left out.
 
     Raises
     ------
     DatasetError
         If `folder` cannot be listed.
     """
-    names = sorted(name for name, is_folder in _entries(folder) if is_folder and not name.startswith("."))
-    return {name: folder / name for name in names}
-
-
-def clip_folder(siblings: Mapping[str, Path], name: str, boundary: Path) -> Path:
-    """Find the folder of the clip `name`, without regard to case where no folder has the exact name.
-
-    Parameters
-    ----------
-    siblings : the folders of the clip's subject, by name (`child_folders`)
-    name : the clip's name as in the table
-    boundary : the folder that no clip may lie outside of, with its own links resolved
-
-    Raises
-    ------
-    DatasetError
-        If `name` is no plain folder name, has no folder, or is a link that leads out of `boundary`.
-    """
-    if not name or name in {".", ".."} or re.search(r"[/\\:\0]", name):
-        raise DatasetError(
-            f"the clip name '{name}' is no folder name and would lead out of the release. "
-            "Expected a name like 'EP02_01f'. Correct the table."
-        )
-    folder = siblings.get(name) or next(
-        (path for other, path in siblings.items() if other.casefold() == name.casefold()), None
-    )
-    if folder is None:
-        raise DatasetError(f"no folder '{name}' for this clip. Expected one a row. Unpack the release again.")
-    if not folder.resolve().is_relative_to(boundary):
-        raise DatasetError(
-            f"{folder} is a link to {folder.resolve()}, outside the release. Expected a folder in {boundary}. "
-            "Copy the frames there."
-        )
-    return folder
-
-
-def _entries(folder: Path) -> list[tuple[str, bool]]:
-    """Names of what a folder holds, and whether each is a folder itself; links to nothing are left out."""
     try:
         with os.scandir(folder) as entries:
-            return [(entry.name, entry.is_dir()) for entry in entries if entry.is_dir() or entry.is_file()]
+            return [(entry.name, kind == FOLDER) for entry in entries if (kind := _kind(entry))]
     except OSError as error:
         raise DatasetError(
             f"{folder}: cannot be listed ({error.strerror}). Expected a readable folder. Check its permissions."
         ) from error
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    try:
+        return FOLDER if entry.is_dir() else FILE if entry.is_file() else ""
+    except OSError:  # a link to itself
+        return ""

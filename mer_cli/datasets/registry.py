@@ -2,56 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
-from mer_cli.datasets import casme2
+from mer_cli.datasets import casme, casme2, casme3, mmew, samm, smic
 from mer_cli.datasets.frame_files import Source
+from mer_cli.datasets.layout import Layout
+from mer_cli.datasets.loading import load
+from mer_cli.datasets.own_table import load_own
 from mer_cli.datasets.suggest import unknown_name
+from mer_cli.datasets.tree import look_through, shows_frames_of
 from mer_cli.errors import DatasetError
-from mer_cli.records import Release
+from mer_cli.records import ApexRule, Release
 
-DATASETS: dict[str, Callable[[Path, Source | None], Release]] = {casme2.NAME: casme2.load}
+OWN = "table"  # one's own data, told by a CSV
+LAYOUTS: dict[str, Layout] = {module.LAYOUT.name: module.LAYOUT for module in (casme2, samm, mmew, smic, casme3, casme)}
 
 
-def load_release(dataset: str, root: Path, *, source: Source | None = None) -> Release:
+def load_release(
+    dataset: str,
+    root: Path,
+    *,
+    source: Source | None = None,
+    apex_rule: ApexRule = "flow",
+    table: Path | None = None,
+) -> Release:
     """Reads a release as unpacked.
 
     Parameters
     ----------
-    dataset : its name, in any case
+    dataset : its name, in any case, or "table" for one's own clips
     root : its folder
     source : which pictures; None takes raw where both are there
+    apex_rule : how the apex of a clip is settled that has none annotated: "flow" or "midpoint"
+    table : the CSV of one's own clips; for "table" alone
 
     Raises
     ------
     DatasetError
-        If the dataset is unknown or the release is not as expected.
+        If the dataset is unknown or the release is not as expected; a release of another dataset is named.
     """
-    return DATASETS[_known(dataset)](root, source)
+    known = _known(dataset, (*LAYOUTS, OWN))
+    if (known == OWN) != (table is not None):
+        raise DatasetError(
+            f"mer preprocess {known}: --table {table or 'is missing'}. Expected --table CLIPS.csv with the dataset "
+            f"'{OWN}' and with no other. Type: mer preprocess {OWN} RAW --table CLIPS.csv"
+        )
+    if table is not None:
+        return load_own(root, table, source, apex_rule, reserved=(*LAYOUTS, OWN))
+    layout = LAYOUTS[known]
+    try:
+        return load(layout, root, source, apex_rule)
+    except DatasetError as error:
+        other = _looks_like(root, layout)
+        hint = f" It looks like {other.title}: mer preprocess {other.name} {root}" if other else ""
+        raise DatasetError(f"{error}{hint}") from None
 
 
 def synthesise(
     dataset: str,
     out: Path,
     *,
-    subjects: int,
-    clips: int,
+    subjects: int | None,
+    clips: int | None,
     seed: int,
     intensity: float,
     emotions: tuple[str, ...] | None,
     on_clip: Callable[[int, int], None],
 ) -> Path:
     """Writes generated faces in the dataset's own layout; gives the release's root."""
-    known = _known(dataset)
-    from mer_cli.datasets.synthetic.casme2_release import write_casme2
+    from mer_cli.datasets.synthetic import releases
 
-    return {casme2.NAME: write_casme2}[known](
-        out, subjects=subjects, clips=clips, seed=seed, intensity=intensity, emotions=emotions, on_clip=on_clip
+    return releases.write_release(
+        _known(dataset, releases.LAYOUTS),
+        out,
+        subjects=subjects,
+        clips=clips,
+        seed=seed,
+        intensity=intensity,
+        emotions=emotions,
+        on_clip=on_clip,
     )
 
 
-def _known(dataset: str) -> str:
-    if dataset.casefold() not in DATASETS:
-        raise DatasetError(unknown_name("dataset", dataset, DATASETS))
+def _looks_like(root: Path, layout: Layout) -> Layout | None:
+    """Another dataset whose clips the folder holds, with their pictures named as there."""
+    if not root.is_dir():
+        return None
+    root = root.absolute()
+    if shows_frames_of(look_through(root, layout), layout):
+        return None
+    return next((other for other in LAYOUTS.values() if shows_frames_of(look_through(root, other), other)), None)
+
+
+def _known(dataset: str, names: Collection[str]) -> str:
+    if dataset.casefold() not in names:
+        raise DatasetError(unknown_name("dataset", dataset, names))
     return dataset.casefold()

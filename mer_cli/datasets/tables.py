@@ -1,4 +1,4 @@
-"""Reads a coding table: a workbook comes in, its rows go out as text, each with its row number in the spreadsheet.
+"""Reads a coding table: a workbook or CSV comes in, its rows go out as text, each with its row number there.
 
 Sheet and header row are found by content (the row holding most of the wanted columns), since releases put notes above
 the header and empty sheets after the data. Every cell is read as text: a subject "01" stays "01", an apex "/" is no
@@ -7,18 +7,21 @@ crash. Columns match without case or spaces; blank and further columns are ignor
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
 from mer_cli.datasets.suggest import did_you_mean
 from mer_cli.errors import DatasetError
 
+WORKBOOKS = frozenset({".xlsx", ".xls"})
 WHOLE_NUMBER = re.compile(r"[0-9]{1,9}(\.0*)?")  # a float cell of a re-saved table reads "46.0"
 
 
@@ -39,32 +42,32 @@ class Table:
     rows: tuple[Row, ...]
 
 
-def read_table(path: Path, columns: Sequence[str]) -> Table:
-    """Read the rows of a workbook that lie below its header.
+def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = (), sheet: str = "") -> Table:
+    """Read the rows of a table that lie below its header.
 
     Parameters
     ----------
-    path : an .xlsx file
+    path : an .xlsx or .xls file, or text: UTF-8 or Latin-1, with commas, semicolons or tabs
     columns : the wanted columns, by the names that the published table gives them
+    optional : columns that are taken where the table has them
+    sheet : the name of the sheet that is meant, where several have the columns
 
     Returns
     -------
-    Table whose rows hold just `columns`, as text without surrounding spaces; a blank cell is ""
+    Table whose rows hold just those columns, as text without surrounding spaces; a blank cell is ""
 
     Raises
     ------
     DatasetError
-        If the file is an .xls or no workbook, if a wanted column is missing or there twice, or if it has no data rows.
+        If the file can't be read as a table, if a wanted column is missing or there twice, or if it has no data rows.
     """
-    if path.suffix.casefold() == ".xls":
-        raise DatasetError(
-            f"{path}: an old .xls workbook, which is not read. Expected .xlsx. "
-            "Open it in Excel or LibreOffice and save it as .xlsx."
-        )
     content, sheets = _read_sheets(path)
-    sheet, header = _find_header(path, sheets, columns)
+    sheet, header = _find_header(path, sheets, columns, sheet)
     cells = sheets[sheet]
-    positions = _match_columns(path, sheet, header, cells[header], columns)
+    titles = [_folded(title) for title in cells[header]]
+    positions = _match_columns(
+        path, sheet, header, cells[header], [*columns, *(column for column in optional if _folded(column) in titles)]
+    )
     rows = []
     for index in range(header + 1, len(cells)):
         wanted = {column: cells[index][position] for column, position in positions.items()}
@@ -88,15 +91,14 @@ def _read_sheets(path: Path) -> tuple[bytes, dict[str, list[list[str]]]]:
     except OSError as error:
         raise DatasetError(
             f"{path}: the coding table cannot be read ({error.strerror}). "
-            "Expected a readable .xlsx file. Check its permissions."
+            "Expected a readable file. Check its permissions."
         ) from error
     try:
-        frames = pd.read_excel(
-            io.BytesIO(content), sheet_name=None, header=None, dtype=str, na_filter=False, engine="openpyxl"
-        )
-    except Exception as error:  # openpyxl raises a dozen kinds for a damaged file, from BadZipFile to KeyError
+        is_workbook = path.suffix.casefold() in WORKBOOKS
+        frames = _read_workbook(content, path.suffix) if is_workbook else _read_text(content)
+    except Exception as error:  # openpyxl alone raises a dozen kinds for a damaged file, from BadZipFile to KeyError
         raise DatasetError(
-            f"{path}: not a workbook that can be read ({error}). Expected the release's coding table as .xlsx. "
+            f"{path}: not a table that can be read ({error}). Expected the release's coding table. "
             "Download it again, or open it in Excel or LibreOffice and save it as .xlsx without a password."
         ) from error
     return content, {
@@ -105,10 +107,38 @@ def _read_sheets(path: Path) -> tuple[bytes, dict[str, list[list[str]]]]:
     }
 
 
-def _find_header(path: Path, sheets: Mapping[str, list[list[str]]], columns: Sequence[str]) -> tuple[str, int]:
+def _read_workbook(content: bytes, suffix: str) -> dict[str, pd.DataFrame]:
+    """All sheets; of formula cells the values that were saved with them."""
+    engine: Literal["calamine", "openpyxl"] = "calamine" if suffix.casefold() == ".xls" else "openpyxl"
+    return pd.read_excel(io.BytesIO(content), sheet_name=None, header=None, dtype=str, na_filter=False, engine=engine)
+
+
+def _read_text(content: bytes) -> dict[str, pd.DataFrame]:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
+    rows = list(csv.reader(io.StringIO(text, newline=""), _delimiter(text)))
+    width = max(map(len, rows), default=0)
+    return {"csv": pd.DataFrame([row + [""] * (width - len(row)) for row in rows], dtype=object)}
+
+
+def _delimiter(text: str) -> type[csv.Dialect]:
+    """A dialect with the separator that the header has most of."""
+    header = next((line for line in text.splitlines() if line.strip()), "")
+
+    class Found(csv.excel):
+        delimiter = max(",;\t", key=header.count)
+
+    return Found
+
+
+def _find_header(
+    path: Path, sheets: Mapping[str, list[list[str]]], columns: Sequence[str], preferred: str
+) -> tuple[str, int]:
     wanted = {_folded(column) for column in columns}
     best_hits, best = 0, ("", 0)
-    for sheet, cells in sheets.items():
+    for sheet, cells in sorted(sheets.items(), key=lambda item: item[0].casefold() != preferred.casefold()):
         for index, row in enumerate(cells):
             hits = len(wanted.intersection(map(_folded, row)))
             if hits > best_hits:

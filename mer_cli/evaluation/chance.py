@@ -1,13 +1,13 @@
 """What a guesser gets on the same clips and folds under the same epoch rule.
 
-`majority` says the commonest class of the fold's training clips (all other subjects), so it does not change with the
-epoch. `prior-random` draws every clip of every epoch from the training clips' class shares; its draws are independent
-between epochs, so under `best-test` it is an upper bound on what choosing among so many epochs is worth by itself.
+`majority` says the commonest class of the fold's training clips, so it does not change with the epoch. `prior-random`
+draws every clip of every epoch from the training clips' class shares; its draws are independent between epochs, so
+under `best-test` it is an upper bound on what choosing among so many epochs is worth by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,7 +21,13 @@ from mer_cli.evaluation.epoch_rules import check_rule, choose_epochs, pooled_f1
 REPETITIONS = 200
 SEED = 0
 
-FoldLabels = tuple[tuple[int, ...], ...]  # the labels of each fold's held-out clips, sorted
+
+@dataclass(frozen=True)
+class _Fold:
+    """held_out : labels of the held-out clips, sorted · training : number of training clips of each class"""
+
+    held_out: tuple[int, ...]
+    training: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -37,20 +43,27 @@ class ChanceScores:
 
 
 def chance_rows(
-    rule: str, labels: Mapping[str, int], fold_of: Mapping[str, str], n_epochs: int, n_classes: int
+    rule: str,
+    labels: Mapping[str, int],
+    fold_of: Mapping[str, str],
+    n_epochs: int,
+    n_classes: int,
+    scored: Collection[str] | None = None,
 ) -> tuple[ChanceScores, ChanceScores]:
     """Give the `majority` and the `prior-random` row.
 
     Parameters
     ----------
     rule : one of `epoch_rules.RULES`
-    labels, fold_of : class and fold id by clip id, the same clips in both
+    labels, fold_of : class and fold id by clip id, the same clips in both. Clips with the fold "" are only trained on:
+        where there are any, they are the training clips of every fold; else a fold's are those of all other folds
     n_epochs : how many epochs the rule may choose from
+    scored : ids of the folds to score; all where left out
 
     Raises
     ------
     RunError
-        If there are fewer than two folds, or a clip has no fold.
+        If a fold has no training clips, or a clip no entry in `fold_of`.
     """
     check_rule(rule)
     by_fold: dict[str, list[int]] = {}
@@ -58,48 +71,50 @@ def chance_rows(
         if clip_id not in fold_of:
             raise RunError(f"clip {clip_id} has a label but no fold — expected both. Restore the run's clips.csv.")
         by_fold.setdefault(fold_of[clip_id], []).append(label)
-    if len(by_fold) < 2:
+    only_trained = by_fold.pop("", [])
+    if len(by_fold) < 2 and not only_trained:
         raise RunError(
             f"chance rows: a guesser needs the clips of other subjects; found {len(by_fold)} fold — expected at "
-            "least 2. Train on a store with more subjects."
+            "least 2, or clips that are only trained on. Train on a store with more subjects."
         )
-    folds = tuple(tuple(sorted(by_fold[fold])) for fold in sorted(by_fold))
-    return _majority(rule, folds, n_classes), _prior_random(rule, folds, n_epochs, n_classes)
+    everyone = np.bincount([label for held_out in by_fold.values() for label in held_out], minlength=n_classes)
+    folds = []
+    for fold in sorted(by_fold if scored is None else scored):
+        own = np.bincount(by_fold[fold], minlength=n_classes)
+        training = np.bincount(only_trained, minlength=n_classes) if only_trained else everyone - own
+        folds.append(_Fold(tuple(sorted(by_fold[fold])), tuple(training.tolist())))
+    return _majority(rule, tuple(folds), n_classes), _prior_random(rule, tuple(folds), n_epochs, n_classes)
 
 
 @lru_cache(maxsize=64)
-def _majority(rule: str, folds: FoldLabels, n_classes: int) -> ChanceScores:
-    guesses = [np.full((1, 1, len(fold)), np.argmax(_training_counts(folds, fold, n_classes))) for fold in folds]
+def _majority(rule: str, folds: tuple[_Fold, ...], n_classes: int) -> ChanceScores:
+    guesses = [np.full((1, 1, len(fold.held_out)), np.argmax(fold.training)) for fold in folds]
     return _score("majority", rule, folds, guesses, n_classes)
 
 
 @lru_cache(maxsize=64)
-def _prior_random(rule: str, folds: FoldLabels, n_epochs: int, n_classes: int) -> ChanceScores:
+def _prior_random(rule: str, folds: tuple[_Fold, ...], n_epochs: int, n_classes: int) -> ChanceScores:
     random = np.random.default_rng(SEED)
     n_draws = 1 if rule == "last" else n_epochs  # the earlier epochs of independent draws cannot matter
     guesses = []
     for fold in folds:
-        counts = _training_counts(folds, fold, n_classes)
-        shape = (REPETITIONS, n_draws, len(fold))
-        guesses.append(random.choice(n_classes, size=shape, p=counts / counts.sum()))
+        shares = np.array(fold.training) / sum(fold.training)
+        guesses.append(random.choice(n_classes, size=(REPETITIONS, n_draws, len(fold.held_out)), p=shares))
     return _score("prior-random", rule, folds, guesses, n_classes)
 
 
-def _training_counts(folds: FoldLabels, held_out: tuple[int, ...], n_classes: int) -> NDArray[np.int64]:
-    everyone = np.bincount(np.concatenate(folds), minlength=n_classes)
-    return everyone - np.bincount(held_out, minlength=n_classes)
-
-
-def _score(name: str, rule: str, folds: FoldLabels, guesses: list[NDArray[np.int64]], n_classes: int) -> ChanceScores:
+def _score(
+    name: str, rule: str, folds: tuple[_Fold, ...], guesses: list[NDArray[np.int64]], n_classes: int
+) -> ChanceScores:
     """Score guesses of shape (repetitions, epochs, clips), one array a fold."""
     n_repetitions = guesses[0].shape[0]
     n_correct = np.zeros(n_repetitions, dtype=np.int64)
     chosen = []
     for fold, guess in zip(folds, guesses, strict=True):
-        correct, epoch = choose_epochs(rule, guess, np.array(fold), n_classes)
+        correct, epoch = choose_epochs(rule, guess, np.array(fold.held_out), n_classes)
         n_correct += correct
         chosen.append(guess[np.arange(n_repetitions), epoch])
-    truth, predicted = np.concatenate(folds), np.concatenate(chosen, axis=1)
+    truth, predicted = np.concatenate([fold.held_out for fold in folds]), np.concatenate(chosen, axis=1)
     tables = [metrics.confusion_matrix(truth, row, n_classes) for row in predicted]
     return ChanceScores(
         name=name,

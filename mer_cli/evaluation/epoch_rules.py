@@ -49,8 +49,10 @@ class Scores:
 
     @property
     def stamp(self) -> str:
-        """The words that must stand beside the numbers; empty where nothing was chosen on the held-out subject."""
-        return SELECTED_ON_TEST if self.selected_on_test else ""
+        """The words that must stand beside the numbers; empty where nothing was chosen on a held-out subject."""
+        if not self.selected_on_test:
+            return ""
+        return SELECTED_ON_TEST if len(self.epochs) == self.n_subjects else f"{SELECTED_ON_TEST}s"
 
 
 def apply_rule(rule: str, folds: Sequence[FoldPredictions], labels: Mapping[str, int], n_classes: int) -> Scores:
@@ -59,7 +61,7 @@ def apply_rule(rule: str, folds: Sequence[FoldPredictions], labels: Mapping[str,
     Parameters
     ----------
     rule : one of `RULES`
-    folds : one per held-out subject, in any order, with the same number of epochs
+    folds : one per held-out subject or test dataset, in any order, with the same number of epochs
     labels : class (0..n_classes-1) by clip id; clips outside the folds are ignored
 
     Raises
@@ -93,7 +95,7 @@ def apply_rule(rule: str, folds: Sequence[FoldPredictions], labels: Mapping[str,
         uar=metrics.uar(confusion),
         confusion=confusion,
         n_clips=n_clips,
-        n_subjects=len(folds),
+        n_subjects=len({tuple(clip_id.split("/")[:2]) for fold in folds for clip_id in fold.clip_ids}),
         n_epochs=folds[0].logits.shape[0],
         epochs=dict(sorted(epochs.items())),
     )

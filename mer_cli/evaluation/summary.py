@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +13,10 @@ from mer_cli.errors import RunError
 from mer_cli.evaluation import metrics
 from mer_cli.evaluation.chance import chance_rows
 from mer_cli.evaluation.epoch_rules import Scores, apply_rule
+from mer_cli.records import FoldPredictions
 from mer_cli.training.config import TrainConfig, resolve_config
 from mer_cli.training.run import Run
+from mer_cli.training.sessions import DEFAULT_ROOT
 
 TextTable = tuple[tuple[str, ...], ...]  # rows of cells of equal number, the header first
 
@@ -23,17 +26,25 @@ _NOT_A_VARIANT = frozenset({"scheme", "model", "recipe", "seed", "device", "prec
 
 @dataclass(frozen=True)
 class Summary:
-    """One run under one rule as text: facts are (name, value) pairs, the tables carry their header."""
+    """One score of a run as text: facts are (name, value) pairs, the tables carry their header.
+
+    datasets : where a score pools several datasets, a row for each of them and for the guessers on it; else empty
+    """
 
     title: str
     facts: tuple[tuple[str, str], ...]
     classes: TextTable
     confusion: TextTable
     chance: TextTable
+    datasets: TextTable
 
 
-def evaluate(run: Run, rule: str) -> Scores:
+def evaluate(run: Run, rule: str, dataset: str | None = None) -> Scores:
     """Score a finished run under an epoch rule.
+
+    Parameters
+    ----------
+    dataset : pool over the folds of this dataset only; over all folds where left out
 
     Raises
     ------
@@ -42,26 +53,43 @@ def evaluate(run: Run, rule: str) -> Scores:
         fold's predictions cannot be scored.
     """
     if run.missing:
-        raise RunError(
-            f"{run.path}: {progress(run)} are finished — expected all of them, or the score is not that of "
-            f"{run.config.protocol_id}. Continue with: {train_command(run.config)}"
-        )
+        raise RunError(unfinished(run))
     try:
-        return apply_rule(rule, run.folds, run.labels, len(run.class_names))
+        return apply_rule(rule, _folds_of(run, dataset), run.labels, len(run.class_names))
     except RunError as error:
         raise RunError(f"{run.path}, {error}") from None
 
 
-def summarise(run: Run, scores: Scores) -> Summary:
-    """Give what `mer evaluate` shows of a run that was scored."""
+def unfinished(run: Run) -> str:
+    """Say that folds are missing, and how to go on."""
+    return (
+        f"{run.path}: {progress(run)} are finished — expected all of them, or the score is not that of "
+        f"{run.config.protocol_id}. Continue with: {train_command(run)}"
+    )
+
+
+def summarise(run: Run, rule: str) -> tuple[Summary, ...]:
+    """Give what `mer evaluate` shows of a run: one score under LOSO, one for each test dataset across datasets.
+
+    Raises
+    ------
+    RunError
+        As `evaluate`.
+    """
+    if run.config.is_loso:
+        return (_summarise(run, rule, None),)
+    return tuple(_summarise(run, rule, dataset) for dataset in run.config.test_datasets)
+
+
+def _summarise(run: Run, rule: str, dataset: str | None) -> Summary:
     config = run.config
-    rule = f"{scores.rule}: {scores.stamp}" if scores.stamp else scores.rule
+    scores = evaluate(run, rule, dataset)
     f1_name = "F1 of the released script" if scores.selected_on_test else "UF1"
     facts = (
         *([("faces", "generated: not a result on any dataset")] if config.generated else []),
-        ("protocol", f"{config.protocol_id}, leave one subject out"),
-        ("coding table", config.table_version or "unknown"),
-        ("epoch rule", f"{rule} ({scores.n_epochs} epochs)"),
+        ("protocol", f"{config.protocol_id}, {config.protocol([dataset] if dataset else None)}"),
+        ("coding table", _table_versions(run)),
+        ("epoch rule", f"{f'{rule}: {scores.stamp}' if scores.stamp else rule} ({scores.n_epochs} epochs)"),
         ("clips, subjects", f"{scores.n_clips}, {scores.n_subjects}"),
         ("model, settings", f"{config.model}, {settings(config)}"),
         ("seed", str(config.seed)),
@@ -69,17 +97,46 @@ def summarise(run: Run, scores: Scores) -> Summary:
         (f1_name, fraction(scores.uf1)),
         ("UAR", fraction(scores.uar)),
     )
-    chance = chance_rows(scores.rule, run.labels, run.fold_of, scores.n_epochs, len(run.class_names))
+    several = dataset is None and len(config.test_datasets) > 1
     return Summary(
         title=run.path.name,
         facts=facts,
         classes=class_table(scores, run.class_names),
         confusion=confusion_table(scores, run.class_names),
-        chance=(
-            ("guesser", "accuracy %", f1_name, "UAR"),
-            *((row.name, percent(row.accuracy), fraction(row.uf1), fraction(row.uar)) for row in chance),
-        ),
+        chance=(("guesser", "accuracy %", f1_name, "UAR"), *_chance(run, scores, dataset)),
+        datasets=_dataset_table(run, scores, f1_name) if several else (),
     )
+
+
+def _dataset_table(run: Run, scores: Scores, f1_name: str) -> TextTable:
+    """The score on all datasets (MEGC's "full"), then on each, pooled over its folds only, with the guessers on it."""
+    rows = [_dataset_row(run, "full", scores)]
+    for dataset in run.config.test_datasets:
+        of_one = evaluate(run, scores.rule, dataset)
+        rows.append(_dataset_row(run, dataset, of_one))
+        rows += [(dataset, row[0], "", "", *row[1:]) for row in _chance(run, of_one, dataset)]
+    return (("dataset", "by", "clips", "subjects", "accuracy %", f1_name, "UAR"), *rows)
+
+
+def _dataset_row(run: Run, name: str, scores: Scores) -> tuple[str, ...]:
+    numbers = (percent(scores.accuracy), fraction(scores.uf1), fraction(scores.uar))
+    return (name, run.config.model, str(scores.n_clips), str(scores.n_subjects), *numbers)
+
+
+def _chance(run: Run, scores: Scores, dataset: str | None) -> TextTable:
+    scored = [fold.fold for fold in _folds_of(run, dataset)]
+    rows = chance_rows(scores.rule, run.labels, run.fold_of, scores.n_epochs, len(run.class_names), scored)
+    return tuple((row.name, percent(row.accuracy), fraction(row.uf1), fraction(row.uar)) for row in rows)
+
+
+def _folds_of(run: Run, dataset: str | None) -> list[FoldPredictions]:
+    return [fold for fold in run.folds if dataset in (None, fold.clip_ids[0].partition("/")[0])]
+
+
+def _table_versions(run: Run) -> str:
+    stores = run.config.stores
+    named = [(store.dataset, store.table_version or "unknown") for store in stores]
+    return named[0][1] if len(named) == 1 else ", ".join(f"{dataset} {version}" for dataset, version in named)
 
 
 def class_table(scores: Scores, class_names: Sequence[str]) -> TextTable:
@@ -132,12 +189,17 @@ def settings(config: TrainConfig) -> str:
     return f"{config.recipe} recipe{''.join(changes)}"
 
 
-def train_command(config: TrainConfig) -> str:
-    """Give the command line that starts or continues a run of these settings."""
+def train_command(run: Run) -> str:
+    """Give the command line that continues a run, with the stores and the folder that its last session was given."""
+    config, session = run.config, run.sessions[-1]
+    stores = " ".join(shlex.quote(store) for store in session.stores)
+    tested = " ".join(f"--test {shlex.quote(store)}" for store in session.test_stores)
     named = {"scheme": config.scheme, "recipe": config.recipe, "seed": config.seed, **_changes(config)}
     machine = {"device": config.device, "precision": config.precision, "compile": config.compile}
-    flags = (f"--{name.replace('_', '-')} {value}" for name, value in {**named, **machine}.items())
-    return f"mer train --loso {' '.join(flags)}"
+    flags = [f"--{name.replace('_', '-')} {value}" for name, value in {**named, **machine}.items()]
+    if session.out != DEFAULT_ROOT:
+        flags.append(f"--out {shlex.quote(session.out)}")
+    return f"mer train {stores} {tested or '--loso'} {' '.join(flags)}"
 
 
 def percent(share: float) -> str:

@@ -8,13 +8,14 @@ frame to (x, y) of the crop; both keep the aspect. One transform serves every fr
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mer_cli.errors import FaceError
-from mer_cli.faces.frames import Image
+from mer_cli.faces.pictures import Image
 from mer_cli.opencv import cv2
 
 Align = Literal["box", "eyes"]
@@ -34,6 +35,9 @@ RIGHT_EYE_AT = (0.33, 0.35)  # the subject's right eye, left in the picture
 LEFT_EYE_AT = (0.67, 0.35)
 RIGHT_EYE = slice(36, 42)
 LEFT_EYE = slice(42, 48)
+
+LARGE = 960  # pixels, longer side; up to here the crops of a release stay as they always were, to the byte
+BLUR_REACH = 4  # OpenCV's Gaussian of 8-bit pictures ends within this many sigma
 
 MIN_FACE = 16  # pixels; a smaller face is noise blown up fourteen times
 MIN_EYE_DISTANCE = 2  # pixels
@@ -136,6 +140,16 @@ def square_transform(corner: NDArray[np.float64], side: float) -> Transform:
     return np.array([[scale, 0, -scale * corner[0]], [0, scale, -scale * corner[1]]], dtype=np.float32)
 
 
+def crop_landmarks(landmarks: Landmarks, transform: Transform) -> Landmarks:
+    """Give landmarks of the source frame, (68, 2) float32, in pixels of the crop."""
+    return np.asarray(landmarks @ transform[:, :2].T + transform[:, 2], dtype=np.float32)
+
+
+def is_large(image: Image) -> bool:
+    """Whether a picture takes the ways of large ones: a face is sought in it reduced, and only a part is blurred."""
+    return bool(max(image.shape[:2]) > LARGE)
+
+
 def warp(image: Image, transform: Transform) -> Image:
     """Cut the crop out of a source frame.
 
@@ -153,9 +167,30 @@ def warp(image: Image, transform: Transform) -> Image:
     (224, 224, 3) uint8, RGB
     """
     shrink = 1 / float(np.hypot(transform[0, 0], transform[1, 0]))
+    matrix = transform.astype(np.float64)
     if shrink > 1:
-        image = np.asarray(cv2.GaussianBlur(image, (0, 0), sigmaX=(shrink - 1) / 2), dtype=np.uint8)
+        sigma = (shrink - 1) / 2
+        if is_large(image):
+            # To blur all of it would cost as much as to decode it.
+            corner, image = _needed_part(image, matrix, margin=math.ceil(BLUR_REACH * sigma) + 2)
+            matrix[:, 2] += matrix[:, :2] @ corner
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), sigmaX=sigma), dtype=np.uint8)
     crop = cv2.warpAffine(
-        image, transform, (CROP_SIZE, CROP_SIZE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        image, matrix, (CROP_SIZE, CROP_SIZE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     return np.asarray(crop, dtype=np.uint8)
+
+
+def _needed_part(image: Image, matrix: NDArray[np.float64], margin: int) -> tuple[tuple[int, int], Image]:
+    """Give the part of a picture, (x, y) of its upper left corner first, that a crop and `margin` around it lie in.
+
+    What a crop outside the picture repeats of its edge is in the part, too.
+    """
+    end = CROP_SIZE - 1
+    corners = np.array([(0, 0), (end, 0), (0, end), (end, end)]) - matrix[:, 2]
+    at = np.linalg.solve(matrix[:, :2], corners.T)
+    limits = np.array(image.shape[1::-1])
+    inside = np.clip([np.floor(at.min(axis=1)), np.ceil(at.max(axis=1))], 0, limits - 1)
+    left, top = np.maximum(inside[0] - margin, 0).astype(int).tolist()
+    right, bottom = np.minimum(inside[1] + margin + 1, limits).astype(int).tolist()
+    return (left, top), image[top:bottom, left:right]

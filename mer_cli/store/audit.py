@@ -1,21 +1,39 @@
-"""What became of every row of a release's table: `audit.csv` and a contact sheet, beside the store.
+"""What became of every row of a release's table: pages to look through, a contact sheet and `audit.csv`.
 
-They are drawn into a folder of their own while the store is packed and moved to their place with it.
+They lie beside the store. They are drawn into a folder of their own while it is packed and moved to their place with
+it. Pictures are written as the clips come, so memory does not grow with them. The same store gives the same bytes.
 """
 
 from __future__ import annotations
 
 import csv
+import re
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import Any
 
-from mer_cli.faces.frames import HALF_WINDOW
+import numpy as np
+
+from mer_cli.faces.crop import CROP_SIZE
+from mer_cli.opencv import cv2
 from mer_cli.records import Clip, FailedClip
+from mer_cli.store.audit_page import INDEX, PICTURES, AuditRow, file_stem, render_index, render_subject, subject_pages
+from mer_cli.store.clip_pictures import draw_clip, encode
 from mer_cli.store.contact_sheet import ContactSheet
 from mer_cli.store.schema import FAILED, CroppedClip
 
 CSV_NAME = "audit.csv"
-SHEETS = "contact_sheet*.png"
-FIELDS = ("clip_id", "emotion", "onset", "apex", "offset", "status", "note", "detector")
+FIELDS = tuple(field.name for field in fields(AuditRow))
+MANIFEST = "files.txt"  # the files of the audit, so that the next one can take them away and nothing else
+OURS = re.compile(
+    rf"({re.escape(CSV_NAME)}|{re.escape(INDEX)}|contact_sheet(-\d+)?\.png|subject-[\w.-]+\.html|{PICTURES}/[\w.-]+\.jpg)",
+    re.ASCII,
+)
+JPEG_QUALITY = 90
+MAX_WAITING = 4  # clips, of 2 MB each, that wait to be drawn
 
 
 def audit_dir(out: Path) -> Path:
@@ -26,48 +44,94 @@ def audit_dir(out: Path) -> Path:
 class Audit:
     """Collects one row per clip, in the order they come.
 
+    Pictures are drawn in a thread of their own, while the next clips are read and packed; only a few wait for it.
+
     Parameters
     ----------
     folder : where the files go; it exists
+    attributes : the store's, as far as they are known before its clips
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, attributes: Mapping[str, Any]) -> None:
         self._folder = folder
-        self._rows: list[dict[str, object]] = []
-        self._sheet = ContactSheet(folder)
+        self._attributes = attributes
+        self._rows: list[AuditRow] = []
+        self._sheet = ContactSheet(folder, str(attributes["dataset"]))
+        self._drawer = ThreadPoolExecutor(1)  # one, so that the contact sheet keeps the order
+        self._drawing: deque[Future[None]] = deque()
+        (folder / PICTURES).mkdir(exist_ok=True)
 
     def add(self, clip: CroppedClip) -> None:
         """Add a clip that is in the store."""
-        row = {name: clip.columns[name] for name in FIELDS if name in clip.columns}
-        self._rows.append(row | {"clip_id": clip.clip_id, "detector": clip.detector})
-        onset, apex = (clip.arrays[name][HALF_WINDOW] for name in ("onset_window", "apex_window"))
-        self._sheet.add(_label(clip.clip_id, str(clip.columns["emotion"])), clip.status, onset, apex)
+        picture = f"{PICTURES}/{file_stem(clip.clip_id)}.jpg"
+        onset, apex, offset = (int(clip.columns[name]) for name in ("onset", "apex", "offset"))
+        emotion = str(clip.columns["emotion"])
+        row = AuditRow(clip.clip_id, emotion, onset, apex, offset, clip.status, clip.note, clip.detector, picture)
+        self._rows.append(row)
+        self._draw(self._draw_clip, row, clip)
 
     def add_failed(self, failed: FailedClip, clip: Clip | None) -> None:
         """Add a row of the table that is not in the store; `clip` is None where it never became one."""
-        row: dict[str, object] = {"clip_id": failed.clip_id, "emotion": failed.emotion}
+        row = AuditRow(failed.clip_id, failed.emotion, None, None, None, FAILED, failed.reason)
         if clip:
-            row |= {"onset": clip.onset, "apex": clip.apex, "offset": clip.offset}
-        self._rows.append(row | {"status": FAILED, "note": failed.reason})
-        self._sheet.add(f"{_label(failed.clip_id, failed.emotion)}: failed", FAILED)
+            row = replace(row, onset=clip.onset, apex=clip.apex, offset=clip.offset)
+        self._rows.append(row)
+        self._draw(self._sheet.add_failed, f"{_title(row)} failed: {row.note}")
 
     def finish(self) -> None:
-        """Write the files."""
-        self._sheet.finish()
+        """Write the pages, the table, and the list of all files."""
+        while self._drawing:
+            self._drawing.popleft().result()
+        self._drawer.shutdown()
+        sheets = self._sheet.finish()
+        pages = subject_pages(self._rows)
+        texts = {page.file: render_subject(self._attributes, pages, place) for place, page in enumerate(pages)}
+        texts[INDEX] = render_index(self._attributes, self._rows, pages, sheets)
+        for name, text in texts.items():
+            (self._folder / name).write_text(text, encoding="utf-8")
         with (self._folder / CSV_NAME).open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, FIELDS, restval="")
+            writer = csv.DictWriter(file, FIELDS)
             writer.writeheader()
-            writer.writerows(self._rows)
+            writer.writerows(asdict(row) for row in self._rows)
+        pictures = [row.picture for row in self._rows if row.picture]
+        _write_manifest(self._folder, [CSV_NAME, *texts, *sheets, *pictures])
+
+    def _draw(self, task: Callable[..., None], *arguments: object) -> None:
+        """Hand something to the drawing thread; an error there is raised here, at a later clip or at the end."""
+        if len(self._drawing) == MAX_WAITING:
+            self._drawing.popleft().result()
+        self._drawing.append(self._drawer.submit(task, *arguments))
+
+    def _draw_clip(self, row: AuditRow, clip: CroppedClip) -> None:
+        drawn = draw_clip(clip, CROP_SIZE)
+        strip = np.hstack([drawn.landmarks, drawn.onset, drawn.apex, drawn.difference])
+        encoded = encode(strip, ".jpg", cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY)
+        (self._folder / row.picture).write_bytes(encoded)
+        self._sheet.add(": ".join(filter(None, (_title(row), row.note))), clip)
 
 
 def place_audit(drawn: Path, target: Path) -> None:
-    """Move the files of a finished audit to their place; pages of an earlier one go, anything else there stays."""
-    target.mkdir(parents=True, exist_ok=True)
-    for stale in target.glob(SHEETS):
-        stale.unlink()
-    for path in sorted(drawn.iterdir()):
-        path.replace(target / path.name)
+    """Move the files of a finished audit to their place; those of an earlier one go, anything else there stays."""
+    (target / PICTURES).mkdir(parents=True, exist_ok=True)
+    earlier, names = _read_manifest(target), _read_manifest(drawn)
+    _write_manifest(target, [*earlier, *names])  # so that no file is forgotten where this is cut short
+    for name in names:
+        (drawn / name).replace(target / name)
+    for name in set(earlier) - set(names):
+        (target / name).unlink(missing_ok=True)
+    (drawn / MANIFEST).replace(target / MANIFEST)
 
 
-def _label(clip_id: str, emotion: str) -> str:
-    return f"{clip_id.partition('/')[2]} {emotion}"
+def _write_manifest(folder: Path, names: list[str]) -> None:
+    (folder / MANIFEST).write_text("".join(f"{name}\n" for name in sorted(set(names))))
+
+
+def _read_manifest(folder: Path) -> list[str]:
+    """The files that an audit's list names; whatever else it may have come to hold is not ours to take away."""
+    path = folder / MANIFEST
+    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+    return [name for name in lines if OURS.fullmatch(name)]
+
+
+def _title(row: AuditRow) -> str:
+    return f"{row.clip_id.partition('/')[2]} {row.emotion}"

@@ -2,7 +2,8 @@
 
 Clips are cropped in worker processes and each finished one is saved as a part (`parts`); the parts are then packed
 into a temporary file that takes the store's place in one step (`pack`). So a build may be killed at any moment: the
-store that was there before stays whole, and the next build uses the parts and ends in the same content.
+store that was there before stays whole, and the next build uses the parts and ends in the same content. Where a clip
+failed, the parts of all others stay, so that they are not cut again once its pictures are mended.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from mer_cli.errors import StoreError
 from mer_cli.faces.crop import Align
 from mer_cli.faces.landmarks import find_predictor
 from mer_cli.records import FailedClip, Release
-from mer_cli.store.audit import CSV_NAME, audit_dir
+from mer_cli.store.audit import audit_dir
+from mer_cli.store.audit_page import INDEX
 from mer_cli.store.cut import CutTask, cut_to_part, start_worker
 from mer_cli.store.hdf5 import read_store
 from mer_cli.store.lock import lock_store
@@ -87,12 +89,17 @@ def build_store(
         out.parent.mkdir(parents=True, exist_ok=True)
         with lock_store(out):
             is_built = resume and _is_built(plan)
+            reasons: dict[str, str] = {}
             if not is_built:
                 if not resume:
                     shutil.rmtree(parts, ignore_errors=True)
                 parts.mkdir(exist_ok=True)
-                pack_store(plan, _cut_all(plan, jobs, on_clip))
-            shutil.rmtree(parts, ignore_errors=True)
+                reasons = _cut_all(plan, jobs, on_clip)
+                pack_store(plan, reasons)
+            if reasons:
+                _drop_other_parts(plan)
+            else:
+                shutil.rmtree(parts, ignore_errors=True)
     return _summarise(out, already_built=is_built)
 
 
@@ -131,6 +138,15 @@ def _cut_in_workers(tasks: Sequence[CutTask], jobs: int, on_clip: OnClip) -> dic
     return reasons
 
 
+def _drop_other_parts(plan: BuildPlan) -> None:
+    """Keep the parts of this build only: those of another annotation, other settings or pictures are of no more use."""
+    for path in set(parts_dir(plan.out).iterdir()) - {task.part_path for task in plan.tasks}:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
 @contextmanager
 def _no_interrupt() -> Iterator[None]:
     """Hold Ctrl-C back while workers start: they inherit it, so that only the parent ever sees one and decides."""
@@ -157,7 +173,7 @@ def _is_built(plan: BuildPlan) -> bool:
         return False
     is_same = attributes.get(BUILD_KEY) == plan.attributes[BUILD_KEY]
     is_final = len(attributes["failed"]) == len(plan.release.failed)
-    return is_same and is_final and (audit_dir(plan.out) / CSV_NAME).is_file()
+    return is_same and is_final and (audit_dir(plan.out) / INDEX).is_file()
 
 
 def _summarise(out: Path, *, already_built: bool) -> BuildSummary:

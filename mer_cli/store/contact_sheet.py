@@ -1,90 +1,181 @@
-"""Pictures of every clip on a few pages: onset, apex and their difference, so that a wrong crop is seen at a glance.
+"""All clips on a few pages: onset with landmarks, apex and difference, so that a wrong crop is seen at a glance.
 
-Pages (contact_sheet.png, contact_sheet-2.png, ...) are written as they fill, so memory does not grow with the clips.
+Pages (contact_sheet.png, contact_sheet-2.png, ...) are stacked from bands of full width and written as they fill, so
+memory does not grow with the clips; only the first one waits for the counts at its top.
 """
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from mer_cli.faces.frames import Image
 from mer_cli.opencv import cv2
-from mer_cli.store.schema import FAILED, OK, REPAIRED
+from mer_cli.store.clip_pictures import draw_clip, encode
+from mer_cli.store.schema import FAILED, OK, REPAIRED, CroppedClip
 
-THUMB = 96  # pixels
-LABEL_HEIGHT = 18
-GAP = 8
-COLUMNS = 4
-ROWS = 25
-CELL_WIDTH = 3 * THUMB + GAP
-CELL_HEIGHT = LABEL_HEIGHT + THUMB + GAP
-DIFFERENCE_GAIN = 5
+THUMB = 112  # pixels; half a crop, which is shrunk in no time
+COLUMNS = 3
+MARGIN, GAP = 12, 14
+CELL_WIDTH = 3 * THUMB
+WIDTH = 2 * MARGIN + COLUMNS * CELL_WIDTH + (COLUMNS - 1) * GAP
+PAGE_HEIGHT = 3000  # a page ends with the band that passes it
+FAILED_SHOWN = 300  # a wrong table fails in all its rows: nobody wants ten thousand of them on a picture
 
 PAPER = (255, 255, 255)
-INK = {OK: (60, 60, 60), REPAIRED: (190, 110, 0), FAILED: (190, 0, 0)}
-OUTLINE = {REPAIRED: (255, 170, 0), FAILED: (190, 0, 0)}
-FONT_SCALE = 0.38
+INK = {OK: (40, 40, 40), REPAIRED: (160, 85, 0), FAILED: (180, 0, 0)}
+OUTLINE = {REPAIRED: (255, 150, 0), FAILED: (200, 0, 0)}
+LINE_THICKNESS = 3
+LINE_HEIGHT = 18
+BASELINE = 5  # of a line of text, from its lower end
+FONT, FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.42
 
-
-def difference_image(onset: Image, apex: Image) -> Image:
-    """Show what moved: grey where nothing did, 128 + 5 (apex - onset) elsewhere, clipped to 0-255."""
-    difference = DIFFERENCE_GAIN * (apex.astype(np.int16) - onset) + 128
-    return difference.clip(0, 255).astype(np.uint8)
+LEGEND = "each clip: onset with the 68 landmarks  |  apex  |  what moved, five times as strong (grey: nothing)"
 
 
 class ContactSheet:
-    """Draws clips in the order they come, and writes a page for every hundred.
+    """Draws clips in the order they come.
 
     Parameters
     ----------
     folder : where the pages go; it exists
+    title : what stands at the top
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, title: str) -> None:
         self._folder = folder
+        self._title = title
+        self._counts = {OK: 0, REPAIRED: 0, FAILED: 0}
+        self._row: list[tuple[str, CroppedClip]] = []
+        self._page: list[Image] = []
+        self._first_page: list[Image] = []
         self._n_pages = 0
-        self._n_cells = 0
-        self._page = _blank_page()
 
-    def add(self, label: str, status: str, onset: Image | None = None, apex: Image | None = None) -> None:
-        """Draw one clip; one that failed has no pictures, only its label and an empty frame."""
-        row, column = divmod(self._n_cells, COLUMNS)
-        left, top = GAP + column * CELL_WIDTH, GAP + row * CELL_HEIGHT
-        baseline = (left, top + LABEL_HEIGHT - 6)
-        cv2.putText(
-            self._page, label, baseline, cv2.FONT_HERSHEY_SIMPLEX, FONT_SCALE, INK[status], lineType=cv2.LINE_AA
-        )
-        top += LABEL_HEIGHT
-        if onset is not None and apex is not None:
-            pictures = np.hstack([_thumb(onset), _thumb(apex), _thumb(difference_image(onset, apex))])
-            self._page[top : top + THUMB, left : left + 3 * THUMB] = pictures
-        if status in OUTLINE:
-            corner = (left + 3 * THUMB - 1, top + THUMB - 1)
-            cv2.rectangle(self._page, (left, top), corner, OUTLINE[status], thickness=2)
-        self._n_cells += 1
-        if self._n_cells == COLUMNS * ROWS:
-            self._write_page()
+    def add(self, label: str, clip: CroppedClip) -> None:
+        """Draw one clip."""
+        self._counts[clip.status] += 1
+        self._row.append((label, clip))
+        if len(self._row) == COLUMNS:
+            self._end_row()
 
-    def finish(self) -> None:
-        """Write the last page, cut to what is on it."""
-        if self._n_cells:
-            self._write_page()
+    def add_failed(self, text: str) -> None:
+        """List a clip that failed, and why; the text is wrapped, however long. The first few hundred are listed."""
+        self._end_row()
+        self._counts[FAILED] += 1
+        n_more = self._counts[FAILED] - FAILED_SHOWN
+        if n_more > 1:
+            return
+        if n_more == 1:
+            text = "and more: all failed clips are in index.html and audit.csv"
+        band = _text_band(wrap(text, WIDTH - 2 * MARGIN - GAP), INK[FAILED], left=MARGIN + GAP)
+        band[2:-2, MARGIN : MARGIN + LINE_THICKNESS] = OUTLINE[FAILED]
+        self._stack(band)
 
-    def _write_page(self) -> None:
+    def finish(self) -> list[str]:
+        """Write what is not written yet; give the names of all pages."""
+        self._end_row()
+        self._end_page()
+        counts = ", ".join(f"{count} {status}" for status, count in self._counts.items())
+        self._write(1, [_header(f"{self._title}: {counts}"), *self._first_page])
+        return [_page_name(number) for number in range(1, max(self._n_pages, 1) + 1)]
+
+    def _end_row(self) -> None:
+        if self._row:
+            self._stack(_clip_band(self._row))
+            self._row = []
+
+    def _stack(self, band: Image) -> None:
+        self._page.append(band)
+        if sum(len(stacked) for stacked in self._page) > PAGE_HEIGHT:
+            self._end_page()
+
+    def _end_page(self) -> None:
+        if not self._page:
+            return
         self._n_pages += 1
-        name = "contact_sheet.png" if self._n_pages == 1 else f"contact_sheet-{self._n_pages}.png"
-        n_rows = -(-self._n_cells // COLUMNS)
-        page = self._page[: 2 * GAP + n_rows * CELL_HEIGHT, :, ::-1]
-        (self._folder / name).write_bytes(cv2.imencode(".png", page)[1].tobytes())
-        self._page = _blank_page()
-        self._n_cells = 0
+        if self._n_pages == 1:
+            self._first_page = self._page
+        else:
+            self._write(self._n_pages, [_header(f"{self._title}, page {self._n_pages}"), *self._page])
+        self._page = []
+
+    def _write(self, number: int, bands: Sequence[Image]) -> None:
+        (self._folder / _page_name(number)).write_bytes(encode(np.vstack(bands), ".png"))
 
 
-def _blank_page() -> Image:
-    return np.full((2 * GAP + ROWS * CELL_HEIGHT, 2 * GAP + COLUMNS * CELL_WIDTH, 3), PAPER, dtype=np.uint8)
+def wrap(text: str, width: int) -> list[str]:
+    """Break a text into lines of at most `width` pixels, between words, or inside one that is longer (a path)."""
+    lines = [""]
+    for word in re.findall(r"\s*\S+", " ".join(text.split())):
+        if _width(lines[-1] + word) <= width:
+            lines[-1] += word
+            continue
+        rest = word.lstrip()
+        if lines[-1]:
+            lines.append("")
+        while rest:
+            fitting = max(1, bisect_right(range(1, len(rest) + 1), width, key=lambda n: _width(rest[:n])))
+            lines[-1], rest = rest[:fitting], rest[fitting:]
+            if rest:
+                lines.append("")
+    return lines
 
 
-def _thumb(image: Image) -> Image:
-    return np.asarray(cv2.resize(image, (THUMB, THUMB), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+def _page_name(number: int) -> str:
+    return "contact_sheet.png" if number == 1 else f"contact_sheet-{number}.png"
+
+
+def _header(title: str) -> Image:
+    """Title, what the pictures are, what the colours mean."""
+    colours = _text_band(["repaired, and how", "failed, and why: not in the store"], INK[OK], left=MARGIN + 28)
+    for line, status in enumerate((REPAIRED, FAILED)):
+        top = GAP // 2 + line * LINE_HEIGHT
+        colours[top + 3 : top + 15, MARGIN : MARGIN + 20] = OUTLINE[status]
+    return np.vstack([_text_band([title], INK[OK], scale=0.6), _text_band([LEGEND], INK[OK]), colours])
+
+
+def _clip_band(row: Sequence[tuple[str, CroppedClip]]) -> Image:
+    """A row of clips: their labels, wrapped, above their pictures."""
+    labels = [wrap(label, CELL_WIDTH) for label, _ in row]
+    height = max(len(lines) for lines in labels) * LINE_HEIGHT + LINE_THICKNESS
+    band = _blank(height + THUMB + GAP)
+    for column, (lines, (_, clip)) in enumerate(zip(labels, row, strict=True)):
+        left = MARGIN + column * (CELL_WIDTH + GAP)
+        for number, line in enumerate(lines):
+            top = height - LINE_THICKNESS - (len(lines) - number) * LINE_HEIGHT
+            _write_line(band, line, left, top, INK[clip.status])
+        drawn = draw_clip(clip, THUMB)
+        corner = slice(height, height + THUMB), slice(left, left + CELL_WIDTH)
+        band[corner] = np.hstack([drawn.landmarks, drawn.apex, drawn.difference])
+        if clip.status in OUTLINE:
+            # Around the pictures, not over their edges.
+            corners = (left - 2, height - 2), (left + CELL_WIDTH + 1, height + THUMB + 1)
+            cv2.rectangle(band, *corners, OUTLINE[clip.status], LINE_THICKNESS)
+    return band
+
+
+def _text_band(
+    lines: Sequence[str], colour: tuple[int, int, int], left: int = MARGIN, scale: float = FONT_SCALE
+) -> Image:
+    band = _blank(GAP + len(lines) * LINE_HEIGHT)
+    for number, line in enumerate(lines):
+        _write_line(band, line, left, GAP // 2 + number * LINE_HEIGHT, colour, scale)
+    return band
+
+
+def _write_line(
+    band: Image, text: str, left: int, top: int, colour: tuple[int, int, int], scale: float = FONT_SCALE
+) -> None:
+    cv2.putText(band, text, (left, top + LINE_HEIGHT - BASELINE), FONT, scale, colour, lineType=cv2.LINE_AA)
+
+
+def _width(text: str) -> int:
+    return int(cv2.getTextSize(text, FONT, FONT_SCALE, 1)[0][0])
+
+
+def _blank(height: int) -> Image:
+    return np.full((height, WIDTH, 3), PAPER, dtype=np.uint8)

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from multiprocessing import parent_process
 from pathlib import Path
 
 import numpy as np
 
 from mer_cli.errors import FaceError
-from mer_cli.faces.crop import Align, Transform, box_transform, eye_transform, picture_transform, warp
-from mer_cli.faces.frames import HALF_WINDOW, Image, read_frame, window
+from mer_cli.faces.apex import ApexSearch
+from mer_cli.faces.crop import Align, Transform, box_transform, crop_landmarks, eye_transform, picture_transform, warp
+from mer_cli.faces.frames import HALF_WINDOW, Image, needed_frames, read_frames, window
 from mer_cli.faces.landmarks import RELEASE_CROP, Face, FaceFinder
 from mer_cli.opencv import cv2
-from mer_cli.records import Clip
+from mer_cli.records import ApexRule, Clip, FrameRef
 from mer_cli.store.parts import write_part
-from mer_cli.store.schema import ARRAYS, FAILED, OK, REPAIRED, CroppedClip
+from mer_cli.store.schema import APEX_NOTES, ARRAYS, FAILED, OK, REPAIRED, CroppedClip
 
 
 @dataclass(frozen=True)
@@ -61,21 +64,33 @@ def cut_to_part(task: CutTask) -> CutResult:
 def cut_clip(clip: Clip, finder: FaceFinder, align: Align) -> CroppedClip:
     """Crop the frames around a clip's onset and apex, all with the one transform of its onset frame.
 
+    Each frame is read once. Whole pictures are kept only until the face is found, and where the apex is sought in the
+    same pass, of the crops only those that may still be needed.
+
     Raises
     ------
     FaceError
-        If a frame cannot be read or no usable face is found.
+        If a frame cannot be read, no usable face is found, or no frame follows the onset that could be the apex.
     """
-    read = cache(read_frame)  # the face finder and both windows share frames; each is decoded once
-    windows = {"onset": window(clip, clip.onset), "apex": window(clip, clip.apex)}
+    stream = read_frames(needed_frames(clip))
+    whole: dict[int, Image] = {}
+
+    def read(frame: FrameRef) -> Image:
+        while frame.number not in whole:
+            number, image = next(stream)
+            whole[number] = image
+        return whole[frame.number]
+
     face = finder.find(clip, read)
-    transform = _transform(clip, face, align, read(windows["onset"][HALF_WINDOW][1].path))
-    crop = cache(lambda path: warp(read(path), transform))
+    transform = _transform(clip, face, align, whole[clip.onset])
+    crops = ((number, warp(image, transform)) for number, image in chain(_taken_out(whole), stream))
+    apex, kept = _find_apex(clip, face, transform, crops) if clip.apex_rule == "flow" else (clip.apex, dict(crops))
     arrays: dict[str, object] = {"landmarks": face.landmarks, "transforms": transform}
-    for name, entries in windows.items():
-        arrays[f"{name}_window"] = np.stack([crop(frame.path) for _, frame in entries])
+    for name, labelled in (("onset", clip.onset), ("apex", apex)):
+        entries = window(clip, labelled)
+        arrays[f"{name}_window"] = np.stack([kept[frame.number] for _, frame in entries])
         arrays[f"{name}_window_frames"] = [number for number, _ in entries]
-    notes = (*clip.repairs, *face.notes)
+    repairs = (*clip.repairs, *face.notes)
     return CroppedClip(
         columns={
             "id": clip.clip_id,
@@ -84,15 +99,51 @@ def cut_clip(clip: Clip, finder: FaceFinder, align: Align) -> CroppedClip:
             "emotion": clip.emotion,
             "action_units": clip.action_units,
             "onset": clip.onset,
-            "apex": clip.apex,
+            "apex": apex,
             "offset": clip.offset,
             "fps": clip.fps,
-            "status": REPAIRED if notes else OK,
-            "note": "; ".join(notes),
+            "status": REPAIRED if repairs else OK,
+            "note": "; ".join([*repairs, *clip.notes, *_apex_note(clip.apex_rule, apex)]),
         },
         arrays={name: np.asarray(arrays[name], dtype) for name, (_, dtype) in ARRAYS.items()},
         detector=face.detector,
     )
+
+
+def _taken_out(whole: dict[int, Image]) -> Iterator[tuple[int, Image]]:
+    """Give the pictures that were read for the face finder, in their order, and keep none."""
+    for number in list(whole):
+        yield number, whole.pop(number)
+
+
+def _find_apex(
+    clip: Clip, face: Face, transform: Transform, crops: Iterator[tuple[int, Image]]
+) -> tuple[int, dict[int, Image]]:
+    """Give the number of the frame with the strongest motion, and the crops of its window and the onset's."""
+    search = ApexSearch(None if face.detector == RELEASE_CROP else crop_landmarks(face.landmarks, transform))
+    onset_window = {frame.number for _, frame in window(clip, clip.onset)}
+    numbers: list[int] = []
+    kept: dict[int, Image] = {}
+    for number, crop in crops:
+        numbers.append(number)
+        kept[number] = crop
+        if clip.onset <= number <= clip.offset:
+            search.add(crop)
+            # Even where frames are missing, those of a window lie at most three places from its middle.
+            middles = [numbers.index(clip.onset) + place for place in search.candidates()]
+            near = {n for place in middles for n in numbers[max(place - HALF_WINDOW, 0) : place + HALF_WINDOW + 1]}
+            kept = {n: crop for n, crop in kept.items() if n in near | onset_window}
+    if not any(clip.onset < number <= clip.offset for number in numbers):
+        raise FaceError(
+            f"{clip.clip_id}: no frame lies between onset {clip.onset} and offset {clip.offset}. Expected one that "
+            "could be the apex. Restore the pictures or correct the table."
+        )
+    return numbers[numbers.index(clip.onset) + search.peak()], kept
+
+
+def _apex_note(rule: ApexRule, apex: int) -> tuple[str, ...]:
+    """What a clip whose apex is not annotated is noted with; it is no repair, its release has none."""
+    return (APEX_NOTES[rule].format(apex),) if rule in APEX_NOTES else ()
 
 
 def _transform(clip: Clip, face: Face, align: Align, onset: Image) -> Transform:

@@ -31,6 +31,9 @@ from mer_cli.store.schema import (
 # Any h5py of the last ten years reads this version of the format.
 LIBRARY_VERSIONS = ("earliest", "v110")
 
+_WINDOWS = ("onset_window", "onset_window_frames", "apex_window", "apex_window_frames")
+WindowArrays = tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.uint8], NDArray[np.int32]]
+
 
 @dataclass(frozen=True)
 class StoreInfo:
@@ -135,10 +138,13 @@ def read_store(path: Path) -> StoreInfo:
     return StoreInfo(path, attributes, clips)
 
 
-def read_windows(
-    path: Path, clip_ids: Sequence[str]
-) -> tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.uint8], NDArray[np.int32]]:
+def read_windows(path: Path, clip_ids: Sequence[str], into: WindowArrays | None = None) -> WindowArrays:
     """Read the frames around onset and apex of some clips, in the order of `clip_ids`.
+
+    Parameters
+    ----------
+    into : the arrays to fill, of the returned shapes and dtypes, so that several stores can share larger ones; new
+        ones where left out
 
     Returns
     -------
@@ -160,10 +166,18 @@ def read_windows(
                 f"Expected some of its {len(row_of)} clips. See them with `mer info {path}`."
             )
         rows = [row_of[clip_id] for clip_id in clip_ids]
-        onset, onset_frames, apex, apex_frames = (
-            _read_rows(file[name], rows)
-            for name in ("onset_window", "onset_window_frames", "apex_window", "apex_window_frames")
-        )
+        arrays = into or empty_windows(len(rows))
+        for name, array in zip(_WINDOWS, arrays, strict=True):
+            for position, row in enumerate(rows):  # each chunk once, straight into the result
+                file[name].read_direct(array, row, position)
+    return arrays
+
+
+def empty_windows(n_clips: int) -> WindowArrays:
+    """Arrays for `read_windows` to fill; what is in them is arbitrary."""
+    onset, onset_frames, apex, apex_frames = (
+        np.empty((n_clips, *ARRAYS[name][0]), ARRAYS[name][1]) for name in _WINDOWS
+    )
     return onset, onset_frames, apex, apex_frames
 
 
@@ -218,14 +232,6 @@ def _check(file: h5py.File, path: Path) -> None:
 
 def _rebuild(path: Path) -> str:
     return f"Build it again: mer preprocess DATASET RAW --out {path} --no-resume."
-
-
-def _read_rows(dataset: h5py.Dataset, rows: Sequence[int]) -> NDArray[Any]:
-    """Read rows in any order, each chunk once, straight into the result."""
-    result = np.empty((len(rows), *dataset.shape[1:]), dataset.dtype)
-    for position, row in enumerate(rows):
-        dataset.read_direct(result, row, position)
-    return result
 
 
 def _plain(value: Any) -> Any:

@@ -1,78 +1,97 @@
-"""A store comes in, what a person asks of it goes out: provenance, and clips by scheme beside the published counts."""
+"""Stores come in, what a person asks of them goes out: provenance, and clips by class beside the published counts."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from mer_cli.datasets.schemes import SCHEMES, Scheme, check_counts, protocol_id
+from mer_cli.errors import StoreError
+from mer_cli.records import FailedClip
+from mer_cli.store.counts import Contents, CountTable, count_tables, count_warnings, table_fact
+from mer_cli.store.differences import differences
 from mer_cli.store.hdf5 import StoreInfo
-from mer_cli.store.schema import REPAIRED
+from mer_cli.store.schema import APEX_NOTES, REPAIRED
 
-
-@dataclass(frozen=True)
-class SchemeCounts:
-    """Clips of one scheme in a store; `rows` are (class, clips, published clips or None where nobody published any)."""
-
-    protocol: str
-    n_subjects: int
-    rows: tuple[tuple[str, int, int | None], ...]
+Facts = tuple[tuple[str, str], ...]
+APEX_FOUND = {"flow": "by the strongest motion", "midpoint": "at the midpoint"}
 
 
 @dataclass(frozen=True)
 class Overview:
-    """Printable facts of a store; `notes` are sentences about counts that are not as published, and errata."""
+    """Printable facts of some stores.
 
-    facts: tuple[tuple[str, str], ...]
-    schemes: tuple[SchemeCounts, ...]
+    facts : of each store, what and which value
+    tables : the counts
+    differences : a sentence for each clip that makes a count differ from the published one
+    notes : warnings, errata
+    """
+
+    facts: tuple[Facts, ...]
+    tables: tuple[CountTable, ...]
+    differences: tuple[str, ...]
     notes: tuple[str, ...]
 
 
-def describe_store(info: StoreInfo) -> Overview:
-    """Count a store's clips under every scheme of its dataset, and say where they come from."""
+def describe_stores(stores: Sequence[StoreInfo]) -> Overview:
+    """Say where stores come from, and count their clips under every scheme of their datasets."""
+    held = [_contents(info) for info in stores]
+    return Overview(
+        facts=tuple(_facts(info) for info in stores),
+        tables=count_tables(held),
+        differences=tuple(difference.sentence for contents in held for difference in differences(contents)),
+        notes=tuple(note for info, contents in zip(stores, held, strict=True) for note in _notes(info, contents)),
+    )
+
+
+def find_stores(folder: Path = Path("data")) -> list[Path]:
+    """Give all stores of a folder, sorted by name.
+
+    Raises
+    ------
+    StoreError
+        If it holds none.
+    """
+    stores = sorted(folder.glob("*.h5"))
+    if not stores:
+        raise StoreError(
+            f"{folder}: holds no .h5 file. Expected at least one store where none is named. "
+            "Name the store, or make one: mer preprocess casme2 RAW."
+        )
+    return stores
+
+
+def _contents(info: StoreInfo) -> Contents:
+    return Contents(
+        name=info.path.name,
+        dataset=info.dataset,
+        table_version=info.table_version,
+        emotions={str(clip_id): str(emotion) for clip_id, emotion in info.clips["emotion"].items()},
+        failed=tuple(FailedClip(**entry) for entry in info.attributes["failed"]),
+    )
+
+
+def _facts(info: StoreInfo) -> Facts:
     attributes, clips = info.attributes, info.clips
     n_repaired = int((clips["status"] == REPAIRED).sum())
-    version = info.table_version or "not a published version, so its counts can't be checked"
-    facts = (
+    table = table_fact(info.dataset, attributes["table"], info.table_version, info.table_sha256)
+    n_found = {
+        APEX_FOUND[rule]: int(clips["note"].str.contains(note.format("[0-9]+")).sum())
+        for rule, note in APEX_NOTES.items()
+    }
+    apexes = ", ".join(f"{n} {how}" for how, n in n_found.items() if n)
+    return (
         *([("faces", "generated: no score on them is a result on the dataset")] if info.generated else []),
         ("store", str(info.path)),
         ("dataset", f"{info.dataset}, {attributes['source']} pictures"),
         ("clips", f"{len(clips)} ({n_repaired} repaired), {len(attributes['failed'])} failed"),
         ("subjects", str(clips["subject"].nunique())),
-        ("coding table", f"{attributes['table']} ({version}), SHA-256 {info.table_sha256[:12]}"),
+        *([("apexes", f"not annotated: {apexes}")] if apexes else []),
+        ("coding table", table),
         ("crop", f"{attributes['crop']['align']}, predictor SHA-256 {str(attributes['predictor_sha256'])[:12]}"),
         ("content hash", info.content_hash[:12]),
     )
-    schemes, warnings = [], []
-    for scheme in SCHEMES.values():
-        if info.dataset in scheme.datasets:
-            labelled = _labelled(info, scheme)
-            schemes.append(_count(info, scheme, labelled))
-            labels = [label for _, label in labelled]
-            warnings.append(check_counts(scheme, info.dataset, info.table_version, labels))
-    notes = (
-        *(f"warning: {warning}" for warning in warnings if warning),
-        *(f"erratum: {erratum}" for erratum in attributes["errata"]),
-        *(f"failed: {failed['clip_id']}: {failed['reason']}" for failed in attributes["failed"]),
-    )
-    return Overview(facts, tuple(schemes), notes)
 
 
-def _labelled(info: StoreInfo, scheme: Scheme) -> list[tuple[str, int]]:
-    """Subject and class of every clip that the scheme keeps."""
-    rows = zip(info.clips["subject"], info.clips["name"], info.clips["emotion"], strict=True)
-    labelled = ((subject, scheme.label(subject, name, emotion)) for subject, name, emotion in rows)
-    return [(subject, label) for subject, label in labelled if label is not None]
-
-
-def _count(info: StoreInfo, scheme: Scheme, labelled: list[tuple[str, int]]) -> SchemeCounts:
-    counts = Counter(label for _, label in labelled)
-    published = scheme.expected.get((info.dataset, info.table_version))
-    return SchemeCounts(
-        protocol=protocol_id(scheme, len(labelled)),
-        n_subjects=len({subject for subject, _ in labelled}),
-        rows=tuple(
-            (name, counts[label], published[label] if published else None)
-            for label, name in enumerate(scheme.class_names)
-        ),
-    )
+def _notes(info: StoreInfo, contents: Contents) -> list[str]:
+    return [*count_warnings(contents), *(f"erratum: {erratum}" for erratum in info.attributes["errata"])]

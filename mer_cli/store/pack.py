@@ -36,7 +36,7 @@ def pack_store(plan: BuildPlan, reasons: Mapping[str, str]) -> None:
     failed = sorted((*plan.release.failed, *cut_failures), key=lambda entry: entry.clip_id)
     drawn = parts_dir(plan.out) / "audit"
     drawn.mkdir(exist_ok=True)
-    audit = Audit(drawn)
+    audit = Audit(drawn, plan.attributes)
     for entry in failed:
         audit.add_failed(entry, clips.get(entry.clip_id))
     part_paths = [task.part_path for task in plan.tasks if task.clip.clip_id not in reasons]

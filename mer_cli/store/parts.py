@@ -40,7 +40,7 @@ def fingerprint(clip: Clip, settings: Mapping[str, object]) -> str:
     facts = {
         "settings": settings,
         "clip": asdict(clip) | {"frames": [frame.number for frame in clip.frames]},
-        "files": [(frame.path.name, *_size_and_time(frame.path)) for frame in clip.frames],
+        "files": [(path.name, *_size_and_time(path)) for path in dict.fromkeys(frame.path for frame in clip.frames)],
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

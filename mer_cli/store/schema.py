@@ -52,6 +52,12 @@ BUILD_KEY = "build_key"  # over all that a build depends on: tells whether a sto
 # Attributes that hold JSON; all others are plain text, numbers or truth values.
 JSON_ATTRIBUTES = ("detectors", "crop", "errata", "failed", "tools")
 
+# What a clip's note says of an apex that is not annotated, by the rule that settled it.
+APEX_NOTES = {
+    "flow": "apex not annotated: frame {} has the strongest motion",
+    "midpoint": "apex not annotated: the midpoint {} is taken",
+}
+
 # How a clip ends; a store holds the first two only.
 OK = "ok"
 REPAIRED = "repaired"

@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mer_cli.faces.frames import HALF_WINDOW
 from mer_cli.training.config import TrainConfig
 
-CENTRE = 3  # index of the labelled frame in a window of seven
+CENTRE = HALF_WINDOW  # index of the labelled frame in its window
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601 luma, as torchvision's colour jitter uses it

@@ -1,26 +1,24 @@
 """The run directory: how a run is written fold by fold, and read back. No torch.
 
-    runs/<dataset>-<scheme>-<model>-<recipe>-s<seed>-<hash8>/
-    ├── config.json        every setting, resolved
-    ├── environment.json   versions, device name, threads
+    runs/<datasets>-<scheme>-<model>-<recipe>-s<seed>-<hash8>/
+    ├── config.json        every setting, resolved, and the stores with the part that each plays
+    ├── environment.json   the sessions that added folds: versions, device name, threads, and the stores as typed
     ├── clips.csv          clip_id, fold, emotion, label, class: for evaluation; its held-out rows never reach training
     └── folds/<dataset>-<subject>/   logits.npz, history.csv, model.safetensors, done
 
-A fold is written under a temporary name and moved into place, so a folder that is there is whole.
+A fold is written under a temporary name and moved into place, so a folder that is there is whole. Across datasets a
+fold is named after its test dataset, and the clips that are only trained on have no fold.
 """
 
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
-import os
-import shutil
-import uuid
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,46 +26,19 @@ from pydantic import ValidationError
 
 from mer_cli.errors import RunError
 from mer_cli.records import Fold, FoldPredictions
-from mer_cli.training.config import TrainConfig
-
-PROTOCOL_VERSION = 1  # raised whenever a change of the code can move a stored logit: old runs are then not continued
-
-
-class RunConfig(TrainConfig):
-    """`config.json`: the training settings with device, precision and compile resolved, and what they were used on."""
-
-    dataset: str
-    """Dataset of the store."""
-    protocol_id: str
-    """Scheme and number of clips: "casme2-5/249"."""
-    class_names: tuple[str, ...]
-    """Classes in label order."""
-    content_hash: str
-    """The store's hash over all it holds."""
-    table_sha256: str
-    """SHA-256 of the coding table that the store was built from."""
-    table_version: str
-    """Published version of that table, or ""."""
-    generated: bool
-    """Whether the faces were generated: no result on the dataset."""
-    protocol_version: int = PROTOCOL_VERSION
-    """Version of the code's protocol."""
-
-    @property
-    def run_name(self) -> str:
-        """The run's folder: readable, and with a hash over every setting."""
-        settings = json.dumps(self.model_dump(mode="json"), sort_keys=True)
-        digest = hashlib.sha256(settings.encode()).hexdigest()[:8]
-        scheme = self.scheme.removeprefix(f"{self.dataset}-")
-        return f"{self.dataset}-{scheme}-{self.model}-{self.recipe}-s{self.seed}-{digest}"
+from mer_cli.training.atomic import write_folder
+from mer_cli.training.run_config import PROTOCOL_VERSION, RunConfig
+from mer_cli.training.sessions import Session, read_sessions, sessions_text
 
 
 @dataclass(frozen=True)
 class Run:
     """A run as it stands on disk.
 
-    labels, fold_of, emotions : by clip id, for every clip of the run, finished or not
+    labels, fold_of, emotions : by clip id, for every clip of the run, finished or not; the fold of a clip that is
+        only trained on is ""
     folds : the finished folds, sorted by id · missing : ids of the folds that are not
+    sessions : the oldest first
     """
 
     path: Path
@@ -78,6 +49,7 @@ class Run:
     emotions: dict[str, str]
     folds: tuple[FoldPredictions, ...]
     missing: tuple[str, ...]
+    sessions: tuple[Session, ...]
 
 
 def open_run(
@@ -86,9 +58,14 @@ def open_run(
     labels: Mapping[str, int],
     emotions: Mapping[str, str],
     folds: Sequence[Fold],
-    environment: Mapping[str, str | int],
+    session: Session,
 ) -> Path:
     """The run's directory under `root`: made, or found and checked to be of this very configuration.
+
+    Parameters
+    ----------
+    labels, emotions : by clip id, for the clips of all folds, held out or trained on
+    session : the first one of a run that is made
 
     Raises
     ------
@@ -108,18 +85,18 @@ def open_run(
         return path
 
     def fill(partial: Path) -> None:
+        fold_of = {clip: fold.id for fold in folds for clip in fold.test}
         rows = [
-            (clip, fold.id, emotions[clip], labels[clip], config.class_names[labels[clip]])
-            for fold in folds
-            for clip in fold.test
+            (clip, fold_of.get(clip, ""), emotions[clip], labels[clip], config.class_names[labels[clip]])
+            for clip in (*fold_of, *sorted(labels.keys() - fold_of.keys()))
         ]
         _write_csv(partial / "clips.csv", ("clip_id", "fold", "emotion", "label", "class"), rows)
-        (partial / "environment.json").write_text(json.dumps(environment, indent=2) + "\n")
+        (partial / "environment.json").write_text(sessions_text([session]))
         (partial / "folds").mkdir()
         (partial / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
 
-    if not _write_folder(path, fill, replace=False):
-        return open_run(root, config, labels, emotions, folds, environment)  # another process made it meanwhile
+    if not write_folder(path, fill, replace=False):
+        return open_run(root, config, labels, emotions, folds, session)  # another process made it meanwhile
     return path
 
 
@@ -156,7 +133,7 @@ def write_fold(
             save_weights(partial / "model.safetensors")
         (partial / "done").touch()
 
-    _write_folder(path / "folds" / predictions.fold, fill, replace=True)
+    write_folder(path / "folds" / predictions.fold, fill, replace=True)
 
 
 def read_run(path: Path) -> Run:
@@ -180,14 +157,33 @@ def read_run(path: Path) -> Run:
             f"{path / 'clips.csv'}: not readable ({error!r}) — expected clip_id, fold, emotion, label, class. "
             "Move the run away and train again."
         ) from None
-    fold_ids = sorted(set(fold_of.values()))
+    fold_ids = sorted(set(fold_of.values()) - {""})
     finished = [fold for fold in fold_ids if is_finished(path, fold)]
     folds = []
     for fold in finished:
         held_out = {clip for clip, its_fold in fold_of.items() if its_fold == fold}
         folds.append(_read_fold(path, fold, held_out, config))
     missing = tuple(fold for fold in fold_ids if fold not in finished)
-    return Run(path, config, config.class_names, labels, fold_of, emotions, tuple(folds), missing)
+    sessions = tuple(read_sessions(path))
+    return Run(path, config, config.class_names, labels, fold_of, emotions, tuple(folds), missing, sessions)
+
+
+def other_version(path: Path) -> str | None:
+    """A sentence where the run was written under another protocol version, so that `read_run` would refuse it.
+
+    Raises
+    ------
+    RunError
+        If it is no run directory, or its config is damaged.
+    """
+    file = path / "config.json"
+    version = _read_json(file).get("protocol_version")
+    if version == PROTOCOL_VERSION:
+        return None
+    return (
+        f"{file}: protocol version {version}, this program reads {PROTOCOL_VERSION} — expected a run of this "
+        "version. Train again; the old run stays as it is."
+    )
 
 
 def _read_fold(path: Path, fold: str, held_out: set[str], config: RunConfig) -> FoldPredictions:
@@ -211,52 +207,30 @@ def _read_fold(path: Path, fold: str, held_out: set[str], config: RunConfig) -> 
 
 
 def _read_config(path: Path) -> RunConfig:
+    if sentence := other_version(path):
+        raise RunError(sentence)
     file = path / "config.json"
+    try:
+        return RunConfig.model_validate(_read_json(file))
+    except ValidationError as error:
+        raise _no_config(file, error) from None
+
+
+def _read_json(file: Path) -> dict[str, Any]:
     if not file.is_file():
-        raise RunError(f"{path}: no run directory — expected a config.json in it. `mer train --loso` makes one.")
+        raise RunError(f"{file.parent}: no run directory — expected a config.json in it. `mer train --loso` makes one.")
     try:
         held = json.loads(file.read_text())
-        version = held.get("protocol_version") if isinstance(held, dict) else None
-        if version != PROTOCOL_VERSION:
-            raise RunError(
-                f"{file}: protocol version {version}, this program reads {PROTOCOL_VERSION} — expected a run of this "
-                "version. Train again; the old run stays as it is."
-            )
-        return RunConfig.model_validate(held)
-    except (ValueError, ValidationError) as error:
-        line = str(error).splitlines()[0]
-        raise RunError(
-            f"{file}: not a run's config ({line}) — expected the file that `mer train` wrote. Restore it, or move "
-            "the run away and train again."
-        ) from None
+    except ValueError as error:
+        raise _no_config(file, error) from None
+    return held if isinstance(held, dict) else {}
 
 
-def _write_folder(target: Path, fill: Callable[[Path], None], *, replace: bool) -> bool:
-    """Makes a folder by filling a temporary one beside it and moving that into place; says whether it did.
-
-    A folder that is there already is replaced, or left alone and ours dropped.
-    """
-    partial = target.with_name(f".{target.name}-{uuid.uuid4().hex[:8]}.partial")  # several machines may share the disk
-    try:
-        partial.mkdir(parents=True)
-        fill(partial)
-        if target.exists():
-            if not replace:
-                shutil.rmtree(partial)
-                return False
-            shutil.rmtree(target)
-        partial.replace(target)
-        return True
-    except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise RunError(
-            f"{target}: can't be written ({reason}) — expected a writable folder with room for it. Free space or give "
-            "another --out, then run the same command again: finished folds are kept."
-        ) from None
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+def _no_config(file: Path, error: ValueError) -> RunError:
+    return RunError(
+        f"{file}: not a run's config ({str(error).splitlines()[0]}) — expected the file that `mer train` wrote. "
+        "Restore it, or move the run away and train again."
+    )
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -13,12 +13,13 @@ from mer_cli.datasets.synthetic.render import HEIGHT, WIDTH, Map
 from mer_cli.datasets.synthetic.subject import Subject
 from mer_cli.opencv import cv2
 
-FPS = 200
+STEP = 1 / 200  # seconds: the head's walk is told in such steps, whatever the frame rate
 MAINS = 100.0  # hertz of lamps' flicker
 AT_224 = 224 / 205  # crop pixels for a frame pixel: the usual crop is about 205 frame pixels wide
 NOISE = 1.6  # deviation of the sensor's noise at mid-grey, of 255
 HEAD = np.array([0.0144, 0.0144, 0.002, 1.5e-5])  # step of the head's random walk: x, y in pixels, degrees, scale
-DRIFT = np.array([0.010, 0.010, 0.028, 1e-5])  # its steady part, a frame
+DRIFT = np.array([0.010, 0.010, 0.028, 1e-5])  # its steady part, a step
+FADE = 0.8  # of what is left of an expression after its offset, from frame to frame
 PIVOT = (WIDTH / 2, HEIGHT * 0.55)
 
 
@@ -36,7 +37,7 @@ class Motion:
     envelopes: NDArray[np.float32]
 
     def displacement(self, frame: int) -> Map:
-        """(HEIGHT, WIDTH, 2) float32, frame pixels, from the neutral face; `frame` counts from the onset."""
+        """(HEIGHT, WIDTH, 2) float32, frame pixels, from the neutral face; `frame` counts from the first one drawn."""
         return np.tensordot(self.envelopes[:, frame], self.displacements, 1)
 
     def shading(self, frame: int) -> Map:
@@ -53,7 +54,8 @@ def clip_motion(subject: Subject, plan: ClipPlan) -> Motion:
     envelopes = []
     for index in range(len(plan.units)):
         lag = int(rng.integers(-2, 3)) if index else 0
-        envelopes.append(_envelope(n_frames, int(np.clip(rise + lag, 1, n_frames - 2)), rng))
+        envelope = _envelope(n_frames, int(np.clip(rise + lag, 1, n_frames - 2)), rng)
+        envelopes.append(_in_context(envelope, plan))
     return Motion(
         np.stack([field.displacement * peak for field, peak in zip(fields, peaks, strict=True)]),
         np.stack([field.shading * peak for field, peak in zip(fields, peaks, strict=True)]),
@@ -62,15 +64,17 @@ def clip_motion(subject: Subject, plan: ClipPlan) -> Motion:
 
 
 def draw_frames(subject: Subject, plan: ClipPlan, motion: Motion) -> Iterator[NDArray[np.uint8]]:
-    """Each frame from onset to offset: (HEIGHT, WIDTH, 3) uint8, blue green red."""
+    """Each frame of the plan, the first to the last: (HEIGHT, WIDTH, 3) uint8, blue green red."""
     rng = np.random.default_rng([*plan.seed, 2])
     across, down = np.meshgrid(np.arange(WIDTH, dtype=np.float32), np.arange(HEIGHT, dtype=np.float32))
     flicker, phase, slow = rng.uniform([0.002, 0.0, 0.5], [0.008, 2 * np.pi, 3.0])
     pose, velocity, drift = np.zeros(4), np.zeros(4), rng.normal(0, DRIFT)
     noise = _noise_bank(rng)
-    for frame in range(plan.offset - plan.onset + 1):
-        velocity = 0.9 * velocity + rng.normal(0, HEAD)
-        pose = 0.98 * pose + velocity + (drift if frame else 0)
+    n_steps = max(round(1 / (plan.fps * STEP)), 1)
+    for frame in range(plan.last - plan.first + 1):
+        for _ in range(n_steps):
+            velocity = 0.9 * velocity + rng.normal(0, HEAD)
+            pose = 0.98 * pose + velocity + (drift if frame else 0)
         inverse = cv2.invertAffineTransform(_pose_matrix(pose))
         moved = motion.displacement(frame)
         x = inverse[0, 0] * across + inverse[0, 1] * down + inverse[0, 2] - moved[..., 0]
@@ -79,7 +83,7 @@ def draw_frames(subject: Subject, plan: ClipPlan, motion: Motion) -> Iterator[ND
         picture = cv2.remap(
             shaded, x.astype(np.float32), y.astype(np.float32), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
         )
-        time = frame / FPS
+        time = frame / plan.fps
         lamps = 1 + flicker * np.sin(2 * np.pi * MAINS * time + phase) + 0.006 * np.sin(2 * np.pi * slow * time + phase)
         lit = picture * np.float32(lamps)
         noisy = lit + _noise_tile(noise, rng) * (np.float32(NOISE) * np.sqrt(np.maximum(lit, 4) / 128))
@@ -94,6 +98,17 @@ def _envelope(n_frames: int, peak: int, rng: np.random.Generator) -> NDArray[np.
     rest = rng.uniform(0, 0.25)
     envelope: NDArray[np.float64] = np.where(time <= peak, _smooth(rising), rest + (1 - rest) * _smooth(falling))
     return envelope
+
+
+def _in_context(envelope: NDArray[np.float64], plan: ClipPlan) -> NDArray[np.float64]:
+    """The envelope among the frames around it: nothing before, what is left of it fading after, and once more."""
+    whole = np.zeros(plan.last - plan.first + 1)
+    for onset in (plan.onset, *plan.again):
+        start = onset - plan.first
+        shown = envelope[: len(whole) - start]
+        fading = envelope[-1] * FADE ** np.arange(1, len(whole) - start - len(shown) + 1)
+        whole[start:] = np.maximum(whole[start:], np.concatenate([shown, fading]))
+    return whole
 
 
 def _smooth(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,0 +1,60 @@
+"""MMEW: 300 micro-expressions of 30 subjects, 90 frames a second, pictures cropped to the face.
+
+A clip is found by its name, since two trees are about: emotion first (`Micro_Expression/happiness/S01-01-001`) and
+subject first (`S01/happiness/S01-01-001`). What one copy calls `others` is `repression` in another: one class here.
+No public copy of the table could be read; its columns are known from the loaders that read it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from mer_cli.datasets.layout import Entry, Layout, Pictures, fold_emotion
+from mer_cli.datasets.tables import Row
+
+CLIP = re.compile(r"(S\d\d)-\d\d-\d{3}", re.IGNORECASE)
+# 66 others are what is left of 300.
+VERSIONS = {
+    "300": {"happiness": 36, "surprise": 89, "disgust": 72, "others": 66, "fear": 16, "sadness": 13, "anger": 8}
+}
+
+
+def _clip_key(way: Sequence[str]) -> str | None:
+    return way[-1].casefold() if CLIP.fullmatch(way[-1]) else None
+
+
+def _read_row(row: Row) -> Entry:
+    name = row.cells["Filename"]
+    clip = CLIP.fullmatch(name)
+    return Entry(
+        where=f"row {row.number}",
+        subject=clip.group(1).upper() if clip else row.cells["Subject"],
+        name=name,
+        emotion=fold_emotion(row.cells["Estimated Emotion"], {"repression": "others"}),
+        action_units=row.cells.get("Action Units", ""),
+        keys=(name.casefold(),),
+        cells={
+            "onset": row.cells["OnsetFrame"],
+            "apex": row.cells["ApexFrame"],
+            "offset": row.cells["OffsetFrame"],
+        },
+    )
+
+
+LAYOUT = Layout(
+    name="mmew",
+    title="MMEW",
+    fps=90.0,
+    tables=("MMEW_Micro_Exp.xlsx", "MMEW_Micro_Exp*"),
+    columns=("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Estimated Emotion"),
+    optional_columns=("Action Units",),
+    pictures=(Pictures("Micro_Expression", "cropped"), Pictures("MMEW_Final", "cropped")),
+    source="cropped",
+    example="happiness/S01-01-001",
+    clip_key=_clip_key,
+    read_row=_read_row,
+    emotions=tuple(VERSIONS["300"]),
+    frame_name=re.compile(r"\d+\.jpe?g", re.IGNORECASE),
+    versions=VERSIONS,
+)

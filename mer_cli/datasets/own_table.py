@@ -1,0 +1,134 @@
+"""One's own data: a CSV with a row for each clip comes in, over folders of frames or video files; a `Release` goes out.
+
+    subject,clip,onset,apex,offset,label,path
+    p01,smile_1,46,59,86,happiness,p01/smile_1
+    p01,frown_1,1,,,negative,videos\\p01_frown.mp4
+
+`path` is relative to the folder given. A blank onset or offset is the first or last frame; a blank apex is found.
+Further columns may be there: `action_units`, `fps`. The dataset is called after the file: My-lab.csv -> "my_lab"; its
+name holds no "-", which parts dataset and subject in a fold's id.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from functools import cache
+from pathlib import Path
+
+from mer_cli.datasets.assemble import assemble
+from mer_cli.datasets.errata import Field
+from mer_cli.datasets.frame_files import (
+    VIDEO_EXTENSIONS,
+    Source,
+    check_folder_name,
+    check_inside,
+    list_frames,
+    list_video,
+)
+from mer_cli.datasets.layout import Entry
+from mer_cli.datasets.tables import Row, Table, read_table
+from mer_cli.errors import DatasetError
+from mer_cli.records import ApexRule, FrameRef, Release
+
+COLUMNS = ("subject", "clip", "onset", "offset", "label", "path")
+OPTIONAL_COLUMNS = ("apex", "action_units", "fps")
+FRAME_COLUMNS: tuple[Field, ...] = ("onset", "apex", "offset")
+UNKNOWN_FPS = 0.0
+
+
+def load_own(
+    root: Path, table_path: Path, source: Source | None, apex_rule: ApexRule, reserved: Collection[str]
+) -> Release:
+    """Reads one's own clips.
+
+    Parameters
+    ----------
+    root : the folder that the paths are relative to
+    source : "cropped" for pictures that are cut to the face already; raw if left out
+    reserved : names that the dataset must not have
+
+    Raises
+    ------
+    DatasetError
+        If the folder or the table can't be read, or the table's name can't be a dataset's.
+    """
+    root = root.absolute()
+    if not root.is_dir():
+        raise DatasetError(f"{root}: no such folder. Expected the one that the table's paths start in. Check the path.")
+    name = re.sub(r"[^a-z0-9]+", "_", table_path.stem.casefold()).strip("_")
+    if not name or name in reserved:
+        raise DatasetError(
+            f"{table_path}: the file's name would make the dataset '{name}'. Expected a name that no known dataset has "
+            f"({', '.join(reserved)}). Rename the file, for example to mylab.csv."
+        )
+    table = read_table(table_path, COLUMNS, OPTIONAL_COLUMNS)
+    boundary = root.resolve()
+
+    @cache
+    def frames_in(path: str) -> tuple[FrameRef, ...]:
+        place = root / path.replace("\\", "/")
+        check_inside(place, boundary)
+        if place.is_dir():
+            return list_frames(place)
+        if place.is_file() and place.suffix.casefold() in VIDEO_EXTENSIONS:
+            return list_video(place)
+        raise DatasetError(
+            f"path '{path}' is neither a folder nor a video in {root}. Expected one of them. Correct the table."
+        )
+
+    def frames_of(entry: Entry) -> tuple[FrameRef, ...]:
+        check_folder_name(entry.subject, "p01")
+        check_folder_name(entry.name, "smile_1")
+        return frames_in(entry.keys[0])
+
+    for column in ("subject", "label"):
+        _check_case(table, column)
+    assembled = assemble(
+        name, UNKNOWN_FPS, [_read_row(table.path, row) for row in table.rows], (), frames_of, apex_rule
+    )
+    return Release(
+        dataset=name,
+        source=source or "raw",
+        table_path=table.path,
+        table_sha256=table.sha256,
+        table_version="",
+        clips=assembled.clips,
+        failed=assembled.failed,
+    )
+
+
+def _check_case(table: Table, column: str) -> None:
+    """Two spellings of one subject could stand on both sides of a fold, two of a label would be two classes."""
+    spelt: dict[str, str] = {}
+    for row in table.rows:
+        text = row.cells[column]
+        if spelt.setdefault(text.casefold(), text) != text:
+            raise DatasetError(
+                f"{table.path}: row {row.number}: {column} '{text}' is '{spelt[text.casefold()]}' above. Expected one "
+                "spelling. Correct the table."
+            )
+
+
+def _read_row(path: Path, row: Row) -> Entry:
+    cells = row.cells
+    return Entry(
+        where=f"row {row.number}",
+        subject=cells["subject"],
+        name=cells["clip"],
+        emotion=cells["label"],
+        action_units=cells.get("action_units", ""),
+        keys=(cells["path"],),
+        cells={field: cells[field] for field in FRAME_COLUMNS if cells.get(field)},
+        fps=_fps(path, row),
+    )
+
+
+def _fps(path: Path, row: Row) -> float | None:
+    text = row.cells.get("fps", "")
+    if text and not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        raise DatasetError(
+            f"{path}: row {row.number}: fps '{text}' is no number. Expected frames a second, such as 200, or a blank. "
+            "Correct the table."
+        )
+    return float(text) if text else None

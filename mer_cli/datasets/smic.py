@@ -1,0 +1,91 @@
+"""SMIC-HS: 164 clips of 16 subjects, 100 frames a second; no apex is annotated.
+
+The short release (`SMIC_all_raw`, `SMIC_all_cropped`) comes without a table: the class is in the clip's name, and the
+pictures run from onset to offset. The long one (`SMIC-HS-E`) has frames around and SMIC-HS-E_annotation.xlsx with 157
+videos: five clips of the 164 are no videos of their own there, two are absent, one is labelled wrong (`errata`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from mer_cli.datasets.layout import Entry, Layout, Pictures, fold_emotion
+from mer_cli.datasets.tables import Row, whole_number
+
+CLIP = re.compile(r"s(\d+)_(ne|po|sur)_(\d+)", re.IGNORECASE)
+EMOTION_OF = {"ne": "negative", "po": "positive", "sur": "surprise"}
+VERSIONS = {
+    "HS": {"negative": 70, "positive": 51, "surprise": 43},
+    "HS-long": {"negative": 66, "positive": 51, "surprise": 40},
+}
+
+
+def _clip_key(way: Sequence[str]) -> str | None:
+    return _key(way[-1])
+
+
+def _key(name: str) -> str | None:
+    """ "s1_ne_01", as the released folders are called, for "S1_NE_01" and for "s01_ne_01", too."""
+    clip = CLIP.fullmatch(name)
+    return f"s{int(clip.group(1))}_{clip.group(2).casefold()}_{int(clip.group(3)):02d}" if clip else None
+
+
+def _read_row(row: Row) -> Entry:
+    name = _key(row.cells["Filename"]) or row.cells["Filename"]
+    # One cell holds a meaningless negative number, left there by a formula.
+    n_more = sum(whole_number(row.cells.get(column, "")) is not None for column in ("Onset2F", "Onset3F"))
+    return Entry(
+        where=f"row {row.number}",
+        subject=row.cells["Subject"].casefold().removeprefix("s").removesuffix(".0").zfill(2),
+        name=name,
+        emotion=fold_emotion(row.cells["Emotion"]),
+        action_units="",
+        keys=(name,),
+        cells={"onset": row.cells["OnsetF"], "offset": row.cells["OffsetF"]},
+        repairs=(f"the video holds {n_more + 1} micro-expressions: the first is taken",) if n_more else (),
+    )
+
+
+def _read_folder(folder: Path) -> Entry:
+    name = _key(folder.name)
+    assert name, folder
+    subject, code, _ = name.split("_")
+    return Entry(
+        where=str(folder),
+        subject=subject.removeprefix("s").zfill(2),
+        name=name,
+        emotion=EMOTION_OF[code],
+        action_units="",
+        keys=(name,),
+        cells={},
+    )
+
+
+LAYOUT = Layout(
+    name="smic",
+    title="SMIC",
+    fps=100.0,
+    tables=("SMIC-HS-E_annotation.xlsx", "SMIC-HS-E_annotation*"),
+    sheet="HS",
+    columns=("Subject", "Filename", "OnsetF", "OffsetF", "Emotion"),
+    optional_columns=("Onset2F", "Onset3F"),
+    pictures=(
+        Pictures("SMIC_all_raw", "raw", has_table=False),
+        Pictures("SMIC-HS-E", "raw"),
+        Pictures("HS_long", "raw"),
+        Pictures("SMIC-E_raw_image", "raw"),
+        Pictures("SMIC_all_cropped", "cropped", has_table=False),
+    ),
+    example="s1/micro/negative/s1_ne_01",
+    clip_key=_clip_key,
+    read_row=_read_row,
+    emotions=tuple(VERSIONS["HS"]),
+    frame_name=re.compile(r"(reg_)?image\d+\.(bmp|jpe?g)", re.IGNORECASE),
+    skipped=frozenset({"nir", "vis", "non_micro", "vis_long", "nir_long"}),  # other cameras, and no expression
+    versions=VERSIONS,
+    read_folder=_read_folder,
+    tableless="micro",
+    tableless_version="HS",
+)

@@ -1,0 +1,115 @@
+"""Finds the apex of a clip that has none annotated: crops come in one by one, the place of the strongest goes out.
+
+Dense flow from the onset, at half the crop's size. The head moves as much as the face does, and a drifting head would
+always put the peak at the end of the clip: an affine motion is fitted to the flow, to the 70 % of the picture that it
+describes best, and taken away. What is left is squared and averaged over brows, nostrils, cheeks and mouth, where the
+action units are, without the eyes, which blink; then it is smoothed over five frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_cli.faces.crop import CROP_SIZE, Landmarks
+from mer_cli.faces.pictures import Image
+from mer_cli.opencv import cv2
+
+SIDE = CROP_SIZE // 2  # pixels
+# What moves: hulls of landmarks, and by how many crop pixels each is widened.
+MOVING = (
+    (range(17, 27), 14),  # brows
+    (range(31, 36), 10),  # nostrils
+    (range(48, 68), 14),  # mouth
+    ((36, 39, 31, 2), 0),  # cheeks, from the eye to the wing of the nose
+    ((45, 42, 35, 14), 0),
+)
+EYES = ((range(36, 42), 3), (range(42, 48), 3))
+FIT_STEP = 7  # every seventh pixel is enough for six numbers
+FIT_ROUNDS = 3
+FIT_SHARE = 0.7  # of the pixels, those the fit describes best, go into its next round
+KERNEL = np.hanning(7)[1:-1] / np.hanning(7)[1:-1].sum()
+REACH = len(KERNEL) // 2  # frames on either side that the smoothing looks at
+
+Flow = NDArray[np.float32]
+
+
+class ApexSearch:
+    """Takes the crops of a clip one by one, the onset first, and tells at any time where the motion is strongest.
+
+    Parameters
+    ----------
+    landmarks : (68, 2) float32, (x, y) in pixels of the crop; None takes the whole crop for the face
+    """
+
+    def __init__(self, landmarks: Landmarks | None) -> None:
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._where = np.ones((SIDE, SIDE), bool) if landmarks is None else _face_mask(landmarks)
+        self._onset: Image | None = None
+        self._motion: list[float] = []
+
+    def add(self, crop: Image) -> None:
+        """Take the next crop, (224, 224, 3) uint8 RGB."""
+        reduced = cv2.resize(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        grey = np.asarray(reduced, dtype=np.uint8)
+        if self._onset is None:
+            self._onset = grey
+            self._motion.append(0.0)
+            return
+        flow = np.asarray(self._flow.calc(self._onset, grey, np.empty(0, np.float32)), dtype=np.float32)
+        self._motion.append(float((without_head_motion(flow)[self._where] ** 2).sum(axis=-1).mean()))
+
+    def peak(self) -> int:
+        """Give the place of the strongest motion so far, counted from the onset; it is never the onset itself.
+
+        Raises
+        ------
+        ValueError
+            If only the onset was added.
+        """
+        return 1 + int(np.argmax(self._smoothed()[1:]))
+
+    def candidates(self) -> tuple[int, ...]:
+        """Give the places that may turn out to be the peak of the whole clip, of those so far."""
+        n_settled = len(self._motion) - REACH  # what comes later changes nothing about these
+        best = [1 + int(np.argmax(self._smoothed()[1:n_settled]))] if n_settled > 1 else []
+        return (*best, *range(max(n_settled, 0), len(self._motion)))
+
+    def _smoothed(self) -> NDArray[np.float64]:
+        return np.convolve(np.pad(self._motion, REACH, mode="edge"), KERNEL, mode="valid")
+
+
+def without_head_motion(flow: Flow) -> Flow:
+    """Take the affine motion out of a flow, (H, W, 2) float32: shift, turn, scale and shear of the head.
+
+    It is fitted by least squares to all pixels, and again to those it describes best, so that the face's own motion,
+    which is large in few places, has no part in it.
+    """
+    height, width = flow.shape[:2]
+    y, x = np.mgrid[:height, :width].reshape(2, -1)
+    place = np.stack([np.ones(len(x)), x / width - 0.5, y / height - 0.5], axis=1)
+    some, moved = place[::FIT_STEP], flow.reshape(-1, 2)[::FIT_STEP]
+    fitting = np.ones(len(some), bool)
+    for _ in range(FIT_ROUNDS):
+        motion = np.linalg.lstsq(some[fitting], moved[fitting], rcond=None)[0]
+        residual = np.hypot(*(moved - some @ motion).T)
+        fitting = residual <= np.quantile(residual, FIT_SHARE)
+    return np.asarray(flow - (place @ motion).reshape(flow.shape), dtype=np.float32)
+
+
+def _face_mask(landmarks: Landmarks) -> NDArray[np.bool_]:
+    """Mark what moves in a picture of the flow's size."""
+    mask = _hulls(landmarks, MOVING) & ~_hulls(landmarks, EYES)
+    return np.asarray(cv2.resize(mask, (SIDE, SIDE), interpolation=cv2.INTER_AREA) > 0, dtype=bool)
+
+
+def _hulls(landmarks: Landmarks, parts: Iterable[tuple[Sequence[int], int]]) -> NDArray[np.uint8]:
+    """Give a picture of the crop's size, 255 inside the hulls and 0 elsewhere."""
+    united = np.zeros((CROP_SIZE, CROP_SIZE), np.uint8)
+    for points, margin in parts:
+        hull = np.zeros_like(united)
+        cv2.fillConvexPoly(hull, cv2.convexHull(np.rint(landmarks[list(points)]).astype(np.int32)), 255)
+        united |= np.asarray(cv2.dilate(hull, np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)), dtype=np.uint8)
+    return united

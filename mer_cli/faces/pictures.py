@@ -1,0 +1,94 @@
+"""Picture files: a path comes in, an array goes out, or a word on why there is none."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_cli.errors import FaceError
+from mer_cli.opencv import cv2
+
+Image = NDArray[np.uint8]
+
+JPEG_START = b"\xff\xd8"
+JPEG_SCAN = b"\xff\xda"
+JPEG_END = b"\xff\xd9"
+PNG_START = b"\x89PNG\r\n\x1a\n"
+PNG_END = b"IEND\xaeB`\x82"
+BMP_START = b"BM"
+BMP_SIZE = slice(2, 6)  # where a bitmap says how many bytes it has
+
+HEAD = 16  # bytes that tell the format
+TAIL = 4096  # bytes that hold a JPEG's end mark, but for what some cameras write after it
+
+
+def read_picture(path: Path) -> Image:
+    """Read one picture.
+
+    Returns
+    -------
+    (H, W, 3) uint8, RGB, 0-255; a grey picture has three equal channels
+
+    Raises
+    ------
+    FaceError
+        If the file is absent, empty, cut short, or no picture.
+    """
+    try:
+        # Decoded from memory: cv2.imread knows no path outside the system's character set.
+        data = path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, f"cannot be read ({error.strerror})") from error
+    if not data:
+        raise _unreadable(path, "the file is empty (0 bytes)")
+    if _is_cut_jpeg(data):
+        raise _unreadable(path, f"the JPEG is cut short (its {len(data)} bytes have no end mark)")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise _unreadable(path, f"cannot be decoded ({len(data)} bytes)")
+    return np.asarray(image, dtype=np.uint8)
+
+
+def check_picture(path: Path) -> None:
+    """Raise what `read_picture` would, after a look at a file's first and last bytes; damage between is not seen.
+
+    Raises
+    ------
+    FaceError
+        If the file is absent, empty, cut short, or no picture.
+    """
+    if not _looks_whole(path):
+        read_picture(path)  # says what is wrong; or finds nothing: a rare format, a long note after the end mark
+
+
+def _looks_whole(path: Path) -> bool:
+    """Whether both ends of a file are those of a whole picture."""
+    try:
+        # Unbuffered: nothing between the ends is fetched.
+        with path.open("rb", buffering=0) as file:
+            head = file.read(HEAD)
+            n_bytes = file.seek(0, os.SEEK_END)
+            file.seek(max(n_bytes - TAIL, 0))
+            tail = file.read(TAIL)
+    except OSError:
+        return False
+    if head.startswith(JPEG_START):
+        return JPEG_END in tail and not _is_cut_jpeg(head + tail)
+    if head.startswith(PNG_START):
+        return PNG_END in tail
+    return head.startswith(BMP_START) and int.from_bytes(head[BMP_SIZE], "little") == n_bytes
+
+
+def _is_cut_jpeg(data: bytes) -> bool:
+    """Whether a JPEG's last scan has no end mark: OpenCV 4 fills what is missing with grey and says nothing."""
+    return data.startswith(JPEG_START) and data.rfind(JPEG_END) < data.rfind(JPEG_SCAN)
+
+
+def _unreadable(path: Path, what: str) -> FaceError:
+    return FaceError(f"{path}: {what}. Expected a whole picture. Copy the file from the release again.")

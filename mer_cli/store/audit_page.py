@@ -1,0 +1,156 @@
+"""Rows of an audit come in, HTML pages go out: an index, and a page for each subject. No file is touched.
+
+The pages need nothing but the pictures beside them. All four pictures of a clip lie in one file; the pages show the
+part that is meant.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from mer_cli.faces.crop import CROP_SIZE
+from mer_cli.records import FailedClip
+from mer_cli.store.counts import Contents, count_tables, count_warnings, table_fact
+from mer_cli.store.differences import differences
+from mer_cli.store.schema import FAILED, OK, REPAIRED
+
+INDEX = "index.html"
+PICTURES = "clips"
+
+
+@dataclass(frozen=True)
+class AuditRow:
+    """One row of the coding table and what became of it.
+
+    onset, apex, offset : frame numbers, None where the row never became a clip
+    picture : the file of its pictures, "" where it has none
+    """
+
+    clip_id: str
+    emotion: str
+    onset: int | None
+    apex: int | None
+    offset: int | None
+    status: str
+    note: str
+    detector: str = ""
+    picture: str = ""
+
+    @property
+    def subject(self) -> str:
+        return self.clip_id.split("/", 2)[1]
+
+    @property
+    def anchor(self) -> str:
+        return file_stem(self.clip_id)
+
+
+@dataclass(frozen=True)
+class SubjectPage:
+    """A subject's rows, in the order of their ids, and the page's file."""
+
+    name: str
+    file: str
+    rows: tuple[AuditRow, ...]
+
+    @property
+    def summary(self) -> str:
+        """ "8 clips, 1 repaired, 1 failed"."""
+        n = Counter(row.status for row in self.rows)
+        n_clips = f"{n[OK] + n[REPAIRED]} clip{'s' if n[OK] + n[REPAIRED] != 1 else ''}"
+        return ", ".join([n_clips, *(f"{n[status]} {status}" for status in (REPAIRED, FAILED) if n[status])])
+
+
+def file_stem(text: str) -> str:
+    """A name that any disk takes and any link carries, another one for each text: "casme2_01_EP02_01f-1a2b3c4d5e".
+
+    The digits keep texts apart that differ in case, or only in what a file name cannot hold.
+    """
+    return f"{re.sub(r'[^A-Za-z0-9._-]', '_', text)[:80]}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+
+
+def subject_pages(rows: Iterable[AuditRow]) -> list[SubjectPage]:
+    """Group rows by subject. A page is called after its subject, "subject-01.html", as far as a file can be."""
+    by_subject: dict[str, list[AuditRow]] = {}
+    for row in sorted(rows, key=lambda row: (row.clip_id, row.status)):
+        by_subject.setdefault(row.subject, []).append(row)
+    n_alike = Counter(subject.casefold() for subject in by_subject)
+    pages = []
+    for subject in sorted(by_subject):
+        is_plain = re.fullmatch(r"[A-Za-z0-9._-]{1,80}", subject) and n_alike[subject.casefold()] == 1
+        file = f"subject-{subject if is_plain else file_stem(subject)}.html"
+        pages.append(SubjectPage(subject, file, tuple(by_subject[subject])))
+    return pages
+
+
+def render_index(
+    attributes: Mapping[str, Any], rows: Sequence[AuditRow], pages: Sequence[SubjectPage], sheets: Sequence[str]
+) -> str:
+    """Give the index: counts beside the published ones, what failed or was repaired, errata, links to the subjects.
+
+    Parameters
+    ----------
+    attributes : the store's
+    sheets : files of the contact sheet
+    """
+    contents = Contents(
+        name="",
+        dataset=attributes["dataset"],
+        table_version=attributes["table_version"],
+        emotions={row.clip_id: row.emotion for row in rows if row.status != FAILED},
+        failed=tuple(FailedClip(row.clip_id, row.emotion, row.note) for row in rows if row.status == FAILED),
+    )
+    found = differences(contents)
+    file_of = {page.name: page.file for page in pages}
+    table = (attributes[name] for name in ("dataset", "table", "table_version", "table_sha256"))
+    facts = [
+        *([("faces", "generated: no score on them is a result on the dataset")] if attributes["generated"] else []),
+        ("coding table", table_fact(*table)),
+        ("pictures", attributes["source"]),
+        ("crop", attributes["crop"]["align"]),
+    ]
+    return _render(
+        "index.html.j2",
+        dataset=contents.dataset,
+        n_ok=sum(row.status == OK for row in rows),
+        facts=facts,
+        sheets=sheets,
+        tables=count_tables([contents]),
+        notes=count_warnings(contents),
+        failed=[difference for difference in found if difference.is_failed],
+        changed=[difference for difference in found if not difference.is_failed],
+        errata=attributes["errata"],
+        subjects=pages,
+        repaired=[(row, file_of[row.subject]) for row in rows if row.status == REPAIRED],
+    )
+
+
+def render_subject(attributes: Mapping[str, Any], pages: Sequence[SubjectPage], place: int) -> str:
+    """Give the page at `place`, with links to the one before and the one after."""
+    before = pages[place - 1] if place else None
+    after = pages[place + 1] if place + 1 < len(pages) else None
+    return _render("subject.html.j2", dataset=attributes["dataset"], subject=pages[place], before=before, after=after)
+
+
+def _render(template: str, **values: object) -> str:
+    return _environment().get_template(template).render(side=CROP_SIZE, **values)
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("mer_cli.store"),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )

@@ -1,0 +1,186 @@
+"""Clips of each class beside the published counts: the paper's Tables 1 and 2, then the other schemes. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from mer_cli.datasets.schemes import (
+    CASME2_2019,
+    CASME3_A_V2,
+    MMEW_300,
+    OWN_LABELS,
+    SAMM_V2,
+    SCHEMES,
+    SMIC_HS,
+    Scheme,
+    check_counts,
+    protocol_id,
+    resolve_scheme,
+)
+from mer_cli.records import FailedClip
+
+# dataset -> the version of its table that the published counts are of
+PUBLISHED = dict((CASME2_2019, SAMM_V2, MMEW_300, SMIC_HS, CASME3_A_V2))
+
+PAPER_TABLES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("Table 1: clips of each class, tasks of five and of four classes", ("casme2-5", "samm-5", "mmew-4")),
+    ("Table 2: clips of each class, tasks of three classes", ("mmnet3", "samm-3")),
+)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The clips of one dataset, as far as counting them goes.
+
+    name : tells two stores of one dataset apart
+    emotions : of every usable clip, by clip id
+    failed : the rows of the coding table that gave no usable clip
+    """
+
+    name: str
+    dataset: str
+    table_version: str
+    emotions: Mapping[str, str]
+    failed: tuple[FailedClip, ...] = ()
+
+    @cached_property
+    def folded_ids(self) -> frozenset[str]:
+        """Ids of the usable clips without regard to case, as loaders tell clips apart."""
+        return frozenset(clip_id.casefold() for clip_id in self.emotions)
+
+
+@dataclass(frozen=True)
+class Count:
+    """One cell: what there is, and what was published, None where nobody published it."""
+
+    found: int
+    published: int | None
+
+    @property
+    def differs(self) -> bool:
+        return self.published not in (None, self.found)
+
+
+@dataclass(frozen=True)
+class CountColumn:
+    """Clips of one scheme; `classes` in label order."""
+
+    heading: str
+    classes: Mapping[str, Count]
+    all_clips: Count
+    subjects: Count
+
+
+@dataclass(frozen=True)
+class CountTable:
+    """Columns side by side, as the paper sets them."""
+
+    title: str
+    columns: tuple[CountColumn, ...]
+
+    @property
+    def rows(self) -> tuple[tuple[str, tuple[Count | None, ...]], ...]:
+        """The classes of any column, then the sums; a cell is None where its column has no such class."""
+        names = dict.fromkeys(name for column in self.columns for name in column.classes)
+        return (
+            *((name, tuple(column.classes.get(name) for column in self.columns)) for name in names),
+            ("all clips", tuple(column.all_clips for column in self.columns)),
+            ("subjects", tuple(column.subjects for column in self.columns)),
+        )
+
+
+def count_tables(held: Sequence[Contents]) -> tuple[CountTable, ...]:
+    """Count some datasets' clips under every scheme of theirs.
+
+    A protocol over several datasets (MEGC 2019) has a column for each of them that is held, and one for the whole where
+    each is held just once. In a dataset of one's own every label is a class.
+    """
+    named = {name for _, names in PAPER_TABLES for name in names}
+    titled = [
+        *((title, [SCHEMES[name] for name in names]) for title, names in PAPER_TABLES),
+        *((f"scheme {scheme.name}", [scheme]) for scheme in SCHEMES.values() if scheme.name not in named),
+    ]
+    n_stores = Counter(contents.dataset for contents in held)
+    tables = []
+    for title, schemes in titled:
+        columns = []
+        for scheme in schemes:
+            covered = [contents for contents in held if contents.dataset in scheme.datasets]
+            for contents in covered:
+                suffix = f" in {contents.name}" if n_stores[contents.dataset] > 1 else ""
+                columns.append(_count(scheme, [contents], suffix))
+            if scheme.composite and sorted(part.dataset for part in covered) == sorted(scheme.datasets):
+                columns.append(_count(scheme, covered))
+        if columns:
+            tables.append(CountTable(title, tuple(columns)))
+    for contents in held:
+        if contents.emotions and not schemes_of(contents.dataset):
+            scheme = resolve_scheme(OWN_LABELS, {contents.dataset: contents.emotions.values()})
+            tables.append(CountTable(f"scheme {OWN_LABELS}", (_count(scheme, [contents]),)))
+    return tuple(tables)
+
+
+def count_warnings(contents: Contents) -> list[str]:
+    """A sentence for each scheme whose counts are not those of a recognised table, or whose table is an older one."""
+    warnings = []
+    for scheme in schemes_of(contents.dataset):
+        labels = labels_of(scheme, contents.emotions)
+        warning = check_counts(scheme, contents.dataset, contents.table_version, labels)
+        if warning:
+            warnings.append(f"warning: {warning}")
+    return warnings
+
+
+def table_fact(dataset: str, table: str, version: str, sha256: str) -> str:
+    """Say which coding table there is, and whether it is a published one.
+
+    Parameters
+    ----------
+    sha256 : of the table; "" where the release has none and its clips come from the folders' names
+    """
+    known = version or ("not a published version" if schemes_of(dataset) else "one's own")
+    if not sha256:
+        return f"none: clips and classes from the folders of {table} ({known})"
+    return f"{table} ({known}), SHA-256 {sha256[:12]}"
+
+
+def schemes_of(dataset: str) -> list[Scheme]:
+    """The schemes that are made for a dataset, alone or among others; none for a dataset of one's own."""
+    return [scheme for scheme in SCHEMES.values() if dataset in scheme.datasets]
+
+
+def labels_of(scheme: Scheme, emotions: Mapping[str, str]) -> dict[str, int]:
+    """The class of every clip that a scheme keeps, by clip id."""
+    labelled = ((clip_id, scheme.label(clip_id, emotion)) for clip_id, emotion in emotions.items())
+    return {clip_id: label for clip_id, label in labelled if label is not None}
+
+
+def _count(scheme: Scheme, parts: Sequence[Contents], suffix: str = "") -> CountColumn:
+    labels = {clip_id: label for part in parts for clip_id, label in labels_of(scheme, part.emotions).items()}
+    found = Counter(labels.values())
+    tables = [(part.dataset, PUBLISHED.get(part.dataset, "")) for part in parts]
+    published = _sum_up(scheme.expected.get(table) for table in tables)
+    subjects = _sum_up((scheme.n_subjects[table],) if table in scheme.n_subjects else None for table in tables)
+    n_subjects = len({tuple(clip_id.split("/", 2)[:2]) for clip_id in labels})
+    return CountColumn(
+        heading=protocol_id(scheme, [part.dataset for part in parts], len(labels)) + suffix,
+        classes={
+            name: Count(found[label], published[label] if published else None)
+            for label, name in enumerate(scheme.class_names)
+        },
+        all_clips=Count(len(labels), sum(published) if published else None),
+        subjects=Count(n_subjects, subjects[0] if subjects else None),
+    )
+
+
+def _sum_up(parts: Iterable[tuple[int, ...] | None]) -> tuple[int, ...] | None:
+    """The sums over all datasets, or None where one of them is not known."""
+    sums: tuple[int, ...] = ()
+    for part in parts:
+        if part is None:
+            return None
+        sums = tuple(a + b for a, b in zip(sums, part, strict=True)) if sums else part
+    return sums

@@ -1,0 +1,160 @@
+"""A release comes in, what a build of it would meet goes out: rows and frames that fail, repairs, counts, room.
+
+Every frame that a build would read is looked at, none is decoded, and nothing is written.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from mer_cli.errors import FaceError
+from mer_cli.faces.frames import check_frame, needed_frames
+from mer_cli.faces.landmarks import find_predictor
+from mer_cli.records import Clip, FailedClip, Release
+from mer_cli.store.counts import Contents, CountTable, count_tables, count_warnings, table_fact
+from mer_cli.store.differences import differences, effect_of_failure
+from mer_cli.store.parts import parts_dir
+from mer_cli.store.schema import CLIP_BYTES
+
+N_THREADS = 8  # they wait for the disk, most of the time
+CHECKED = "checked"
+
+
+@dataclass(frozen=True)
+class FailingClip:
+    """A row of the table that will give no clip.
+
+    reasons : the loader's, or a sentence for each needed frame that is no whole picture
+    effect : which published counts it will be missing from
+    """
+
+    clip_id: str
+    emotion: str
+    reasons: tuple[str, ...]
+    effect: str
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What a build would meet.
+
+    n_rows : of the coding table
+    repairs : (clip id, how it will be mended) of clips that will not fail; what the face finder tries is not foreseen
+    tables : counts of the clips that will not fail
+    notes : warnings about the counts, and clips that another version of the table has otherwise
+    obstacles : what would stop the whole build, a sentence each
+    """
+
+    n_rows: int
+    facts: tuple[tuple[str, str], ...]
+    failing: tuple[FailingClip, ...]
+    repairs: tuple[tuple[str, str], ...]
+    tables: tuple[CountTable, ...]
+    notes: tuple[str, ...]
+    obstacles: tuple[str, ...]
+
+    def is_clean(self, *, allow_failed: bool) -> bool:
+        """Whether a build would end well; single clips may fail where that is allowed."""
+        return not self.obstacles and (allow_failed or not self.failing)
+
+
+def check_release(release: Release, out: Path, predictor: Path | None, on_clip: Callable[[str, str], None]) -> DryRun:
+    """Look at everything that a build of a release would need.
+
+    Parameters
+    ----------
+    out : the store that would be written
+    predictor : the 68-point model; None looks in the usual places
+    on_clip : called with a clip id and "checked" as each clip has been looked at
+    """
+    n_frames, faults = _check_clips(release.clips, on_clip)
+    usable = [clip for clip in release.clips if clip.clip_id not in faults]
+    contents = Contents(
+        name=out.name,
+        dataset=release.dataset,
+        table_version=release.table_version,
+        emotions={clip.clip_id: clip.emotion for clip in usable},
+    )
+    rows: list[tuple[str, str, tuple[str, ...]]] = [
+        *((failed.clip_id, failed.emotion, (failed.reason,)) for failed in release.failed),
+        *((clip.clip_id, clip.emotion, faults[clip.clip_id]) for clip in release.clips if clip.clip_id in faults),
+    ]
+    model, no_model = _find_model(predictor)
+    room, no_room = _find_room(out, len(usable))
+    nothing = "" if usable else f"none of {len(rows)} clips is usable. Expected at least one. Mend what fails above."
+    return DryRun(
+        n_rows=len(usable) + len(rows),
+        facts=(
+            ("dataset", f"{release.dataset}, {release.source} pictures{', generated' if release.generated else ''}"),
+            (
+                "coding table",
+                table_fact(release.dataset, str(release.table_path), release.table_version, release.table_sha256),
+            ),
+            ("frames", f"{n_frames} needed and looked at, none decoded"),
+            ("landmark model", model),
+            ("room", room),
+        ),
+        failing=tuple(
+            FailingClip(clip_id, emotion, reasons, effect_of_failure(contents, FailedClip(clip_id, emotion, "")))
+            for clip_id, emotion, reasons in sorted(rows)
+        ),
+        repairs=tuple((clip.clip_id, "; ".join(clip.repairs)) for clip in usable if clip.repairs),
+        tables=count_tables([contents]),
+        notes=(*count_warnings(contents), *(difference.sentence for difference in differences(contents))),
+        obstacles=tuple(filter(None, (nothing, no_model, no_room))),
+    )
+
+
+def _check_clips(clips: Iterable[Clip], on_clip: Callable[[str, str], None]) -> tuple[int, dict[str, tuple[str, ...]]]:
+    """How many frames were looked at, and what is wrong with those of each clip that will fail."""
+    n_frames, faults = 0, {}
+    with ThreadPoolExecutor(N_THREADS) as threads:
+        for clip, (n_needed, reasons) in zip(clips, threads.map(_check_clip, clips), strict=True):
+            n_frames += n_needed
+            if reasons:
+                faults[clip.clip_id] = reasons
+            on_clip(clip.clip_id, CHECKED)
+    return n_frames, faults
+
+
+def _check_clip(clip: Clip) -> tuple[int, tuple[str, ...]]:
+    try:
+        frames = needed_frames(clip)
+    except FaceError as error:
+        return 0, (str(error),)
+    reasons = []
+    for frame in frames:
+        try:
+            check_frame(frame)
+        except FaceError as error:
+            reasons.append(str(error))
+    return len(frames), tuple(reasons)
+
+
+def _find_model(predictor: Path | None) -> tuple[str, str]:
+    """Where the landmark model is, or the reason why a build would stop."""
+    try:
+        return str(find_predictor(predictor)), ""
+    except FaceError as error:
+        return "missing", str(error)
+
+
+def _find_room(out: Path, n_clips: int) -> tuple[str, str]:
+    """How much room there is for store and parts, or the reason why a build would stop."""
+    parent = next(folder for folder in out.absolute().parents if folder.exists())
+    held = sum(part.stat().st_size for part in parts_dir(out).glob("*") if part.is_file())
+    needed = math.ceil(max(2 * n_clips * CLIP_BYTES - held, 0) / 1e6)
+    free = int(shutil.disk_usage(parent).free / 1e6)
+    room = f"{needed} MB needed in {parent} for the store and its parts, {free} MB free"
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        return room, f"{parent}: cannot be written. Expected a folder for {out}. Give another --out."
+    if needed > free:
+        wanted = f"{needed} MB for the store and its parts"
+        return room, f"{parent}: {free} MB free. Expected {wanted}. Make room or give another --out."
+    return room, ""

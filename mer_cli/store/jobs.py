@@ -1,0 +1,48 @@
+"""How many worker processes a build takes where nobody says: as many as there are cores, if they fit in the memory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# A worker holds the landmark model and OpenCV (200 MB), up to seven whole pictures of the largest releases (46 MB) and
+# what the detector needs on one of them; measured peaks are in docs/performance.md.
+WORKER_MEMORY = 350_000_000
+MEMORY_INFO = Path("/proc/meminfo")
+CONTROL_GROUPS = Path("/sys/fs/cgroup")
+# Of control groups version 2 and 1: a container's limit, what it uses, and its account.
+LIMITS = (
+    ("memory.max", "memory.current", "memory.stat"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
+)
+CACHED = ("inactive_file", "total_inactive_file")  # used for files that were read, and given back when it is needed
+
+
+def default_jobs() -> int:
+    """Give the number of workers: one a core that this process may use, fewer where memory is short, at least one."""
+    cores = len(os.sched_getaffinity(0))
+    memory = available_memory()
+    return cores if memory is None else max(1, min(cores, memory // WORKER_MEMORY))
+
+
+def available_memory() -> int | None:
+    """Give the bytes that new processes may take without swapping, in a container too; None where nothing tells."""
+    free = [*_free_of_machine(), *(_free_of_group(*files) for files in LIMITS)]
+    return min((value for value in free if value is not None), default=None)
+
+
+def _free_of_machine() -> list[int]:
+    try:
+        lines = MEMORY_INFO.read_text().splitlines()
+    except OSError:
+        return []
+    return [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+
+
+def _free_of_group(limit: str, used: str, account: str) -> int | None:
+    try:
+        free = int((CONTROL_GROUPS / limit).read_text()) - int((CONTROL_GROUPS / used).read_text())
+        entries = dict(line.split() for line in (CONTROL_GROUPS / account).read_text().splitlines())
+    except (OSError, ValueError):  # no such group, or its limit is "max"
+        return None
+    return max(free + max(int(entries.get(name, 0)) for name in CACHED), 0)

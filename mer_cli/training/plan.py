@@ -1,0 +1,177 @@
+"""Takes stores and a configuration, settles what a run will be: clips, classes, folds, hardware. No picture is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mer_cli.datasets.schemes import Scheme, check_counts, protocol_id, resolve_scheme
+from mer_cli.errors import ConfigError
+from mer_cli.models import build_model
+from mer_cli.records import Fold
+from mer_cli.store.hdf5 import StoreInfo, read_store
+from mer_cli.training.config import TrainConfig
+from mer_cli.training.folds import cross_folds, loso_folds, select_folds
+from mer_cli.training.hardware import resolve_hardware
+from mer_cli.training.run_config import Role, RunConfig, RunStore
+
+
+@dataclass(frozen=True)
+class PlannedStore:
+    """A store of the run.
+
+    clips : emotion and class by clip id, sorted by id, for the clips that the scheme keeps
+    """
+
+    info: StoreInfo
+    role: Role
+    clips: dict[str, tuple[str, int]]
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What a run will do, settled before anything is trained.
+
+    stores : in the order of their datasets, so that the clips of all, one store after the other, are sorted by id
+    folds : all folds of the protocol · wanted : those to be trained here
+    warnings : where a dataset's counts are not the published ones, a sentence each
+    weight_bytes : size of one fold's weights
+    """
+
+    stores: tuple[PlannedStore, ...]
+    config: RunConfig
+    folds: tuple[Fold, ...]
+    wanted: tuple[Fold, ...]
+    warnings: tuple[str, ...]
+    weight_bytes: int
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """Class by clip id."""
+        return {clip_id: label for store in self.stores for clip_id, (_, label) in store.clips.items()}
+
+    @property
+    def emotions(self) -> dict[str, str]:
+        """The coding table's own word by clip id."""
+        return {clip_id: emotion for store in self.stores for clip_id, (emotion, _) in store.clips.items()}
+
+    def paths(self, *roles: Role) -> tuple[str, ...]:
+        """The stores of these roles as they were given."""
+        return tuple(str(store.info.path) for store in self.stores if store.role in roles)
+
+
+def plan_run(
+    stores: Sequence[Path],
+    config: TrainConfig,
+    *,
+    test_stores: Sequence[Path] = (),
+    wanted: Sequence[str] | None = None,
+) -> RunPlan:
+    """Reads the stores' tables and settles scheme, clips, folds, device, precision and compilation.
+
+    Parameters
+    ----------
+    stores : one for each dataset, in any order; under LOSO each subject of them is held out once
+    test_stores : where given, the protocol is cross-dataset: one fold for each, trained on all of `stores`
+    wanted : subjects or fold ids to train; all where left out
+
+    Raises
+    ------
+    MerError
+        If a store can't be read or two are of one dataset, the scheme does not fit them, or a fold is unknown.
+    """
+    infos = _read_all(stores, test_stores)
+    scheme = resolve_scheme(config.scheme, {info.dataset: set(info.clips["emotion"]) for info, _ in infos})
+    planned = tuple(PlannedStore(info, role, _classes(info, scheme)) for info, role in infos)
+    _check_classes(planned, scheme)
+    if test_stores:
+        ids = {role: [clip for store in planned if store.role == role for clip in store.clips] for _, role in infos}
+        folds = cross_folds(ids["train"], ids["test"])
+    else:
+        folds = loso_folds(clip for store in planned for clip in store.clips)
+    n_pairs = sum(len(fold.train) for fold in folds) * config.epochs
+    resolved = resolve_hardware(config.model_copy(update={"scheme": scheme.name}), n_pairs)
+    run_config = RunConfig(
+        **resolved.model_dump(),
+        stores=tuple(_record(store) for store in planned),
+        protocol_id=_protocol_id(scheme, planned),
+        class_names=scheme.class_names,
+    )
+    network = build_model(run_config.model, len(scheme.class_names))
+    return RunPlan(
+        stores=planned,
+        config=run_config,
+        folds=tuple(folds),
+        wanted=tuple(select_folds(folds, wanted)),
+        warnings=tuple(warning for store in planned if (warning := _count_warning(scheme, store))),
+        weight_bytes=sum(tensor.nbytes for tensor in network.state_dict().values()),
+    )
+
+
+def _read_all(stores: Sequence[Path], test_stores: Sequence[Path]) -> list[tuple[StoreInfo, Role]]:
+    """The stores with their roles, sorted by dataset."""
+    role: Role = "train" if test_stores else "loso"
+    infos = [(read_store(path), role) for path in stores]
+    infos += [(read_store(path), "test") for path in test_stores]
+    path_of: dict[str, Path] = {}
+    for info, _ in infos:
+        if info.dataset in path_of:
+            raise ConfigError(
+                f"{info.path}: holds {info.dataset}, as {path_of[info.dataset]} does — expected one store for each "
+                "dataset, or a subject could be on both sides. Leave one of them out."
+            )
+        path_of[info.dataset] = info.path
+    return sorted(infos, key=lambda given: f"{given[0].dataset}/")
+
+
+def _classes(info: StoreInfo, scheme: Scheme) -> dict[str, tuple[str, int]]:
+    """Emotion and class of every clip that the scheme keeps, sorted by clip id."""
+    kept = {}
+    for clip_id, emotion in sorted(zip(map(str, info.clips.index), info.clips["emotion"], strict=True)):
+        label = scheme.label(clip_id, emotion)
+        if label is not None:
+            kept[clip_id] = (str(emotion), label)
+    return kept
+
+
+def _check_classes(planned: Sequence[PlannedStore], scheme: Scheme) -> None:
+    for store in planned:
+        if not store.clips:
+            class_of = scheme.class_of[store.info.dataset]
+            emotions = ", ".join(emotion for emotion, class_name in class_of.items() if class_name is not None)
+            raise ConfigError(
+                f"{store.info.path}: no clip of it belongs to scheme '{scheme.name}' — expected emotions among "
+                f"{emotions}. Choose another --scheme."
+            )
+    if len(scheme.class_names) < 2:
+        raise ConfigError(
+            f"--scheme {scheme.name}: all clips have the label '{scheme.class_names[0]}' — expected at least two, "
+            "or there is nothing to tell apart. Label the clips, and build the store again."
+        )
+
+
+def _record(store: PlannedStore) -> RunStore:
+    info = store.info
+    return RunStore(
+        dataset=info.dataset,
+        role=store.role,
+        content_hash=info.content_hash,
+        table_sha256=info.table_sha256,
+        table_version=info.table_version,
+        generated=info.generated,
+    )
+
+
+def _protocol_id(scheme: Scheme, planned: Sequence[PlannedStore]) -> str:
+    """The scheme's own id under LOSO; across datasets "casme2-to-samm-megc3/145-to-133"."""
+    n_clips = {role: sum(len(store.clips) for store in planned if store.role == role) for role in ("train", "test")}
+    if not n_clips["test"]:
+        return protocol_id(scheme, [store.info.dataset for store in planned], sum(len(s.clips) for s in planned))
+    sides = ("+".join(store.info.dataset for store in planned if store.role == role) for role in ("train", "test"))
+    return f"{'-to-'.join(sides)}-{scheme.name}/{n_clips['train']}-to-{n_clips['test']}"
+
+
+def _count_warning(scheme: Scheme, store: PlannedStore) -> str | None:
+    labels = {clip_id: label for clip_id, (_, label) in store.clips.items()}
+    return check_counts(scheme, store.info.dataset, store.info.table_version, labels)

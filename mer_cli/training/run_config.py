@@ -1,0 +1,86 @@
+"""`config.json`: the training settings with device, precision and compile resolved, and the stores they are used on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from mer_cli.training.config import TrainConfig
+
+PROTOCOL_VERSION = 2  # raised whenever a change of the code can move a stored logit: old runs are then not continued
+
+Role = Literal["loso", "train", "test"]
+
+
+class RunStore(BaseModel):
+    """A store that a run uses: what it holds, not where it lies."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    dataset: str
+    """Dataset of the store; a run has one store of each."""
+    role: Role
+    """Its part in the protocol: each subject held out once, only trained on, or only tested on."""
+    content_hash: str
+    """The store's hash over all it holds."""
+    table_sha256: str
+    """SHA-256 of the coding table that the store was built from."""
+    table_version: str
+    """Published version of that table, or ""."""
+    generated: bool
+    """Whether the faces were generated: no result on the dataset."""
+
+
+class RunConfig(TrainConfig):
+    """Every setting of a run, resolved. The order in which stores were given is not one of them."""
+
+    stores: tuple[RunStore, ...]
+    """The stores, sorted by dataset."""
+    protocol_id: str
+    """Scheme and number of clips: "casme2-5/249", "casme2-to-samm-megc3/145-to-133"."""
+    class_names: tuple[str, ...]
+    """Classes in label order."""
+    protocol_version: int = PROTOCOL_VERSION
+    """Version of the code's protocol."""
+
+    @field_validator("stores")
+    @classmethod
+    def _sorted_by_dataset(cls, stores: tuple[RunStore, ...]) -> tuple[RunStore, ...]:
+        return tuple(sorted(stores, key=lambda store: store.dataset))
+
+    @property
+    def is_loso(self) -> bool:
+        return all(store.role == "loso" for store in self.stores)
+
+    @property
+    def test_datasets(self) -> tuple[str, ...]:
+        """The datasets that a score is about."""
+        return tuple(store.dataset for store in self.stores if store.role != "train")
+
+    @property
+    def generated(self) -> bool:
+        """Whether any of the faces were generated."""
+        return any(store.generated for store in self.stores)
+
+    @property
+    def run_name(self) -> str:
+        """The run's folder: readable, and with a hash over every setting."""
+        settings = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        digest = hashlib.sha256(settings.encode()).hexdigest()[:8]
+        return f"{self.protocol_id.partition('/')[0]}-{self.model}-{self.recipe}-s{self.seed}-{digest}"
+
+    def protocol(self, tested: Iterable[str] | None = None) -> str:
+        """The protocol in words; across datasets for the test datasets `tested`, all of them where left out."""
+        if self.is_loso:
+            return "leave one subject out"
+        trained = (store.dataset for store in self.stores if store.role == "train")
+        return f"trained on {_listed(trained)}, tested on {_listed(tested or self.test_datasets)}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last

@@ -1,0 +1,162 @@
+"""One's own clips from a CSV: folders of frames and videos, and what people type into such a table."""
+
+import pytest
+from fake_dataset import write_frames, write_video
+
+from mer_cli.datasets.registry import load_release
+from mer_cli.errors import DatasetError
+
+HEADER = "subject,clip,onset,apex,offset,label,path"
+
+
+def load(root, *lines, name="mylab.csv", header=HEADER, **options):
+    table = root / name
+    table.write_text("\n".join([header, *lines]) + "\n")
+    return load_release("table", root, table=table, **options)
+
+
+def reason(root, line, **options):
+    write_frames(root / "p01/smile", range(10, 31))
+    release = load(root, line, **options)
+    assert release.clips == ()
+    return release.failed[0].reason
+
+
+def test_folders_and_videos_become_clips(tmp_path):
+    write_frames(tmp_path / "p01/smile", range(10, 31), "frame_{:04d}.png")
+    write_video(tmp_path / "videos/p02.avi", n_frames=40)
+    release = load(
+        tmp_path,
+        "p01,smile,12,20,28,happy,p01/smile",
+        "p02,frown,5,,30,angry,videos/p02.avi",
+        "p02,blink,31,35,39,happy,videos\\p02.avi",
+    )
+    assert (release.dataset, release.source, release.table_version, release.failed) == ("mylab", "raw", "", ())
+    blink, frown, smile = sorted(release.clips, key=lambda clip: clip.name)
+    assert smile.clip_id == "mylab/p01/smile"
+    assert (smile.onset, smile.apex, smile.offset, smile.apex_rule, smile.emotion) == (12, 20, 28, "annotated", "happy")
+    assert smile.frames[0].path.name == "frame_0010.png"
+    assert (frown.onset, frown.apex, frown.offset, frown.apex_rule) == (5, 17, 30, "flow")
+    assert {frame.path.name for frame in (*frown.frames, *blink.frames)} == {"p02.avi"}
+    assert [frame.number for frame in blink.frames] == list(range(21, 41))
+
+
+def test_a_blank_onset_and_offset_are_the_first_and_last_frame(tmp_path):
+    write_frames(tmp_path / "p01/smile", range(10, 31))
+    (clip,) = load(tmp_path, "p01,smile,,,,happy,p01/smile", apex_rule="midpoint").clips
+    assert (clip.onset, clip.apex, clip.offset, clip.apex_rule, clip.repairs) == (10, 20, 30, "midpoint", ())
+
+
+def test_columns_may_come_in_any_order_with_units_and_frame_rate(tmp_path):
+    write_frames(tmp_path / "p01/smile", range(10, 31))
+    header = "Path;Label;Subject;Clip;Onset;Offset;fps;action_units;remarks"
+    (clip,) = load(tmp_path, "p01/smile;happy;p01;smile;10;30;120;6+12;nice", header=header).clips
+    assert (clip.fps, clip.action_units, clip.apex_rule) == (120.0, "6+12", "flow")
+
+
+def test_windows_line_ends_and_a_byte_order_mark_change_nothing(tmp_path):
+    write_frames(tmp_path / "p01/smile", range(10, 31))
+    table = tmp_path / "mylab.csv"
+    table.write_bytes(f"\ufeff{HEADER}\r\np01,smile,12,20,28,happy,p01\\smile\r\n".encode())
+    assert load_release("table", tmp_path, table=table).clips[0].onset == 12
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (
+            "p01,smile,12,20,28,happy,p01/grin",
+            "row 2: path 'p01/grin' is neither a folder nor a video in {root}. Expected one of them. "
+            "Correct the table.",
+        ),
+        (
+            "p01,smile,12,20,28,happy,mylab.csv",
+            "row 2: path 'mylab.csv' is neither a folder nor a video in {root}. Expected one of them. "
+            "Correct the table.",
+        ),
+        (
+            "p01,smile,12,20,28,happy,../secret",
+            "row 2: {root}/../secret leads to {parent}/secret, outside the release. Expected a place in {root}. "
+            "Copy the frames there.",
+        ),
+        ("p01,smile,12,20,28,,p01/smile", "row 2: emotion '' is unknown. Expected a label. Correct the table."),
+        (
+            "p01,a/b,12,20,28,happy,p01/smile",
+            "row 2: the clip name 'a/b' is no folder name and would lead out of the release. Expected a name like "
+            "'smile_1'. Correct the table.",
+        ),
+        (
+            ",smile,12,20,28,happy,p01/smile",
+            "row 2: the clip name '' is no folder name and would lead out of the release. Expected a name like 'p01'. "
+            "Correct the table.",
+        ),
+        (
+            "p01,smile,first,20,28,happy,p01/smile",
+            "row 2: onset 'first' is no frame number. Expected a whole number. Correct the table.",
+        ),
+    ],
+)
+def test_a_row_that_cannot_be_used_fails_with_its_number(tmp_path, line, expected):
+    root = tmp_path / "lab"
+    root.mkdir()
+    assert reason(root, line) == expected.format(root=root, parent=tmp_path)
+
+
+def test_an_absolute_path_may_not_leave_the_folder(tmp_path):
+    write_frames(tmp_path / "elsewhere", range(3))
+    write_frames(tmp_path / "lab/p01/smile", range(3))
+    assert len(load(tmp_path / "lab", f"p01,smile,,,,happy,{tmp_path}/lab/p01/smile").clips) == 1
+    assert "outside the release" in reason(tmp_path / "lab", f"p01,smile,1,2,3,happy,{tmp_path}/elsewhere")
+
+
+@pytest.mark.parametrize("name", ["samm.csv", "Table.csv", "---.csv"])
+def test_a_table_named_like_a_known_dataset_is_refused(tmp_path, name):
+    with pytest.raises(DatasetError) as error:
+        load(tmp_path, "p01,smile,12,20,28,happy,p01/smile", name=name)
+    dataset = name.removesuffix(".csv").casefold().strip("-")
+    assert str(error.value) == (
+        f"{tmp_path / name}: the file's name would make the dataset '{dataset}'. Expected a name that no known dataset "
+        "has (casme2, samm, mmew, smic, casme3, casme, table). Rename the file, for example to mylab.csv."
+    )
+
+
+def test_a_missing_folder_and_a_missing_column_are_named(tmp_path):
+    with pytest.raises(DatasetError, match="no such folder. Expected the one that the table's paths start in"):
+        load_release("table", tmp_path / "none", table=tmp_path / "x.csv")
+    with pytest.raises(DatasetError, match="row 1: no column 'label'; found subject, clip, onset, emotion, offset, "):
+        load(tmp_path, "p01,smile,12,happy,28,p01/smile", header="subject,clip,onset,emotion,offset,path")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (
+            "P01,frown,12,20,28,happy,p01/smile",
+            "row 3: subject 'P01' is 'p01' above. Expected one spelling. Correct the table.",
+        ),
+        (
+            "p01,frown,12,20,28,Happy,p01/smile",
+            "row 3: label 'Happy' is 'happy' above. Expected one spelling. Correct the table.",
+        ),
+    ],
+)
+def test_two_spellings_of_a_subject_or_label_are_refused(tmp_path, line, expected):
+    with pytest.raises(DatasetError) as error:
+        load(tmp_path, "p01,smile,12,20,28,happy,p01/smile", line)
+    assert str(error.value) == f"{tmp_path}/mylab.csv: {expected}"
+
+
+def test_a_frame_rate_that_is_no_number_is_refused(tmp_path):
+    with pytest.raises(DatasetError) as error:
+        load(tmp_path, "p01,smile,12,28,happy,p01/smile,30 fps", header="subject,clip,onset,offset,label,path,fps")
+    assert str(error.value) == (
+        f"{tmp_path}/mylab.csv: row 2: fps '30 fps' is no number. Expected frames a second, such as 200, or a blank. "
+        "Correct the table."
+    )
+
+
+def test_a_table_with_tabs_may_be_called_tsv(tmp_path):
+    write_frames(tmp_path / "p01/smile", range(10, 31))
+    table = tmp_path / "mylab.tsv"
+    table.write_text(f"{HEADER}\np01,smile,12,20,28,happy,p01/smile\n".replace(",", "\t"))
+    assert load_release("table", tmp_path, table=table).clips[0].onset == 12

@@ -1,0 +1,108 @@
+"""`mer evaluate` and `mer report` over a folder of runs of every kind: what is scored, noted, and refused."""
+
+from pathlib import Path
+
+import pytest
+from run_factory import write_run
+from typer.testing import CliRunner
+
+from mer_cli.cli import app
+
+
+def mer(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def age(path):
+    """Make it a run of the version before this one."""
+    file = path / "config.json"
+    file.write_text(file.read_text().replace('"protocol_version": 2', '"protocol_version": 1'))
+    return path
+
+
+CONTINUE = (
+    "1 of 4 folds are finished — expected all of them, or the score is not that of casme2-mmnet3/12. Continue with: "
+    "mer train data/casme2.h5 --loso --scheme mmnet3 --recipe released --seed 2 --epochs 6 --decay-epochs 6 "
+    "--device cpu --precision fp32 --compile off --out elsewhere\n"
+)
+
+
+def test_all_finished_runs_are_scored_and_the_others_are_noted():
+    done = write_run(Path("runs"), seed=1)
+    half = write_run(Path("runs"), seed=2, finished=1, out="elsewhere")
+    old = age(write_run(Path("runs"), seed=3))
+    result = mer("evaluate", "--export", "p.csv")
+    assert result.exit_code == 0, result.stderr
+    assert done.name in result.stdout
+    assert half.name not in result.stdout
+    assert result.stderr == (
+        f"note: {old / 'config.json'}: protocol version 1, this program reads 2 — expected a run of this version. "
+        f"Train again; the old run stays as it is.\nnote: {half}: {CONTINUE}"
+    )
+    assert len(Path("p.csv").read_text().splitlines()) == 13
+
+
+def test_a_named_run_that_is_incomplete_is_an_error_after_the_others_are_scored():
+    done = write_run(Path("runs"), seed=1)
+    half = write_run(Path("runs"), seed=2, finished=1, out="elsewhere")
+    result = mer("evaluate", half, done)
+    assert result.exit_code == 1
+    assert done.name in result.stdout
+    assert result.stderr == f"error: {half}: {CONTINUE}"
+
+
+def test_a_folder_without_a_finished_run_is_an_error():
+    half = write_run(Path("runs"), seed=2, finished=1, out="elsewhere")
+    result = mer("evaluate")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        f"note: {half}: {CONTINUE}error: nothing to score: 1 incomplete and 0 outdated runs were found — expected one "
+        "with all its folds. Continue one, or train: mer train --loso.\n"
+    )
+
+
+def test_each_dataset_of_a_run_is_shown_with_its_guessers():
+    write_run(Path("runs"), "megc3", datasets=("casme2", "samm", "smic"))
+    result = mer("evaluate", "--rule", "best-test")
+    assert result.exit_code == 0, result.stderr
+    rows = [line.split() for line in result.stdout.splitlines()]
+    start = next(number for number, row in enumerate(rows) if row[:2] == ["dataset", "by"])
+    assert [row[:2] for row in rows[start + 1 : start + 4]] == [
+        ["full", "mmnet"],
+        ["casme2", "mmnet"],
+        ["casme2", "majority"],
+    ]
+    assert [row[2:4] for row in rows[start + 1 : start + 3]] == [["36", "12"], ["12", "4"]]
+    assert "best-test: selected on the test subject (6 epochs)" in result.stdout
+
+
+def test_labels_are_shown_character_by_character():
+    write_run(Path("runs"), class_names=("[bold]smirk", "frown[/]", "a|b"))
+    result = mer("evaluate")
+    assert result.exit_code == 0, result.stderr
+    for label in ("[bold]smirk", "frown[/]", "a|b"):
+        assert result.stdout.count(label) == 3
+
+
+def test_report_notes_a_run_that_no_table_has_a_place_for():
+    path = write_run(Path("runs"), "megc3", datasets=("casme2", "samm"))
+    result = mer("report")
+    assert result.exit_code == 0
+    assert result.stderr == (
+        f"note: {path}: casme2+samm-megc3/24 is in no table yet — Table 6 takes CASME II alone, leave one subject out. "
+        f"Score it: mer evaluate {path}\n"
+    )
+
+
+def test_report_notes_an_outdated_run_and_goes_on():
+    write_run(Path("runs"), seed=1)
+    old = age(write_run(Path("runs"), seed=3))
+    result = mer("report")
+    assert result.exit_code == 0
+    assert result.stderr.startswith(f"note: {old / 'config.json'}: protocol version 1, this program reads 2")
+    assert mer("report", old).exit_code == 1

@@ -1,0 +1,100 @@
+"""`mer train` as its user meets it: protocols, stores, what is said of them, and what is refused."""
+
+import inspect
+import json
+from pathlib import Path
+
+import pytest
+from tiny_store import EMOTIONS, SAMM_EMOTIONS, write_store
+from typer.testing import CliRunner
+
+from mer_cli import cli
+from mer_cli.training.sessions import DEFAULT_ROOT
+
+QUICK = ["--scheme", "megc3", "--recipe", "quick", "--epochs", "1", "--device", "cpu", "--save-weights", "none"]
+
+
+def mer(*arguments):
+    return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(autouse=True)
+def _stores(tmp_path, monkeypatch):
+    """The user's folder: two stores in data/."""
+    monkeypatch.chdir(tmp_path)
+    Path("data").mkdir()
+    write_store(Path("data/casme2.h5"), EMOTIONS, table_version="20190701")
+    write_store(Path("data/samm.h5"), SAMM_EMOTIONS, table_version="v2")
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ([], "no protocol is named"),
+        (["--loso", "--test", "data/samm.h5"], "--loso and --test are two protocols"),
+    ],
+)
+def test_exactly_one_protocol_must_be_given(given, problem):
+    result = mer("train", "data/casme2.h5", *given)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        f"error: mer train: {problem} — expected one of --loso and --test. "
+        "Type: mer train --loso, or: mer train A.h5 --test B.h5\n"
+    )
+
+
+def test_a_store_must_be_named_where_there_are_two():
+    result = mer("train", "--loso")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: data: holds casme2.h5, samm.h5. Expected exactly one store where none is")
+
+
+def test_several_stores_are_one_run_and_each_dataset_is_warned_of():
+    result = mer("train", "data/samm.h5", "data/casme2.h5", "--loso", "--folds", "samm-03", *QUICK)
+    assert result.exit_code == 0, result.stderr
+    path = Path(result.stdout.strip())
+    assert path.name.startswith("casme2+samm-megc3-mmnet-quick-s1-")
+    assert [folder.name for folder in (path / "folds").iterdir()] == ["samm-03"]
+    plan, _, *warnings = result.stderr.splitlines()[:4]
+    assert plan.startswith("casme2+samm-megc3/8, leave one subject out: 1 of 5 folds, 1 epochs, seed 1, cpu ")
+    assert ["of casme2." in warnings[0], "of samm." in warnings[1]] == [True, True]
+    (session,) = json.loads((path / "environment.json").read_text())
+    assert (session["stores"], session["test_stores"], session["out"]) == (
+        ["data/casme2.h5", "data/samm.h5"],
+        [],
+        "runs",
+    )
+
+
+def test_a_subject_id_of_two_datasets_is_refused():
+    result = mer("train", "data/casme2.h5", "data/samm.h5", "--loso", "--folds", "03", *QUICK)
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "error: --folds: subject '03' is in 2 datasets — expected one fold. Name casme2-03 or samm-03.\n"
+    )
+
+
+def test_a_run_across_datasets_is_trained_scored_and_kept_out_of_table_6():
+    result = mer("train", "data/casme2.h5", "--test", "data/samm.h5", *QUICK)
+    assert result.exit_code == 0, result.stderr
+    path = Path(result.stdout.strip())
+    assert path.name.startswith("casme2-to-samm-megc3-mmnet-quick-s1-")
+    assert "casme2-to-samm-megc3/5-to-3, trained on casme2, tested on samm: 1 of 1 folds" in result.stderr
+    scored = mer("evaluate", path)
+    assert scored.exit_code == 0, scored.stderr
+    assert "casme2-to-samm-megc3/5-to-3, trained on casme2, tested on samm" in scored.stdout
+    assert "clips, subjects  3, 2" in scored.stdout
+    report = mer("report")
+    assert report.exit_code == 0, report.stderr
+    assert "casme2-to-samm" not in report.stdout
+
+
+def test_the_one_store_in_data_is_trained_on_where_only_a_test_store_is_named(tmp_path):
+    Path("data/samm.h5").rename(tmp_path / "samm.h5")
+    result = mer("train", "--test", "samm.h5", *QUICK)
+    assert result.exit_code == 0, result.stderr
+    assert "trained on casme2, tested on samm" in result.stderr
+
+
+def test_the_folder_of_runs_has_one_default():
+    assert Path(DEFAULT_ROOT) == inspect.signature(cli.train).parameters["out"].default
