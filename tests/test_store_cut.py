@@ -25,13 +25,14 @@ from mer_cli.store.cut import cut_clip
 
 # Cuts a pickled clip and prints by how much that raised this process's peak memory, in MB.
 SCRIPT = """
-import pickle, resource, sys
+import pickle, sys
 from pathlib import Path
 from mer_cli.faces.landmarks import FaceFinder, find_predictor
 from mer_cli.store.cut import cut_clip
 
 def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1000
 
 finder = FaceFinder(find_predictor())
 small, large = pickle.loads(Path(sys.argv[1]).read_bytes())
