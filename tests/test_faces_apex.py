@@ -72,6 +72,15 @@ def test_the_peak_is_no_blink(face):
     assert abs(search(crops, landmarks).peak() - 6) <= 1
 
 
+def test_brows_mouth_and_cheeks_count_and_the_eyes_do_not(face):
+    landmarks = face[1]
+    mask = ApexSearch(landmarks)._where
+    x, y = (landmarks / 2).round().astype(int).T  # the flow has half the crop's size
+    assert mask[y, x][[*range(17, 27), *range(48, 68)]].all()
+    assert mask[(y[36] + y[31] + y[2]) // 3, (x[36] + x[31] + x[2]) // 3]
+    assert not mask[y, x][36:48].any()
+
+
 def test_a_single_noisy_frame_is_no_peak(face):
     crop, landmarks = face
     lifts = rise_and_fall(20, 7)

@@ -51,8 +51,8 @@ def test_needed_frames_are_those_of_both_windows():
 
 
 def test_needed_frames_of_an_apex_to_be_found_are_all_that_it_may_be():
-    clip = make_clip([*range(38, 50), 52, 53, 60, 70, 71], onset=40, apex=46, offset=53, apex_rule="flow")
-    assert [frame.number for frame in needed_frames(clip)] == [*range(38, 50), 52, 53]
+    clip = make_clip([*range(38, 50), 52, 53, 60, 70, 71], onset=40, apex=44, offset=49, apex_rule="flow")
+    assert [frame.number for frame in needed_frames(clip)] == [*range(38, 50), 52]
 
 
 def test_window_puts_the_labelled_frame_in_the_middle():

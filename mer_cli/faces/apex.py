@@ -4,6 +4,10 @@ Dense flow from the onset, at half the crop's size. The head moves as much as th
 always put the peak at the end of the clip: an affine motion is fitted to the flow, to the 70 % of the picture that it
 describes best, and taken away. What is left is squared and averaged over brows, nostrils, cheeks and mouth, where the
 action units are, without the eyes, which blink; then it is smoothed over five frames.
+
+Measured on 39 generated clips of a seed that nothing here was tuned on, in frames from the true apex: at intensity 2
+median 1 and mean 0.7; at intensity 1 median 1 and mean 3.6, since 4 weak motions drown in the head's and the peak comes
+to lie at the offset. The midpoint lies 3 off in the median and 3.1 in the mean: the generator draws apexes near it.
 """
 
 from __future__ import annotations

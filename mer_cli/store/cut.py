@@ -64,8 +64,8 @@ def cut_to_part(task: CutTask) -> CutResult:
 def cut_clip(clip: Clip, finder: FaceFinder, align: Align) -> CroppedClip:
     """Crop the frames around a clip's onset and apex, all with the one transform of its onset frame.
 
-    Each frame is read once. Whole pictures are kept only until the face is found, and where the apex is sought in the
-    same pass, of the crops only those that may still be needed.
+    Each frame is read once. Whole pictures are kept only up to the one in which the face is found, and where the apex
+    is sought in the same pass, of the crops only those that may still be needed.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def cut_clip(clip: Clip, finder: FaceFinder, align: Align) -> CroppedClip:
 
     face = finder.find(clip, read)
     transform = _transform(clip, face, align, whole[clip.onset])
-    crops = ((number, warp(image, transform)) for number, image in chain(_taken_out(whole), stream))
+    crops = ((number, warp(image, transform)) for number, image in chain(whole.items(), stream))
     apex, kept = _find_apex(clip, face, transform, crops) if clip.apex_rule == "flow" else (clip.apex, dict(crops))
     arrays: dict[str, object] = {"landmarks": face.landmarks, "transforms": transform}
     for name, labelled in (("onset", clip.onset), ("apex", apex)):
@@ -108,12 +108,6 @@ def cut_clip(clip: Clip, finder: FaceFinder, align: Align) -> CroppedClip:
         arrays={name: np.asarray(arrays[name], dtype) for name, (_, dtype) in ARRAYS.items()},
         detector=face.detector,
     )
-
-
-def _taken_out(whole: dict[int, Image]) -> Iterator[tuple[int, Image]]:
-    """Give the pictures that were read for the face finder, in their order, and keep none."""
-    for number in list(whole):
-        yield number, whole.pop(number)
 
 
 def _find_apex(

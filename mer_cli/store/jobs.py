@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-# A worker holds the landmark model and OpenCV (200 MB), up to seven whole pictures of the largest releases (46 MB) and
-# what the detector needs on one of them; measured peaks are in docs/performance.md.
+# A worker holds the landmark model and OpenCV (150 MB), up to seven whole pictures of the largest releases (46 MB) and
+# what HOG needs for one that is enlarged (110 MB); two of them and the parent took 520 MB on pictures of 2040x1088, and
+# 920 MB where no face was found in any, so that everything was tried.
 WORKER_MEMORY = 350_000_000
 MEMORY_INFO = Path("/proc/meminfo")
 CONTROL_GROUPS = Path("/sys/fs/cgroup")

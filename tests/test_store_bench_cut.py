@@ -1,0 +1,11 @@
+"""Cutting large pictures beside decoding them; how fast is for `mer bench`, here only that it is of that order."""
+
+from mer_cli.store.bench_cut import bench_cut
+
+
+def test_cutting_large_pictures_takes_not_much_longer_than_decoding_them():
+    figures = bench_cut(repeats=3)
+    assert list(figures) == ["samm", "mmew"]
+    for times in figures.values():
+        assert list(times) == ["decode_s", "cut_s", "ratio"]
+        assert 1 < times["ratio"] < 4  # 1.6-1.7 on a quiet machine; 6 and more with a search of the whole picture
