@@ -304,16 +304,19 @@ def doctor() -> None:
 
 @app.command()
 def bench(
-    part: Annotated[Literal["step"], typer.Argument(help="What to measure: a training step.")] = "step",
+    part: Annotated[
+        Literal["step", "preprocess"], typer.Argument(help="A training step, or cutting clips of large pictures.")
+    ] = "step",
     as_json: Annotated[bool, typer.Option("--json", help="Figures as JSON.")] = False,
     device: Annotated[Literal["auto", "cuda", "cpu"], typer.Option(help="Where to measure.")] = "auto",
     repeats: Annotated[int, typer.Option(min=1, help="Measured steps of each kind; the median counts.")] = 5,
 ) -> None:
-    """Measure the training step side by side with a plain float32 one of the same network; takes minutes on a CPU.
+    """Measure a training step beside a plain float32 one, or cutting large pictures beside decoding them; for minutes.
 
     Example: mer bench step --json
     """
     from mer_cli.bench import bench_step
+    from mer_cli.store.bench_cut import bench_cut
 
-    figures = bench_step(repeats, device)
+    figures = bench_step(repeats, device) if part == "step" else {"preprocess": bench_cut(repeats)}
     show.show_bench(figures, as_json)

@@ -173,8 +173,12 @@ def show_bench(figures: dict[str, Any], as_json: bool) -> None:
     if as_json:
         console.out.print_json(json.dumps(figures), indent=2)
         return
-    machine = f"{figures['device']}, {figures['threads']} threads, {figures['precision']}"
-    _facts([("machine", machine), *((name, str(value)) for name, value in figures["step"].items())])
+    machine = [figures[name] for name in ("device", "threads", "precision") if name in figures]
+    rows = [("machine", "{}, {} threads, {}".format(*machine))] if machine else []
+    rows += [(name, str(value)) for name, value in figures.get("step", {}).items()]
+    for dataset, values in figures.get("preprocess", {}).items():
+        rows += [(f"{dataset} {name}", str(value)) for name, value in values.items()]
+    _facts(rows)
 
 
 def _facts(facts: Sequence[tuple[str, str]]) -> None:
