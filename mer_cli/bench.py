@@ -83,7 +83,7 @@ def _take_turns(kind: str, config: TrainConfig, connection: Connection) -> None:
 
 def _reference_step(config: TrainConfig) -> Callable[[], None]:
     device = torch.device(config.device)
-    network = build_model(config.model, N_CLASSES).to(device)
+    network = build_model(config.model, N_CLASSES, **config.network_options).to(device)
     optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     onset, apex = torch.randn(2, config.batch_size, 3, 224, 224, device=device)
     labels = torch.arange(config.batch_size, device=device) % N_CLASSES
@@ -101,7 +101,7 @@ def _our_step(config: TrainConfig) -> Callable[[], None]:
     rng = np.random.default_rng(0)
     pictures = rng.integers(0, 256, (2, config.batch_size, 7, 224, 224, 3), dtype=np.uint8)
     numbers = np.tile(np.arange(7, dtype=np.int32), (config.batch_size, 1))
-    windows = Windows(pictures[0], pictures[1], numbers, numbers + 60)
+    windows = Windows(pictures[0], pictures[1], numbers, numbers + 60, numbers[:, -1] + 90)
     batches = PairBatches(windows, config, torch.device(config.device))
     trainer = FoldTrainer(batches, N_CLASSES, config)
     optimiser = trainer.new_optimiser()

@@ -187,16 +187,49 @@ def train(
         typer.echo(path)
 
 
+@app.command(cls=TrainCommand)
+def ablate(
+    ctx: typer.Context,
+    stores: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[STORE]...", help="Stores, each for itself; all of data/ if left out."),
+    ] = None,
+    table: Annotated[int, typer.Option(help="The paper's table: 3, 4 or 5.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of runs of each row, counting up from --seed.")] = 1,
+    out: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan, and the time that is left.")] = False,
+) -> None:
+    """Train the runs of one of the paper's ablation tables; those that are there already are not trained again.
+
+    May be stopped and started at will. No weights are kept. Example: mer ablate --table 3 --seeds 5
+    """
+    from mer_cli.store.overview import find_stores
+    from mer_cli.training.ablation import plan_grid
+    from mer_cli.training.train import train_run
+
+    cells = plan_grid(table, stores or find_stores(), ctx.obj, seeds, out)
+    show.show_grid(cells, table)
+    for number, cell in enumerate(cells, start=1):
+        if cell.n_missing and not dry_run:
+            show.show_cell(cell, number, len(cells))
+            with console.TrainProgress(cell.plan.config.epochs) as progress:
+                typer.echo(train_run(cell.plan, out, progress, save_weights="none"))
+
+
 @app.command()
 def evaluate(
     runs: Runs = None,
     rule: Annotated[str, typer.Option(help="Epoch rule: last, or best-test (selected on the test subject).")] = "last",
+    compare: Annotated[
+        list[Path] | None, typer.Option(metavar="RUN", help="Compare with this run; several seeds: several times.")
+    ] = None,
     export: Annotated[Path | None, typer.Option(help="Write every held-out clip's prediction to this CSV.")] = None,
 ) -> None:
     """Score runs from their stored predictions: accuracy, UF1, UAR, each class, confusion, and chance beside them.
 
     Example: mer evaluate runs/casme2-5-mmnet-released-s1-0a1b2c3d --rule last
     """
+    from mer_cli.evaluation.comparison import compare_runs, comparison_table
     from mer_cli.evaluation.summary import summarise
     from mer_cli.report.collect import collect_runs, write_predictions
 
@@ -205,6 +238,10 @@ def evaluate(
         show.show_summaries(summarise(run, rule))
     show.show_notes((*found.outdated, *found.unfinished))
     found.require_scores()
+    if compare:
+        others = collect_runs(compare).finished
+        comparison = compare_runs(found.finished, others, rule)
+        show.show_comparison(comparison_table(comparison, found.finished[0], others[0]))
     if export:
         write_predictions(export, found.finished, rule)
 

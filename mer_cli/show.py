@@ -14,11 +14,12 @@ from mer_cli import console
 
 if TYPE_CHECKING:
     from mer_cli.doctor import Finding
-    from mer_cli.evaluation.summary import Summary
+    from mer_cli.evaluation.summary import Summary, TextTable
     from mer_cli.store.build import BuildSummary
     from mer_cli.store.counts import Count, CountTable
     from mer_cli.store.dry_run import DryRun
     from mer_cli.store.overview import Overview
+    from mer_cli.training.ablation import Cell
     from mer_cli.training.plan import RunPlan
 
 FAILURES_SHOWN = 10
@@ -123,6 +124,34 @@ def show_notes(notes: Iterable[str]) -> None:
     """What was passed over and why, on stderr."""
     for note in notes:
         console.err.print(escape(f"note: {note}"))
+
+
+def show_comparison(rows: TextTable) -> None:
+    """Two methods beside each other."""
+    console.out.rule(rows[0][0])
+    _facts([(name, value) for name, value in rows[1:]])
+
+
+def show_grid(cells: Sequence[Cell], table: int) -> None:
+    """The plan of `ablate`: each run, how far it is, and the time left for all."""
+    from mer_cli.training.ablation import seconds_left
+
+    rows = _table(("protocol", "row", "seed", "folds", "finished"), numeric=2)
+    for cell in cells:
+        config = cell.plan.config
+        n_folds = len(cell.plan.folds)
+        rows.add_row(config.protocol_id, cell.name, str(config.seed), str(n_folds), str(cell.n_finished))
+    console.err.print(rows)
+    left = seconds_left(cells)
+    guess = (
+        "time left not known before one is finished" if left is None else f"about {console.spell_seconds(left)} left"
+    )
+    console.err.print(f"table {table}: {sum(cell.n_missing for cell in cells)} folds to train, {guess}")
+
+
+def show_cell(cell: Cell, number: int, n_cells: int) -> None:
+    """The run that `ablate` is about to continue."""
+    console.err.print(f"run {number} of {n_cells}: {cell.plan.config.protocol_id}, {cell.name}")
 
 
 def show_summaries(summaries: Iterable[Summary]) -> None:

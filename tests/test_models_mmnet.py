@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from mer_cli.models import build_model
-from mer_cli.models.mmnet import CABlock, MMNet
+from mer_cli.models.mmnet import MMNet, ResidualBlock, SpatialAttention
+from mer_cli.training.config import VARIANTS, resolve_config
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +118,7 @@ def block_reference(block, x, prior, stride):
 @pytest.mark.parametrize(("in_channels", "out_channels", "stride", "has_prior"), [(6, 6, 1, False), (4, 8, 2, True)])
 def test_ca_block_equals_equations_1_to_3(in_channels, out_channels, stride, has_prior):
     torch.manual_seed(3)
-    block = CABlock(in_channels, out_channels, stride).eval()
+    block = ResidualBlock(in_channels, out_channels, stride, attention=SpatialAttention(1)).eval()
     for module in block.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_()
@@ -145,3 +146,63 @@ def test_initialisation_is_the_released_one():
     assert network.position.layers[0].qkv.weight.std().item() == pytest.approx(0.02, rel=0.05)
     assert not network.position.layers[1].mlp2.bias.any()
     assert network.position.position.std().item() == pytest.approx(0.02, rel=0.05)
+
+
+# Parameters for five classes, summed by hand over the layer table: stem 212,836 (literal 10,208); the four CA blocks
+# 2,316,048 with 4 for each attention; a 3x3 second convolution adds 8 times its 1x1 (128^2 + 128^2 + 256^2 + 512^2);
+# a 7x7 attention adds 96; PC 6,408,192; head 501,765.
+PARAMETERS = {
+    "mmnet": 9_438_841,
+    "baseline": 9_438_841 - 6_408_192 - 16 + 8 * 360_448,
+    "ca": 9_438_841 - 6_408_192,
+    "pc": 9_438_841 - 16 + 8 * 360_448,
+    "independent": 9_438_841,
+    "cbam": 9_438_841 + 4 * 96,
+    "ca-block": 9_438_841 - 6_408_192 - 16,
+    "basic-continuous": 9_438_841 - 6_408_192 + 8 * 360_448,
+    "figure": 9_438_841 + 128 * 128 + 256,  # the first block's shortcut becomes a convolution
+    "literal": 9_014_901,
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_variant_has_the_parameters_of_its_layers_and_uses_them_all(variant):
+    torch.manual_seed(0)
+    network = build_model("mmnet", 5, **resolve_config(variant=variant).network_options)
+    assert n_parameters(network) == PARAMETERS[variant]
+    onset, apex = torch.randn(2, 2, 3, 224, 224)
+    logits, maps = network.forward_with_maps(onset, apex)
+    assert logits.shape == (2, 5)
+    assert [m.shape[-1] for m in maps] == ([] if VARIANTS[variant].get("attention") == "none" else [112, 56, 28, 14])
+    logits.square().sum().backward()
+    assert [name for name, parameter in network.named_parameters() if parameter.grad is None] == []
+
+
+def test_the_released_three_class_network_has_its_own_number_of_parameters():
+    assert n_parameters(MMNet(5, **resolve_config("released-3").network_options)) == 9_442_425
+
+
+def test_independent_attention_takes_no_map_from_the_block_before():
+    torch.manual_seed(0)
+    network = MMNet(3, attention="independent").eval()
+    onset, apex = torch.randn(2, 1, 3, 224, 224)
+    with torch.no_grad():
+        network.blocks[0].attention.norm.bias.fill_(-20.0)  # closes the first map everywhere
+        _, maps = network.forward_with_maps(onset, apex)
+        assert maps[0].max() < 1e-6
+        assert maps[1].max() > 0.1
+        network.hands_on = True
+        assert network.forward_with_maps(onset, apex)[1][1].max() < 1e-6
+
+
+def test_stochastic_depth_skips_in_training_only_and_keeps_the_mean():
+    torch.manual_seed(0)
+    layer = MMNet(3, n_layers=3, stochastic_depth=0.5).position.layers[2]
+    x = torch.randn(400, 4, 512)
+    with torch.no_grad():
+        kept = layer._kept(x)
+        is_skipped = (kept == 0).all(dim=(1, 2))
+        assert 0.4 < is_skipped.float().mean() < 0.6
+        torch.testing.assert_close(kept[~is_skipped], 2 * x[~is_skipped])
+        torch.testing.assert_close(layer.eval()._kept(x), x)
+    assert [each.skip for each in MMNet(3, n_layers=3, stochastic_depth=0.3).position.layers] == [0.0, 0.15, 0.3]

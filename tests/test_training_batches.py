@@ -1,5 +1,7 @@
 """Batches against torchvision's own flip, rotation and crop, and against PIL-free arithmetic on single pixels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,13 +15,13 @@ SIZE = 32
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
 
-def make_windows(onset=(10, 10), apex=(30, 118), missing=()):
+def make_windows(onset=(10, 10), apex=(30, 118), missing=(), offset=(50, 200)):
     """Two clips of random pictures; `missing` frame numbers are not in the release."""
     rng = np.random.default_rng(0)
     pictures = rng.integers(0, 256, (2, len(onset), 7, SIZE, SIZE, 3), dtype=np.uint8)
     numbers = np.array([[[n + k for k in range(-3, 4)] for n in row] for row in (onset, apex)], dtype=np.int32)
     numbers[np.isin(numbers, missing)] = -1
-    return Windows(pictures[0], pictures[1], numbers[0], numbers[1])
+    return Windows(pictures[0], pictures[1], numbers[0], numbers[1], np.array(offset, np.int32))
 
 
 def make_draw(**changes):
@@ -78,7 +80,7 @@ def test_augmentation_equals_torchvisions_flip_rotation_and_padded_crop(flip, de
 def test_onset_and_apex_share_one_draw():
     """With the same picture on both sides and every augmentation on, the pair stays equal."""
     windows = make_windows()
-    same = Windows(windows.onset, windows.onset, windows.onset_numbers, windows.onset_numbers)
+    same = replace(windows, apex=windows.onset, apex_numbers=windows.onset_numbers)
     batches = batches_of(same, color_jitter=0.4, frame_jitter="none", rotation=20.0)
     rng = np.random.default_rng(3)
     seen = []
@@ -92,7 +94,7 @@ def test_onset_and_apex_share_one_draw():
 def test_color_jitter_keeps_values_in_range_and_a_grey_picture_grey():
     windows = make_windows()
     grey = np.repeat(windows.onset[..., :1], 3, axis=-1)
-    batches = batches_of(Windows(grey, grey, windows.onset_numbers, windows.apex_numbers), color_jitter=0.5)
+    batches = batches_of(replace(windows, onset=grey, apex=grey), color_jitter=0.5)
     onset, _ = batches.training_batch(make_draw(color=torch.tensor([[1.4, 0.6, 1.5]])), slice(0, 1))
     shown = onset[0] * torch.from_numpy(STD[:, None, None]) + torch.from_numpy(MEAN[:, None, None])
     assert shown.min() >= -1e-6
@@ -114,7 +116,7 @@ def test_around_jitter_never_draws_a_frame_that_the_release_lacks():
 
 
 def test_an_epoch_draws_every_clip_once_and_stays_within_its_limits():
-    batches = batches_of(make_windows(onset=(10,) * 40, apex=(118,) * 40))
+    batches = batches_of(make_windows(onset=(10,) * 40, apex=(118,) * 40, offset=(200,) * 40))
     draw = batches.draw_epoch(np.arange(5, 40), np.random.default_rng(0))
     assert sorted(draw.row.tolist()) == list(range(5, 40))
     assert draw.row.tolist() != list(range(5, 40))
@@ -123,3 +125,10 @@ def test_an_epoch_draws_every_clip_once_and_stays_within_its_limits():
     assert draw.angle.abs().max() <= np.deg2rad(3)
     assert draw.shift.abs().max() == 15
     assert 5 < draw.flip.sum() < 30
+
+
+def test_the_three_class_script_draws_on_both_sides_of_the_apex():
+    """`CASME2_3.py`: .2 of a quarter of the rise after the onset, .15 before the apex, .15 of the fall after it."""
+    low, high = frame_ranges(make_windows(onset=(10, 10), apex=(30, 90), offset=(110, 150)), "released-3")
+    assert (low - CENTRE).tolist() == [[0, 0], [0, -3]]  # apex: .15 * 20 / 4 and .15 * 80 / 4 frames early
+    assert (high - CENTRE).tolist() == [[1, 3], [3, 2]]  # onset: .2 * 20 / 4, 80 / 4; apex: .15 * 80 / 4, 60 / 4 late

@@ -37,7 +37,7 @@ def test_a_shorter_run_decays_for_as_long_as_it_lasts():
         (
             "fast",
             {},
-            "--recipe: 'fast' is not known — expected one of released, paper, quick. Choose one.",
+            "--recipe: 'fast' is not known — expected one of released, released-3, paper, quick. Choose one.",
         ),
         (
             "released",
@@ -63,7 +63,7 @@ def test_a_value_that_cannot_be_used_names_its_flag_and_limits(recipe, overrides
 
 
 def test_an_unknown_setting_is_named():
-    with pytest.raises(ConfigError, match="'learning_rat' is not a setting — expected one of scheme, model, recipe"):
+    with pytest.raises(ConfigError, match="'learning_rat' is not a setting — expected one of scheme, model, variant, "):
         resolve_config(learning_rat=1)
 
 

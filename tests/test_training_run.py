@@ -249,3 +249,12 @@ def test_a_full_disk_is_said_and_finished_folds_stay(tmp_path):
     )
     assert read_run(path).missing == ("casme2-01",)
     assert sorted(item.name for item in (path / "folds").iterdir()) == ["casme2-02"]
+
+
+def test_a_setting_that_a_later_version_adds_leaves_a_run_where_it_is():
+    class Later(RunConfig):
+        new_setting: int = 3
+
+    config = make_config()
+    assert Later(**config.model_dump()).run_name == config.run_name
+    assert Later(**config.model_dump(), new_setting=4).run_name != config.run_name

@@ -30,7 +30,8 @@ class Scores:
     Under `last` all numbers come from the one confusion matrix. Under `best-test`, `accuracy` adds up each fold's best
     epoch for accuracy, while `uf1`, `uar` and `confusion` come from the epochs that were picked for F1, and `uf1`
     leaves out a class that is in neither labels nor predictions, as the script does. The script has no UAR; ours is
-    that of the same predictions. `epochs` maps each fold to the epoch (from 1) whose predictions fill `confusion`.
+    that of the same predictions. `epochs` maps each fold to the epoch (from 1) whose predictions fill `confusion`, and
+    `predicted` holds those by clip id.
     """
 
     rule: str
@@ -42,6 +43,7 @@ class Scores:
     n_subjects: int
     n_epochs: int
     epochs: Mapping[str, int]
+    predicted: Mapping[str, int]
 
     @property
     def selected_on_test(self) -> bool:
@@ -92,12 +94,17 @@ def apply_rule(rule: str, folds: Sequence[FoldPredictions], labels: Mapping[str,
         rule=rule,
         accuracy=n_correct / n_clips,
         uf1=pooled_f1(rule, confusion),
-        uar=metrics.uar(confusion),
+        uar=float(metrics.uar(confusion)),
         confusion=confusion,
         n_clips=n_clips,
         n_subjects=len({tuple(clip_id.split("/")[:2]) for fold in folds for clip_id in fold.clip_ids}),
         n_epochs=folds[0].logits.shape[0],
         epochs=dict(sorted(epochs.items())),
+        predicted={
+            clip_id: int(label)
+            for fold, of_fold in zip(folds, chosen, strict=True)
+            for clip_id, label in zip(fold.clip_ids, of_fold, strict=True)
+        },
     )
 
 
@@ -126,7 +133,7 @@ def choose_epochs(
 
 def pooled_f1(rule: str, confusion: NDArray[np.int64]) -> float:
     """Give the F1 that a rule reports for the pooled confusion matrix."""
-    return metrics.uf1(confusion) if rule == "last" else metrics.present_f1(confusion)
+    return float(metrics.uf1(confusion) if rule == "last" else metrics.present_f1(confusion))
 
 
 def check_rule(rule: str) -> None:

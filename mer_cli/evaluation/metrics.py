@@ -51,22 +51,22 @@ def confusion_matrix(truth: ArrayLike, predicted: ArrayLike, n_classes: int) -> 
     return counts.reshape(n_classes, n_classes).astype(np.int64)
 
 
-def accuracy(confusion: NDArray[np.int64]) -> float:
+def accuracy(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
     """Give the share of clips on the diagonal (also called micro F1 or WAR)."""
-    return float(_ratio(np.trace(confusion), confusion.sum()))
+    return _ratio(_hits(confusion).sum(axis=-1), confusion.sum(axis=(-2, -1)))
 
 
-def uf1(confusion: NDArray[np.int64]) -> float:
+def uf1(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
     """Give the mean over all classes of 2TP / (2TP + FP + FN)."""
-    return float(_f1(confusion).mean())
+    return np.asarray(_f1(confusion).mean(axis=-1))
 
 
-def uar(confusion: NDArray[np.int64]) -> float:
+def uar(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
     """Give the mean over all classes of TP / n, also called balanced accuracy."""
-    return float(_ratio(np.diag(confusion), confusion.sum(axis=1)).mean())
+    return np.asarray(_ratio(_hits(confusion), confusion.sum(axis=-1)).mean(axis=-1))
 
 
-def present_f1(confusion: NDArray[np.int64]) -> float:
+def present_f1(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
     """Give the mean F1 over the classes that occur in the labels or in the predictions.
 
     It differs from `uf1` only where a class occurs in neither, which UF1 counts as 0.
@@ -75,21 +75,25 @@ def present_f1(confusion: NDArray[np.int64]) -> float:
     ------
     muse1998/MMNet, CASME2_5.py, the pooled score printed after each fold.
     """
-    present = confusion.sum(axis=0) + confusion.sum(axis=1) > 0
-    return float(_f1(confusion)[present].mean()) if present.any() else 0.0
+    present = confusion.sum(axis=-2) + confusion.sum(axis=-1) > 0
+    return _ratio(_f1(confusion).sum(axis=-1), present.sum(axis=-1))  # an absent class has an F1 of 0
 
 
 def per_class(confusion: NDArray[np.int64]) -> tuple[ClassScores, ...]:
     """Give precision, recall, F1 and the number of clips of each class, in label order."""
-    hits = np.diag(confusion)
+    hits = _hits(confusion)
     precision = _ratio(hits, confusion.sum(axis=0))
     recall = _ratio(hits, confusion.sum(axis=1))
     columns = zip(precision, recall, _f1(confusion), confusion.sum(axis=1), strict=True)
     return tuple(ClassScores(float(p), float(r), float(f), int(n)) for p, r, f, n in columns)
 
 
+def _hits(confusion: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.diagonal(confusion, axis1=-2, axis2=-1)
+
+
 def _f1(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    return _ratio(2 * np.diag(confusion), confusion.sum(axis=0) + confusion.sum(axis=1))
+    return _ratio(2 * _hits(confusion), confusion.sum(axis=-2) + confusion.sum(axis=-1))
 
 
 def _ratio(part: ArrayLike, whole: ArrayLike) -> NDArray[np.float64]:

@@ -29,12 +29,14 @@ class Windows:
 
     onset, apex : (N, 7, S, S, 3) uint8, RGB
     onset_numbers, apex_numbers : (N, 7) int32, frame numbers; -1 for a frame that the release does not have
+    offset_numbers : (N,) int32, frame number of the offset
     """
 
     onset: NDArray[np.uint8]
     apex: NDArray[np.uint8]
     onset_numbers: NDArray[np.int32]
     apex_numbers: NDArray[np.int32]
+    offset_numbers: NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ def frame_ranges(windows: Windows, frame_jitter: str) -> tuple[NDArray[np.int64]
     """First and last window index that may stand for the onset and the apex of each clip in training.
 
     `released`: the onset up to floor(.15 (apex - onset) / 4) frames late, the apex as many early (`CASME2_5.py`);
+    `released-3`: the onset with .2 instead, the apex up to floor(.15 (offset - apex) / 4) late as well (`CASME2_3.py`);
     `around`: two frames on either side (the paper's "four frames around"), the labelled one included. A frame that
     the release does not have is never drawn.
 
@@ -70,16 +73,23 @@ def frame_ranges(windows: Windows, frame_jitter: str) -> tuple[NDArray[np.int64]
     numbers = np.stack([windows.onset_numbers, windows.apex_numbers])  # (2, N, 7)
     n_clips = numbers.shape[1]
     before, after = np.zeros((2, n_clips), np.int64), np.zeros((2, n_clips), np.int64)
+    rise = windows.apex_numbers[:, CENTRE] - windows.onset_numbers[:, CENTRE]
+    fall = windows.offset_numbers - windows.apex_numbers[:, CENTRE]
     if frame_jitter == "released":
-        rise = windows.apex_numbers[:, CENTRE] - windows.onset_numbers[:, CENTRE]
-        reach = np.clip(np.floor(0.15 * rise / 4).astype(np.int64), 0, CENTRE)
-        after[0], before[1] = reach, reach
+        after[0] = before[1] = _reach(0.15, rise)
+    elif frame_jitter == "released-3":
+        after[0], before[1], after[1] = _reach(0.2, rise), _reach(0.15, rise), _reach(0.15, fall)
     elif frame_jitter == "around":
         before[:], after[:] = 2, 2
     held = numbers >= 0
     held_before = np.cumprod(held[:, :, CENTRE - 1 :: -1], axis=2).sum(axis=2)
     held_after = np.cumprod(held[:, :, CENTRE + 1 :], axis=2).sum(axis=2)
     return CENTRE - np.minimum(before, held_before), CENTRE + np.minimum(after, held_after)
+
+
+def _reach(share: float, n_frames: NDArray[np.int32]) -> NDArray[np.int64]:
+    """A share of a quarter of each clip's frames, as far as a window goes."""
+    return np.clip(np.floor(share * n_frames / 4).astype(np.int64), 0, CENTRE)
 
 
 class PairBatches:

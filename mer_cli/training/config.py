@@ -22,8 +22,12 @@ class TrainConfig(BaseModel):
     """Label scheme: which emotions make which class; auto is the dataset's own."""
     model: Literal["mmnet"] = "mmnet"
     """Network."""
-    recipe: Literal["released", "paper", "quick"] = "released"
-    """Named settings: the released script's, the paper's text, or a short schedule for generated faces."""
+    variant: Literal[
+        "mmnet", "baseline", "ca", "pc", "independent", "cbam", "ca-block", "basic-continuous", "figure", "literal"
+    ] = "mmnet"
+    """Named form of the network: MMNet, or a cell of the paper's ablations (docs/protocol.md)."""
+    recipe: Literal["released", "released-3", "paper", "quick"] = "released"
+    """Named settings: the released five- or three-class script's, the paper's text, a short one for generated faces."""
     seed: int = Field(1, ge=0)
     """Seed of weights, batch order and augmentation."""
     epochs: int = Field(74, ge=1)
@@ -46,8 +50,26 @@ class TrainConfig(BaseModel):
     """Largest shift of the random crop either way, pixels."""
     color_jitter: float = Field(0.0, ge=0, lt=1)
     """Largest relative change of brightness, contrast and saturation, the same for onset and apex."""
-    frame_jitter: Literal["released", "around", "none"] = "released"
-    """Frames that may stand for onset and apex in training: the script's one-sided window, two on either side, none."""
+    frame_jitter: Literal["released", "released-3", "around", "none"] = "released"
+    """Frames that may stand for onset and apex in training: the scripts' windows, two on either side, none."""
+    stem: Literal["released", "figure", "literal"] = "released"
+    """First layers: as released, as the paper's figure 2 draws them, or with the widths of equations 2 and 3."""
+    block: Literal["ca", "basic"] = "ca"
+    """Convolutions of a block: 3x3 and 1x1 (the paper's CA block), or ResNet-18's 3x3 and 3x3."""
+    attention: Literal["continuous", "independent", "none"] = "continuous"
+    """Whether blocks weight their output by a map, and whether the map is handed on to the next block."""
+    attention_kernel: Literal[1, 7] = 1
+    """Side of the attention's convolution; 7 is CBAM's."""
+    pc: bool = True
+    """Whether there is a position-calibration branch."""
+    n_layers: int = Field(2, ge=1, le=12)
+    """Transformer layers of that branch (the paper's N_L)."""
+    n_heads: Literal[1, 2, 4, 8, 16] = 4
+    """Its heads (the paper's N_H)."""
+    mlp_ratio: int = Field(4, ge=1, le=8)
+    """Hidden width of its MLPs, in token widths."""
+    stochastic_depth: float = Field(0.0, ge=0, lt=1)
+    """Probability of skipping in its last layer, while training."""
     device: Literal["auto", "cuda", "cpu"] = "auto"
     """Where to train; auto takes CUDA where there is one."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -64,13 +86,60 @@ class TrainConfig(BaseModel):
             )
         return self
 
+    @property
+    def network_options(self) -> dict[str, Any]:
+        """Keyword arguments of the network's class."""
+        return {name: getattr(self, name) for name in NETWORK_OPTIONS}
+
     def learning_rate_in(self, epoch: int) -> float:
         """The learning rate of an epoch, counted from 0."""
         return self.learning_rate * self.decay ** min(epoch, self.decay_epochs)
 
 
+NETWORK_OPTIONS = (
+    "stem",
+    "block",
+    "attention",
+    "attention_kernel",
+    "pc",
+    "n_layers",
+    "n_heads",
+    "mlp_ratio",
+    "stochastic_depth",
+)
+
+# Cells of the paper's tables 3 and 4 as we read them (none was released), two that it does not have, and others'.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "mmnet": {},
+    "baseline": {"block": "basic", "attention": "none", "pc": False},
+    "ca": {"pc": False},
+    "pc": {"block": "basic", "attention": "none"},
+    "independent": {"attention": "independent"},
+    "cbam": {"attention": "independent", "attention_kernel": 7},
+    # From baseline to ca two things change at once; these change one each.
+    "ca-block": {"attention": "none", "pc": False},
+    "basic-continuous": {"block": "basic", "pc": False},
+    "figure": {"stem": "figure"},
+    "literal": {"stem": "literal"},
+}
+
+# What must stand beside every number of a recipe.
+RECIPE_STAMPS = {"released-3": "tuned on test"}
+
 RECIPES: dict[str, dict[str, Any]] = {
     "released": {},
+    # `CASME2_3.py`, whose settings differ from the five-class script's on the same clips.
+    "released-3": {
+        "epochs": 99,
+        "batch_size": 24,
+        "weight_decay": 0.7,
+        "rotation": 4.0,
+        "padding": 4,
+        "frame_jitter": "released-3",
+        "n_layers": 3,
+        "mlp_ratio": 2,
+        "stochastic_depth": 0.3,
+    },
     # Section 3.3 of the paper: 70 epochs of exponential decay; flip, random crop, colour jitter; "four frames around".
     "paper": {
         "epochs": 70,
@@ -93,24 +162,30 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 
 
-def resolve_config(recipe: str | None = None, **overrides: Any) -> TrainConfig:
-    """The recipe's settings with the given ones on top; None means the released recipe, or "as in the recipe".
+def resolve_config(recipe: str | None = None, variant: str | None = None, **overrides: Any) -> TrainConfig:
+    """The recipe's settings, the variant's on top of them, and the given ones on top of both.
+
+    Parameters
+    ----------
+    recipe, variant : None means the released recipe, and MMNet itself
+    overrides : None means "as in the recipe"
 
     Raises
     ------
     ConfigError
         If a name or a value can't be used; the message names the flag and its limits.
     """
-    recipe = recipe or "released"
-    if recipe not in RECIPES:
-        raise ConfigError(f"--recipe: '{recipe}' is not known — expected one of {', '.join(RECIPES)}. Choose one.")
+    recipe, variant = recipe or "released", variant or "mmnet"
+    for flag, name, known in (("recipe", recipe, RECIPES), ("variant", variant, VARIANTS)):
+        if name not in known:
+            raise ConfigError(f"--{flag}: '{name}' is not known — expected one of {', '.join(known)}. Choose one.")
     given = {name: value for name, value in overrides.items() if value is not None}
-    settings = {**RECIPES[recipe], **given}
+    settings = {**RECIPES[recipe], **VARIANTS[variant], **given}
     if "epochs" in given and "decay_epochs" not in given:  # a shorter run decays for as long as it lasts
         standard = RECIPES[recipe].get("decay_epochs", TrainConfig.model_fields["decay_epochs"].default)
         settings["decay_epochs"] = min(standard, given["epochs"]) if isinstance(given["epochs"], int) else standard
     try:
-        return TrainConfig(recipe=recipe, **settings)  # type: ignore[arg-type]  # checked by pydantic
+        return TrainConfig(recipe=recipe, variant=variant, **settings)  # type: ignore[arg-type]  # checked by pydantic
     except ValidationError as error:
         raise ConfigError(_as_sentence(error)) from None
 

@@ -47,7 +47,11 @@ class FoldTrainer:
         self.config = config
         if config.precision == "fp32":  # by default CUDA convolutions of float32 compute in the shorter TF32
             torch.backends.cudnn.allow_tf32 = False
-        self.network = build_model(config.model, n_classes).to(batches.device).to(memory_format=torch.channels_last)
+        self.network = (
+            build_model(config.model, n_classes, **config.network_options)
+            .to(batches.device)
+            .to(memory_format=torch.channels_last)
+        )
         # Full batches have one shape, so one compiled graph serves them; the last partial one runs as it is.
         self.full_batch_network = torch.compile(self.network, dynamic=False) if config.compile == "on" else self.network
 
@@ -138,7 +142,7 @@ class FoldTrainer:
         """Fresh weights in place: drawn on the CPU, so that the device does not move them."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            fresh = build_model(self.config.model, self.n_classes)
+            fresh = build_model(self.config.model, self.n_classes, **self.config.network_options)
         self.network.load_state_dict(fresh.state_dict())
 
     def _autocast(self) -> Any:

@@ -98,7 +98,7 @@ def plan_run(
         protocol_id=_protocol_id(scheme, planned),
         class_names=scheme.class_names,
     )
-    network = build_model(run_config.model, len(scheme.class_names))
+    network = build_model(run_config.model, len(scheme.class_names), **run_config.network_options)
     return RunPlan(
         stores=planned,
         config=run_config,

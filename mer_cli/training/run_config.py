@@ -68,10 +68,16 @@ class RunConfig(TrainConfig):
 
     @property
     def run_name(self) -> str:
-        """The run's folder: readable, and with a hash over every setting."""
-        settings = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        """The run's folder: readable, and with a hash over every setting that is not the default.
+
+        So a setting that a later version adds leaves the runs of before where they are; a default that changes must
+        raise the protocol version.
+        """
+        changed = self.model_dump(mode="json", exclude_defaults=True) | {"protocol_version": self.protocol_version}
+        settings = json.dumps(changed, sort_keys=True)
         digest = hashlib.sha256(settings.encode()).hexdigest()[:8]
-        return f"{self.protocol_id.partition('/')[0]}-{self.model}-{self.recipe}-s{self.seed}-{digest}"
+        network = self.model if self.variant == self.model else f"{self.model}-{self.variant}"
+        return f"{self.protocol_id.partition('/')[0]}-{network}-{self.recipe}-s{self.seed}-{digest}"
 
     def protocol(self, tested: Iterable[str] | None = None) -> str:
         """The protocol in words; across datasets for the test datasets `tested`, all of them where left out."""

@@ -104,7 +104,8 @@ def _read_windows(plan: RunPlan) -> Windows:
         )
         start = part.stop
     onset, onset_numbers, apex, apex_numbers = arrays
-    return Windows(onset, apex, onset_numbers, apex_numbers)
+    offsets = [store.info.clips.loc[list(store.clips), "offset"].to_numpy(np.int32) for store in plan.stores]
+    return Windows(onset, apex, onset_numbers, apex_numbers, np.concatenate(offsets))
 
 
 def _weight_saver(weights: dict[str, Tensor], config: RunConfig, fold: Fold) -> Callable[[Path], None]:

@@ -1,0 +1,67 @@
+"""Compares two methods: the runs of each, one for each seed, come in; the difference and how sure it is go out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mer_cli.errors import RunError
+from mer_cli.evaluation import metrics
+from mer_cli.evaluation.epoch_rules import Scores
+from mer_cli.evaluation.statistics import Comparison, SubjectCounts, compare, count_by_subject
+from mer_cli.evaluation.summary import TextTable, evaluate, fraction, settings
+from mer_cli.training.run import Run
+
+
+def compare_runs(first: Sequence[Run], second: Sequence[Run], rule: str) -> Comparison:
+    """Give UF1 of the first minus UF1 of the second, over the seeds that both have.
+
+    Raises
+    ------
+    RunError
+        If the two are not of the same clips, labels and folds, share no seed, or a run can't be scored.
+    """
+    reference = first[0]
+    for run in (*first[1:], *second):
+        if (run.labels, run.fold_of) != (reference.labels, reference.fold_of):
+            raise RunError(
+                f"{run.path}: {run.config.protocol_id}, and {reference.path}: {reference.config.protocol_id} — "
+                "expected runs on the same clips, labels and folds. Compare runs of one store and scheme."
+            )
+    one, other = ({run.config.seed: evaluate(run, rule) for run in runs} for runs in (first, second))
+    seeds = sorted(set(one) & set(other))
+    if not seeds:
+        raise RunError(
+            f"{first[0].path} and {second[0].path}: no seed in common ({', '.join(map(str, one))} and "
+            f"{', '.join(map(str, other))}) — expected at least one. Train both with the same --seed."
+        )
+    return compare(
+        [_counts(one[seed], reference) for seed in seeds],
+        [_counts(other[seed], reference) for seed in seeds],
+        metrics.uf1,
+        _discordant(one[seeds[0]], other[seeds[0]], reference),
+    )
+
+
+def comparison_table(comparison: Comparison, first: Run, second: Run) -> TextTable:
+    """Give what `mer evaluate --compare` shows."""
+    difference = f"{comparison.difference:+.4f}".replace("0.", ".", 1)
+    return (
+        ("comparison", ""),
+        ("first", settings(first.config)),
+        ("second", settings(second.config)),
+        ("seeds in common", str(comparison.n_seeds)),
+        ("UF1 of the first minus the second", difference),
+        ("p, whole subjects swapped", f"{comparison.p_value:.4f}"),
+        ("smallest difference found 4 times in 5", fraction(comparison.detectable)),
+        ("p, McNemar over clips (too small)", f"{comparison.mcnemar:.4f}"),
+    )
+
+
+def _counts(scores: Scores, run: Run) -> SubjectCounts:
+    return count_by_subject(scores.predicted, run.labels, len(run.class_names))
+
+
+def _discordant(one: Scores, other: Scores, run: Run) -> tuple[int, int]:
+    """Clips that only the one has right, and only the other."""
+    right = [{clip for clip, label in scores.predicted.items() if run.labels[clip] == label} for scores in (one, other)]
+    return len(right[0] - right[1]), len(right[1] - right[0])

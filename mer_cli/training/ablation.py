@@ -1,0 +1,104 @@
+"""The paper's ablations as grids of runs: a table's number and stores come in, the runs that make it go out.
+
+Every cell is an ordinary run, so a grid may be stopped at any time, and shares its runs with other tables and with
+`mer train`.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mer_cli.errors import ConfigError
+from mer_cli.training.config import TrainConfig, resolve_config
+from mer_cli.training.plan import RunPlan, plan_run
+from mer_cli.training.run import is_finished
+
+# Rows of the paper's tables by what is set; after them, cells that the paper does not have and that tell apart what it
+# changes at once. Table 5's full grid is not known here: its rows are ours, around the paper's best and default.
+GRIDS: dict[int, tuple[Mapping[str, Any], ...]] = {
+    3: tuple({"variant": name} for name in ("baseline", "ca", "pc", "mmnet", "ca-block", "basic-continuous")),
+    4: tuple({"variant": name} for name in ("independent", "mmnet", "cbam")),
+    5: tuple(
+        {"n_layers": n_layers, "n_heads": n_heads}
+        for n_layers, n_heads in ((1, 4), (2, 4), (3, 4), (2, 1), (2, 2), (2, 8), (3, 2))
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a grid.
+
+    name : what is set in it: "baseline", "n_layers 3, n_heads 2"
+    n_finished : folds that are there already · seconds : what one of them took, None where none is
+    """
+
+    name: str
+    plan: RunPlan
+    n_finished: int
+    seconds: float | None
+
+    @property
+    def n_missing(self) -> int:
+        return len(self.plan.folds) - self.n_finished
+
+
+def plan_grid(table: int, stores: Sequence[Path], settings: Mapping[str, Any], n_seeds: int, out: Path) -> list[Cell]:
+    """The runs of a table: each of its rows on each store, for each seed; the seeds innermost, so that they fill first.
+
+    Parameters
+    ----------
+    settings : of `resolve_config`, for all runs alike
+    n_seeds : seeds count up from the settings' own
+    out : the folder of all runs, in which finished folds are looked for
+
+    Raises
+    ------
+    ConfigError
+        If the table is not one of the ablations', or a setting is one that its rows differ in.
+    """
+    if table not in GRIDS:
+        raise ConfigError(
+            f"--table: {table} is no table of ablations — expected {', '.join(map(str, GRIDS))}. Choose one."
+        )
+    given = {name for name, value in settings.items() if value is not None}
+    clash = sorted(given & {name for row in GRIDS[table] for name in row})
+    if clash:
+        raise ConfigError(
+            f"--{clash[0].replace('_', '-')}: table {table} sets it in its rows — expected it not to be given. "
+            "Leave it out."
+        )
+    first_seed = resolve_config(**settings).seed
+    cells = []
+    for store in stores:
+        for row in GRIDS[table]:
+            for seed in range(first_seed, first_seed + n_seeds):
+                config = resolve_config(**{**settings, **row, "seed": seed})
+                cells.append(_cell(row, plan_run([store], config), config, out))
+    return cells
+
+
+def seconds_left(cells: Sequence[Cell]) -> float | None:
+    """An estimate from the folds that are finished; None where none is. Cells of other sizes are taken for alike."""
+    known = [cell.seconds for cell in cells if cell.seconds is not None]
+    if not known:
+        return None
+    typical = sum(known) / len(known)
+    return sum(cell.n_missing * (typical if cell.seconds is None else cell.seconds) for cell in cells)
+
+
+def _cell(row: Mapping[str, Any], plan: RunPlan, config: TrainConfig, out: Path) -> Cell:
+    path = out / plan.config.run_name
+    finished = [fold.id for fold in plan.folds if is_finished(path, fold.id)]
+    name = config.variant if "variant" in row else ", ".join(f"{key} {value}" for key, value in row.items())
+    seconds = [_fold_seconds(path / "folds" / fold_id / "history.csv") for fold_id in finished]
+    return Cell(name, plan, len(finished), sum(seconds) / len(seconds) if seconds else None)
+
+
+def _fold_seconds(history: Path) -> float:
+    with history.open(newline="") as file:
+        return sum(float(row["seconds"]) for row in csv.DictReader(file))

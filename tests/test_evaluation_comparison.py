@@ -1,0 +1,50 @@
+"""`mer evaluate A --compare B`: which runs may be compared, over which seeds, and what is said."""
+
+import pytest
+from run_factory import write_run
+
+from mer_cli.errors import RunError
+from mer_cli.evaluation import metrics
+from mer_cli.evaluation.comparison import compare_runs, comparison_table
+from mer_cli.evaluation.summary import evaluate
+from mer_cli.training.run import read_run
+
+
+def runs_of(root, seeds, **changes):
+    return [read_run(write_run(root, seed=seed, **changes)) for seed in seeds]
+
+
+def test_the_seeds_that_both_have_are_compared(tmp_path):
+    first = runs_of(tmp_path, (1, 2, 3), skill=4.0)
+    second = runs_of(tmp_path, (2, 3, 4), skill=0.0, variant="baseline")
+    found = compare_runs(first, second, "last")
+    assert found.n_seeds == 2
+    scores = [[evaluate(run, "last") for run in runs if run.config.seed in (2, 3)] for runs in (first, second)]
+    gaps = [float(metrics.uf1(a.confusion) - metrics.uf1(b.confusion)) for a, b in zip(*scores, strict=True)]
+    assert found.difference == pytest.approx(sum(gaps) / 2)
+    table = dict(comparison_table(found, first[0], second[0]))
+    assert table["seeds in common"] == "2"
+    assert table["second"].startswith("baseline, released recipe")
+
+
+def test_the_order_of_the_runs_changes_nothing(tmp_path):
+    first, second = runs_of(tmp_path, (1, 2)), runs_of(tmp_path, (1, 2), variant="pc")
+    assert compare_runs(first[::-1], second, "last") == compare_runs(first, second[::-1], "last")
+
+
+def test_runs_on_other_clips_stay_apart(tmp_path):
+    (first,), (second,) = runs_of(tmp_path, (1,)), runs_of(tmp_path, (1,), subjects=5)
+    with pytest.raises(RunError) as error:
+        compare_runs([first], [second], "last")
+    assert str(error.value) == (
+        f"{second.path}: {second.config.protocol_id}, and {first.path}: {first.config.protocol_id} — expected runs on "
+        "the same clips, labels and folds. Compare runs of one store and scheme."
+    )
+
+
+def test_runs_without_a_common_seed_are_named(tmp_path):
+    (first,), (second,) = runs_of(tmp_path, (1,)), runs_of(tmp_path, (2,), variant="pc")
+    with pytest.raises(
+        RunError, match=r"no seed in common \(1 and 2\) — expected at least one. Train both with the same"
+    ):
+        compare_runs([first], [second], "last")

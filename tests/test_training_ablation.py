@@ -1,0 +1,80 @@
+"""The grids of tables 3 to 5 as runs: what is planned, what is done already, what is left."""
+
+from pathlib import Path
+
+import pytest
+from tiny_store import write_store
+
+from mer_cli.errors import ConfigError
+from mer_cli.training.ablation import GRIDS, plan_grid, seconds_left
+from mer_cli.training.train import train_run
+
+QUICK = {"recipe": "quick", "epochs": 1, "device": "cpu", "precision": "fp32"}
+
+
+class Silent:
+    def on_start(self, n_folds): ...
+    def on_fold(self, fold): ...
+    def on_epoch(self, epoch, loss): ...
+    def on_fold_end(self): ...
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return write_store(tmp_path_factory.mktemp("ablation") / "casme2.h5")
+
+
+def test_a_grid_has_every_row_of_its_table_for_each_seed(store, tmp_path):
+    cells = plan_grid(3, [store], {**QUICK, "seed": 4}, 2, tmp_path)
+    assert [(cell.name, cell.plan.config.seed) for cell in cells] == [
+        (row["variant"], seed) for row in GRIDS[3] for seed in (4, 5)
+    ]
+    assert len({cell.plan.config.run_name for cell in cells}) == len(cells)
+    assert {cell.n_missing for cell in cells} == {3}
+    assert seconds_left(cells) is None
+
+
+def test_the_rows_of_table_5_set_layers_and_heads(store, tmp_path):
+    cells = plan_grid(5, [store], QUICK, 1, tmp_path)
+    assert [cell.name for cell in cells][:2] == ["n_layers 1, n_heads 4", "n_layers 2, n_heads 4"]
+    assert cells[0].plan.config.n_layers == 1
+
+
+def test_tables_share_their_runs(store, tmp_path):
+    names = [
+        {cell.plan.config.run_name for cell in plan_grid(table, [store], QUICK, 1, tmp_path) if cell.name == "mmnet"}
+        for table in (3, 4)
+    ]
+    assert names[0] == names[1]
+    assert len(names[0]) == 1
+
+
+def test_a_grid_knows_what_is_finished_and_how_long_the_rest_will_take(store, tmp_path):
+    cells = plan_grid(4, [store], QUICK, 1, tmp_path)
+    train_run(cells[0].plan, tmp_path, Silent(), save_weights="none")
+    again = plan_grid(4, [store], QUICK, 1, tmp_path)
+    assert [cell.n_missing for cell in again] == [0, 3, 3]
+    assert again[0].seconds > 0
+    assert seconds_left(again) == pytest.approx(6 * again[0].seconds)
+
+
+@pytest.mark.parametrize(
+    ("table", "settings", "message"),
+    [
+        (6, {}, "--table: 6 is no table of ablations — expected 3, 4, 5. Choose one."),
+        (
+            3,
+            {"variant": "pc"},
+            "--variant: table 3 sets it in its rows — expected it not to be given. Leave it out.",
+        ),
+        (
+            5,
+            {"n_heads": 2},
+            "--n-heads: table 5 sets it in its rows — expected it not to be given. Leave it out.",
+        ),
+    ],
+)
+def test_what_no_grid_can_be_made_of_is_named(table, settings, message):
+    with pytest.raises(ConfigError) as error:
+        plan_grid(table, [Path("none.h5")], settings, 1, Path("runs"))
+    assert str(error.value) == message
