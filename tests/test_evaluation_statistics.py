@@ -15,7 +15,6 @@ from mer_cli.evaluation.statistics import (
     bootstrap_interval,
     compare,
     count_by_subject,
-    holm,
 )
 
 
@@ -121,12 +120,6 @@ def test_the_detectable_difference_is_so_many_standard_errors():
         slow.append(float(metrics.uf1(tables[0]) - metrics.uf1(tables[1])))
     found = compare([first], [second], metrics.uf1, (1, 1))
     assert found.detectable == pytest.approx(POWER_FACTOR * np.std(slow), rel=0.08)
-
-
-def test_holm_multiplies_by_the_number_of_tests_that_are_left():
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5, 0.9]) == [1.0, 1.0]
-    assert holm([]) == []
 
 
 def test_ten_thousand_draws_of_249_clips_take_no_time():

@@ -135,21 +135,6 @@ def compare(
     )
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values of several comparisons, in their order.
-
-    Source
-    ------
-    Holm 1979
-    """
-    adjusted = [0.0] * len(p_values)
-    largest = 0.0
-    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = largest
-    return adjusted
-
-
 def _difference(
     metric: Metric, draws: NDArray[np.int64], one: NDArray[np.int64], other: NDArray[np.int64]
 ) -> NDArray[np.float64]:
