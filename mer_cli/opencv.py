@@ -12,4 +12,7 @@ except ImportError as error:
         "`apt-get install libgl1`, or the build that does without: `pip install opencv-python-headless`."
     ) from error
 
+# What it would print of a damaged picture is said by our errors, in words, once.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
 __all__ = ["cv2"]

@@ -26,6 +26,14 @@ def test_read_picture_gives_a_grey_picture_three_equal_channels(tmp_path):
     assert all(np.array_equal(frame[:, :, channel], grey) for channel in range(3))
 
 
+def test_opencv_prints_nothing_of_a_damaged_picture(tmp_path, capfd):
+    path = write_picture(tmp_path / "img46.bmp", head())
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(FaceError, match="cannot be decoded"):
+        read_picture(path)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_read_picture_refuses_an_empty_file(tmp_path):
     path = tmp_path / "img46.jpg"
     path.touch()
