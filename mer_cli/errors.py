@@ -8,7 +8,7 @@
     └── RunError       a run directory or one of its folds
 
 Every message has four parts: where it is, what is wrong with the value, what was expected, and what to do.
-The library raises; only `cli.py` prints, and exits with 1.
+The library raises; only the command line prints, and exits with 1 (`app.py`).
 """
 
 

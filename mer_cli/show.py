@@ -1,4 +1,4 @@
-"""Results as a person reads them, printed to stdout; only `cli.py` calls it."""
+"""Results as a person reads them, printed to stdout; only the command line calls it."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import pytest
 from tiny_store import EMOTIONS, SAMM_EMOTIONS, write_store
 from typer.testing import CliRunner
 
-from mer_cli import cli
+from mer_cli import cli, cli_experiment
 from mer_cli.training.sessions import DEFAULT_ROOT
 
 QUICK = ["--scheme", "megc3", "--recipe", "quick", "--epochs", "1", "--device", "cpu", "--save-weights", "none"]
@@ -97,4 +97,4 @@ def test_the_one_store_in_data_is_trained_on_where_only_a_test_store_is_named(tm
 
 
 def test_the_folder_of_runs_has_one_default():
-    assert Path(DEFAULT_ROOT) == inspect.signature(cli.train).parameters["out"].default
+    assert Path(DEFAULT_ROOT) == inspect.signature(cli_experiment.train).parameters["out"].default

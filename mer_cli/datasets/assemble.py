@@ -62,6 +62,7 @@ def assemble(
             failed.append(FailedClip(clip_id, emotion, f"{entry.where}: {error}"))
             continue
         errata += [f"{clip_id}: {erratum.sentence()}" for erratum in applied]
+        mended = (*entry.repairs, *(erratum.sentence().rstrip(".") for erratum in applied), *annotation.repairs)
         first, last = annotation.onset - KEPT_AROUND, annotation.offset + KEPT_AROUND
         clips.append(
             Clip(
@@ -75,11 +76,7 @@ def assemble(
                 offset=annotation.offset,
                 fps=fps if entry.fps is None else entry.fps,
                 frames=tuple(frame for frame in frames if first <= frame.number <= last),
-                repairs=(
-                    *entry.repairs,
-                    *(erratum.sentence().rstrip(".") for erratum in applied),
-                    *annotation.repairs,
-                ),
+                repairs=mended,
                 notes=annotation.notes,
                 apex_rule="annotated" if "apex" in cells else apex_rule,
             )

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from mer_cli.datasets.casme2 import VERSIONS
-from mer_cli.datasets.synthetic.layout import Layout
+from mer_cli.datasets.synthetic.layout import GeneratedLayout
 from mer_cli.datasets.synthetic.plan import ClipPlan, Draft, Pace
 from mer_cli.datasets.synthetic.recipes import objective_class
 from mer_cli.datasets.synthetic.roster import Pairs, deal, spell
@@ -98,7 +98,7 @@ def _sheets(plans: Sequence[ClipPlan]) -> Sheets:
     return {"Sheet1": rows, "Sheet2": (), "Sheet3": ()}
 
 
-LAYOUT = Layout(
+LAYOUT = GeneratedLayout(
     name="casme2",
     title="CASME II",
     subjects=tuple(range(1, len(FIVE_CLASSES) + 1)),

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mer_cli.datasets.casme3 import VERSIONS
-from mer_cli.datasets.synthetic.layout import Layout
+from mer_cli.datasets.synthetic.layout import GeneratedLayout
 from mer_cli.datasets.synthetic.plan import ClipPlan, Draft, Pace
 from mer_cli.datasets.synthetic.recipes import objective_class
 from mer_cli.datasets.synthetic.roster import Pairs, deal, spell, spread
@@ -146,7 +146,7 @@ def _sheets(plans: Sequence[ClipPlan]) -> Sheets:
     return {"label": rows, "Sheet2": (), "Sheet3": ()}
 
 
-LAYOUT = Layout(
+LAYOUT = GeneratedLayout(
     name="casme3",
     title="CAS(ME)^3 part A",
     subjects=SUBJECTS,

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mer_cli.datasets.synthetic.layout import Layout
+from mer_cli.datasets.synthetic.layout import GeneratedLayout
 from mer_cli.datasets.synthetic.plan import ClipPlan, Draft, Pace
 from mer_cli.datasets.synthetic.roster import Pairs, deal, share_out, spell, spread
 from mer_cli.datasets.synthetic.spreadsheet import Cell, Sheets
@@ -79,7 +79,7 @@ def _sheets(plans: Sequence[ClipPlan]) -> Sheets:
     return {"Sheet1": rows}
 
 
-LAYOUT = Layout(
+LAYOUT = GeneratedLayout(
     name="casme",
     title="CASME I",
     subjects=SUBJECTS,

@@ -18,7 +18,7 @@ MOST_SUBJECTS = 99
 
 
 @dataclass(frozen=True)
-class Layout:
+class GeneratedLayout:
     """One release that can be generated.
 
     name, title : "samm", "SAMM"

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from mer_cli.datasets.mmew import VERSIONS
-from mer_cli.datasets.synthetic.layout import Layout
+from mer_cli.datasets.synthetic.layout import GeneratedLayout
 from mer_cli.datasets.synthetic.plan import ClipPlan, Draft, Pace
 from mer_cli.datasets.synthetic.roster import Pairs, deal, spell, spread
 from mer_cli.datasets.synthetic.spreadsheet import Cell, Sheets
@@ -72,7 +72,7 @@ def _sheets(plans: Sequence[ClipPlan]) -> Sheets:
 
 
 SHOWN = 218  # drawn pixels, hairline to chin
-LAYOUT = Layout(
+LAYOUT = GeneratedLayout(
     name="mmew",
     title="MMEW",
     subjects=SUBJECTS,

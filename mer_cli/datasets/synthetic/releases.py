@@ -17,11 +17,11 @@ from mer_cli.datasets.synthetic import (
 )
 from mer_cli.datasets.synthetic.assets import find_data
 from mer_cli.datasets.synthetic.faces import Draw, draw_faces
-from mer_cli.datasets.synthetic.layout import Layout
+from mer_cli.datasets.synthetic.layout import GeneratedLayout
 from mer_cli.datasets.synthetic.writer import write_plans
 from mer_cli.errors import DatasetError
 
-LAYOUTS: Mapping[str, Layout] = {
+LAYOUTS: Mapping[str, GeneratedLayout] = {
     module.LAYOUT.name: module.LAYOUT
     for module in (
         casme2_release,

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from mer_cli.datasets.samm import VERSIONS
-from mer_cli.datasets.synthetic.layout import Layout
+from mer_cli.datasets.synthetic.layout import GeneratedLayout
 from mer_cli.datasets.synthetic.plan import ClipPlan, Draft, Pace
 from mer_cli.datasets.synthetic.recipes import objective_class
 from mer_cli.datasets.synthetic.render import HEIGHT, WIDTH
@@ -162,7 +162,7 @@ def _units_cell(plan: ClipPlan, index: int) -> int | str:
 
 
 SCALE = 650 / HEIGHT
-LAYOUT = Layout(
+LAYOUT = GeneratedLayout(
     name="samm",
     title="SAMM",
     subjects=SUBJECTS,

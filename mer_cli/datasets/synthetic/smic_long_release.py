@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mer_cli.datasets.synthetic.layout import Layout
+from mer_cli.datasets.synthetic.layout import GeneratedLayout
 from mer_cli.datasets.synthetic.plan import ClipPlan, Draft
 from mer_cli.datasets.synthetic.roster import Pairs
 from mer_cli.datasets.synthetic.smic_release import CODES, FIRST_PERSON, PACE, SUBJECTS, deal_classes, name_clips
@@ -111,7 +111,7 @@ def _vis_row(plan: ClipPlan) -> Sequence[Cell]:
     return [plan.subject, plan.name, None, onset, offset, *seconds, None, first, last, *totals, plan.cell("emotion")]
 
 
-LAYOUT = Layout(
+LAYOUT = GeneratedLayout(
     name="smic-long",
     title="SMIC-HS-E",
     subjects=SUBJECTS,

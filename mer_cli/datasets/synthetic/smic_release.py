@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 import numpy as np
 
 from mer_cli.datasets.smic import EMOTION_OF, VERSIONS
-from mer_cli.datasets.synthetic.layout import Layout
+from mer_cli.datasets.synthetic.layout import GeneratedLayout
 from mer_cli.datasets.synthetic.plan import ClipPlan, Draft, Pace
 from mer_cli.datasets.synthetic.render import HEIGHT, WIDTH
 from mer_cli.datasets.synthetic.roster import Pairs, deal, spell, spread
@@ -59,7 +59,7 @@ def _place(drafts: Sequence[Draft]) -> list[ClipPlan]:
     return plans
 
 
-LAYOUT = Layout(
+LAYOUT = GeneratedLayout(
     name="smic",
     title="SMIC-HS",
     subjects=SUBJECTS,

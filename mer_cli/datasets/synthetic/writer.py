@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from mer_cli.datasets.frame_files import GENERATED
 from mer_cli.datasets.synthetic.faces import Draw
-from mer_cli.datasets.synthetic.layout import Layout
+from mer_cli.datasets.synthetic.layout import GeneratedLayout
 from mer_cli.datasets.synthetic.plan import ClipPlan
 from mer_cli.datasets.synthetic.spreadsheet import write_workbook
 from mer_cli.errors import DatasetError
@@ -35,7 +35,7 @@ JPEG_QUALITY = 96
 
 def write_plans(
     out: Path,
-    layout: Layout,
+    layout: GeneratedLayout,
     plans: Sequence[ClipPlan],
     seed: int,
     draw: Draw,
@@ -67,7 +67,7 @@ def write_plans(
         write_workbook(out / layout.table, layout.sheets(plans))
 
 
-def _make_room(out: Path, layout: Layout) -> None:
+def _make_room(out: Path, layout: GeneratedLayout) -> None:
     notice, marker = NOTICE.format(title=layout.title), out / GENERATED
     if marker.is_file() and marker.read_text() != notice:
         raise DatasetError(
@@ -85,7 +85,7 @@ def _make_room(out: Path, layout: Layout) -> None:
 
 
 def _write_people(
-    out: Path, layout: Layout, people: Sequence[list[ClipPlan]], seed: int, draw: Draw, workers: int | None
+    out: Path, layout: GeneratedLayout, people: Sequence[list[ClipPlan]], seed: int, draw: Draw, workers: int | None
 ) -> Iterator[int]:
     """The number of clips of each person that is done."""
     n_workers = min(workers or os.cpu_count() or 1, len(people))
@@ -109,7 +109,7 @@ def _start_worker() -> None:
     threadpool_limits(1)
 
 
-def _write_person(out: Path, layout: Layout, plans: Sequence[ClipPlan], seed: int, draw: Draw) -> None:
+def _write_person(out: Path, layout: GeneratedLayout, plans: Sequence[ClipPlan], seed: int, draw: Draw) -> None:
     for plan, drawn in zip(plans, draw(layout.view, seed, plans), strict=True):
         (out / plan.path).parent.mkdir(parents=True, exist_ok=True)
         for number, picture in enumerate(drawn.pictures, start=plan.first):
@@ -126,7 +126,7 @@ def _coded(picture: NDArray[np.uint8], path: str) -> bytes:
     return bytes(cv2.imencode(Path(path).suffix, picture, settings)[1].tobytes())
 
 
-def _write_truth(path: Path, layout: Layout, plans: Sequence[ClipPlan]) -> None:
+def _write_truth(path: Path, layout: GeneratedLayout, plans: Sequence[ClipPlan]) -> None:
     """A row for each unit of each clip: what really moved, and the frames in which it did."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -1,0 +1,224 @@
+"""The commands of the experiment: a command builds a config, makes one library call, and prints; nothing else.
+
+Results go to stdout, progress and errors to stderr. Heavy libraries are imported inside the commands, so that
+`mer --help` needs none of them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from mer_cli import console, show
+from mer_cli.app import app
+from mer_cli.errors import ConfigError
+from mer_cli.setting_flags import TrainCommand
+
+DatasetName = Annotated[
+    str, typer.Argument(metavar="DATASET", help="casme2, samm, mmew, smic, casme3, casme, or table for one's own.")
+]
+Stores = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="[STORE]...", help="Stores, one for each dataset; the one in data/ if left out."),
+]
+Runs = Annotated[
+    list[Path] | None, typer.Argument(metavar="[RUN]...", help="Run directories; all of runs/ if left out.")
+]
+
+
+@app.command()
+def preprocess(
+    dataset: DatasetName,
+    raw: Annotated[Path, typer.Argument(metavar="RAW", help="Folder of the unpacked release.")],
+    out: Annotated[Path | None, typer.Option(help="The store to write. Default: data/DATASET.h5.")] = None,
+    resume: Annotated[bool, typer.Option(help="Use the clips that an interrupted run finished.")] = True,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes. Default: one for each core, fewer where memory is short.")
+    ] = None,
+    predictor: Annotated[
+        Path | None, typer.Option(help="Dlib's 68-point model. Default: MER_PREDICTOR, or the installed one.")
+    ] = None,
+    source: Annotated[
+        Literal["raw", "cropped"] | None, typer.Option(help="Which pictures. Default: raw where both are there.")
+    ] = None,
+    align: Annotated[
+        Literal["box", "eyes"], typer.Option(help="Crop: an upright box, or turned so that the eyes lie level.")
+    ] = "box",
+    apex: Annotated[
+        Literal["flow", "midpoint"],
+        typer.Option(help="Apex of clips that have none annotated: the strongest motion, or the middle."),
+    ] = "flow",
+    table: Annotated[
+        Path | None, typer.Option(metavar="CLIPS.csv", help="The clips, for one's own data: mer preprocess table RAW.")
+    ] = None,
+    allow_failed: Annotated[bool, typer.Option(help="Exit with 0 even where clips failed.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only check the release, and list what will fail; nothing is written.")
+    ] = False,
+) -> None:
+    """Find the face of every clip, crop it to 224x224 and pack onset and apex windows into one HDF5 store.
+
+    An interrupted run continues where it was. Example: mer preprocess casme2 /raw
+    """
+    from mer_cli.datasets.registry import load_release
+    from mer_cli.store.build import build_store
+    from mer_cli.store.dry_run import check_release
+    from mer_cli.store.hdf5 import read_store
+    from mer_cli.store.jobs import default_jobs
+    from mer_cli.store.overview import describe_stores
+
+    release = load_release(dataset, raw, source=source, apex_rule=apex, table=table)
+    out = out or Path("data") / f"{release.dataset}.h5"
+    if dry_run:
+        with console.Steps("check", len(release.clips)) as steps:
+            found = check_release(release, out, predictor, steps.on_clip)
+        show.show_dry_run(found)
+        raise typer.Exit(0 if found.is_clean(allow_failed=allow_failed) else 1)
+    jobs = jobs or default_jobs()
+    with console.Steps("preprocess", len(release.clips)) as steps:
+        summary = build_store(
+            release, out, predictor=predictor, align=align, jobs=jobs, resume=resume, on_clip=steps.on_clip
+        )
+    show.show_build(summary, describe_stores([read_store(out)]))
+    if summary.failed and not allow_failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def info(
+    stores: Annotated[
+        list[Path] | None, typer.Argument(metavar="[STORE]...", help="Stores; all of data/ if left out.")
+    ] = None,
+) -> None:
+    """Show the paper's Tables 1 and 2: clips and subjects of each class beside the published counts, and which differ.
+
+    Says where each store comes from, too. Example: mer info data/casme2.h5 data/samm.h5 data/smic.h5
+    """
+    from mer_cli.store.hdf5 import read_store
+    from mer_cli.store.overview import describe_stores, find_stores
+
+    show.show_overview(describe_stores([read_store(path) for path in stores or find_stores()]))
+
+
+@app.command(cls=TrainCommand)
+def train(
+    ctx: typer.Context,
+    stores: Stores = None,
+    loso: Annotated[bool, typer.Option("--loso", help="Leave one subject out: one fold for each subject.")] = False,
+    test: Annotated[
+        list[Path] | None, typer.Option(metavar="STORE", help="Test on this store instead; may be given several times.")
+    ] = None,
+    folds: Annotated[str | None, typer.Option(help="Only these subjects: 03,17 or samm-006.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of runs, with seeds counting up from --seed.")] = 1,
+    out: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
+    resume: Annotated[bool, typer.Option(help="Leave finished folds as they are.")] = True,
+    save_weights: Annotated[Literal["last", "none"], typer.Option(help="Weights kept of each fold.")] = "last",
+) -> None:
+    """Train the network once for each held-out subject, or test dataset, and keep the held-out logits of every epoch.
+
+    An interrupted run continues after its last finished fold. Example: mer train --loso
+    """
+    from mer_cli.store.hdf5 import find_store
+    from mer_cli.training.config import resolve_config
+    from mer_cli.training.plan import plan_run
+    from mer_cli.training.train import train_run
+
+    if loso == bool(test):
+        problem = "--loso and --test are two protocols" if loso else "no protocol is named"
+        raise ConfigError(
+            f"mer train: {problem} — expected one of --loso and --test. "
+            "Type: mer train --loso, or: mer train A.h5 --test B.h5"
+        )
+    config = resolve_config(**ctx.obj)
+    stores, wanted = stores or [find_store()], folds.split(",") if folds else None
+    for seed in range(config.seed, config.seed + seeds):
+        seeded = config.model_copy(update={"seed": seed})
+        plan = plan_run(stores, seeded, test_stores=test or (), wanted=wanted)
+        show.show_plan(plan, out, save_weights)
+        with console.TrainProgress(plan.config.epochs) as progress:
+            path = train_run(plan, out, progress, resume=resume, save_weights=save_weights)
+        typer.echo(path)
+
+
+@app.command(cls=TrainCommand)
+def ablate(
+    ctx: typer.Context,
+    stores: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[STORE]...", help="Stores, each for itself; all of data/ if left out."),
+    ] = None,
+    table: Annotated[int, typer.Option(help="The paper's table: 3, 4 or 5.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of runs of each row, counting up from --seed.")] = 1,
+    out: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan, and the time that is left.")] = False,
+) -> None:
+    """Train the runs of one of the paper's ablation tables; those that are there already are not trained again.
+
+    May be stopped and started at will. No weights are kept. Example: mer ablate --table 3 --seeds 5
+    """
+    from mer_cli.store.overview import find_stores
+    from mer_cli.training.ablation import plan_grid
+    from mer_cli.training.train import train_run
+
+    cells = plan_grid(table, stores or find_stores(), ctx.obj, seeds, out)
+    show.show_grid(cells, table)
+    for number, cell in enumerate(cells, start=1):
+        if cell.n_missing and not dry_run:
+            show.show_cell(cell, number, len(cells))
+            with console.TrainProgress(cell.plan.config.epochs) as progress:
+                typer.echo(train_run(cell.plan, out, progress, save_weights="none"))
+
+
+@app.command()
+def evaluate(
+    runs: Runs = None,
+    rule: Annotated[str, typer.Option(help="Epoch rule: last, or best-test (selected on the test subject).")] = "last",
+    compare: Annotated[
+        list[Path] | None, typer.Option(metavar="RUN", help="Compare with this run; several seeds: several times.")
+    ] = None,
+    export: Annotated[Path | None, typer.Option(help="Write every held-out clip's prediction to this CSV.")] = None,
+) -> None:
+    """Score runs from their stored predictions: accuracy, UF1, UAR, each class, confusion, and chance beside them.
+
+    Example: mer evaluate runs/casme2-5-mmnet-released-s1-0a1b2c3d --rule last
+    """
+    from mer_cli.evaluation.comparison import compare_runs, comparison_table
+    from mer_cli.evaluation.summary import summarise
+    from mer_cli.report.collect import collect_runs, write_predictions
+
+    found = collect_runs(runs or [Path("runs")])
+    for run in found.finished:
+        show.show_summaries(summarise(run, rule))
+    show.show_notes((*found.outdated, *found.unfinished))
+    found.require_scores()
+    if compare:
+        others = collect_runs(compare).finished
+        comparison = compare_runs(found.finished, others, rule)
+        show.show_comparison(comparison_table(comparison, found.finished[0], others[0]))
+    if export:
+        write_predictions(export, found.finished, rule)
+
+
+@app.command()
+def report(
+    runs: Runs = None,
+    format: Annotated[Literal["markdown"], typer.Option(help="How it is written.")] = "markdown",
+    out: Annotated[Path | None, typer.Option(help="File to write; stdout if left out.")] = None,
+) -> None:
+    """Write the paper's tables beside ours, with the protocol and the epoch rule of every number.
+
+    Example: mer report --format markdown
+    """
+    from mer_cli.report.collect import collect_runs, write_report
+    from mer_cli.report.render import render_markdown
+    from mer_cli.report.table6 import build_table6, left_out
+
+    found = collect_runs(runs or Path("runs"))
+    show.show_notes((*found.outdated, *left_out(found.runs)))
+    text = render_markdown([build_table6(found.runs)])
+    if out:
+        write_report(out, text)
+    else:
+        typer.echo(text, nl=False)
