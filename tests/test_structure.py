@@ -10,7 +10,7 @@ import pytest
 import mer_cli
 
 PACKAGE = Path(mer_cli.__file__).parent
-STAGES = ["datasets", "faces", "store", "models", "training", "evaluation", "report"]
+STAGES = ["datasets", "faces", "store", "models", "training", "inference", "evaluation", "report"]
 SHARED = {"records", "errors", "opencv", "__version__"}
 NO_TORCH = [
     "evaluation",

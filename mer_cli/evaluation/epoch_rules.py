@@ -136,6 +136,11 @@ def pooled_f1(rule: str, confusion: NDArray[np.int64]) -> float:
     return float(metrics.uf1(confusion) if rule == "last" else metrics.present_f1(confusion))
 
 
+def usable_rules(inner_val: int) -> tuple[str, ...]:
+    """Give the rules that a run trained with `--inner-val` so many subjects can be scored under, `last` first."""
+    return tuple(rule for rule in RULES if rule != "inner-val" or inner_val)
+
+
 def check_rule(rule: str) -> None:
     """Raise a ConfigError unless the rule is known."""
     if rule not in RULES:
