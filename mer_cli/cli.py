@@ -2,6 +2,7 @@
 
 from mer_cli import cli_experiment as cli_experiment
 from mer_cli import cli_results as cli_results
+from mer_cli import cli_runs as cli_runs
 from mer_cli import cli_tools as cli_tools
 from mer_cli.app import app
 

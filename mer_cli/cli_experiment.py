@@ -112,6 +112,9 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
     resume: Annotated[bool, typer.Option(help="Leave finished folds as they are.")] = True,
     save_weights: Annotated[Literal["last", "none"], typer.Option(help="Weights kept of each fold.")] = "last",
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Leave TensorBoard's event files in the run; needs that extra.")
+    ] = False,
 ) -> None:
     """Train the network once for each held-out subject, or test dataset, and keep the held-out logits of every epoch.
 
@@ -135,7 +138,7 @@ def train(
         plan = plan_run(stores, seeded, test_stores=test or (), wanted=wanted)
         show.show_plan(plan, out, save_weights)
         with console.TrainProgress(plan.config.epochs) as progress:
-            path = train_run(plan, out, progress, resume=resume, save_weights=save_weights)
+            path = train_run(plan, out, progress, resume=resume, save_weights=save_weights, tensorboard=tensorboard)
         typer.echo(path)
 
 

@@ -18,7 +18,7 @@ COMMANDS = (
     "mer info",
     "mer train --loso --scheme mmnet3 --recipe quick",
     "mer evaluate",
-    "mer report --format markdown --out report.md",
+    "mer report --table 6 --out report.md",
 )
 
 

@@ -49,6 +49,7 @@ def examine(folder: Path = Path()) -> list[Finding]:
         _library("PyTorch", "torch", "pip install torch torchvision"),
         _device(),
         _compiler(),
+        _tensorboard(),
         _disk(folder),
     ]
 
@@ -110,6 +111,14 @@ def _compiler() -> Finding:
         "C++ compiler", "not found: training on the CPU runs uncompiled, about 1.2 times slower", "apt-get install g++",
         needed=False,
     )  # fmt: skip
+
+
+def _tensorboard() -> Finding:
+    what = "TensorBoard (train --tensorboard)"
+    try:
+        return Finding(what, importlib.import_module("tensorboard").__version__)
+    except ImportError:
+        return Finding(what, "not installed", "pip install 'mer-cli[tensorboard]'", needed=False)
 
 
 def _disk(folder: Path) -> Finding:

@@ -88,7 +88,8 @@ class Release:
 class Fold:
     """One held-out subject, or one test dataset; the tuples hold clip ids.
 
-    `id` is "<dataset>-<subject>", and across datasets the test dataset's name.
+    `id` is "<dataset>-<subject>", and across datasets the test dataset's name. `inner` holds the clips of training
+    subjects that are set aside to choose an epoch by (`--inner-val`); they are not in `train`.
     """
 
     id: str
@@ -102,8 +103,11 @@ class FoldPredictions:
     """What a trained fold says of its held-out clips after every epoch; no label is in it.
 
     logits : (epochs, clips, classes) float32, clips in the order of `clip_ids`
+    inner_clip_ids, inner_logits : the same for the clips of `Fold.inner`, where some were set aside
     """
 
     fold: str
     clip_ids: tuple[str, ...]
     logits: NDArray[np.float32] = field(repr=False)
+    inner_clip_ids: tuple[str, ...] = ()
+    inner_logits: NDArray[np.float32] | None = field(default=None, repr=False)

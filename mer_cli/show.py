@@ -15,6 +15,7 @@ from mer_cli import console
 if TYPE_CHECKING:
     from mer_cli.doctor import Finding
     from mer_cli.evaluation.summary import Summary, TextTable
+    from mer_cli.inference.explain import Explained
     from mer_cli.store.build import BuildSummary
     from mer_cli.store.counts import Count, CountTable
     from mer_cli.store.dry_run import DryRun
@@ -112,6 +113,14 @@ def show_plan(plan: RunPlan, out: Path, save_weights: str) -> None:
         f"epochs, seed {config.seed}, {config.device} {config.precision}"
         f"{', compiled' if config.compile == 'on' else ''}{size}"
     )
+    if config.inner_val:
+        n_inner = sum(len(fold.inner) for fold in plan.wanted) / len(plan.wanted)
+        console.err.print(
+            f"{config.inner_val} training subjects of each fold ({n_inner:.0f} clips in the mean) are set aside to "
+            "choose its epoch by, and not trained on"
+        )
+    if config.shuffle_labels:
+        console.err.print("training labels permuted: a null control, whose accuracy must be chance")
     if config.generated:
         console.err.print("generated faces: no score of this run is a result on the dataset")
     for warning in plan.warnings:
@@ -126,10 +135,30 @@ def show_notes(notes: Iterable[str]) -> None:
         console.err.print(escape(f"note: {note}"))
 
 
-def show_comparison(rows: TextTable) -> None:
-    """Two methods beside each other."""
-    console.out.rule(rows[0][0])
-    _facts([(name, value) for name, value in rows[1:]])
+def show_facts(tables: Iterable[TextTable]) -> None:
+    """Names with their values, each table under the title in its first row."""
+    for (title, _), *rows in tables:
+        console.out.rule(escape(title))
+        _facts([(name, value) for name, value in rows])
+
+
+def show_explained(explained: Explained, sections: Iterable[tuple[str, TextTable]], csv_path: Path | None) -> None:
+    """The numbers where there are any, then the files."""
+    if explained.measured is not None:
+        clip_ids = explained.measured.clip_ids
+        subjects = {clip_id.rpartition("/")[0] for clip_id in clip_ids}
+        console.out.print(
+            f"Attention against the truth: {len(clip_ids)} clips of {len(subjects)} subjects, each by the network that "
+            "held it out, last epoch. Generated faces: no result on the dataset."
+        )
+    for heading, (header, *rows) in sections:
+        console.out.print(f"\n{escape(heading)}")
+        table = _table(header, numeric=1)
+        for row in rows:
+            table.add_row(*row)
+        console.out.print(table)
+    for path in (*explained.pictures, *([csv_path] if csv_path else [])):
+        console.out.print(escape(str(path)))
 
 
 def show_grid(cells: Sequence[Cell], table: int) -> None:

@@ -2,5 +2,21 @@
 
 import signal
 
+import pytest
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def explained(tmp_path_factory):
+    """A tiny generated release's truth, its store, and two runs on it with weights: continuous and independent maps."""
+    from tiny_run import train
+    from tiny_truth import STILL, write_moving_store, write_truth
+
+    root = tmp_path_factory.mktemp("explained")
+    write_truth(root / "raw")
+    store = write_moving_store(root / "casme2.h5", still=[STILL])
+    for variant in ({}, {"variant": "independent", "attention": "independent"}):
+        train(store, root / "runs", epochs=1, batch_size=4, precision="fp32", **variant)
+    return root

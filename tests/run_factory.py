@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mer_cli.records import Fold, FoldPredictions
 from mer_cli.training.folds import cross_folds, loso_folds
+from mer_cli.training.inner import set_aside
 from mer_cli.training.run import open_run, write_fold
 from mer_cli.training.run_config import Role, RunConfig, RunStore
 from mer_cli.training.sessions import Session
@@ -85,6 +87,8 @@ def write_run(
     path = open_run(root, config, labels, emotions, folds, session)
     random = np.random.default_rng(config.seed)
     for fold in folds[: len(folds) if finished is None else finished]:
+        if config.inner_val:
+            fold = set_aside(fold, labels, config.inner_val, config.seed)
         write_fold(path, draw_predictions(fold, labels, config, random, skill), [{"loss": 1.0}] * config.epochs, None)
     return path
 
@@ -92,7 +96,16 @@ def write_run(
 def draw_predictions(
     fold: Fold, labels: dict[str, int], config: RunConfig, random: np.random.Generator, skill: float
 ) -> FoldPredictions:
-    logits = random.normal(size=(config.epochs, len(fold.test), len(config.class_names))).astype(np.float32)
-    for index, clip_id in enumerate(fold.test):
+    held_out = _draw(fold.test, labels, config, random, skill)
+    if not fold.inner:
+        return FoldPredictions(fold.id, fold.test, held_out)
+    return FoldPredictions(fold.id, fold.test, held_out, fold.inner, _draw(fold.inner, labels, config, random, skill))
+
+
+def _draw(
+    clip_ids: Sequence[str], labels: dict[str, int], config: RunConfig, random: np.random.Generator, skill: float
+) -> NDArray[np.float32]:
+    logits = random.normal(size=(config.epochs, len(clip_ids), len(config.class_names))).astype(np.float32)
+    for index, clip_id in enumerate(clip_ids):
         logits[:, index, labels[clip_id]] += skill
-    return FoldPredictions(fold.id, fold.test, logits)
+    return logits

@@ -13,6 +13,11 @@ ROOT = Path(__file__).parents[1]
 CLI = (ROOT / "docs/cli.md").read_text()
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMANDS = typer.main.get_command(app).commands
+SUBCOMMANDS = {
+    f"{name} {sub}": command
+    for name, group in COMMANDS.items()
+    for sub, command in getattr(group, "commands", {}).items()
+}
 
 
 def section(command):
@@ -22,23 +27,23 @@ def section(command):
     return found.group(1)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", [*COMMANDS, *SUBCOMMANDS])
 def test_every_command_and_flag_is_documented(name):
-    command = COMMANDS[name]
-    text = section(name) + (section("train") if name == "ablate" else "")  # whose settings it takes
+    command = (COMMANDS | SUBCOMMANDS)[name]
+    text = section(name.split()[0]) + (section("train") if name == "ablate" else "")  # whose settings it takes
     for parameter in command.get_params(typer.Context(command)):
         for flag in parameter.opts:
             if flag.startswith("--") and flag != "--help":
                 assert f"`{flag}" in text, f"{flag} of mer {name}"
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", [*COMMANDS, *SUBCOMMANDS])
 def test_every_command_has_help_with_an_example(name):
-    assert f"Example: mer {name}" in " ".join(COMMANDS[name].help.split())
+    assert f"Example: mer {name}" in " ".join((COMMANDS | SUBCOMMANDS)[name].help.split())
 
 
 def test_every_flag_has_help():
-    for name, command in COMMANDS.items():
+    for name, command in (COMMANDS | SUBCOMMANDS).items():
         for parameter in command.get_params(typer.Context(command)):
             assert parameter.help, f"{parameter.name} of mer {name}"
 

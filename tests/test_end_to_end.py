@@ -37,7 +37,7 @@ def test_raw_release_in_report_out(folder):
     report = run(folder, "mer report --format markdown")
     assert report.returncode == 0, report.stderr
     assert "## Table 6" in report.stdout
-    measured = report.stdout.split("Generated faces (not a result on CASME II)")[1]
+    measured = report.stdout.split("Generated faces: not a result on CASME II")[1]
     assert "casme2-mmnet3/4" in measured
     assert "selected on the test subject" in measured
     assert run(folder, "mer report --format markdown").stdout == report.stdout

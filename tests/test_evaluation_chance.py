@@ -128,3 +128,25 @@ def test_a_clip_without_an_entry_for_its_fold_is_an_error() -> None:
     message = "clip casme2/01/b has a label but no fold — expected both. Restore the run's clips.csv."
     with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
         chance_rows("last", {"casme2/01/b": 0}, {"casme2/01/a": "casme2-01"}, 1, 2)
+
+
+def test_under_inner_val_a_guesser_gets_what_it_gets_under_last() -> None:
+    labels, fold_of = casme2_like()
+    for last, inner in zip(*(chance_rows(rule, labels, fold_of, 74, 5) for rule in ("last", "inner-val")), strict=True):
+        assert (last.rule, inner.rule) == ("last", "inner-val")
+        assert (last.name, last.accuracy, last.uf1, last.uar) == (inner.name, inner.accuracy, inner.uf1, inner.uar)
+
+
+def test_a_guesser_does_not_know_the_clips_that_were_set_aside() -> None:
+    # Fold a is trained on 0 0 1; with one clip of class 0 less it is a tie (to 0), with both 1 leads.
+    labels = {"x/a/1": 1, "x/b/1": 0, "x/c/1": 0, "x/d/1": 1}
+    fold_of = {clip_id: clip_id.split("/")[1] for clip_id in labels}
+    row, _ = chance_rows("last", labels, fold_of, 1, 2, ["a"])
+    assert row.accuracy == 0
+    row, _ = chance_rows("last", labels, fold_of, 1, 2, ["a"], {"a": ("x/b/1", "x/c/1"), "b": ("x/d/1",)})
+    assert row.accuracy == 1
+    across = {"a/1/1": 0, "a/2/1": 0, "a/3/1": 1, "x/1/1": 1}
+    row, _ = chance_rows(
+        "last", across, {c: c[0].replace("a", "") for c in across}, 1, 2, ["x"], {"x": ("a/1/1", "a/2/1")}
+    )
+    assert row.accuracy == 1

@@ -89,16 +89,6 @@ def test_labels_are_shown_character_by_character():
         assert result.stdout.count(label) == 3
 
 
-def test_report_notes_a_run_that_no_table_has_a_place_for():
-    path = write_run(Path("runs"), "megc3", datasets=("casme2", "samm"))
-    result = mer("report")
-    assert result.exit_code == 0
-    assert result.stderr == (
-        f"note: {path}: casme2+samm-megc3/24 is in no table yet — Table 6 takes CASME II alone, leave one subject out. "
-        f"Score it: mer evaluate {path}\n"
-    )
-
-
 def test_report_notes_an_outdated_run_and_goes_on():
     write_run(Path("runs"), seed=1)
     old = age(write_run(Path("runs"), seed=3))

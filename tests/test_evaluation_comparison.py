@@ -6,8 +6,8 @@ from run_factory import write_run
 from mer_cli.errors import RunError
 from mer_cli.evaluation import metrics
 from mer_cli.evaluation.comparison import compare_runs, comparison_table
-from mer_cli.evaluation.summary import evaluate
-from mer_cli.training.run import read_run
+from mer_cli.evaluation.scoring import evaluate
+from mer_cli.training.read_run import read_run
 
 
 def runs_of(root, seeds, **changes):
@@ -22,9 +22,19 @@ def test_the_seeds_that_both_have_are_compared(tmp_path):
     scores = [[evaluate(run, "last") for run in runs if run.config.seed in (2, 3)] for runs in (first, second)]
     gaps = [float(metrics.uf1(a.confusion) - metrics.uf1(b.confusion)) for a, b in zip(*scores, strict=True)]
     assert found.difference == pytest.approx(sum(gaps) / 2)
-    table = dict(comparison_table(found, first[0], second[0]))
+    table = dict(comparison_table(found, first[0], second[0], "last"))
     assert table["seeds in common"] == "2"
     assert table["second"].startswith("baseline, released recipe")
+    assert table["protocol"] == "casme2-mmnet3/12, leave one subject out"
+    assert table["epoch rule"] == "last"
+    leaky = dict(comparison_table(found, first[0], second[0], "best-test"))
+    assert leaky["epoch rule"] == "best-test: selected on the test subject, so no p-value holds"
+
+
+def test_runs_are_compared_at_the_epochs_that_their_inner_clips_chose(tmp_path):
+    first, second = runs_of(tmp_path, (1,), inner_val=1), runs_of(tmp_path, (1,), inner_val=1, variant="pc")
+    scores = [evaluate(runs[0], "inner-val").uf1 for runs in (first, second)]
+    assert compare_runs(first, second, "inner-val").difference == pytest.approx(scores[0] - scores[1])
 
 
 def test_the_order_of_the_runs_changes_nothing(tmp_path):

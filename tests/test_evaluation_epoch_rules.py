@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from mer_cli.errors import ConfigError, RunError
-from mer_cli.evaluation.epoch_rules import SELECTED_ON_TEST, apply_rule
+from mer_cli.evaluation.epoch_rules import SELECTED_ON_TEST, apply_rule, choose_inner_epoch, usable_rules
 from mer_cli.records import FoldPredictions
 
 
@@ -170,6 +170,105 @@ def test_equal_logits_go_to_the_lower_class() -> None:
     assert apply_rule("last", [fold], {"casme2/01/clip0": 0}, 3).accuracy == 1.0
 
 
+def make_inner_fold(inner: list[list[int]], predicted: list[list[int]] | None = None) -> FoldPredictions:
+    """A fold of two classes whose inner clips are said to be `inner`, (epochs, clips)."""
+    fold = make_fold("01", predicted or [[0]] * len(inner), n_classes=2)
+    inner_logits = np.eye(2, dtype=np.float32)[np.array(inner)]
+    inner_ids = tuple(f"casme2/02/inner{index}" for index in range(inner_logits.shape[1]))
+    return FoldPredictions(fold.fold, fold.clip_ids, fold.logits, inner_ids, inner_logits)
+
+
+INNER_TRUTH = {"casme2/01/clip0": 0, "casme2/02/inner0": 0, "casme2/02/inner1": 1}
+RIGHT, HALF, WRONG = [0, 1], [0, 0], [1, 0]  # UF1 1, (2/3 + 0)/2, 0
+
+
+@pytest.mark.parametrize(
+    ("epochs", "chosen"),
+    [
+        # By themselves epoch 1 is best; its neighbours are bad, and epochs 4 to 8 are good together.
+        ([RIGHT, WRONG, WRONG, RIGHT, RIGHT, HALF, RIGHT, RIGHT, WRONG], 6),
+        ([RIGHT, RIGHT, RIGHT, WRONG, WRONG, WRONG, WRONG], 1),  # the mean of three at the start is 1
+        ([WRONG, WRONG, WRONG, WRONG, RIGHT, RIGHT, RIGHT], 7),  # and at the end
+        ([WRONG, RIGHT, WRONG, HALF], 4),  # means of 3, 4, 4, 3 epochs: 1/3, 1/3, 1/3, 4/9
+        ([HALF] * 7, 1),  # ties go to the earlier epoch
+        ([WRONG, WRONG], 1),
+        ([RIGHT], 1),
+    ],
+)
+def test_inner_val_takes_the_best_smoothed_epoch_of_the_inner_clips(epochs: list[list[int]], chosen: int) -> None:
+    fold = make_inner_fold(epochs)
+    value = {tuple(RIGHT): 1.0, tuple(HALF): 1 / 3, tuple(WRONG): 0.0}
+    uf1 = [value[tuple(epoch)] for epoch in epochs]
+    means = [round(float(np.mean(uf1[max(0, at - 2) : at + 3])), 9) for at in range(len(uf1))]
+    assert means.index(max(means)) + 1 == chosen  # the case is what it is said to be
+    assert choose_inner_epoch(fold, INNER_TRUTH, 2) + 1 == chosen
+
+
+@pytest.mark.parametrize("n_epochs", [1, 2, 3, 4, 5, 6, 20])
+def test_inner_val_agrees_with_scikit_learn_and_a_plain_loop(n_epochs: int) -> None:
+    random = np.random.default_rng(n_epochs)
+    for _ in range(10):
+        logits = random.normal(size=(n_epochs, 9, 4)).astype(np.float32)
+        ids = tuple(f"casme2/05/{index}" for index in range(9))
+        labels = dict(zip(ids, random.integers(0, 3, size=9).tolist(), strict=True))  # class 3 is never true
+        fold = FoldPredictions("casme2-01", ("casme2/01/a",), np.zeros((n_epochs, 1, 4), np.float32), ids, logits)
+        truth = [labels[clip_id] for clip_id in ids]
+        uf1 = [
+            f1_score(truth, row, labels=range(4), average="macro", zero_division=0) for row in logits.argmax(axis=-1)
+        ]
+        near = [uf1[max(0, at - 2) : at + 3] for at in range(n_epochs)]
+        means = [round(sum(values) / len(values), 9) for values in near]
+        assert choose_inner_epoch(fold, labels, 4) == means.index(max(means))
+
+
+def test_inner_val_scores_the_held_out_clips_at_that_epoch_as_last_does() -> None:
+    fold = make_inner_fold([RIGHT, RIGHT, RIGHT, WRONG, WRONG, WRONG], [[0], [1], [1], [1], [1], [1]])
+    scores = apply_rule("inner-val", [fold], INNER_TRUTH, 2)
+    assert scores.epochs == {"casme2-01": 1}
+    assert (scores.accuracy, scores.uf1, scores.confusion.tolist()) == (1.0, 0.5, [[1, 0], [0, 0]])
+    assert (scores.selected_on_test, scores.stamp, scores.n_clips) == (False, "", 1)
+
+
+def test_no_held_out_label_moves_the_epoch_of_inner_val() -> None:
+    random = np.random.default_rng(0)
+    fold = make_inner_fold(random.integers(0, 2, (12, 2)).tolist(), random.integers(0, 2, (12, 6)).tolist())
+    epochs = set()
+    for _ in range(20):
+        held_out = dict(zip(fold.clip_ids, random.integers(0, 2, 6).tolist(), strict=True))
+        epochs.add(apply_rule("inner-val", [fold], INNER_TRUTH | held_out, 2).epochs["casme2-01"])
+    assert len(epochs) == 1
+
+
+def test_inner_labels_of_a_fold_stand_before_the_true_ones() -> None:
+    fold = make_inner_fold([RIGHT, RIGHT, RIGHT, WRONG, WRONG, WRONG])
+    permuted = {"casme2-01": {"casme2/02/inner0": 1, "casme2/02/inner1": 0}}
+    assert apply_rule("inner-val", [fold], INNER_TRUTH, 2, permuted).epochs == {"casme2-01": 6}
+
+
+def test_rules_are_usable_where_their_clips_are() -> None:
+    assert usable_rules(0) == ("last", "best-test")
+    assert usable_rules(3) == ("last", "inner-val", "best-test")
+
+
+def test_inner_val_of_a_run_without_inner_clips_is_an_error() -> None:
+    message = (
+        "fold casme2-01: has no inner clips to choose an epoch by — expected a run of --inner-val 1 or more. Train "
+        "one: mer train --loso --inner-val 3, or give --rule last."
+    )
+    with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
+        apply_rule("inner-val", [make_fold("01", [[0]])], {"casme2/01/clip0": 0}, 3)
+
+
+def test_inner_clips_need_labels_and_finite_logits() -> None:
+    fold = make_inner_fold([RIGHT, WRONG])
+    with pytest.raises(RunError, match=r"^fold casme2-01: clip casme2/02/inner1 has no label — expected 0\.\.1\."):
+        apply_rule("inner-val", [fold], {"casme2/01/clip0": 0, "casme2/02/inner0": 0}, 2)
+    assert fold.inner_logits is not None
+    fold.inner_logits[1, 0, 0] = np.nan
+    with pytest.raises(RunError, match="^fold casme2-01, epoch 2: a logit is NaN or infinite"):
+        apply_rule("inner-val", [fold], INNER_TRUTH, 2)
+
+
 def expect_error(message: str, folds: list[FoldPredictions], labels: dict[str, int]) -> None:
     with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
         apply_rule("last", folds, labels, 3)
@@ -233,6 +332,6 @@ def test_no_folds_is_an_error() -> None:
 
 
 def test_an_unknown_rule_is_an_error_with_a_suggestion() -> None:
-    message = "--rule: Unknown epoch rule 'best'. Known: last, best-test. Did you mean 'best-test'?"
+    message = "--rule: Unknown epoch rule 'best'. Known: last, inner-val, best-test. Did you mean 'best-test'?"
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
         apply_rule("best", [make_fold("01", [[0]])], {"casme2/01/clip0": 0}, 3)

@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, precision_recall_fscore_support
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    cohen_kappa_score,
+    f1_score,
+    precision_recall_fscore_support,
+)
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 
 from mer_cli.evaluation import metrics
@@ -69,3 +75,25 @@ def test_confusion_matrix_refuses_a_class_outside_the_range() -> None:
 def test_confusion_matrix_refuses_vectors_of_different_length() -> None:
     with pytest.raises(ValueError, match=r"truth \(2,\) and predicted \(3,\) must be vectors of one length"):
         metrics.confusion_matrix([0, 1], [0, 1, 1], 2)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_over_chance_is_what_cohens_kappa_divides(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    truth, predicted = random.integers(0, 4, size=(2, 50))
+    confusion = metrics.confusion_matrix(truth, predicted, 4)
+    kappa = metrics.over_chance(confusion) / (1 - metrics.expected_accuracy(confusion))
+    assert kappa == pytest.approx(cohen_kappa_score(truth, predicted))
+    several = np.stack([confusion, confusion.T, np.zeros_like(confusion)])
+    assert metrics.over_chance(several).tolist() == [
+        metrics.over_chance(confusion),
+        metrics.over_chance(confusion.T),
+        0,
+    ]
+
+
+def test_expected_accuracy_is_the_sum_of_predicted_times_true_shares() -> None:
+    confusion = np.array(
+        [[2, 1], [1, 0]]
+    )  # says the classes in 3/4 and 1/4 of the clips, which are 3/4 and 1/4 of them
+    assert metrics.expected_accuracy(confusion) == pytest.approx(9 / 16 + 1 / 16)

@@ -15,6 +15,7 @@ from mer_cli.evaluation.statistics import (
     bootstrap_interval,
     compare,
     count_by_subject,
+    holm,
 )
 
 
@@ -120,6 +121,13 @@ def test_the_detectable_difference_is_so_many_standard_errors():
         slow.append(float(metrics.uf1(tables[0]) - metrics.uf1(tables[1])))
     found = compare([first], [second], metrics.uf1, (1, 1))
     assert found.detectable == pytest.approx(POWER_FACTOR * np.std(slow), rel=0.08)
+
+
+def test_holm_adjusts_step_by_step():
+    # By hand: sorted .01 .03 .04 times 3 2 1 is .03 .06 .04, and no step may fall below the one before it.
+    assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert holm([0.6, 0.5]) == [1.0, 1.0]
+    assert holm([]) == []
 
 
 def test_ten_thousand_draws_of_249_clips_take_no_time():

@@ -11,7 +11,8 @@ import pytest
 from run_factory import write_run
 
 from mer_cli.errors import RunError
-from mer_cli.report.collect import collect_runs, group_seeds, write_predictions
+from mer_cli.report.collect import collect_runs, group_seeds
+from mer_cli.report.exports import write_predictions
 
 
 def test_collect_runs_finds_every_run_below_a_folder_sorted_by_name(tmp_path: Path) -> None:
@@ -166,7 +167,7 @@ def test_write_predictions_refuses_runs_that_could_not_be_told_apart(tmp_path: P
     names = [write_run(tmp_path, seed=1).name, write_run(tmp_path, seed=1, weight_decay=0.7).name]
     message = (
         f"--export p.csv: the runs have 2 configurations ({', '.join(sorted(names))}) — expected runs that differ in "
-        "their seed only. Export them one at a time."
+        "their seed only. Give one of them at a time."
     )
     with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
         write_predictions(Path("p.csv"), collect_runs(tmp_path).runs, "last")

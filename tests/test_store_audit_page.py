@@ -10,7 +10,7 @@ from tiny_store import EMOTIONS
 from mer_cli.records import FailedClip
 from mer_cli.store.audit_page import AuditRow, file_stem, subject_pages
 
-VOID = {"meta", "img", "br", "link"}
+VOID = {"meta", "img", "br", "link", "input"}
 NASTY = "casme2/01/<b>\"EP\" & 'x'</b>"
 
 

@@ -12,10 +12,14 @@ import mer_cli
 PACKAGE = Path(mer_cli.__file__).parent
 STAGES = ["datasets", "faces", "store", "models", "training", "inference", "evaluation", "report"]
 SHARED = {"records", "errors", "opencv", "__version__"}
+NO_TORCH_IN_TRAINING = (
+    *("config", "folds", "inner", "shuffle", "streams", "grids"),
+    *("run", "read_run", "run_config", "clip_table", "history", "sessions", "atomic", "disk"),
+)
 NO_TORCH = [
     "evaluation",
     "report",
-    *(f"training/{name}.py" for name in ("config", "folds", "run", "run_config", "sessions", "atomic")),
+    *(f"training/{name}.py" for name in NO_TORCH_IN_TRAINING),
 ]
 HEAVY = {"torch", "cv2", "pandas", "scipy", "sklearn", "matplotlib", "dlib", "h5py", "pydantic"}
 

@@ -6,7 +6,8 @@ import pytest
 from tiny_store import write_store
 
 from mer_cli.errors import ConfigError
-from mer_cli.training.ablation import GRIDS, plan_grid, seconds_left
+from mer_cli.training.ablation import plan_grid, seconds_left
+from mer_cli.training.grids import GRIDS
 from mer_cli.training.train import train_run
 
 QUICK = {"recipe": "quick", "epochs": 1, "device": "cpu", "precision": "fp32"}

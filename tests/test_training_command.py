@@ -9,6 +9,7 @@ from tiny_store import EMOTIONS, SAMM_EMOTIONS, write_store
 from typer.testing import CliRunner
 
 from mer_cli import cli, cli_experiment
+from mer_cli.training.read_run import read_run
 from mer_cli.training.sessions import DEFAULT_ROOT
 
 QUICK = ["--scheme", "megc3", "--recipe", "quick", "--epochs", "1", "--device", "cpu", "--save-weights", "none"]
@@ -63,6 +64,26 @@ def test_several_stores_are_one_run_and_each_dataset_is_warned_of():
         ["data/casme2.h5", "data/samm.h5"],
         [],
         "runs",
+    )
+
+
+def test_what_is_set_aside_or_permuted_is_said_before_training():
+    settings = ["--folds", "samm-03", "--inner-val", "1", "--shuffle-labels"]
+    result = mer("train", "data/samm.h5", "data/casme2.h5", "--loso", *settings, *QUICK)
+    assert result.exit_code == 0, result.stderr
+    n_inner = len(read_run(Path(result.stdout.strip())).folds[0].inner_clip_ids)
+    assert result.stderr.splitlines()[1:3] == [
+        f"1 training subjects of each fold ({n_inner} clips in the mean) are set aside to choose its epoch by, and not "
+        "trained on",
+        "training labels permuted: a null control, whose accuracy must be chance",
+    ]
+
+
+def test_too_many_subjects_to_set_aside_are_refused():
+    result = mer("train", "data/casme2.h5", "--loso", "--inner-val", "1", *QUICK)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(
+        "error: --inner-val: 1 of the 2 training subjects of fold casme2-01 leave 1 to train"
     )
 
 

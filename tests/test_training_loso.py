@@ -18,7 +18,7 @@ from tiny_store import EMOTIONS, write_store
 
 from mer_cli.models import build_model
 from mer_cli.training.plan import plan_run
-from mer_cli.training.run import read_run
+from mer_cli.training.read_run import read_run
 from mer_cli.training.train import train_run
 
 

@@ -86,6 +86,15 @@ def test_across_datasets_each_test_store_is_a_fold_that_is_trained_on_the_others
     assert plan.paths("test") == (str(samm), str(smic))
 
 
+def test_subjects_of_the_training_stores_are_set_aside_across_datasets(casme2, samm, smic):
+    plan = plan_run([casme2, samm], config_of(scheme="megc3", inner_val=2), test_stores=[smic])
+    (fold,) = plan.folds
+    assert {clip.partition("/")[0] for clip in fold.test} == {"smic"}
+    assert sorted(fold.train + fold.inner) == sorted((*EMOTIONS, *SAMM_EMOTIONS))
+    assert len({clip.rpartition("/")[0] for clip in fold.inner}) == 2
+    assert plan.wanted == plan.folds
+
+
 def test_the_part_that_a_store_plays_is_a_setting(casme2, samm):
     config = config_of(scheme="megc3")
     plans = [

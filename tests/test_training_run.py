@@ -10,8 +10,9 @@ import pytest
 from mer_cli.errors import RunError
 from mer_cli.records import FoldPredictions
 from mer_cli.training.config import resolve_config
-from mer_cli.training.folds import loso_folds
-from mer_cli.training.run import is_finished, open_run, read_run, write_fold
+from mer_cli.training.folds import cross_folds, loso_folds
+from mer_cli.training.read_run import read_run
+from mer_cli.training.run import is_finished, open_run, write_fold
 from mer_cli.training.run_config import RunConfig, RunStore
 from mer_cli.training.sessions import Session, record_session
 
@@ -144,16 +145,20 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
 
 
 def test_clips_that_are_only_trained_on_have_no_fold(tmp_path):
-    path = make_run(tmp_path, folds=FOLDS[1:])
+    stores = (make_store(role="train"), make_store(dataset="samm", role="test"))
+    labels = {"casme2/01/a": 0, "casme2/01/b": 1, "samm/02/a": 1}
+    emotions = {"casme2/01/a": "happiness", "casme2/01/b": "disgust", "samm/02/a": "fear"}
+    folds = cross_folds(list(labels)[:2], ["samm/02/a"])
+    path = open_run(tmp_path, make_config(stores=stores), labels, emotions, folds, SESSION)
     assert (path / "clips.csv").read_text() == (
         "clip_id,fold,emotion,label,class\n"
-        "casme2/02/a,casme2-02,fear,1,negative\n"
+        "samm/02/a,samm,fear,1,negative\n"
         "casme2/01/a,,happiness,0,positive\n"
         "casme2/01/b,,disgust,1,negative\n"
     )
     run = read_run(path)
-    assert run.fold_of == {"casme2/02/a": "casme2-02", "casme2/01/a": "", "casme2/01/b": ""}
-    assert (run.labels, run.missing) == (LABELS, ("casme2-02",))
+    assert run.fold_of == {"samm/02/a": "samm", "casme2/01/a": "", "casme2/01/b": ""}
+    assert (run.labels, run.missing) == (labels, ("samm",))
 
 
 def test_each_session_is_recorded_once(tmp_path):
@@ -258,3 +263,10 @@ def test_a_setting_that_a_later_version_adds_leaves_a_run_where_it_is():
     config = make_config()
     assert Later(**config.model_dump()).run_name == config.run_name
     assert Later(**config.model_dump(), new_setting=4).run_name != config.run_name
+
+
+def test_runs_of_the_release_before_are_found_under_their_names():
+    assert make_config().run_name == "casme2-5-mmnet-released-s1-6f3ec831"
+    ablated = make_config(seed=2, variant="baseline", block="basic", attention="none", pc=False)
+    assert ablated.run_name == "casme2-5-mmnet-baseline-released-s2-aa88e486"
+    assert len({make_config(**changes).run_name for changes in ({}, {"inner_val": 3}, {"shuffle_labels": True})}) == 3

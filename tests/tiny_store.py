@@ -21,11 +21,11 @@ SAMM_EMOTIONS = {  # two subjects, one of them with the same id as one of CASME 
 }
 
 
-def write_store(path, emotions=EMOTIONS, **attributes):
-    """A store of the clips' dataset; each clip's pictures depend on its id only."""
+def write_store(path, emotions=EMOTIONS, repainted=(), **attributes):
+    """A store of the clips' dataset; each clip's pictures depend on its id only, and are others for the `repainted`."""
     with StoreWriter(path, len(emotions)) as writer:
         for clip_id, emotion in emotions.items():
-            writer.append(make_clip(clip_id, emotion))
+            writer.append(make_clip(clip_id, emotion, f"{clip_id} again" if clip_id in repainted else None))
         plain = {name: [] for name in JSON_ATTRIBUTES} | {
             "dataset": next(iter(emotions)).partition("/")[0],
             "table": "CASME2-coding-20190701.xlsx",
@@ -41,9 +41,9 @@ def write_store(path, emotions=EMOTIONS, **attributes):
     return path
 
 
-def make_clip(clip_id, emotion):
+def make_clip(clip_id, emotion, drawn_from=None):
     _, subject, name = clip_id.split("/")
-    rng = np.random.default_rng(list(clip_id.encode()))
+    rng = np.random.default_rng(list((drawn_from or clip_id).encode()))
     coarse = rng.integers(0, 256, (2, 1, 7, 7, 3), dtype=np.uint8).repeat(32, 2).repeat(32, 3)
     pictures = np.broadcast_to(coarse, (2, 7, 224, 224, 3))
     arrays = {name: np.zeros(shape, dtype) for name, (shape, dtype) in ARRAYS.items()}

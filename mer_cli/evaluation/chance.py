@@ -2,13 +2,15 @@
 
 `majority` says the commonest class of the fold's training clips, so it does not change with the epoch. `prior-random`
 draws every clip of every epoch from the training clips' class shares; its draws are independent between epochs, so
-under `best-test` it is an upper bound on what choosing among so many epochs is worth by itself.
+under `best-test` it is an upper bound on what choosing among so many epochs is worth by itself. Under `inner-val` the
+epoch is chosen without the held-out clips, so any one of them stands for it, and a guesser gets what it gets under
+`last`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -49,6 +51,7 @@ def chance_rows(
     n_epochs: int,
     n_classes: int,
     scored: Collection[str] | None = None,
+    inner: Mapping[str, Collection[str]] | None = None,
 ) -> tuple[ChanceScores, ChanceScores]:
     """Give the `majority` and the `prior-random` row.
 
@@ -59,6 +62,7 @@ def chance_rows(
         where there are any, they are the training clips of every fold; else a fold's are those of all other folds
     n_epochs : how many epochs the rule may choose from
     scored : ids of the folds to score; all where left out
+    inner : by fold, the clips that were set aside and not trained on
 
     Raises
     ------
@@ -82,8 +86,11 @@ def chance_rows(
     for fold in sorted(by_fold if scored is None else scored):
         own = np.bincount(by_fold[fold], minlength=n_classes)
         training = np.bincount(only_trained, minlength=n_classes) if only_trained else everyone - own
+        training = training - np.bincount([labels[clip] for clip in (inner or {}).get(fold, ())], minlength=n_classes)
         folds.append(_Fold(tuple(sorted(by_fold[fold])), tuple(training.tolist())))
-    return _majority(rule, tuple(folds), n_classes), _prior_random(rule, tuple(folds), n_epochs, n_classes)
+    as_rule = "last" if rule == "inner-val" else rule
+    rows = _majority(as_rule, tuple(folds), n_classes), _prior_random(as_rule, tuple(folds), n_epochs, n_classes)
+    return rows if as_rule == rule else (replace(rows[0], rule=rule), replace(rows[1], rule=rule))
 
 
 @lru_cache(maxsize=64)

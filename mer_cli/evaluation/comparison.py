@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from mer_cli.errors import RunError
 from mer_cli.evaluation import metrics
-from mer_cli.evaluation.epoch_rules import Scores
+from mer_cli.evaluation.epoch_rules import SELECTED_ON_TEST, Scores
+from mer_cli.evaluation.run_text import settings
+from mer_cli.evaluation.scoring import evaluate
 from mer_cli.evaluation.statistics import Comparison, SubjectCounts, compare, count_by_subject
-from mer_cli.evaluation.summary import TextTable, evaluate, fraction, settings
+from mer_cli.evaluation.summary import GENERATED, TextTable, fraction
 from mer_cli.training.run import Run
 
 
@@ -42,11 +44,21 @@ def compare_runs(first: Sequence[Run], second: Sequence[Run], rule: str) -> Comp
     )
 
 
-def comparison_table(comparison: Comparison, first: Run, second: Run) -> TextTable:
-    """Give what `mer evaluate --compare` shows."""
+def comparison_table(comparison: Comparison, first: Run, second: Run, rule: str) -> TextTable:
+    """Give what `mer evaluate --compare` shows, the title in the first row.
+
+    Parameters
+    ----------
+    first, second : one run of each, for what they are
+    """
+    faces = [("faces", GENERATED)] if first.config.generated or second.config.generated else []
+    selected = f": {SELECTED_ON_TEST}, so no p-value holds" if rule == "best-test" else ""
     difference = f"{comparison.difference:+.4f}".replace("0.", ".", 1)
     return (
         ("comparison", ""),
+        *faces,
+        ("protocol", f"{first.config.protocol_id}, {first.config.protocol()}"),
+        ("epoch rule", f"{rule}{selected}"),
         ("first", settings(first.config)),
         ("second", settings(second.config)),
         ("seeds in common", str(comparison.n_seeds)),

@@ -1,6 +1,8 @@
 """Joins labels to stored predictions by clip id and applies a named epoch rule.
 
 `last` takes the last epoch of every fold: nothing is chosen, and the score says what the recipe gives.
+`inner-val` chooses each fold's epoch by some of its training subjects, which were set aside (`mer train --inner-val`).
+The held-out clips play no part, so its score is honest, and noisy, for the inner clips are few.
 `best-test` is what the released MMNet script prints: in each fold it picks epochs by the score on the held-out
 subject, one epoch for the accuracy and another for the F1. It is kept to compare with published numbers, and
 `Scores.stamp` must stand wherever its number appears.
@@ -19,19 +21,20 @@ from mer_cli.errors import ConfigError, RunError
 from mer_cli.evaluation import metrics
 from mer_cli.records import FoldPredictions
 
-RULES = ("last", "best-test")
+RULES = ("last", "inner-val", "best-test")
 SELECTED_ON_TEST = "selected on the test subject"
+SMOOTHED_OVER = 5  # epochs
 
 
 @dataclass(frozen=True)
 class Scores:
     """A set of folds scored under one rule, counts pooled over folds.
 
-    Under `last` all numbers come from the one confusion matrix. Under `best-test`, `accuracy` adds up each fold's best
-    epoch for accuracy, while `uf1`, `uar` and `confusion` come from the epochs that were picked for F1, and `uf1`
-    leaves out a class that is in neither labels nor predictions, as the script does. The script has no UAR; ours is
-    that of the same predictions. `epochs` maps each fold to the epoch (from 1) whose predictions fill `confusion`, and
-    `predicted` holds those by clip id.
+    Under `last` and `inner-val` all numbers come from the one confusion matrix. Under `best-test`, `accuracy` adds up
+    each fold's best epoch for accuracy, while `uf1`, `uar` and `confusion` come from the epochs that were picked for
+    F1, and `uf1` leaves out a class that is in neither labels nor predictions, as the script does. The script has no
+    UAR; ours is that of the same predictions. `epochs` maps each fold to the epoch (from 1) whose predictions fill
+    `confusion`, and `predicted` holds those by clip id.
     """
 
     rule: str
@@ -57,7 +60,13 @@ class Scores:
         return SELECTED_ON_TEST if len(self.epochs) == self.n_subjects else f"{SELECTED_ON_TEST}s"
 
 
-def apply_rule(rule: str, folds: Sequence[FoldPredictions], labels: Mapping[str, int], n_classes: int) -> Scores:
+def apply_rule(
+    rule: str,
+    folds: Sequence[FoldPredictions],
+    labels: Mapping[str, int],
+    n_classes: int,
+    inner_labels: Mapping[str, Mapping[str, int]] | None = None,
+) -> Scores:
     """Score the folds under an epoch rule.
 
     Parameters
@@ -65,13 +74,15 @@ def apply_rule(rule: str, folds: Sequence[FoldPredictions], labels: Mapping[str,
     rule : one of `RULES`
     folds : one per held-out subject or test dataset, in any order, with the same number of epochs
     labels : class (0..n_classes-1) by clip id; clips outside the folds are ignored
+    inner_labels : by fold and clip id, where a fold's inner clips have others than `labels` (the null control)
 
     Raises
     ------
     ConfigError
         If the rule is unknown.
     RunError
-        If a clip has no label or is held out twice, or a fold has other epochs or classes, or a logit is not finite.
+        If a clip has no label or is held out twice, or a fold has other epochs or classes, or a logit is not finite;
+        under `inner-val`, if a fold has no inner clips.
 
     Source
     ------
@@ -83,11 +94,15 @@ def apply_rule(rule: str, folds: Sequence[FoldPredictions], labels: Mapping[str,
     for fold in folds:
         truth = np.array([labels[clip_id] for clip_id in fold.clip_ids], dtype=np.int64)
         predicted = np.argmax(fold.logits, axis=-1)  # (epochs, clips); a tie goes to the lower class
-        correct, epoch = choose_epochs(rule, predicted, truth, n_classes)
-        n_correct += int(correct)
-        epochs[fold.fold] = int(epoch) + 1
+        if rule == "inner-val":
+            epoch = choose_inner_epoch(fold, (inner_labels or {}).get(fold.fold, labels), n_classes)
+            correct = int((predicted[epoch] == truth).sum())
+        else:
+            correct, epoch = (int(number) for number in choose_epochs(rule, predicted, truth, n_classes))
+        n_correct += correct
+        epochs[fold.fold] = epoch + 1
         truths.append(truth)
-        chosen.append(predicted[int(epoch)])
+        chosen.append(predicted[epoch])
     confusion = metrics.confusion_matrix(np.concatenate(truths), np.concatenate(chosen), n_classes)
     n_clips = int(confusion.sum())
     return Scores(
@@ -115,6 +130,7 @@ def choose_epochs(
 
     Parameters
     ----------
+    rule : `last` or `best-test`, which need no inner clips
     predicted : (..., epochs, clips) int, the predicted class
     truth : (clips,) int
 
@@ -131,9 +147,38 @@ def choose_epochs(
     return correct.max(axis=-1), n_epochs - 1 - np.argmax(fold_f1[..., ::-1], axis=-1)
 
 
+def choose_inner_epoch(fold: FoldPredictions, labels: Mapping[str, int], n_classes: int) -> int:
+    """Give the epoch, from 0, that `inner-val` chooses: the best UF1 on the fold's inner clips, smoothed.
+
+    Each epoch's UF1 is replaced by its mean with those of the two epochs before and after it, or of as many as there
+    are at either end. A tie goes to the earlier epoch; means that differ by less than 1e-12 tie.
+
+    Raises
+    ------
+    RunError
+        If the fold has no inner clips, a clip has no label, or a logit is not finite.
+
+    Source
+    ------
+    ours
+    """
+    if fold.inner_logits is None or not fold.inner_clip_ids:
+        raise RunError(
+            f"fold {fold.fold}: has no inner clips to choose an epoch by — expected a run of --inner-val 1 or more. "
+            "Train one: mer train --loso --inner-val 3, or give --rule last."
+        )
+    _check_clips(fold.fold, fold.inner_clip_ids, labels, n_classes)
+    _check_finite(fold.fold, fold.inner_logits)
+    truth = [labels[clip_id] for clip_id in fold.inner_clip_ids]
+    tables = [metrics.confusion_matrix(truth, row, n_classes) for row in np.argmax(fold.inner_logits, axis=-1)]
+    uf1 = metrics.uf1(np.array(tables))
+    total, n_summed = (_moving_sum(row) for row in (uf1, np.ones_like(uf1)))
+    return int(np.argmax(np.round(total / n_summed, 12)))
+
+
 def pooled_f1(rule: str, confusion: NDArray[np.int64]) -> float:
     """Give the F1 that a rule reports for the pooled confusion matrix."""
-    return float(metrics.uf1(confusion) if rule == "last" else metrics.present_f1(confusion))
+    return float(metrics.present_f1(confusion) if rule == "best-test" else metrics.uf1(confusion))
 
 
 def usable_rules(inner_val: int) -> tuple[str, ...]:
@@ -145,6 +190,11 @@ def check_rule(rule: str) -> None:
     """Raise a ConfigError unless the rule is known."""
     if rule not in RULES:
         raise ConfigError(f"--rule: {unknown_name('epoch rule', rule, RULES)}")
+
+
+def _moving_sum(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The sum of each value and its neighbours, of as many as there are at the ends."""
+    return np.convolve(values, np.ones(SMOOTHED_OVER))[SMOOTHED_OVER // 2 :][: len(values)]
 
 
 def _fold_f1(predicted: NDArray[np.int64], truth: NDArray[np.int64], n_classes: int) -> NDArray[np.float32]:
@@ -181,16 +231,25 @@ def _check_folds(folds: Sequence[FoldPredictions], labels: Mapping[str, int], n_
                     f"fold {fold.fold}: clip {clip_id} is held out in fold {seen[clip_id]} as well — expected once. "
                     "Delete both folds' folders and run mer train again."
                 )
-            if not 0 <= labels.get(clip_id, -1) < n_classes:
-                found = f"the label {labels[clip_id]}" if clip_id in labels else "no label"
-                raise RunError(
-                    f"fold {fold.fold}: clip {clip_id} has {found} — expected 0..{n_classes - 1}. "
-                    "Restore the run's clips.csv, or train it anew."
-                )
             seen[clip_id] = fold.fold
-        if not np.isfinite(fold.logits).all():
-            epoch = int(np.argmin(np.isfinite(fold.logits).all(axis=(1, 2)))) + 1
+        _check_clips(fold.fold, fold.clip_ids, labels, n_classes)
+        _check_finite(fold.fold, fold.logits)
+
+
+def _check_clips(fold: str, clip_ids: Sequence[str], labels: Mapping[str, int], n_classes: int) -> None:
+    for clip_id in clip_ids:
+        if not 0 <= labels.get(clip_id, -1) < n_classes:
+            found = f"the label {labels[clip_id]}" if clip_id in labels else "no label"
             raise RunError(
-                f"fold {fold.fold}, epoch {epoch}: a logit is NaN or infinite — expected finite numbers. The training "
-                "diverged: train with --precision fp32, a lower learning rate or another seed."
+                f"fold {fold}: clip {clip_id} has {found} — expected 0..{n_classes - 1}. "
+                "Restore the run's clips.csv, or train it anew."
             )
+
+
+def _check_finite(fold: str, logits: NDArray[np.float32]) -> None:
+    if not np.isfinite(logits).all():
+        epoch = int(np.argmin(np.isfinite(logits).all(axis=(1, 2)))) + 1
+        raise RunError(
+            f"fold {fold}, epoch {epoch}: a logit is NaN or infinite — expected finite numbers. The training "
+            "diverged: train with --precision fp32, a lower learning rate or another seed."
+        )

@@ -56,6 +56,23 @@ def accuracy(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
     return _ratio(_hits(confusion).sum(axis=-1), confusion.sum(axis=(-2, -1)))
 
 
+def expected_accuracy(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Give the accuracy of predictions that know nothing: the sum over classes of predicted times true share.
+
+    Source
+    ------
+    the chance agreement of Cohen's kappa (1960)
+    """
+    n_clips = confusion.sum(axis=(-2, -1))
+    both = confusion.sum(axis=-2).astype(np.float64) * confusion.sum(axis=-1)
+    return _ratio(both.sum(axis=-1), n_clips.astype(np.float64) ** 2)
+
+
+def over_chance(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Give the accuracy minus `expected_accuracy`."""
+    return accuracy(confusion) - expected_accuracy(confusion)
+
+
 def uf1(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
     """Give the mean over all classes of 2TP / (2TP + FP + FN)."""
     return np.asarray(_f1(confusion).mean(axis=-1))

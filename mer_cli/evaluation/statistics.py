@@ -95,6 +95,25 @@ def bootstrap_interval(runs: Sequence[SubjectCounts], metric: Metric) -> Interva
     return Interval(float(low), float(high), float((n_of_class[:, in_all] == 0).any(axis=1).mean()))
 
 
+def mean_interval(values: NDArray[np.float64], clip_ids: Sequence[str]) -> tuple[float, float]:
+    """Give the 95 % interval of a mean over clips by drawing subjects with replacement, each with all of its clips.
+
+    Parameters
+    ----------
+    values : (n,) of the clips `clip_ids`, averaged over seeds where there are several
+
+    Source
+    ------
+    percentile bootstrap over clusters; ours
+    """
+    subjects = [clip_id.rpartition("/")[0] for clip_id in clip_ids]
+    names, subject_of = np.unique(subjects, return_inverse=True)
+    draws = _drawn_subjects(len(names))
+    sums, counts = np.bincount(subject_of, values), np.bincount(subject_of)
+    low, high = np.quantile((draws @ sums) / (draws @ counts), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
 def compare(
     first: Sequence[SubjectCounts], second: Sequence[SubjectCounts], metric: Metric, discordant: tuple[int, int]
 ) -> Comparison:
@@ -133,6 +152,25 @@ def compare(
         mcnemar=float(binomtest(discordant[0], n_discordant).pvalue) if n_discordant else 1.0,
         n_seeds=len(first),
     )
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Give the p-values of one table of tests, adjusted so that a false alarm anywhere in it stays below the level.
+
+    Parameters
+    ----------
+    p_values : 0..1, in any order, which the result keeps
+
+    Source
+    ------
+    Holm, A simple sequentially rejective multiple test procedure, 1979
+    """
+    adjusted = [0.0] * len(p_values)
+    highest = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = highest
+    return adjusted
 
 
 def _difference(

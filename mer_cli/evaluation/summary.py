@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from mer_cli.errors import RunError
 from mer_cli.evaluation import metrics
-from mer_cli.evaluation.chance import chance_rows
-from mer_cli.evaluation.epoch_rules import Scores, apply_rule
-from mer_cli.evaluation.statistics import Metric, bootstrap_interval, count_by_subject
-from mer_cli.records import FoldPredictions
-from mer_cli.training.config import RECIPE_STAMPS, TrainConfig, resolve_config
+from mer_cli.evaluation.epoch_rules import Scores
+from mer_cli.evaluation.null_control import NullControl, control_of
+from mer_cli.evaluation.run_text import settings
+from mer_cli.evaluation.scoring import evaluate, run_chance
+from mer_cli.evaluation.spread import Spread, spread
 from mer_cli.training.run import Run
-from mer_cli.training.sessions import DEFAULT_ROOT
 
+GENERATED = "generated: not a result on any dataset"
 TextTable = tuple[tuple[str, ...], ...]  # rows of cells of equal number, the header first
-
-# Where the numbers were computed, not what was asked for: left out where a run's settings are named.
-_NOT_A_CHANGE = frozenset({"scheme", "model", "variant", "recipe", "seed", "device", "precision", "compile"})
 
 
 @dataclass(frozen=True)
@@ -38,35 +32,6 @@ class Summary:
     confusion: TextTable
     chance: TextTable
     datasets: TextTable
-
-
-def evaluate(run: Run, rule: str, dataset: str | None = None) -> Scores:
-    """Score a finished run under an epoch rule.
-
-    Parameters
-    ----------
-    dataset : pool over the folds of this dataset only; over all folds where left out
-
-    Raises
-    ------
-    RunError
-        If a fold is missing (a part of the subjects is not the protocol, and its score would not compare), or a
-        fold's predictions cannot be scored.
-    """
-    if run.missing:
-        raise RunError(unfinished(run))
-    try:
-        return apply_rule(rule, _folds_of(run, dataset), run.labels, len(run.class_names))
-    except RunError as error:
-        raise RunError(f"{run.path}, {error}") from None
-
-
-def unfinished(run: Run) -> str:
-    """Say that folds are missing, and how to go on."""
-    return (
-        f"{run.path}: {progress(run)} are finished — expected all of them, or the score is not that of "
-        f"{run.config.protocol_id}. Continue with: {train_command(run)}"
-    )
 
 
 def summarise(run: Run, rule: str) -> tuple[Summary, ...]:
@@ -85,18 +50,17 @@ def summarise(run: Run, rule: str) -> tuple[Summary, ...]:
 def _summarise(run: Run, rule: str, dataset: str | None) -> Summary:
     config = run.config
     scores = evaluate(run, rule, dataset)
-    f1_name = "F1 of the released script" if scores.selected_on_test else "UF1"
+    f1_name = name_of_f1(scores)
     facts = (
-        *([("faces", "generated: not a result on any dataset")] if config.generated else []),
+        *([("faces", GENERATED)] if config.generated else []),
         ("protocol", f"{config.protocol_id}, {config.protocol([dataset] if dataset else None)}"),
         ("coding table", _table_versions(run)),
-        ("epoch rule", f"{f'{rule}: {scores.stamp}' if scores.stamp else rule} ({scores.n_epochs} epochs)"),
+        ("epoch rule", rule_text(run, scores)),
         ("clips, subjects", f"{scores.n_clips}, {scores.n_subjects}"),
         ("model, settings", f"{config.model}, {settings(config)}"),
         ("seed", str(config.seed)),
-        ("accuracy", f"{percent(scores.accuracy)} %{_interval(run, scores, metrics.accuracy, percent)}"),
-        (f1_name, f"{fraction(scores.uf1)}{_interval(run, scores, metrics.uf1, fraction)}"),
-        ("UAR", f"{fraction(scores.uar)}{_interval(run, scores, metrics.uar, fraction)}"),
+        *([("null control", control_text(control_of([scores], run)))] if config.shuffle_labels else []),
+        *score_facts([scores], run),
     )
     several = dataset is None and len(config.test_datasets) > 1
     return Summary(
@@ -109,13 +73,51 @@ def _summarise(run: Run, rule: str, dataset: str | None) -> Summary:
     )
 
 
-def _interval(run: Run, scores: Scores, metric: Metric, text: Callable[[float], str]) -> str:
-    """ " (95 % interval over subjects .6121 to .8011)"; "" where the epoch was chosen on them: none covers that."""
-    if scores.selected_on_test or scores.n_subjects < 2:
-        return ""
-    interval = bootstrap_interval([count_by_subject(scores.predicted, run.labels, len(run.class_names))], metric)
-    lost = f"; a class has no clip in {percent(interval.lost)} % of the draws" if interval.lost else ""
-    return f" (95 % interval over subjects {text(interval.low)} to {text(interval.high)}{lost})"
+def score_facts(by_seed: Sequence[Scores], run: Run) -> tuple[tuple[str, str], ...]:
+    """Give accuracy, UF1 and UAR, each with its name: "71.08 ± 1.20 % (95 % interval over subjects 62.96 to 84.44)".
+
+    Parameters
+    ----------
+    by_seed : the scores of each seed, on the clips of `run`; the deviation is theirs
+    """
+    return (
+        ("accuracy", _spread_text(spread("accuracy", by_seed, run), percent, " %")),
+        (name_of_f1(by_seed[0]), _spread_text(spread("uf1", by_seed, run), fraction)),
+        ("UAR", _spread_text(spread("uar", by_seed, run), fraction)),
+    )
+
+
+def _spread_text(found: Spread, text: Callable[[float], str], unit: str = "") -> str:
+    score = text(found.mean) if found.sd is None else f"{text(found.mean)} ± {text(found.sd)}"
+    if found.low is None or found.high is None:
+        return f"{score}{unit}"
+    lost = f"; a class has no clip in {percent(found.lost)} % of the draws" if found.lost else ""
+    return f"{score}{unit} (95 % interval over subjects {text(found.low)} to {text(found.high)}{lost})"
+
+
+def name_of_f1(scores: Scores) -> str:
+    """Give "UF1"; the released script's F1 under `best-test` is none."""
+    return "F1 of the released script" if scores.selected_on_test else "UF1"
+
+
+def rule_text(run: Run, scores: Scores) -> str:
+    """Give the rule, with what it chose by where it chose: "best-test: selected on the test subject (74 epochs)"."""
+    by = (
+        f"chosen by {run.config.inner_val} training subjects of each fold"
+        if scores.rule == "inner-val"
+        else scores.stamp
+    )
+    return f"{f'{scores.rule}: {by}' if by else scores.rule} ({scores.n_epochs} epochs)"
+
+
+def control_text(control: NullControl) -> str:
+    """Say what the accuracy of a run on permuted labels must be, if its rule is honest, and how far off it is."""
+    verdict = "within" if control.is_at_chance else "outside"
+    return (
+        f"training labels permuted: {percent(control.expected)} % are expected by chance, {percent(control.low)} to "
+        f"{percent(control.high)} % of an honest rule (95 % interval); "
+        f"{100 * (control.accuracy - control.expected):+.2f} points, {verdict}"
+    )
 
 
 def _dataset_table(run: Run, scores: Scores, f1_name: str) -> TextTable:
@@ -134,13 +136,8 @@ def _dataset_row(run: Run, name: str, scores: Scores) -> tuple[str, ...]:
 
 
 def _chance(run: Run, scores: Scores, dataset: str | None) -> TextTable:
-    scored = [fold.fold for fold in _folds_of(run, dataset)]
-    rows = chance_rows(scores.rule, run.labels, run.fold_of, scores.n_epochs, len(run.class_names), scored)
+    rows = run_chance(run, scores.rule, dataset)
     return tuple((row.name, percent(row.accuracy), fraction(row.uf1), fraction(row.uar)) for row in rows)
-
-
-def _folds_of(run: Run, dataset: str | None) -> list[FoldPredictions]:
-    return [fold for fold in run.folds if dataset in (None, fold.clip_ids[0].partition("/")[0])]
 
 
 def _table_versions(run: Run) -> str:
@@ -188,39 +185,6 @@ def prediction_table(run: Run, scores: Scores) -> TextTable:
     return ((*header, *(f"p_{index}" for index in range(1, n_classes + 1))), *sorted(rows))
 
 
-def progress(run: Run) -> str:
-    """Give "14 of 26 folds"."""
-    return f"{len(run.folds)} of {len(run.folds) + len(run.missing)} folds"
-
-
-def settings(config: TrainConfig) -> str:
-    """Give variant, recipe and every setting that departs from them: "baseline, released recipe, epochs 10"."""
-    variant = "" if config.variant == config.model else f"{config.variant}, "
-    stamp = f" ({RECIPE_STAMPS[config.recipe]})" if config.recipe in RECIPE_STAMPS else ""
-    changes = (f", {name.replace('_', ' ')} {value}" for name, value in _changes(config).items())
-    return f"{variant}{config.recipe} recipe{stamp}{''.join(changes)}"
-
-
-def train_command(run: Run) -> str:
-    """Give the command line that continues a run, with the stores and the folder that its last session was given."""
-    config, session = run.config, run.sessions[-1]
-    stores = " ".join(shlex.quote(store) for store in session.stores)
-    tested = " ".join(f"--test {shlex.quote(store)}" for store in session.test_stores)
-    variant = {} if config.variant == config.model else {"variant": config.variant}
-    named = {"scheme": config.scheme, **variant, "recipe": config.recipe, "seed": config.seed, **_changes(config)}
-    machine = {"device": config.device, "precision": config.precision, "compile": config.compile}
-    flags = [_flag(name.replace("_", "-"), value) for name, value in {**named, **machine}.items()]
-    if session.out != DEFAULT_ROOT:
-        flags.append(f"--out {shlex.quote(session.out)}")
-    return f"mer train {stores} {tested or '--loso'} {' '.join(flags)}"
-
-
-def _flag(name: str, value: object) -> str:
-    if isinstance(value, bool):
-        return f"--{name}" if value else f"--no-{name}"
-    return f"--{name} {value}"
-
-
 def percent(share: float) -> str:
     """Give .88353 as "88.35"."""
     return f"{100 * share:.2f}"
@@ -229,9 +193,3 @@ def percent(share: float) -> str:
 def fraction(share: float) -> str:
     """Give .86762 as ".8676", the way the field prints F1."""
     return f"{share:.4f}".removeprefix("0")
-
-
-def _changes(config: TrainConfig) -> dict[str, Any]:
-    standard = resolve_config(config.recipe, config.variant)
-    names = [name for name in TrainConfig.model_fields if name not in _NOT_A_CHANGE]
-    return {name: getattr(config, name) for name in names if getattr(config, name) != getattr(standard, name)}

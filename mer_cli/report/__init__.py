@@ -1,4 +1,5 @@
-"""Takes run directories and the published numbers, and gives the paper's tables as text with ours below.
+"""Takes run directories, stores and the published numbers, and gives the paper's tables, ours beside, in any format.
 
-The same inputs give the same bytes: rows are sorted, numbers formatted, and nothing says when it was made.
+Builders fill one model of a table (`model.py`), renderers lay it out, and neither knows of the other. The same inputs
+give the same bytes: rows are sorted, numbers formatted, and nothing says when it was made.
 """

@@ -1,19 +1,18 @@
-"""Finds and reads run directories, groups the seeds of one configuration, and writes prediction files."""
+"""Finds and reads run directories, and groups the seeds of one configuration."""
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 from mer_cli.errors import RunError
-from mer_cli.evaluation.summary import evaluate, prediction_table, unfinished
-from mer_cli.training.run import Run, other_version, read_run
+from mer_cli.evaluation.run_text import unfinished
+from mer_cli.training.read_run import read_run
+from mer_cli.training.run import Run
+from mer_cli.training.run_config import other_version
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def collect_runs(root: Path | list[Path]) -> FoundRuns:
     found: dict[Path, Path] = {}
     named = set()
     for place in root if isinstance(root, list) else [root]:
-        paths = list(_run_dirs(place))
+        paths = list(run_dirs(place))
         if not paths and isinstance(root, list):
             raise RunError(
                 f"{place}: no run directory in it — expected a folder that `mer train` wrote (with a config.json). "
@@ -125,66 +124,13 @@ def group_seeds(runs: Sequence[Run]) -> list[RunGroup]:
     )
 
 
-def write_predictions(path: Path, runs: Sequence[Run], rule: str) -> None:
-    """Write the held-out predictions of one configuration's runs as CSV, replacing the file in one move.
-
-    The columns are those of `evaluation.summary.prediction_table`.
-
-    Raises
-    ------
-    RunError
-        If the runs differ in more than their seed (the rows could not be told apart), a fold is missing, or the file
-        cannot be written.
-    """
-    groups = group_seeds(runs)
-    if len(groups) != 1:
-        named = ", ".join(group.runs[0].path.name for group in groups)
-        raise RunError(
-            f"--export {path}: the runs have {len(groups)} configurations ({named}) — expected runs that differ in "
-            "their seed only. Export them one at a time."
-        )
-    tables = [prediction_table(run, evaluate(run, rule)) for run in groups[0].runs]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(tables[0][0])
-    writer.writerows(row for table in tables for row in table[1:])
-    _write_whole(path, text.getvalue(), "--export")
-
-
-def write_report(path: Path, text: str) -> None:
-    """Write a rendered report, replacing the file in one move.
-
-    Raises
-    ------
-    RunError
-        If the file cannot be written.
-    """
-    _write_whole(path, text, "--out")
-
-
-def _write_whole(path: Path, text: str, flag: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8", newline="")
-        partial.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise RunError(
-            f"{flag} {path}: cannot be written ({reason}) — expected a writable place with room for it. "
-            "Give another path."
-        ) from None
-
-
 def _settings_key(run: Run) -> str:
     """Everything that makes two runs the same experiment but for the seed; the labels guard an edited clips.csv."""
     clips = sorted((clip_id, label, run.fold_of[clip_id]) for clip_id, label in run.labels.items())
     return f"{run.config.model_dump_json(exclude={'seed'})} {clips}"
 
 
-def _run_dirs(place: Path) -> Iterator[Path]:
+def run_dirs(place: Path) -> Iterator[Path]:
     """Yield run directories; names that begin with a dot are unfinished folders of a killed `mer train`."""
     for folder, names, files in os.walk(place):
         names[:] = [name for name in names if not name.startswith(".")]

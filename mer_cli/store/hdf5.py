@@ -158,19 +158,24 @@ def read_windows(path: Path, clip_ids: Sequence[str], into: WindowArrays | None 
         As `read_store`, or if a clip is not in the store.
     """
     with _open_store(path) as file:
-        row_of = {clip_id: row for row, clip_id in enumerate(file[CLIPS_GROUP]["id"].asstr()[:])}
-        missing = [clip_id for clip_id in clip_ids if clip_id not in row_of]
-        if missing:
-            raise StoreError(
-                f"{path}: holds no clip {missing[0]} (and {len(missing) - 1} more that were asked for). "
-                f"Expected some of its {len(row_of)} clips. See them with `mer info {path}`."
-            )
-        rows = [row_of[clip_id] for clip_id in clip_ids]
+        rows = _rows(file, path, clip_ids)
         arrays = into or empty_windows(len(rows))
         for name, array in zip(_WINDOWS, arrays, strict=True):
             for position, row in enumerate(rows):  # each chunk once, straight into the result
                 file[name].read_direct(array, row, position)
     return arrays
+
+
+def read_transforms(path: Path, clip_ids: Sequence[str]) -> NDArray[np.float32]:
+    """Read the transforms of some clips, source pixel -> crop pixel, in the order of `clip_ids`: (n, 2, 3) float32.
+
+    Raises
+    ------
+    StoreError
+        As `read_windows`.
+    """
+    with _open_store(path) as file:
+        return np.asarray(file["transforms"][:][_rows(file, path, clip_ids)])
 
 
 def empty_windows(n_clips: int) -> WindowArrays:
@@ -214,6 +219,18 @@ def _open_store(path: Path) -> Iterator[h5py.File]:
         raise StoreError(
             f"{path}: cannot be read as HDF5, damaged or cut short ({error}). Expected a whole store. {_rebuild(path)}"
         ) from error
+
+
+def _rows(file: h5py.File, path: Path, clip_ids: Sequence[str]) -> list[int]:
+    """Where the clips are in the file's arrays."""
+    row_of = {clip_id: row for row, clip_id in enumerate(file[CLIPS_GROUP]["id"].asstr()[:])}
+    missing = [clip_id for clip_id in clip_ids if clip_id not in row_of]
+    if missing:
+        raise StoreError(
+            f"{path}: holds no clip {missing[0]} (and {len(missing) - 1} more that were asked for). "
+            f"Expected some of its {len(row_of)} clips. See them with `mer info {path}`."
+        )
+    return [row_of[clip_id] for clip_id in clip_ids]
 
 
 def _check(file: h5py.File, path: Path) -> None:

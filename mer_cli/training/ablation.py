@@ -6,7 +6,6 @@ Every cell is an ordinary run, so a grid may be stopped at any time, and shares 
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,19 +13,10 @@ from typing import Any
 
 from mer_cli.errors import ConfigError
 from mer_cli.training.config import TrainConfig, resolve_config
+from mer_cli.training.grids import GRIDS
+from mer_cli.training.history import read_history
 from mer_cli.training.plan import RunPlan, plan_run
 from mer_cli.training.run import is_finished
-
-# Rows of the paper's tables by what is set; after them, cells that the paper does not have and that tell apart what it
-# changes at once. Table 5's full grid is not known here: its rows are ours, around the paper's best and default.
-GRIDS: dict[int, tuple[Mapping[str, Any], ...]] = {
-    3: tuple({"variant": name} for name in ("baseline", "ca", "pc", "mmnet", "ca-block", "basic-continuous")),
-    4: tuple({"variant": name} for name in ("independent", "mmnet", "cbam")),
-    5: tuple(
-        {"n_layers": n_layers, "n_heads": n_heads}
-        for n_layers, n_heads in ((1, 4), (2, 4), (3, 4), (2, 1), (2, 2), (2, 8), (3, 2))
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -95,10 +85,6 @@ def _cell(row: Mapping[str, Any], plan: RunPlan, config: TrainConfig, out: Path)
     path = out / plan.config.run_name
     finished = [fold.id for fold in plan.folds if is_finished(path, fold.id)]
     name = config.variant if "variant" in row else ", ".join(f"{key} {value}" for key, value in row.items())
-    seconds = [_fold_seconds(path / "folds" / fold_id / "history.csv") for fold_id in finished]
+    histories = [path / "folds" / fold_id / "history.csv" for fold_id in finished]
+    seconds = [sum(read_history(history, "seconds", plan.config.epochs)) for history in histories]
     return Cell(name, plan, len(finished), sum(seconds) / len(seconds) if seconds else None)
-
-
-def _fold_seconds(history: Path) -> float:
-    with history.open(newline="") as file:
-        return sum(float(row["seconds"]) for row in csv.DictReader(file))

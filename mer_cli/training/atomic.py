@@ -6,6 +6,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from mer_cli.errors import RunError
@@ -41,6 +42,11 @@ def write_folder(target: Path, fill: Callable[[Path], None], *, replace: bool) -
 
 
 def write_text(target: Path, text: str) -> None:
+    """Writes a small file in one move, as `write_bytes` does."""
+    write_bytes(target, text.encode())
+
+
+def write_bytes(target: Path, data: bytes) -> None:
     """Writes a small file beside its place and moves it there; a file that is there is replaced.
 
     Raises
@@ -50,10 +56,12 @@ def write_text(target: Path, text: str) -> None:
     """
     partial = _beside(target)
     try:
-        partial.write_text(text)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(data)
         partial.replace(target)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise _not_written(target, error) from None
 
 

@@ -30,6 +30,10 @@ class TrainConfig(BaseModel):
     """Named settings: the released five- or three-class script's, the paper's text, a short one for generated faces."""
     seed: int = Field(1, ge=0)
     """Seed of weights, batch order and augmentation."""
+    inner_val: int = Field(0, ge=0)
+    """Training subjects of each fold to set aside and choose its epoch by (rule inner-val); not trained on."""
+    shuffle_labels: bool = False
+    """Permute each fold's training labels: a null control, whose accuracy must be chance."""
     epochs: int = Field(74, ge=1)
     """Passes over the training clips of a fold."""
     batch_size: int = Field(32, ge=2)

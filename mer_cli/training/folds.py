@@ -13,6 +13,11 @@ def dataset_of(clip_id: str) -> str:
     return clip_id.partition("/")[0]
 
 
+def subject_of(clip_id: str) -> str:
+    """The subject of a clip, with its dataset: "casme2/01/EP02_01f" -> "casme2/01"."""
+    return "/".join(clip_id.split("/", 2)[:2])
+
+
 def fold_id(clip_id: str) -> str:
     """The fold of LOSO that holds a clip out: "casme2/01/EP02_01f" -> "casme2-01"; no dataset's name holds a "-"."""
     dataset, subject, _ = clip_id.split("/", 2)

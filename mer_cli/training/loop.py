@@ -1,13 +1,13 @@
 """Takes a fold, gives its held-out logits after every epoch and its last weights. The training loop, in its order.
 
 A fold is a pure function of its training clips, their classes, the config and the held-out subject. The held-out
-clips come in as pictures only.
+and the inner clips come in as pictures only.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from torch import Tensor
 from mer_cli.models import build_model
 from mer_cli.training.batches import EpochDraw, PairBatches
 from mer_cli.training.config import TrainConfig
+from mer_cli.training.streams import fold_seed
 
 HELD_OUT_BATCH = 64  # pairs in a forward pass without gradients; moves no number, only memory
 
@@ -28,12 +29,13 @@ HELD_OUT_BATCH = 64  # pairs in a forward pass without gradients; moves no numbe
 class TrainedFold:
     """What a fold leaves behind.
 
-    logits : (epochs, held-out clips, classes) float32
+    logits : (epochs, held-out clips, classes) float32 · inner_logits : the same of the inner clips
     history : for each epoch its mean training loss, learning rate and seconds
     weights : the network's last state dict, on the CPU
     """
 
     logits: NDArray[np.float32]
+    inner_logits: NDArray[np.float32]
     history: list[dict[str, float]]
     weights: dict[str, Tensor]
 
@@ -61,6 +63,7 @@ class FoldTrainer:
         train_rows: NDArray[np.int64],
         train_labels: NDArray[np.int64],
         test_rows: NDArray[np.int64],
+        inner_rows: NDArray[np.int64],
         on_epoch: Callable[[int, float], None],
     ) -> TrainedFold:
         """Trains one fold from fresh weights.
@@ -69,21 +72,22 @@ class FoldTrainer:
         ----------
         fold_id : names the random streams, together with the seed
         train_rows, train_labels : (n,) rows of the training clips in the windows, and their classes
-        test_rows : (m,) rows of the held-out clips
+        test_rows, inner_rows : (m,), (k,) rows of the held-out and of the inner clips, of which there may be none
         on_epoch : told the number of epochs done and the last one's mean training loss
         """
         config, batches, network = self.config, self.batches, self.network
-        weight_seed, draw_seed = _fold_seeds(config.seed, fold_id)
-        self._initialise(weight_seed)
-        rng = np.random.default_rng(draw_seed)
+        weight_seed = np.random.SeedSequence(fold_seed(config.seed, fold_id, "weights")).generate_state(1)[0]
+        self._initialise(int(weight_seed))
+        rng = np.random.default_rng(fold_seed(config.seed, fold_id, "draws"))
         optimiser = self.new_optimiser()
         label_of_row = torch.zeros(len(batches.onset), dtype=torch.int64)
         label_of_row[torch.from_numpy(train_rows)] = torch.from_numpy(train_labels)
         label_of_row = label_of_row.to(batches.device)
-        held_out = torch.from_numpy(test_rows).to(batches.device)
+        held_out, inner = (torch.from_numpy(rows).to(batches.device) for rows in (test_rows, inner_rows))
 
         history: list[dict[str, float]] = []
         logits: list[Tensor] = []
+        inner_logits: list[Tensor] = []
         for epoch in range(config.epochs):
             started = time.monotonic()
             for group in optimiser.param_groups:
@@ -95,7 +99,8 @@ class FoldTrainer:
                 batch = slice(start, start + config.batch_size)
                 labels = label_of_row[draw.row[batch]]
                 loss_sum += self.train_step(optimiser, draw, batch, labels) * len(labels)
-            logits.append(self._held_out_logits(held_out))
+            logits.append(self._plain_logits(held_out))
+            inner_logits.append(self._plain_logits(inner))
             loss_mean = float(loss_sum) / len(train_rows)  # the one host sync of an epoch
             history.append(
                 {
@@ -106,7 +111,8 @@ class FoldTrainer:
             )
             on_epoch(epoch + 1, loss_mean)
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-        return TrainedFold(torch.stack(logits).cpu().numpy(), history, weights)
+        held_out_logits, logits_of_inner = (torch.stack(of_clips).cpu().numpy() for of_clips in (logits, inner_logits))
+        return TrainedFold(held_out_logits, logits_of_inner, history, weights)
 
     def new_optimiser(self) -> torch.optim.Optimizer:
         """AdamW over every parameter, BatchNorm, biases and position embedding included, as released."""
@@ -128,10 +134,10 @@ class FoldTrainer:
         return loss.detach()
 
     @torch.no_grad()
-    def _held_out_logits(self, rows: Tensor) -> Tensor:
-        """(held-out clips, classes) float32, with BatchNorm's running statistics."""
+    def _plain_logits(self, rows: Tensor) -> Tensor:
+        """(rows, classes) float32, with BatchNorm's running statistics."""
         self.network.eval()
-        parts: list[Tensor] = []
+        parts = [torch.empty(0, self.n_classes, device=self.batches.device)]
         for start in range(0, len(rows), HELD_OUT_BATCH):
             onset, apex = self.batches.plain_batch(rows[start : start + HELD_OUT_BATCH])
             with self._autocast():
@@ -147,10 +153,3 @@ class FoldTrainer:
 
     def _autocast(self) -> Any:
         return torch.autocast(self.batches.device.type, torch.bfloat16, enabled=self.config.precision == "bf16")
-
-
-def _fold_seeds(seed: int, fold_id: str) -> tuple[int, Sequence[int]]:
-    """Seeds of the weights and of the draws: from the run's seed and the fold's name, never from data."""
-    entropy = [seed, *fold_id.encode()]
-    weights = np.random.SeedSequence([*entropy, 0]).generate_state(1)[0]
-    return int(weights), [*entropy, 1]

@@ -14,6 +14,7 @@ from mer_cli.store.hdf5 import StoreInfo, read_store
 from mer_cli.training.config import TrainConfig
 from mer_cli.training.folds import cross_folds, loso_folds, select_folds
 from mer_cli.training.hardware import resolve_hardware
+from mer_cli.training.inner import set_aside
 from mer_cli.training.run_config import Role, RunConfig, RunStore
 
 
@@ -79,7 +80,8 @@ def plan_run(
     Raises
     ------
     MerError
-        If a store can't be read or two are of one dataset, the scheme does not fit them, or a fold is unknown.
+        If a store can't be read or two are of one dataset, the scheme does not fit them, a fold is unknown, or
+        too many subjects are to be set aside.
     """
     infos = _read_all(stores, test_stores)
     scheme = resolve_scheme(config.scheme, {info.dataset: set(info.clips["emotion"]) for info, _ in infos})
@@ -90,6 +92,9 @@ def plan_run(
         folds = cross_folds(ids["train"], ids["test"])
     else:
         folds = loso_folds(clip for store in planned for clip in store.clips)
+    if config.inner_val:
+        labels = {clip_id: label for store in planned for clip_id, (_, label) in store.clips.items()}
+        folds = [set_aside(fold, labels, config.inner_val, config.seed) for fold in folds]
     n_pairs = sum(len(fold.train) for fold in folds) * config.epochs
     resolved = resolve_hardware(config.model_copy(update={"scheme": scheme.name}), n_pairs)
     run_config = RunConfig(

@@ -1,14 +1,20 @@
-"""`config.json`: the training settings with device, precision and compile resolved, and the stores they are used on."""
+"""`config.json`: the training settings with device, precision and compile resolved, and the stores they are used on.
+
+It is written with the run and read back here; the run's folder is named after it, so that an edit shows.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
+from mer_cli.errors import RunError
 from mer_cli.training.config import TrainConfig
 
 PROTOCOL_VERSION = 2  # raised whenever a change of the code can move a stored logit: old runs are then not continued
@@ -90,3 +96,77 @@ class RunConfig(TrainConfig):
 def _listed(names: Iterable[str]) -> str:
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def read_config(path: Path) -> RunConfig:
+    """The config of a run directory.
+
+    Raises
+    ------
+    RunError
+        As `parse_config`, or if the settings are not those that the folder is named after.
+    """
+    config = parse_config(path)
+    name = path.resolve().name
+    if re.search(r"-s\d+-[0-9a-f]{8}$", name) and name != config.run_name:  # any other name was given by hand
+        raise RunError(
+            f"{path / 'config.json'}: its settings are those of {config.run_name} — expected those that the folder is "
+            "named after. The file was edited, or the folder renamed: restore it, or move the run away and train again."
+        )
+    return config
+
+
+def parse_config(path: Path) -> RunConfig:
+    """The config of a run directory, whatever the folder's name.
+
+    Raises
+    ------
+    RunError
+        If there is none, it was written by another version, or a setting in it can't be used.
+    """
+    if sentence := other_version(path):
+        raise RunError(sentence)
+    file = path / "config.json"
+    try:
+        return RunConfig.model_validate(_read_json(file))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        setting = ".".join(map(str, problem["loc"])) or "a setting"
+        raise _no_config(file, f"{setting} is {problem['input']!r}: {problem['msg']}") from None
+
+
+def other_version(path: Path) -> str | None:
+    """A sentence where the run was written under another protocol version, so that `parse_config` would refuse it.
+
+    Raises
+    ------
+    RunError
+        If it is no run directory, or its config is damaged.
+    """
+    file = path / "config.json"
+    version = _read_json(file).get("protocol_version")
+    if version == PROTOCOL_VERSION:
+        return None
+    return (
+        f"{file}: protocol version {version}, this program reads {PROTOCOL_VERSION} — expected a run of this "
+        "version. Train again; the old run stays as it is."
+    )
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise RunError(f"{file.parent}: no run directory — expected a config.json in it. `mer train --loso` makes one.")
+    try:
+        held = json.loads(file.read_text())
+    except ValueError as error:
+        raise _no_config(file, str(error)) from None
+    if not isinstance(held, dict):
+        raise _no_config(file, f"a JSON {type(held).__name__}")
+    return held
+
+
+def _no_config(file: Path, problem: str) -> RunError:
+    return RunError(
+        f"{file}: not a run's config ({problem}) — expected the file that `mer train` wrote. "
+        "Restore it, or move the run away and train again."
+    )

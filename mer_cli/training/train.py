@@ -22,6 +22,8 @@ from mer_cli.training.plan import RunPlan
 from mer_cli.training.run import is_finished, open_run, write_fold
 from mer_cli.training.run_config import RunConfig
 from mer_cli.training.sessions import Session, record_session
+from mer_cli.training.shuffle import training_labels
+from mer_cli.training.tensorboard_log import log_folder, require_tensorboard, write_log
 
 
 class Listener(Protocol):
@@ -43,6 +45,7 @@ def train_run(
     *,
     resume: bool = True,
     save_weights: Literal["last", "none"] = "last",
+    tensorboard: bool = False,
 ) -> Path:
     """Trains the wanted folds that are not finished; gives the run directory.
 
@@ -50,17 +53,26 @@ def train_run(
     ----------
     out : folder of all runs
     resume : False trains finished folds again
+    tensorboard : leaves an event file of every finished fold, of those too that were finished before
 
     Raises
     ------
+    ConfigError
+        If TensorBoard is wanted and not installed.
     RunError
         If the run directory can't be used or written, or the device has too little memory.
     """
     config, labels = plan.config, plan.labels
+    if tensorboard:
+        require_tensorboard()
     environment = describe_environment(config.device)
     session = Session(plan.paths("loso", "train"), plan.paths("test"), str(out), environment)
     path = open_run(out, config, labels, plan.emotions, plan.folds, session)
     todo = [fold for fold in plan.wanted if not (resume and is_finished(path, fold.id))]
+    if tensorboard:
+        for fold in plan.folds:
+            if is_finished(path, fold.id) and not log_folder(path, fold.id).exists():
+                write_log(path, fold.id, config.epochs)
     if config.device == "cpu":
         keep_freed_memory()
     listener.on_start(len(todo))
@@ -73,16 +85,20 @@ def train_run(
         trainer = FoldTrainer(batches, len(config.class_names), config)
         for fold in todo:
             listener.on_fold(fold)
+            label_of = training_labels(fold.id, fold.train, labels, config)
             trained = trainer.train_fold(
                 fold.id,
                 train_rows=np.array([row_of[clip] for clip in fold.train]),
-                train_labels=np.array([labels[clip] for clip in fold.train]),
+                train_labels=np.array([label_of[clip] for clip in fold.train]),
                 test_rows=np.array([row_of[clip] for clip in fold.test]),
+                inner_rows=np.array([row_of[clip] for clip in fold.inner], dtype=np.int64),
                 on_epoch=listener.on_epoch,
             )
-            predictions = FoldPredictions(fold.id, fold.test, trained.logits)
+            predictions = FoldPredictions(fold.id, fold.test, trained.logits, fold.inner, trained.inner_logits)
             save = _weight_saver(trained.weights, config, fold) if save_weights == "last" else None
             write_fold(path, predictions, trained.history, save)
+            if tensorboard:
+                write_log(path, fold.id, config.epochs)
             listener.on_fold_end()
     except torch.OutOfMemoryError as error:
         raise RunError(

@@ -1,0 +1,113 @@
+"""Takes a run, gives pictures of what its networks look at, and beside a generated release's truth how well they do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from mer_cli.errors import RunError
+from mer_cli.inference.attention import read_attention, require_maps
+from mer_cli.inference.clips import find_clips, find_stores
+from mer_cli.inference.gallery import draw_class_means, draw_clips, one_of_each_class
+from mer_cli.inference.measure import Measured, measure_runs, read_regions
+from mer_cli.training.hardware import resolve_hardware
+from mer_cli.training.read_run import read_run
+from mer_cli.training.run import Run
+
+
+@dataclass(frozen=True)
+class Explained:
+    """The files that were drawn, and with a truth what was measured."""
+
+    pictures: tuple[Path, ...]
+    measured: Measured | None
+
+
+def explain_run(
+    path: Path,
+    names: Sequence[str],
+    out: Path,
+    on_fold: Callable[[int, int], None],
+    *,
+    stores: Sequence[Path] = (),
+    truth: Path | None = None,
+    compare: Sequence[Path] = (),
+    device: Literal["auto", "cuda", "cpu"] = "auto",
+) -> Explained:
+    """Draw the attention maps of a run's clips, and score them where the truth is known.
+
+    Parameters
+    ----------
+    names : clips to draw, as `clips.find_clips` reads them; where none is named, the class means and for each class
+        the first clip that the network has right
+    out : folder of the pictures
+    on_fold : told the number of folds done and in all
+    stores : as for `clips.find_stores`
+    truth : a generated release, or the ground_truth folder in it; the numbers are over all clips, whichever are drawn
+    compare : runs on the same clips and folds, scored beside this one
+
+    Raises
+    ------
+    RunError
+        If a run has no attention maps, weights or such clip, the runs don't fit each other or the store, or the truth
+        is of another release.
+    StoreError
+        If a store can't be read.
+    """
+    runs = [read_run(one) for one in (path, *compare)]
+    _check(runs, truth)
+    run = runs[0]
+    held = find_stores(run, stores)
+    named = find_clips(run, names)
+    clip_ids = named if truth is None else find_clips(run, ())
+    for other in runs[1:]:
+        find_clips(other, ())
+    regions = {} if truth is None else read_regions(truth, held, clip_ids)
+    n_folds = len({run.fold_of[clip_id] for clip_id in clip_ids})
+    maps = []
+    for number, one in enumerate(runs):
+
+        def on_fold_of_run(done: int, _: int, before: int = number * n_folds) -> None:
+            on_fold(before + done, n_folds * len(runs))
+
+        maps.append(read_attention(one, held, clip_ids, _device(one, device), on_fold_of_run))
+    pictures = draw_clips(run, maps[0], named if names else one_of_each_class(run), regions, out)
+    if not names:
+        pictures.append(draw_class_means(run, maps[0], out))
+    return Explained(tuple(pictures), measure_runs(runs, maps, regions) if truth is not None else None)
+
+
+def _check(runs: Sequence[Run], truth: Path | None) -> None:
+    """Refuse what can be refused before anything is computed."""
+    first = runs[0]
+    for run in runs:
+        require_maps(run)
+        same = (run.labels, run.fold_of, run.config.stores) == (first.labels, first.fold_of, first.config.stores)
+        if not same:
+            raise RunError(
+                f"{run.path}: {run.config.protocol_id}, and {first.path}: {first.config.protocol_id} — expected runs "
+                "of the same stores, clips, labels and folds. Compare runs of one store and scheme."
+            )
+    if len({run.config for run in runs}) < len(runs):
+        raise RunError(
+            f"{first.path}: --compare names a run twice, or a copy — expected another configuration or seed each time. "
+            "Leave the second one out."
+        )
+    if truth is None and len(runs) > 1:
+        raise RunError(
+            f"{first.path}: --compare without --truth — expected both: runs are compared by where the generated faces "
+            "really moved. Add --truth RAW, the release that the store was built from."
+        )
+    if truth is not None and not first.config.generated:
+        raise RunError(
+            f"{first.path}: --truth {truth}, but its faces were recorded, and nobody knows where those really moved — "
+            "expected a run on generated faces. Leave --truth out."
+        )
+
+
+def _device(run: Run, wanted: Literal["auto", "cuda", "cpu"]) -> torch.device:
+    return torch.device(resolve_hardware(run.config.model_copy(update={"device": wanted}), n_pairs=0).device)

@@ -1,0 +1,143 @@
+"""Takes maps and where a generated face really moved, gives how much of a map lies there. Numpy, no network.
+
+`mer synth` leaves the true displacement at the apex beside a release. Carried into the crop, it says which part of the
+face moved; a map that finds motion has its mass there.
+"""
+
+from __future__ import annotations
+
+import csv
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_cli.datasets.synthetic.writer import GROUND_TRUTH
+from mer_cli.errors import RunError
+from mer_cli.faces.crop import CROP_SIZE, Transform
+from mer_cli.inference.grid import Maps, to_crop
+from mer_cli.opencv import cv2
+
+# The edge of motion is soft: half of its greatest length is the contour that neither leaves the centre of a wide motion
+# out nor takes the fading rim in, which the noise of the pictures hides.
+PART_OF_MAXIMUM = 0.5
+
+Regions = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class TruthScores:
+    """How one kind of map of each clip lies to where the face moved. Row i is the same clip in every array.
+
+    mass : (N,) share of the map's mass inside the region over the region's share of the crop; 1 is no preference
+    elsewhere : (N,) the same against the regions of the other clips, on average: what knowing faces alone gives
+    hit : (N,) the share of the map's maximum, one pixel unless tied, that is inside the region
+    """
+
+    mass: NDArray[np.float64] = field(repr=False)
+    elsewhere: NDArray[np.float64] = field(repr=False)
+    hit: NDArray[np.float64] = field(repr=False)
+
+
+def read_displacements(folder: Path, onsets: Mapping[str, int]) -> dict[str, NDArray[np.float32]]:
+    """The true displacement of each clip, (H, W, 2) float32, (x, y) in pixels of its source frame.
+
+    Parameters
+    ----------
+    folder : a generated release, or the ground_truth folder in it
+    onsets : frame number of the onset as the store has it, by clip id
+
+    Raises
+    ------
+    RunError
+        If the folder holds no truth, lacks a clip, or is of another release.
+    """
+    truth = folder / GROUND_TRUTH if (folder / GROUND_TRUTH).is_dir() else folder
+    drawn = _read_onsets(truth)
+    displacements = {}
+    for clip_id, onset in onsets.items():
+        _, subject, name = clip_id.split("/", 2)
+        if drawn.get((subject, name)) != onset:
+            said = f"an onset of {drawn[subject, name]}" if (subject, name) in drawn else "no such clip"
+            raise RunError(
+                f"{truth / 'clips.csv'}: {said} for {clip_id}, the store has an onset of {onset} — expected the truth "
+                "of the very release that the store was built from. Name that release: --truth RAW."
+            )
+        displacements[clip_id] = _read_displacement(truth / subject / f"{name}.npz")
+    return displacements
+
+
+def moved_region(displacement: NDArray[np.float32], transform: Transform) -> Regions:
+    """The crop pixels that moved at least half as far as the one that moved most.
+
+    Parameters
+    ----------
+    displacement : (H, W, 2) float32, (x, y) in pixels of the source frame
+    transform : (2, 3) float32, source pixel -> crop pixel
+
+    Returns
+    -------
+    (224, 224) bool; nothing of it is set where nothing in the crop moved
+
+    Source
+    ------
+    ours
+    """
+    shown = cv2.warpAffine(
+        displacement, transform.astype(np.float64), (CROP_SIZE, CROP_SIZE), flags=cv2.INTER_LINEAR, borderValue=0
+    )
+    length = np.linalg.norm(shown, axis=2)  # (224, 224); the crop keeps the aspect, so source pixels compare as well
+    return np.asarray((length >= PART_OF_MAXIMUM * length.max()) & (length > 0))
+
+
+def score_maps(maps: NDArray[Any], regions: Regions) -> TruthScores:
+    """Score a map of each clip against where the clip's face moved.
+
+    Parameters
+    ----------
+    maps : (N, S, S), not negative, S a divisor of 224; a map of zeros counts as uniform
+    regions : (N, 224, 224) bool, something in each
+
+    Source
+    ------
+    pointing game: Zhang et al., "Top-down Neural Attention by Excitation Backprop", ECCV 2016; the rest ours
+    """
+    shown: Maps = to_crop(maps).reshape(len(maps), -1)
+    shown[shown.sum(axis=1) == 0] = 1
+    flat = regions.reshape(len(regions), -1).astype(np.float64)
+    shares = shown @ flat.T / shown.sum(axis=1, keepdims=True) / flat.mean(axis=1)  # (map, region)
+    own = np.diag(shares).copy()
+    others = (shares.sum(axis=1) - own) / max(len(maps) - 1, 1)
+    peaks = shown == shown.max(axis=1, keepdims=True)
+    return TruthScores(own, others, (peaks * flat).sum(axis=1) / peaks.sum(axis=1))
+
+
+def _read_onsets(truth: Path) -> dict[tuple[str, str], int]:
+    """True onset of each clip, by subject and clip."""
+    file = truth / "clips.csv"
+    try:
+        with file.open(newline="") as opened:
+            return {(row["subject"], row["clip"]): int(row["onset"]) for row in csv.DictReader(opened)}
+    except (OSError, KeyError, ValueError) as error:
+        raise RunError(
+            f"{file}: not readable ({error!r}) — expected what `mer synth` writes beside a generated release. "
+            "Name the release or its ground_truth folder: --truth RAW."
+        ) from None
+
+
+def _read_displacement(file: Path) -> NDArray[np.float32]:
+    try:
+        with file.open("rb") as opened, np.load(opened) as arrays:
+            displacement = arrays["displacement"].astype(np.float32)
+        if displacement.ndim != 3 or displacement.shape[2] != 2 or not np.isfinite(displacement).all():
+            raise ValueError(f"an array of shape {displacement.shape}, or not of finite numbers")
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise RunError(
+            f"{file}: not readable ({error}) — expected `displacement`, (height, width, 2), of the clip at its apex. "
+            "Generate the release again with the same seed: mer synth."
+        ) from None
+    return np.asarray(displacement)

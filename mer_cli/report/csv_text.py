@@ -1,0 +1,61 @@
+"""Tables in, one CSV out: a line for each row of every table, plain numbers, a column for each thing that is told."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+
+from mer_cli.report.model import Block, Cell, Column, Table
+
+_PARTS = ("sd", "low", "high")  # of a cell, each in a column of its own
+
+
+def render_csv(tables: Sequence[Table]) -> str:
+    """Give the tables as CSV with a header.
+
+    First table, block, generated ("true" or "false") and kind; then a column for each key of any table, empty where
+    the row's table has none or the number is absent. A number stands alone, in the printed unit: its standard deviation
+    over seeds and its interval are in `<key>_sd`, `<key>_low` and `<key>_high`. A cell that is a command holds the
+    command; one that refers to notes alone holds their text. Columns of `best-test` end in `selected_on_test`.
+    """
+    columns = {column.key: column for table in tables for column in table.columns}
+    lines = [line for table in tables for line in _lines(table)]
+    used = {name for line in lines for name in line}
+    names = ["table", "block", "generated", "kind"]
+    names += [name for column in columns.values() for name in _names(column) if name in used]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
+
+
+def _lines(table: Table) -> Iterator[dict[str, str]]:
+    for block in table.blocks:
+        for row in block.rows:
+            line = {
+                "table": str(table.number),
+                "block": block.heading,
+                "generated": str(block.generated).lower(),
+                "kind": row.kind,
+            }
+            for column, cell in zip(table.columns, row.cells, strict=True):
+                line |= _fields(column, cell, block)
+            yield line
+
+
+def _names(column: Column) -> tuple[str, ...]:
+    stamp = "_selected_on_test" if column.group == "best-test" else ""
+    parts = _PARTS if column.numeric else ()
+    return (f"{column.key}{stamp}", *(f"{column.key}_{part}{stamp}" for part in parts))
+
+
+def _fields(column: Column, cell: Cell, block: Block) -> dict[str, str]:
+    """The cell by the names of its columns; a part that is absent has none."""
+    name, *parts = _names(column)
+    if not column.numeric:
+        texts = {note.mark: note.text for note in block.notes}
+        return {name: cell.text or " ".join(texts[mark] for mark in cell.marks)}
+    numbers = dict(zip((name, *parts), (cell.value, cell.sd, cell.low, cell.high), strict=True))
+    return {name: ""} | {key: f"{number:.10g}" for key, number in numbers.items() if number is not None}

@@ -1,0 +1,113 @@
+"""Files that a command writes for others: predictions with probabilities, MEGC's log, a rendered report."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from mer_cli.errors import RunError
+from mer_cli.evaluation.scoring import evaluate
+from mer_cli.evaluation.summary import prediction_table
+from mer_cli.report.collect import RunGroup, group_seeds
+from mer_cli.training.run import Run
+
+
+def only_group(runs: Sequence[Run], asked: str) -> RunGroup:
+    """Give the one configuration that the runs are seeds of.
+
+    Parameters
+    ----------
+    asked : what needs that, for the error: "--export p.csv"
+
+    Raises
+    ------
+    RunError
+        If they differ in more than their seed, or one is a copy.
+    """
+    groups = group_seeds(runs)
+    if len(groups) != 1:
+        named = ", ".join(group.runs[0].path.name for group in groups)
+        raise RunError(
+            f"{asked}: the runs have {len(groups)} configurations ({named}) — expected runs that differ in "
+            "their seed only. Give one of them at a time."
+        )
+    return groups[0]
+
+
+def write_predictions(path: Path, runs: Sequence[Run], rule: str) -> None:
+    """Write the held-out predictions of one configuration's runs as CSV, replacing the file in one move.
+
+    The columns are those of `evaluation.summary.prediction_table`.
+
+    Raises
+    ------
+    RunError
+        If the runs differ in more than their seed (the rows could not be told apart), a fold is missing, or the file
+        cannot be written.
+    """
+    group = only_group(runs, f"--export {path}")
+    tables = [prediction_table(run, evaluate(run, rule)) for run in group.runs]
+    _write_csv(path, [tables[0][0], *(row for table in tables for row in table[1:])], "--export")
+
+
+def write_megc_log(path: Path, runs: Sequence[Run], rule: str) -> None:
+    """Write the log of MEGC 2019, `fold, gt, pred`: a row for each held-out clip, sorted by fold and clip.
+
+    Parameters
+    ----------
+    runs : one run; its columns could not tell two seeds apart
+    rule : the epoch is that of the confusion matrix, so under `best-test` the rows do not give the rule's accuracy
+
+    Raises
+    ------
+    RunError
+        If there are several runs, a fold is missing, or the file cannot be written.
+    """
+    if len(runs) != 1:
+        named = ", ".join(run.path.name for run in runs)
+        raise RunError(
+            f"--export-megc {path}: {len(runs)} runs ({named}) — expected one, for the columns fold, gt, pred have no "
+            "seed. Name the run: mer evaluate RUN --export-megc FILE.csv"
+        )
+    (run,) = runs
+    predicted = evaluate(run, rule).predicted
+    clips = sorted(predicted, key=lambda clip_id: (run.fold_of[clip_id], clip_id))
+    rows = [(run.fold_of[clip_id], str(run.labels[clip_id]), str(predicted[clip_id])) for clip_id in clips]
+    _write_csv(path, [("fold", "gt", "pred"), *rows], "--export-megc")
+
+
+def write_report(path: Path, text: str) -> None:
+    """Write a rendered report, replacing the file in one move.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be written.
+    """
+    _write_whole(path, text, "--out")
+
+
+def _write_csv(path: Path, rows: Iterable[Sequence[str]], flag: str) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    _write_whole(path, text.getvalue(), flag)
+
+
+def _write_whole(path: Path, text: str, flag: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, encoding="utf-8", newline="")
+        partial.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise RunError(
+            f"{flag} {path}: cannot be written ({reason}) — expected a writable place with room for it. "
+            "Give another path."
+        ) from None

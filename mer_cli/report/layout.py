@@ -1,0 +1,159 @@
+"""Lays out the rows of a block of methods: what is printed in the paper, what ran here, and what nobody has run yet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+
+from mer_cli.evaluation.run_text import ablate_command, train_command
+from mer_cli.report.model import RowKind
+from mer_cli.report.paper import PaperBlock, PaperRow, paper_table
+from mer_cli.report.placing import family_key, family_name, is_plain, row_key
+from mer_cli.report.scores import Entry
+from mer_cli.training.config import RECIPES, resolve_config
+from mer_cli.training.grids import GRIDS
+
+# Rows of our grids that the paper's tables lack.
+_OUR_NAMES = {
+    "ca-block": "CA block without attention",
+    "basic-continuous": "Basic block with continuous attention",
+    "cbam": "Independent attention, 7x7 (CBAM)",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """What a row is about.
+
+    paper : what is printed beside it · entry : what ran here
+    reference : MMNet with the same settings, which it is compared with; None for MMNet itself, or where none finished
+    command : what fills the row, or continues it; "" for a finished one
+    """
+
+    method: str
+    kind: RowKind
+    paper: PaperRow | None = None
+    entry: Entry | None = None
+    reference: Entry | None = None
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """A place in the table: key None is a method that there is no network of here."""
+
+    name: str
+    key: Hashable | None
+    paper: PaperRow | None
+
+
+@dataclass(frozen=True)
+class _Family:
+    """Entries that differ in nothing but what tables vary."""
+
+    name: str
+    entries: tuple[Entry, ...]
+
+    @property
+    def reference(self) -> Entry | None:
+        return next((entry for entry in self.entries if entry.is_finished and is_plain(entry.config)), None)
+
+    @property
+    def is_ablation(self) -> bool:
+        return any(not is_plain(entry.config) for entry in self.entries)
+
+
+def lay_out(number: int, paper: PaperBlock | None, entries: Sequence[Entry]) -> list[Line]:
+    """Give the rows of one block, family by family, the released recipe's first; controls last.
+
+    Parameters
+    ----------
+    paper : the printed rows, where the clips are the paper's
+    entries : of one protocol, each with a place in the table
+    """
+    families = _families([entry for entry in entries if not entry.config.shuffle_labels])
+    slots = _slots(number, paper, entries)
+    lines: list[Line] = []
+    for index, family in enumerate(families or [_Family("", ())]):
+        lines += _family_lines(number, slots, family, paper if index == 0 else None)
+    for entry in entries:
+        if entry.config.shuffle_labels:
+            key = row_key(number, entry.config)
+            name = next(slot.name for slot in slots if slot.key == key)
+            lines.append(_entry_line(f"control: {name}, {family_name(entry.config)}", entry, None, None, "control"))
+    return lines
+
+
+def _families(entries: Sequence[Entry]) -> list[_Family]:
+    members: dict[str, list[Entry]] = {}
+    for entry in entries:
+        members.setdefault(family_key(entry.config), []).append(entry)
+    recipes = list(RECIPES)
+    named = sorted(
+        (recipes.index(same[0].config.recipe), family_name(same[0].config), key) for key, same in members.items()
+    )
+    n_named = Counter(name for _, name, _ in named)
+    families = []
+    for _, name, key in named:
+        same = sorted(members[key], key=lambda entry: (not entry.is_finished, entry.config.seed, entry.config.run_name))
+        config = same[0].config
+        machine = f", {config.device} {config.precision}{', compiled' if config.compile == 'on' else ''}"
+        families.append(_Family(f"{name}{machine}" if n_named[name] > 1 else name, tuple(same)))
+    return families
+
+
+def _slots(number: int, paper: PaperBlock | None, entries: Sequence[Entry]) -> list[_Slot]:
+    """The paper's rows in its order; in a table of ablations the grid's, then what else was trained."""
+    rows = paper.rows if paper else ()
+    keyed = {key: row for row in rows if (key := _key_of_paper(number, row)) is not None}
+    if number not in GRIDS and paper:
+        return [_Slot(row.method, _key_of_paper(number, row), row) for row in rows]
+    in_grid = [row_key(number, resolve_config(**row)) for row in GRIDS.get(number, ())]
+    found = sorted({row_key(number, entry.config) for entry in entries}, key=str)
+    return [_Slot(_row_name(number, key), key, keyed.get(key)) for key in dict.fromkeys([*in_grid, *keyed, *found])]
+
+
+def _key_of_paper(number: int, row: PaperRow) -> Hashable | None:
+    return None if row.settings is None else row_key(number, resolve_config(**row.settings))
+
+
+def _row_name(number: int, key: Hashable) -> str:
+    for block in paper_table(number).blocks:
+        for row in block.rows:
+            if _key_of_paper(number, row) == key:
+                return row.method
+    return "N_L {}, N_H {}".format(*key) if isinstance(key, tuple) else _OUR_NAMES[str(key)]
+
+
+def _family_lines(number: int, slots: Sequence[_Slot], family: _Family, paper: PaperBlock | None) -> Iterator[Line]:
+    for slot in slots:
+        beside = slot.paper if paper else None
+        own = [entry for entry in family.entries if slot.key == row_key(number, entry.config)]
+        name = f"{slot.name}, {family.name}" if family.name else slot.name
+        for index, entry in enumerate(own):
+            reference = None if is_plain(entry.config) else family.reference
+            yield _entry_line(name, entry, None if index else beside, reference)
+        if not own and slot.key is None and beside:
+            yield Line(slot.name, "method", beside)
+        elif not own and slot.key is not None and (beside or (number in GRIDS and family.is_ablation)):
+            yield Line(name, "missing", beside, command=_filling_command(number, family, paper))
+
+
+def _entry_line(
+    name: str, entry: Entry, paper: PaperRow | None, reference: Entry | None, kind: RowKind = "method"
+) -> Line:
+    if entry.is_finished:
+        return Line(name, kind, paper, entry, reference)
+    run = entry.runs[0]
+    n_missing = len(run.missing)
+    state = f"incomplete: {n_missing} of {n_missing + len(run.folds)} folds missing"
+    return Line(f"{name} ({state})", "incomplete", paper, entry, command=train_command(run))
+
+
+def _filling_command(number: int, family: _Family, paper: PaperBlock | None) -> str:
+    if family.entries and number in GRIDS:
+        return ablate_command(number, [run for entry in family.entries for run in entry.runs])
+    assert paper, "without runs there is a row for the paper's only"
+    protocol = f"data/{paper.dataset}.h5 --scheme {paper.scheme}"
+    return f"mer ablate --table {number} {protocol}" if number in GRIDS else f"mer train {protocol} --loso"

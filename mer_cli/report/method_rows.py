@@ -1,0 +1,122 @@
+"""Fills the lines of a block of methods: published numbers, ours under every rule, and tests against MMNet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from mer_cli.evaluation.spread import METRICS
+from mer_cli.report.cells import HONEST, NONE, difference_cell, key_of, p_cell, printed_cell, score_cell
+from mer_cli.report.layout import Line
+from mer_cli.report.model import Cell, Column, Note, Row, RowKind
+from mer_cli.report.paper import PaperRow, paper_notes
+from mer_cli.report.placing import is_plain
+from mer_cli.report.scores import Entry
+from mer_cli.report.significance import Tests, compare_lines, comparison_notes
+from mer_cli.training.config import RECIPE_STAMPS
+
+Cells = dict[str, Cell]  # by the key of the column
+
+
+def method_rows(lines: Sequence[Line], columns: Sequence[Column]) -> tuple[list[Row], list[Note]]:
+    """Give the rows of a block, and the notes that their marks refer to.
+
+    Letters mark what has to be known of published numbers, numbers the runs, "2-1" a comparison of run 2 with run 1.
+
+    Parameters
+    ----------
+    columns : of `cells.method_columns`
+    """
+    rules = [rule for rule in HONEST if any(column.group == rule for column in columns)]
+    letters = _letters(lines)
+    entries = [line.entry for line in lines if line.entry]
+    numbers = {_name(entry): str(number) for number, entry in enumerate(entries, start=1)}
+    tests = compare_lines(lines, rules)
+    pairs = {
+        place: f"{numbers[_name(line.entry)]}-{numbers[_name(line.reference)]}"
+        for place, line in enumerate(lines)
+        if line.entry and line.reference and any((place, rule) in tests for rule in rules)
+    }
+    filled: list[Cells] = []
+    for place, line in enumerate(lines):
+        own_mark = (numbers[_name(line.entry)],) if line.entry else ()
+        cells = {"method": Cell(line.method), "runs": Cell(line.command, marks=own_mark, code=bool(line.command))}
+        cells |= _published(line.paper, letters) | _ours(line, rules) | _against(lines, place, rules, tests, pairs)
+        filled.append(cells)
+    _mark_best(lines, rules, filled)
+    notes = [Note(text, letter) for text, letter in letters.items()]
+    notes += [Note(", ".join(f"`{run.path.name}`" for run in entry.runs), numbers[_name(entry)]) for entry in entries]
+    notes += comparison_notes(lines, pairs, tests)
+    return [table_row(line.kind, cells, columns) for line, cells in zip(lines, filled, strict=True)], notes
+
+
+def table_row(kind: RowKind, cells: Mapping[str, Cell], columns: Iterable[Column]) -> Row:
+    """Give the row of these cells; a column that it has none for stays empty."""
+    return Row(kind, tuple(cells.get(column.key, Cell()) for column in columns))
+
+
+def _published(paper: PaperRow | None, letters: Mapping[str, str]) -> Cells:
+    if paper is None:
+        return {}
+    marks = tuple(sorted(letters[text] for text in _to_know(paper)))
+    return {
+        "published_clips": Cell(paper.clips or NONE.text),
+        "published_accuracy": printed_cell(paper.accuracy, marks),
+        "published_f1": printed_cell(paper.f1),
+    }
+
+
+def _ours(line: Line, rules: Sequence[str]) -> Cells:
+    """The scores, or dashes where there could be some; nothing for a method that there is no network of here."""
+    if line.entry is None and not line.command:
+        return {}
+    cells = {key_of(rule, metric): NONE for rule in (*rules, "best-test") for metric in METRICS}
+    if line.entry:
+        cells |= {key_of(rule, metric): score_cell(metric, it) for (rule, metric), it in line.entry.spreads.items()}
+        cells["seeds"] = Cell(", ".join(str(run.config.seed) for run in line.entry.runs))
+    return cells
+
+
+def _against(lines: Sequence[Line], place: int, rules: Sequence[str], tests: Tests, pairs: Mapping[int, str]) -> Cells:
+    """The difference to MMNet under each rule; dashes where it has no finished run of the same seed and settings."""
+    cells: Cells = {}
+    for rule in rules:
+        difference, p_value = key_of(rule, "difference"), key_of(rule, "p")
+        if (place, rule) in tests:
+            tested = tests[place, rule]
+            cells[difference] = difference_cell(tested.comparison.difference, pairs[place])
+            cells[p_value] = p_cell(tested.p_value)
+        elif any(line.reference is not None and line.reference is lines[place].entry for line in lines):
+            cells[difference] = Cell("reference")
+        elif lines[place].kind == "method" and (entry := lines[place].entry) and not is_plain(entry.config):
+            cells |= {difference: NONE, p_value: NONE}
+    return cells
+
+
+def _mark_best(lines: Sequence[Line], rules: Sequence[str], filled: Sequence[Cells]) -> None:
+    """Set the best honest value of each column in bold; what was tuned on the test subjects can't be it."""
+    honest = [
+        cells
+        for line, cells in zip(lines, filled, strict=True)
+        if line.kind == "method" and line.entry and line.entry.config.recipe not in RECIPE_STAMPS
+    ]
+    for key in [key_of(rule, metric) for rule in rules for metric in METRICS]:
+        values = {place: value for place, cells in enumerate(honest) if (value := cells[key].value) is not None}
+        for place, value in values.items():
+            if value == max(values.values()):
+                honest[place][key] = replace(honest[place][key], best=True)
+
+
+def _letters(lines: Sequence[Line]) -> dict[str, str]:
+    texts = dict.fromkeys(text for line in lines if line.paper for text in _to_know(line.paper))
+    return {text: chr(ord("a") + place) for place, text in enumerate(texts)}
+
+
+def _to_know(paper: PaperRow) -> list[str]:
+    """What has to be known of a published row."""
+    rule = [f"Epoch rule of the published number: {paper.epoch_rule}."] if paper.accuracy else []
+    return [*rule, *(paper_notes()[key] for key in paper.notes)]
+
+
+def _name(entry: Entry) -> str:
+    return str(entry.runs[0].path)

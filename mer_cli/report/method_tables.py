@@ -1,0 +1,93 @@
+"""The paper's Tables 3 to 7 from scored runs: a block for each protocol, the published numbers beside ours.
+
+The paper's own clips come first, and are there without a run; other clips of the dataset follow, and then generated
+faces, which no published number stands beside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from mer_cli.evaluation.chance import REPETITIONS
+from mer_cli.evaluation.epoch_rules import usable_rules
+from mer_cli.evaluation.statistics import N_DRAWS
+from mer_cli.evaluation.summary import percent
+from mer_cli.report.cells import method_columns
+from mer_cli.report.guess_rows import control_rows, guesser_rows
+from mer_cli.report.layout import lay_out
+from mer_cli.report.method_rows import method_rows
+from mer_cli.report.model import Block, Column, Note, Row, Table
+from mer_cli.report.paper import PaperBlock, paper_table
+from mer_cli.report.placing import Protocol, heading, protocols
+from mer_cli.report.scores import Entry
+from mer_cli.report.significance import P_MEANING
+
+_PUBLISHED = "Published: as printed. Clips: the number that the accuracy fits; different clips do not compare."
+_OURS = (
+    "Ours: counts pooled over the folds. Several seeds: mean ± standard deviation over whole runs, one for each seed. "
+    f"[low, high]: 95 % interval of that mean, from {N_DRAWS:,} draws of subjects. Bold: the block's best value of "
+    "finished runs under an honest rule. `best-test` takes accuracy and F1 from different epochs of one fold, as the "
+    "released script does; no interval and no p covers its choice."
+)
+_CHANCE = (
+    "chance: `majority` says the training clips' commonest class; `prior-random` draws from their class shares anew in "
+    f"every epoch, mean of {REPETITIONS} repetitions. Choosing among independent draws is worth more than among the "
+    "epochs of one training: an upper bound."
+)
+
+
+def build_method_table(number: int, entries: Sequence[Entry]) -> Table:
+    """Build Table 3, 4, 5, 6 or 7.
+
+    Parameters
+    ----------
+    entries : scored runs, in any order, each with a place in the table (`placing.placed`)
+
+    Raises
+    ------
+    RunError
+        If a run cannot be scored.
+    """
+    paper = paper_table(number)
+    columns = method_columns({rule for entry in entries for rule in entry.rules} | set(usable_rules(0)))
+    found = protocols(number, entries)
+    blocks = []
+    for paper_block in paper.blocks:
+        own: list[Protocol | None] = [protocol for protocol in found if protocol.is_of(paper_block)]
+        blocks += [_block(number, paper_block, protocol, columns) for protocol in own or [None]]
+    others = [protocol for protocol in found if not any(map(protocol.is_of, paper.blocks))]
+    blocks += [_block(number, None, protocol, columns) for protocol in others]
+    return Table(number, paper.title, columns, tuple(_each_note_once(blocks)))
+
+
+def _block(number: int, paper: PaperBlock | None, protocol: Protocol | None, columns: Sequence[Column]) -> Block:
+    entries = protocol.entries if protocol else ()
+    rows, marked = method_rows(lay_out(number, paper, entries), columns)
+    notes = [Note(_PUBLISHED)] if paper else []
+    if protocol is None:
+        assert paper, "a block is there for the paper or for runs"
+        title = heading(paper.protocol_id, paper.n_classes, paper.n_clips, paper.n_subjects)
+        return Block(title, tuple(rows), (*notes, *marked))
+    expected, on_controls = control_rows(entries, columns)
+    rows += [*expected, *guesser_rows(entries, columns)]
+    notes += [Note(_OURS), *_lost(entries), *([Note(P_MEANING)] if _has_p(rows, columns) else []), Note(_CHANCE)]
+    return Block(protocol.heading, tuple(rows), (*notes, *on_controls, *marked), protocol.generated)
+
+
+def _lost(entries: Sequence[Entry]) -> list[Note]:
+    lost = max((spread.lost for entry in entries for spread in entry.spreads.values()), default=0.0)
+    return [Note(f"In up to {percent(lost)} % of the draws a class has no clip, and counts 0.")] if lost else []
+
+
+def _has_p(rows: Sequence[Row], columns: Sequence[Column]) -> bool:
+    places = [place for place, column in enumerate(columns) if column.key.endswith("_p")]
+    return any(row.cells[place].value is not None for row in rows for place in places)
+
+
+def _each_note_once(blocks: Sequence[Block]) -> Iterator[Block]:
+    """What holds for several blocks stands under the first of them."""
+    said: set[str] = set()
+    for block in blocks:
+        yield replace(block, notes=tuple(note for note in block.notes if note.mark or note.text not in said))
+        said |= {note.text for note in block.notes if not note.mark}

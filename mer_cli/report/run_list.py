@@ -1,0 +1,85 @@
+"""Lists run directories with how far they are and what they reached; a damaged one is a row, never an error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mer_cli.errors import RunError
+from mer_cli.evaluation.epoch_rules import Scores
+from mer_cli.evaluation.run_text import progress, train_command
+from mer_cli.evaluation.scoring import evaluate
+from mer_cli.report.collect import run_dirs
+from mer_cli.training.config import RECIPE_STAMPS
+from mer_cli.training.disk import DiskUse, disk_use
+from mer_cli.training.read_run import read_run
+from mer_cli.training.run import Run
+from mer_cli.training.run_config import RunConfig, other_version
+
+RULE = "last"  # the rule of the listed scores; every run has it
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run as it is listed; what is not known of a damaged one is "" or None.
+
+    state : "finished", "14 of 26 folds", "other version" or "damaged"
+    accuracy, uf1 : under RULE, of a finished run that has one score: LOSO, or one test dataset
+    marks : what has to be known of its scores: "generated faces", "permuted labels", a recipe's stamp
+    hint : how to go on with a run that is not finished
+    """
+
+    path: Path
+    state: str
+    protocol_id: str
+    seed: int | None
+    accuracy: float | None
+    uf1: float | None
+    marks: tuple[str, ...]
+    disk: DiskUse
+    hint: str
+
+
+def list_runs(places: Sequence[Path]) -> list[RunRow]:
+    """Give a row for each run directory at or below the places, each once, sorted by name.
+
+    Parameters
+    ----------
+    places : one may lie in another; one that holds no run, or is not there, adds nothing
+    """
+    found = {path.resolve(): path for place in places for path in run_dirs(place)}
+    return [_row(path) for path in sorted(found.values(), key=lambda path: (path.name, path))]
+
+
+def _row(path: Path) -> RunRow:
+    disk = disk_use(path)
+    try:
+        if sentence := other_version(path):
+            return RunRow(path, "other version", "", None, None, None, (), disk, sentence)
+        run = read_run(path)
+        scores = _scores(run)
+    except (RunError, OSError) as error:
+        return RunRow(path, "damaged", "", None, None, None, (), disk, str(error))
+    return RunRow(
+        path=path,
+        state=progress(run) if run.missing else "finished",
+        protocol_id=run.config.protocol_id,
+        seed=run.config.seed,
+        accuracy=scores.accuracy if scores else None,
+        uf1=scores.uf1 if scores else None,
+        marks=_marks(run.config),
+        disk=disk,
+        hint=f"{path}: continue with: {train_command(run)}" if run.missing else "",
+    )
+
+
+def _scores(run: Run) -> Scores | None:
+    has_one = run.config.is_loso or len(run.config.test_datasets) == 1
+    return evaluate(run, RULE) if has_one and not run.missing else None
+
+
+def _marks(config: RunConfig) -> tuple[str, ...]:
+    marks = ["generated faces"] if config.generated else []
+    marks += ["permuted labels"] if config.shuffle_labels else []
+    return (*marks, *([RECIPE_STAMPS[config.recipe]] if config.recipe in RECIPE_STAMPS else []))

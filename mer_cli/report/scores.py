@@ -1,0 +1,58 @@
+"""Scores every configuration of a report once: its seeds under each epoch rule, each score with how sure it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mer_cli.evaluation.epoch_rules import usable_rules
+from mer_cli.evaluation.scoring import evaluate
+from mer_cli.evaluation.spread import METRICS, Spread, spread
+from mer_cli.report.collect import group_seeds
+from mer_cli.training.run import Run
+from mer_cli.training.run_config import RunConfig
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What has a row for itself: the finished seeds of one configuration, or one run that lacks folds.
+
+    spreads : by rule and metric ("last", "uf1"); empty for a run that lacks folds
+    """
+
+    runs: tuple[Run, ...]
+    spreads: Mapping[tuple[str, str], Spread]
+
+    @property
+    def config(self) -> RunConfig:
+        return self.runs[0].config
+
+    @property
+    def is_finished(self) -> bool:
+        return not self.runs[0].missing
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        return usable_rules(self.config.inner_val)
+
+
+def score_runs(runs: Sequence[Run]) -> tuple[Entry, ...]:
+    """Group the seeds of each configuration and score them.
+
+    Raises
+    ------
+    RunError
+        If two runs share configuration and seed, or a run cannot be scored.
+    """
+    finished = [_score(group.runs) for group in group_seeds([run for run in runs if not run.missing])]
+    unfinished = [Entry((run,), {}) for run in runs if run.missing]
+    return (*finished, *sorted(unfinished, key=lambda entry: (entry.runs[0].path.name, entry.runs[0].path)))
+
+
+def _score(runs: tuple[Run, ...]) -> Entry:
+    spreads = {}
+    for rule in usable_rules(runs[0].config.inner_val):
+        by_seed = [evaluate(run, rule) for run in runs]
+        for name in METRICS:
+            spreads[rule, name] = spread(name, by_seed, runs[0])
+    return Entry(runs, spreads)

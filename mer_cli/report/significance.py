@@ -1,0 +1,72 @@
+"""Tests every finished row of a block against MMNet with the same settings, under each honest rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from mer_cli.evaluation.comparison import compare_runs
+from mer_cli.evaluation.statistics import N_DRAWS, Comparison, holm
+from mer_cli.evaluation.summary import fraction
+from mer_cli.report.layout import Line
+from mer_cli.report.model import Note
+from mer_cli.report.scores import Entry
+
+P_MEANING = (
+    f"p: paired permutation test on UF1, both methods' predictions swapped for whole subjects ({N_DRAWS:,} draws), "
+    "averaged over the seeds that both have, and adjusted by Holm over the block's tests under that rule."
+)
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A row against its reference under one rule; `p_value` is adjusted by Holm over the block."""
+
+    comparison: Comparison
+    p_value: float
+
+
+Tests = Mapping[tuple[int, str], Tested]  # by the line's place and the rule
+
+
+def compare_lines(lines: Sequence[Line], rules: Sequence[str]) -> Tests:
+    """Compare each line that has a reference with it, where they share a rule and a seed.
+
+    Parameters
+    ----------
+    rules : honest ones: where the epoch was chosen on the test subject no p-value holds
+    """
+    tests: dict[tuple[int, str], Tested] = {}
+    for rule in rules:
+        found = {
+            place: compare_runs(line.entry.runs, line.reference.runs, rule)
+            for place, line in enumerate(lines)
+            if line.entry and line.entry.is_finished and line.reference and rule in line.entry.rules
+            if _seeds(line.entry) & _seeds(line.reference)
+        }
+        adjusted = holm([comparison.p_value for comparison in found.values()])
+        for (place, comparison), p_value in zip(found.items(), adjusted, strict=True):
+            tests[place, rule] = Tested(comparison, p_value)
+    return tests
+
+
+def comparison_notes(lines: Sequence[Line], marks: Mapping[int, str], tests: Tests) -> Iterator[Note]:
+    """Yield a note for each compared line: how many seeds, what such a test could find, and McNemar's p.
+
+    Parameters
+    ----------
+    marks : of the lines that were compared, by their place
+    """
+    for place, mark in marks.items():
+        of_line = {rule: tested.comparison for (at, rule), tested in tests.items() if at == place}
+        found = "; ".join(
+            f"`{rule}`: smallest difference that such a test finds 4 times in 5 {fraction(comparison.detectable)}, "
+            f"p of McNemar's test {fraction(comparison.mcnemar)} (over clips, so too small)"
+            for rule, comparison in of_line.items()
+        )
+        n_seeds = next(iter(of_line.values())).n_seeds
+        yield Note(f"{lines[place].method}, minus MMNet; seeds in common: {n_seeds}. {found}.", mark)
+
+
+def _seeds(entry: Entry) -> set[int]:
+    return {run.config.seed for run in entry.runs}

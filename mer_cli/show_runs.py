@@ -1,0 +1,105 @@
+"""The list of runs as a person and as a program reads it; only the command line calls it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+from mer_cli import console
+
+if TYPE_CHECKING:
+    from mer_cli.report.run_list import RunRow
+
+MAY_BE_IN_TRAINING = 600.0  # seconds since the last change; a fold on a slow CPU takes longer still
+
+
+def show_run_list(rows: Sequence[RunRow]) -> None:
+    """A line for each run, and below how to go on with those that are not finished.
+
+    Set by hand: a table of Rich would cut names off where they are wider than the terminal.
+    """
+    from mer_cli.evaluation.summary import fraction, percent
+    from mer_cli.report.run_list import RULE
+
+    if not rows:
+        console.err.print("no runs here; train one: mer train --loso")
+        return
+    now = time.time()
+    lines = [("run", "protocol", "seed", "state", "accuracy %", "UF1", "changed", "size", "")]
+    for row in rows:
+        scores = (
+            "" if row.accuracy is None else percent(row.accuracy),
+            "" if row.uf1 is None else fraction(row.uf1),
+        )
+        seed = "" if row.seed is None else str(row.seed)
+        changed, size = spell_age(now - row.disk.changed), spell_bytes(row.disk.size)
+        lines.append((str(row.path), row.protocol_id, seed, row.state, *scores, changed, size, ", ".join(row.marks)))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    numeric = (2, 4, 5, 7)
+    for line in lines:
+        cells = (
+            f"{cell:>{width}}" if index in numeric else f"{cell:{width}}"
+            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        console.out.print(escape("  ".join(cells).rstrip()))
+    if any(row.accuracy is not None for row in rows):
+        console.out.print(f"accuracy and UF1: epoch rule {RULE}, over all held-out clips")
+    for row in rows:
+        if row.hint:
+            console.err.print(escape(f"note: {row.hint}"))
+
+
+def show_run_json(rows: Sequence[RunRow]) -> None:
+    """The same for machines: shares, bytes, times in UTC, null where nothing is known."""
+    from mer_cli.report.run_list import RULE
+
+    listed = [
+        {
+            "run": str(row.path),
+            "protocol": row.protocol_id or None,
+            "seed": row.seed,
+            "state": row.state,
+            "epoch_rule": RULE,
+            "accuracy": row.accuracy,
+            "uf1": row.uf1,
+            "marks": list(row.marks),
+            "changed": datetime.fromtimestamp(row.disk.changed, UTC).isoformat(timespec="seconds"),
+            "bytes": row.disk.size,
+            "hint": row.hint or None,
+        }
+        for row in rows
+    ]
+    console.out.print(escape(json.dumps(listed, indent=2, ensure_ascii=False)))
+
+
+def show_removal(rows: Sequence[RunRow]) -> None:
+    """What `mer runs rm` is about to remove, on stderr, with a warning where a run may be in training."""
+    now = time.time()
+    for row in rows:
+        age = now - row.disk.changed
+        console.err.print(escape(f"{row.path}: {row.state}, {spell_bytes(row.disk.size)}, changed {spell_age(age)}"))
+        if row.state != "finished" and age < MAY_BE_IN_TRAINING:
+            console.err.print("  warning: it changed a moment ago and is not finished: it may be in training right now")
+
+
+def spell_age(seconds: float) -> str:
+    """ "just now", "3 min ago", "5 h ago", "12 days ago"."""
+    minutes = int(seconds // 60)
+    if minutes < 1:
+        return "just now"
+    if minutes < 60:
+        return f"{minutes} min ago"
+    hours = minutes // 60
+    return f"{hours} h ago" if hours < 48 else f"{hours // 24} days ago"
+
+
+def spell_bytes(size: int) -> str:
+    """ "12 kB", "38 MB", "1.0 GB"."""
+    if size < 1_000_000:
+        return f"{size / 1e3:.0f} kB"
+    return f"{size / 1e6:.0f} MB" if size < 1_000_000_000 else f"{size / 1e9:.1f} GB"

@@ -1,0 +1,62 @@
+"""TensorBoard's event files, one for each finished fold, made from its `history.csv`: `tensorboard --logdir RUN`.
+
+    runs/<name>/tensorboard/<fold>/events.out.tfevents...
+
+Each holds loss, learning rate and seconds by epoch. There is no accuracy in it: training doesn't know the held-out
+labels. TensorBoard is an extra, and its import takes seconds, so it is loaded only where a log is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+from mer_cli.errors import ConfigError
+from mer_cli.training.atomic import write_folder
+from mer_cli.training.history import read_history
+
+_CURVES = ("loss", "learning_rate", "seconds")  # columns of history.csv
+
+
+def require_tensorboard() -> None:
+    """Does nothing where TensorBoard is installed.
+
+    Raises
+    ------
+    ConfigError
+        If it is not, so that this shows before anything is trained.
+    """
+    try:
+        importlib.import_module("tensorboard")
+    except ImportError as error:
+        raise ConfigError(
+            f"--tensorboard: TensorBoard can't be imported ({error}) — expected the extra to be installed. "
+            "Type: pip install 'mer-cli[tensorboard]', or leave the flag out: history.csv holds the same numbers."
+        ) from None
+
+
+def write_log(run: Path, fold_id: str, n_epochs: int) -> None:
+    """Writes the event file of a finished fold, whole or not at all; one that is there is replaced.
+
+    Raises
+    ------
+    RunError
+        If the fold's history can't be read, or the disk is full.
+    """
+    from torch.utils.tensorboard import SummaryWriter
+
+    file = run / "folds" / fold_id / "history.csv"
+    curves = {name: read_history(file, name, n_epochs) for name in _CURVES}
+
+    def fill(partial: Path) -> None:
+        with SummaryWriter(str(partial)) as writer:
+            for name, values in curves.items():
+                for epoch, value in enumerate(values, start=1):
+                    writer.add_scalar(name, value, epoch)
+
+    write_folder(log_folder(run, fold_id), fill, replace=True)
+
+
+def log_folder(run: Path, fold_id: str) -> Path:
+    """Where the event file of a fold lies."""
+    return run / "tensorboard" / fold_id

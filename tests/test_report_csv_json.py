@@ -1,0 +1,93 @@
+"""Tables as CSV and JSON, read back by pandas and json: the numbers of the model, and nothing lost."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import asdict
+
+import pandas as pd
+import pytest
+from report_tables import NASTY, example_table
+from run_factory import write_run
+
+from mer_cli.report.build import METHOD_TABLES, build_tables
+from mer_cli.report.collect import collect_runs
+from mer_cli.report.csv_text import render_csv
+from mer_cli.report.json_text import render_json
+from mer_cli.report.model import Table
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> tuple[Table, ...]:
+    root = tmp_path_factory.mktemp("runs")
+    for seed in (1, 2):
+        write_run(root, seed=seed)
+    write_run(root, seed=3, finished=1)
+    write_run(root, variant="ca", pc=False, generated=True)
+    return build_tables(METHOD_TABLES, collect_runs(root).runs, [])
+
+
+def read(text: str) -> pd.DataFrame:
+    return pd.read_csv(io.StringIO(text), dtype={"table": int, "seeds": str}, keep_default_na=True)
+
+
+def test_csv_has_a_line_for_each_row_of_every_table(tables: tuple[Table, ...]) -> None:
+    frame = read(render_csv(tables))
+    expected = [
+        (table.number, block.heading, block.generated, row.kind)
+        for table in tables
+        for block in table.blocks
+        for row in block.rows
+    ]
+    assert [tuple(line) for line in frame[["table", "block", "generated", "kind"]].itertuples(index=False)] == expected
+    assert list(frame.columns[:5]) == ["table", "block", "generated", "kind", "method"]
+
+
+def test_csv_numbers_are_the_values_with_deviation_and_interval_beside_them(tables: tuple[Table, ...]) -> None:
+    frame = read(render_csv(tables))
+    line = frame[(frame.table == 6) & (frame.seeds == "1, 2")].iloc[0]
+    table = next(table for table in tables if table.number == 6)
+    place = {column.key: number for number, column in enumerate(table.columns)}
+    row = next(row for block in table.blocks for row in block.rows if row.cells[place["seeds"]].text == "1, 2")
+    cell = row.cells[place["last_uf1"]]
+    assert [line[name] for name in ("last_uf1", "last_uf1_sd", "last_uf1_low", "last_uf1_high")] == [
+        cell.value,
+        cell.sd,
+        cell.low,
+        cell.high,
+    ]
+    leaky = row.cells[place["best_test_accuracy"]]
+    assert line["best_test_accuracy_selected_on_test"] == leaky.value
+    assert line["best_test_accuracy_sd_selected_on_test"] == leaky.sd
+    assert "best_test_accuracy_low_selected_on_test" not in frame.columns
+    numeric = [name for name in frame.columns if name.startswith(("last_", "best_test_", "published_accuracy"))]
+    assert all(pd.api.types.is_float_dtype(frame[name]) for name in numeric)
+
+
+def test_csv_tells_the_runs_and_the_command_that_fills_a_row(tables: tuple[Table, ...]) -> None:
+    frame = read(render_csv(tables))
+    of_six = frame[frame.table == 6]
+    finished, half = of_six[of_six.seeds == "1, 2"].iloc[0], of_six[of_six.kind == "incomplete"].iloc[0]
+    assert finished["runs"].startswith("`casme2-mmnet3-mmnet-released-s1-")
+    assert half["runs"].startswith("mer train data/casme2.h5 --loso --scheme mmnet3")
+    assert pd.isna(half["last_accuracy"])
+
+
+def test_csv_keeps_any_characters() -> None:
+    frame = read(render_csv([example_table()]))
+    assert NASTY in list(frame["method"])
+
+
+def test_json_is_the_model_as_it_is(tables: tuple[Table, ...]) -> None:
+    held = json.loads(render_json(tables))
+    assert held["schema"] == 1
+    assert held["groups"]["best-test"] == "ours, best-test: selected on the test subject"
+    assert held["tables"] == json.loads(json.dumps([asdict(table) for table in tables]))
+
+
+@pytest.mark.parametrize("render", [render_csv, render_json])
+def test_the_same_tables_give_the_same_bytes(render, tables: tuple[Table, ...]) -> None:
+    assert render(tables) == render(tables)
+    assert render(tables).endswith("\n")
+    assert "\r" not in render(tables)

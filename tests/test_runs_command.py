@@ -1,0 +1,119 @@
+"""`mer runs`, over a folder of runs of every kind, and `mer runs rm`, which asks and removes nothing else."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from run_factory import write_run
+from typer.testing import CliRunner
+
+from mer_cli.cli import app
+from mer_cli.show_runs import spell_age, spell_bytes
+
+
+def mer(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_every_kind_of_run_is_a_row():
+    done = write_run(Path("runs"), seed=1, generated=True)
+    half = write_run(Path("runs"), seed=2, finished=1)
+    old, broken = write_run(Path("runs"), seed=3), write_run(Path("runs"), seed=4)
+    config = old / "config.json"
+    config.write_text(config.read_text().replace('"protocol_version": 2', '"protocol_version": 1'))
+    (broken / "clips.csv").write_bytes(b"\xff")
+    rows = {Path(row["run"]): row for row in json.loads(mer("runs", "--json").stdout)}
+    assert list(rows) == sorted(rows, key=lambda path: path.name)
+    states = {path: rows[path]["state"] for path in (done, half, old, broken)}
+    assert list(states.values()) == ["finished", "1 of 4 folds", "other version", "damaged"]
+    assert rows[done]["marks"] == ["generated faces"]
+    assert rows[done]["accuracy"] > 0
+    assert rows[done]["bytes"] == sum(file.stat().st_size for file in done.rglob("*") if file.is_file())
+    assert rows[half]["accuracy"] is None
+    shown = mer("runs")
+    assert shown.exit_code == 0
+    assert f"{100 * rows[done]['accuracy']:.2f}" in shown.stdout
+    assert "just now" in shown.stdout
+    assert f"note: {half}: continue with: mer train data/casme2.h5 --loso" in shown.stderr
+    assert f"note: {broken / 'clips.csv'}" in shown.stderr
+
+
+def test_a_folder_of_runs_may_be_named_and_an_empty_one_is_no_error():
+    path = write_run(Path("elsewhere"))
+    assert str(path) in mer("runs", "elsewhere").stdout
+    assert mer("runs", "list", "elsewhere").stdout == mer("runs", "elsewhere").stdout
+    nothing = mer("runs")
+    assert (nothing.exit_code, nothing.stdout) == (0, "")
+    assert nothing.stderr == "no runs here; train one: mer train --loso\n"
+
+
+def test_runs_are_removed_whole_and_what_links_lead_to_stays():
+    going, staying = write_run(Path("runs"), seed=1), write_run(Path("runs"), seed=2)
+    Path("precious").mkdir()
+    Path("precious/file").touch()
+    (going / "link").symlink_to(Path("precious").resolve())
+    result = mer("runs", "rm", "--yes", going, going / ".")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == f"removed {going}\n"
+    assert list(Path("runs").iterdir()) == [staying]
+    assert Path("precious/file").exists()
+
+
+def test_nothing_goes_where_one_is_no_run():
+    run = write_run(Path("runs"))
+    Path("model").mkdir()
+    Path("model/config.json").write_text("{}")
+    Path("link").symlink_to(run)
+    for wrong, problem in (
+        ("model", "is no run directory"),
+        ("nowhere", "there is no such folder"),
+        ("link", f"is a link to {run.resolve()}"),
+    ):
+        result = mer("runs", "rm", "--yes", run, wrong)
+        assert result.exit_code == 1
+        assert result.stderr.startswith(f"error: {wrong}: {problem} — expected ")
+        assert "Nothing was removed" in result.stderr
+    assert run.exists()
+
+
+def test_without_a_terminal_it_must_be_told():
+    run = write_run(Path("runs"), finished=1)
+    result = mer("runs", "rm", run)
+    assert result.exit_code == 1
+    assert "1 of 4 folds" in result.stderr
+    assert "it may be in training right now" in result.stderr
+    assert result.stderr.endswith(
+        "error: mer runs rm: there is no terminal to ask at — expected an answer before anything is removed. Nothing "
+        "was removed; in a script: mer runs rm --yes RUN...\n"
+    )
+    assert run.exists()
+
+
+@pytest.mark.parametrize(("answer", "stays"), [(b"n\n", True), (b"y\n", False)])
+def test_a_person_is_asked(answer, stays):
+    run = write_run(Path("runs"))
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "mer_cli", "runs", "rm", str(run)]
+    with subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        os.write(ours, answer)
+        _, asked = process.communicate(timeout=60)
+    os.close(ours)
+    os.close(theirs)
+    assert b"Remove this run" in asked
+    assert process.returncode == (1 if stays else 0)
+    assert run.exists() == stays
+
+
+def test_ages_and_sizes_are_short():
+    ages = [spell_age(seconds) for seconds in (5, 200, 3 * 3600, 50 * 3600)]
+    assert ages == ["just now", "3 min ago", "3 h ago", "2 days ago"]
+    assert [spell_bytes(size) for size in (1200, 38_000_000, 1_040_000_000)] == ["1 kB", "38 MB", "1.0 GB"]

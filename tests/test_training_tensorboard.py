@@ -1,0 +1,61 @@
+"""Event files of finished folds: what they hold, once each; and the error where TensorBoard is missing."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from tiny_run import Silent, config_of
+from tiny_store import write_store
+
+from mer_cli.errors import ConfigError
+from mer_cli.training.history import read_history, write_history
+from mer_cli.training.plan import plan_run
+from mer_cli.training.tensorboard_log import log_folder, require_tensorboard, write_log
+from mer_cli.training.train import train_run
+
+HISTORY = [{"loss": 1.5, "learning_rate": 8e-4, "seconds": 2.0}, {"loss": 0.5, "learning_rate": 7e-4, "seconds": 2.5}]
+
+
+def write_fold(run: Path, history: Sequence[Mapping[str, float]]) -> None:
+    (run / "folds" / "casme2-01").mkdir(parents=True, exist_ok=True)
+    write_history(run / "folds" / "casme2-01" / "history.csv", history)
+
+
+def test_an_event_file_holds_the_history_and_is_replaced(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    write_fold(tmp_path, [{**row, "loss": 9.0} for row in HISTORY])
+    write_log(tmp_path, "casme2-01", 2)
+    write_fold(tmp_path, HISTORY)
+    write_log(tmp_path, "casme2-01", 2)
+    folder = log_folder(tmp_path, "casme2-01")
+    assert len(list(folder.iterdir())) == 1
+    assert list(folder.parent.iterdir()) == [folder]
+    events = EventAccumulator(str(folder)).Reload()
+    assert set(events.Tags()["scalars"]) == {"loss", "learning_rate", "seconds"}
+    for name in events.Tags()["scalars"]:
+        held = [(event.step, event.value) for event in events.Scalars(name)]
+        history = read_history(tmp_path / "folds" / "casme2-01" / "history.csv", name, 2)
+        assert held == [(1, pytest.approx(history[0])), (2, pytest.approx(history[1]))]
+
+
+def test_training_leaves_one_of_every_finished_fold(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    store = write_store(tmp_path / "casme2.h5")
+    plans = [plan_run([store], config_of(), wanted=wanted) for wanted in (["01"], ["01", "02"])]
+    run = train_run(plans[0], tmp_path, Silent(), save_weights="none")
+    assert not (run / "tensorboard").exists()
+    for _ in range(2):
+        train_run(plans[1], tmp_path, Silent(), save_weights="none", tensorboard=True)
+        files = sorted((run / "tensorboard").glob("*/*"))
+        assert [file.parent.name for file in files] == ["casme2-01", "casme2-02"]
+
+
+def test_where_tensorboard_is_missing_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    with pytest.raises(ConfigError, match=r"^--tensorboard: TensorBoard can't be imported .* — expected the extra to"):
+        require_tensorboard()
+    with pytest.raises(ConfigError, match=r"Type: pip install 'mer-cli\[tensorboard\]', or leave the flag out"):
+        require_tensorboard()
