@@ -39,15 +39,15 @@ def evaluate(
     from mer_cli.report.collect import collect_runs, group_seeds
     from mer_cli.report.exports import only_group, write_megc_log, write_predictions
 
-    found = collect_runs(runs or [Path("runs")])
+    found = collect_runs(runs or [Path("runs")]).under(rule)
+    others = collect_runs(compare).under(rule) if compare else None
     for run in found.finished:
         show.show_summaries(summarise(run, rule))
     for group in group_seeds(found.finished):
         show.show_facts(summarise_seeds(group.runs, rule))
-    show.show_notes((*found.outdated, *found.unfinished))
+    show.show_notes((*found.outdated, *found.unfit, *found.unfinished))
     found.require_scores()
-    if compare:
-        others = collect_runs(compare)
+    if others:
         others.require_scores()
         first, second = (only_group(runs.finished, "mer evaluate --compare").runs for runs in (found, others))
         show.show_facts([comparison_table(compare_runs(first, second, rule), first[0], second[0], rule)])

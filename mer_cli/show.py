@@ -145,11 +145,10 @@ def show_facts(tables: Iterable[TextTable]) -> None:
 def show_explained(explained: Explained, sections: Iterable[tuple[str, TextTable]], csv_path: Path | None) -> None:
     """The numbers where there are any, then the files."""
     if explained.measured is not None:
-        clip_ids = explained.measured.clip_ids
-        subjects = {clip_id.rpartition("/")[0] for clip_id in clip_ids}
+        n_clips, n_subjects = len(explained.measured.clip_ids), explained.measured.n_subjects
         console.out.print(
-            f"Attention against the truth: {len(clip_ids)} clips of {len(subjects)} subjects, each by the network that "
-            "held it out, last epoch. Generated faces: no result on the dataset."
+            f"Attention against the truth: {n_clips} clips of {n_subjects} subjects, each by the network that held it "
+            "out, last epoch. Generated faces: no result on the dataset."
         )
     for heading, (header, *rows) in sections:
         console.out.print(f"\n{escape(heading)}")

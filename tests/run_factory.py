@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_cli.datasets.schemes import SCHEMES
 from mer_cli.records import Fold, FoldPredictions
+from mer_cli.training.config import VARIANTS
 from mer_cli.training.folds import cross_folds, loso_folds
 from mer_cli.training.inner import set_aside
 from mer_cli.training.run import open_run, write_fold
@@ -30,6 +32,7 @@ def write_run(
     datasets: Sequence[str] = ("casme2",),
     trained_on: Sequence[str] = (),
     subjects: int = 4,
+    counts: Sequence[int] = (),
     finished: int | None = None,
     skill: float = 1.0,
     table_version: str = "20190701",
@@ -39,6 +42,8 @@ def write_run(
 ) -> Path:
     """Write a run of 2 to 4 clips a subject; `finished` folds of it, all by default; returns its directory.
 
+    Where a `protocol_id` is given there are as many clips as it says, of as many subjects; `counts` are those of each
+    class instead.
     It is LOSO over `datasets`, or with `trained_on` tested on each of them. `skill` is added to the true class's logit:
     0 is a guesser. `out` is the folder that the session is said to have been given.
     """
@@ -49,12 +54,22 @@ def write_run(
         for subject in range(1, subjects + 1)
         for clip in range(2 + subject % 3)
     }
+    for extra in range(int(changes.get("protocol_id", "/0").rpartition("/")[2]) - len(labels)):
+        subject, clip = 1 + extra % subjects, 10 + extra // subjects
+        labels[f"{datasets[0]}/{subject:02d}/EP{clip:02d}"] = (subject + clip * clip) % len(class_names)  # uneven
+    if counts:
+        by_class = [label for label, n_clips in enumerate(counts) for _ in range(n_clips)]
+        labels = {
+            f"{datasets[0]}/{1 + place % subjects:02d}/EP{place:03d}": label for place, label in enumerate(by_class)
+        }
     if trained_on:
         is_trained_on = {clip_id: clip_id.partition("/")[0] in trained_on for clip_id in labels}
         folds = cross_folds(*([clip for clip in labels if is_trained_on[clip] is side] for side in (True, False)))
         prefix = f"{'+'.join(trained_on)}-to-{'+'.join(datasets)}-"
+        n_clips = "-to-".join(str(list(is_trained_on.values()).count(side)) for side in (True, False))
     else:
         folds = loso_folds(labels)
+        n_clips = str(len(labels))
         prefix = "" if scheme.startswith("casme2") else f"{'+'.join(datasets)}-"
     roles: dict[str, Role] = dict.fromkeys(datasets, "test" if trained_on else "loso") | dict.fromkeys(
         trained_on, "train"
@@ -77,11 +92,11 @@ def write_run(
             )
             for dataset, role in roles.items()
         ),
-        "protocol_id": f"{prefix}{scheme}/{len(labels)}",
+        "protocol_id": f"{prefix}{scheme}/{n_clips}",
         "class_names": class_names,
     }
-    config = RunConfig(**(fields | changes))
-    emotions = {clip_id: class_names[label] for clip_id, label in labels.items()}
+    config = RunConfig(**(fields | VARIANTS[changes.get("variant", "mmnet")] | changes))
+    emotions = {clip_id: _emotion(scheme, clip_id, label) for clip_id, label in labels.items()}
     paths = {role: tuple(f"data/{name}.h5" for name in sorted(roles) if roles[name] == role) for role in roles.values()}
     session = Session(paths.get("loso", ()) + paths.get("train", ()), paths.get("test", ()), out, {"torch": "0"})
     path = open_run(root, config, labels, emotions, folds, session)
@@ -91,6 +106,12 @@ def write_run(
             fold = set_aside(fold, labels, config.inner_val, config.seed)
         write_fold(path, draw_predictions(fold, labels, config, random, skill), [{"loss": 1.0}] * config.epochs, None)
     return path
+
+
+def _emotion(scheme: str, clip_id: str, label: int) -> str:
+    """The first emotion that the scheme puts into the clip's class."""
+    emotions = SCHEMES[scheme].class_of[clip_id.partition("/")[0]]
+    return next(emotion for emotion in emotions if SCHEMES[scheme].label(clip_id, emotion) == label)
 
 
 def draw_predictions(

@@ -56,6 +56,41 @@ def test_a_named_run_that_is_incomplete_is_an_error_after_the_others_are_scored(
     assert result.stderr == f"error: {half}: {CONTINUE}"
 
 
+NO_INNER = (
+    "has no inner clips to choose an epoch by — expected a run of --inner-val 1 or more. Train one: mer train --loso "
+    "--inner-val 3, or give --rule last."
+)
+
+
+def test_runs_without_inner_clips_are_passed_over_under_inner_val():
+    plain = write_run(Path("runs"), seed=1)
+    inner = write_run(Path("runs"), seed=2, subjects=5, inner_val=2)
+    result = mer("evaluate", "--rule", "inner-val")
+    assert result.exit_code == 0, result.stderr
+    assert inner.name in result.stdout
+    assert plain.name not in result.stdout
+    assert result.stderr == f"note: {plain}: {NO_INNER}\n"
+
+
+@pytest.mark.parametrize("flag", [(), ("--compare",)])
+def test_a_named_run_without_inner_clips_is_an_error_before_anything_is_shown(flag):
+    plain = write_run(Path("runs"), seed=1)
+    inner = write_run(Path("runs"), seed=2, subjects=5, inner_val=2)
+    result = mer("evaluate", inner, *flag, plain, "--rule", "inner-val")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"error: {plain}: {NO_INNER}\n"
+
+
+def test_where_no_run_has_inner_clips_there_is_nothing_to_score():
+    plain = write_run(Path("runs"), seed=1)
+    result = mer("evaluate", "--rule", "inner-val")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        f"note: {plain}: {NO_INNER}\nerror: nothing to score: 0 incomplete and 0 outdated runs, and 1 without inner "
+        "clips were found — expected one with all its folds. Continue one, or train: mer train --loso.\n"
+    )
+
+
 def test_a_folder_without_a_finished_run_is_an_error():
     half = write_run(Path("runs"), seed=2, finished=1, out="elsewhere")
     result = mer("evaluate")

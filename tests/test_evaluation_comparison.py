@@ -1,5 +1,7 @@
 """`mer evaluate A --compare B`: which runs may be compared, over which seeds, and what is said."""
 
+import re
+
 import pytest
 from run_factory import write_run
 
@@ -18,13 +20,16 @@ def test_the_seeds_that_both_have_are_compared(tmp_path):
     first = runs_of(tmp_path, (1, 2, 3), skill=4.0)
     second = runs_of(tmp_path, (2, 3, 4), skill=0.0, variant="baseline")
     found = compare_runs(first, second, "last")
-    assert found.n_seeds == 2
+    assert (found.seeds, found.n_seeds, found.mcnemar_seed) == ((2, 3), 2, 2)
     scores = [[evaluate(run, "last") for run in runs if run.config.seed in (2, 3)] for runs in (first, second)]
     gaps = [float(metrics.uf1(a.confusion) - metrics.uf1(b.confusion)) for a, b in zip(*scores, strict=True)]
     assert found.difference == pytest.approx(sum(gaps) / 2)
     table = dict(comparison_table(found, first[0], second[0], "last"))
     assert table["seeds in common"] == "2"
     assert table["second"].startswith("baseline, released recipe")
+    mcnemar = table["p of McNemar's test, seed 2 (over clips, so too small)"]
+    numbers = [table["UF1 of the first minus the second"].lstrip("+"), table["p, whole subjects swapped"], mcnemar]
+    assert all(re.fullmatch(r"\.\d{4}", number) for number in numbers)
     assert table["protocol"] == "casme2-mmnet3/12, leave one subject out"
     assert table["epoch rule"] == "last"
     leaky = dict(comparison_table(found, first[0], second[0], "best-test"))

@@ -265,7 +265,9 @@ def test_inner_clips_need_labels_and_finite_logits() -> None:
         apply_rule("inner-val", [fold], {"casme2/01/clip0": 0, "casme2/02/inner0": 0}, 2)
     assert fold.inner_logits is not None
     fold.inner_logits[1, 0, 0] = np.nan
-    with pytest.raises(RunError, match="^fold casme2-01, epoch 2: a logit is NaN or infinite"):
+    with pytest.raises(
+        RunError, match="^folds/casme2-01/logits.npz, epoch 2, clip casme2/02/inner0: a logit is NaN or inf"
+    ):
         apply_rule("inner-val", [fold], INNER_TRUTH, 2)
 
 
@@ -294,12 +296,13 @@ def test_a_label_outside_the_classes_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_logit_that_is_not_finite_is_an_error_naming_fold_and_epoch(value: float) -> None:
+def test_a_logit_that_is_not_finite_is_an_error_naming_file_epoch_and_clip(value: float) -> None:
     fold = make_fold("03", [[0, 0], [0, 0], [1, 1]])
     fold.logits[1, 1, 2] = value
     expect_error(
-        "fold casme2-03, epoch 2: a logit is NaN or infinite — expected finite numbers. The training diverged: "
-        "train with --precision fp32, a lower learning rate or another seed.",
+        "folds/casme2-03/logits.npz, epoch 2, clip casme2/03/clip1: a logit is NaN or infinite — expected finite "
+        "numbers. The training diverged, or the file was edited: train with --precision fp32, a lower learning rate or "
+        "another seed, or delete folds/casme2-03 and train it again.",
         [make_fold("01", [[0], [0], [0]]), fold],
         make_labels(fold, [0, 0]) | {"casme2/01/clip0": 1},
     )

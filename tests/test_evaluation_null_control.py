@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from run_factory import write_run
 
-from mer_cli.errors import RunError
-from mer_cli.evaluation.null_control import null_control
+from mer_cli.evaluation.null_control import NullControl, control_of
 from mer_cli.evaluation.scoring import evaluate
 from mer_cli.evaluation.summary import summarise
 from mer_cli.training.read_run import read_run
@@ -22,27 +21,33 @@ def control_runs(root: Path, skill: float, seeds: int = 3) -> list[Run]:
     return [read_run(write_run(root, "casme2-5", seed=seed, **settings)) for seed in range(1, seeds + 1)]
 
 
+def score(runs: list[Run], rule: str) -> NullControl:
+    return control_of([evaluate(run, rule) for run in runs], runs[0])
+
+
 def test_guessers_are_at_chance_under_honest_rules_and_not_under_best_test(tmp_path: Path) -> None:
     runs = control_runs(tmp_path, skill=0.0)
     for rule in ("last", "inner-val"):
-        control = null_control(runs, rule)
-        assert control.is_at_chance
+        control = score(runs, rule)
+        assert control.is_at_chance is True
+        assert control.low is not None
+        assert control.high is not None
         assert control.low < control.expected < control.high
         assert (control.rule, control.n_seeds) == (rule, 3)
-    leaky = null_control(runs, "best-test")
-    assert not leaky.is_at_chance
+    leaky = score(runs, "best-test")
+    assert leaky.is_at_chance is False
     assert leaky.accuracy > leaky.expected + 0.1
 
 
 def test_a_control_that_knows_its_labels_is_found_out(tmp_path: Path) -> None:
-    control = null_control(control_runs(tmp_path, skill=1.0), "last")
-    assert not control.is_at_chance
-    assert control.accuracy > control.high
+    control = score(control_runs(tmp_path, skill=1.0), "last")
+    assert control.is_at_chance is False
+    assert control.accuracy > (control.high or 1.0)
 
 
 def test_the_numbers_are_means_over_the_seeds_of_pooled_ones(tmp_path: Path) -> None:
     runs = control_runs(tmp_path, skill=0.2, seeds=2)
-    control = null_control(runs, "last")
+    control = score(runs, "last")
     accuracies, expected = [], []
     for run in runs:
         predicted = evaluate(run, "last").predicted
@@ -61,18 +66,27 @@ def test_the_interval_is_as_wide_as_honest_controls_spread(tmp_path: Path) -> No
         run = read_run(
             write_run(tmp_path, "casme2-5", seed=seed, shuffle_labels=True, skill=0.0, subjects=26, epochs=6)
         )
-        inside.append(null_control([run], "last").is_at_chance)
+        inside.append(bool(score([run], "last").is_at_chance))
     assert sum(inside) >= 34
 
 
-def test_a_run_on_true_labels_is_no_control(tmp_path: Path) -> None:
-    run = read_run(write_run(tmp_path))
-    message = (
-        f"{run.path}: was trained on its true labels — expected a run on permuted ones. Train the control with the "
-        "same settings: mer train --loso --shuffle-labels."
+def test_one_held_out_subject_gives_no_interval_and_no_verdict(tmp_path: Path) -> None:
+    run = read_run(
+        write_run(tmp_path, "megc3", datasets=("samm",), trained_on=("casme2",), subjects=1, shuffle_labels=True)
     )
-    with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
-        null_control([run], "last")
+    control = score([run], "last")
+    assert (control.low, control.high, control.is_at_chance) == (None, None, None)
+    off = f"{100 * (control.accuracy - control.expected):+.2f}"
+    assert dict(summarise(run, "last")[0].facts)["null control"] == (
+        f"training labels permuted: {100 * control.expected:.2f} % are expected by chance; {off} points; no interval "
+        "and no verdict, for there is one subject"
+    )
+
+
+def test_the_interval_is_one_of_shares(tmp_path: Path) -> None:
+    """Of these few subjects the drawn one reaches below 0."""
+    run = read_run(write_run(tmp_path, subjects=3, seed=6, shuffle_labels=True, skill=0.0))
+    assert score([run], "last").low == 0.0
 
 
 def test_the_summary_of_a_control_says_what_is_expected(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_the_command_shows_seeds_after_the_single_runs():
 
 def test_methods_are_compared_one_configuration_at_a_time():
     one, other = write_run(Path("runs")), write_run(Path("runs"), variant="pc")
-    assert "p, McNemar over clips" in mer("evaluate", one, "--compare", other).stdout
+    assert "p of McNemar's test, seed 1 (over clips, so too small)" in mer("evaluate", one, "--compare", other).stdout
     result = mer("evaluate", one, other, "--compare", other)
     assert result.exit_code == 1
     assert result.stderr.startswith("error: mer evaluate --compare: the runs have 2 configurations (")

@@ -16,6 +16,7 @@ from mer_cli.evaluation.statistics import (
     compare,
     count_by_subject,
     holm,
+    mean_interval,
 )
 
 
@@ -90,21 +91,33 @@ def test_the_permutation_test_is_exact_on_few_subjects():
         differences.append(metrics.uf1(one) - metrics.uf1(other))
     observed = differences[0]
     exact = np.mean(np.abs(differences) >= abs(observed) - 1e-12)
-    found = compare([first], [second], metrics.uf1, (9, 3))
+    found = compare((1,), [first], [second], metrics.uf1, (9, 3))
     assert found.difference == pytest.approx(observed)
     assert found.p_value == pytest.approx(exact, abs=0.02)
     assert found.mcnemar == binomtest(9, 12).pvalue
+    assert (found.n_seeds, found.mcnemar_seed) == (1, 1)
+
+
+def test_a_subject_is_told_by_dataset_and_name_whatever_the_clips_name_holds():
+    clip_ids = ("casme2/01/a/x", "casme2/01/b/y", "samm/01/a")
+    assert count_by_subject(dict.fromkeys(clip_ids, 0), dict.fromkeys(clip_ids, 0), 2).subjects == (
+        "casme2/01",
+        "samm/01",
+    )
+    # Of two subjects, one with two clips of 1 and 3, and one of 8: drawn are 2, 4 or 8.
+    assert mean_interval(np.array([1.0, 3.0, 8.0]), clip_ids) == (2.0, 8.0)
+    assert mean_interval(np.array([1.0, 3.0]), clip_ids[:2]) == (2.0, 2.0)
 
 
 def test_a_method_against_itself_differs_by_nothing():
-    found = compare([drawn(1)], [drawn(1)], metrics.uf1, (0, 0))
+    found = compare((1,), [drawn(1)], [drawn(1)], metrics.uf1, (0, 0))
     assert (found.difference, found.p_value, found.detectable, found.mcnemar) == (0.0, 1.0, 0.0, 1.0)
 
 
 def test_a_clear_difference_is_found_and_a_guessers_is_not():
-    assert compare([drawn(1, skill=0.9)], [drawn(2, skill=0.3)], metrics.uf1, (1, 1)).p_value < 0.001
+    assert compare((1,), [drawn(1, skill=0.9)], [drawn(2, skill=0.3)], metrics.uf1, (1, 1)).p_value < 0.001
     p_values = [
-        compare([drawn(2 * n, 12, 3, 0.4)], [drawn(2 * n + 1, 12, 3, 0.4)], metrics.uf1, (1, 1)).p_value
+        compare((1,), [drawn(2 * n, 12, 3, 0.4)], [drawn(2 * n + 1, 12, 3, 0.4)], metrics.uf1, (1, 1)).p_value
         for n in range(40)
     ]
     assert 0.3 < np.mean(p_values) < 0.7
@@ -119,7 +132,7 @@ def test_the_detectable_difference_is_so_many_standard_errors():
         drawn_subjects = rng.integers(0, 26, 26)
         tables = [counts.confusion[drawn_subjects].sum(0) for counts in (first, second)]
         slow.append(float(metrics.uf1(tables[0]) - metrics.uf1(tables[1])))
-    found = compare([first], [second], metrics.uf1, (1, 1))
+    found = compare((1,), [first], [second], metrics.uf1, (1, 1))
     assert found.detectable == pytest.approx(POWER_FACTOR * np.std(slow), rel=0.08)
 
 
@@ -134,5 +147,5 @@ def test_ten_thousand_draws_of_249_clips_take_no_time():
     first, second = drawn(1), drawn(2)
     started = time.process_time()
     bootstrap_interval([first], metrics.uf1)
-    compare([first], [second], metrics.uf1, (1, 1))
+    compare((1,), [first], [second], metrics.uf1, (1, 1))
     assert time.process_time() - started < 2

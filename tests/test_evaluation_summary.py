@@ -34,8 +34,9 @@ def test_evaluate_names_the_run_whose_training_diverged(tmp_path: Path) -> None:
     run = read_run(write_run(tmp_path))
     run.folds[1].logits[3, 0, 0] = np.nan
     message = (
-        f"{run.path}, fold casme2-02, epoch 4: a logit is NaN or infinite — expected finite numbers. The training "
-        "diverged: train with --precision fp32, a lower learning rate or another seed."
+        f"{run.path}, folds/casme2-02/logits.npz, epoch 4, clip casme2/02/EP00: a logit is NaN or infinite — expected "
+        "finite numbers. The training diverged, or the file was edited: train with --precision fp32, a lower learning "
+        "rate or another seed, or delete folds/casme2-02 and train it again."
     )
     with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
         evaluate(run, "last")

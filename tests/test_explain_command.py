@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from mer_cli import cli
 from mer_cli.inference.measure import Measured
 from mer_cli.inference.truth import TruthScores
-from mer_cli.report.attention_table import attention_rows
+from mer_cli.report.attention_table import attention_rows, attention_sections
 from mer_cli.training.read_run import read_run
 
 METHODS = (
@@ -163,3 +163,33 @@ def test_several_seeds_are_averaged_clip_by_clip(runs):
     row = attention_rows(measured)[0]
     assert (row.n_seeds, row.block, row.mass, row.hit) == (2, 1, 6, 6)
     assert (row.mass_low, row.mass_high) == (3, 12)  # only the first subject, with two clips; only the second
+
+
+def _with(run, path, **changes):
+    return run.__class__(**(vars(run) | {"path": Path(path), "config": run.config.model_copy(update=changes)}))
+
+
+def _measured(*scored):
+    """Runs whose clips all have one value in each score."""
+    clip_ids = ("casme2/01/a", "casme2/01/b", "casme2/02/a")
+    runs = tuple((run, (TruthScores(*np.full((3, 3), float(value))),)) for run, value in scored)
+    return Measured(clip_ids, runs, runs[0][1], np.full(3, 0.1))
+
+
+def test_methods_are_compared_over_the_seeds_that_both_have(runs):
+    ours, theirs = map(read_run, runs)
+    first = [(_with(ours, f"a{seed}", seed=seed), value) for seed, value in ((1, 1), (2, 10), (3, 30))]
+    second = [(_with(theirs, f"b{seed}", seed=seed), value) for seed, value in ((2, 4), (3, 8), (4, 100))]
+    (gap,) = (row for row in attention_rows(_measured(*first, *second)) if row.maps.startswith("the first minus"))
+    assert (gap.n_seeds, gap.mass, gap.hit) == (2, 14, 14)  # 10 - 4 and 30 - 8
+    apart = attention_rows(_measured(first[0], *second))
+    assert not [row for row in apart if row.maps.startswith("the first minus")]
+
+
+def test_methods_that_differ_in_the_machine_only_stay_apart(runs):
+    ours = read_run(runs[0])
+    other = _with(ours, "runs/on-another", compile="on")
+    rows = attention_rows(_measured((ours, 1), (other, 2)))
+    names = [heading.partition(" (continuous), ")[2] for heading, _ in attention_sections(rows)]
+    assert names == [f"{runs[0].name}, 1 seed", "on-another, 1 seed", "on-another, 1 seed", "", ""]
+    assert [len(section) for _, section in attention_sections(rows)] == [2] * 5

@@ -91,18 +91,21 @@ def test_a_run_that_no_table_has_a_place_for_is_noted() -> None:
     path = write_run(Path("runs"), "megc3", datasets=("casme2", "samm"))
     assert left_out(ALL, collect_runs(Path("runs")).runs) == [
         f"{path}: casme2+samm-megc3/24, mmnet has no place in any table — expected one dataset, leave one subject out, "
-        f"and a network of the table. Score it: mer evaluate {path}"
+        f"and a network of a table. Score it: mer evaluate {path}"
     ]
 
 
-def test_a_run_of_another_table_is_noted_with_the_table_that_has_it() -> None:
-    path = write_run(Path("runs"), variant="ca", pc=False)
+def test_runs_of_other_tables_are_noted_in_one_sentence_with_the_tables_that_have_them() -> None:
+    write_run(Path("runs"), variant="ca", pc=False)
     result = mer("report", "--table", "4")
     assert result.exit_code == 0
-    assert result.stderr == (
-        f"note: {path}: casme2-mmnet3/12, ca has no place in table 4 — expected one dataset, leave one subject out, "
-        "and a network of the table. It is in another: mer report --table 3\n"
-    )
+    assert result.stderr == "note: 1 run is in another table: mer report --table 3\n"
+    write_run(Path("runs"), variant="ca", pc=False, seed=2)
+    write_run(Path("runs"), "megc3", datasets=("samm",))
+    stray = write_run(Path("runs"), "megc3", datasets=("casme2", "samm"))
+    notes = mer("report", "--table", "4").stderr.splitlines()
+    assert notes[0].startswith(f"note: {stray}: casme2+samm-megc3/24, mmnet has no place in any table")
+    assert notes[1:] == ["note: 3 runs are in other tables: mer report --table 3, mer report --table 7"]
 
 
 @pytest.mark.parametrize("format", ["markdown", "latex", "csv", "json"])

@@ -132,10 +132,21 @@ def test_group_seeds_puts_runs_together_that_differ_in_the_seed_only(tmp_path: P
     assert sorted(group.seeds for group in group_seeds(collect_runs(tmp_path).runs)) == [(2, 10), (3,), (3,)]
 
 
+def test_group_seeds_takes_a_variant_by_its_name_and_by_its_options_for_one(tmp_path: Path) -> None:
+    named = write_run(tmp_path, seed=1, variant="ca", pc=False)
+    write_run(tmp_path, seed=2, pc=False)
+    assert [group.seeds for group in group_seeds(collect_runs(tmp_path).runs)] == [(1, 2)]
+    twin = write_run(tmp_path, seed=1, pc=False)
+    with pytest.raises(
+        RunError, match=f"^{re.escape(f'{twin}: holds the same configuration and seed 1 as {named} — ')}"
+    ):
+        group_seeds(collect_runs(tmp_path).runs)
+
+
 def test_group_seeds_keeps_runs_apart_whose_labels_differ(tmp_path: Path) -> None:
     write_run(tmp_path, seed=1)
     edited = write_run(tmp_path, seed=2) / "clips.csv"
-    edited.write_text(edited.read_text().replace(",1,surprise", ",0,happiness", 1))
+    edited.write_text(edited.read_text().replace("surprise,1,surprise", "happiness,0,happiness", 1))
     assert [group.seeds for group in group_seeds(collect_runs(tmp_path).runs)] == [(1,), (2,)]
 
 

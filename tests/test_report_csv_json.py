@@ -16,6 +16,7 @@ from mer_cli.report.collect import collect_runs
 from mer_cli.report.csv_text import render_csv
 from mer_cli.report.json_text import render_json
 from mer_cli.report.model import Table
+from mer_cli.report.paper import paper_notes, paper_table
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +70,33 @@ def test_csv_tells_the_runs_and_the_command_that_fills_a_row(tables: tuple[Table
     frame = read(render_csv(tables))
     of_six = frame[frame.table == 6]
     finished, half = of_six[of_six.seeds == "1, 2"].iloc[0], of_six[of_six.kind == "incomplete"].iloc[0]
-    assert finished["runs"].startswith("`casme2-mmnet3-mmnet-released-s1-")
+    assert finished["runs"].startswith("casme2-mmnet3-mmnet-released-s1-")
+    assert "`" not in "".join(frame["runs"].dropna())
     assert half["runs"].startswith("mer train data/casme2.h5 --loso --scheme mmnet3")
     assert pd.isna(half["last_accuracy"])
+
+
+def test_csv_has_published_numbers_as_they_are_printed_with_their_rule_and_what_has_to_be_known() -> None:
+    text = render_csv(build_tables((3, 6), [], []))
+    frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+    printed = {row.method: row for row in paper_table(6).blocks[1].rows}
+    of_block = frame[(frame.table == "6") & frame.block.str.startswith("casme2-5/249")]
+    assert len(of_block) == len(printed)
+    for line in of_block.itertuples():
+        row = printed[line.method]
+        assert (line.published_accuracy, line.published_f1) == (row.accuracy, row.f1)
+        assert line.published_epoch_rule == row.epoch_rule
+        assert all(paper_notes()[key].replace("`", "") in line.notes for key in row.notes)
+    assert list(of_block.published_epoch_rule)[-1] == "best-test, selected on the test subject"
+    ca = frame[(frame.table == "3") & (frame.method == "CA block")].iloc[0]
+    assert (ca.published_accuracy, ca.published_f1) == ("83.13", "")
+
+
+def test_csv_notes_are_those_of_the_row_alone(tables: tuple[Table, ...]) -> None:
+    frame = read(render_csv(tables))
+    compared = frame[(frame.table == 6) & (frame.seeds == "1, 2")].iloc[0]
+    assert pd.isna(compared["notes"])
+    assert list(frame.columns)[-1] == "notes"
 
 
 def test_csv_keeps_any_characters() -> None:

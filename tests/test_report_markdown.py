@@ -74,3 +74,11 @@ def test_a_column_that_says_nothing_in_a_block_is_left_out_there() -> None:
     found = grids(render_markdown([Table(6, "Methods", columns, blocks)]))
     assert [cells(grid[0]) for grid in found] == [["Method", "published: F1"], ["Method"]]
     assert [cells(grid[2]) for grid in found] == [["MMNet", ".8676"], ["MMNet"]]
+
+
+def test_a_column_for_programs_is_in_no_row_that_people_read(tmp_path: Path) -> None:
+    tables = build_tables((6,), [], [])
+    assert "published_epoch_rule" in [column.key for column in tables[0].columns]
+    header = cells(grids(render_markdown(tables))[0][0])
+    assert "published: accuracy %" in header
+    assert not any("poch rule" in heading for heading in header)

@@ -15,8 +15,10 @@ import pytest
 from run_factory import write_run
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
-from mer_cli.evaluation.null_control import null_control
+from mer_cli.evaluation.comparison import compare_runs
+from mer_cli.evaluation.null_control import control_of
 from mer_cli.evaluation.scoring import evaluate
+from mer_cli.report.cells import difference_cell, key_of
 from mer_cli.report.collect import collect_runs
 from mer_cli.report.csv_text import render_csv
 from mer_cli.report.json_text import render_json
@@ -32,7 +34,9 @@ from mer_cli.training.read_run import read_run
 from mer_cli.training.run import Run
 from mer_cli.training.run_config import RunStore
 
-CASME2 = {"scheme": "mmnet3", "protocol_id": "casme2-mmnet3/156"}  # the paper's id on the factory's clips
+RELEASED: dict[str, Any] = {"epochs": 74, "decay_epochs": 50}  # the recipe as it is, not the factory's short one
+CASME2: dict[str, Any] = {"scheme": "mmnet3", "counts": (32, 28, 96), "subjects": 25}  # the paper's clips
+CASME2_5: dict[str, Any] = {"scheme": "casme2-5", "counts": (32, 27, 63, 28, 99), "subjects": 26}
 SAMM = {"scheme": "megc3", "datasets": ("samm",), "protocol_id": "samm-megc3/12"}
 
 
@@ -137,9 +141,10 @@ def test_every_row_of_the_paper_that_can_be_repeated_is_in_the_grid() -> None:
 
 
 def test_scores_of_one_run_are_those_of_its_logits(tmp_path: Path) -> None:
-    run = read_run(write_run(tmp_path, **CASME2))
+    run = read_run(write_run(tmp_path, **CASME2, **RELEASED))
     table = build(6, [run])
     cells = row(table, table.blocks[0], "MMNet, released recipe")
+    assert cells["method"].text == "MMNet, released recipe"
     truth, predicted, _ = truth_and_last(run)
     assert cells["last_accuracy"].value == pytest.approx(100 * accuracy_score(truth, predicted))
     assert cells["last_uf1"].value == pytest.approx(uf1(truth, predicted), abs=1e-6)
@@ -157,10 +162,10 @@ def test_scores_of_one_run_are_those_of_its_logits(tmp_path: Path) -> None:
 
 def test_seeds_are_a_mean_with_deviation_and_an_interval_over_subjects(tmp_path: Path) -> None:
     for seed in (1, 2, 10):
-        write_run(tmp_path, seed=seed, **CASME2)
+        write_run(tmp_path, seed=seed)
     runs = collect_runs(tmp_path).runs
     table = build(6, runs)
-    cells = row(table, table.blocks[0], "MMNet, released recipe")
+    cells = row(table, table.blocks[-1], "MMNet, released recipe")
     assert cells["seeds"].text == "1, 2, 10"
     by_seed = [truth_and_last(run) for run in runs]
     accuracies = [100 * accuracy_score(truth, predicted) for truth, predicted, _ in by_seed]
@@ -207,7 +212,40 @@ def test_a_row_is_compared_with_mmnet_by_swapping_whole_subjects_and_holm_counts
     assert (mmnet["last_difference"].text, mmnet["last_p"].text) == ("reference", "")
     sentence = note(block, *ca["last_difference"].marks)
     assert sentence.startswith("CA block, released recipe, epochs 6, decay epochs 6, minus MMNet; seeds in common: 1.")
-    assert re.search(r"finds 4 times in 5 \.\d{4}, p of McNemar's test [.\d]+", sentence)
+    assert re.search(
+        r"finds 4 times in 5 \.\d{4}, p of McNemar's test, seed 1, [.\d]+ \(over clips, so too small\)", sentence
+    )
+
+
+def test_holm_counts_the_tests_of_the_whole_table(tmp_path: Path) -> None:
+    for generated, skills in ((False, (3.0, 0.9)), (True, (2.0, 1.5))):
+        write_run(tmp_path, skill=0.2, subjects=6, generated=generated)
+        for name, skill in zip(("ca", "baseline"), skills, strict=True):
+            write_variant(tmp_path, name, skill=skill, subjects=6, generated=generated)
+    runs = collect_runs(tmp_path).runs
+    raw = {
+        run.path: compare_runs([run], [plain], "last").p_value
+        for run in runs
+        for plain in runs
+        if run.config.variant != "mmnet" == plain.config.variant and run.config.generated is plain.config.generated
+    }
+    highest, adjusted = 0.0, []
+    for rank, p_value in enumerate(sorted(raw.values())):
+        highest = max(highest, min(1.0, (4 - rank) * p_value))
+        adjusted.append(highest)
+    table = build(3, runs)
+    cells = [each for block in table.blocks for each in rows(table, block) if each["last_p"].value is not None]
+    assert sorted(each["last_p"].value or 0 for each in cells) == pytest.approx(adjusted, abs=1e-6)
+    assert adjusted[0] == pytest.approx(4 * min(raw.values()))
+    (meaning,) = (note.text for block in table.blocks for note in block.notes if note.text.startswith("p: "))
+    assert meaning.endswith("adjusted by Holm over the tests of the whole table under that rule.")
+
+
+def test_a_difference_that_is_nought_in_four_digits_has_no_minus() -> None:
+    assert [difference_cell(difference, "1").text for difference in (-1e-9, 1e-9, -0.0371, 0.5, -1.0)] == [
+        *("+.0000", "+.0000", "-.0371"),
+        *("+.5000", "-1.0000"),
+    ]
 
 
 def test_a_row_without_a_seed_in_common_with_mmnet_has_no_test(tmp_path: Path) -> None:
@@ -244,7 +282,7 @@ def test_the_guessers_stand_under_every_rule_for_each_number_of_epochs(tmp_path:
         training = [label for clip, label in run.labels.items() if clip not in fold.clip_ids]
         commonest = min(range(3), key=lambda label: (-training.count(label), label))
         n_right += sum(run.labels[clip] == commonest for clip in fold.clip_ids)
-    assert chance[0]["last_accuracy"].value == pytest.approx(100 * n_right / 12, abs=1e-6)
+    assert chance[0]["last_accuracy"].value == pytest.approx(100 * n_right / len(run.labels), abs=1e-6)
     few, many = chance[1]["best_test_accuracy"].value, chance[3]["best_test_accuracy"].value
     assert few is not None
     assert many is not None
@@ -291,17 +329,17 @@ def test_a_guesser_that_beats_every_run_is_not_bold(tmp_path: Path) -> None:
 
 
 def test_an_incomplete_run_says_what_is_missing_and_how_to_continue(tmp_path: Path) -> None:
-    write_run(tmp_path, seed=1, **CASME2)
-    write_run(tmp_path, seed=2, finished=3, **CASME2)
+    write_run(tmp_path, seed=1, **CASME2, **RELEASED)
+    write_run(tmp_path, seed=2, finished=24, **CASME2, **RELEASED)
     table = build(6, tmp_path)
     block = table.blocks[0]
     place = next(place for place, shape in enumerate(block.rows) if shape.kind == "incomplete")
     cells = rows(table, block)[place]
-    assert cells["method"].text.endswith("(incomplete: 1 of 4 folds missing)")
+    assert cells["method"].text.endswith("(incomplete: 1 of 25 folds missing)")
     assert cells["runs"].code
     assert cells["runs"].text == (
-        "mer train data/casme2.h5 --loso --scheme mmnet3 --recipe released --seed 2 --epochs 6 --decay-epochs 6 "
-        "--device cpu --precision fp32 --compile off"
+        "mer train data/casme2.h5 --loso --scheme mmnet3 --recipe released --seed 2 --device cpu "
+        "--precision fp32 --compile off"
     )
     assert {cells[key].text for key in ("last_accuracy", "last_uf1", "last_uar", "best_test_f1")} == {"–"}
     assert cells["seeds"].text == "2"
@@ -309,7 +347,7 @@ def test_an_incomplete_run_says_what_is_missing_and_how_to_continue(tmp_path: Pa
 
 
 def test_an_incomplete_run_alone_is_not_called_missing(tmp_path: Path) -> None:
-    write_run(tmp_path, finished=0, **CASME2)
+    write_run(tmp_path, finished=0, **CASME2, **RELEASED)
     table = build(6, tmp_path)
     assert [shape.kind for shape in table.blocks[0].rows if shape.kind != "chance"] == ["method"] * 6 + ["incomplete"]
     assert row(table, table.blocks[0], "MMNet")["published_accuracy"].text == "95.51"
@@ -346,6 +384,65 @@ def test_other_clips_faces_tables_or_stores_are_another_block(tmp_path: Path, ot
     headings = [block.heading for block in table.blocks]
     assert len(set(headings)) == 4
     assert all("±" not in cells["last_uf1"].text for block in table.blocks for cells in rows(table, block))
+
+
+def test_as_many_clips_with_other_labels_stand_apart_from_the_published_number(tmp_path: Path) -> None:
+    older = {"counts": (32, 25, 99), "table_version": "20140508"}
+    run = read_run(write_run(tmp_path, **CASME2 | older, **RELEASED))
+    assert run.config.protocol_id == "casme2-mmnet3/156"
+    table = build(6, [run])
+    assert [shape.kind for shape in table.blocks[0].rows if shape.kind != "method"] == ["missing"]
+    block = table.blocks[-1]
+    assert "156 clips, 25 subjects, table 20140508" in block.heading
+    assert all(cells["published_accuracy"] == Cell() for cells in rows(table, block))
+    assert row(table, block, "MMNet, released recipe")["seeds"].text == "1"
+    assert (
+        "Not the paper's clips, though as many: clips of each class 32, 25, 99, of 25 subjects; the published numbers "
+        "are of 32, 28, 96, of 25 subjects."
+    ) in [note.text for note in block.notes]
+    assert placed(3, [read_run(write_run(tmp_path, **CASME2_5 | {"subjects": 25}))]) == []
+
+
+@pytest.mark.parametrize("other", [{"counts": (31, 29, 96)}, {"subjects": 24}], ids=lambda other: next(iter(other)))
+def test_clips_of_another_class_or_subject_are_not_the_papers(tmp_path: Path, other: dict[str, Any]) -> None:
+    table = build(6, [read_run(write_run(tmp_path, **CASME2 | other))])
+    assert len(table.blocks) == 3
+    assert table.blocks[0].rows[-1].kind == "missing"
+
+
+@pytest.mark.parametrize(
+    ("number", "command"),
+    [
+        (3, "mer ablate --table 3 data/casme2.h5 --scheme casme2-5"),
+        (6, "mer train data/casme2.h5 --scheme casme2-5 --loso"),
+    ],
+)
+@pytest.mark.parametrize("changes", [{"recipe": "quick"}, {"inner_val": 1} | RELEASED, {}], ids=str)
+def test_published_numbers_stand_with_the_released_recipe_alone(
+    tmp_path: Path, number: int, command: str, changes: dict[str, Any]
+) -> None:
+    write_run(tmp_path, **CASME2_5, **changes)
+    table = build(number, tmp_path)
+    (block,) = (block for block in table.blocks if block.heading.startswith("casme2-5/249"))
+    found = {cells["method"].text: cells for cells in rows(table, block)}
+    assert found["MMNet"]["published_accuracy"].text == "88.35"
+    assert found["MMNet"]["runs"] == Cell(command, code=True)
+    (ours,) = (cells for cells in found.values() if cells["seeds"].text == "1")
+    assert ours["method"].text.startswith("MMNet, ")
+    assert (ours["published_accuracy"], ours["published_epoch_rule"]) == (Cell(), Cell())
+
+
+def test_the_released_recipe_stands_first_and_beside_the_published_number_whatever_else_ran(tmp_path: Path) -> None:
+    write_run(tmp_path, recipe="quick", **CASME2)
+    write_run(tmp_path, **CASME2)
+    write_run(tmp_path, **CASME2, **RELEASED)
+    table = build(6, tmp_path)
+    ours = [cells for cells in rows(table, table.blocks[0]) if cells["seeds"].text]
+    assert [cells["method"].text.partition(", ep")[0] for cells in ours] == [
+        *("MMNet, released recipe", "MMNet, released recipe"),
+        "MMNet, quick recipe",
+    ]
+    assert [cells["published_accuracy"].text for cells in ours] == ["95.51", "", ""]
 
 
 def test_runs_with_other_labels_under_one_protocol_id_get_their_own_guessers(tmp_path: Path) -> None:
@@ -424,6 +521,69 @@ def test_a_network_put_together_by_flags_is_the_variant_that_it_equals(tmp_path:
     assert row(table, table.blocks[-1], "Baseline (ResNet), released recipe")["seeds"].text == "1"
 
 
+def test_a_variant_by_its_name_and_by_its_options_share_a_row(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    write_variant(tmp_path, "ca", seed=1)
+    write_run(tmp_path, pc=False, seed=2)
+    table = build(3, tmp_path)
+    assert row(table, table.blocks[-1], "CA block, released recipe")["seeds"].text == "1, 2"
+
+
+@pytest.mark.parametrize(
+    ("seeds", "others", "flags"),
+    [
+        ((1, 2, 3), (7,), "--seeds 3 --scheme mmnet3 --recipe released --seed 1 "),
+        ((1, 2, 9), (1, 2, 3, 4), "--seeds 2 --scheme mmnet3 --recipe released --seed 1 "),
+        ((1, 5, 6), (1,), "--seeds 2 --scheme mmnet3 --recipe released --seed 5 "),
+        ((), (4, 5), "--seeds 2 --scheme mmnet3 --recipe released --seed 4 "),
+    ],
+)
+def test_the_command_asks_for_the_seeds_of_mmnet_without_gaps(
+    tmp_path: Path, seeds: tuple[int, ...], others: tuple[int, ...], flags: str
+) -> None:
+    for seed in seeds:
+        write_run(tmp_path, seed=seed)
+    for seed in others:
+        write_variant(tmp_path, "ca", seed=seed)
+    write_variant(tmp_path, "baseline", seed=30)
+    table = build(3, tmp_path)
+    command = row(table, table.blocks[-1], "PC module")["runs"].text
+    assert command.startswith(f"mer ablate --table 3 data/casme2.h5 {flags}")
+
+
+def test_no_command_names_a_path_outside_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    for variant, finished, store, out in (
+        ("ca", None, "/home/anna/clinic/casme2.h5", "/home/anna/runs"),
+        ("baseline", 2, "../../anna/casme2.h5", "../anna"),
+        ("pc", 2, f"{here}/stores/casme2.h5", f"{here}/more"),
+    ):
+        path = write_variant(here / "runs", variant, finished=finished, out=out)
+        file = path / "environment.json"
+        file.write_text(file.read_text().replace("data/casme2.h5", store))
+    table = build(3, here / "runs")
+    commands = {cells["method"].text[:8]: cells["runs"].text for cells in rows(table, table.blocks[-1])}
+    assert commands["MMNet, r"].startswith("mer ablate --table 3 data/casme2.h5 --seeds 1 ")
+    assert commands["Baseline"].startswith("mer train data/casme2.h5 --loso ")
+    assert "--out" not in commands["MMNet, r"] + commands["Baseline"]
+    assert commands["PC modul"].startswith("mer train stores/casme2.h5 --loso ")
+    assert commands["PC modul"].endswith(" --out more")
+    for render in (render_markdown, render_csv, render_json):
+        assert "anna" not in render([table])
+        assert str(here) not in render([table])
+
+
+def test_mmnet_of_table_5_is_the_row_that_equals_its_own_recipe(tmp_path: Path) -> None:
+    recipe = {"recipe": "released-3", **RECIPES["released-3"], "epochs": 6}
+    write_run(tmp_path, **recipe)
+    write_run(tmp_path, **recipe | {"n_layers": 2})
+    table = build(5, tmp_path)
+    names = [cells["method"].text for cells in rows(table, table.blocks[-1]) if cells["seeds"].text]
+    assert [name.partition(", released")[0] for name in names] == ["N_L 2, N_H 4", "N_L 3, N_H 4 (MMNet)"]
+
+
 def test_layers_and_heads_have_their_rows_in_table_5_alone(tmp_path: Path) -> None:
     write_run(tmp_path, n_layers=3, n_heads=2)
     write_run(tmp_path, n_layers=5, n_heads=8)
@@ -441,7 +601,7 @@ def test_layers_and_heads_have_their_rows_in_table_5_alone(tmp_path: Path) -> No
 
 
 def test_ours_of_the_papers_clips_stands_beside_the_published_number(tmp_path: Path) -> None:
-    write_variant(tmp_path, "ca", scheme="casme2-5", protocol_id="casme2-5/249")
+    write_variant(tmp_path, "ca", **CASME2_5, **RELEASED)
     table = build(3, tmp_path)
     cells = row(table, table.blocks[0], "CA block, released recipe")
     assert (cells["published_accuracy"].text, cells["seeds"].text) == ("83.13", "1")
@@ -487,14 +647,62 @@ def test_inner_val_has_columns_only_where_a_run_can_be_scored_under_it(tmp_path:
     assert guessers[2] == "chance: majority, 6 epochs, inner val 1"
 
 
-def test_a_control_stands_beside_what_chance_gives_and_tells_the_leak(tmp_path: Path) -> None:
-    write_run(tmp_path, seed=3, subjects=5, **CASME2)
-    for seed in (1, 2):
-        write_run(tmp_path, seed=seed, subjects=5, skill=0.0, shuffle_labels=True, **CASME2)
+def test_a_reference_is_none_under_a_rule_that_it_has_no_clips_for(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    write_variant(tmp_path, "ca")
+    write_run(tmp_path, inner_val=1)
+    table = build(3, tmp_path)
+    cells = row(table, table.blocks[-1], "MMNet, released recipe, epochs 6, decay epochs 6")
+    assert (cells["last_difference"].text, cells["inner_val_difference"].text) == ("reference", "")
+
+
+def test_each_control_has_what_chance_gives_right_below_it_under_its_own_name(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    for changes in ({}, {"weight_decay": 0.7}, {"inner_val": 1}):
+        write_run(tmp_path, shuffle_labels=True, skill=0.0, **changes)
+    write_run(tmp_path, shuffle_labels=True, seed=2, finished=2)
     table = build(6, tmp_path)
-    block = table.blocks[0]
-    control = row(table, block, "control: MMNet, released recipe, epochs 6, decay epochs 6")
-    expected = row(table, block, "control: expected by chance")
+    found = [cells for cells in rows(table, table.blocks[-1]) if cells["method"].text.startswith("control: ")]
+    names = [cells["method"].text for cells in found]
+    assert len(set(names)) == len(names) == 7
+    assert names[6].endswith("(incomplete: 2 of 4 folds missing)")
+    for control, expected in zip(found[:6:2], found[1:6:2], strict=True):
+        assert expected["method"].text == f"{control['method'].text}: expected by chance"
+        assert expected["runs"].marks == control["runs"].marks
+    with_inner = row(table, table.blocks[-1], "control: MMNet, released recipe, inner val 1, epochs 6, decay epochs 6:")
+    assert None not in (with_inner["inner_val_accuracy"].low, with_inner["last_accuracy"].low)
+    sentences = [note.text for note in table.blocks[-1].notes if note.text.startswith("control: ")]
+    assert [sentence.partition(": trained")[0] for sentence in sentences] == [
+        f"{control['method'].text} ({', '.join(control['runs'].marks)})" for control in found[:6:2]
+    ]
+    assert sum("; `inner-val` gives " in sentence for sentence in sentences) == 1
+
+
+def test_what_is_lost_in_draws_is_said_of_each_block(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    write_run(tmp_path, generated=True)
+    table = build(6, tmp_path)
+    lost = [[note.text for note in block.notes if "has no clip, and counts 0" in note.text] for block in table.blocks]
+    assert [len(texts) for texts in lost] == [0, 0, 1, 1]
+    assert sum(note.text.startswith("Ours: ") for block in table.blocks for note in block.notes) == 1
+
+
+def test_no_score_is_computed_that_no_column_shows(tmp_path: Path) -> None:
+    (entry,) = score_runs([read_run(write_run(tmp_path))])
+    shown = {column.key for column in build(6, tmp_path).columns}
+    assert {key_of(rule, metric) for rule, metric in entry.spreads} <= shown
+
+
+def test_a_control_stands_beside_what_chance_gives_and_tells_the_leak(tmp_path: Path) -> None:
+    write_run(tmp_path, seed=3, subjects=5)
+    for seed in (1, 2):
+        write_run(tmp_path, seed=seed, subjects=5, skill=0.0, shuffle_labels=True)
+    table = build(6, tmp_path)
+    block = table.blocks[-1]
+    name = "control: MMNet, released recipe, epochs 6, decay epochs 6"
+    control, expected = (each for each in rows(table, block) if each["method"].text.startswith(name))
+    assert expected["method"].text == f"{name}: expected by chance"
+    assert expected["runs"].marks == control["runs"].marks == ("2",)
     runs = [run for run in collect_runs(tmp_path).runs if run.config.shuffle_labels]
     shares = []
     for run in runs:
@@ -505,9 +713,18 @@ def test_a_control_stands_beside_what_chance_gives_and_tells_the_leak(tmp_path: 
     assert expected["last_accuracy"].low < expected["last_accuracy"].value < (expected["last_accuracy"].high or 0)
     leaky = control["best_test_accuracy"].value
     assert leaky is not None
-    assert null_control(runs, "best-test").expected != pytest.approx(statistics.mean(shares), abs=1e-4)
-    (sentence,) = (note.text for note in block.notes if note.text.startswith("control `"))
-    assert f"`best-test` gives {leaky:.2f} %, {leaky - 100 * statistics.mean(shares):+.2f} points from it" in sentence
+    assert control_of([evaluate(run, "best-test") for run in runs], runs[0]).expected != pytest.approx(
+        statistics.mean(shares), abs=1e-4
+    )
+    (sentence,) = (note.text for note in block.notes if note.text.startswith(name))
+    found = control_of([evaluate(run, "last") for run in runs], runs[0])
+    assert found.low is not None
+    assert found.high is not None
+    assert sentence.startswith(f"{name} (2): trained on shuffled labels, 2 seeds, so an honest rule must give")
+    verdict = "within" if found.is_at_chance else "outside"
+    assert f"`last` gives {control['last_accuracy'].value:.2f} %, {verdict} the 95 % interval" in sentence
+    assert f"{100 * found.low:.2f} to {100 * found.high:.2f} %." in sentence
+    assert f"`best-test` gives {leaky:.2f} %, {leaky - 100 * statistics.mean(shares):+.2f} points from" in sentence
     assert not any(cell.best for cell in control.values())
     assert bold(table, block)["last_uf1"] == ["MMNet, released recipe, epochs 6, decay epochs 6"]
 

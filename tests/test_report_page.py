@@ -1,6 +1,7 @@
 """The HTML page and its figures without a browser: what it says, that nothing leads out of it, that text stays text."""
 
 import base64
+import math
 import re
 
 import numpy as np
@@ -87,24 +88,16 @@ def test_figures_hold_pictures_only_when_asked(root):
     assert base64.b64decode(picture.uri.removeprefix("data:image/png;base64,")) == PNG
 
 
-@pytest.mark.parametrize(
-    ("held", "reason"),
-    [
-        ("epoch,loss\n1,0.5\n", "1 numbers for 6 epochs"),
-        ("epoch,loss\n" + "1,nan\n" * 6, "0 numbers for 6 epochs"),
-        ("epoch,seconds\n1,2\n", "KeyError('loss')"),
-    ],
-)
-def test_a_damaged_history_is_named(tmp_path, held, reason):
+def test_a_damaged_history_is_named_and_a_loss_that_diverged_is_drawn(tmp_path):
     path = write_run(tmp_path)
     file = path / "folds" / "casme2-02" / "history.csv"
-    file.write_text(held)
-    with pytest.raises(RunError) as error:
+    file.write_text("epoch,loss\n1,0.5\n")
+    with pytest.raises(RunError, match=re.escape(f"{file}: has 1 epochs — expected 6, as config.json says.")):
         figures_of(tmp_path)
-    assert str(error.value) == (
-        f"{file}: not readable ({reason}) — expected a row with epoch and loss for each epoch. Delete {file.parent} "
-        "and train again: only this fold is repeated."
-    )
+    file.write_text("epoch,loss\n1,0.5\n2,inf\n" + "".join(f"{epoch},nan\n" for epoch in range(3, 7)))
+    (figure,) = figures_of(tmp_path)
+    assert figure.loss[:2] == (0.875, math.inf)
+    assert all(map(math.isnan, figure.loss[2:]))
 
 
 def test_the_page_is_whole_and_nothing_in_it_leads_out(text):
@@ -186,6 +179,14 @@ def test_charts_say_in_words_what_they_draw():
 def test_a_curve_of_one_epoch_and_a_loss_of_nothing_can_be_drawn():
     assert "last of 1 50%" in curve_chart("k", "t", [0.5], in_percent=True)
     assert "lowest 0, highest 0" in curve_chart("k", "t", [0.0, 0.0], in_percent=False)
+
+
+def test_a_curve_has_no_point_where_its_value_is_not_finite():
+    curve = curve_chart("k", "t", [2.0, math.inf, 1.0, math.nan], in_percent=False)
+    assert "First epoch 2, last of 4 nan, lowest 1, highest 2." in curve
+    assert 'points="44.0,12.0 224.0,87.0"' in curve
+    assert 'class="strong"' not in curve
+    assert "last of 2 nan" in curve_chart("k", "t", [math.nan, math.nan], in_percent=False)
 
 
 def test_long_class_names_are_cut_and_kept_whole_as_a_hint():

@@ -63,15 +63,23 @@ def test_a_grid_knows_what_is_finished_and_how_long_the_rest_will_take(store, tm
     ("table", "settings", "message"),
     [
         (6, {}, "--table: 6 is no table of ablations — expected 3, 4, 5. Choose one."),
-        (
-            3,
-            {"variant": "pc"},
-            "--variant: table 3 sets it in its rows — expected it not to be given. Leave it out.",
-        ),
-        (
-            5,
-            {"n_heads": 2},
-            "--n-heads: table 5 sets it in its rows — expected it not to be given. Leave it out.",
+        *(
+            (
+                table,
+                settings,
+                f"--{flag}: the rows of table {table} are networks of their own — expected no setting of the network "
+                "beside them. Leave it out.",
+            )
+            for table, settings, flag in (
+                (3, {"variant": "pc"}, "variant"),
+                (3, {"pc": False}, "no-pc"),
+                (3, {"pc": True}, "pc"),
+                (4, {"block": "basic"}, "block"),
+                (5, {"n_heads": 2}, "n-heads"),
+                (5, {"variant": "ca"}, "variant"),
+                (5, {"pc": False, "seed": 2}, "no-pc"),
+                (5, {"stochastic_depth": 0.0}, "stochastic-depth"),
+            )
         ),
     ],
 )

@@ -1,7 +1,7 @@
 import pytest
 
 from mer_cli.errors import ConfigError
-from mer_cli.training.config import RECIPES, TrainConfig, resolve_config
+from mer_cli.training.config import RECIPES, VARIANTS, TrainConfig, resolve_config
 
 
 def test_released_recipe_is_the_scripts():
@@ -29,6 +29,22 @@ def test_overrides_win_over_the_recipe_and_none_does_not():
 def test_a_shorter_run_decays_for_as_long_as_it_lasts():
     assert resolve_config(epochs=10).decay_epochs == 10
     assert resolve_config(epochs=100).decay_epochs == 50
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_network_has_one_name_however_it_was_asked_for(recipe):
+    for name, options in VARIANTS.items():
+        assert resolve_config(recipe, name).variant == name
+        assert resolve_config(recipe, **options) == resolve_config(recipe, name)
+    assert resolve_config(recipe, "ca", pc=True) == resolve_config(recipe)
+    assert resolve_config(recipe, "independent", attention_kernel=7) == resolve_config(recipe, "cbam")
+
+
+def test_a_network_that_no_variant_equals_is_named_after_the_nearest():
+    one, other = resolve_config(pc=False, n_layers=3), resolve_config(variant="ca", n_layers=3)
+    assert one == other
+    assert (one.variant, one.pc, one.n_layers) == ("ca", False, 3)
+    assert resolve_config(n_layers=5, mlp_ratio=2, n_heads=8).variant == "mmnet"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from mer_cli.training.run_config import RunConfig, RunStore
 from mer_cli.training.sessions import Session, record_session
 
 LABELS = {"casme2/01/a": 0, "casme2/01/b": 1, "casme2/02/a": 1}
-EMOTIONS = {"casme2/01/a": "happiness", "casme2/01/b": "disgust", "casme2/02/a": "fear"}
+EMOTIONS = {"casme2/01/a": "happiness", "casme2/01/b": "disgust", "casme2/02/a": "disgust"}
 FOLDS = loso_folds(LABELS)
 HISTORY = [{"loss": 1.5, "learning_rate": 8e-4, "seconds": 0.1}, {"loss": 1.0, "learning_rate": 8e-4, "seconds": 0.1}]
 
@@ -31,10 +31,10 @@ def make_store(**changes):
 
 
 def make_config(**changes):
-    settings = resolve_config(epochs=2, scheme="casme2-5").model_dump() | {
+    settings = resolve_config(epochs=2, scheme="labels").model_dump() | {
         "stores": (make_store(),),
-        "protocol_id": "casme2-5/3",
-        "class_names": ("positive", "negative"),
+        "protocol_id": "casme2-labels/3",
+        "class_names": ("happiness", "disgust"),
     }
     return RunConfig(**(settings | changes))
 
@@ -59,7 +59,7 @@ def test_a_run_reads_back_as_it_was_written(tmp_path):
     assert [fold.fold for fold in run.folds] == ["casme2-01", "casme2-02"]
     np.testing.assert_array_equal(run.folds[0].logits, predictions_of(FOLDS[0]).logits)
     assert (path / "folds/casme2-01/history.csv").read_text().splitlines()[1] == "1,1.5,0.0008,0.1"
-    assert path.name.startswith("casme2-5-mmnet-released-s1-")
+    assert path.name.startswith("casme2-labels-mmnet-released-s1-")
 
 
 def test_an_unfinished_fold_is_missing_and_finishes_later(tmp_path):
@@ -147,14 +147,15 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
 def test_clips_that_are_only_trained_on_have_no_fold(tmp_path):
     stores = (make_store(role="train"), make_store(dataset="samm", role="test"))
     labels = {"casme2/01/a": 0, "casme2/01/b": 1, "samm/02/a": 1}
-    emotions = {"casme2/01/a": "happiness", "casme2/01/b": "disgust", "samm/02/a": "fear"}
+    emotions = {"casme2/01/a": "happiness", "casme2/01/b": "disgust", "samm/02/a": "disgust"}
     folds = cross_folds(list(labels)[:2], ["samm/02/a"])
-    path = open_run(tmp_path, make_config(stores=stores), labels, emotions, folds, SESSION)
+    config = make_config(stores=stores, protocol_id="casme2-to-samm-labels/2-to-1")
+    path = open_run(tmp_path, config, labels, emotions, folds, SESSION)
     assert (path / "clips.csv").read_text() == (
         "clip_id,fold,emotion,label,class\n"
-        "samm/02/a,samm,fear,1,negative\n"
-        "casme2/01/a,,happiness,0,positive\n"
-        "casme2/01/b,,disgust,1,negative\n"
+        "samm/02/a,samm,disgust,1,disgust\n"
+        "casme2/01/a,,happiness,0,happiness\n"
+        "casme2/01/b,,disgust,1,disgust\n"
     )
     run = read_run(path)
     assert run.fold_of == {"samm/02/a": "samm", "casme2/01/a": "", "casme2/01/b": ""}
@@ -170,7 +171,20 @@ def test_each_session_is_recorded_once(tmp_path):
     assert sorted(file.name for file in path.iterdir()) == ["clips.csv", "config.json", "environment.json", "folds"]
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"torch": "2"}', '[{"stores": ["a.h5"]}]'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"torch": "2"}',
+        '[{"stores": ["a.h5"]}]',
+        '[{"stores": [], "test_stores": [], "out": "runs"}]',
+        '[{"stores": "a.h5", "test_stores": [], "out": "runs"}]',
+        '[{"stores": [1], "test_stores": [], "out": "runs"}]',
+        '[{"stores": ["a.h5"], "test_stores": {}, "out": "runs"}]',
+        '[{"stores": ["a.h5"], "test_stores": [], "out": 1}]',
+    ],
+)
 def test_damaged_sessions_are_named(tmp_path, text):
     file = make_run(tmp_path) / "environment.json"
     file.write_text(text)
@@ -192,7 +206,7 @@ def test_damaged_logits_name_the_folder_to_delete(tmp_path, damage):
     file = path / "folds/casme2-01/logits.npz"
     if damage == "truncated":
         file.write_bytes(file.read_bytes()[:100])
-    with pytest.raises(RunError, match=r"Delete .*casme2-01 and train again: only this fold is repeated\."):
+    with pytest.raises(RunError, match=r"[Dd]elete .*casme2-01 and train again: only this fold is repeated\."):
         read_run(path)
 
 
@@ -266,7 +280,8 @@ def test_a_setting_that_a_later_version_adds_leaves_a_run_where_it_is():
 
 
 def test_runs_of_the_release_before_are_found_under_their_names():
-    assert make_config().run_name == "casme2-5-mmnet-released-s1-6f3ec831"
-    ablated = make_config(seed=2, variant="baseline", block="basic", attention="none", pc=False)
+    held = {"scheme": "casme2-5", "protocol_id": "casme2-5/3", "class_names": ("positive", "negative")}
+    assert make_config(**held).run_name == "casme2-5-mmnet-released-s1-6f3ec831"
+    ablated = make_config(**held, seed=2, variant="baseline", block="basic", attention="none", pc=False)
     assert ablated.run_name == "casme2-5-mmnet-baseline-released-s2-aa88e486"
     assert len({make_config(**changes).run_name for changes in ({}, {"inner_val": 3}, {"shuffle_labels": True})}) == 3

@@ -1,5 +1,6 @@
 """Event files of finished folds: what they hold, once each; and the error where TensorBoard is missing."""
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -39,6 +40,17 @@ def test_an_event_file_holds_the_history_and_is_replaced(tmp_path: Path) -> None
         held = [(event.step, event.value) for event in events.Scalars(name)]
         history = read_history(tmp_path / "folds" / "casme2-01" / "history.csv", name, 2)
         assert held == [(1, pytest.approx(history[0])), (2, pytest.approx(history[1]))]
+
+
+def test_a_training_that_diverged_has_its_log_as_well(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    write_fold(tmp_path, [HISTORY[0], {**HISTORY[1], "loss": math.nan}])
+    write_log(tmp_path, "casme2-01", 2)
+    events = EventAccumulator(str(log_folder(tmp_path, "casme2-01"))).Reload()
+    first, second = (event.value for event in events.Scalars("loss"))
+    assert (first, math.isnan(second)) == (1.5, True)
 
 
 def test_training_leaves_one_of_every_finished_fold(tmp_path: Path) -> None:

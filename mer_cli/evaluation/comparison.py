@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mer_cli.errors import RunError
 from mer_cli.evaluation import metrics
 from mer_cli.evaluation.epoch_rules import SELECTED_ON_TEST, Scores
-from mer_cli.evaluation.run_text import settings
+from mer_cli.evaluation.run_text import settings, signed_fraction
 from mer_cli.evaluation.scoring import evaluate
 from mer_cli.evaluation.statistics import Comparison, SubjectCounts, compare, count_by_subject
 from mer_cli.evaluation.summary import GENERATED, TextTable, fraction
@@ -37,6 +37,7 @@ def compare_runs(first: Sequence[Run], second: Sequence[Run], rule: str) -> Comp
             f"{', '.join(map(str, other))}) — expected at least one. Train both with the same --seed."
         )
     return compare(
+        seeds,
         [_counts(one[seed], reference) for seed in seeds],
         [_counts(other[seed], reference) for seed in seeds],
         metrics.uf1,
@@ -53,7 +54,6 @@ def comparison_table(comparison: Comparison, first: Run, second: Run, rule: str)
     """
     faces = [("faces", GENERATED)] if first.config.generated or second.config.generated else []
     selected = f": {SELECTED_ON_TEST}, so no p-value holds" if rule == "best-test" else ""
-    difference = f"{comparison.difference:+.4f}".replace("0.", ".", 1)
     return (
         ("comparison", ""),
         *faces,
@@ -62,10 +62,13 @@ def comparison_table(comparison: Comparison, first: Run, second: Run, rule: str)
         ("first", settings(first.config)),
         ("second", settings(second.config)),
         ("seeds in common", str(comparison.n_seeds)),
-        ("UF1 of the first minus the second", difference),
-        ("p, whole subjects swapped", f"{comparison.p_value:.4f}"),
+        ("UF1 of the first minus the second", signed_fraction(comparison.difference)),
+        ("p, whole subjects swapped", fraction(comparison.p_value)),
         ("smallest difference found 4 times in 5", fraction(comparison.detectable)),
-        ("p, McNemar over clips (too small)", f"{comparison.mcnemar:.4f}"),
+        (
+            f"p of McNemar's test, seed {comparison.mcnemar_seed} (over clips, so too small)",
+            fraction(comparison.mcnemar),
+        ),
     )
 
 

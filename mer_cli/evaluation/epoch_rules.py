@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from mer_cli.datasets.suggest import unknown_name
 from mer_cli.errors import ConfigError, RunError
 from mer_cli.evaluation import metrics
+from mer_cli.evaluation.fold_checks import check_clips, check_finite, check_folds
 from mer_cli.records import FoldPredictions
+from mer_cli.training.folds import subject_of
 
 RULES = ("last", "inner-val", "best-test")
 SELECTED_ON_TEST = "selected on the test subject"
@@ -89,7 +91,7 @@ def apply_rule(
     `best-test`: muse1998/MMNet, CASME2_5.py (best `bingo_cnt`, and the last epoch that attains the best `AVG_F1`).
     """
     check_rule(rule)
-    _check_folds(folds, labels, n_classes)
+    check_folds(folds, labels, n_classes)
     n_correct, truths, chosen, epochs = 0, [], [], {}
     for fold in folds:
         truth = np.array([labels[clip_id] for clip_id in fold.clip_ids], dtype=np.int64)
@@ -112,7 +114,7 @@ def apply_rule(
         uar=float(metrics.uar(confusion)),
         confusion=confusion,
         n_clips=n_clips,
-        n_subjects=len({tuple(clip_id.split("/")[:2]) for fold in folds for clip_id in fold.clip_ids}),
+        n_subjects=len({subject_of(clip_id) for fold in folds for clip_id in fold.clip_ids}),
         n_epochs=folds[0].logits.shape[0],
         epochs=dict(sorted(epochs.items())),
         predicted={
@@ -163,12 +165,9 @@ def choose_inner_epoch(fold: FoldPredictions, labels: Mapping[str, int], n_class
     ours
     """
     if fold.inner_logits is None or not fold.inner_clip_ids:
-        raise RunError(
-            f"fold {fold.fold}: has no inner clips to choose an epoch by — expected a run of --inner-val 1 or more. "
-            "Train one: mer train --loso --inner-val 3, or give --rule last."
-        )
-    _check_clips(fold.fold, fold.inner_clip_ids, labels, n_classes)
-    _check_finite(fold.fold, fold.inner_logits)
+        raise RunError(without_inner(f"fold {fold.fold}"))
+    check_clips(fold.fold, fold.inner_clip_ids, labels, n_classes)
+    check_finite(fold.fold, fold.inner_clip_ids, fold.inner_logits)
     truth = [labels[clip_id] for clip_id in fold.inner_clip_ids]
     tables = [metrics.confusion_matrix(truth, row, n_classes) for row in np.argmax(fold.inner_logits, axis=-1)]
     uf1 = metrics.uf1(np.array(tables))
@@ -184,6 +183,14 @@ def pooled_f1(rule: str, confusion: NDArray[np.int64]) -> float:
 def usable_rules(inner_val: int) -> tuple[str, ...]:
     """Give the rules that a run trained with `--inner-val` so many subjects can be scored under, `last` first."""
     return tuple(rule for rule in RULES if rule != "inner-val" or inner_val)
+
+
+def without_inner(place: str) -> str:
+    """Say that `inner-val` can't score a run or a fold."""
+    return (
+        f"{place}: has no inner clips to choose an epoch by — expected a run of --inner-val 1 or more. Train one: "
+        "mer train --loso --inner-val 3, or give --rule last."
+    )
 
 
 def check_rule(rule: str) -> None:
@@ -211,45 +218,3 @@ def _fold_f1(predicted: NDArray[np.int64], truth: NDArray[np.int64], n_classes: 
         total += np.divide(twice_hits, both, out=np.zeros_like(total), where=both > 0)
         n_present += both > 0
     return total / n_present
-
-
-def _check_folds(folds: Sequence[FoldPredictions], labels: Mapping[str, int], n_classes: int) -> None:
-    if not folds:
-        raise RunError("No fold to score — expected the predictions of at least one held-out subject. Run: mer train.")
-    n_epochs = folds[0].logits.shape[0]
-    seen: dict[str, str] = {}
-    for fold in folds:
-        expected = (n_epochs, len(fold.clip_ids), n_classes)
-        if fold.logits.shape != expected or 0 in expected:
-            raise RunError(
-                f"fold {fold.fold}: the logits have shape {fold.logits.shape} — expected {expected} (epochs as in fold "
-                f"{folds[0].fold}, clips, classes), none of them 0. Delete the fold's folder and run mer train again."
-            )
-        for clip_id in fold.clip_ids:
-            if clip_id in seen:
-                raise RunError(
-                    f"fold {fold.fold}: clip {clip_id} is held out in fold {seen[clip_id]} as well — expected once. "
-                    "Delete both folds' folders and run mer train again."
-                )
-            seen[clip_id] = fold.fold
-        _check_clips(fold.fold, fold.clip_ids, labels, n_classes)
-        _check_finite(fold.fold, fold.logits)
-
-
-def _check_clips(fold: str, clip_ids: Sequence[str], labels: Mapping[str, int], n_classes: int) -> None:
-    for clip_id in clip_ids:
-        if not 0 <= labels.get(clip_id, -1) < n_classes:
-            found = f"the label {labels[clip_id]}" if clip_id in labels else "no label"
-            raise RunError(
-                f"fold {fold}: clip {clip_id} has {found} — expected 0..{n_classes - 1}. "
-                "Restore the run's clips.csv, or train it anew."
-            )
-
-
-def _check_finite(fold: str, logits: NDArray[np.float32]) -> None:
-    if not np.isfinite(logits).all():
-        epoch = int(np.argmin(np.isfinite(logits).all(axis=(1, 2)))) + 1
-        raise RunError(
-            f"fold {fold}, epoch {epoch}: a logit is NaN or infinite — expected finite numbers. The training "
-            "diverged: train with --precision fp32, a lower learning rate or another seed."
-        )

@@ -1,9 +1,13 @@
-"""A run's settings in words, and the command lines that continue it. Nothing is printed here."""
+"""A run's settings in words, the command lines that continue it, and numbers with a sign. Nothing is printed here."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from itertools import groupby
+from os import pardir, sep
+from os.path import relpath
 from typing import Any
 
 from mer_cli.training.config import NETWORK_OPTIONS, RECIPE_STAMPS, TrainConfig, resolve_config
@@ -45,20 +49,50 @@ def train_command(run: Run) -> str:
     return f"mer train {stores} {tested or '--loso'} {_flags(run, named)}"
 
 
-def ablate_command(table: int, runs: Sequence[Run]) -> str:
-    """Give the command line for a table's other rows, which differ from these runs in what the table varies only.
+def ablate_command(table: int, run: Run, seeds: Collection[int]) -> str:
+    """Give the command line for a table's other rows, which differ from this run in what the table varies only.
 
     Parameters
     ----------
-    runs : of one store; the command covers the seeds of them all
+    run : of one store
+    seeds : wanted; `mer ablate` counts up from the first, so the longest range without a gap is asked for
     """
-    config = runs[0].config
-    seeds = [run.config.seed for run in runs]
+    config = run.config
+    counted = groupby(enumerate(sorted(seeds)), key=lambda each: each[1] - each[0])
+    wanted = max(([seed for _, seed in same] for _, same in counted), key=len)
     changes = {name: value for name, value in _changes(config).items() if name not in NETWORK_OPTIONS}
-    named = {"scheme": config.scheme, "recipe": config.recipe, "seed": min(seeds), **changes}
-    (store,) = runs[0].sessions[-1].stores
-    n_seeds = max(seeds) - min(seeds) + 1
-    return f"mer ablate --table {table} {shlex.quote(store)} --seeds {n_seeds} {_flags(runs[0], named)}"
+    named = {"scheme": config.scheme, "recipe": config.recipe, "seed": wanted[0], **changes}
+    (store,) = run.sessions[-1].stores
+    return f"mer ablate --table {table} {shlex.quote(store)} --seeds {len(wanted)} {_flags(run, named)}"
+
+
+def without_private_paths(run: Run) -> Run:
+    """Give the run with its last session's paths as a page that is passed on may name them.
+
+    A path in the working folder becomes relative to it. Elsewhere a store is `data/<dataset>.h5`, and the folder of
+    all runs the default one.
+    """
+    last = run.sessions[-1]
+    of_role = {
+        is_test: [store.dataset for store in run.config.stores if (store.role == "test") is is_test]
+        for is_test in (False, True)
+    }
+    stores, test_stores = (
+        tuple(_here(path, f"data/{dataset}.h5") for path, dataset in zip(paths, of_role[is_test], strict=True))
+        for is_test, paths in ((False, last.stores), (True, last.test_stores))
+    )
+    session = replace(last, stores=stores, test_stores=test_stores, out=_here(last.out, DEFAULT_ROOT))
+    return replace(run, sessions=(*run.sessions[:-1], session))
+
+
+def _here(path: str, elsewhere: str) -> str:
+    here = relpath(path)
+    return elsewhere if here.startswith(pardir + sep) else here
+
+
+def signed_fraction(difference: float) -> str:
+    """Give -.0371 as "-.0371", and what is 0 in four digits as "+.0000" from either side."""
+    return f"{round(difference, 4) + 0.0:+.4f}".replace("0.", ".", 1)
 
 
 def _flags(run: Run, settings: Mapping[str, object]) -> str:

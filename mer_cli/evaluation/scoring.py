@@ -7,6 +7,7 @@ from mer_cli.evaluation.chance import ChanceScores, chance_rows
 from mer_cli.evaluation.epoch_rules import Scores, apply_rule
 from mer_cli.evaluation.run_text import unfinished
 from mer_cli.records import FoldPredictions
+from mer_cli.training.folds import dataset_of
 from mer_cli.training.run import Run
 from mer_cli.training.shuffle import inner_labels
 
@@ -56,4 +57,4 @@ def run_chance(run: Run, rule: str, dataset: str | None = None) -> tuple[ChanceS
 
 def folds_of(run: Run, dataset: str | None) -> list[FoldPredictions]:
     """Give the finished folds that hold out clips of this dataset; all of them for None."""
-    return [fold for fold in run.folds if dataset in (None, fold.clip_ids[0].partition("/")[0])]
+    return [fold for fold in run.folds if dataset in (None, dataset_of(fold.clip_ids[0]))]

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
+from mer_cli.training.folds import subject_of
+
 N_DRAWS = 10_000
 SEED = 0
 LEVEL = 0.95
@@ -44,18 +46,27 @@ class Interval:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two runs on the same clips, `first` minus `second`, averaged over the seeds that both have.
+    """Two methods on the same clips, `first` minus `second`, averaged over the seeds that both have.
 
+    seeds : those, ascending
     p_value : of the permutation test over subjects · detectable : the smallest difference that such a test would find
         four times in five
-    mcnemar : exact p-value over clips; it takes clips for independent, so it is too small
+    mcnemar : exact p-value over clips, of `mcnemar_seed` alone; it takes clips for independent, so it is too small
     """
 
+    seeds: tuple[int, ...]
     difference: float
     p_value: float
     detectable: float
     mcnemar: float
-    n_seeds: int
+
+    @property
+    def n_seeds(self) -> int:
+        return len(self.seeds)
+
+    @property
+    def mcnemar_seed(self) -> int:
+        return self.seeds[0]
 
 
 def count_by_subject(predicted: Mapping[str, int], labels: Mapping[str, int], n_classes: int) -> SubjectCounts:
@@ -65,12 +76,11 @@ def count_by_subject(predicted: Mapping[str, int], labels: Mapping[str, int], n_
     ----------
     predicted, labels : class by clip id; clips without a prediction are left out
     """
-    subject_of = {clip_id: "/".join(clip_id.split("/", 2)[:2]) for clip_id in predicted}
-    subjects = tuple(sorted(set(subject_of.values())))
+    subjects = tuple(sorted(set(map(subject_of, predicted))))
     row_of = {subject: row for row, subject in enumerate(subjects)}
     confusion = np.zeros((len(subjects), n_classes, n_classes), np.int64)
     for clip_id, guess in predicted.items():
-        confusion[row_of[subject_of[clip_id]], labels[clip_id], guess] += 1
+        confusion[row_of[subject_of(clip_id)], labels[clip_id], guess] += 1
     return SubjectCounts(subjects, confusion)
 
 
@@ -106,16 +116,19 @@ def mean_interval(values: NDArray[np.float64], clip_ids: Sequence[str]) -> tuple
     ------
     percentile bootstrap over clusters; ours
     """
-    subjects = [clip_id.rpartition("/")[0] for clip_id in clip_ids]
-    names, subject_of = np.unique(subjects, return_inverse=True)
+    names, row_of = np.unique([subject_of(clip_id) for clip_id in clip_ids], return_inverse=True)
     draws = _drawn_subjects(len(names))
-    sums, counts = np.bincount(subject_of, values), np.bincount(subject_of)
+    sums, counts = np.bincount(row_of, values), np.bincount(row_of)
     low, high = np.quantile((draws @ sums) / (draws @ counts), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
 
 def compare(
-    first: Sequence[SubjectCounts], second: Sequence[SubjectCounts], metric: Metric, discordant: tuple[int, int]
+    seeds: Sequence[int],
+    first: Sequence[SubjectCounts],
+    second: Sequence[SubjectCounts],
+    metric: Metric,
+    discordant: tuple[int, int],
 ) -> Comparison:
     """Compare two methods: pairs of runs with the same seed, on the same clips.
 
@@ -124,6 +137,7 @@ def compare(
 
     Parameters
     ----------
+    seeds : ascending; those of `first`, and of `second`
     discordant : clips that only the first, and only the second, has right, of the lowest seed
 
     Source
@@ -146,11 +160,11 @@ def compare(
     n_as_far = int((np.abs(permuted) >= abs(observed) - 1e-12).sum())
     n_discordant = sum(discordant)
     return Comparison(
+        seeds=tuple(seeds),
         difference=observed,
         p_value=(1 + n_as_far) / (1 + N_DRAWS),
         detectable=POWER_FACTOR * float(np.std(resampled)),
         mcnemar=float(binomtest(discordant[0], n_discordant).pvalue) if n_discordant else 1.0,
-        n_seeds=len(first),
     )
 
 

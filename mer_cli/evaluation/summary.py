@@ -112,12 +112,13 @@ def rule_text(run: Run, scores: Scores) -> str:
 
 def control_text(control: NullControl) -> str:
     """Say what the accuracy of a run on permuted labels must be, if its rule is honest, and how far off it is."""
+    off = f"{100 * (control.accuracy - control.expected):+.2f} points"
+    expected = f"training labels permuted: {percent(control.expected)} % are expected by chance"
+    if control.low is None or control.high is None:
+        return f"{expected}; {off}; no interval and no verdict, for there is one subject"
     verdict = "within" if control.is_at_chance else "outside"
-    return (
-        f"training labels permuted: {percent(control.expected)} % are expected by chance, {percent(control.low)} to "
-        f"{percent(control.high)} % of an honest rule (95 % interval); "
-        f"{100 * (control.accuracy - control.expected):+.2f} points, {verdict}"
-    )
+    interval = f"{percent(control.low)} to {percent(control.high)} % of an honest rule (95 % interval)"
+    return f"{expected}, {interval}; {off}, {verdict}"
 
 
 def _dataset_table(run: Run, scores: Scores, f1_name: str) -> TextTable:

@@ -14,7 +14,7 @@ from mer_cli.inference.attention import Attention
 from mer_cli.inference.grid import to_grid
 from mer_cli.inference.truth import Regions, TruthScores, moved_region, read_displacements, score_maps
 from mer_cli.store.hdf5 import StoreInfo, read_transforms
-from mer_cli.training.folds import dataset_of
+from mer_cli.training.folds import dataset_of, subject_of
 from mer_cli.training.run import Run
 
 
@@ -33,6 +33,10 @@ class Measured:
     difference: tuple[TruthScores, ...]
     areas: NDArray[np.float64] = field(repr=False)
     left_out: tuple[str, ...] = ()
+
+    @property
+    def n_subjects(self) -> int:
+        return len(set(map(subject_of, self.clip_ids)))
 
 
 def read_regions(truth: Path, stores: Mapping[str, StoreInfo], clip_ids: Sequence[str]) -> dict[str, Regions]:

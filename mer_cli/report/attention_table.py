@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import groupby
 from pathlib import Path
@@ -16,7 +16,7 @@ from mer_cli.evaluation.statistics import mean_interval
 from mer_cli.evaluation.summary import TextTable
 from mer_cli.inference.measure import Measured
 from mer_cli.inference.truth import TruthScores
-from mer_cli.report.collect import group_seeds
+from mer_cli.report.collect import RunGroup, group_seeds
 from mer_cli.training.atomic import write_text
 from mer_cli.training.run import Run
 
@@ -29,7 +29,8 @@ class AttentionRow:
     """What one kind of map scores, over the clips of all subjects; intervals are 95 %, over subjects.
 
     maps : what was scored; "the first minus ..." for the difference of two methods
-    n_seeds : runs whose clip scores were averaged first; 0 for a yardstick, which needs no network
+    n_seeds : runs whose clip scores were averaged first, of a difference pairs of them; 0 for a yardstick, which needs
+        no network
     block : 1 to 4, the first to the last; 0 where it does not matter
     mass, elsewhere, hit : means of `inference.truth.TruthScores`
     """
@@ -49,25 +50,25 @@ class AttentionRow:
 def attention_rows(measured: Measured) -> list[AttentionRow]:
     """The rows of each method, the one that was explained first; then how far the first is ahead; then the yardsticks.
 
+    Two methods are compared over the seeds that both have; where there is none, they have no such rows.
+
     Raises
     ------
     RunError
         If a configuration comes with the same seed twice.
     """
-    scores_of = {run.path: blocks for run, blocks in measured.runs}
     first = measured.runs[0][0]
     groups = sorted(group_seeds([run for run, _ in measured.runs]), key=lambda group: first not in group.runs)
-    methods = [(_name(group.runs[0]), [scores_of[run.path] for run in group.runs]) for group in groups]
+    methods = list(zip(_names(groups), (_by_seed(group, measured) for group in groups), strict=True))
     rows: list[AttentionRow] = []
-    for name, seeds in methods:
-        blocks = list(zip(*seeds, strict=True))
-        rows += [_row(name, len(seeds), block, _mean(of), measured) for block, of in enumerate(blocks, start=1)]
-    (_, ahead_seeds), *others = methods
-    for name, seeds in others:
-        for block, pair in enumerate(zip(zip(*ahead_seeds, strict=True), zip(*seeds, strict=True), strict=True), 1):
-            one, other = (_mean(of) for of in pair)
+    for name, of_seed in methods:
+        rows += [_row(name, len(of_seed), block, mean, measured) for block, mean in _means(of_seed, of_seed)]
+    (_, ahead), *others = methods
+    for name, of_seed in others:
+        common = sorted(ahead.keys() & of_seed.keys())
+        for (block, one), (_, other) in zip(_means(ahead, common), _means(of_seed, common), strict=True):
             gap = TruthScores(one.mass - other.mass, one.elsewhere - other.elsewhere, one.hit - other.hit)
-            rows.append(_row(f"the first minus {name}", min(len(ahead_seeds), len(seeds)), block, gap, measured))
+            rows.append(_row(f"the first minus {name}", len(common), block, gap, measured))
     for block, of_block in enumerate(measured.difference, start=1):
         rows.append(_row("|apex - onset|, no network", 0, block, of_block, measured))
     even = np.ones(len(measured.clip_ids))
@@ -115,19 +116,38 @@ def _cell(value: str | int | float) -> str:
     return f"{value:.6f}" if isinstance(value, float) else str(value)
 
 
+def _names(groups: Sequence[RunGroup]) -> list[str]:
+    """What each method is; where two are told apart by the machine only, the run's folder as well."""
+    names = [_name(group.runs[0]) for group in groups]
+    return [
+        f"{name}, {group.runs[0].path.name}" if names.count(name) > 1 else name
+        for name, group in zip(names, groups, strict=True)
+    ]
+
+
 def _name(run: Run) -> str:
     config = run.config
     network = f"{config.model}, " if config.variant == config.model else ""
     return f"{network}{settings(config)} ({config.attention})"
 
 
-def _mean(seeds: Sequence[TruthScores]) -> TruthScores:
-    """Each clip's scores averaged over the seeds."""
-    return TruthScores(
-        mass=np.mean([scores.mass for scores in seeds], axis=0),
-        elsewhere=np.mean([scores.elsewhere for scores in seeds], axis=0),
-        hit=np.mean([scores.hit for scores in seeds], axis=0),
-    )
+def _by_seed(group: RunGroup, measured: Measured) -> dict[int, tuple[TruthScores, ...]]:
+    """The scores of each seed's blocks, first to last."""
+    scores_of = {run.path: blocks for run, blocks in measured.runs}
+    return {run.config.seed: scores_of[run.path] for run in group.runs}
+
+
+def _means(of_seed: Mapping[int, tuple[TruthScores, ...]], seeds: Collection[int]) -> Iterator[tuple[int, TruthScores]]:
+    """Yield each block, from 1, with its clips' scores averaged over these seeds; nothing where there is no seed."""
+    for block, scores in enumerate(zip(*(of_seed[seed] for seed in seeds), strict=True), start=1):
+        yield (
+            block,
+            TruthScores(
+                mass=np.mean([one.mass for one in scores], axis=0),
+                elsewhere=np.mean([one.elsewhere for one in scores], axis=0),
+                hit=np.mean([one.hit for one in scores], axis=0),
+            ),
+        )
 
 
 def _row(maps: str, n_seeds: int, block: int, scores: TruthScores, measured: Measured) -> AttentionRow:

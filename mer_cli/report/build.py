@@ -87,19 +87,21 @@ def runs_in_tables(numbers: Sequence[int], runs: Sequence[Run]) -> list[Run]:
 
 
 def left_out(numbers: Sequence[int], runs: Sequence[Run]) -> list[str]:
-    """Give a sentence for each run that none of these tables has a place for."""
-    held = {run.path for run in runs_in_tables(numbers, runs)}
-    asked = f"table {numbers[0]}" if len(numbers) == 1 else "any table"
-    return [
-        f"{run.path}: {run.config.protocol_id}, {run.config.variant} has no place in {asked} — expected one dataset, "
-        f"leave one subject out, and a network of the table. {_way_out(run, runs)}"
-        for run in runs
-        if run.path not in held
-    ]
-
-
-def _way_out(run: Run, runs: Sequence[Run]) -> str:
-    for number in METHOD_TABLES:
-        if any(other.path == run.path for other in placed(number, runs)):
-            return f"It is in another: mer report --table {number}"
-    return f"Score it: mer evaluate {shlex.quote(str(run.path))}"
+    """Give a sentence for each run that no table at all has a place for, and one on those that are in other tables."""
+    held = {number: {run.path for run in placed(number, runs)} for number in METHOD_TABLES}
+    nowhere, elsewhere = [], []
+    for run in runs:
+        of_run = [number for number in METHOD_TABLES if run.path in held[number]]
+        if not of_run:
+            nowhere.append(
+                f"{run.path}: {run.config.protocol_id}, {run.config.variant} has no place in any table — expected one "
+                "dataset, leave one subject out, and a network of a table. "
+                f"Score it: mer evaluate {shlex.quote(str(run.path))}"
+            )
+        elif not set(of_run) & set(numbers):
+            elsewhere.append(of_run[0])
+    if not elsewhere:
+        return nowhere
+    others = ", ".join(f"mer report --table {number}" for number in sorted(set(elsewhere)))
+    are = "1 run is in another table" if len(elsewhere) == 1 else f"{len(elsewhere)} runs are in other tables"
+    return [*nowhere, f"{are}: {others}"]

@@ -6,20 +6,16 @@ from collections.abc import Callable, Collection
 from typing import cast
 
 from mer_cli.evaluation.epoch_rules import RULES
+from mer_cli.evaluation.run_text import signed_fraction
 from mer_cli.evaluation.spread import Spread
 from mer_cli.evaluation.summary import fraction, percent
 from mer_cli.report.model import Cell, Column, Group
+from mer_cli.report.scores import metrics_of
 
 HONEST = cast("tuple[Group, ...]", tuple(rule for rule in RULES if rule != "best-test"))
 NONE = Cell("–")  # there could be a number, and there is none
-_HONEST_HEADINGS = {
-    "accuracy": "Accuracy %",
-    "uf1": "UF1",
-    "uar": "UAR",
-    "difference": "UF1 minus MMNet's",
-    "p": "p",
-}
-_LEAKY_HEADINGS = {"accuracy": "Accuracy %", "uf1": "F1"}
+_HEADINGS = {"accuracy": "Accuracy %", "uf1": "UF1", "uar": "UAR"}
+_AGAINST_HEADINGS = {"difference": "UF1 minus MMNet's", "p": "p"}
 _DIGITS = 6  # of a value, beyond what is printed: the same on every machine
 
 
@@ -30,11 +26,14 @@ def method_columns(rules: Collection[str]) -> tuple[Column, ...]:
         Column("published_clips", "Clips", "published", numeric=False),
         Column("published_accuracy", "Accuracy %", "published"),
         Column("published_f1", "F1", "published"),
+        Column("published_epoch_rule", "Epoch rule", "published", numeric=False, laid_out=False),
     ]
     for rule in HONEST:
         if rule in rules:
-            columns += [Column(key_of(rule, name), heading, rule) for name, heading in _HONEST_HEADINGS.items()]
-    columns += [Column(key_of("best-test", name), heading, "best-test") for name, heading in _LEAKY_HEADINGS.items()]
+            headings = _HEADINGS | _AGAINST_HEADINGS
+            columns += [Column(key_of(rule, name), heading, rule) for name, heading in headings.items()]
+    headings = _HEADINGS | {"uf1": "F1"}
+    columns += [Column(key_of("best-test", name), headings[name], "best-test") for name in metrics_of("best-test")]
     return (*columns, Column("seeds", "Seeds", numeric=False), Column("runs", "Runs", numeric=False))
 
 
@@ -62,7 +61,7 @@ def score_cell(metric: str, spread: Spread) -> Cell:
 
 def difference_cell(difference: float, mark: str) -> Cell:
     """A difference of two UF1, with its sign."""
-    return Cell(f"{difference:+.4f}".replace("0.", ".", 1), _rounded(difference, 1), marks=(mark,))
+    return Cell(signed_fraction(difference), _rounded(difference, 1), marks=(mark,))
 
 
 def p_cell(p_value: float) -> Cell:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 from mer_cli.errors import RunError
+from mer_cli.evaluation.epoch_rules import check_rule, usable_rules, without_inner
 from mer_cli.evaluation.run_text import unfinished
 from mer_cli.training.read_run import read_run
 from mer_cli.training.run import Run
@@ -32,11 +33,31 @@ class FoundRuns:
 
     named : directories of runs that the user named, not only a folder above them
     outdated : a sentence for each run of another protocol version that was passed over
+    unfit : one for each run that was passed over since the epoch rule needs inner clips
     """
 
     runs: tuple[Run, ...]
     named: frozenset[Path]
     outdated: tuple[str, ...]
+    unfit: tuple[str, ...] = ()
+
+    def under(self, rule: str) -> FoundRuns:
+        """Pass over the runs that an epoch rule can't score.
+
+        Raises
+        ------
+        ConfigError
+            If the rule is unknown.
+        RunError
+            If such a run was named.
+        """
+        check_rule(rule)
+        unfit = [run for run in self.runs if rule not in usable_rules(run.config.inner_val)]
+        for run in unfit:
+            if run.path in self.named:
+                raise RunError(without_inner(str(run.path)))
+        kept = tuple(run for run in self.runs if run not in unfit)
+        return replace(self, runs=kept, unfit=tuple(without_inner(str(run.path)) for run in unfit))
 
     @property
     def finished(self) -> tuple[Run, ...]:
@@ -60,9 +81,10 @@ class FoundRuns:
             if run.missing and run.path in self.named:
                 raise RunError(unfinished(run))
         if not self.finished:
+            unfit = f", and {len(self.unfit)} without inner clips" if self.unfit else ""
             raise RunError(
-                f"nothing to score: {len(self.runs)} incomplete and {len(self.outdated)} outdated runs were found — "
-                "expected one with all its folds. Continue one, or train: mer train --loso."
+                f"nothing to score: {len(self.runs)} incomplete and {len(self.outdated)} outdated runs{unfit} were "
+                "found — expected one with all its folds. Continue one, or train: mer train --loso."
             )
 
 
@@ -125,9 +147,12 @@ def group_seeds(runs: Sequence[Run]) -> list[RunGroup]:
 
 
 def _settings_key(run: Run) -> str:
-    """Everything that makes two runs the same experiment but for the seed; the labels guard an edited clips.csv."""
+    """Everything that makes two runs the same experiment but for the seed; the labels guard an edited clips.csv.
+
+    The variant is a name for network options, which are all there: `--variant ca` is `--no-pc`.
+    """
     clips = sorted((clip_id, label, run.fold_of[clip_id]) for clip_id, label in run.labels.items())
-    return f"{run.config.model_dump_json(exclude={'seed'})} {clips}"
+    return f"{run.config.model_dump_json(exclude={'seed', 'variant'})} {clips}"
 
 
 def run_dirs(place: Path) -> Iterator[Path]:

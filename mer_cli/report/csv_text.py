@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from mer_cli.report.model import Block, Cell, Column, Table
+from mer_cli.report.model import Cell, Column, Table
 
 _PARTS = ("sd", "low", "high")  # of a cell, each in a column of its own
 
@@ -15,15 +15,18 @@ def render_csv(tables: Sequence[Table]) -> str:
     """Give the tables as CSV with a header.
 
     First table, block, generated ("true" or "false") and kind; then a column for each key of any table, empty where
-    the row's table has none or the number is absent. A number stands alone, in the printed unit: its standard deviation
-    over seeds and its interval are in `<key>_sd`, `<key>_low` and `<key>_high`. A cell that is a command holds the
-    command; one that refers to notes alone holds their text. Columns of `best-test` end in `selected_on_test`.
+    the row's table has none or the number is absent; last `notes`, the text of all notes that the row refers to. A
+    number stands alone, in the printed unit: its standard deviation over seeds and its interval are in `<key>_sd`,
+    `<key>_low` and `<key>_high`. A published number has the characters that were printed ("71.20"). A cell that is a
+    command holds the command; one that refers to notes alone holds their text. Columns of `best-test` end in
+    `selected_on_test`.
     """
     columns = {column.key: column for table in tables for column in table.columns}
     lines = [line for table in tables for line in _lines(table)]
     used = {name for line in lines for name in line}
     names = ["table", "block", "generated", "kind"]
     names += [name for column in columns.values() for name in _names(column) if name in used]
+    names.append("notes")
     text = io.StringIO()
     writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
     writer.writeheader()
@@ -33,6 +36,7 @@ def render_csv(tables: Sequence[Table]) -> str:
 
 def _lines(table: Table) -> Iterator[dict[str, str]]:
     for block in table.blocks:
+        texts = {note.mark: note.text.replace("`", "") for note in block.notes}
         for row in block.rows:
             line = {
                 "table": str(table.number),
@@ -41,8 +45,9 @@ def _lines(table: Table) -> Iterator[dict[str, str]]:
                 "kind": row.kind,
             }
             for column, cell in zip(table.columns, row.cells, strict=True):
-                line |= _fields(column, cell, block)
-            yield line
+                line |= _fields(column, cell, texts)
+            marks = dict.fromkeys(mark for cell in row.cells if cell.text for mark in cell.marks)
+            yield line | {"notes": " ".join(texts[mark] for mark in marks)}
 
 
 def _names(column: Column) -> tuple[str, ...]:
@@ -51,11 +56,17 @@ def _names(column: Column) -> tuple[str, ...]:
     return (f"{column.key}{stamp}", *(f"{column.key}_{part}{stamp}" for part in parts))
 
 
-def _fields(column: Column, cell: Cell, block: Block) -> dict[str, str]:
-    """The cell by the names of its columns; a part that is absent has none."""
+def _fields(column: Column, cell: Cell, texts: Mapping[str, str]) -> dict[str, str]:
+    """The cell by the names of its columns; a part that is absent has none.
+
+    Parameters
+    ----------
+    texts : of the block's notes, by their mark
+    """
     name, *parts = _names(column)
     if not column.numeric:
-        texts = {note.mark: note.text for note in block.notes}
         return {name: cell.text or " ".join(texts[mark] for mark in cell.marks)}
+    if column.group == "published":
+        return {name: "" if cell.value is None else cell.text}
     numbers = dict(zip((name, *parts), (cell.value, cell.sd, cell.low, cell.high), strict=True))
     return {name: ""} | {key: f"{number:.10g}" for key, number in numbers.items() if number is not None}

@@ -6,11 +6,8 @@ Only seeds whose folds are all there count, as in the tables.
 from __future__ import annotations
 
 import base64
-import csv
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -20,6 +17,8 @@ from mer_cli.evaluation.metrics import ClassScores, per_class
 from mer_cli.evaluation.run_text import settings
 from mer_cli.evaluation.scoring import evaluate
 from mer_cli.report.collect import RunGroup
+from mer_cli.training.folds import dataset_of
+from mer_cli.training.history import read_history
 from mer_cli.training.run import Run
 from mer_cli.training.run_config import RunStore
 
@@ -58,7 +57,7 @@ class RunFigure:
     origin : the coding tables and stores that the runs used
     runs : names of their directories
     rules : the honest ones first
-    loss : mean training loss of each epoch, over folds and seeds
+    loss : mean training loss of each epoch, over folds and seeds; NaN or infinite where one of them diverged
     accuracy : share of held-out clips that are right after each epoch, pooled over folds, mean over seeds; looking at
         it chooses no epoch
     """
@@ -118,7 +117,13 @@ def _run_figure(runs: Sequence[Run], dataset: str | None, with_images: bool) -> 
         origin="; ".join(_origin(store) for store in config.stores),
         runs=tuple(run.path.name for run in runs),
         rules=rules,
-        loss=_mean([loss for run in runs for loss in _losses(run)]),
+        loss=_mean(
+            [
+                read_history(run.path / "folds" / fold.fold / "history.csv", "loss", config.epochs)
+                for run in runs
+                for fold in run.folds
+            ]
+        ),
         accuracy=_mean([_held_out_accuracy(run, dataset) for run in runs]),
         pictures=tuple(picture for run in runs for picture in _pictures(run)) if with_images else (),
     )
@@ -145,32 +150,11 @@ def _held_out_accuracy(run: Run, dataset: str | None) -> list[float]:
     right = np.zeros(run.config.epochs, dtype=np.int64)
     n_clips = 0
     for fold in run.folds:
-        of_dataset = [dataset in (None, clip_id.partition("/")[0]) for clip_id in fold.clip_ids]
+        of_dataset = [dataset in (None, dataset_of(clip_id)) for clip_id in fold.clip_ids]
         truth = np.array([run.labels[clip_id] for clip_id in fold.clip_ids])
         right += (np.argmax(fold.logits, axis=-1) == truth)[:, of_dataset].sum(axis=1)
         n_clips += sum(of_dataset)
     return [float(count) / n_clips for count in right]
-
-
-def _losses(run: Run) -> Iterator[list[float]]:
-    """Yield the training loss after each epoch, fold by fold."""
-    for fold in run.folds:
-        file = run.path / "folds" / fold.fold / "history.csv"
-        try:
-            with file.open(newline="") as text:
-                losses = [float(row["loss"]) for row in csv.DictReader(text)]
-        except (OSError, KeyError, ValueError, TypeError) as error:
-            raise _no_history(file, repr(error)) from None
-        if len(losses) != run.config.epochs or not all(map(math.isfinite, losses)):
-            raise _no_history(file, f"{sum(map(math.isfinite, losses))} numbers for {run.config.epochs} epochs")
-        yield losses
-
-
-def _no_history(file: Path, reason: str) -> RunError:
-    return RunError(
-        f"{file}: not readable ({reason}) — expected a row with epoch and loss for each epoch. Delete "
-        f"{file.parent} and train again: only this fold is repeated."
-    )
 
 
 def _pictures(run: Run) -> Iterator[Picture]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from mer_cli.evaluation.null_control import null_control
+from mer_cli.evaluation.null_control import NullControl, control_of
 from mer_cli.evaluation.scoring import run_chance
-from mer_cli.evaluation.spread import METRICS, Spread
+from mer_cli.evaluation.spread import Spread
 from mer_cli.evaluation.summary import percent
 from mer_cli.report.cells import HONEST, key_of, score_cell
+from mer_cli.report.layout import Line
 from mer_cli.report.method_rows import Cells, table_row
 from mer_cli.report.model import Cell, Column, Note, Row
-from mer_cli.report.scores import Entry
+from mer_cli.report.scores import Entry, metrics_of
 
 
 def guesser_rows(entries: Sequence[Entry], columns: Sequence[Column]) -> Iterator[Row]:
@@ -27,7 +28,7 @@ def guesser_rows(entries: Sequence[Entry], columns: Sequence[Column]) -> Iterato
         for rule in entry.rules:
             for scores in run_chance(entry.runs[0], rule):
                 of_guesser = cells.setdefault(scores.name, {})
-                for metric in METRICS:
+                for metric in metrics_of(rule):
                     of_guesser[key_of(rule, metric)] = score_cell(metric, Spread(getattr(scores, metric)))
         aside = f", inner val {n_inner}" if n_inner else ""
         for name, of_guesser in cells.items():
@@ -35,26 +36,47 @@ def guesser_rows(entries: Sequence[Entry], columns: Sequence[Column]) -> Iterato
             yield table_row("chance", {"method": method, **of_guesser}, columns)
 
 
-def control_rows(entries: Sequence[Entry], columns: Sequence[Column]) -> tuple[list[Row], list[Note]]:
-    """Give what each finished control is expected to reach by chance, and a note on what the distance means."""
-    rows, notes = [], []
-    for entry in entries:
-        if entry.config.shuffle_labels and entry.is_finished:
-            found = {rule: null_control(entry.runs, rule) for rule in entry.rules}
-            cells = {
-                key_of(rule, "accuracy"): score_cell("accuracy", Spread(null.expected, low=null.low, high=null.high))
-                for rule, null in found.items()
-                if rule in HONEST
-            }
-            names = ", ".join(f"`{run.path.name}`" for run in entry.runs)
-            rows.append(table_row("control", {"method": Cell("control: expected by chance"), **cells}, columns))
-            leak = found["best-test"].accuracy - found["last"].expected
-            notes.append(
-                Note(
-                    f"control {names}: trained on shuffled labels, so an honest rule must give what is expected by "
-                    f"chance, the sum over classes of predicted share times true share. `best-test` gives "
-                    f"{percent(found['best-test'].accuracy)} %, {100 * leak:+.2f} points from it: the size of that "
-                    "rule's leak on this data."
-                )
-            )
-    return rows, notes
+def with_expected(
+    lines: Sequence[Line], rows: Sequence[Row], columns: Sequence[Column]
+) -> tuple[list[Row], list[Note]]:
+    """Put below each finished control what it is expected to reach by chance, and give a note on how far off it is.
+
+    Parameters
+    ----------
+    lines, rows : of `method_rows`, one row for each line
+    """
+    place_of_runs = [column.key for column in columns].index("runs")
+    filled: list[Row] = []
+    notes = []
+    for line, row in zip(lines, rows, strict=True):
+        filled.append(row)
+        if line.kind != "control" or line.entry is None:
+            continue
+        entry, marks = line.entry, row.cells[place_of_runs].marks
+        found = {rule: control_of(entry.scores[rule], entry.runs[0]) for rule in entry.rules}
+        cells = {
+            key_of(rule, "accuracy"): score_cell("accuracy", Spread(null.expected, low=null.low, high=null.high))
+            for rule, null in found.items()
+            if rule in HONEST
+        }
+        method, runs = Cell(f"{line.method}: expected by chance"), Cell(marks=marks)
+        filled.append(table_row("control", {"method": method, **cells, "runs": runs}, columns))
+        notes.append(Note(_control_text(f"{line.method} ({', '.join(marks)})", found)))
+    return filled, notes
+
+
+def _control_text(name: str, found: Mapping[str, NullControl]) -> str:
+    honest = "; ".join(
+        f"`{rule}` gives {percent(null.accuracy)} %, {'within' if null.is_at_chance else 'outside'} the 95 % interval "
+        f"of an honest rule, {percent(null.low)} to {percent(null.high)} %"
+        for rule, null in found.items()
+        if rule in HONEST and null.low is not None and null.high is not None
+    )
+    n_seeds = found["last"].n_seeds
+    leak = found["best-test"].accuracy - found["last"].expected
+    return (
+        f"{name}: trained on shuffled labels, {n_seeds} {'seed' if n_seeds == 1 else 'seeds'}, so an honest rule must "
+        "give what is expected by chance, the sum over classes of predicted share times true share. "
+        f"{honest}. `best-test` gives {percent(found['best-test'].accuracy)} %, {100 * leak:+.2f} points from what is "
+        "expected under `last`: the size of that rule's leak on this data."
+    )

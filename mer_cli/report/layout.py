@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
-from mer_cli.evaluation.run_text import ablate_command, train_command
+from mer_cli.evaluation.run_text import ablate_command, train_command, without_private_paths
 from mer_cli.report.model import RowKind
 from mer_cli.report.paper import PaperBlock, PaperRow, paper_table
-from mer_cli.report.placing import family_key, family_name, is_plain, row_key
+from mer_cli.report.placing import family_key, family_name, is_plain, is_standard, row_key
 from mer_cli.report.scores import Entry
 from mer_cli.training.config import RECIPES, resolve_config
 from mer_cli.training.grids import GRIDS
+from mer_cli.training.run import Run
 
 # Rows of our grids that the paper's tables lack.
 _OUR_NAMES = {
@@ -43,16 +44,17 @@ class Line:
 class _Slot:
     """A place in the table: key None is a method that there is no network of here."""
 
-    name: str
+    method: str
     key: Hashable | None
     paper: PaperRow | None
 
 
 @dataclass(frozen=True)
 class _Family:
-    """Entries that differ in nothing but what tables vary."""
+    """Entries that differ in nothing but what tables vary; there may be none yet, which then have no name either."""
 
     name: str
+    recipe: str
     entries: tuple[Entry, ...]
 
     @property
@@ -65,7 +67,10 @@ class _Family:
 
 
 def lay_out(number: int, paper: PaperBlock | None, entries: Sequence[Entry]) -> list[Line]:
-    """Give the rows of one block, family by family, the released recipe's first; controls last.
+    """Give the rows of one block, family by family; controls last.
+
+    The released recipe's family is the first, and is there without a run where the clips are the paper's: published
+    numbers stand beside that recipe alone.
 
     Parameters
     ----------
@@ -73,15 +78,17 @@ def lay_out(number: int, paper: PaperBlock | None, entries: Sequence[Entry]) -> 
     entries : of one protocol, each with a place in the table
     """
     families = _families([entry for entry in entries if not entry.config.shuffle_labels])
+    if paper and not (families and is_standard(families[0].entries[0].config)):
+        families = [_Family("", resolve_config().recipe, ()), *families]
     slots = _slots(number, paper, entries)
     lines: list[Line] = []
-    for index, family in enumerate(families or [_Family("", ())]):
+    for index, family in enumerate(families):
         lines += _family_lines(number, slots, family, paper if index == 0 else None)
     for entry in entries:
         if entry.config.shuffle_labels:
-            key = row_key(number, entry.config)
-            name = next(slot.name for slot in slots if slot.key == key)
-            lines.append(_entry_line(f"control: {name}, {family_name(entry.config)}", entry, None, None, "control"))
+            slot = next(slot for slot in slots if slot.key == row_key(number, entry.config))
+            name = f"{_name(number, slot, entry.config.recipe)}, {family_name(entry.config)}"
+            lines.append(_entry_line(f"control: {name}", entry, None, None, "control"))
     return lines
 
 
@@ -99,7 +106,7 @@ def _families(entries: Sequence[Entry]) -> list[_Family]:
         same = sorted(members[key], key=lambda entry: (not entry.is_finished, entry.config.seed, entry.config.run_name))
         config = same[0].config
         machine = f", {config.device} {config.precision}{', compiled' if config.compile == 'on' else ''}"
-        families.append(_Family(f"{name}{machine}" if n_named[name] > 1 else name, tuple(same)))
+        families.append(_Family(f"{name}{machine}" if n_named[name] > 1 else name, config.recipe, tuple(same)))
     return families
 
 
@@ -119,23 +126,31 @@ def _key_of_paper(number: int, row: PaperRow) -> Hashable | None:
 
 
 def _row_name(number: int, key: Hashable) -> str:
+    if isinstance(key, tuple):
+        return "N_L {}, N_H {}".format(*key)
     for block in paper_table(number).blocks:
         for row in block.rows:
             if _key_of_paper(number, row) == key:
                 return row.method
-    return "N_L {}, N_H {}".format(*key) if isinstance(key, tuple) else _OUR_NAMES[str(key)]
+    return _OUR_NAMES[str(key)]
+
+
+def _name(number: int, slot: _Slot, recipe: str) -> str:
+    """The method; layers and heads of another recipe than the released one make another row MMNet."""
+    is_mmnet = isinstance(slot.key, tuple) and slot.key == row_key(number, resolve_config(recipe))
+    return f"{slot.method} (MMNet)" if is_mmnet else slot.method
 
 
 def _family_lines(number: int, slots: Sequence[_Slot], family: _Family, paper: PaperBlock | None) -> Iterator[Line]:
     for slot in slots:
         beside = slot.paper if paper else None
         own = [entry for entry in family.entries if slot.key == row_key(number, entry.config)]
-        name = f"{slot.name}, {family.name}" if family.name else slot.name
+        name = ", ".join(part for part in (_name(number, slot, family.recipe), family.name) if part)
         for index, entry in enumerate(own):
             reference = None if is_plain(entry.config) else family.reference
             yield _entry_line(name, entry, None if index else beside, reference)
         if not own and slot.key is None and beside:
-            yield Line(slot.name, "method", beside)
+            yield Line(slot.method, "method", beside)
         elif not own and slot.key is not None and (beside or (number in GRIDS and family.is_ablation)):
             yield Line(name, "missing", beside, command=_filling_command(number, family, paper))
 
@@ -148,12 +163,22 @@ def _entry_line(
     run = entry.runs[0]
     n_missing = len(run.missing)
     state = f"incomplete: {n_missing} of {n_missing + len(run.folds)} folds missing"
-    return Line(f"{name} ({state})", "incomplete", paper, entry, command=train_command(run))
+    command = train_command(without_private_paths(run))
+    return Line(f"{name} ({state})", "incomplete", paper, entry, command=command)
 
 
 def _filling_command(number: int, family: _Family, paper: PaperBlock | None) -> str:
     if family.entries and number in GRIDS:
-        return ablate_command(number, [run for entry in family.entries for run in entry.runs])
+        like = _seeds_to_repeat(number, family)
+        return ablate_command(number, without_private_paths(like[0]), [run.config.seed for run in like])
     assert paper, "without runs there is a row for the paper's only"
     protocol = f"data/{paper.dataset}.h5 --scheme {paper.scheme}"
     return f"mer ablate --table {number} {protocol}" if number in GRIDS else f"mer train {protocol} --loso"
+
+
+def _seeds_to_repeat(number: int, family: _Family) -> list[Run]:
+    """The runs of MMNet, which every other row is compared with; where there is none, of the row with most seeds."""
+    of_row: dict[Hashable, list[Run]] = {}
+    for entry in family.entries:
+        of_row.setdefault(row_key(number, entry.config), []).extend(entry.runs)
+    return of_row.get(row_key(number, resolve_config(family.recipe))) or max(of_row.values(), key=len)

@@ -8,30 +8,29 @@ from dataclasses import replace
 from mer_cli.evaluation.spread import METRICS
 from mer_cli.report.cells import HONEST, NONE, difference_cell, key_of, p_cell, printed_cell, score_cell
 from mer_cli.report.layout import Line
-from mer_cli.report.model import Cell, Column, Note, Row, RowKind
+from mer_cli.report.model import Cell, Column, Group, Note, Row, RowKind
 from mer_cli.report.paper import PaperRow, paper_notes
 from mer_cli.report.placing import is_plain
-from mer_cli.report.scores import Entry
-from mer_cli.report.significance import Tests, compare_lines, comparison_notes
+from mer_cli.report.scores import Entry, metrics_of
+from mer_cli.report.significance import Tests, comparison_notes
 from mer_cli.training.config import RECIPE_STAMPS
 
 Cells = dict[str, Cell]  # by the key of the column
 
 
-def method_rows(lines: Sequence[Line], columns: Sequence[Column]) -> tuple[list[Row], list[Note]]:
+def method_rows(lines: Sequence[Line], tests: Tests, columns: Sequence[Column]) -> tuple[list[Row], list[Note]]:
     """Give the rows of a block, and the notes that their marks refer to.
 
     Letters mark what has to be known of published numbers, numbers the runs, "2-1" a comparison of run 2 with run 1.
 
     Parameters
     ----------
-    columns : of `cells.method_columns`
+    tests : of these lines · columns : of `cells.method_columns`
     """
-    rules = [rule for rule in HONEST if any(column.group == rule for column in columns)]
+    rules = honest_rules(columns)
     letters = _letters(lines)
     entries = [line.entry for line in lines if line.entry]
     numbers = {_name(entry): str(number) for number, entry in enumerate(entries, start=1)}
-    tests = compare_lines(lines, rules)
     pairs = {
         place: f"{numbers[_name(line.entry)]}-{numbers[_name(line.reference)]}"
         for place, line in enumerate(lines)
@@ -50,6 +49,11 @@ def method_rows(lines: Sequence[Line], columns: Sequence[Column]) -> tuple[list[
     return [table_row(line.kind, cells, columns) for line, cells in zip(lines, filled, strict=True)], notes
 
 
+def honest_rules(columns: Sequence[Column]) -> list[Group]:
+    """Give the honest rules that a table has columns for."""
+    return [rule for rule in HONEST if any(column.group == rule for column in columns)]
+
+
 def table_row(kind: RowKind, cells: Mapping[str, Cell], columns: Iterable[Column]) -> Row:
     """Give the row of these cells; a column that it has none for stays empty."""
     return Row(kind, tuple(cells.get(column.key, Cell()) for column in columns))
@@ -63,6 +67,7 @@ def _published(paper: PaperRow | None, letters: Mapping[str, str]) -> Cells:
         "published_clips": Cell(paper.clips or NONE.text),
         "published_accuracy": printed_cell(paper.accuracy, marks),
         "published_f1": printed_cell(paper.f1),
+        "published_epoch_rule": Cell(paper.epoch_rule if paper.accuracy else ""),
     }
 
 
@@ -70,7 +75,7 @@ def _ours(line: Line, rules: Sequence[str]) -> Cells:
     """The scores, or dashes where there could be some; nothing for a method that there is no network of here."""
     if line.entry is None and not line.command:
         return {}
-    cells = {key_of(rule, metric): NONE for rule in (*rules, "best-test") for metric in METRICS}
+    cells = {key_of(rule, metric): NONE for rule in (*rules, "best-test") for metric in metrics_of(rule)}
     if line.entry:
         cells |= {key_of(rule, metric): score_cell(metric, it) for (rule, metric), it in line.entry.spreads.items()}
         cells["seeds"] = Cell(", ".join(str(run.config.seed) for run in line.entry.runs))
@@ -86,11 +91,16 @@ def _against(lines: Sequence[Line], place: int, rules: Sequence[str], tests: Tes
             tested = tests[place, rule]
             cells[difference] = difference_cell(tested.comparison.difference, pairs[place])
             cells[p_value] = p_cell(tested.p_value)
-        elif any(line.reference is not None and line.reference is lines[place].entry for line in lines):
+        elif any(_is_reference(lines[place], line, rule) for line in lines):
             cells[difference] = Cell("reference")
         elif lines[place].kind == "method" and (entry := lines[place].entry) and not is_plain(entry.config):
             cells |= {difference: NONE, p_value: NONE}
     return cells
+
+
+def _is_reference(line: Line, other: Line, rule: str) -> bool:
+    """Whether another line is compared with this one, and this one has a score to compare under the rule."""
+    return line.entry is not None and other.reference is line.entry and rule in line.entry.rules
 
 
 def _mark_best(lines: Sequence[Line], rules: Sequence[str], filled: Sequence[Cells]) -> None:

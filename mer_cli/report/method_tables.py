@@ -14,14 +14,14 @@ from mer_cli.evaluation.epoch_rules import usable_rules
 from mer_cli.evaluation.statistics import N_DRAWS
 from mer_cli.evaluation.summary import percent
 from mer_cli.report.cells import method_columns
-from mer_cli.report.guess_rows import control_rows, guesser_rows
-from mer_cli.report.layout import lay_out
-from mer_cli.report.method_rows import method_rows
-from mer_cli.report.model import Block, Column, Note, Row, Table
-from mer_cli.report.paper import PaperBlock, paper_table
-from mer_cli.report.placing import Protocol, heading, protocols
+from mer_cli.report.guess_rows import guesser_rows, with_expected
+from mer_cli.report.layout import Line, lay_out
+from mer_cli.report.method_rows import honest_rules, method_rows
+from mer_cli.report.model import Block, Column, Note, Table
+from mer_cli.report.paper import PaperBlock, PaperTable, paper_table
+from mer_cli.report.placing import Protocol, heading, is_of, other_labels, protocols
 from mer_cli.report.scores import Entry
-from mer_cli.report.significance import P_MEANING
+from mer_cli.report.significance import P_MEANING, Tests, compare_lines
 
 _PUBLISHED = "Published: as printed. Clips: the number that the accuracy fits; different clips do not compare."
 _OURS = (
@@ -35,6 +35,7 @@ _CHANCE = (
     f"every epoch, mean of {REPETITIONS} repetitions. Choosing among independent draws is worth more than among the "
     "epochs of one training: an upper bound."
 )
+_OF_EVERY_BLOCK = frozenset({_PUBLISHED, _OURS, P_MEANING, _CHANCE})
 
 
 def build_method_table(number: int, entries: Sequence[Entry]) -> Table:
@@ -51,27 +52,46 @@ def build_method_table(number: int, entries: Sequence[Entry]) -> Table:
     """
     paper = paper_table(number)
     columns = method_columns({rule for entry in entries for rule in entry.rules} | set(usable_rules(0)))
-    found = protocols(number, entries)
-    blocks = []
-    for paper_block in paper.blocks:
-        own: list[Protocol | None] = [protocol for protocol in found if protocol.is_of(paper_block)]
-        blocks += [_block(number, paper_block, protocol, columns) for protocol in own or [None]]
-    others = [protocol for protocol in found if not any(map(protocol.is_of, paper.blocks))]
-    blocks += [_block(number, None, protocol, columns) for protocol in others]
+    places = list(_places(paper, protocols(number, entries)))
+    lines = [lay_out(number, printed, protocol.entries if protocol else ()) for printed, protocol in places]
+    tests = compare_lines(lines, honest_rules(columns))
+    blocks = [
+        _block(number, printed, protocol, of_block, tested, columns)
+        for (printed, protocol), of_block, tested in zip(places, lines, tests, strict=True)
+    ]
     return Table(number, paper.title, columns, tuple(_each_note_once(blocks)))
 
 
-def _block(number: int, paper: PaperBlock | None, protocol: Protocol | None, columns: Sequence[Column]) -> Block:
-    entries = protocol.entries if protocol else ()
-    rows, marked = method_rows(lay_out(number, paper, entries), columns)
+def _places(
+    paper: PaperTable, found: Sequence[Protocol]
+) -> Iterator[tuple[PaperBlock, Protocol | None] | tuple[None, Protocol]]:
+    """Yield what a block is of: the paper's rows, with each protocol of their clips; then the other protocols."""
+    for printed in paper.blocks:
+        own: list[Protocol | None] = [protocol for protocol in found if is_of(protocol.run, printed)]
+        yield from ((printed, protocol) for protocol in own or [None])
+    for protocol in found:
+        if not any(is_of(protocol.run, printed) for printed in paper.blocks):
+            yield None, protocol
+
+
+def _block(
+    number: int,
+    paper: PaperBlock | None,
+    protocol: Protocol | None,
+    lines: Sequence[Line],
+    tests: Tests,
+    columns: Sequence[Column],
+) -> Block:
+    rows, marked = method_rows(lines, tests, columns)
     notes = [Note(_PUBLISHED)] if paper else []
     if protocol is None:
         assert paper, "a block is there for the paper or for runs"
         title = heading(paper.protocol_id, paper.n_classes, paper.n_clips, paper.n_subjects)
         return Block(title, tuple(rows), (*notes, *marked))
-    expected, on_controls = control_rows(entries, columns)
-    rows += [*expected, *guesser_rows(entries, columns)]
-    notes += [Note(_OURS), *_lost(entries), *([Note(P_MEANING)] if _has_p(rows, columns) else []), Note(_CHANCE)]
+    rows, on_controls = with_expected(lines, rows, columns)
+    rows += guesser_rows(protocol.entries, columns)
+    notes += [Note(text) for text in other_labels(number, protocol.run)]
+    notes += [Note(_OURS), *_lost(protocol.entries), *([Note(P_MEANING)] if tests else []), Note(_CHANCE)]
     return Block(protocol.heading, tuple(rows), (*notes, *on_controls, *marked), protocol.generated)
 
 
@@ -80,14 +100,9 @@ def _lost(entries: Sequence[Entry]) -> list[Note]:
     return [Note(f"In up to {percent(lost)} % of the draws a class has no clip, and counts 0.")] if lost else []
 
 
-def _has_p(rows: Sequence[Row], columns: Sequence[Column]) -> bool:
-    places = [place for place, column in enumerate(columns) if column.key.endswith("_p")]
-    return any(row.cells[place].value is not None for row in rows for place in places)
-
-
 def _each_note_once(blocks: Sequence[Block]) -> Iterator[Block]:
-    """What holds for several blocks stands under the first of them."""
+    """What holds for every block stands under the first of them; what is of one block stays there."""
     said: set[str] = set()
     for block in blocks:
-        yield replace(block, notes=tuple(note for note in block.notes if note.mark or note.text not in said))
-        said |= {note.text for note in block.notes if not note.mark}
+        yield replace(block, notes=tuple(note for note in block.notes if note.text not in said))
+        said |= {note.text for note in block.notes} & _OF_EVERY_BLOCK

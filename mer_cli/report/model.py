@@ -17,12 +17,14 @@ class Column:
     heading : what people read ("Accuracy %"); the group's heading stands above it
     group : which number it is: printed in the paper, counted here, or ours under an epoch rule
     numeric : whether it is set right and sorted by value
+    laid_out : whether people see it in a row; where not, CSV and JSON alone have it, and notes say it to people
     """
 
     key: str
     heading: str
     group: Group = ""
     numeric: bool = True
+    laid_out: bool = True
 
 
 @dataclass(frozen=True)

@@ -43,16 +43,23 @@ class PaperRow:
 class PaperBlock:
     """Rows that stand together in the paper, and MMNet's clips there; other rows may be of other clips.
 
-    n_subjects : None where nobody published it
+    class_counts : MMNet's clips of each class, in label order · n_subjects : None where nobody published it
     """
 
     dataset: str
     scheme: str
     protocol_id: str
-    n_classes: int
-    n_clips: int
+    class_counts: tuple[int, ...]
     n_subjects: int | None
     rows: tuple[PaperRow, ...]
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.class_counts)
+
+    @property
+    def n_clips(self) -> int:
+        return sum(self.class_counts)
 
 
 @dataclass(frozen=True)
@@ -85,14 +92,14 @@ def _block(
     dataset: str, scheme: str, rows: list[dict[str, Any]], notes: list[str] | None = None, epoch_rule: str = _NOT_STATED
 ) -> PaperBlock:
     table = (dataset, PUBLISHED[dataset])
-    n_clips = sum(SCHEMES[scheme].expected[table])
+    class_counts = SCHEMES[scheme].expected[table]
+    n_clips = sum(class_counts)
     shared = {"epoch_rule": epoch_rule, "block_notes": notes or [], "block_clips": str(n_clips)}
     return PaperBlock(
         dataset=dataset,
         scheme=scheme,
         protocol_id=protocol_id(SCHEMES[scheme], [dataset], n_clips),
-        n_classes=len(SCHEMES[scheme].class_names),
-        n_clips=n_clips,
+        class_counts=class_counts,
         n_subjects=SCHEMES[scheme].n_subjects.get(table),
         rows=tuple(_row(**{**shared, **row}) for row in rows),
     )

@@ -5,6 +5,7 @@ Nothing is scored here: a run is told by its config, its clips and its labels.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -39,24 +40,61 @@ class Protocol:
     def heading(self) -> str:
         (store,) = self.run.config.stores
         table = f"table {store.table_version}" if store.table_version else "unknown table"
-        n_subjects = len(set(self.run.fold_of.values()))
-        text = heading(self.run.config.protocol_id, len(self.run.class_names), len(self.run.labels), n_subjects)
+        counts = class_counts(self.run)
+        text = heading(self.run.config.protocol_id, len(counts), sum(counts), n_subjects(self.run))
         text = f"{text}, {table}, store {store.content_hash[:12]}"
         if not self.generated:
             return text
         return f"Generated faces: not a result on {dataset_title(store.dataset)}. {text}"
 
-    def is_of(self, block: PaperBlock) -> bool:
-        """Whether these are a paper's clips, and the real ones."""
-        config = self.run.config
-        here = (config.stores[0].dataset, config.scheme, config.protocol_id)
-        return not self.generated and here == (block.dataset, block.scheme, block.protocol_id)
+
+def is_of(run: Run, block: PaperBlock) -> bool:
+    """Whether a run is of a paper's clips, the real ones, with the paper's labels.
+
+    As many clips are not enough: the older coding table of CASME II gives 156 as well, and calls three of them other.
+    """
+    return (
+        _has_id_of(run, block)
+        and class_counts(run) == block.class_counts
+        and block.n_subjects in (None, n_subjects(run))
+    )
 
 
-def heading(protocol_id: str, n_classes: int, n_clips: int, n_subjects: int | None) -> str:
+def other_labels(number: int, run: Run) -> list[str]:
+    """Say of a run that goes by the name of a paper's protocol, but is not of its clips, in what the two differ."""
+    return [
+        f"Not the paper's clips, though as many: clips of each class {_listed(class_counts(run))}, of "
+        f"{n_subjects(run)} subjects; the published numbers are of {_listed(block.class_counts)}"
+        f"{f', of {block.n_subjects} subjects' if block.n_subjects else ''}."
+        for block in paper_table(number).blocks
+        if _has_id_of(run, block) and not is_of(run, block)
+    ]
+
+
+def _listed(counts: Sequence[int]) -> str:
+    return ", ".join(map(str, counts))
+
+
+def _has_id_of(run: Run, block: PaperBlock) -> bool:
+    here = (run.config.stores[0].dataset, run.config.scheme, run.config.protocol_id)
+    return not run.config.generated and here == (block.dataset, block.scheme, block.protocol_id)
+
+
+def class_counts(run: Run) -> tuple[int, ...]:
+    """Give the clips of each class, in label order."""
+    counts = Counter(run.labels.values())
+    return tuple(counts[label] for label in range(len(run.class_names)))
+
+
+def n_subjects(run: Run) -> int:
+    """Give the subjects of a LOSO run."""
+    return len(set(run.fold_of.values()))
+
+
+def heading(protocol_id: str, n_classes: int, n_clips: int, subjects: int | None) -> str:
     """Give "casme2-5/249, leave one subject out: 5 classes, 249 clips, 26 subjects"."""
-    subjects = f", {n_subjects} subjects" if n_subjects else ""
-    return f"{protocol_id}, leave one subject out: {n_classes} classes, {n_clips} clips{subjects}"
+    held_out = f", {subjects} subjects" if subjects else ""
+    return f"{protocol_id}, leave one subject out: {n_classes} classes, {n_clips} clips{held_out}"
 
 
 def dataset_title(dataset: str) -> str:
@@ -99,6 +137,11 @@ def family_name(config: TrainConfig) -> str:
     return settings(config.model_copy(update=plain))
 
 
+def is_standard(config: TrainConfig) -> bool:
+    """Whether the settings, but for what tables vary, are the released recipe's: those of the published numbers."""
+    return family_name(config) == family_name(resolve_config())
+
+
 def placed(number: int, runs: Sequence[Run]) -> list[Run]:
     """Give the runs that a table has a place for: one dataset, leave one subject out, a network of its rows.
 
@@ -117,12 +160,7 @@ def placed(number: int, runs: Sequence[Run]) -> list[Run]:
     if number not in GRIDS:
         return fitting
     ablated = {_protocol_key(run) for run in fitting if not is_plain(run.config)}
-    of_paper = {block.protocol_id for block in paper_blocks}
-    return [
-        run
-        for run in fitting
-        if _protocol_key(run) in ablated or (not run.config.generated and run.config.protocol_id in of_paper)
-    ]
+    return [run for run in fitting if _protocol_key(run) in ablated or any(is_of(run, block) for block in paper_blocks)]
 
 
 def protocols(number: int, entries: Sequence[Entry]) -> list[Protocol]:

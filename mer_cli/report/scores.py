@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mer_cli.evaluation.epoch_rules import usable_rules
+from mer_cli.evaluation.epoch_rules import Scores, usable_rules
 from mer_cli.evaluation.scoring import evaluate
 from mer_cli.evaluation.spread import METRICS, Spread, spread
 from mer_cli.report.collect import group_seeds
@@ -17,10 +17,11 @@ from mer_cli.training.run_config import RunConfig
 class Entry:
     """What has a row for itself: the finished seeds of one configuration, or one run that lacks folds.
 
-    spreads : by rule and metric ("last", "uf1"); empty for a run that lacks folds
+    scores : by rule, of each run · spreads : by rule and metric ("last", "uf1"); both empty for a run that lacks folds
     """
 
     runs: tuple[Run, ...]
+    scores: Mapping[str, tuple[Scores, ...]]
     spreads: Mapping[tuple[str, str], Spread]
 
     @property
@@ -36,6 +37,11 @@ class Entry:
         return usable_rules(self.config.inner_val)
 
 
+def metrics_of(rule: str) -> tuple[str, ...]:
+    """Give the scores that are shown under a rule; the released script, whose rule `best-test` is, has no UAR."""
+    return tuple(name for name in METRICS if (rule, name) != ("best-test", "uar"))
+
+
 def score_runs(runs: Sequence[Run]) -> tuple[Entry, ...]:
     """Group the seeds of each configuration and score them.
 
@@ -45,14 +51,12 @@ def score_runs(runs: Sequence[Run]) -> tuple[Entry, ...]:
         If two runs share configuration and seed, or a run cannot be scored.
     """
     finished = [_score(group.runs) for group in group_seeds([run for run in runs if not run.missing])]
-    unfinished = [Entry((run,), {}) for run in runs if run.missing]
+    unfinished = [Entry((run,), {}, {}) for run in runs if run.missing]
     return (*finished, *sorted(unfinished, key=lambda entry: (entry.runs[0].path.name, entry.runs[0].path)))
 
 
 def _score(runs: tuple[Run, ...]) -> Entry:
-    spreads = {}
-    for rule in usable_rules(runs[0].config.inner_val):
-        by_seed = [evaluate(run, rule) for run in runs]
-        for name in METRICS:
-            spreads[rule, name] = spread(name, by_seed, runs[0])
-    return Entry(runs, spreads)
+    rules = usable_rules(runs[0].config.inner_val)
+    scores = {rule: tuple(evaluate(run, rule) for run in runs) for rule in rules}
+    spreads = {(rule, name): spread(name, scores[rule], runs[0]) for rule in rules for name in metrics_of(rule)}
+    return Entry(runs, scores, spreads)

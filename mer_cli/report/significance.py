@@ -1,4 +1,4 @@
-"""Tests every finished row of a block against MMNet with the same settings, under each honest rule."""
+"""Tests every finished row of a table against MMNet with the same settings, under each honest rule."""
 
 from __future__ import annotations
 
@@ -14,40 +14,42 @@ from mer_cli.report.scores import Entry
 
 P_MEANING = (
     f"p: paired permutation test on UF1, both methods' predictions swapped for whole subjects ({N_DRAWS:,} draws), "
-    "averaged over the seeds that both have, and adjusted by Holm over the block's tests under that rule."
+    "averaged over the seeds that both have, and adjusted by Holm over the tests of the whole table under that rule."
 )
 
 
 @dataclass(frozen=True)
 class Tested:
-    """A row against its reference under one rule; `p_value` is adjusted by Holm over the block."""
+    """A row against its reference under one rule; `p_value` is adjusted by Holm over the table."""
 
     comparison: Comparison
     p_value: float
 
 
-Tests = Mapping[tuple[int, str], Tested]  # by the line's place and the rule
+Tests = Mapping[tuple[int, str], Tested]  # of a block, by the line's place and the rule
 
 
-def compare_lines(lines: Sequence[Line], rules: Sequence[str]) -> Tests:
-    """Compare each line that has a reference with it, where they share a rule and a seed.
+def compare_lines(blocks: Sequence[Sequence[Line]], rules: Sequence[str]) -> list[Tests]:
+    """Compare each line that has a reference with it, where they share a rule and a seed; give the tests of each block.
 
     Parameters
     ----------
+    blocks : the lines of each block of one table
     rules : honest ones: where the epoch was chosen on the test subject no p-value holds
     """
-    tests: dict[tuple[int, str], Tested] = {}
+    tests: list[dict[tuple[int, str], Tested]] = [{} for _ in blocks]
     for rule in rules:
         found = {
-            place: compare_runs(line.entry.runs, line.reference.runs, rule)
+            (block, place): compare_runs(line.entry.runs, line.reference.runs, rule)
+            for block, lines in enumerate(blocks)
             for place, line in enumerate(lines)
             if line.entry and line.entry.is_finished and line.reference and rule in line.entry.rules
             if _seeds(line.entry) & _seeds(line.reference)
         }
         adjusted = holm([comparison.p_value for comparison in found.values()])
-        for (place, comparison), p_value in zip(found.items(), adjusted, strict=True):
-            tests[place, rule] = Tested(comparison, p_value)
-    return tests
+        for ((block, place), comparison), p_value in zip(found.items(), adjusted, strict=True):
+            tests[block][place, rule] = Tested(comparison, p_value)
+    return list(tests)
 
 
 def comparison_notes(lines: Sequence[Line], marks: Mapping[int, str], tests: Tests) -> Iterator[Note]:
@@ -61,7 +63,8 @@ def comparison_notes(lines: Sequence[Line], marks: Mapping[int, str], tests: Tes
         of_line = {rule: tested.comparison for (at, rule), tested in tests.items() if at == place}
         found = "; ".join(
             f"`{rule}`: smallest difference that such a test finds 4 times in 5 {fraction(comparison.detectable)}, "
-            f"p of McNemar's test {fraction(comparison.mcnemar)} (over clips, so too small)"
+            f"p of McNemar's test, seed {comparison.mcnemar_seed}, {fraction(comparison.mcnemar)} (over clips, so too "
+            "small)"
             for rule, comparison in of_line.items()
         )
         n_seeds = next(iter(of_line.values())).n_seeds

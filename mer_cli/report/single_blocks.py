@@ -1,7 +1,7 @@
 """A table in, each of its blocks as a table of its own out: for formats where every block is laid out by itself.
 
-Columns that are empty in the whole block go. A command doesn't fit into a narrow column, so it moves from its cell into
-a note, which equal commands share.
+Columns that are empty in the whole block go, and those that are for programs only. A command doesn't fit into a narrow
+column, so it moves from its cell into a note, which equal commands share.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ def single_blocks(table: Table) -> tuple[Table, ...]:
 
 
 def without_empty_columns(table: Table, block: Block) -> Table:
-    """Give the table of this block alone, without the columns that say nothing in it."""
+    """Give the table of this block alone, without the columns that say nothing in it or are for programs only."""
     kept = [
         place
-        for place in range(len(table.columns))
-        if place == 0 or any(row.cells[place].text or row.cells[place].marks for row in block.rows)
+        for place, column in enumerate(table.columns)
+        if place == 0
+        or (column.laid_out and any(row.cells[place].text or row.cells[place].marks for row in block.rows))
     ]
     rows = tuple(Row(row.kind, tuple(row.cells[place] for place in kept)) for row in block.rows)
     columns = tuple(table.columns[place] for place in kept)

@@ -96,23 +96,27 @@ def class_chart(key: str, title: str, class_names: Sequence[str], classes: Seque
 def curve_chart(key: str, title: str, values: Sequence[float], *, in_percent: bool) -> Markup:
     """Draw a value of every epoch as a line from the first to the last, which is marked and named.
 
+    A value that is not finite, as of a loss that diverged, has no place on the line.
+
     Parameters
     ----------
     in_percent : whether the values are shares, drawn from 0 to 100 %; else they are drawn from 0 to what holds them
     """
     left, top = 44, 12
-    step = 0.25 if in_percent else _step(max(values))
-    n_steps = 4 if in_percent else max(1, math.ceil(max(values) / step))
+    finite = [value for value in values if math.isfinite(value)] or [0.0]
+    step = 0.25 if in_percent else _step(max(finite))
+    n_steps = 4 if in_percent else max(1, math.ceil(max(finite) / step))
 
     def spell(value: float) -> str:
         return f"{value:.0%}" if in_percent else f"{value:.3g}"
 
+    def x_of(index: int) -> float:
+        return left + (index / (len(values) - 1) if len(values) > 1 else 0.5) * _PLOT_WIDTH
+
     points = [
-        (
-            left + (index / (len(values) - 1) if len(values) > 1 else 0.5) * _PLOT_WIDTH,
-            top + (1 - value / (n_steps * step)) * _PLOT_HEIGHT,
-        )
+        (x_of(index), top + (1 - value / (n_steps * step)) * _PLOT_HEIGHT)
         for index, value in enumerate(values)
+        if math.isfinite(value)
     ]
     parts = []
     for tick in range(n_steps + 1):
@@ -122,17 +126,18 @@ def curve_chart(key: str, title: str, values: Sequence[float], *, in_percent: bo
             _text(left - 6, y + 4, spell(tick * step), "faint end"),
         ]
     for index in sorted({0, (len(values) - 1) // 2, len(values) - 1}):
-        parts.append(_text(points[index][0], top + _PLOT_HEIGHT + 16, str(index + 1), "faint middle"))
+        parts.append(_text(x_of(index), top + _PLOT_HEIGHT + 16, str(index + 1), "faint middle"))
     parts.append(_text(left + _PLOT_WIDTH / 2, top + _PLOT_HEIGHT + 31, "epoch", "faint middle"))
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     parts.append(Markup('<polyline class="curve" points="{}"/>').format(path))
     dots = points if len(points) <= _MAX_DOTS else []
     parts += [Markup('<circle class="dot" cx="{:.1f}" cy="{:.1f}" r="2.5"/>').format(x, y) for x, y in dots]
-    x, y = points[-1]
-    parts.append(Markup('<circle class="dot" cx="{:.1f}" cy="{:.1f}" r="4.5"/>').format(x, y))
-    parts.append(_text(left + _PLOT_WIDTH + 10, y + 4, spell(values[-1]), "strong"))
+    if math.isfinite(values[-1]):
+        x, y = points[-1]
+        parts.append(Markup('<circle class="dot" cx="{:.1f}" cy="{:.1f}" r="4.5"/>').format(x, y))
+        parts.append(_text(left + _PLOT_WIDTH + 10, y + 4, spell(values[-1]), "strong"))
     said = f"First epoch {spell(values[0])}, last of {len(values)} {spell(values[-1])}, "
-    said += f"lowest {spell(min(values))}, highest {spell(max(values))}."
+    said += f"lowest {spell(min(finite))}, highest {spell(max(finite))}."
     return _chart(key, title, said, (left + _PLOT_WIDTH + 60, top + _PLOT_HEIGHT + 36), parts)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mer_cli.errors import ConfigError
-from mer_cli.training.config import TrainConfig, resolve_config
+from mer_cli.training.config import NETWORK_OPTIONS, TrainConfig, resolve_config
 from mer_cli.training.grids import GRIDS
 from mer_cli.training.history import read_history
 from mer_cli.training.plan import RunPlan, plan_run
@@ -49,19 +49,19 @@ def plan_grid(table: int, stores: Sequence[Path], settings: Mapping[str, Any], n
     Raises
     ------
     ConfigError
-        If the table is not one of the ablations', or a setting is one that its rows differ in.
+        If the table is not one of the ablations', or a setting is one of the network, which its rows settle.
     """
     if table not in GRIDS:
         raise ConfigError(
             f"--table: {table} is no table of ablations — expected {', '.join(map(str, GRIDS))}. Choose one."
         )
-    given = {name for name, value in settings.items() if value is not None}
-    clash = sorted(given & {name for row in GRIDS[table] for name in row})
-    if clash:
-        raise ConfigError(
-            f"--{clash[0].replace('_', '-')}: table {table} sets it in its rows — expected it not to be given. "
-            "Leave it out."
-        )
+    for name in ("variant", *NETWORK_OPTIONS):
+        if settings.get(name) is not None:
+            flag = name.replace("_", "-") if settings[name] is not False else f"no-{name}"
+            raise ConfigError(
+                f"--{flag}: the rows of table {table} are networks of their own — expected no setting of the network "
+                "beside them. Leave it out."
+            )
     first_seed = resolve_config(**settings).seed
     cells = []
     for store in stores:

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mer_cli.errors import RunError
+from mer_cli.datasets.schemes import OWN_LABELS, SCHEMES
+from mer_cli.errors import DatasetError, RunError
 from mer_cli.records import Fold
 from mer_cli.training.folds import dataset_of, fold_id
 from mer_cli.training.run_config import RunConfig
@@ -52,12 +53,13 @@ def write_clips(file: Path, table: ClipTable, class_names: Sequence[str]) -> Non
 
 
 def read_clips(file: Path, config: RunConfig) -> ClipTable:
-    """The table, each row checked against the run's config.
+    """The table, each row checked against the run's config and its label scheme, and their number against the protocol.
 
     Raises
     ------
     RunError
-        If the file can't be read, lacks a column, or a row is none that `mer train` writes; it names the line.
+        If the file can't be read, lacks a column, a row is none that `mer train` writes (it names the line), or there
+        are more or fewer of them than the protocol has.
     """
     table = ClipTable({}, {}, {})
     try:
@@ -72,7 +74,16 @@ def read_clips(file: Path, config: RunConfig) -> ClipTable:
         raise _refused(f"{file}: not readable ({error})", f"a table of {', '.join(COLUMNS)}") from None
     if not any(table.fold_of.values()):
         raise _refused(f"{file}: names no clip that is held out", f"the clips of {config.protocol_id}")
+    found, expected = _count(table, config), config.protocol_id.rpartition("/")[2]
+    if found != expected:
+        raise _refused(f"{file}: names {found} clips", f"{expected}, as {config.protocol_id} says")
     return table
+
+
+def _count(table: ClipTable, config: RunConfig) -> str:
+    """The number of clips as it ends a protocol's id: "249", or across datasets "145-to-133"."""
+    n_tested = sum(map(bool, table.fold_of.values()))
+    return str(n_tested) if config.is_loso else f"{len(table.fold_of) - n_tested}-to-{n_tested}"
 
 
 def _add(table: ClipTable, row: Mapping[str, str], place: str, config: RunConfig) -> None:
@@ -93,11 +104,28 @@ def _add(table: ClipTable, row: Mapping[str, str], place: str, config: RunConfig
         raise _refused(f"{place}: clip {clip_id} has the label '{label}'", f"0..{len(names) - 1}")
     if names[int(label)] != class_name:
         raise _refused(f"{place}: clip {clip_id} has label {label} and class '{class_name}'", f"'{names[int(label)]}'")
+    by_scheme = _label_by_scheme(clip_id, emotion, config)
+    if str(by_scheme) != label:
+        meant = f"'{names[by_scheme]}'" if by_scheme is not None and by_scheme < len(names) else "no such clip"
+        raise _refused(
+            f"{place}: clip {clip_id} has the emotion '{emotion}' and class '{class_name}'",
+            f"{meant}, as scheme {config.scheme} says",
+        )
     role = roles[dataset_of(clip_id)]
     expected = {"loso": fold_id(clip_id), "test": dataset_of(clip_id), "train": ""}[role]
     if fold != expected:
         raise _refused(f"{place}: clip {clip_id} is in fold '{fold}'", f"'{expected}'")
     table.labels[clip_id], table.fold_of[clip_id], table.emotions[clip_id] = int(label), fold, emotion
+
+
+def _label_by_scheme(clip_id: str, emotion: str, config: RunConfig) -> int | None:
+    """The class that the run's scheme gives an emotion; None where it keeps no such clip."""
+    if config.scheme == OWN_LABELS:
+        return config.class_names.index(emotion) if emotion in config.class_names else None
+    try:
+        return SCHEMES[config.scheme].label(clip_id, emotion)
+    except (KeyError, DatasetError):  # of another dataset, or an emotion that none of it has
+        return None
 
 
 def _refused(what: str, expected: str) -> RunError:

@@ -169,6 +169,9 @@ RECIPES: dict[str, dict[str, Any]] = {
 def resolve_config(recipe: str | None = None, variant: str | None = None, **overrides: Any) -> TrainConfig:
     """The recipe's settings, the variant's on top of them, and the given ones on top of both.
 
+    The network's name in the result is that of the variant from which it departs in the fewest settings, the first of
+    equals, whatever it was asked for by: so one network has one name, and one run.
+
     Parameters
     ----------
     recipe, variant : None means the released recipe, and MMNet itself
@@ -189,9 +192,20 @@ def resolve_config(recipe: str | None = None, variant: str | None = None, **over
         standard = RECIPES[recipe].get("decay_epochs", TrainConfig.model_fields["decay_epochs"].default)
         settings["decay_epochs"] = min(standard, given["epochs"]) if isinstance(given["epochs"], int) else standard
     try:
-        return TrainConfig(recipe=recipe, variant=variant, **settings)  # type: ignore[arg-type]  # checked by pydantic
+        config = TrainConfig(recipe=recipe, variant=variant, **settings)  # type: ignore[arg-type]  # checked by pydantic
     except ValidationError as error:
         raise ConfigError(_as_sentence(error)) from None
+    return config.model_copy(update={"variant": _nearest_variant(config)})
+
+
+def _nearest_variant(config: TrainConfig) -> str:
+    standard = {name: TrainConfig.model_fields[name].default for name in NETWORK_OPTIONS}
+
+    def n_departures(variant: str) -> int:
+        options = standard | RECIPES[config.recipe] | VARIANTS[variant]
+        return sum(options[name] != value for name, value in config.network_options.items())
+
+    return min(VARIANTS, key=n_departures)
 
 
 def _as_sentence(error: ValidationError) -> str:

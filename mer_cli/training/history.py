@@ -19,7 +19,7 @@ def write_history(file: Path, history: Sequence[Mapping[str, float]]) -> None:
 
 
 def read_history(file: Path, column: str, n_epochs: int) -> list[float]:
-    """One column ("loss", "learning_rate" or "seconds"), a finite number for each epoch.
+    """One column ("loss", "learning_rate" or "seconds"), a finite number for each epoch; only a loss may have diverged.
 
     Raises
     ------
@@ -37,9 +37,10 @@ def read_history(file: Path, column: str, n_epochs: int) -> list[float]:
                 place = f"{file}, line {reader.line_num}"
                 if row["epoch"] != str(len(values) + 1):
                     raise _refused(file, f"{place}: the epoch is {row['epoch']!r}", str(len(values) + 1))
-                values.append(_number(row[column]))
-                if not math.isfinite(values[-1]):
+                value = _number(row[column])
+                if value is None or not (math.isfinite(value) or column == "loss"):
                     raise _refused(file, f"{place}: {column} is {row[column]!r}", "a finite number")
+                values.append(value)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise _refused(file, f"{file}: not readable ({error})", "a table with a row for each epoch") from None
     if len(values) != n_epochs:
@@ -47,11 +48,11 @@ def read_history(file: Path, column: str, n_epochs: int) -> list[float]:
     return values
 
 
-def _number(text: str | None) -> float:
+def _number(text: str | None) -> float | None:
     try:
         return float(text or "")
     except ValueError:
-        return math.nan
+        return None
 
 
 def _refused(file: Path, what: str, expected: str) -> RunError:

@@ -22,8 +22,9 @@ def set_aside(fold: Fold, labels: Mapping[str, int], n_subjects: int, seed: int)
     Of 1000 sets of that many subjects, drawn from the seed and the fold's id, it takes the one that leaves the fewest
     classes without a training clip; among those, without an inner clip; among those, the one whose clips of each class
     are nearest in number (sum of absolute differences) to the same part of the training clips as of the subjects, so
-    that the inner clips have about the training clips' shares of classes; and the first drawn of equals. A class that
-    only one subject shows stays in training. The order of the clips makes no difference.
+    that the inner clips have about the training clips' shares of classes; and the first drawn of equals. So a class
+    that only one subject shows stays in training wherever a set without that subject was drawn. The order of the clips
+    makes no difference.
 
     Parameters
     ----------

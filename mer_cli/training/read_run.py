@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def read_run(path: Path) -> Run:
     config = read_config(path)
     clips = read_clips(path / "clips.csv", config)
     fold_ids = sorted(set(clips.fold_of.values()) - {""})
+    _check_folds(path, fold_ids)
     finished = [fold for fold in fold_ids if is_finished(path, fold)]
     return Run(
         path,
@@ -42,6 +44,16 @@ def read_run(path: Path) -> Run:
         missing=tuple(fold for fold in fold_ids if fold not in finished),
         sessions=tuple(read_sessions(path)),
     )
+
+
+def _check_folds(path: Path, fold_ids: Sequence[str]) -> None:
+    """Every finished fold is one of the table's; a name that begins with a dot is an unfinished one of a killed run."""
+    stray = [done.parent.name for done in sorted(path.glob("folds/[!.]*/done")) if done.parent.name not in fold_ids]
+    if stray:
+        raise RunError(
+            f"{path / 'folds' / stray[0]}: holds a fold that {path / 'clips.csv'} doesn't name — expected one of "
+            f"{', '.join(fold_ids)}. One of the two was edited: restore the table, or move the folder out of the run."
+        )
 
 
 @dataclass(frozen=True)
@@ -60,18 +72,29 @@ class _FoldReader:
     def read(self) -> FoldPredictions:
         names = ("clip_ids", "logits") + (("inner_clip_ids", "inner_logits") if self.config.inner_val else ())
         try:
-            with self.file.open("rb") as opened, np.load(opened) as arrays:
-                held = {name: arrays[name] for name in names}
+            with self.file.open("rb") as opened:
+                if not zipfile.is_zipfile(opened):  # `np.load` would take a single array, or speak of pickles
+                    raise zipfile.BadZipFile("no archive of arrays")
+                opened.seek(0)
+                with np.load(opened) as arrays:
+                    held = {name: arrays[name] for name in names}
         except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise self._refused(f"{self.file}: not readable ({error})", "the logits of a finished fold") from None
-        clip_ids = tuple(map(str, held["clip_ids"]))
+        clip_ids = self._ids(held["clip_ids"])
         of_fold = {clip_id for clip_id, fold in self.clips.fold_of.items() if fold == self.fold}
-        self._check(held["logits"], clip_ids, of_fold, "the fold's clips in clips.csv")
+        self._check(held["logits"], clip_ids, of_fold, "the fold's clips")
         if not self.config.inner_val:
             return FoldPredictions(self.fold, clip_ids, held["logits"])
-        inner_ids = tuple(map(str, held["inner_clip_ids"]))
+        inner_ids = self._ids(held["inner_clip_ids"])
         self._check(held["inner_logits"], inner_ids, self._inner_clips(inner_ids), "the inner clips of training")
         return FoldPredictions(self.fold, clip_ids, held["logits"], inner_ids, held["inner_logits"])
+
+    def _ids(self, stored: NDArray[np.str_]) -> tuple[str, ...]:
+        if stored.ndim != 1 or stored.dtype.kind != "U":
+            raise self._refused(
+                f"{self.file}: holds clip ids of shape {stored.shape}, {stored.dtype}", "one row of text"
+            )
+        return tuple(map(str, stored))
 
     def _inner_clips(self, stored: tuple[str, ...]) -> set[str]:
         """All training clips of the subjects that the stored clips are of."""
@@ -98,7 +121,12 @@ class _FoldReader:
             (absent, "lacks clip {}"),
         ):
             if found:
-                raise self._refused(f"{self.file}: {what.format(found[0])}", f"{whose}, each once")
+                table = self.path / "clips.csv"
+                raise self._refused(
+                    f"{self.file}: {what.format(found[0])}",
+                    f"{whose} in {table}, each once",
+                    "If that table was edited, restore it; if not, delete",
+                )
         shape = (self.config.epochs, len(expected), len(self.config.class_names))
         if logits.shape != shape or logits.dtype != np.float32:
             raise self._refused(
@@ -106,7 +134,7 @@ class _FoldReader:
                 f"{shape} (epochs, clips, classes) of float32",
             )
 
-    def _refused(self, what: str, expected: str) -> RunError:
+    def _refused(self, what: str, expected: str, remedy: str = "Delete") -> RunError:
         return RunError(
-            f"{what} — expected {expected}. Delete {self.file.parent} and train again: only this fold is repeated."
+            f"{what} — expected {expected}. {remedy} {self.file.parent} and train again: only this fold is repeated."
         )

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mer_cli.errors import RunError
 from mer_cli.training.atomic import write_text
@@ -40,15 +41,25 @@ def read_sessions(run: Path) -> list[Session]:
         held = json.loads(file.read_text())
         if not held:
             raise ValueError("no session in it")
-        return [
-            Session(tuple(entry.pop("stores")), tuple(entry.pop("test_stores")), entry.pop("out"), entry)
-            for entry in held
+        sessions = [
+            Session(_texts(entry, "stores"), _texts(entry, "test_stores"), entry.pop("out"), entry) for entry in held
         ]
+        for session in sessions:
+            if not session.stores or not isinstance(session.out, str):
+                raise ValueError("a session without stores or folder")
+        return sessions
     except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise RunError(
             f"{file}: not readable ({error!r}) — expected the sessions that `mer train` recorded. Restore it, or move "
             "the run away and train again."
         ) from None
+
+
+def _texts(entry: dict[str, Any], name: str) -> tuple[str, ...]:
+    texts = entry.pop(name)
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"{name} is {texts!r}, no list of paths")
+    return tuple(texts)
 
 
 def sessions_text(sessions: Sequence[Session]) -> str:
