@@ -178,6 +178,7 @@ def test_settings_name_the_recipe_and_what_departs_from_it() -> None:
     assert settings(resolve_config("released", seed=5, device="cpu")) == "released recipe"
     assert settings(resolve_config("paper")) == "paper recipe"
     assert settings(resolve_config("released", weight_decay=0.7)) == "released recipe, weight decay 0.7"
+    assert settings(resolve_config("quick", shuffle_labels=True)) == "quick recipe, shuffle labels"
 
 
 def test_numbers_are_written_as_the_field_prints_them() -> None:

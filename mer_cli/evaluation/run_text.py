@@ -22,7 +22,8 @@ def settings(config: TrainConfig) -> str:
     """Give variant, recipe and every setting that departs from them: "baseline, released recipe, epochs 10"."""
     variant = "" if config.variant == config.model else f"{config.variant}, "
     stamp = f" ({RECIPE_STAMPS[config.recipe]})" if config.recipe in RECIPE_STAMPS else ""
-    changes = (f", {name.replace('_', ' ')} {value}" for name, value in _changes(config).items())
+    changed = ((name.replace("_", " "), value) for name, value in _changes(config).items())
+    changes = (f", {name}" if value is True else f", {name} {value}" for name, value in changed)
     return f"{variant}{config.recipe} recipe{stamp}{''.join(changes)}"
 
 
