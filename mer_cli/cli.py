@@ -1,6 +1,7 @@
 """The command line: the application with all of its commands, listed in the order of these imports."""
 
 from mer_cli import cli_experiment as cli_experiment
+from mer_cli import cli_models as cli_models
 from mer_cli import cli_results as cli_results
 from mer_cli import cli_runs as cli_runs
 from mer_cli import cli_tools as cli_tools

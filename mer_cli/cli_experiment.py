@@ -122,6 +122,8 @@ def train(
     """
     from mer_cli.store.hdf5 import find_store
     from mer_cli.training.config import resolve_config
+    from mer_cli.training.methods import is_on_motion
+    from mer_cli.training.motion import compute_motion
     from mer_cli.training.plan import plan_run
     from mer_cli.training.train import train_run
 
@@ -137,6 +139,9 @@ def train(
         seeded = config.model_copy(update={"seed": seed})
         plan = plan_run(stores, seeded, test_stores=test or (), wanted=wanted)
         show.show_plan(plan, out, save_weights)
+        if is_on_motion(plan.config.model):
+            with console.Steps("flow", sum(len(store.info.clips) for store in plan.stores)) as steps:
+                compute_motion(plan, steps.on_clip)
         with console.TrainProgress(plan.config.epochs) as progress:
             path = train_run(plan, out, progress, resume=resume, save_weights=save_weights, tensorboard=tensorboard)
         typer.echo(path)

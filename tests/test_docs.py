@@ -7,6 +7,8 @@ import pytest
 import typer
 
 from mer_cli.cli import app
+from mer_cli.models import NETWORKS
+from mer_cli.models.recipes import RECIPES as METHODS_ON_MOTION
 from mer_cli.training.config import RECIPES, TrainConfig
 
 ROOT = Path(__file__).parents[1]
@@ -69,3 +71,17 @@ def test_tables_have_rows_of_equal_length(page):
     for block in re.findall(r"(?:^\|.*\n)+", page.read_text(), re.MULTILINE):
         widths = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
         assert len(widths) == 1, block[:200]
+
+
+@pytest.mark.parametrize("name", METHODS_ON_MOTION)
+def test_every_published_recipe_is_documented_as_it_is(name):
+    recipe = METHODS_ON_MOTION[name]
+    falls = "no" if recipe.decay == 1 else f"x {recipe.decay} every {recipe.decay_every} epochs"
+    numbers = f"{recipe.learning_rate:g} | {recipe.weight_decay:g} | {recipe.epochs} | {recipe.batch_size}"
+    row = f"| `{name}` | {recipe.optimiser} | {numbers} | {falls} | {recipe.normalisation} | {recipe.source} |"
+    assert row in (ROOT / "docs/methods.md").read_text()
+
+
+def test_every_network_is_documented():
+    methods = (ROOT / "docs/methods.md").read_text()
+    assert all(f"| `{name}` |" in methods for name in NETWORKS if name != "mmnet")

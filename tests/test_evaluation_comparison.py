@@ -26,7 +26,7 @@ def test_the_seeds_that_both_have_are_compared(tmp_path):
     assert found.difference == pytest.approx(sum(gaps) / 2)
     table = dict(comparison_table(found, first[0], second[0], "last"))
     assert table["seeds in common"] == "2"
-    assert table["second"].startswith("baseline, released recipe")
+    assert table["second"].startswith("mmnet, baseline, released recipe")
     mcnemar = table["p of McNemar's test, seed 2 (over clips, so too small)"]
     numbers = [table["UF1 of the first minus the second"].lstrip("+"), table["p, whole subjects swapped"], mcnemar]
     assert all(re.fullmatch(r"\.\d{4}", number) for number in numbers)

@@ -109,11 +109,13 @@ def test_without_runs_every_published_number_stands_in_its_block(number: int) ->
 def test_without_runs_each_row_that_can_be_repeated_names_the_command(number: int, command: str) -> None:
     table = build(number, [])
     block, printed = table.blocks[0], paper_table(number).blocks[0]
-    expected = {paper_row.method: paper_row.settings is not None for paper_row in printed.rows}
+    settings = {paper_row.method: paper_row.settings for paper_row in printed.rows}
     for shape, cells in zip(block.rows, rows(table, block), strict=True):
-        can_be_repeated = expected[cells["method"].text]
+        repeating = settings[cells["method"].text]
+        can_be_repeated = repeating is not None
+        of_other = f" --model {repeating['model']}" if "model" in (repeating or {}) else ""
         assert shape.kind == ("missing" if can_be_repeated else "method")
-        assert cells["runs"] == (Cell(command, code=True) if can_be_repeated else Cell())
+        assert cells["runs"] == (Cell(command + of_other, code=True) if can_be_repeated else Cell())
         assert cells["last_uf1"].text == ("–" if can_be_repeated else "")
 
 
@@ -349,7 +351,8 @@ def test_an_incomplete_run_says_what_is_missing_and_how_to_continue(tmp_path: Pa
 def test_an_incomplete_run_alone_is_not_called_missing(tmp_path: Path) -> None:
     write_run(tmp_path, finished=0, **CASME2, **RELEASED)
     table = build(6, tmp_path)
-    assert [shape.kind for shape in table.blocks[0].rows if shape.kind != "chance"] == ["method"] * 6 + ["incomplete"]
+    kinds = [shape.kind for shape in table.blocks[0].rows if shape.kind != "chance"]
+    assert kinds == ["missing"] * 2 + ["method"] * 4 + ["incomplete"]
     assert row(table, table.blocks[0], "MMNet")["published_accuracy"].text == "95.51"
 
 
@@ -391,7 +394,7 @@ def test_as_many_clips_with_other_labels_stand_apart_from_the_published_number(t
     run = read_run(write_run(tmp_path, **CASME2 | older, **RELEASED))
     assert run.config.protocol_id == "casme2-mmnet3/156"
     table = build(6, [run])
-    assert [shape.kind for shape in table.blocks[0].rows if shape.kind != "method"] == ["missing"]
+    assert [shape.kind for shape in table.blocks[0].rows if shape.kind != "method"] == ["missing"] * 3
     block = table.blocks[-1]
     assert "156 clips, 25 subjects, table 20140508" in block.heading
     assert all(cells["published_accuracy"] == Cell() for cells in rows(table, block))

@@ -10,10 +10,10 @@ import pytest
 import mer_cli
 
 PACKAGE = Path(mer_cli.__file__).parent
-STAGES = ["datasets", "faces", "store", "models", "training", "inference", "evaluation", "report"]
+STAGES = ["datasets", "faces", "store", "motion", "models", "training", "inference", "evaluation", "report"]
 SHARED = {"records", "errors", "opencv", "__version__"}
 NO_TORCH_IN_TRAINING = (
-    *("config", "folds", "inner", "shuffle", "streams", "grids"),
+    *("config", "methods", "folds", "inner", "shuffle", "streams", "grids"),
     *("run", "read_run", "run_config", "clip_table", "history", "sessions", "atomic", "disk"),
 )
 NO_TORCH = [
@@ -21,7 +21,19 @@ NO_TORCH = [
     "report",
     *(f"training/{name}.py" for name in NO_TORCH_IN_TRAINING),
 ]
-HEAVY = {"torch", "cv2", "pandas", "scipy", "sklearn", "matplotlib", "dlib", "h5py", "pydantic"}
+HEAVY = {
+    "torch",
+    "torchvision",
+    "skimage",
+    "cv2",
+    "pandas",
+    "scipy",
+    "sklearn",
+    "matplotlib",
+    "dlib",
+    "h5py",
+    "pydantic",
+}
 
 
 def imports_of(path):

@@ -71,6 +71,7 @@ def test_a_grid_knows_what_is_finished_and_how_long_the_rest_will_take(store, tm
                 "beside them. Leave it out.",
             )
             for table, settings, flag in (
+                (3, {"model": "ststnet"}, "model"),
                 (3, {"variant": "pc"}, "variant"),
                 (3, {"pc": False}, "no-pc"),
                 (3, {"pc": True}, "pc"),

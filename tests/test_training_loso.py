@@ -109,6 +109,11 @@ def test_another_seed_gives_another_run_and_other_logits(store, straight, tmp_pa
     assert not np.array_equal(stored(path, "casme2-03")[0], stored(straight[0], "casme2-03")[0])
 
 
+def test_stochastic_depth_is_drawn_from_the_folds_own_stream(store, tmp_path):
+    paths = [train(store, tmp_path / name, wanted=["03"], epochs=1, stochastic_depth=0.3)[0] for name in "ab"]
+    assert_same_fold(*paths, "casme2-03")
+
+
 def test_weights_are_not_kept_where_that_is_asked(store, tmp_path):
     plan = plan_run([store], config_of(epochs=1), wanted=["03"])
     path = train_run(plan, tmp_path, Silent(), save_weights="none")

@@ -30,7 +30,8 @@ class Silent:
 
 def config_of(**changes):
     settings = {"scheme": "mmnet3", "epochs": 2, "batch_size": 2, "device": "cpu"}
-    return resolve_config("quick", **(settings | changes))
+    recipe = "quick" if changes.get("model", "mmnet") == "mmnet" else None  # another network's own
+    return resolve_config(recipe, **(settings | changes))
 
 
 def train(stores, out, wanted=None, resume=True, test_stores=(), **changes):

@@ -11,6 +11,7 @@ from os.path import relpath
 from typing import Any
 
 from mer_cli.training.config import NETWORK_OPTIONS, RECIPE_STAMPS, TrainConfig, resolve_config
+from mer_cli.training.methods import MMNET
 from mer_cli.training.run import Run
 from mer_cli.training.sessions import DEFAULT_ROOT
 
@@ -20,11 +21,16 @@ _NOT_A_CHANGE = frozenset({"scheme", "model", "variant", "recipe", "seed", "devi
 
 def settings(config: TrainConfig) -> str:
     """Give variant, recipe and every setting that departs from them: "baseline, released recipe, epochs 10"."""
-    variant = "" if config.variant == config.model else f"{config.variant}, "
+    variant = "" if config.variant == MMNET else f"{config.variant}, "
     stamp = f" ({RECIPE_STAMPS[config.recipe]})" if config.recipe in RECIPE_STAMPS else ""
     changed = ((name.replace("_", " "), value) for name, value in _changes(config).items())
     changes = (f", {name}" if value is True else f", {name} {value}" for name, value in changed)
     return f"{variant}{config.recipe} recipe{stamp}{''.join(changes)}"
+
+
+def network_name(config: TrainConfig) -> str:
+    """Give the variant of MMNet, or the name of another network."""
+    return config.variant if config.model == MMNET else config.model
 
 
 def progress(run: Run) -> str:
@@ -45,8 +51,8 @@ def train_command(run: Run) -> str:
     config, session = run.config, run.sessions[-1]
     stores = " ".join(shlex.quote(store) for store in session.stores)
     tested = " ".join(f"--test {shlex.quote(store)}" for store in session.test_stores)
-    variant = {} if config.variant == config.model else {"variant": config.variant}
-    named = {"scheme": config.scheme, **variant, "recipe": config.recipe, "seed": config.seed, **_changes(config)}
+    network = {name: value for name in ("model", "variant") if (value := getattr(config, name)) != MMNET}
+    named = {"scheme": config.scheme, **network, "recipe": config.recipe, "seed": config.seed, **_changes(config)}
     return f"mer train {stores} {tested or '--loso'} {_flags(run, named)}"
 
 
@@ -113,6 +119,7 @@ def _flag(name: str, value: object) -> str:
 
 
 def _changes(config: TrainConfig) -> dict[str, Any]:
-    standard = resolve_config(config.recipe, config.variant)
+    variant = config.variant if config.model == MMNET else None
+    standard = resolve_config(config.recipe, variant, model=config.model)
     names = [name for name in TrainConfig.model_fields if name not in _NOT_A_CHANGE]
     return {name: getattr(config, name) for name in names if getattr(config, name) != getattr(standard, name)}

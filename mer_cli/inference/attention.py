@@ -19,12 +19,12 @@ from safetensors.torch import load_file
 
 from mer_cli.errors import RunError
 from mer_cli.inference.clips import read_crops
-from mer_cli.models import build_model
 from mer_cli.models.mmnet import MMNet
 from mer_cli.store.hdf5 import StoreInfo
 from mer_cli.training.batches import CENTRE, PairBatches
 from mer_cli.training.folds import dataset_of
 from mer_cli.training.loop import HELD_OUT_BATCH
+from mer_cli.training.methods import MMNET
 from mer_cli.training.run import Run
 from mer_cli.training.run_config import RunConfig
 
@@ -50,8 +50,13 @@ def require_maps(run: Run) -> None:
     Raises
     ------
     RunError
-        If it was trained without attention.
+        If it is not of MMNet, or was trained without attention.
     """
+    if run.config.model != MMNET:
+        raise RunError(
+            f"{run.path}: {run.config.model} has no attention maps — expected a run of {MMNET}. "
+            "Train one: mer train --loso --save-weights last."
+        )
     if run.config.attention == "none":
         raise RunError(
             f"{run.path}: its network has no attention (variant {run.config.variant}) — expected a run with "
@@ -84,7 +89,7 @@ def read_attention(
     wanted = sorted(clip_ids)
     fold_ids = sorted({run.fold_of[clip_id] for clip_id in wanted})
     files = {fold_id: _weights_file(run, fold_id) for fold_id in fold_ids}
-    network = build_model(run.config.model, len(run.class_names), **run.config.network_options).to(device).eval()
+    network = MMNet(len(run.class_names), **run.config.network_options).to(device).eval()
     parts = []
     for n_done, fold_id in enumerate(fold_ids, start=1):
         network.load_state_dict(_read_weights(files[fold_id], run.config, fold_id))

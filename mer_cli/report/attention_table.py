@@ -18,6 +18,7 @@ from mer_cli.inference.measure import Measured
 from mer_cli.inference.truth import TruthScores
 from mer_cli.report.collect import RunGroup, group_seeds
 from mer_cli.training.atomic import write_text
+from mer_cli.training.methods import MMNET
 from mer_cli.training.run import Run
 
 FILE_NAME = "attention.csv"
@@ -127,7 +128,7 @@ def _names(groups: Sequence[RunGroup]) -> list[str]:
 
 def _name(run: Run) -> str:
     config = run.config
-    network = f"{config.model}, " if config.variant == config.model else ""
+    network = f"{config.model}, " if config.variant == MMNET else ""
     return f"{network}{settings(config)} ({config.attention})"
 
 

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 from mer_cli.errors import ConfigError, StoreError
+from mer_cli.evaluation.run_text import network_name
 from mer_cli.report.count_tables import build_count_table
 from mer_cli.report.method_tables import build_method_table
 from mer_cli.report.model import Table
@@ -94,8 +95,8 @@ def left_out(numbers: Sequence[int], runs: Sequence[Run]) -> list[str]:
         of_run = [number for number in METHOD_TABLES if run.path in held[number]]
         if not of_run:
             nowhere.append(
-                f"{run.path}: {run.config.protocol_id}, {run.config.variant} has no place in any table — expected one "
-                "dataset, leave one subject out, and a network of a table. "
+                f"{run.path}: {run.config.protocol_id}, {network_name(run.config)} has no place in any table — "
+                "expected one dataset, leave one subject out, and a network of a table. "
                 f"Score it: mer evaluate {shlex.quote(str(run.path))}"
             )
         elif not set(of_run) & set(numbers):

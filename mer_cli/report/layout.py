@@ -7,12 +7,23 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mer_cli.evaluation.run_text import ablate_command, train_command, without_private_paths
+from mer_cli.models.catalogue import method_of
 from mer_cli.report.model import RowKind
 from mer_cli.report.paper import PaperBlock, PaperRow, paper_table
-from mer_cli.report.placing import family_key, family_name, is_plain, is_standard, row_key
+from mer_cli.report.placing import (
+    as_mmnet,
+    family_key,
+    family_name,
+    is_plain,
+    is_standard,
+    machine_name,
+    row_key,
+    settings_key,
+)
 from mer_cli.report.scores import Entry
 from mer_cli.training.config import RECIPES, resolve_config
 from mer_cli.training.grids import GRIDS
+from mer_cli.training.methods import MMNET
 from mer_cli.training.run import Run
 
 # Rows of our grids that the paper's tables lack.
@@ -51,9 +62,13 @@ class _Slot:
 
 @dataclass(frozen=True)
 class _Family:
-    """Entries that differ in nothing but what tables vary; there may be none yet, which then have no name either."""
+    """Entries that differ in nothing but what tables vary; there may be none yet, which then have no name either.
+
+    machine : ends the names of families whose settings are the same
+    """
 
     name: str
+    machine: str
     recipe: str
     entries: tuple[Entry, ...]
 
@@ -79,7 +94,7 @@ def lay_out(number: int, paper: PaperBlock | None, entries: Sequence[Entry]) -> 
     """
     families = _families([entry for entry in entries if not entry.config.shuffle_labels])
     if paper and not (families and is_standard(families[0].entries[0].config)):
-        families = [_Family("", resolve_config().recipe, ()), *families]
+        families = [_Family("", "", resolve_config().recipe, ()), *families]
     slots = _slots(number, paper, entries)
     lines: list[Line] = []
     for index, family in enumerate(families):
@@ -93,31 +108,42 @@ def lay_out(number: int, paper: PaperBlock | None, entries: Sequence[Entry]) -> 
 
 
 def _families(entries: Sequence[Entry]) -> list[_Family]:
-    members: dict[str, list[Entry]] = {}
-    for entry in entries:
-        members.setdefault(family_key(entry.config), []).append(entry)
+    members = _members(entries)
     recipes = list(RECIPES)
-    named = sorted(
-        (recipes.index(same[0].config.recipe), family_name(same[0].config), key) for key, same in members.items()
-    )
+    configs = {key: as_mmnet(same[0].config) for key, same in members.items()}
+    named = sorted((recipes.index(config.recipe), family_name(config), key) for key, config in configs.items())
     n_named = Counter(name for _, name, _ in named)
     families = []
     for _, name, key in named:
         same = sorted(members[key], key=lambda entry: (not entry.is_finished, entry.config.seed, entry.config.run_name))
-        config = same[0].config
-        machine = f", {config.device} {config.precision}{', compiled' if config.compile == 'on' else ''}"
-        families.append(_Family(f"{name}{machine}" if n_named[name] > 1 else name, config.recipe, tuple(same)))
+        config = configs[key]
+        machine = f", {machine_name(config)}" if n_named[name] > 1 else ""
+        families.append(_Family(f"{name}{machine}", machine, config.recipe, tuple(same)))
     return families
+
+
+def _members(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """The entries of each family; another network joins MMNet's of its settings, on whatever machine."""
+    members: dict[str, list[Entry]] = {}
+    for entry in sorted(entries, key=lambda entry: (entry.config.model != MMNET, entry.config.run_name)):
+        key = family_key(entry.config)
+        if entry.config.model != MMNET and key not in members:
+            wanted = settings_key(entry.config)
+            alike = (other for other, same in members.items() if settings_key(same[0].config) == wanted)
+            key = next(alike, key)
+        members.setdefault(key, []).append(entry)
+    return members
 
 
 def _slots(number: int, paper: PaperBlock | None, entries: Sequence[Entry]) -> list[_Slot]:
     """The paper's rows in its order; in a table of ablations the grid's, then what else was trained."""
     rows = paper.rows if paper else ()
     keyed = {key: row for row in rows if (key := _key_of_paper(number, row)) is not None}
-    if number not in GRIDS and paper:
-        return [_Slot(row.method, _key_of_paper(number, row), row) for row in rows]
-    in_grid = [row_key(number, resolve_config(**row)) for row in GRIDS.get(number, ())]
     found = sorted({row_key(number, entry.config) for entry in entries}, key=str)
+    if number not in GRIDS and paper:
+        printed = [_Slot(row.method, _key_of_paper(number, row), row) for row in rows]
+        return [*printed, *(_Slot(_row_name(number, key), key, None) for key in found if key not in keyed)]
+    in_grid = [row_key(number, resolve_config(**row)) for row in GRIDS.get(number, ())]
     return [_Slot(_row_name(number, key), key, keyed.get(key)) for key in dict.fromkeys([*in_grid, *keyed, *found])]
 
 
@@ -132,7 +158,7 @@ def _row_name(number: int, key: Hashable) -> str:
         for row in block.rows:
             if _key_of_paper(number, row) == key:
                 return row.method
-    return _OUR_NAMES[str(key)]
+    return _OUR_NAMES.get(str(key)) or method_of(str(key)).title
 
 
 def _name(number: int, slot: _Slot, recipe: str) -> str:
@@ -145,14 +171,29 @@ def _family_lines(number: int, slots: Sequence[_Slot], family: _Family, paper: P
     for slot in slots:
         beside = slot.paper if paper else None
         own = [entry for entry in family.entries if slot.key == row_key(number, entry.config)]
-        name = ", ".join(part for part in (_name(number, slot, family.recipe), family.name) if part)
+        method = _name(number, slot, family.recipe)
         for index, entry in enumerate(own):
+            name = f"{method}, {family_name(entry.config)}{_machine(family, own, entry)}"
             reference = None if is_plain(entry.config) else family.reference
             yield _entry_line(name, entry, None if index else beside, reference)
         if not own and slot.key is None and beside:
             yield Line(slot.method, "method", beside)
         elif not own and slot.key is not None and (beside or (number in GRIDS and family.is_ablation)):
-            yield Line(name, "missing", beside, command=_filling_command(number, family, paper))
+            name = ", ".join(part for part in (method, _missing_name(number, slot, family)) if part)
+            yield Line(name, "missing", beside, command=_filling_command(number, family, paper, slot.key))
+
+
+def _machine(family: _Family, own: Sequence[Entry], entry: Entry) -> str:
+    """What tells a row from another of the same settings: where it was trained, maybe elsewhere than MMNet."""
+    names = {machine_name(each.config) for each in own}
+    return f", {machine_name(entry.config)}" if family.machine or len(names) > 1 else ""
+
+
+def _missing_name(number: int, slot: _Slot, family: _Family) -> str:
+    """The settings that would fill a row: another network than MMNet has its own."""
+    if not family.entries or number in GRIDS or slot.paper is None:
+        return family.name
+    return f"{family_name(resolve_config(**slot.paper.settings or {}))}{family.machine}"
 
 
 def _entry_line(
@@ -167,13 +208,15 @@ def _entry_line(
     return Line(f"{name} ({state})", "incomplete", paper, entry, command=command)
 
 
-def _filling_command(number: int, family: _Family, paper: PaperBlock | None) -> str:
+def _filling_command(number: int, family: _Family, paper: PaperBlock | None, key: Hashable) -> str:
     if family.entries and number in GRIDS:
         like = _seeds_to_repeat(number, family)
         return ablate_command(number, without_private_paths(like[0]), [run.config.seed for run in like])
     assert paper, "without runs there is a row for the paper's only"
     protocol = f"data/{paper.dataset}.h5 --scheme {paper.scheme}"
-    return f"mer ablate --table {number} {protocol}" if number in GRIDS else f"mer train {protocol} --loso"
+    if number in GRIDS:
+        return f"mer ablate --table {number} {protocol}"
+    return f"mer train {protocol} --loso{'' if key == MMNET else f' --model {key}'}"
 
 
 def _seeds_to_repeat(number: int, family: _Family) -> list[Run]:

@@ -16,8 +16,10 @@ from mer_cli.report.paper import PaperBlock, paper_table
 from mer_cli.report.scores import Entry
 from mer_cli.training.config import NETWORK_OPTIONS, TrainConfig, resolve_config
 from mer_cli.training.grids import GRIDS
+from mer_cli.training.methods import MMNET
 from mer_cli.training.run import Run
 
+MACHINE = ("device", "precision", "compile")
 LAYERS_AND_HEADS = ("n_layers", "n_heads")  # what Table 5 varies
 
 
@@ -103,10 +105,12 @@ def dataset_title(dataset: str) -> str:
 
 
 def row_key(number: int, config: TrainConfig) -> Hashable | None:
-    """Give what tells a table's rows apart, of these settings: the variant, or layers and heads.
+    """Give what tells a table's rows apart, of these settings: the variant, layers and heads, another network's name.
 
     A network that was put together flag by flag is the variant that it equals. None where the table has no such row.
     """
+    if config.model != MMNET:
+        return None if number in GRIDS else config.model
     options = config.network_options
     if number == 5:
         standard = resolve_config(config.recipe).network_options
@@ -119,27 +123,49 @@ def row_key(number: int, config: TrainConfig) -> Hashable | None:
 
 def is_plain(config: TrainConfig) -> bool:
     """Whether the network is MMNet itself, as its recipe has it."""
-    return config.network_options == resolve_config(config.recipe).network_options
+    return config.model == MMNET and config.network_options == resolve_config(config.recipe).network_options
 
 
 def family_key(config: TrainConfig) -> str:
     """Everything that no table varies in its rows: two rows compare where it is the same."""
-    return config.model_dump_json(exclude={"seed", "variant", *NETWORK_OPTIONS})
+    return as_mmnet(config).model_dump_json(exclude={"seed", "variant", *NETWORK_OPTIONS})
+
+
+def settings_key(config: TrainConfig) -> str:
+    """The same but for the machine, by which networks of two methods compare: each trains as fits it."""
+    return as_mmnet(config).model_dump_json(exclude={"seed", "variant", *NETWORK_OPTIONS, *MACHINE})
+
+
+def machine_name(config: TrainConfig) -> str:
+    """Give "cpu bf16, compiled"."""
+    return f"{config.device} {config.precision}{', compiled' if config.compile == 'on' else ''}"
 
 
 def family_name(config: TrainConfig) -> str:
-    """Give recipe and departures from it: "released recipe, epochs 10".
+    """Give recipe and departures from it: "released recipe, epochs 10"; of another network those of its own recipe.
 
     What a table varies is left out, and that labels were shuffled, which a control's name says.
     """
-    standard = resolve_config(config.recipe)
+    standard = resolve_config(config.recipe, model=config.model)
     plain = {"variant": standard.variant, "shuffle_labels": standard.shuffle_labels, **standard.network_options}
     return settings(config.model_copy(update=plain))
 
 
 def is_standard(config: TrainConfig) -> bool:
-    """Whether the settings, but for what tables vary, are the released recipe's: those of the published numbers."""
-    return family_name(config) == family_name(resolve_config())
+    """Whether the settings, but for what tables vary, are those of the published numbers: each network's own."""
+    return family_name(config) == family_name(resolve_config(model=config.model))
+
+
+def as_mmnet(config: TrainConfig) -> TrainConfig:
+    """The settings of MMNet that depart from its own recipe as these do from theirs, beside which the row stands."""
+    own, standard = resolve_config(model=config.model), resolve_config()
+    return config.model_copy(
+        update={
+            name: getattr(standard, name)
+            for name in TrainConfig.model_fields
+            if getattr(config, name) == getattr(own, name)
+        }
+    )
 
 
 def placed(number: int, runs: Sequence[Run]) -> list[Run]:

@@ -11,13 +11,10 @@ from __future__ import annotations
 import math
 import os
 import shutil
-import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 from mer_cli.errors import StoreError
@@ -26,13 +23,14 @@ from mer_cli.faces.landmarks import find_predictor
 from mer_cli.records import FailedClip, Release
 from mer_cli.store.audit import audit_dir
 from mer_cli.store.audit_page import INDEX
-from mer_cli.store.cut import CutTask, cut_to_part, start_worker
+from mer_cli.store.cut import CutResult, CutTask, cut_to_part
 from mer_cli.store.hdf5 import read_store
 from mer_cli.store.lock import lock_store
 from mer_cli.store.pack import pack_store
 from mer_cli.store.parts import parts_dir, read_part
 from mer_cli.store.plan import BuildPlan, plan_build
 from mer_cli.store.schema import BUILD_KEY, CLIP_BYTES, FAILED, REPAIRED, RESUMED
+from mer_cli.store.workers import run_in_workers
 
 OnClip = Callable[[str, str], None]
 
@@ -112,7 +110,7 @@ def _cut_all(plan: BuildPlan, jobs: int, on_clip: OnClip) -> dict[str, str]:
         else:
             open_tasks.append(task)
     try:
-        return _cut_in_workers(open_tasks, jobs, on_clip) if open_tasks else {}
+        return _cut_in_workers(open_tasks, jobs, on_clip)
     except BrokenProcessPool as error:
         raise StoreError(
             f"{plan.out}: a worker process died while clips were cropped. Expected it to live; memory may have run "
@@ -122,19 +120,13 @@ def _cut_all(plan: BuildPlan, jobs: int, on_clip: OnClip) -> dict[str, str]:
 
 def _cut_in_workers(tasks: Sequence[CutTask], jobs: int, on_clip: OnClip) -> dict[str, str]:
     reasons = {}
-    # Spawned, not forked: the threads of OpenCV do not live through a fork.
-    pool = ProcessPoolExecutor(min(jobs, len(tasks)), get_context("spawn"), start_worker)
-    try:
-        with _no_interrupt():
-            futures = [pool.submit(cut_to_part, task) for task in tasks]
-        for future in as_completed(futures):
-            result = future.result()
-            if result.status == FAILED:
-                reasons[result.clip_id] = result.reason
-            on_clip(result.clip_id, result.status)
-    finally:
-        # After an error or Ctrl-C the clips at work are finished and kept, the others are not begun.
-        pool.shutdown(wait=True, cancel_futures=True)
+
+    def note(result: CutResult) -> None:
+        if result.status == FAILED:
+            reasons[result.clip_id] = result.reason
+        on_clip(result.clip_id, result.status)
+
+    run_in_workers(cut_to_part, tasks, jobs, note)
     return reasons
 
 
@@ -145,16 +137,6 @@ def _drop_other_parts(plan: BuildPlan) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
-
-
-@contextmanager
-def _no_interrupt() -> Iterator[None]:
-    """Hold Ctrl-C back while workers start: they inherit it, so that only the parent ever sees one and decides."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _has_part(task: CutTask) -> bool:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
-from multiprocessing import parent_process
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +15,6 @@ from mer_cli.faces.apex import ApexSearch
 from mer_cli.faces.crop import Align, Transform, box_transform, crop_landmarks, eye_transform, picture_transform, warp
 from mer_cli.faces.frames import HALF_WINDOW, Image, needed_frames, read_frames, window
 from mer_cli.faces.landmarks import RELEASE_CROP, Face, FaceFinder
-from mer_cli.opencv import cv2
 from mer_cli.records import ApexRule, Clip, FrameRef
 from mer_cli.store.parts import write_part
 from mer_cli.store.schema import APEX_NOTES, ARRAYS, FAILED, OK, REPAIRED, CroppedClip
@@ -42,12 +38,6 @@ class CutResult:
     clip_id: str
     status: str
     reason: str = ""
-
-
-def start_worker() -> None:
-    """Set up a worker process: one thread, gone when its parent is."""
-    cv2.setNumThreads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def cut_to_part(task: CutTask) -> CutResult:
@@ -153,11 +143,3 @@ def _transform(clip: Clip, face: Face, align: Align, onset: Image) -> Transform:
 def _finder(predictor: Path, is_cropped: bool) -> FaceFinder:
     """Load the models once per process."""
     return FaceFinder(predictor, is_cropped=is_cropped)
-
-
-def _end_with_parent() -> None:
-    """Wait for the parent's end, however it comes: after a `kill -9` a pool's workers would wait for ever."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

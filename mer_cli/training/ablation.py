@@ -55,7 +55,7 @@ def plan_grid(table: int, stores: Sequence[Path], settings: Mapping[str, Any], n
         raise ConfigError(
             f"--table: {table} is no table of ablations — expected {', '.join(map(str, GRIDS))}. Choose one."
         )
-    for name in ("variant", *NETWORK_OPTIONS):
+    for name in ("model", "variant", *NETWORK_OPTIONS):
         if settings.get(name) is not None:
             flag = name.replace("_", "-") if settings[name] is not False else f"no-{name}"
             raise ConfigError(

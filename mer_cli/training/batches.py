@@ -106,6 +106,12 @@ class PairBatches:
         self.std = torch.tensor(IMAGENET_STD, device=device)
         self.grey = torch.tensor(GREY, device=device)
 
+    def __len__(self) -> int:
+        return len(self.onset)
+
+    def start_fold(self, train_rows: NDArray[np.int64]) -> None:
+        """Nothing of a picture depends on the fold."""
+
     def draw_epoch(self, rows: NDArray[np.int64], rng: np.random.Generator) -> EpochDraw:
         """Shuffles the clips of `rows` and draws the frames and the augmentation of each."""
         config, n = self.config, len(rows)

@@ -11,6 +11,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mer_cli.errors import ConfigError
+from mer_cli.motion.inputs import Backend, Normalisation
+from mer_cli.training.methods import MMNET, PUBLISHED, check_settings, is_on_motion, published_settings
 
 
 class TrainConfig(BaseModel):
@@ -20,14 +22,25 @@ class TrainConfig(BaseModel):
 
     scheme: str = "auto"
     """Label scheme: which emotions make which class; auto is the dataset's own."""
-    model: Literal["mmnet"] = "mmnet"
-    """Network."""
+    model: Literal[
+        "mmnet",
+        "ststnet",
+        "offapexnet",
+        "sssnet",
+        "resnet18-flow",
+        "resnet18-diff",
+        "rcn-a",
+        "dual-inception",
+        "dssn",
+        "tscnn-lite",
+    ] = "mmnet"
+    """Network: MMNet, or another method's (`mer models`)."""
     variant: Literal[
         "mmnet", "baseline", "ca", "pc", "independent", "cbam", "ca-block", "basic-continuous", "figure", "literal"
     ] = "mmnet"
     """Named form of the network: MMNet, or a cell of the paper's ablations (docs/protocol.md)."""
-    recipe: Literal["released", "released-3", "paper", "quick"] = "released"
-    """Named settings: the released five- or three-class script's, the paper's text, a short one for generated faces."""
+    recipe: Literal["released", "released-3", "paper", "quick", "published"] = "released"
+    """Named settings: MMNet's five- or three-class script, its paper, a short one; published, of a motion network."""
     seed: int = Field(1, ge=0)
     """Seed of weights, batch order and augmentation."""
     inner_val: int = Field(0, ge=0)
@@ -38,14 +51,18 @@ class TrainConfig(BaseModel):
     """Passes over the training clips of a fold."""
     batch_size: int = Field(32, ge=2)
     """Onset-apex pairs in a step; the last partial batch is kept."""
+    optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
+    """What turns gradients into steps; sgd has momentum .9."""
     learning_rate: float = Field(8e-4, gt=0)
-    """AdamW's learning rate in the first epoch."""
+    """The learning rate in the first epoch."""
     decay: float = Field(0.987, gt=0, le=1)
-    """Factor on the learning rate after each of the first `decay_epochs` epochs."""
+    """Factor on the learning rate after every `decay_every` of the first `decay_epochs` epochs."""
+    decay_every: int = Field(1, ge=1)
+    """Epochs between two such factors."""
     decay_epochs: int = Field(50, ge=0)
     """Epochs after which the learning rate still falls."""
     weight_decay: float = Field(0.6, ge=0)
-    """AdamW's weight decay, on every parameter."""
+    """The optimiser's weight decay, on every parameter."""
     flip: float = Field(0.5, ge=0, le=1)
     """Probability of a horizontal flip, the same for onset and apex."""
     rotation: float = Field(3.0, ge=0, le=45)
@@ -56,6 +73,10 @@ class TrainConfig(BaseModel):
     """Largest relative change of brightness, contrast and saturation, the same for onset and apex."""
     frame_jitter: Literal["released", "released-3", "around", "none"] = "released"
     """Frames that may stand for onset and apex in training: the scripts' windows, two on either side, none."""
+    flow: Backend = "tvl1"
+    """Optical flow that a motion network sees: TV-L1, or DIS, which takes a thirtieth of the time."""
+    normalisation: Normalisation = "raw"
+    """Of that motion: by the training clips' mean and deviation, or each plane of a clip stretched to 0..255."""
     stem: Literal["released", "figure", "literal"] = "released"
     """First layers: as released, as the paper's figure 2 draws them, or with the widths of equations 2 and 3."""
     block: Literal["ca", "basic"] = "ca"
@@ -92,12 +113,14 @@ class TrainConfig(BaseModel):
 
     @property
     def network_options(self) -> dict[str, Any]:
-        """Keyword arguments of the network's class."""
+        """Keyword arguments of the network's class; only MMNet has any."""
+        if self.model != MMNET:
+            return {}
         return {name: getattr(self, name) for name in NETWORK_OPTIONS}
 
     def learning_rate_in(self, epoch: int) -> float:
         """The learning rate of an epoch, counted from 0."""
-        return self.learning_rate * self.decay ** min(epoch, self.decay_epochs)
+        return self.learning_rate * self.decay ** (min(epoch, self.decay_epochs) // self.decay_every)
 
 
 NETWORK_OPTIONS = (
@@ -174,28 +197,45 @@ def resolve_config(recipe: str | None = None, variant: str | None = None, **over
 
     Parameters
     ----------
-    recipe, variant : None means the released recipe, and MMNet itself
+    recipe, variant : None means the network's own recipe (MMNet's released one), and MMNet itself
     overrides : None means "as in the recipe"
 
     Raises
     ------
     ConfigError
-        If a name or a value can't be used; the message names the flag and its limits.
+        If a name or a value can't be used, or is of no use to the network; the message names the flag and its limits.
     """
-    recipe, variant = recipe or "released", variant or "mmnet"
-    for flag, name, known in (("recipe", recipe, RECIPES), ("variant", variant, VARIANTS)):
-        if name not in known:
-            raise ConfigError(f"--{flag}: '{name}' is not known — expected one of {', '.join(known)}. Choose one.")
     given = {name: value for name, value in overrides.items() if value is not None}
-    settings = {**RECIPES[recipe], **VARIANTS[variant], **given}
+    model = given.get("model", MMNET)
+    recipe = recipe or (PUBLISHED if is_on_motion(model) else "released")
+    named = {*given, *(["variant"] if variant else [])}
+    variant = variant or MMNET
+    check_settings(model, named, NETWORK_OPTIONS)
+    known_recipes = [PUBLISHED] if is_on_motion(model) else [*RECIPES]
+    for flag, name, known in (("recipe", recipe, known_recipes), ("variant", variant, [*VARIANTS])):
+        if name not in known:
+            whom = "" if model == MMNET else f" for {model}"
+            raise ConfigError(
+                f"--{flag}: '{name}' is not known{whom} — expected one of {', '.join(known)}. Choose one."
+            )
+    standard = _recipe_settings(model, recipe)
+    settings = {**standard, **VARIANTS[variant], **given}
     if "epochs" in given and "decay_epochs" not in given:  # a shorter run decays for as long as it lasts
-        standard = RECIPES[recipe].get("decay_epochs", TrainConfig.model_fields["decay_epochs"].default)
-        settings["decay_epochs"] = min(standard, given["epochs"]) if isinstance(given["epochs"], int) else standard
+        decay_epochs = standard.get("decay_epochs", TrainConfig.model_fields["decay_epochs"].default)
+        longest = given["epochs"] if is_on_motion(model) else decay_epochs  # their rate falls to the end
+        settings["decay_epochs"] = min(longest, given["epochs"]) if isinstance(given["epochs"], int) else decay_epochs
     try:
         config = TrainConfig(recipe=recipe, variant=variant, **settings)  # type: ignore[arg-type]  # checked by pydantic
     except ValidationError as error:
         raise ConfigError(_as_sentence(error)) from None
-    return config.model_copy(update={"variant": _nearest_variant(config)})
+    return config.model_copy(update={"variant": _nearest_variant(config)}) if model == MMNET else config
+
+
+def _recipe_settings(model: str, recipe: str) -> dict[str, Any]:
+    """What a recipe sets of a network; parts of MMNet are MMNet's alone."""
+    if is_on_motion(model):
+        return published_settings(model)
+    return {name: value for name, value in RECIPES[recipe].items() if model == MMNET or name not in NETWORK_OPTIONS}
 
 
 def _nearest_variant(config: TrainConfig) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mer_cli.models import build_model
-from mer_cli.training.batches import EpochDraw, PairBatches
 from mer_cli.training.config import TrainConfig
-from mer_cli.training.streams import fold_seed
+from mer_cli.training.streams import Stream, fold_seed
 
+SGD_MOMENTUM = 0.9
 HELD_OUT_BATCH = 64  # pairs in a forward pass without gradients; moves no number, only memory
 
 
@@ -40,10 +40,28 @@ class TrainedFold:
     weights: dict[str, Tensor]
 
 
+class Batches(Protocol):
+    """All clips of a run on the device, and how the inputs of the network are made from them."""
+
+    device: torch.device
+
+    def __len__(self) -> int: ...
+
+    def start_fold(self, train_rows: NDArray[np.int64]) -> None:
+        """Told the training clips of a fold before it begins."""
+
+    def draw_epoch(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Any:
+        """What is random in an epoch; `row` of it, (n,) int64, is the order of the clips."""
+
+    def training_batch(self, draw: Any, batch: slice) -> tuple[Tensor, ...]: ...
+
+    def plain_batch(self, rows: Tensor) -> tuple[Tensor, ...]: ...
+
+
 class FoldTrainer:
     """One network on the device, compiled at most once, re-initialised in place for every fold."""
 
-    def __init__(self, batches: PairBatches, n_classes: int, config: TrainConfig) -> None:
+    def __init__(self, batches: Batches, n_classes: int, config: TrainConfig) -> None:
         self.batches = batches
         self.n_classes = n_classes
         self.config = config
@@ -76,11 +94,12 @@ class FoldTrainer:
         on_epoch : told the number of epochs done and the last one's mean training loss
         """
         config, batches, network = self.config, self.batches, self.network
-        weight_seed = np.random.SeedSequence(fold_seed(config.seed, fold_id, "weights")).generate_state(1)[0]
-        self._initialise(int(weight_seed))
+        self._initialise(self._torch_seed(fold_id, "weights"))
+        torch.manual_seed(self._torch_seed(fold_id, "dropout"))  # stochastic depth draws from the same generator
+        batches.start_fold(train_rows)
         rng = np.random.default_rng(fold_seed(config.seed, fold_id, "draws"))
         optimiser = self.new_optimiser()
-        label_of_row = torch.zeros(len(batches.onset), dtype=torch.int64)
+        label_of_row = torch.zeros(len(batches), dtype=torch.int64)
         label_of_row[torch.from_numpy(train_rows)] = torch.from_numpy(train_labels)
         label_of_row = label_of_row.to(batches.device)
         held_out, inner = (torch.from_numpy(rows).to(batches.device) for rows in (test_rows, inner_rows))
@@ -115,18 +134,20 @@ class FoldTrainer:
         return TrainedFold(held_out_logits, logits_of_inner, history, weights)
 
     def new_optimiser(self) -> torch.optim.Optimizer:
-        """AdamW over every parameter, BatchNorm, biases and position embedding included, as released."""
-        config = self.config
-        return torch.optim.AdamW(
-            self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-        )
+        """The optimiser over every parameter, BatchNorm, biases and position embedding included, as released."""
+        config, parameters = self.config, self.network.parameters()
+        rate, decay = config.learning_rate, config.weight_decay
+        if config.optimiser == "sgd":
+            return torch.optim.SGD(parameters, lr=rate, momentum=SGD_MOMENTUM, weight_decay=decay, fused=True)
+        kind = torch.optim.AdamW if config.optimiser == "adamw" else torch.optim.Adam
+        return kind(parameters, lr=rate, weight_decay=decay, fused=True)
 
-    def train_step(self, optimiser: torch.optim.Optimizer, draw: EpochDraw, batch: slice, labels: Tensor) -> Tensor:
+    def train_step(self, optimiser: torch.optim.Optimizer, draw: Any, batch: slice, labels: Tensor) -> Tensor:
         """One step on the drawn clips `batch`; gives their mean loss, a scalar that stays on the device."""
-        onset, apex = self.batches.training_batch(draw, batch)
+        inputs = self.batches.training_batch(draw, batch)
         run = self.full_batch_network if len(labels) == self.config.batch_size else self.network
         with self._autocast():
-            output = run(onset, apex)
+            output = run(*inputs)
         loss = F.cross_entropy(output.float(), labels)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -139,10 +160,13 @@ class FoldTrainer:
         self.network.eval()
         parts = [torch.empty(0, self.n_classes, device=self.batches.device)]
         for start in range(0, len(rows), HELD_OUT_BATCH):
-            onset, apex = self.batches.plain_batch(rows[start : start + HELD_OUT_BATCH])
+            inputs = self.batches.plain_batch(rows[start : start + HELD_OUT_BATCH])
             with self._autocast():
-                parts.append(self.network(onset, apex).float())
+                parts.append(self.network(*inputs).float())
         return torch.cat(parts)
+
+    def _torch_seed(self, fold_id: str, stream: Stream) -> int:
+        return int(np.random.SeedSequence(fold_seed(self.config.seed, fold_id, stream)).generate_state(1)[0])
 
     def _initialise(self, seed: int) -> None:
         """Fresh weights in place: drawn on the CPU, so that the device does not move them."""

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from mer_cli.errors import RunError
 from mer_cli.training.config import TrainConfig
+from mer_cli.training.methods import MMNET
 
 PROTOCOL_VERSION = 2  # raised whenever a change of the code can move a stored logit: old runs are then not continued
 
@@ -82,7 +83,7 @@ class RunConfig(TrainConfig):
         changed = self.model_dump(mode="json", exclude_defaults=True) | {"protocol_version": self.protocol_version}
         settings = json.dumps(changed, sort_keys=True)
         digest = hashlib.sha256(settings.encode()).hexdigest()[:8]
-        network = self.model if self.variant == self.model else f"{self.model}-{self.variant}"
+        network = self.model if self.variant == MMNET else f"{self.model}-{self.variant}"
         return f"{self.protocol_id.partition('/')[0]}-{network}-{self.recipe}-s{self.seed}-{digest}"
 
     def protocol(self, tested: Iterable[str] | None = None) -> str:

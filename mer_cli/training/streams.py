@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-Stream = Literal["weights", "draws", "inner", "shuffle", "shuffle-inner"]
+Stream = Literal["weights", "draws", "inner", "shuffle", "shuffle-inner", "dropout"]
 
-_NUMBERS: dict[Stream, int] = {"weights": 0, "draws": 1, "inner": 2, "shuffle": 3, "shuffle-inner": 4}
+_NUMBERS: dict[Stream, int] = {"weights": 0, "draws": 1, "inner": 2, "shuffle": 3, "shuffle-inner": 4, "dropout": 5}
 
 
 def fold_seed(seed: int, fold_id: str, stream: Stream) -> list[int]:

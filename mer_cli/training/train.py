@@ -13,11 +13,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mer_cli.errors import RunError
+from mer_cli.models import motion_input
 from mer_cli.records import Fold, FoldPredictions
 from mer_cli.store.hdf5 import empty_windows, read_windows
 from mer_cli.training.batches import PairBatches, Windows
 from mer_cli.training.hardware import describe_environment, keep_freed_memory
-from mer_cli.training.loop import FoldTrainer
+from mer_cli.training.loop import Batches, FoldTrainer
+from mer_cli.training.motion import read_motion_batches
 from mer_cli.training.plan import RunPlan
 from mer_cli.training.run import is_finished, open_run, write_fold
 from mer_cli.training.run_config import RunConfig
@@ -81,7 +83,7 @@ def train_run(
     record_session(path, session)
     row_of = {clip_id: row for row, clip_id in enumerate(labels)}
     try:
-        batches = PairBatches(_read_windows(plan), config, torch.device(config.device))
+        batches = _read_batches(plan, torch.device(config.device))
         trainer = FoldTrainer(batches, len(config.class_names), config)
         for fold in todo:
             listener.on_fold(fold)
@@ -107,6 +109,13 @@ def train_run(
             "(another run, since BatchNorm sees the batch) or use --device cpu."
         ) from None
     return path
+
+
+def _read_batches(plan: RunPlan, device: torch.device) -> Batches:
+    wanted = motion_input(plan.config.model)
+    if wanted is not None:
+        return read_motion_batches(plan, wanted, device)
+    return PairBatches(_read_windows(plan), plan.config, device)
 
 
 def _read_windows(plan: RunPlan) -> Windows:

@@ -1,0 +1,71 @@
+"""Tasks come in, worker processes run them, results go to a callback as they end; no worker outlives its parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
+from typing import TypeVar
+
+from mer_cli.opencv import cv2
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+def run_in_workers(
+    function: Callable[[Task], Result], tasks: Sequence[Task], jobs: int, on_result: Callable[[Result], None]
+) -> None:
+    """Run a function on every task, in `jobs` processes at most.
+
+    After an error or Ctrl-C the tasks at work are finished, the others are not begun.
+
+    Parameters
+    ----------
+    function : of a module, so that a worker can import it
+    on_result : called in this process with each result, in the order in which they end
+
+    Raises
+    ------
+    BrokenProcessPool
+        If a worker dies. An exception of `function` is raised here as it is.
+    """
+    if not tasks:
+        return
+    # Spawned, not forked: the threads of OpenCV do not live through a fork.
+    pool = ProcessPoolExecutor(min(jobs, len(tasks)), get_context("spawn"), _start_worker)
+    try:
+        with _no_interrupt():
+            futures = [pool.submit(function, task) for task in tasks]
+        for future in as_completed(futures):
+            on_result(future.result())
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Hold Ctrl-C back while workers start: they inherit it, so that only the parent ever sees one and decides."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _start_worker() -> None:
+    """Set up a worker process: one thread, gone when its parent is."""
+    cv2.setNumThreads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Wait for the parent's end, however it comes: after a `kill -9` a pool's workers would wait for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,143 @@
+"""The flow of a store: computed once, from the right frames, and never read where it is another store's."""
+
+import json
+import shutil
+from collections import Counter
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pytest
+from moved_store import SHIFTS, write_moved_store
+
+from mer_cli.errors import StoreError
+from mer_cli.motion.build import build_motion
+from mer_cli.motion.cache import is_current, motion_path, read_motion
+from mer_cli.store.hdf5 import find_store, read_store
+from mer_cli.store.lock import lock_store
+
+CLIPS = list(SHIFTS)
+
+
+def build(store, backend="fast", jobs=1):
+    """Build, and give how many clips ended in which way."""
+    seen = Counter()
+    path = build_motion(store, backend, jobs=jobs, on_clip=lambda _, status: seen.update([status]))
+    assert path == motion_path(store.path, backend)
+    return dict(seen)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A store with its flow beside it."""
+    store = write_moved_store(tmp_path_factory.mktemp("data") / "casme2.h5")
+    assert build(store) == {"ok": len(CLIPS)}
+    return store
+
+
+@pytest.fixture
+def copy(built, tmp_path):
+    """The same, to be spoilt."""
+    return read_store(shutil.copytree(built.path.parent, tmp_path / "data") / "casme2.h5")
+
+
+def assert_moves_as_written(flows, clip_ids):
+    for flow, clip_id in zip(flows, clip_ids, strict=True):
+        np.testing.assert_allclose(flow[:, 20:-20, 20:-20].astype(float).mean((1, 2)), SHIFTS[clip_id], atol=0.1)
+
+
+def test_build_motion_keeps_the_flow_of_the_labelled_frames(built):
+    wanted = [CLIPS[3], CLIPS[0], CLIPS[4]]
+    flows = read_motion(built, "fast", wanted)
+    assert (flows.shape, flows.dtype) == ((3, 2, 224, 224), np.float16)
+    assert_moves_as_written(flows, wanted)
+
+
+def test_build_motion_with_tv_l1_in_two_processes(copy):
+    assert build(copy, "tvl1", jobs=2) == {"ok": len(CLIPS)}
+    assert_moves_as_written(read_motion(copy, "tvl1", CLIPS), CLIPS)
+    assert is_current(copy, "fast")  # each in a file of its own
+
+
+def test_build_motion_does_nothing_where_the_flow_is_there(built):
+    assert build(built) == {}
+
+
+def test_the_flow_is_not_taken_for_a_store_and_nothing_else_is_left(built):
+    folder = built.path.parent
+    assert find_store(folder) == built.path
+    assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*")) == [
+        "casme2.h5",
+        "motion",
+        "motion/casme2.flow-fast.h5",
+    ]
+
+
+def test_the_same_store_gives_the_same_bytes(built, copy):
+    motion_path(copy.path, "fast").unlink()
+    assert build(copy) == {"ok": len(CLIPS)}
+    assert motion_path(copy.path, "fast").read_bytes() == motion_path(built.path, "fast").read_bytes()
+
+
+def test_an_absent_flow_is_said(copy):
+    with pytest.raises(StoreError) as error:
+        read_motion(copy, "tvl1", CLIPS)
+    assert str(error.value) == (
+        f"{motion_path(copy.path, 'tvl1')}: no such file. Expected the motion of casme2.h5. "
+        f"`mer train` of a network on motion computes it: run it on {copy.path}."
+    )
+
+
+def test_the_flow_of_another_store_is_not_read_but_computed_anew(copy):
+    other = write_moved_store(copy.path, seed=1)
+    with pytest.raises(StoreError) as error:
+        read_motion(other, "fast", CLIPS)
+    assert str(error.value) == (
+        f"{motion_path(copy.path, 'fast')}: the motion of another store, of content 000000000000. Expected that of "
+        f"casme2.h5, 111111111111. `mer train` of a network on motion computes it: run it on {copy.path}."
+    )
+    assert not is_current(other, "fast")
+    assert build(other) == {"ok": len(CLIPS)}
+    read_motion(other, "fast", CLIPS)
+
+
+def test_a_flow_of_other_settings_is_not_read(copy):
+    path = motion_path(copy.path, "fast")
+    with h5py.File(path, "r+") as file:
+        expected = file.attrs["settings"]
+        stale = json.dumps(json.loads(expected) | {"preset": 0}, sort_keys=True)
+        file.attrs["settings"] = stale
+    with pytest.raises(StoreError) as error:
+        read_motion(copy, "fast", CLIPS)
+    assert str(error.value) == (
+        f"{path}: computed with {stale}. Expected {expected}. "
+        f"`mer train` of a network on motion computes it: run it on {copy.path}."
+    )
+    assert not is_current(copy, "fast")
+
+
+def test_a_damaged_flow_is_not_read(copy):
+    path = motion_path(copy.path, "fast")
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(StoreError, match="cannot be read as HDF5, damaged or cut short .* Expected a whole file. `mer"):
+        read_motion(copy, "fast", CLIPS)
+    assert not is_current(copy, "fast")
+
+
+def test_a_clip_that_is_not_there_is_said(built):
+    with pytest.raises(StoreError) as error:
+        read_motion(built, "fast", [CLIPS[0], "casme2/99/x", "casme2/99/y"])
+    assert str(error.value) == (
+        f"{motion_path(built.path, 'fast')}: holds no clip casme2/99/x (and 1 more that were asked for). "
+        f"Expected some of its 5 clips. See them with `mer info {built.path}`."
+    )
+
+
+def test_a_build_that_another_process_is_at_is_said(copy):
+    with lock_store(motion_path(copy.path, "tvl1")), pytest.raises(StoreError, match="is building it"):
+        build(copy, "tvl1")
+
+
+def test_a_store_that_is_gone_is_said(built, tmp_path):
+    with pytest.raises(StoreError, match="no such store"):
+        build(replace(built, path=tmp_path / "gone.h5"))

@@ -1,0 +1,219 @@
+"""A network on motion through the whole training stage, on the CPU: what reaches its weights, and what is refused."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from moved_store import moved, texture, write_moved_store
+from tiny_run import Silent, assert_same_fold, config_of, stored, train
+from tiny_store import EMOTIONS
+from typer.testing import CliRunner
+
+from mer_cli import cli
+from mer_cli.errors import ConfigError, RunError
+from mer_cli.inference.attention import require_maps
+from mer_cli.models import NETWORKS, build_model, motion_input
+from mer_cli.models.recipes import RECIPES
+from mer_cli.motion.images import read_images
+from mer_cli.motion.normalise import normalise
+from mer_cli.store.hdf5 import read_store
+from mer_cli.training.config import TrainConfig, resolve_config
+from mer_cli.training.plan import plan_run
+from mer_cli.training.read_run import read_run
+from mer_cli.training.train import train_run
+
+MODEL = {"model": "sssnet", "flow": "fast"}  # the size of the motion and dropout are in it
+FOLDS = ("casme2-01", "casme2-02", "casme2-03")
+OTHERS = [name for name in NETWORKS if name != "mmnet"]
+
+
+def write(folder, replaced=""):
+    """A store; the clips of the subject `replaced` show another face that moves otherwise."""
+    folder.mkdir(exist_ok=True)
+    path = write_moved_store(folder / "casme2.h5").path
+    with h5py.File(path, "r+") as file:
+        for row, clip_id in enumerate(EMOTIONS):
+            if clip_id.split("/")[1] == replaced:
+                other = texture([9, row])
+                file["onset_window"][row, 3] = moved(other, 0, 0)[..., None]
+                file["apex_window"][row, 3] = moved(other, 5, 4)[..., None]
+                file.attrs["content_hash"] = "9" * 64
+    return path
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def straight(store, tmp_path_factory):
+    """A run trained in one go."""
+    return train(store, tmp_path_factory.mktemp("straight"), **MODEL)[0]
+
+
+def same_weights(one, other, fold):
+    (_, weights), (_, other_weights) = stored(one, fold), stored(other, fold)
+    return all(torch.equal(weights[name], other_weights[name]) for name in weights)
+
+
+@pytest.mark.parametrize("model", OTHERS)
+def test_every_network_trains_a_fold_under_its_own_name(store, tmp_path, model):
+    flow = {"flow": "fast"} if model in RECIPES else {}
+    path, _ = train(store, tmp_path, ["03"], model=model, epochs=1, **flow)
+    recipe = "published" if model in RECIPES else "released"
+    assert path.name.startswith(f"casme2-mmnet3-{model}-{recipe}-s1-")
+    logits, _ = stored(path, "casme2-03")
+    assert logits.shape == (1, 1, 3)
+    assert np.isfinite(logits).all()
+
+
+def test_a_run_holds_the_folds_that_mmnet_has(store, straight):
+    run, mmnet = read_run(straight), plan_run([store], config_of())
+    assert tuple(fold.fold for fold in run.folds) == FOLDS == tuple(fold.id for fold in mmnet.folds)
+    assert [fold.clip_ids for fold in run.folds] == [fold.test for fold in mmnet.folds]
+    assert (run.labels, run.config.protocol_id) == (mmnet.labels, mmnet.config.protocol_id)
+
+
+def test_folds_trained_apart_and_in_another_order_equal_the_straight_run(store, straight, tmp_path):
+    """Dropout as well is drawn from the fold's own stream."""
+    train(store, tmp_path, ["03"], **MODEL)
+    path, listener = train(store, tmp_path, **MODEL)
+    assert listener.folds == ["casme2-01", "casme2-02"]
+    for fold in FOLDS:
+        assert_same_fold(path, straight, fold)
+
+
+def test_held_out_pictures_move_no_weight_and_their_own_logits_only(straight, tmp_path):
+    path, _ = train(write(tmp_path / "data", replaced="01"), tmp_path, ["01"], **MODEL)
+    assert same_weights(path, straight, "casme2-01")
+    assert not np.array_equal(stored(path, "casme2-01")[0], stored(straight, "casme2-01")[0])
+
+
+def test_training_pictures_do_move_weights(straight, tmp_path):
+    """The twin of the test above: the comparison is able to see a picture."""
+    path, _ = train(write(tmp_path / "data", replaced="01"), tmp_path, ["02"], **MODEL)
+    assert not same_weights(path, straight, "casme2-02")
+
+
+def test_inner_pictures_move_no_weight(store, tmp_path):
+    """Of a fold whose one clip of the third subject is set aside; a store where the flag may do that has more."""
+    inner_logits, paths = [], []
+    for name, used in (("one", store), ("other", write(tmp_path / "data", replaced="03"))):
+        plan = plan_run([used], config_of(**MODEL), wanted=["01"])
+        (whole,) = plan.wanted
+        fold = replace(whole, train=whole.train[:2], inner=whole.train[2:])
+        paths.append(train_run(replace(plan, wanted=(fold,)), tmp_path / name, Silent()))
+        with np.load(paths[-1] / "folds/casme2-01/logits.npz") as arrays:
+            assert arrays["inner_clip_ids"].tolist() == ["casme2/03/EP01_01"]
+            inner_logits.append(arrays["inner_logits"])
+    assert same_weights(*paths, "casme2-01")
+    assert not np.array_equal(*inner_logits)
+
+
+def test_the_stored_weights_give_the_stored_logits_with_the_training_clips_normalisation(store, straight):
+    logits, weights = stored(straight, "casme2-02")
+    network = build_model("sssnet", 3).eval()
+    network.load_state_dict(weights)
+    clip_ids = sorted(EMOTIONS)
+    images = read_images(read_store(store), "fast", clip_ids, motion_input("sssnet"))
+    held_out = np.array(["/02/" in clip_id for clip_id in clip_ids])
+    normalised = normalise(images, "raw", np.flatnonzero(~held_out))
+    with torch.no_grad():
+        ours = network(torch.from_numpy(normalised[held_out])).numpy()
+    np.testing.assert_allclose(ours, logits[-1], atol=0.05 * np.abs(logits[-1]).max())
+
+
+def test_every_network_has_a_name_in_the_config():
+    assert get_args(TrainConfig.model_fields["model"].annotation) == tuple(NETWORKS)
+
+
+@pytest.mark.parametrize("model", RECIPES)
+def test_the_published_recipe_is_the_default(model):
+    config, recipe = resolve_config(model=model), RECIPES[model]
+    assert config == resolve_config("published", model=model)
+    assert config.recipe == "published"
+    for name in ("optimiser", "learning_rate", "epochs", "batch_size", "weight_decay", "decay", "normalisation"):
+        assert getattr(config, name) == getattr(recipe, name)
+    assert config.decay_epochs == config.epochs
+    assert (config.flip, config.rotation, config.padding, config.frame_jitter) == (0, 0, 0, "none")
+
+
+def test_the_rate_of_a_published_recipe_falls_to_the_end_however_long():
+    config = resolve_config(model="rcn-a", epochs=40)
+    rates = [config.learning_rate_in(epoch) / 5e-4 for epoch in (0, 9, 10, 19, 20, 39)]
+    assert rates == [1, 1, 0.5, 0.5, 0.25, 0.125]
+
+
+def test_the_network_on_pictures_trains_as_mmnet_does():
+    ours, mmnet = resolve_config(model="resnet18-diff"), resolve_config()
+    assert ours == mmnet.model_copy(update={"model": "resnet18-diff"})
+    paper = resolve_config("released-3", model="resnet18-diff")
+    assert (paper.epochs, paper.n_layers) == (99, mmnet.n_layers)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"model": "ststnet", "n_layers": 3},
+            "--n-layers: is a part of MMNet, and of no use to ststnet — expected it with mmnet alone. "
+            "Leave it out, or choose another --model.",
+        ),
+        (
+            {"model": "resnet18-diff", "variant": "ca"},
+            "--variant: is a part of MMNet, and of no use to resnet18-diff — expected it with mmnet alone. "
+            "Leave it out, or choose another --model.",
+        ),
+        (
+            {"model": "ststnet", "rotation": 0.0},
+            "--rotation: is about pictures, and of no use to ststnet — expected it with a network that takes pictures. "
+            "Leave it out, or choose another --model.",
+        ),
+        (
+            {"flow": "fast"},
+            "--flow: is about motion, and of no use to mmnet — expected it with a network that takes motion "
+            "(see `mer models`). Leave it out, or choose another --model.",
+        ),
+        (
+            {"recipe": "paper", "model": "ststnet"},
+            "--recipe: 'paper' is not known for ststnet — expected one of published. Choose one.",
+        ),
+        (
+            {"recipe": "published"},
+            "--recipe: 'published' is not known — expected one of released, released-3, paper, quick. Choose one.",
+        ),
+    ],
+)
+def test_what_is_of_no_use_to_a_network_is_refused(settings, message):
+    with pytest.raises(ConfigError) as error:
+        resolve_config(**settings)
+    assert str(error.value) == message
+
+
+def test_maps_are_mmnets_alone(straight):
+    with pytest.raises(RunError) as error:
+        require_maps(read_run(straight))
+    assert str(error.value) == (
+        f"{straight}: sssnet has no attention maps — expected a run of mmnet. "
+        "Train one: mer train --loso --save-weights last."
+    )
+
+
+def test_the_command_computes_the_flow_once_and_says_how_far_it_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "data")
+    command = "train --loso --scheme mmnet3 --model ststnet --flow fast --epochs 1 --device cpu --folds"
+    first, second = (CliRunner().invoke(cli.app, [*command.split(), subject]) for subject in ("01", "02"))
+    assert (first.exit_code, second.exit_code) == (0, 0), first.stderr
+    assert first.stdout == second.stdout
+    assert "flow: 5 of 5" in first.stderr
+    assert "flow:" not in second.stderr
+    assert (tmp_path / "data/motion/casme2.flow-fast.h5").is_file()
+    path = Path(first.stdout.strip())
+    assert path.name.startswith("casme2-mmnet3-ststnet-published-s1-")
+    assert read_run(path).missing == ("casme2-03",)
