@@ -150,11 +150,11 @@ def train(
 @app.command(cls=TrainCommand)
 def ablate(
     ctx: typer.Context,
+    table: Annotated[int, typer.Option(help="The paper's table: 3, 4 or 5.")],
     stores: Annotated[
         list[Path] | None,
         typer.Argument(metavar="[STORE]...", help="Stores, each for itself; all of data/ if left out."),
     ] = None,
-    table: Annotated[int, typer.Option(help="The paper's table: 3, 4 or 5.")] = 3,
     seeds: Annotated[int, typer.Option(min=1, help="Number of runs of each row, counting up from --seed.")] = 1,
     out: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan, and the time that is left.")] = False,

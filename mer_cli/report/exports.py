@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import os
 from collections.abc import Iterable, Sequence
@@ -98,11 +99,18 @@ def _write_csv(path: Path, rows: Iterable[Sequence[str]], flag: str) -> None:
 
 
 def _write_whole(path: Path, text: str, flag: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
+    """A file is replaced in one move, what a link leads to as well; a device or a pipe is written into."""
+    target = path.resolve()
+    partial = target.parent / f".{target.name}.partial"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "")
+        if target.exists() and not target.is_file():
+            target.write_text(text, encoding="utf-8", newline="")
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(text, encoding="utf-8", newline="")
-        partial.replace(path)
+        partial.replace(target)
     except OSError as error:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
