@@ -1,5 +1,8 @@
 """The command line: the application with all of its commands, listed in the order of these imports."""
 
+import io
+import sys
+
 from mer_cli import cli_experiment as cli_experiment
 from mer_cli import cli_models as cli_models
 from mer_cli import cli_results as cli_results
@@ -9,5 +12,8 @@ from mer_cli.app import app
 
 
 def main() -> None:
-    """The installed `mer`."""
+    """The installed `mer`. A character that the terminal's encoding lacks is printed as its number."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app()

@@ -1,6 +1,7 @@
 """The command line as its user meets it: exit codes, what goes to stdout and stderr, the whole text of errors."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -176,3 +177,12 @@ def test_doctor_names_each_thing_and_the_fix(tmp_path, monkeypatch):
     assert result.exit_code == 1
     assert "missing 68-point model (preprocess): not found" in result.stdout
     assert "fix: MER_PREDICTOR:" in result.stdout
+
+
+def test_a_terminal_that_knows_ascii_only_ends_no_command(tmp_path):
+    for seed in (1, 2):
+        write_run(tmp_path / "runs", seed=seed)
+    ascii_only = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run([MER, "evaluate"], cwd=tmp_path, env=ascii_only, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "mean \\xb1 standard deviation" in done.stdout

@@ -64,6 +64,13 @@ def test_collect_runs_names_a_run_that_lost_its_config(tmp_path: Path) -> None:
         collect_runs(tmp_path)
 
 
+def test_collect_runs_takes_no_table_of_clips_alone_for_a_run(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs")
+    (tmp_path / "raw" / "ground_truth" / "01").mkdir(parents=True)
+    (tmp_path / "raw" / "ground_truth" / "clips.csv").write_text("subject,clip\n")
+    assert len(collect_runs([tmp_path]).runs) == 1
+
+
 def age(path: Path) -> Path:
     """Make it a run of the version before this one, whose config had other fields."""
     file = path / "config.json"

@@ -110,6 +110,8 @@ def test_without_runs_each_row_that_can_be_repeated_names_the_command(number: in
     table = build(number, [])
     block, printed = table.blocks[0], paper_table(number).blocks[0]
     settings = {paper_row.method: paper_row.settings for paper_row in printed.rows}
+    made = f"The commands take the store of the real release: `mer preprocess {printed.dataset} RAW`."
+    assert [note.text for note in block.notes].count(made) == 1
     for shape, cells in zip(block.rows, rows(table, block), strict=True):
         repeating = settings[cells["method"].text]
         can_be_repeated = repeating is not None

@@ -20,24 +20,25 @@ SAMM_EMOTIONS = {  # two subjects, one of them with the same id as one of CASME 
     "samm/03/03_1_1": "surprise",
 }
 
+PLAIN = {name: [] for name in JSON_ATTRIBUTES} | {  # attributes of a store, but for its dataset
+    "table": "CASME2-coding-20190701.xlsx",
+    "table_sha256": "ab" * 32,
+    "table_version": "",
+    "source": "raw",
+    "crop": {"align": "box"},
+    "generated": True,
+    "predictor_sha256": "cd" * 32,
+    "build_key": "ef" * 32,
+}
+
 
 def write_store(path, emotions=EMOTIONS, repainted=(), **attributes):
     """A store of the clips' dataset; each clip's pictures depend on its id only, and are others for the `repainted`."""
     with StoreWriter(path, len(emotions)) as writer:
         for clip_id, emotion in emotions.items():
             writer.append(make_clip(clip_id, emotion, f"{clip_id} again" if clip_id in repainted else None))
-        plain = {name: [] for name in JSON_ATTRIBUTES} | {
-            "dataset": next(iter(emotions)).partition("/")[0],
-            "table": "CASME2-coding-20190701.xlsx",
-            "table_sha256": "ab" * 32,
-            "table_version": "",
-            "source": "raw",
-            "crop": {"align": "box"},
-            "generated": True,
-            "predictor_sha256": "cd" * 32,
-            "build_key": "ef" * 32,
-        }
-        writer.finish(plain | attributes)
+        dataset = next(iter(emotions)).partition("/")[0]
+        writer.finish(PLAIN | {"dataset": dataset} | attributes)
     return path
 
 

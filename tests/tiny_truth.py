@@ -3,10 +3,9 @@
 import csv
 
 import numpy as np
-from tiny_store import EMOTIONS, make_clip
+from tiny_store import EMOTIONS, PLAIN, make_clip
 
 from mer_cli.store.hdf5 import StoreWriter
-from mer_cli.store.schema import JSON_ATTRIBUTES
 
 HEIGHT, WIDTH = 60, 80  # of a source frame, pixels
 SCALE = 4.0  # crop pixels for one of the source
@@ -33,18 +32,7 @@ def write_moving_store(path, emotions=EMOTIONS, still=(), **attributes):
                 apex[:, top:bottom, left:right] ^= 64
             clip.arrays.update(apex_window=apex, transforms=TRANSFORM)
             writer.append(clip)
-        plain = {name: [] for name in JSON_ATTRIBUTES} | {
-            "dataset": "casme2",
-            "table": "CASME2-coding-20190701.xlsx",
-            "table_sha256": "ab" * 32,
-            "table_version": "",
-            "source": "raw",
-            "crop": {"align": "box"},
-            "generated": True,
-            "predictor_sha256": "cd" * 32,
-            "build_key": "ef" * 32,
-        }
-        writer.finish(plain | attributes)
+        writer.finish(PLAIN | {"dataset": "casme2"} | attributes)
     return path
 
 

@@ -156,9 +156,14 @@ def _settings_key(run: Run) -> str:
 
 
 def run_dirs(place: Path) -> Iterator[Path]:
-    """Yield run directories; names that begin with a dot are unfinished folders of a killed `mer train`."""
+    """Yield run directories; names that begin with a dot are unfinished folders of a killed `mer train`.
+
+    One that lost its config counts, so that it is told; a table alone, as beside generated faces, does not.
+    """
     for folder, names, files in os.walk(place):
         names[:] = [name for name in names if not name.startswith(".")]
-        if "config.json" in files or "clips.csv" in files:
+        if "config.json" in files or (
+            "clips.csv" in files and "folds" in names
+        ):  # the truth of generated clips has none
             names.clear()
             yield Path(folder)

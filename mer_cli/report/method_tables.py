@@ -86,6 +86,7 @@ def _block(
     notes = [Note(_PUBLISHED)] if paper else []
     if protocol is None:
         assert paper, "a block is there for the paper or for runs"
+        notes.append(Note(f"The commands take the store of the real release: `mer preprocess {paper.dataset} RAW`."))
         title = heading(paper.protocol_id, paper.n_classes, paper.n_clips, paper.n_subjects)
         return Block(title, tuple(rows), (*notes, *marked))
     rows, on_controls = with_expected(lines, rows, columns)

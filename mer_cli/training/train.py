@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -18,7 +18,7 @@ from mer_cli.records import Fold, FoldPredictions
 from mer_cli.store.hdf5 import empty_windows, read_windows
 from mer_cli.training.batches import PairBatches, Windows
 from mer_cli.training.hardware import describe_environment, keep_freed_memory
-from mer_cli.training.loop import Batches, FoldTrainer
+from mer_cli.training.loop import Batches, FoldTrainer, TrainedFold
 from mer_cli.training.motion import read_motion_batches
 from mer_cli.training.plan import RunPlan
 from mer_cli.training.run import is_finished, open_run, write_fold
@@ -72,30 +72,18 @@ def train_run(
     path = open_run(out, config, labels, plan.emotions, plan.folds, session)
     todo = [fold for fold in plan.wanted if not (resume and is_finished(path, fold.id))]
     if tensorboard:
-        for fold in plan.folds:
-            if is_finished(path, fold.id) and not log_folder(path, fold.id).exists():
-                write_log(path, fold.id, config.epochs)
+        _log_finished_folds(plan, path)
     if config.device == "cpu":
         keep_freed_memory()
     listener.on_start(len(todo))
     if not todo:
         return path
     record_session(path, session)
-    row_of = {clip_id: row for row, clip_id in enumerate(labels)}
     try:
-        batches = _read_batches(plan, torch.device(config.device))
-        trainer = FoldTrainer(batches, len(config.class_names), config)
+        trainer = FoldTrainer(_read_batches(plan, torch.device(config.device)), len(config.class_names), config)
         for fold in todo:
             listener.on_fold(fold)
-            label_of = training_labels(fold.id, fold.train, labels, config)
-            trained = trainer.train_fold(
-                fold.id,
-                train_rows=np.array([row_of[clip] for clip in fold.train]),
-                train_labels=np.array([label_of[clip] for clip in fold.train]),
-                test_rows=np.array([row_of[clip] for clip in fold.test]),
-                inner_rows=np.array([row_of[clip] for clip in fold.inner], dtype=np.int64),
-                on_epoch=listener.on_epoch,
-            )
+            trained = _train_fold(trainer, fold, labels, listener)
             predictions = FoldPredictions(fold.id, fold.test, trained.logits, fold.inner, trained.inner_logits)
             save = _weight_saver(trained.weights, config, fold) if save_weights == "last" else None
             write_fold(path, predictions, trained.history, save)
@@ -109,6 +97,27 @@ def train_run(
             "(another run, since BatchNorm sees the batch) or use --device cpu."
         ) from None
     return path
+
+
+def _train_fold(trainer: FoldTrainer, fold: Fold, labels: Mapping[str, int], listener: Listener) -> TrainedFold:
+    """The trainer knows rows; the clips of `labels` are theirs, in its order. Of the held-out ones it gets no label."""
+    row_of = {clip_id: row for row, clip_id in enumerate(labels)}
+    label_of = training_labels(fold.id, fold.train, labels, trainer.config)
+    return trainer.train_fold(
+        fold.id,
+        train_rows=np.array([row_of[clip] for clip in fold.train]),
+        train_labels=np.array([label_of[clip] for clip in fold.train]),
+        test_rows=np.array([row_of[clip] for clip in fold.test]),
+        inner_rows=np.array([row_of[clip] for clip in fold.inner], dtype=np.int64),
+        on_epoch=listener.on_epoch,
+    )
+
+
+def _log_finished_folds(plan: RunPlan, path: Path) -> None:
+    """Event files of the folds that were trained without."""
+    for fold in plan.folds:
+        if is_finished(path, fold.id) and not log_folder(path, fold.id).exists():
+            write_log(path, fold.id, plan.config.epochs)
 
 
 def _read_batches(plan: RunPlan, device: torch.device) -> Batches:
