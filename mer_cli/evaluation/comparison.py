@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mer_cli.errors import RunError
 from mer_cli.evaluation import metrics
@@ -30,18 +30,29 @@ def compare_runs(first: Sequence[Run], second: Sequence[Run], rule: str) -> Comp
                 "expected runs on the same clips, labels and folds. Compare runs of one store and scheme."
             )
     one, other = ({run.config.seed: evaluate(run, rule) for run in runs} for runs in (first, second))
-    seeds = sorted(set(one) & set(other))
-    if not seeds:
+    if not one.keys() & other.keys():
         raise RunError(
             f"{first[0].path} and {second[0].path}: no seed in common ({', '.join(map(str, one))} and "
             f"{', '.join(map(str, other))}) — expected at least one. Train both with the same --seed."
         )
+    return compare_scores(one, other, reference)
+
+
+def compare_scores(first: Mapping[int, Scores], second: Mapping[int, Scores], run: Run) -> Comparison:
+    """Give UF1 of the first minus UF1 of the second, over the seeds that both have.
+
+    Parameters
+    ----------
+    first, second : scores by seed, under one rule; at least one seed in common
+    run : any of theirs, for the clips, labels and folds, which are the same for all
+    """
+    seeds = sorted(first.keys() & second.keys())
     return compare(
         seeds,
-        [_counts(one[seed], reference) for seed in seeds],
-        [_counts(other[seed], reference) for seed in seeds],
+        [_counts(first[seed], run) for seed in seeds],
+        [_counts(second[seed], run) for seed in seeds],
         metrics.uf1,
-        _discordant(one[seeds[0]], other[seeds[0]], reference),
+        _discordant(first[seeds[0]], second[seeds[0]], run),
     )
 
 

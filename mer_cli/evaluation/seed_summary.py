@@ -31,9 +31,9 @@ def summarise_seeds(runs: Sequence[Run], rule: str) -> tuple[TextTable, ...]:
     if len(runs) == 1:
         return ()
     config = runs[0].config
-    datasets = [*([None] if config.is_loso else []), *config.test_datasets]
-    if config.is_loso and len(config.test_datasets) == 1:
-        datasets = [None]
+    datasets: list[str | None] = [None] if config.is_loso else []
+    if not config.is_loso or len(config.test_datasets) > 1:
+        datasets += config.test_datasets
     return tuple(_summarise(runs, rule, dataset) for dataset in datasets)
 
 

@@ -36,6 +36,10 @@ class Entry:
     def rules(self) -> tuple[str, ...]:
         return usable_rules(self.config.inner_val)
 
+    def by_seed(self, rule: str) -> dict[int, Scores]:
+        """Give the scores of each seed; none of a run that lacks folds, or under a rule that it can't be scored by."""
+        return {run.config.seed: scores for run, scores in zip(self.runs, self.scores.get(rule, ()), strict=False)}
+
 
 def metrics_of(rule: str) -> tuple[str, ...]:
     """Give the scores that are shown under a rule; the released script, whose rule `best-test` is, has no UAR."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from mer_cli.evaluation.comparison import compare_runs
+from mer_cli.evaluation.comparison import compare_scores
 from mer_cli.evaluation.statistics import N_DRAWS, Comparison, holm
 from mer_cli.evaluation.summary import fraction
 from mer_cli.report.layout import Line
 from mer_cli.report.model import Note
-from mer_cli.report.scores import Entry
 
 P_MEANING = (
     f"p: paired permutation test on UF1, both methods' predictions swapped for whole subjects ({N_DRAWS:,} draws), "
@@ -40,11 +39,11 @@ def compare_lines(blocks: Sequence[Sequence[Line]], rules: Sequence[str]) -> lis
     tests: list[dict[tuple[int, str], Tested]] = [{} for _ in blocks]
     for rule in rules:
         found = {
-            (block, place): compare_runs(line.entry.runs, line.reference.runs, rule)
+            (block, place): compare_scores(line.entry.by_seed(rule), line.reference.by_seed(rule), line.entry.runs[0])
             for block, lines in enumerate(blocks)
             for place, line in enumerate(lines)
-            if line.entry and line.entry.is_finished and line.reference and rule in line.entry.rules
-            if _seeds(line.entry) & _seeds(line.reference)
+            if line.entry and line.reference
+            if line.entry.by_seed(rule).keys() & line.reference.by_seed(rule).keys()
         }
         adjusted = holm([comparison.p_value for comparison in found.values()])
         for ((block, place), comparison), p_value in zip(found.items(), adjusted, strict=True):
@@ -69,7 +68,3 @@ def comparison_notes(lines: Sequence[Line], marks: Mapping[int, str], tests: Tes
         )
         n_seeds = next(iter(of_line.values())).n_seeds
         yield Note(f"{lines[place].method}, minus MMNet; seeds in common: {n_seeds}. {found}.", mark)
-
-
-def _seeds(entry: Entry) -> set[int]:
-    return {run.config.seed for run in entry.runs}
