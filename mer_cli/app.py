@@ -5,6 +5,8 @@ Exit code 0, 1 for a `MerError`, 2 for a wrong use, 130 for Ctrl-C.
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import Annotated, Any
 
 import typer
@@ -22,6 +24,16 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except MerError as error:
             typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(1) from None
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or what standard output still holds fails again at the end
+            typer.echo(
+                "error: the results: no space left on the device — expected room where they are written. Make room, "
+                "and run the same command again.",
+                err=True,
+            )
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             typer.echo("stopped: what was finished is kept, and the same command continues from there", err=True)

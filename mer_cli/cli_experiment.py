@@ -15,6 +15,7 @@ from mer_cli import console, show
 from mer_cli.app import app
 from mer_cli.errors import ConfigError
 from mer_cli.setting_flags import TrainCommand
+from mer_cli.train_steps import train_with_progress
 
 DatasetName = Annotated[
     str, typer.Argument(metavar="DATASET", help="casme2, samm, mmew, smic, casme3, casme, or table for one's own.")
@@ -50,6 +51,9 @@ def preprocess(
     table: Annotated[
         Path | None, typer.Option(metavar="CLIPS.csv", help="The clips, for one's own data: mer preprocess table RAW.")
     ] = None,
+    clips: Annotated[
+        bool, typer.Option("--clips", help="Also keep every frame from onset to offset, for methods that need them.")
+    ] = False,
     allow_failed: Annotated[bool, typer.Option(help="Exit with 0 even where clips failed.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only check the release, and list what will fail; nothing is written.")
@@ -60,17 +64,19 @@ def preprocess(
     An interrupted run continues where it was. Example: mer preprocess casme2 /raw
     """
     from mer_cli.datasets.registry import load_release
+    from mer_cli.store.add_clips import add_clips
     from mer_cli.store.build import build_store
     from mer_cli.store.dry_run import check_release
     from mer_cli.store.hdf5 import read_store
     from mer_cli.store.jobs import default_jobs
     from mer_cli.store.overview import describe_stores
+    from mer_cli.store.whole_clips import clips_size
 
     release = load_release(dataset, raw, source=source, apex_rule=apex, table=table)
     out = out or Path("data") / f"{release.dataset}.h5"
     if dry_run:
         with console.Steps("check", len(release.clips)) as steps:
-            found = check_release(release, out, predictor, steps.on_clip)
+            found = check_release(release, out, predictor, steps.on_clip, whole_clips=clips)
         show.show_dry_run(found)
         raise typer.Exit(0 if found.is_clean(allow_failed=allow_failed) else 1)
     jobs = jobs or default_jobs()
@@ -79,6 +85,10 @@ def preprocess(
             release, out, predictor=predictor, align=align, jobs=jobs, resume=resume, on_clip=steps.on_clip
         )
     show.show_build(summary, describe_stores([read_store(out)]))
+    if clips:
+        with console.Steps("whole clips", summary.n_ok + summary.n_repaired) as steps:
+            is_new = add_clips(release, out, jobs=jobs, resume=resume, on_clip=steps.on_clip)
+        show.show_whole_clips(out, *clips_size(out), is_new=is_new)
     if summary.failed and not allow_failed:
         raise typer.Exit(1)
 
@@ -115,6 +125,10 @@ def train(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Leave TensorBoard's event files in the run; needs that extra.")
     ] = False,
+    folds_at_once: Annotated[
+        int | None,
+        typer.Option(min=1, help="Folds trained at once, a process each; left out: one a core for a motion network."),
+    ] = None,
 ) -> None:
     """Train the network once for each held-out subject, or test dataset, and keep the held-out logits of every epoch.
 
@@ -122,10 +136,8 @@ def train(
     """
     from mer_cli.store.hdf5 import find_store
     from mer_cli.training.config import resolve_config
-    from mer_cli.training.methods import is_on_motion
-    from mer_cli.training.motion import compute_motion
+    from mer_cli.training.methods import check_seeds
     from mer_cli.training.plan import plan_run
-    from mer_cli.training.train import train_run
 
     if loso == bool(test):
         problem = "--loso and --test are two protocols" if loso else "no protocol is named"
@@ -134,16 +146,20 @@ def train(
             "Type: mer train --loso, or: mer train A.h5 --test B.h5"
         )
     config = resolve_config(**ctx.obj)
+    check_seeds(config.model, seeds, shuffle_labels=config.shuffle_labels)
     stores, wanted = stores or [find_store()], folds.split(",") if folds else None
     for seed in range(config.seed, config.seed + seeds):
         seeded = config.model_copy(update={"seed": seed})
         plan = plan_run(stores, seeded, test_stores=test or (), wanted=wanted)
         show.show_plan(plan, out, save_weights)
-        if is_on_motion(plan.config.model):
-            with console.Steps("flow", sum(len(store.info.clips) for store in plan.stores)) as steps:
-                compute_motion(plan, steps.on_clip)
-        with console.TrainProgress(plan.config.epochs) as progress:
-            path = train_run(plan, out, progress, resume=resume, save_weights=save_weights, tensorboard=tensorboard)
+        path = train_with_progress(
+            plan,
+            out,
+            resume=resume,
+            save_weights=save_weights,
+            tensorboard=tensorboard,
+            folds_at_once=folds_at_once,
+        )
         typer.echo(path)
 
 
@@ -165,12 +181,10 @@ def ablate(
     """
     from mer_cli.store.overview import find_stores
     from mer_cli.training.ablation import plan_grid
-    from mer_cli.training.train import train_run
 
     cells = plan_grid(table, stores or find_stores(), ctx.obj, seeds, out)
     show.show_grid(cells, table)
     for number, cell in enumerate(cells, start=1):
         if cell.n_missing and not dry_run:
             show.show_cell(cell, number, len(cells))
-            with console.TrainProgress(cell.plan.config.epochs) as progress:
-                typer.echo(train_run(cell.plan, out, progress, save_weights="none"))
+            typer.echo(train_with_progress(cell.plan, out, save_weights="none"))

@@ -83,7 +83,8 @@ class TrainProgress(_Bars):
         self.n_folds, self.n_epochs = 0, n_epochs
         self.n_done = 0
         self.started = time.monotonic()
-        self.fold_id, self.loss = "", 0.0
+        self.fold_id = ""
+        self.loss: float | None = None  # of a classical method there is none
         self.bar = Progress(
             TextColumn("{task.description}", justify="left"),
             BarColumn(),
@@ -116,10 +117,12 @@ class TrainProgress(_Bars):
     def on_fold_end(self) -> None:
         self.n_done += 1
         self.bar.update(self.run_task, completed=self.n_done)
+        self.bar.update(self.epoch_task, completed=self.n_done * self.n_epochs)
         if not err.is_terminal:
             elapsed = time.monotonic() - self.started
             left = elapsed / self.n_done * (self.n_folds - self.n_done)
+            learnt = "" if self.loss is None else f"loss {self.loss:.3f} after {self.n_epochs} epochs, "
             err.print(
-                f"fold {self.fold_id} done ({self.n_done} of {self.n_folds}): loss {self.loss:.3f} after "
-                f"{self.n_epochs} epochs, {spell_seconds(elapsed)}, {spell_seconds(left)} left"
+                f"fold {self.fold_id} done ({self.n_done} of {self.n_folds}): {learnt}{spell_seconds(elapsed)}, "
+                f"{spell_seconds(left)} left"
             )

@@ -47,6 +47,13 @@ def show_build(summary: BuildSummary, overview: Overview) -> None:
     )
 
 
+def show_whole_clips(store: Path, n_frames: int, n_bytes: int, *, is_new: bool) -> None:
+    """What `preprocess --clips` left in the store, and how large that made it."""
+    state = "added" if is_new else "were there already"
+    size, whole = round(n_bytes / 1e6), round(store.stat().st_size / 1e6)
+    console.out.print(escape(f"whole clips {state}: {n_frames} frames, {size} of the {whole} MB of {store}"))
+
+
 def show_dry_run(found: DryRun) -> None:
     """What a build would meet: counts beside the published ones, then each clip that fails or is mended."""
     _facts(found.facts)
@@ -106,13 +113,18 @@ def _count_cell(count: Count | None, width: int) -> str:
 
 def show_plan(plan: RunPlan, out: Path, save_weights: str) -> None:
     """What `train` is about to do, on stderr: it is progress, not a result."""
+    from mer_cli.training.methods import is_classical
+
     config = plan.config
-    size = f", weights {plan.weight_bytes * len(plan.wanted) / 1e6:.0f} MB" if save_weights == "last" else ""
-    console.err.print(
-        f"{config.protocol_id}, {config.protocol()}: {len(plan.wanted)} of {len(plan.folds)} folds, {config.epochs} "
-        f"epochs, seed {config.seed}, {config.device} {config.precision}"
-        f"{', compiled' if config.compile == 'on' else ''}{size}"
-    )
+    keeps_weights = save_weights == "last" and plan.weight_bytes > 0
+    size = f", weights {plan.weight_bytes * len(plan.wanted) / 1e6:.0f} MB" if keeps_weights else ""
+    if is_classical(config.model):
+        how = f"{config.model} and a support-vector machine"
+    else:
+        compiled = ", compiled" if config.compile == "on" else ""
+        how = f"{config.epochs} epochs, seed {config.seed}, {config.device} {config.precision}{compiled}"
+    n_folds = f"{len(plan.wanted)} of {len(plan.folds)} folds"
+    console.err.print(f"{config.protocol_id}, {config.protocol()}: {n_folds}, {how}{size}")
     if config.inner_val:
         n_inner = sum(len(fold.inner) for fold in plan.wanted) / len(plan.wanted)
         console.err.print(

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_cli.datasets.schemes import SCHEMES
+from mer_cli.datasets.schemes import SCHEMES, protocol_id
 from mer_cli.records import Fold, FoldPredictions
-from mer_cli.training.config import VARIANTS
 from mer_cli.training.folds import cross_folds, loso_folds
 from mer_cli.training.inner import set_aside
+from mer_cli.training.methods import history_columns
+from mer_cli.training.mmnet_settings import VARIANTS
 from mer_cli.training.run import open_run, write_fold
 from mer_cli.training.run_config import Role, RunConfig, RunStore
 from mer_cli.training.sessions import Session
@@ -65,12 +66,11 @@ def write_run(
     if trained_on:
         is_trained_on = {clip_id: clip_id.partition("/")[0] in trained_on for clip_id in labels}
         folds = cross_folds(*([clip for clip in labels if is_trained_on[clip] is side] for side in (True, False)))
-        prefix = f"{'+'.join(trained_on)}-to-{'+'.join(datasets)}-"
         n_clips = "-to-".join(str(list(is_trained_on.values()).count(side)) for side in (True, False))
+        name = f"{'+'.join(trained_on)}-to-{'+'.join(datasets)}-{scheme}/{n_clips}"
     else:
         folds = loso_folds(labels)
-        n_clips = str(len(labels))
-        prefix = "" if scheme.startswith("casme2") else f"{'+'.join(datasets)}-"
+        name = protocol_id(SCHEMES[scheme], datasets, len(labels))
     roles: dict[str, Role] = dict.fromkeys(datasets, "test" if trained_on else "loso") | dict.fromkeys(
         trained_on, "train"
     )
@@ -92,7 +92,7 @@ def write_run(
             )
             for dataset, role in roles.items()
         ),
-        "protocol_id": f"{prefix}{scheme}/{n_clips}",
+        "protocol_id": name,
         "class_names": class_names,
     }
     config = RunConfig(**(fields | VARIANTS[changes.get("variant", "mmnet")] | changes))
@@ -101,10 +101,11 @@ def write_run(
     session = Session(paths.get("loso", ()) + paths.get("train", ()), paths.get("test", ()), out, {"torch": "0"})
     path = open_run(root, config, labels, emotions, folds, session)
     random = np.random.default_rng(config.seed)
+    history = dict.fromkeys(history_columns(config.model), 1.0)
     for fold in folds[: len(folds) if finished is None else finished]:
         if config.inner_val:
             fold = set_aside(fold, labels, config.inner_val, config.seed)
-        write_fold(path, draw_predictions(fold, labels, config, random, skill), [{"loss": 1.0}] * config.epochs, None)
+        write_fold(path, draw_predictions(fold, labels, config, random, skill), [history] * config.epochs, None)
     return path
 
 

@@ -186,3 +186,13 @@ def test_a_terminal_that_knows_ascii_only_ends_no_command(tmp_path):
     done = subprocess.run([MER, "evaluate"], cwd=tmp_path, env=ascii_only, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "mean \\xb1 standard deviation" in done.stdout
+
+
+def test_a_full_disk_under_standard_output_is_one_line():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([MER, "models"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: the results: no space left on the device — expected room where they are written. Make room, and run "
+        "the same command again.\n",
+    )

@@ -9,7 +9,8 @@ import typer
 from mer_cli.cli import app
 from mer_cli.models import NETWORKS
 from mer_cli.models.recipes import RECIPES as METHODS_ON_MOTION
-from mer_cli.training.config import RECIPES, TrainConfig
+from mer_cli.training.config import TrainConfig
+from mer_cli.training.mmnet_settings import RECIPES
 
 ROOT = Path(__file__).parents[1]
 CLI = (ROOT / "docs/cli.md").read_text()
@@ -32,7 +33,8 @@ def section(command):
 @pytest.mark.parametrize("name", [*COMMANDS, *SUBCOMMANDS])
 def test_every_command_and_flag_is_documented(name):
     command = (COMMANDS | SUBCOMMANDS)[name]
-    text = section(name.split()[0]) + (section("train") if name == "ablate" else "")  # whose settings it takes
+    text = section(name.split()[0])
+    text += section("train") if name in ("ablate", "compare-methods") else ""  # whose settings they take
     for parameter in command.get_params(typer.Context(command)):
         for flag in parameter.opts:
             if flag.startswith("--") and flag != "--help":

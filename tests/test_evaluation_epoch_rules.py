@@ -11,6 +11,7 @@ from sklearn.metrics import f1_score
 from mer_cli.errors import ConfigError, RunError
 from mer_cli.evaluation.epoch_rules import SELECTED_ON_TEST, apply_rule, choose_inner_epoch, usable_rules
 from mer_cli.records import FoldPredictions
+from mer_cli.training.config import resolve_config
 
 
 def make_fold(subject: str, predicted: list[list[int]], n_classes: int = 3) -> FoldPredictions:
@@ -246,8 +247,9 @@ def test_inner_labels_of_a_fold_stand_before_the_true_ones() -> None:
 
 
 def test_rules_are_usable_where_their_clips_are() -> None:
-    assert usable_rules(0) == ("last", "best-test")
-    assert usable_rules(3) == ("last", "inner-val", "best-test")
+    assert usable_rules(resolve_config()) == ("last", "best-test")
+    assert usable_rules(resolve_config(inner_val=3)) == ("last", "inner-val", "best-test")
+    assert usable_rules(resolve_config(model="flow-svm")) == ("last",)
 
 
 def test_inner_val_of_a_run_without_inner_clips_is_an_error() -> None:

@@ -7,7 +7,8 @@ from typer.testing import CliRunner
 
 from mer_cli import cli
 from mer_cli.models import NETWORKS, build_model
-from mer_cli.models.catalogue import METHODS, count_parameters, method_of
+from mer_cli.models.catalogue import METHODS, count_parameters, live_methods, method_of
+from mer_cli.models.descriptors import DESCRIPTORS
 from mer_cli.report.paper import paper_table
 
 
@@ -17,9 +18,12 @@ def mer(*arguments):
     return result.stdout
 
 
-def test_every_network_is_a_method_and_comes_first():
-    assert [method.name for method in METHODS if method.kind == "network"] == [m.name for m in METHODS[: len(NETWORKS)]]
-    assert {method.name for method in METHODS[: len(NETWORKS)]} == set(NETWORKS)
+def test_networks_come_first_then_descriptors_then_what_is_quoted_only():
+    names = [method.name for method in METHODS]
+    live = [*NETWORKS, *DESCRIPTORS]
+    assert set(names[: len(NETWORKS)]) == set(NETWORKS)
+    assert names[len(NETWORKS) : len(live)] == list(DESCRIPTORS)
+    assert [method.name for method in live_methods()] == names[: len(live)]
     assert len({method.name for method in METHODS}) == len({method.title for method in METHODS}) == len(METHODS)
 
 
@@ -32,7 +36,7 @@ def test_every_method_of_the_papers_comparison_is_listed(number):
 def test_parameters_are_those_of_the_network():
     assert count_parameters(method_of("ststnet")) == {"3": 1683, "5": 2485}
     assert count_parameters(method_of("mmnet"))["5"] == sum(p.numel() for p in build_model("mmnet", 5).parameters())
-    assert count_parameters(method_of("mtmnet")) == {}
+    assert count_parameters(method_of("mtmnet")) == count_parameters(method_of("lbp-top")) == {}
 
 
 def test_json_has_what_a_program_needs():
@@ -42,9 +46,27 @@ def test_json_has_what_a_program_needs():
     assert (ststnet["kind"], ststnet["grade"], ststnet["parameters"]["5"]) == ("network", "A", 2485)
     assert ststnet["command"] == "mer train --loso --model ststnet"
     assert (quoted["kind"], quoted["command"], quoted["parameters"]) == ("quoted", "", {})
+    assert {name: listed[name]["form"] for name in ("ststnet", "tscnn-lite", "flow-svm", "gacnn")} == {
+        "ststnet": "as published",
+        "tscnn-lite": "variant",
+        "flow-svm": "variant",
+        "gacnn": "quoted only",
+    }
+    assert (listed["mdmo"]["kind"], listed["mdmo"]["command"]) == ("classical", "mer train --loso --model mdmo")
+    assert set(quoted) == {
+        *("name", "title", "kind", "form", "grade", "input", "paper", "year", "note", "command", "parameters")
+    }
+
+
+def test_what_is_a_variant_or_quoted_only_says_why():
+    assert [method.name for method in METHODS if method.form != "as published" and not method.note] == []
 
 
 def test_the_list_names_each_method_with_its_size():
     text = mer("models")
     assert "  1,683 / 2,485 " in text
     assert all(method.title in text for method in METHODS)
+    lines = {line.split()[0]: line for line in text.splitlines()}
+    assert "TSCNN-lite variant A- 920,323 / 921,093 apex" in " ".join(lines["tscnn-lite"].split())
+    assert all(method.form in lines[method.name] for method in METHODS)
+    assert text.splitlines()[-1].endswith("mer compare-methods")

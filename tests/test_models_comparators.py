@@ -23,14 +23,14 @@ PARAMETERS = {
     "tscnn-lite": (924_293 - 3_200 - 2 * 385, 924_293 - 3_200),
     "resnet18-flow": (11_176_512 + 3 * 513, 11_176_512 + 5 * 513),
     "resnet18-diff": (11_176_512 + 3 * 513, 11_176_512 + 5 * 513),
+    "di-resnet18": (11_176_512 + 3 * 513, 11_176_512 + 5 * 513),
+    "augcn-flow": (1_047_176, 1_047_196),  # worked out in test_models_augcn
 }
 ON_MOTION = [name for name in PARAMETERS if name != "resnet18-diff"]
 
 # The shape, without the batch, of what comes out of a part of the network.
 SHAPES = {
-    ("ststnet", "branches.0"): (3, 10, 10),
-    ("ststnet", "branches.1"): (5, 10, 10),
-    ("ststnet", "branches.2"): (8, 10, 10),
+    ("ststnet", "branches"): (16, 10, 10),
     ("ststnet", "pool"): (16, 5, 5),
     ("offapexnet", "horizontal"): (784,),
     ("sssnet", "features"): (5184,),
@@ -54,7 +54,8 @@ def zeros(name, n=2):
 def inputs(name, n=2):
     if motion_input(name) is None:
         return torch.randn(2, n, 3, 224, 224).unbind()
-    return (torch.randn_like(zeros(name, n)),)
+    graph = [torch.eye(len(motion_input(name).units))] if motion_input(name).units else []
+    return (torch.randn_like(zeros(name, n)), *graph)
 
 
 def test_every_network_but_mmnet_is_checked_here():
@@ -85,7 +86,7 @@ def test_a_clip_is_classified_alone_in_evaluation(name):
     pictures = inputs(name, 3)
     with torch.no_grad():
         together = network(*pictures)
-        alone = network(*(picture[1:2] for picture in pictures))
+        alone = network(*(given[1:2] if given.ndim == 4 else given for given in pictures))
     torch.testing.assert_close(alone[0], together[1], rtol=1e-3, atol=1e-4)
 
 
@@ -229,9 +230,12 @@ def test_inputs_are_those_of_the_papers():
         "dssn": (227, 4),
         "tscnn-lite": (48, 19),
         "resnet18-flow": (112, 3),
+        "di-resnet18": (224, 3),
+        "augcn-flow": (7, 30),
     }
     assert {name for name in ON_MOTION if RECIPES[name].normalisation == "minmax8"} == {"ststnet", "offapexnet"}
     assert motion_input("mmnet") is None
+    assert all(motion_input(name).needs_flow == RECIPES[name].takes_flow for name in ON_MOTION)
 
 
 def test_names_and_recipes_are_there_without_torch():

@@ -8,7 +8,8 @@ import torch
 
 from mer_cli.models import build_model
 from mer_cli.models.mmnet import MMNet, ResidualBlock, SpatialAttention
-from mer_cli.training.config import VARIANTS, resolve_config
+from mer_cli.training.config import resolve_config
+from mer_cli.training.mmnet_settings import VARIANTS
 
 
 @pytest.fixture(scope="module")

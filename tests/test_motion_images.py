@@ -5,7 +5,7 @@ import pytest
 from moved_store import write_moved_store
 
 from mer_cli.motion.cache import motion_path, write_motion
-from mer_cli.motion.images import draw_motion, read_images, resize
+from mer_cli.motion.images import Sources, draw_motion, read_images, resize
 from mer_cli.motion.inputs import MotionInput
 from mer_cli.store.hdf5 import read_windows
 
@@ -25,7 +25,7 @@ def test_resize_takes_the_mean_of_each_block(size):
 @pytest.mark.parametrize("size", [28, 48, 60, 64, 227])
 def test_resize_does_not_shorten_vectors(size):
     flow = np.stack([np.full((224, 224), 3, np.float32), np.full((224, 224), -4, np.float32)])
-    images = draw_motion(flow, None, MotionInput(size, ("u", "v", "magnitude")))
+    images = draw_motion(Sources(flow), MotionInput(size, ("u", "v", "magnitude")))
     np.testing.assert_allclose(images, np.array([3, -4, 5])[:, None, None] * np.ones((size, size)), rtol=1e-6)
 
 
@@ -33,7 +33,7 @@ def test_strain_and_magnitude_are_derived_before_the_picture_is_made_smaller():
     # A ripple that the mean over a block takes away altogether: u is 2 and -2 in turn, four columns each.
     u = np.tile(np.repeat([2, -2], 4), 28) * np.ones((224, 1))
     flow = np.stack([u, 0 * u]).astype(np.float32)
-    u, strain, magnitude = draw_motion(flow, None, MotionInput(28, ("u", "strain", "magnitude")))
+    u, strain, magnitude = draw_motion(Sources(flow), MotionInput(28, ("u", "strain", "magnitude")))
     assert np.abs(u).max() < 1e-6
     np.testing.assert_allclose(magnitude, 2, rtol=1e-6)
     # Of 8 columns, 4 lie at a step, where the central difference is 2; so the mean is 1 (at the edges 3 of 8).
@@ -45,7 +45,7 @@ def test_the_grid_holds_the_apex_block_by_block():
     apex = np.repeat(np.arange(16, dtype=np.uint8).reshape(4, 4).repeat(56, axis=0), 56, axis=1)
     wanted = MotionInput(48, ("apex", "apex-grid", "v"))
     flow = random_flow()
-    images = draw_motion(flow, apex, wanted)
+    images = draw_motion(Sources(flow, apex), wanted)
     assert images.shape == (18, 48, 48) == (wanted.n_planes, 48, 48)
     np.testing.assert_allclose(images[0, [0, 0, -1], [0, -1, 0]], [0, 3, 12], rtol=1e-6)
     np.testing.assert_allclose(images[1:17], np.arange(16)[:, None, None] * np.ones((48, 48)), rtol=1e-6)

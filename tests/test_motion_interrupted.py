@@ -109,6 +109,6 @@ def test_a_full_disk_is_said(folder, tmp_path, limit):
 def test_a_dead_worker_is_said(folder, tmp_path):
     path = shutil.copytree(folder, tmp_path / "data")
     assert build_in_process("kill-worker", path).stderr == (
-        "error: motion/casme2.flow-tvl1.h5: a worker process died while the flow was computed. Expected it to live; "
+        "error: motion/casme2.flow-tvl1.h5: a worker process died while it computed the flow. Expected it to live; "
         "memory may have run out. Run the same command again: finished clips are kept.\n"
     )

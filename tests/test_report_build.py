@@ -90,8 +90,8 @@ def test_a_store_that_cannot_be_read_is_an_error() -> None:
 def test_a_run_that_no_table_has_a_place_for_is_noted() -> None:
     path = write_run(Path("runs"), "megc3", datasets=("casme2", "samm"))
     assert left_out(ALL, collect_runs(Path("runs")).runs) == [
-        f"{path}: casme2+samm-megc3/24, mmnet has no place in any table — expected one dataset, leave one subject out, "
-        f"and a network of a table. Score it: mer evaluate {path}"
+        f"{path}: casme2+samm-megc3/24, mmnet has no place in any table — expected leave one subject out, a dataset of "
+        f"a table or MEGC 2019's composite set, and a method of it. Score it: mer evaluate {path}"
     ]
 
 

@@ -28,8 +28,9 @@ from mer_cli.report.model import Block, Cell, Table
 from mer_cli.report.paper import paper_table
 from mer_cli.report.placing import placed, row_key
 from mer_cli.report.scores import score_runs
-from mer_cli.training.config import RECIPES, VARIANTS, resolve_config
+from mer_cli.training.config import resolve_config
 from mer_cli.training.grids import GRIDS
+from mer_cli.training.mmnet_settings import RECIPES, VARIANTS
 from mer_cli.training.read_run import read_run
 from mer_cli.training.run import Run
 from mer_cli.training.run_config import RunStore
@@ -57,6 +58,10 @@ def rows(table: Table, block: Block) -> list[dict[str, Cell]]:
 def row(table: Table, block: Block, start: str) -> dict[str, Cell]:
     (found,) = (cells for cells in rows(table, block) if cells["method"].text.startswith(start))
     return found
+
+
+def method(cells: dict[str, Cell]) -> str:
+    return cells["method"].text
 
 
 def note(block: Block, mark: str) -> str:
@@ -88,9 +93,11 @@ def test_without_runs_every_published_number_stands_in_its_block(number: int) ->
     for block, printed in zip(table.blocks, paper.blocks, strict=True):
         assert block.heading.startswith(f"{printed.protocol_id}, leave one subject out: {printed.n_classes} classes")
         assert not block.generated
-        found = {cells["method"].text: cells for cells in rows(table, block)}
-        for paper_row in printed.rows:
-            cells = found[paper_row.method]
+        found = [cells for cells in rows(table, block) if cells["published_clips"].text]
+        for paper_row, cells in zip(
+            sorted(printed.rows, key=lambda each: each.method), sorted(found, key=method), strict=True
+        ):
+            assert method(cells).startswith(paper_row.method)
             assert cells["published_accuracy"].text == (paper_row.accuracy or "–")
             assert cells["published_accuracy"].value == (float(paper_row.accuracy) if paper_row.accuracy else None)
             assert cells["published_f1"].text == (paper_row.f1 or "–")
@@ -278,8 +285,7 @@ def test_the_guessers_stand_under_every_rule_for_each_number_of_epochs(tmp_path:
         if shape.kind == "chance"
     ]
     assert [cells["method"].text for cells in chance] == [
-        *("chance: majority, 4 epochs", "chance: prior-random, 4 epochs"),
-        *("chance: majority, 6 epochs", "chance: prior-random, 6 epochs"),
+        *("chance: majority, any number of epochs", "chance: prior-random, 4 epochs", "chance: prior-random, 6 epochs"),
     ]
     n_right = 0
     for fold in run.folds:
@@ -287,10 +293,10 @@ def test_the_guessers_stand_under_every_rule_for_each_number_of_epochs(tmp_path:
         commonest = min(range(3), key=lambda label: (-training.count(label), label))
         n_right += sum(run.labels[clip] == commonest for clip in fold.clip_ids)
     assert chance[0]["last_accuracy"].value == pytest.approx(100 * n_right / len(run.labels), abs=1e-6)
-    few, many = chance[1]["best_test_accuracy"].value, chance[3]["best_test_accuracy"].value
+    few, many = chance[1]["best_test_accuracy"].value, chance[2]["best_test_accuracy"].value
     assert few is not None
     assert many is not None
-    assert (chance[3]["last_accuracy"].value or 0) < few < many
+    assert (chance[2]["last_accuracy"].value or 0) < few < many
 
 
 # --- which number is in bold

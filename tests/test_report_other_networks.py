@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from run_factory import write_run
 from test_report_method_tables import CASME2, CASME2_5, RELEASED, build, note, row, rows
 
 from mer_cli.evaluation.comparison import compare_runs, comparison_table
 from mer_cli.evaluation.run_text import settings, train_command
+from mer_cli.models.catalogue import METHODS, method_of
 from mer_cli.report.model import Cell
+from mer_cli.report.paper import paper_table
 from mer_cli.report.placing import placed
 from mer_cli.training.config import TrainConfig, resolve_config
 from mer_cli.training.grids import GRIDS
@@ -35,11 +38,11 @@ def test_a_run_with_the_published_recipe_stands_beside_the_published_number(tmp_
     assert (settings(run.config), settings(dssn.config)) == ("published recipe", "published recipe")
     table = build(6, [run, dssn])
     beside = row(table, table.blocks[1], "DSSN")
-    assert beside["method"].text == "DSSN, published recipe"
+    assert beside["method"].text == "DSSN (variant), published recipe"
     assert (beside["published_accuracy"].text, beside["published_f1"].text) == ("71.19", ".7297")
     assert beside["last_uf1"].value is not None
     notes = [note(table.blocks[1], mark) for mark in beside["published_accuracy"].marks]
-    assert "Ours starts from random weights, the published one from ImageNet's (CaffeNet)." in notes
+    assert "Ours is a variant: random weights, the published one starts from ImageNet's (CaffeNet)." in notes
     added = row(table, table.blocks[0], "RCN-A")
     assert added["method"].text == "RCN-A, published recipe"
     assert added["published_accuracy"] == Cell()
@@ -58,11 +61,73 @@ def test_it_is_compared_with_mmnet_on_the_same_folds(tmp_path: Path) -> None:
     assert (facts["first"], facts["second"]) == ("rcn-a, published recipe", "mmnet, released recipe")
 
 
-def test_the_lite_tscnn_is_not_the_published_one(tmp_path: Path) -> None:
-    table = build(6, [read_run(write(tmp_path, "tscnn-lite", SHORT, **CASME2_5))])
-    lite = row(table, table.blocks[1], "TSCNN-lite")
-    assert lite["method"].text == "TSCNN-lite, published recipe, epochs 6, decay epochs 6"
-    assert lite["published_accuracy"] == Cell()
+@pytest.mark.parametrize(
+    ("model", "name", "published"),
+    [
+        ("tscnn-lite", "TSCNN: TSCNN-lite (variant)", "80.97"),
+        ("augcn-flow", "AU-GCN: AU-GCN on flow (variant)", "74.27"),
+        ("di-resnet18", "GEME: ResNet-18 on a dynamic image (variant)", "75.20"),
+    ],
+)
+def test_a_variant_stands_beside_the_published_number_and_says_that_it_is_one(
+    model: str, name: str, published: str, tmp_path: Path
+) -> None:
+    table = build(6, [read_run(write(tmp_path, model, **CASME2_5))])
+    cells = row(table, table.blocks[1], name)
+    assert cells["method"].text == f"{name}, published recipe"
+    assert cells["published_accuracy"].text == published
+    notes = [note(table.blocks[1], mark) for mark in cells["published_accuracy"].marks]
+    assert f"Ours is a variant: {method_of(model).note}." in notes
+
+
+def test_a_variant_without_a_published_row_says_so_as_well(tmp_path: Path) -> None:
+    table = build(6, [read_run(write(tmp_path, "resnet18-flow", SHORT, **CASME2))])
+    name = "ResNet-18 on flow (variant), published recipe, epochs 6, decay epochs 6"
+    assert row(table, table.blocks[0], name)["published_accuracy"] == Cell()
+
+
+def test_without_runs_a_block_names_the_command_for_all_methods() -> None:
+    for number in (3, 6):
+        for block, printed in zip(build(number, []).blocks, paper_table(number).blocks, strict=True):
+            command = f"`mer compare-methods data/{printed.dataset}.h5 --scheme {printed.scheme}`."
+            assert any(each.text.endswith(command) for each in block.notes) == (number == 6)
+
+
+@pytest.mark.parametrize("number", [6, 7])
+def test_a_method_that_is_quoted_only_says_why(number: int) -> None:
+    table = build(number, [])
+    n_quoted = 0
+    for block, printed in zip(table.blocks, paper_table(number).blocks, strict=True):
+        for paper_row, cells in zip(printed.rows, rows(table, block), strict=True):
+            reasons = [note(block, mark) for mark in cells["published_accuracy"].marks]
+            (quoted,) = [text for text in reasons if text.startswith("Quoted only")] or [""]
+            assert bool(quoted) == (paper_row.settings is None)
+            if quoted:
+                n_quoted += 1
+                (method,) = (each for each in METHODS if each.title == paper_row.method)
+                assert quoted == f"Quoted only, not built here: {method.note}."
+                assert method.note
+    assert n_quoted == {6: 8, 7: 7}[number]
+
+
+@pytest.mark.parametrize(
+    ("of_mmnet", "of_other", "flags"),
+    [
+        ((1, 2, 3), (1,), " --seeds 3"),
+        ((), (4, 5), " --seed 4 --seeds 2"),
+        ((7,), (1, 2), " --seed 7"),
+        ((), (1,), ""),
+        ((1, 3, 4), (), " --seed 3 --seeds 2"),
+    ],
+)
+def test_the_command_of_a_missing_row_asks_for_the_seeds_of_the_others(
+    of_mmnet: tuple[int, ...], of_other: tuple[int, ...], flags: str, tmp_path: Path
+) -> None:
+    runs = [write_run(tmp_path, **CASME2, **RELEASED, seed=seed) for seed in of_mmnet]
+    runs += [write(tmp_path, "rcn-a", {"seed": seed}, **CASME2) for seed in of_other]
+    table = build(6, [read_run(path) for path in runs])
+    command = row(table, table.blocks[0], "STSTNet")["runs"].text
+    assert command == f"mer train data/casme2.h5 --scheme mmnet3 --loso --model ststnet{flags}"
 
 
 def test_it_is_in_no_table_of_ablations(tmp_path: Path) -> None:
@@ -84,7 +149,7 @@ def test_it_joins_mmnet_on_whatever_machine_either_was_trained(tmp_path: Path) -
     runs = [mmnet, write(tmp_path, "rcn-a", **CASME2), write(tmp_path, "dssn", **CASME2, precision="bf16")]
     table = build(6, [read_run(path) for path in runs])
     assert row(table, table.blocks[0], "MMNet")["last_difference"].text == "reference"
-    for name in ("RCN-A", "DSSN"):
+    for name in ("RCN-A", "DSSN (variant)"):
         cells = row(table, table.blocks[0], name)
         assert cells["method"].text == f"{name}, published recipe"
         assert cells["last_p"].value is not None

@@ -4,6 +4,7 @@ import re
 import shutil
 from collections import namedtuple
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,20 @@ def test_check_release_looks_between_onset_and_apex_where_the_apex_is_searched(t
     assert check(make_release(tmp_path, (clip,))).failing == ()
     (failing,) = check(make_release(tmp_path, (replace(clip, apex_rule="flow"),))).failing
     assert len(failing.reasons) == 1
+
+
+def test_check_release_looks_at_whole_clips_and_their_room_where_they_are_kept(tmp_path):
+    release = make_release(tmp_path, (write_clip(tmp_path, n_frames=30, apex=55),))
+    check_whole = partial(check_release, release, tmp_path / "casme2.h5", None, lambda *_: None, whole_clips=True)
+    room = dict(check_whole().facts)["room"]
+    assert room.startswith("14 MB needed in ")  # for 9 MB more than the windows: 30 frames of 150 KB and their parts
+    parts = tmp_path / "casme2.h5.clip-parts"
+    parts.mkdir()
+    (parts / "x.npz").write_bytes(bytes(4_000_000))
+    assert dict(check_whole().facts)["room"].startswith("10 MB needed in ")
+    path_of(release.clips[0], 48).write_bytes(b"")  # between the windows
+    (failing,) = check_whole().failing
+    assert [Path(reason.partition(":")[0]).name for reason in failing.reasons] == ["img48.jpg"]
 
 
 def test_check_release_finds_a_clip_without_a_picture_of_its_onset(tmp_path):

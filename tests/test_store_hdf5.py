@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mer_cli.errors import StoreError
-from mer_cli.store.hdf5 import StoreWriter, empty_windows, read_store, read_windows
+from mer_cli.store.hdf5 import StoreWriter, empty_windows, read_landmarks, read_store, read_windows
 from mer_cli.store.schema import ARRAYS, CroppedClip
 
 WINDOWS = ("onset_window", "onset_window_frames", "apex_window", "apex_window_frames")
@@ -195,3 +195,27 @@ def test_read_store_refuses_a_store_without_a_part_of_it(store_path, name):
         del file[name]
     with pytest.raises(StoreError, match=rf": /{name} is missing\. Expected it in every store\. Build it again"):
         read_store(store_path)
+
+
+def test_read_landmarks_gives_those_in_the_crop(tmp_path, clips):
+    for number, clip in enumerate(clips):
+        clip.arrays["transforms"] = np.array([[0.5, 0, number], [0, 2, -1]], np.float32)
+    path = write_store(tmp_path / "b.h5", clips)
+    read = read_landmarks(path, [clips[2].clip_id, clips[0].clip_id])
+    assert (read.shape, read.dtype) == ((2, 68, 2), np.float32)
+    for given, clip, number in zip(read, (clips[2], clips[0]), (2, 0), strict=True):
+        assert np.array_equal(given, clip.arrays["landmarks"] * [0.5, 2] + [number, -1])
+
+
+def test_read_landmarks_refuses_those_of_a_clip_without_a_face(tmp_path, clips):
+    found = make_cropped(1, note="face found by hog@frame47")
+    guessed = make_cropped(2, note="apex '/' set to 44; face found by release-crop")
+    path = write_store(tmp_path / "b.h5", [clips[0], found, guessed])
+    read_landmarks(path, [clips[0].clip_id, found.clip_id])
+    expected = (
+        f"{path}: clip {guessed.clip_id} was taken whole since no face was found in it, so its landmarks are a guess. "
+        "Expected those of a face. Cut it from the raw pictures: mer preprocess casme2 RAW --source raw --out "
+        f"{path}. Or take a method without landmarks."
+    )
+    with pytest.raises(StoreError, match=f"^{re.escape(expected)}$"):
+        read_landmarks(path, [clips[0].clip_id, guessed.clip_id])

@@ -41,6 +41,7 @@ dataset       casme2, raw pictures
 clips         5 (0 repaired), 2 failed
 subjects      3
 coding table  CASME2-coding-20190701.xlsx (20190701), SHA-256 abababababab
+whole clips   none (mer preprocess --clips adds them)
 crop          box, predictor SHA-256 cdcdcdcdcdcd
 content hash  {content_hash[:12]}
 

@@ -1,5 +1,6 @@
 """A network on motion through the whole training stage, on the CPU: what reaches its weights, and what is refused."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -8,25 +9,31 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from complete_store import UNITS, complete_store
 from moved_store import moved, texture, write_moved_store
 from tiny_run import Silent, assert_same_fold, config_of, stored, train
-from tiny_store import EMOTIONS
+from tiny_store import EMOTIONS, SAMM_EMOTIONS, write_store
 from typer.testing import CliRunner
 
 from mer_cli import cli
-from mer_cli.errors import ConfigError, RunError
+from mer_cli.errors import ConfigError, MerError, RunError
+from mer_cli.faces.crop import NO_FACE_NOTE
 from mer_cli.inference.attention import require_maps
 from mer_cli.models import NETWORKS, build_model, motion_input
+from mer_cli.models.descriptors import DESCRIPTORS
 from mer_cli.models.recipes import RECIPES
 from mer_cli.motion.images import read_images
 from mer_cli.motion.normalise import normalise
+from mer_cli.motion.unit_graph import unit_adjacency
 from mer_cli.store.hdf5 import read_store
 from mer_cli.training.config import TrainConfig, resolve_config
+from mer_cli.training.motion import read_motion_batches
 from mer_cli.training.plan import plan_run
 from mer_cli.training.read_run import read_run
 from mer_cli.training.train import train_run
 
 MODEL = {"model": "sssnet", "flow": "fast"}  # the size of the motion and dropout are in it
+AUGCN = {"model": "augcn-flow", "flow": "fast"}
 FOLDS = ("casme2-01", "casme2-02", "casme2-03")
 OTHERS = [name for name in NETWORKS if name != "mmnet"]
 
@@ -51,6 +58,12 @@ def store(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def complete(tmp_path_factory):
+    """A store with landmarks, action units and whole clips."""
+    return complete_store(write(tmp_path_factory.mktemp("complete")))
+
+
+@pytest.fixture(scope="module")
 def straight(store, tmp_path_factory):
     """A run trained in one go."""
     return train(store, tmp_path_factory.mktemp("straight"), **MODEL)[0]
@@ -62,9 +75,9 @@ def same_weights(one, other, fold):
 
 
 @pytest.mark.parametrize("model", OTHERS)
-def test_every_network_trains_a_fold_under_its_own_name(store, tmp_path, model):
-    flow = {"flow": "fast"} if model in RECIPES else {}
-    path, _ = train(store, tmp_path, ["03"], model=model, epochs=1, **flow)
+def test_every_network_trains_a_fold_under_its_own_name(complete, tmp_path, model):
+    flow = {"flow": "fast"} if model in RECIPES and RECIPES[model].takes_flow else {}
+    path, _ = train(complete, tmp_path, ["03"], model=model, epochs=1, **flow)
     recipe = "published" if model in RECIPES else "released"
     assert path.name.startswith(f"casme2-mmnet3-{model}-{recipe}-s1-")
     logits, _ = stored(path, "casme2-03")
@@ -128,8 +141,94 @@ def test_the_stored_weights_give_the_stored_logits_with_the_training_clips_norma
     np.testing.assert_allclose(ours, logits[-1], atol=0.05 * np.abs(logits[-1]).max())
 
 
-def test_every_network_has_a_name_in_the_config():
-    assert get_args(TrainConfig.model_fields["model"].annotation) == tuple(NETWORKS)
+def edited(store, folder, column, cells):
+    """A copy of a store, its flow beside it, with other cells; its hash stays, so that runs keep their names."""
+    path = shutil.copytree(store.parent, folder) / store.name
+    with h5py.File(path, "r+") as file:
+        for clip_id, cell in cells.items():
+            file[f"clips/{column}"][list(EMOTIONS).index(clip_id)] = cell
+    return path
+
+
+@pytest.fixture(scope="module")
+def straight_augcn(complete, tmp_path_factory):
+    return train(complete, tmp_path_factory.mktemp("augcn"), ["01"], **AUGCN)[0]
+
+
+def test_a_held_out_label_moves_no_logit(complete, straight_augcn, tmp_path):
+    other = {"casme2/01/EP01_01": "surprise", "casme2/01/EP02_01": "happiness"}
+    path, _ = train(edited(complete, tmp_path / "data", "emotion", other), tmp_path, ["01"], **AUGCN)
+    assert_same_fold(path, straight_augcn, "casme2-01")
+    labels, changed = read_run(straight_augcn).labels, read_run(path).labels
+    assert {clip_id for clip_id in labels if labels[clip_id] != changed[clip_id]} == other.keys()
+
+
+def test_held_out_action_units_are_not_read(complete, straight_augcn, tmp_path):
+    for cell in ("1+15", "frown"):
+        store = edited(complete, tmp_path / f"of {cell}", "action_units", {"casme2/01/EP02_01": cell})
+        path, _ = train(store, tmp_path / f"run {cell}", ["01"], **AUGCN)
+        assert_same_fold(path, straight_augcn, "casme2-01")
+
+
+def test_training_action_units_do_move_weights(complete, straight_augcn, tmp_path):
+    """The twin of the test above: the graph is that of the training clips."""
+    store = edited(complete, tmp_path / "data", "action_units", {"casme2/02/EP01_01": "1+15"})
+    path, _ = train(store, tmp_path, ["01"], **AUGCN)
+    assert not same_weights(path, straight_augcn, "casme2-01")
+
+
+def test_inner_action_units_have_no_part_in_the_graph(complete):
+    plan = plan_run([complete], config_of(**AUGCN))
+    batches = read_motion_batches(plan, motion_input("augcn-flow"), torch.device("cpu"))
+    batches.start_fold(np.array([0, 3]))
+    images, graph = batches.plain_batch(torch.tensor([1, 4]))
+    assert images.shape == (2, 30, 7, 7)
+    expected = unit_adjacency([{6, 12}, {12, 14}], motion_input("augcn-flow").units)
+    np.testing.assert_array_equal(graph, expected)
+
+
+def test_a_store_that_is_only_tested_on_needs_no_action_units(complete, tmp_path):
+    samm = complete_store(write_store(tmp_path / "samm.h5", SAMM_EMOTIONS), units=dict.fromkeys(SAMM_EMOTIONS, ""))
+    plan = plan_run([complete], config_of(**AUGCN | {"scheme": "megc3"}), test_stores=[samm])
+    assert [fold.id for fold in plan.folds] == ["samm"]
+    assert "no clip of it has action units" in refusal([complete, samm], **AUGCN | {"scheme": "megc3"})
+
+
+def refusal(stores, **changes):
+    with pytest.raises(MerError) as error:
+        plan_run(stores, config_of(**changes))
+    return str(error.value)
+
+
+def test_whole_clips_that_are_absent_are_missed_before_anything_is_trained(store):
+    assert refusal([store], model="di-resnet18").endswith(f"Add it: mer preprocess casme2 RAW --clips --out {store}.")
+
+
+def test_landmarks_that_are_a_guess_are_refused_before_anything_is_trained(complete, tmp_path):
+    path = edited(complete, tmp_path / "data", "note", {"casme2/02/EP02_01": NO_FACE_NOTE})
+    assert "clip casme2/02/EP02_01 was taken whole since no face was found in it" in refusal([path], **AUGCN)
+
+
+def test_a_store_without_action_units_is_refused_by_a_method_that_needs_them(complete, tmp_path):
+    path = edited(complete, tmp_path / "data", "action_units", dict.fromkeys(UNITS, ""))
+    assert refusal([path], **AUGCN) == (
+        f"{path}: no clip of it has action units, which augcn-flow makes its graph of. Expected a dataset whose coding "
+        "table has them; SMIC's has none. Leave this store out, or take another --model."
+    )
+
+
+def test_action_units_that_cannot_be_read_are_refused_before_anything_is_trained(complete, tmp_path):
+    path = edited(complete, tmp_path / "data", "action_units", {"casme2/03/EP01_01": "frown"})
+    assert refusal([path], **AUGCN).startswith("casme2/03/EP01_01: action units 'frown' can't be read")
+
+
+def test_the_flow_is_not_chosen_where_none_is_seen():
+    with pytest.raises(ConfigError, match="--flow: is about motion, and of no use to di-resnet18"):
+        resolve_config(model="di-resnet18", flow="fast")
+
+
+def test_every_method_has_a_name_in_the_config():
+    assert get_args(TrainConfig.model_fields["model"].annotation) == (*NETWORKS, *DESCRIPTORS)
 
 
 @pytest.mark.parametrize("model", RECIPES)
@@ -176,7 +275,7 @@ def test_the_network_on_pictures_trains_as_mmnet_does():
         ),
         (
             {"flow": "fast"},
-            "--flow: is about motion, and of no use to mmnet — expected it with a network that takes motion "
+            "--flow: is about motion, and of no use to mmnet — expected it with a method that takes motion "
             "(see `mer models`). Leave it out, or choose another --model.",
         ),
         (
@@ -213,7 +312,13 @@ def test_the_command_computes_the_flow_once_and_says_how_far_it_is(tmp_path, mon
     assert first.stdout == second.stdout
     assert "flow: 5 of 5" in first.stderr
     assert "flow:" not in second.stderr
-    assert (tmp_path / "data/motion/casme2.flow-fast.h5").is_file()
+    file = tmp_path / "data/motion/casme2.flow-fast.h5"
+    file.unlink()
+    again = CliRunner().invoke(cli.app, [*command.split(), "02"])
+    assert (again.exit_code, again.stdout) == (0, first.stdout)
+    assert not file.exists()  # nothing was to be trained
+    assert CliRunner().invoke(cli.app, [*command.split(), "03"]).exit_code == 0
+    assert file.is_file()
     path = Path(first.stdout.strip())
     assert path.name.startswith("casme2-mmnet3-ststnet-published-s1-")
-    assert read_run(path).missing == ("casme2-03",)
+    assert read_run(path).missing == ()

@@ -28,9 +28,9 @@ def test_an_event_file_holds_the_history_and_is_replaced(tmp_path: Path) -> None
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     write_fold(tmp_path, [{**row, "loss": 9.0} for row in HISTORY])
-    write_log(tmp_path, "casme2-01", 2)
+    write_log(tmp_path, "casme2-01", config_of())
     write_fold(tmp_path, HISTORY)
-    write_log(tmp_path, "casme2-01", 2)
+    write_log(tmp_path, "casme2-01", config_of())
     folder = log_folder(tmp_path, "casme2-01")
     assert len(list(folder.iterdir())) == 1
     assert list(folder.parent.iterdir()) == [folder]
@@ -47,7 +47,7 @@ def test_a_training_that_diverged_has_its_log_as_well(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     write_fold(tmp_path, [HISTORY[0], {**HISTORY[1], "loss": math.nan}])
-    write_log(tmp_path, "casme2-01", 2)
+    write_log(tmp_path, "casme2-01", config_of())
     events = EventAccumulator(str(log_folder(tmp_path, "casme2-01"))).Reload()
     first, second = (event.value for event in events.Scalars("loss"))
     assert (first, math.isnan(second)) == (1.5, True)

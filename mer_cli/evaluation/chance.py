@@ -9,7 +9,7 @@ epoch is chosen without the held-out clips, so any one of them stands for it, an
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -95,26 +95,29 @@ def chance_rows(
 
 @lru_cache(maxsize=64)
 def _majority(rule: str, folds: tuple[_Fold, ...], n_classes: int) -> ChanceScores:
-    guesses = [np.full((1, 1, len(fold.held_out)), np.argmax(fold.training)) for fold in folds]
-    return _score("majority", rule, folds, guesses, n_classes)
+    guesses = (np.full((1, 1, len(fold.held_out)), np.argmax(fold.training)) for fold in folds)
+    return _score("majority", rule, folds, guesses, 1, n_classes)
 
 
 @lru_cache(maxsize=64)
 def _prior_random(rule: str, folds: tuple[_Fold, ...], n_epochs: int, n_classes: int) -> ChanceScores:
     random = np.random.default_rng(SEED)
     n_draws = 1 if rule == "last" else n_epochs  # the earlier epochs of independent draws cannot matter
-    guesses = []
-    for fold in folds:
-        shares = np.array(fold.training) / sum(fold.training)
-        guesses.append(random.choice(n_classes, size=(REPETITIONS, n_draws, len(fold.held_out)), p=shares))
-    return _score("prior-random", rule, folds, guesses, n_classes)
+    sizes = ((REPETITIONS, n_draws, len(fold.held_out)) for fold in folds)
+    shares = (np.array(fold.training) / sum(fold.training) for fold in folds)
+    guesses = (random.choice(n_classes, size, p=of_fold) for size, of_fold in zip(sizes, shares, strict=True))
+    return _score("prior-random", rule, folds, guesses, REPETITIONS, n_classes)
 
 
 def _score(
-    name: str, rule: str, folds: tuple[_Fold, ...], guesses: list[NDArray[np.int64]], n_classes: int
+    name: str,
+    rule: str,
+    folds: tuple[_Fold, ...],
+    guesses: Iterable[NDArray[np.int64]],
+    n_repetitions: int,
+    n_classes: int,
 ) -> ChanceScores:
-    """Score guesses of shape (repetitions, epochs, clips), one array a fold."""
-    n_repetitions = guesses[0].shape[0]
+    """Score guesses of shape (repetitions, epochs, clips), one array a fold; of 3,000 epochs one fold's fill 100 MB."""
     n_correct = np.zeros(n_repetitions, dtype=np.int64)
     chosen = []
     for fold, guess in zip(folds, guesses, strict=True):

@@ -21,7 +21,9 @@ from mer_cli.errors import ConfigError, RunError
 from mer_cli.evaluation import metrics
 from mer_cli.evaluation.fold_checks import check_clips, check_finite, check_folds
 from mer_cli.records import FoldPredictions
+from mer_cli.training.config import TrainConfig
 from mer_cli.training.folds import subject_of
+from mer_cli.training.methods import is_classical
 
 RULES = ("last", "inner-val", "best-test")
 SELECTED_ON_TEST = "selected on the test subject"
@@ -180,9 +182,21 @@ def pooled_f1(rule: str, confusion: NDArray[np.int64]) -> float:
     return float(metrics.present_f1(confusion) if rule == "best-test" else metrics.uf1(confusion))
 
 
-def usable_rules(inner_val: int) -> tuple[str, ...]:
-    """Give the rules that a run trained with `--inner-val` so many subjects can be scored under, `last` first."""
-    return tuple(rule for rule in RULES if rule != "inner-val" or inner_val)
+def usable_rules(config: TrainConfig) -> tuple[str, ...]:
+    """Give the rules that a run can be scored under, `last` first; a classical method has no epochs to choose from."""
+    if is_classical(config.model):
+        return ("last",)
+    return tuple(rule for rule in RULES if rule != "inner-val" or config.inner_val)
+
+
+def why_unusable(place: str, rule: str, config: TrainConfig) -> str:
+    """Say why a rule that is not one of `usable_rules` can't score a run."""
+    if is_classical(config.model):
+        return (
+            f"{place}: {config.model} has no epochs for {rule} to choose from — expected the run of a network. Give "
+            "--rule last, or leave the run out."
+        )
+    return without_inner(place)
 
 
 def without_inner(place: str) -> str:

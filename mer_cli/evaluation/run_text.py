@@ -10,8 +10,9 @@ from os import pardir, sep
 from os.path import relpath
 from typing import Any
 
-from mer_cli.training.config import NETWORK_OPTIONS, RECIPE_STAMPS, TrainConfig, resolve_config
+from mer_cli.training.config import TrainConfig, resolve_config
 from mer_cli.training.methods import MMNET
+from mer_cli.training.mmnet_settings import NETWORK_OPTIONS, RECIPE_STAMPS
 from mer_cli.training.run import Run
 from mer_cli.training.sessions import DEFAULT_ROOT
 
@@ -65,12 +66,17 @@ def ablate_command(table: int, run: Run, seeds: Collection[int]) -> str:
     seeds : wanted; `mer ablate` counts up from the first, so the longest range without a gap is asked for
     """
     config = run.config
-    counted = groupby(enumerate(sorted(seeds)), key=lambda each: each[1] - each[0])
-    wanted = max(([seed for _, seed in same] for _, same in counted), key=len)
+    wanted = longest_range(seeds)
     changes = {name: value for name, value in _changes(config).items() if name not in NETWORK_OPTIONS}
     named = {"scheme": config.scheme, "recipe": config.recipe, "seed": wanted[0], **changes}
     (store,) = run.sessions[-1].stores
     return f"mer ablate --table {table} {shlex.quote(store)} --seeds {len(wanted)} {_flags(run, named)}"
+
+
+def longest_range(seeds: Collection[int]) -> list[int]:
+    """Give the longest range of seeds without a gap, the first of equals."""
+    counted = groupby(enumerate(sorted(seeds)), key=lambda each: each[1] - each[0])
+    return max(([seed for _, seed in same] for _, same in counted), key=len)
 
 
 def without_private_paths(run: Run) -> Run:

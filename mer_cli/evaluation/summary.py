@@ -13,6 +13,7 @@ from mer_cli.evaluation.null_control import NullControl, control_of
 from mer_cli.evaluation.run_text import settings
 from mer_cli.evaluation.scoring import evaluate, run_chance
 from mer_cli.evaluation.spread import Spread, spread
+from mer_cli.training.methods import is_classical
 from mer_cli.training.run import Run
 
 GENERATED = "generated: not a result on any dataset"
@@ -102,6 +103,8 @@ def name_of_f1(scores: Scores) -> str:
 
 def rule_text(run: Run, scores: Scores) -> str:
     """Give the rule, with what it chose by where it chose: "best-test: selected on the test subject (74 epochs)"."""
+    if is_classical(run.config.model):
+        return f"{scores.rule} (no epochs: nothing to choose)"
     by = (
         f"chosen by {run.config.inner_val} training subjects of each fold"
         if scores.rule == "inner-val"

@@ -39,6 +39,10 @@ LEFT_EYE = slice(42, 48)
 LARGE = 960  # pixels, longer side; up to here the crops of a release stay as they always were, to the byte
 BLUR_REACH = 4  # OpenCV's Gaussian of 8-bit pictures ends within this many sigma
 
+RELEASE_CROP = "release-crop"  # the "detector" of a picture that is taken whole, no face being found in it
+FOUND_NOTE = "face found by {}"  # what a clip is noted with where the first means failed
+NO_FACE_NOTE = FOUND_NOTE.format(RELEASE_CROP)
+
 MIN_FACE = 16  # pixels; a smaller face is noise blown up fourteen times
 MIN_EYE_DISTANCE = 2  # pixels
 

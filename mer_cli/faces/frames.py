@@ -86,6 +86,11 @@ def window(clip: Clip, number: int) -> list[tuple[int, FrameRef]]:
     ]
 
 
+def whole_clip(clip: Clip) -> tuple[FrameRef, ...]:
+    """List the frames from onset to offset, ends included, as many of them as the release has."""
+    return tuple(frame for frame in clip.frames if clip.onset <= frame.number <= clip.offset)
+
+
 def needed_frames(clip: Clip) -> tuple[FrameRef, ...]:
     """List the frames that crops of a clip are made of, sorted by number, each once.
 
@@ -101,5 +106,5 @@ def needed_frames(clip: Clip) -> tuple[FrameRef, ...]:
     labelled = (clip.onset, clip.offset if by_flow else clip.apex)
     needed = {frame for number in labelled for _, frame in window(clip, number)}
     if by_flow:
-        needed.update(frame for frame in clip.frames if clip.onset <= frame.number <= clip.offset)
+        needed.update(whole_clip(clip))
     return tuple(sorted(needed, key=lambda frame: frame.number))

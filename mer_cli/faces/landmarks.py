@@ -17,7 +17,7 @@ import dlib
 import numpy as np
 
 from mer_cli.errors import FaceError
-from mer_cli.faces.crop import N_LANDMARKS, Landmarks
+from mer_cli.faces.crop import FOUND_NOTE, N_LANDMARKS, RELEASE_CROP, Landmarks
 from mer_cli.faces.detect import Detection, FaceDetector, choose, load_model
 from mer_cli.faces.frames import HALF_WINDOW, Image, read_frame
 from mer_cli.records import Clip, FrameRef
@@ -26,8 +26,6 @@ PREDICTOR_NAME = "shape_predictor_68_face_landmarks.dat"
 MMOD_NAME = "mmod_human_face_detector.dat"
 MODEL_PACKAGE = "face_recognition_models"
 DEBIAN_MODELS = Path("/usr/share/dlib")
-
-RELEASE_CROP = "release-crop"
 
 
 @dataclass(frozen=True)
@@ -129,7 +127,7 @@ class FaceFinder:
         for n_failed, (image, detector, detections) in enumerate(self._tries(clip, read)):
             if detections:
                 chosen, note = choose(detections)
-                notes = [f"face found by {detector}"] if n_failed else []
+                notes = [FOUND_NOTE.format(detector)] if n_failed else []
                 return Face(self._landmarks(image, chosen.box), detector, (*notes, *([note] if note else [])))
         raise FaceError(
             f"{clip.clip_id}: no face found on frame {clip.onset} or the {len(_next_frames(clip))} after it. Expected "

@@ -25,14 +25,16 @@ NETWORKS = {
     "dual-inception": "dual_inception.DualInception",
     "dssn": "dssn.DSSN",
     "tscnn-lite": "tscnn.TSCNNLite",
+    "augcn-flow": "augcn.AUGCNFlow",
+    "di-resnet18": "resnet18.ResNet18Dynamic",
 }
 
 
 def build_model(name: str, n_classes: int, **options: Any) -> nn.Module:
     """A freshly initialised network, which gives logits (B, K).
 
-    Its forward pass takes one picture of motion, (B, P, S, S), as `motion_input` says; where that says None, an onset
-    and an apex, each (B, 3, 224, 224).
+    Its forward pass takes one picture of motion, (B, P, S, S), as `motion_input` says, and where that names action
+    units their graph, (A, A); where it says None, an onset and an apex, each (B, 3, 224, 224).
 
     Parameters
     ----------

@@ -19,6 +19,7 @@ class Recipe:
     weight_decay : the optimiser's own, not decoupled
     normalisation : of its input, "raw" where they do not say (`motion.normalise`)
     decay, decay_every : factor on the learning rate, and the number of epochs after which it is taken each time
+    takes_flow : whether a run may choose the optical flow that it sees
     source : where the numbers are from, and which of them are ours
     """
 
@@ -31,6 +32,7 @@ class Recipe:
     normalisation: Normalisation = "raw"
     decay: float = 1.0
     decay_every: int = 1
+    takes_flow: bool = True
 
 
 RECIPES: dict[str, Recipe] = {
@@ -63,4 +65,6 @@ RECIPES: dict[str, Recipe] = {
         weight_decay=5e-4,
         source="SKD-TSTSAN; the epochs are ours, its 20,000 steps would be some 1,300",
     ),
+    "augcn-flow": Recipe("adam", 1e-4, 15, 32, source="Justin900429's re-implementation; the authors' batch is 64"),
+    "di-resnet18": Recipe("adam", 1e-4, 50, 32, takes_flow=False, source="ours; GEME's own are not public"),
 }

@@ -1,10 +1,12 @@
-"""ResNet-18 on motion: on flow and strain in the place of colours, or on MMNet's own difference of two pictures.
+"""ResNet-18 on motion: on flow and strain in the place of colours, on MMNet's own difference of two pictures, or on a
+dynamic image.
 
 He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016; torchvision's network with as many
 outputs as there are classes. On flow it is MEB's baseline (tvaranka/meb at f731b0a); on the difference it is the live
-twin of "Baseline (ResNet)" in MMNet's table 3.
+twin of "Baseline (ResNet)" in MMNet's table 3. On the dynamic image it is a single-task ablation of GEME (reference 28
+of MMNet), whose second stream and gender head would need labels that are not public; formula and settings are ours.
 
-Deliberate differences: no ImageNet weights, which MEB starts from.
+Deliberate differences: no ImageNet weights, which MEB and GEME start from.
 
 Legend: B batch, K classes.
 """
@@ -34,6 +36,26 @@ class ResNet18Flow(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (B, K) of u, v and strain, (B, 3, 112, 112) float."""
+        logits: Tensor = self.network(x)
+        return logits  # (B, K)
+
+
+class ResNet18Dynamic(nn.Module):
+    """ResNet-18 on the dynamic image of the whole clip: 11,178,051 parameters for three classes.
+
+    Parameters
+    ----------
+    n_classes : number of emotion classes, K
+    """
+
+    INPUT: ClassVar = MotionInput(224, ("dynamic",))
+
+    def __init__(self, n_classes: int) -> None:
+        super().__init__()
+        self.network = _resnet18(n_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (B, K) of dynamic images, (B, 3, 224, 224) float, red, green and blue."""
         logits: Tensor = self.network(x)
         return logits  # (B, K)
 

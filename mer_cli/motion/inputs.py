@@ -6,10 +6,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 Backend = Literal["tvl1", "fast"]
-Channel = Literal["u", "v", "strain", "magnitude", "apex", "apex-grid"]
+Channel = Literal["u", "v", "strain", "magnitude", "patches", "apex", "apex-grid", "dynamic"]
 Normalisation = Literal["raw", "minmax8"]
 
 GRID = 4  # rows and columns of blocks that "apex-grid" cuts the apex picture into
+PATCH_SIZE = 7
+BROW_POINTS = range(17, 27)  # of the 68 landmarks, those that "patches" are cut out at
+MOUTH_POINTS = range(48, 68)
+
+_N_PLANES: dict[Channel, int] = {
+    "apex-grid": GRID * GRID,
+    "patches": len(BROW_POINTS) + len(MOUTH_POINTS),
+    "dynamic": 3,
+}
 
 
 @dataclass(frozen=True)
@@ -18,13 +27,32 @@ class MotionInput:
 
     size : rows and columns
     channels : "u", "v", the flow from onset to apex, right and down, in pixels of the crop; "strain" and "magnitude"
-        of it; "apex", the grey apex; "apex-grid", its 4x4 blocks, a plane each
+        of it; "patches" of its magnitude at 30 landmarks, a plane each; "apex", the grey apex; "apex-grid", its 4x4
+        blocks, a plane each; "dynamic", the dynamic image of the whole clip, a plane for each colour
+    units : action units whose co-occurrence among the training clips the network takes too; most take none
     """
 
     size: int
     channels: tuple[Channel, ...] = ("u", "v", "strain")
+    units: tuple[int, ...] = ()
 
     @property
     def n_planes(self) -> int:
-        """P, one for each channel, and one for each block of a grid."""
-        return sum(GRID * GRID if channel == "apex-grid" else 1 for channel in self.channels)
+        """P, one for most channels."""
+        return sum(_N_PLANES.get(channel, 1) for channel in self.channels)
+
+    @property
+    def needs_flow(self) -> bool:
+        return not {"u", "v", "strain", "magnitude", "patches"}.isdisjoint(self.channels)
+
+    @property
+    def needs_apex(self) -> bool:
+        return not {"apex", "apex-grid"}.isdisjoint(self.channels)
+
+    @property
+    def needs_landmarks(self) -> bool:
+        return "patches" in self.channels
+
+    @property
+    def needs_clips(self) -> bool:
+        return "dynamic" in self.channels

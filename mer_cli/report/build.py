@@ -10,7 +10,7 @@ from mer_cli.evaluation.run_text import network_name
 from mer_cli.report.count_tables import build_count_table
 from mer_cli.report.method_tables import build_method_table
 from mer_cli.report.model import Table
-from mer_cli.report.placing import placed
+from mer_cli.report.placing import datasets_of, placed
 from mer_cli.report.scores import score_runs
 from mer_cli.store.hdf5 import StoreInfo, read_store
 from mer_cli.store.overview import find_stores
@@ -70,7 +70,10 @@ def build_tables(numbers: Sequence[int], runs: Sequence[Run], stores: Sequence[S
     RunError
         If two runs share configuration and seed, or a run cannot be scored.
     """
-    entries = score_runs(runs_in_tables(numbers, runs))
+    entries = score_runs(
+        runs_in_tables(numbers, runs),
+        {dataset for number in numbers if number in METHOD_TABLES for dataset in datasets_of(number)},
+    )
     tables = []
     for number in numbers:
         if number in COUNT_TABLES:
@@ -96,8 +99,8 @@ def left_out(numbers: Sequence[int], runs: Sequence[Run]) -> list[str]:
         if not of_run:
             nowhere.append(
                 f"{run.path}: {run.config.protocol_id}, {network_name(run.config)} has no place in any table — "
-                "expected one dataset, leave one subject out, and a network of a table. "
-                f"Score it: mer evaluate {shlex.quote(str(run.path))}"
+                "expected leave one subject out, a dataset of a table or MEGC 2019's composite set, and a method of "
+                f"it. Score it: mer evaluate {shlex.quote(str(run.path))}"
             )
         elif not set(of_run) & set(numbers):
             elsewhere.append(of_run[0])

@@ -14,13 +14,21 @@ from mer_cli.report.scores import metrics_of
 
 HONEST = cast("tuple[Group, ...]", tuple(rule for rule in RULES if rule != "best-test"))
 NONE = Cell("–")  # there could be a number, and there is none
+RANKED_BY = ("last", "uf1")  # nothing is chosen under that rule, and every run has it
+RANK = "last_rank"
 _HEADINGS = {"accuracy": "Accuracy %", "uf1": "UF1", "uar": "UAR"}
 _AGAINST_HEADINGS = {"difference": "UF1 minus MMNet's", "p": "p"}
 _DIGITS = 6  # of a value, beyond what is printed: the same on every machine
 
 
-def method_columns(rules: Collection[str]) -> tuple[Column, ...]:
-    """Give the columns of Tables 3 to 7; `rules` are those that any of the table's runs can be scored under."""
+def method_columns(rules: Collection[str], *, ranked: bool) -> tuple[Column, ...]:
+    """Give the columns of Tables 3 to 7.
+
+    Parameters
+    ----------
+    rules : those that any of the table's runs can be scored under
+    ranked : whether the rows of a block are ranked
+    """
     columns = [
         Column("method", "Method", numeric=False),
         Column("published_clips", "Clips", "published", numeric=False),
@@ -32,6 +40,7 @@ def method_columns(rules: Collection[str]) -> tuple[Column, ...]:
         if rule in rules:
             headings = _HEADINGS | _AGAINST_HEADINGS
             columns += [Column(key_of(rule, name), heading, rule) for name, heading in headings.items()]
+            columns += [Column(RANK, "Rank", rule)] if ranked and rule == RANKED_BY[0] else []
     headings = _HEADINGS | {"uf1": "F1"}
     columns += [Column(key_of("best-test", name), headings[name], "best-test") for name in metrics_of("best-test")]
     return (*columns, Column("seeds", "Seeds", numeric=False), Column("runs", "Runs", numeric=False))

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from mer_cli.errors import RunError
-from mer_cli.evaluation.epoch_rules import check_rule, usable_rules, without_inner
+from mer_cli.evaluation.epoch_rules import check_rule, usable_rules, why_unusable
 from mer_cli.evaluation.run_text import unfinished
 from mer_cli.training.read_run import read_run
 from mer_cli.training.run import Run
@@ -52,12 +52,12 @@ class FoundRuns:
             If such a run was named.
         """
         check_rule(rule)
-        unfit = [run for run in self.runs if rule not in usable_rules(run.config.inner_val)]
+        unfit = [run for run in self.runs if rule not in usable_rules(run.config)]
         for run in unfit:
             if run.path in self.named:
-                raise RunError(without_inner(str(run.path)))
+                raise RunError(why_unusable(str(run.path), rule, run.config))
         kept = tuple(run for run in self.runs if run not in unfit)
-        return replace(self, runs=kept, unfit=tuple(without_inner(str(run.path)) for run in unfit))
+        return replace(self, runs=kept, unfit=tuple(why_unusable(str(run.path), rule, run.config) for run in unfit))
 
     @property
     def finished(self) -> tuple[Run, ...]:

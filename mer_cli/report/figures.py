@@ -19,6 +19,7 @@ from mer_cli.evaluation.scoring import evaluate
 from mer_cli.report.collect import RunGroup
 from mer_cli.training.folds import dataset_of
 from mer_cli.training.history import read_history
+from mer_cli.training.methods import is_classical
 from mer_cli.training.run import Run
 from mer_cli.training.run_config import RunStore
 
@@ -57,7 +58,8 @@ class RunFigure:
     origin : the coding tables and stores that the runs used
     runs : names of their directories
     rules : the honest ones first
-    loss : mean training loss of each epoch, over folds and seeds; NaN or infinite where one of them diverged
+    loss : mean training loss of each epoch, over folds and seeds; NaN or infinite where one of them diverged; empty
+        for a classical method, which has no epochs, as is `accuracy`
     accuracy : share of held-out clips that are right after each epoch, pooled over folds, mean over seeds; looking at
         it chooses no epoch
     """
@@ -103,7 +105,7 @@ def run_figures(groups: Sequence[RunGroup], with_images: bool) -> tuple[RunFigur
 def _run_figure(runs: Sequence[Run], dataset: str | None, with_images: bool) -> RunFigure:
     """The figure of the seeds of one configuration; `dataset` limits it to the folds that test on it."""
     config = runs[0].config
-    rules = tuple(_rule_figure(runs, rule, dataset) for rule in usable_rules(config.inner_val))
+    rules = tuple(_rule_figure(runs, rule, dataset) for rule in usable_rules(config))
     scores = evaluate(runs[0], rules[0].rule, dataset)
     return RunFigure(
         title=f"{config.model}, {settings(config)}",
@@ -117,14 +119,8 @@ def _run_figure(runs: Sequence[Run], dataset: str | None, with_images: bool) -> 
         origin="; ".join(_origin(store) for store in config.stores),
         runs=tuple(run.path.name for run in runs),
         rules=rules,
-        loss=_mean(
-            [
-                read_history(run.path / "folds" / fold.fold / "history.csv", "loss", config.epochs)
-                for run in runs
-                for fold in run.folds
-            ]
-        ),
-        accuracy=_mean([_held_out_accuracy(run, dataset) for run in runs]),
+        loss=() if is_classical(config.model) else _mean_loss(runs),
+        accuracy=() if is_classical(config.model) else _mean([_held_out_accuracy(run, dataset) for run in runs]),
         pictures=tuple(picture for run in runs for picture in _pictures(run)) if with_images else (),
     )
 
@@ -139,6 +135,16 @@ def _rule_figure(runs: Sequence[Run], rule: str, dataset: str | None) -> RuleFig
     confusion = np.sum([score.confusion for score in scores], axis=0)
     counts = tuple(tuple(int(count) for count in row) for row in confusion)
     return RuleFigure(rule, scores[0].stamp, counts, per_class(confusion))
+
+
+def _mean_loss(runs: Sequence[Run]) -> tuple[float, ...]:
+    return _mean(
+        [
+            read_history(run.path / "folds" / fold.fold / "history.csv", "loss", run.config.epochs)
+            for run in runs
+            for fold in run.folds
+        ]
+    )
 
 
 def _mean(rows: Sequence[Sequence[float]]) -> tuple[float, ...]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from mer_cli.evaluation.run_text import ablate_command, train_command, without_private_paths
-from mer_cli.models.catalogue import method_of
+from mer_cli.evaluation.run_text import ablate_command, longest_range, train_command, without_private_paths
+from mer_cli.report.method_names import key_of_paper, name_beside, row_name, row_order
 from mer_cli.report.model import RowKind
-from mer_cli.report.paper import PaperBlock, PaperRow, paper_table
+from mer_cli.report.paper import PaperBlock, PaperRow
 from mer_cli.report.placing import (
     as_mmnet,
     family_key,
@@ -21,17 +22,11 @@ from mer_cli.report.placing import (
     settings_key,
 )
 from mer_cli.report.scores import Entry
-from mer_cli.training.config import RECIPES, resolve_config
+from mer_cli.training.config import resolve_config
 from mer_cli.training.grids import GRIDS
 from mer_cli.training.methods import MMNET
+from mer_cli.training.mmnet_settings import RECIPES
 from mer_cli.training.run import Run
-
-# Rows of our grids that the paper's tables lack.
-_OUR_NAMES = {
-    "ca-block": "CA block without attention",
-    "basic-continuous": "Basic block with continuous attention",
-    "cbam": "Independent attention, 7x7 (CBAM)",
-}
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,7 @@ class Line:
 
 @dataclass(frozen=True)
 class _Slot:
-    """A place in the table: key None is a method that there is no network of here."""
+    """A place in the table: key None is a method that is quoted only."""
 
     method: str
     key: Hashable | None
@@ -138,27 +133,13 @@ def _members(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
 def _slots(number: int, paper: PaperBlock | None, entries: Sequence[Entry]) -> list[_Slot]:
     """The paper's rows in its order; in a table of ablations the grid's, then what else was trained."""
     rows = paper.rows if paper else ()
-    keyed = {key: row for row in rows if (key := _key_of_paper(number, row)) is not None}
-    found = sorted({row_key(number, entry.config) for entry in entries}, key=str)
+    keyed = {key: row for row in rows if (key := key_of_paper(number, row)) is not None}
+    found = sorted({row_key(number, entry.config) for entry in entries}, key=partial(row_order, number))
     if number not in GRIDS and paper:
-        printed = [_Slot(row.method, _key_of_paper(number, row), row) for row in rows]
-        return [*printed, *(_Slot(_row_name(number, key), key, None) for key in found if key not in keyed)]
+        printed = [_Slot(name_beside(row), key_of_paper(number, row), row) for row in rows]
+        return [*printed, *(_Slot(row_name(number, key), key, None) for key in found if key not in keyed)]
     in_grid = [row_key(number, resolve_config(**row)) for row in GRIDS.get(number, ())]
-    return [_Slot(_row_name(number, key), key, keyed.get(key)) for key in dict.fromkeys([*in_grid, *keyed, *found])]
-
-
-def _key_of_paper(number: int, row: PaperRow) -> Hashable | None:
-    return None if row.settings is None else row_key(number, resolve_config(**row.settings))
-
-
-def _row_name(number: int, key: Hashable) -> str:
-    if isinstance(key, tuple):
-        return "N_L {}, N_H {}".format(*key)
-    for block in paper_table(number).blocks:
-        for row in block.rows:
-            if _key_of_paper(number, row) == key:
-                return row.method
-    return _OUR_NAMES.get(str(key)) or method_of(str(key)).title
+    return [_Slot(row_name(number, key), key, keyed.get(key)) for key in dict.fromkeys([*in_grid, *keyed, *found])]
 
 
 def _name(number: int, slot: _Slot, recipe: str) -> str:
@@ -216,7 +197,15 @@ def _filling_command(number: int, family: _Family, paper: PaperBlock | None, key
     protocol = f"data/{paper.dataset}.h5 --scheme {paper.scheme}"
     if number in GRIDS:
         return f"mer ablate --table {number} {protocol}"
-    return f"mer train {protocol} --loso{'' if key == MMNET else f' --model {key}'}"
+    return f"mer train {protocol} --loso{'' if key == MMNET else f' --model {key}'}{_seed_flags(number, family)}"
+
+
+def _seed_flags(number: int, family: _Family) -> str:
+    """Those of the rows that are there, so that the seeds are the same in all."""
+    first = resolve_config().seed
+    wanted = longest_range([run.config.seed for run in _seeds_to_repeat(number, family)]) if family.entries else [first]
+    flags = f" --seed {wanted[0]}" if wanted[0] != first else ""
+    return f"{flags} --seeds {len(wanted)}" if len(wanted) > 1 else flags
 
 
 def _seeds_to_repeat(number: int, family: _Family) -> list[Run]:

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from string import ascii_lowercase
 
 from mer_cli.evaluation.spread import METRICS
-from mer_cli.report.cells import HONEST, NONE, difference_cell, key_of, p_cell, printed_cell, score_cell
+from mer_cli.models.catalogue import METHODS
+from mer_cli.report.cells import (
+    HONEST,
+    NONE,
+    RANK,
+    RANKED_BY,
+    difference_cell,
+    key_of,
+    p_cell,
+    printed_cell,
+    score_cell,
+)
 from mer_cli.report.layout import Line
 from mer_cli.report.model import Cell, Column, Group, Note, Row, RowKind
 from mer_cli.report.paper import PaperRow, paper_notes
 from mer_cli.report.placing import is_plain
 from mer_cli.report.scores import Entry, metrics_of
 from mer_cli.report.significance import Tests, comparison_notes
-from mer_cli.training.config import RECIPE_STAMPS
+from mer_cli.training.methods import is_classical
+from mer_cli.training.mmnet_settings import RECIPE_STAMPS
 
 Cells = dict[str, Cell]  # by the key of the column
 
@@ -42,7 +55,9 @@ def method_rows(lines: Sequence[Line], tests: Tests, columns: Sequence[Column]) 
         cells = {"method": Cell(line.method), "runs": Cell(line.command, marks=own_mark, code=bool(line.command))}
         cells |= _published(line.paper, letters) | _ours(line, rules) | _against(lines, place, rules, tests, pairs)
         filled.append(cells)
-    _mark_best(lines, rules, filled)
+    honest = _ranking(lines, filled)
+    _mark_best(rules, honest)
+    _rank(honest)
     notes = [Note(text, letter) for text, letter in letters.items()]
     notes += [Note(", ".join(f"`{run.path.name}`" for run in entry.runs), numbers[_name(entry)]) for entry in entries]
     notes += comparison_notes(lines, pairs, tests)
@@ -72,10 +87,11 @@ def _published(paper: PaperRow | None, letters: Mapping[str, str]) -> Cells:
 
 
 def _ours(line: Line, rules: Sequence[str]) -> Cells:
-    """The scores, or dashes where there could be some; nothing for a method that there is no network of here."""
+    """The scores, or dashes where there could be some; nothing for a method that is quoted only."""
     if line.entry is None and not line.command:
         return {}
-    cells = {key_of(rule, metric): NONE for rule in (*rules, "best-test") for metric in metrics_of(rule)}
+    known = line.entry.rules if line.entry and is_classical(line.entry.config.model) else (*rules, "best-test")
+    cells = {key_of(rule, metric): NONE for rule in known for metric in metrics_of(rule)}
     if line.entry:
         cells |= {key_of(rule, metric): score_cell(metric, it) for (rule, metric), it in line.entry.spreads.items()}
         cells["seeds"] = Cell(", ".join(str(run.config.seed) for run in line.entry.runs))
@@ -93,9 +109,16 @@ def _against(lines: Sequence[Line], place: int, rules: Sequence[str], tests: Tes
             cells[p_value] = p_cell(tested.p_value)
         elif any(_is_reference(lines[place], line, rule) for line in lines):
             cells[difference] = Cell("reference")
-        elif lines[place].kind == "method" and (entry := lines[place].entry) and not is_plain(entry.config):
+        elif _could_differ(lines[place], rule):
             cells |= {difference: NONE, p_value: NONE}
     return cells
+
+
+def _could_differ(line: Line, rule: str) -> bool:
+    """Whether a finished row could have a difference to MMNet under the rule."""
+    if line.kind != "method" or line.entry is None or is_plain(line.entry.config):
+        return False
+    return rule in line.entry.rules or not is_classical(line.entry.config.model)
 
 
 def _is_reference(line: Line, other: Line, rule: str) -> bool:
@@ -103,15 +126,31 @@ def _is_reference(line: Line, other: Line, rule: str) -> bool:
     return line.entry is not None and other.reference is line.entry and rule in line.entry.rules
 
 
-def _mark_best(lines: Sequence[Line], rules: Sequence[str], filled: Sequence[Cells]) -> None:
-    """Set the best honest value of each column in bold; what was tuned on the test subjects can't be it."""
-    honest = [
+def _ranking(lines: Sequence[Line], filled: Sequence[Cells]) -> list[Cells]:
+    """The cells of finished rows that compete: no control, and nothing that was tuned on the test subjects."""
+    return [
         cells
         for line, cells in zip(lines, filled, strict=True)
         if line.kind == "method" and line.entry and line.entry.config.recipe not in RECIPE_STAMPS
     ]
+
+
+def _rank(honest: Sequence[Cells]) -> None:
+    """Number the rows from the best; equal values share a number, and the next ones are those that none has."""
+    values = [cells[key_of(*RANKED_BY)].value or 0.0 for cells in honest]
+    for cells, value in zip(honest, values, strict=True):
+        rank = 1 + sum(other > value for other in values)
+        cells[RANK] = Cell(str(rank), rank)
+
+
+def _mark_best(rules: Sequence[str], honest: Sequence[Cells]) -> None:
+    """Set the best honest value of each column in bold."""
     for key in [key_of(rule, metric) for rule in rules for metric in METRICS]:
-        values = {place: value for place, cells in enumerate(honest) if (value := cells[key].value) is not None}
+        values = {
+            place: value
+            for place, cells in enumerate(honest)
+            if key in cells and (value := cells[key].value) is not None
+        }
         for place, value in values.items():
             if value == max(values.values()):
                 honest[place][key] = replace(honest[place][key], best=True)
@@ -119,13 +158,29 @@ def _mark_best(lines: Sequence[Line], rules: Sequence[str], filled: Sequence[Cel
 
 def _letters(lines: Sequence[Line]) -> dict[str, str]:
     texts = dict.fromkeys(text for line in lines if line.paper for text in _to_know(line.paper))
-    return {text: chr(ord("a") + place) for place, text in enumerate(texts)}
+    return {text: _letter(place) for place, text in enumerate(texts)}
+
+
+def _letter(place: int) -> str:
+    """Give "a" to "z", then "aa" to "az"."""
+    return ascii_lowercase[place] if place < 26 else f"a{ascii_lowercase[place - 26]}"
 
 
 def _to_know(paper: PaperRow) -> list[str]:
     """What has to be known of a published row."""
     rule = [f"Epoch rule of the published number: {paper.epoch_rule}."] if paper.accuracy else []
-    return [*rule, *(paper_notes()[key] for key in paper.notes)]
+    return [*rule, *_here(paper), *(paper_notes()[key] for key in paper.notes)]
+
+
+def _here(paper: PaperRow) -> list[str]:
+    """Why a method is quoted only, or in what ours differs from it."""
+    name = (paper.settings or {}).get("model")
+    for method in METHODS:
+        if method.form == "quoted only" and paper.settings is None and method.title == paper.method:
+            return [f"Quoted only, not built here: {method.note}."]
+        if method.form == "variant" and method.name == name:
+            return [f"Ours is a variant: {method.note}."]
+    return []
 
 
 def _name(entry: Entry) -> str:

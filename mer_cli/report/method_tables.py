@@ -19,9 +19,12 @@ from mer_cli.report.layout import Line, lay_out
 from mer_cli.report.method_rows import honest_rules, method_rows
 from mer_cli.report.model import Block, Column, Note, Table
 from mer_cli.report.paper import PaperBlock, PaperTable, paper_table
-from mer_cli.report.placing import Protocol, heading, is_of, other_labels, protocols
+from mer_cli.report.placing import Protocol, dataset_title, heading, is_of, other_labels, protocols
 from mer_cli.report.scores import Entry
 from mer_cli.report.significance import P_MEANING, Tests, compare_lines
+from mer_cli.training.config import resolve_config
+from mer_cli.training.grids import GRIDS
+from mer_cli.training.methods import is_classical
 
 _PUBLISHED = "Published: as printed. Clips: the number that the accuracy fits; different clips do not compare."
 _OURS = (
@@ -35,7 +38,15 @@ _CHANCE = (
     f"every epoch, mean of {REPETITIONS} repetitions. Choosing among independent draws is worth more than among the "
     "epochs of one training: an upper bound."
 )
-_OF_EVERY_BLOCK = frozenset({_PUBLISHED, _OURS, P_MEANING, _CHANCE})
+_RANK = (
+    "Rank: by UF1 under `last`, among the block's finished rows; equal values share one. Controls, guessers and "
+    "recipes that were tuned on the test subjects have none."
+)
+_CLASSICAL = (
+    "Classical methods are descriptors with a support-vector machine: they have no epochs, so there is nothing for "
+    "`best-test` to choose, and they give the same numbers for every seed."
+)
+_OF_EVERY_BLOCK = frozenset({_PUBLISHED, _OURS, P_MEANING, _CHANCE, _RANK, _CLASSICAL})
 
 
 def build_method_table(number: int, entries: Sequence[Entry]) -> Table:
@@ -51,7 +62,8 @@ def build_method_table(number: int, entries: Sequence[Entry]) -> Table:
         If a run cannot be scored.
     """
     paper = paper_table(number)
-    columns = method_columns({rule for entry in entries for rule in entry.rules} | set(usable_rules(0)))
+    rules = {rule for entry in entries for rule in entry.rules} | set(usable_rules(resolve_config()))
+    columns = method_columns(rules, ranked=number not in GRIDS)
     places = list(_places(paper, protocols(number, entries)))
     lines = [lay_out(number, printed, protocol.entries if protocol else ()) for printed, protocol in places]
     tests = compare_lines(lines, honest_rules(columns))
@@ -87,13 +99,35 @@ def _block(
     if protocol is None:
         assert paper, "a block is there for the paper or for runs"
         notes.append(Note(f"The commands take the store of the real release: `mer preprocess {paper.dataset} RAW`."))
+        if number not in GRIDS:
+            all_of_them = f"`mer compare-methods data/{paper.dataset}.h5 --scheme {paper.scheme}`"
+            notes.append(
+                Note(f"All of them, and the methods that run here and have no row in the paper: {all_of_them}.")
+            )
         title = heading(paper.protocol_id, paper.n_classes, paper.n_clips, paper.n_subjects)
         return Block(title, tuple(rows), (*notes, *marked))
     rows, on_controls = with_expected(lines, rows, columns)
     rows += guesser_rows(protocol.entries, columns)
     notes += [Note(text) for text in other_labels(number, protocol.run)]
-    notes += [Note(_OURS), *_lost(protocol.entries), *([Note(P_MEANING)] if tests else []), Note(_CHANCE)]
+    notes += [
+        Note(_OURS),
+        *_of_methods(number, protocol),
+        *_lost(protocol.entries),
+        *([Note(P_MEANING)] if tests else []),
+        Note(_CHANCE),
+    ]
     return Block(protocol.heading, tuple(rows), (*notes, *on_controls, *marked), protocol.generated)
+
+
+def _of_methods(number: int, protocol: Protocol) -> Iterator[Note]:
+    if number not in GRIDS:
+        yield Note(_RANK)
+    if any(is_classical(entry.config.model) for entry in protocol.entries):
+        yield Note(_CLASSICAL)
+    if len(protocol.run.config.stores) > 1:
+        titles = ", ".join(dataset_title(store.dataset) for store in protocol.run.config.stores)
+        on = f"the clips of {dataset_title(protocol.dataset)} alone" if protocol.dataset else "all of their clips"
+        yield Note(f"Each fold trains on {titles} together, one subject of them left out; scores are of {on}.")
 
 
 def _lost(entries: Sequence[Entry]) -> list[Note]:

@@ -22,7 +22,7 @@ _NOT_STATED = "not-stated"
 class PaperRow:
     """One method as printed.
 
-    settings : of `resolve_config`, which repeat it here; {} is MMNet itself, None where there is no such network here
+    settings : of `resolve_config`, which repeat it or a variant of it here; {} is MMNet itself, None where nothing does
     accuracy, f1 : the printed characters, accuracy in percent; "" where we have not seen them
     clips : for how many clips the accuracy is a whole number of correct ones: "145 or 128", "?" where that can't be
         told, "–" where none that is likely does

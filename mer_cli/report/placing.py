@@ -9,15 +9,20 @@ from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 from mer_cli.datasets.registry import LAYOUTS
+from mer_cli.datasets.schemes import SCHEMES
 from mer_cli.evaluation.run_text import settings
 from mer_cli.report.paper import PaperBlock, paper_table
 from mer_cli.report.scores import Entry
-from mer_cli.training.config import NETWORK_OPTIONS, TrainConfig, resolve_config
+from mer_cli.training.config import TrainConfig, resolve_config
+from mer_cli.training.folds import dataset_of
 from mer_cli.training.grids import GRIDS
 from mer_cli.training.methods import MMNET
+from mer_cli.training.mmnet_settings import NETWORK_OPTIONS
 from mer_cli.training.run import Run
+from mer_cli.training.run_config import RunConfig, RunStore
 
 MACHINE = ("device", "precision", "compile")
 LAYERS_AND_HEADS = ("n_layers", "n_heads")  # what Table 5 varies
@@ -39,15 +44,21 @@ class Protocol:
         return self.run.config.generated
 
     @property
+    def dataset(self) -> str | None:
+        """The one of several whose clips the scores are of; None for all."""
+        return self.entries[0].dataset
+
+    @property
     def heading(self) -> str:
-        (store,) = self.run.config.stores
-        table = f"table {store.table_version}" if store.table_version else "unknown table"
-        counts = class_counts(self.run)
-        text = heading(self.run.config.protocol_id, len(counts), sum(counts), n_subjects(self.run))
-        text = f"{text}, {table}, store {store.content_hash[:12]}"
+        stores = self.run.config.stores
+        counts, subjects = class_counts(self.run, self.dataset), n_subjects(self.run, self.dataset)
+        part = f", scored on {dataset_title(self.dataset)} alone" if self.dataset else ""
+        text = heading(f"{self.run.config.protocol_id}{part}", len(counts), sum(counts), subjects)
+        text = ", ".join([text, *(_origin(store, named=len(stores) > 1) for store in stores)])
         if not self.generated:
             return text
-        return f"Generated faces: not a result on {dataset_title(store.dataset)}. {text}"
+        titles = ", ".join(dataset_title(store.dataset) for store in stores if self.dataset in (None, store.dataset))
+        return f"Generated faces: not a result on {titles}. {text}"
 
 
 def is_of(run: Run, block: PaperBlock) -> bool:
@@ -82,15 +93,20 @@ def _has_id_of(run: Run, block: PaperBlock) -> bool:
     return not run.config.generated and here == (block.dataset, block.scheme, block.protocol_id)
 
 
-def class_counts(run: Run) -> tuple[int, ...]:
-    """Give the clips of each class, in label order."""
-    counts = Counter(run.labels.values())
+def _origin(store: RunStore, *, named: bool) -> str:
+    table = f"table {store.table_version}" if store.table_version else "unknown table"
+    return f"{f'{store.dataset}: ' if named else ''}{table}, store {store.content_hash[:12]}"
+
+
+def class_counts(run: Run, dataset: str | None = None) -> tuple[int, ...]:
+    """Give the clips of each class, in label order; of one dataset, where it is named."""
+    counts = Counter(label for clip_id, label in run.labels.items() if dataset in (None, dataset_of(clip_id)))
     return tuple(counts[label] for label in range(len(run.class_names)))
 
 
-def n_subjects(run: Run) -> int:
-    """Give the subjects of a LOSO run."""
-    return len(set(run.fold_of.values()))
+def n_subjects(run: Run, dataset: str | None = None) -> int:
+    """Give the subjects of a LOSO run; of one dataset, where it is named."""
+    return len({fold for clip_id, fold in run.fold_of.items() if dataset in (None, dataset_of(clip_id))})
 
 
 def heading(protocol_id: str, n_classes: int, n_clips: int, subjects: int | None) -> str:
@@ -128,12 +144,17 @@ def is_plain(config: TrainConfig) -> bool:
 
 def family_key(config: TrainConfig) -> str:
     """Everything that no table varies in its rows: two rows compare where it is the same."""
-    return as_mmnet(config).model_dump_json(exclude={"seed", "variant", *NETWORK_OPTIONS})
+    return as_mmnet(config).model_dump_json(exclude=_left_out("seed", "variant", *NETWORK_OPTIONS))
 
 
 def settings_key(config: TrainConfig) -> str:
     """The same but for the machine, by which networks of two methods compare: each trains as fits it."""
-    return as_mmnet(config).model_dump_json(exclude={"seed", "variant", *NETWORK_OPTIONS, *MACHINE})
+    return as_mmnet(config).model_dump_json(exclude=_left_out("seed", "variant", *NETWORK_OPTIONS, *MACHINE))
+
+
+def _left_out(*names: str) -> dict[str, Any]:
+    """These settings; and the hash of whole clips, which only some methods see."""
+    return {**dict.fromkeys(names, True), "stores": {"__all__": {"clips_hash": True}}}
 
 
 def machine_name(config: TrainConfig) -> str:
@@ -168,20 +189,30 @@ def as_mmnet(config: TrainConfig) -> TrainConfig:
     )
 
 
-def placed(number: int, runs: Sequence[Run]) -> list[Run]:
-    """Give the runs that a table has a place for: one dataset, leave one subject out, a network of its rows.
+def datasets_of(number: int) -> set[str]:
+    """Give the datasets that a table of the paper is about."""
+    return {block.dataset for block in paper_table(number).blocks}
 
-    Where the clips are not the paper's, plain MMNet alone is no ablation, and is left to Tables 6 and 7.
+
+def is_composite(config: RunConfig) -> bool:
+    """Whether a run is of all datasets of a composite protocol together: MEGC 2019's."""
+    scheme = SCHEMES.get(config.scheme)
+    if scheme is None or not scheme.composite:
+        return False
+    return {store.dataset for store in config.stores} == set(scheme.datasets)
+
+
+def placed(number: int, runs: Sequence[Run]) -> list[Run]:
+    """Give the runs that a table has a place for: its dataset, leave one subject out, a method of its rows.
+
+    A table of methods takes the composite set as well. Where the clips are not the paper's, plain MMNet alone is no
+    ablation, and is left to Tables 6 and 7.
     """
     paper_blocks = paper_table(number).blocks
-    datasets = {block.dataset for block in paper_blocks}
     fitting = [
         run
         for run in runs
-        if run.config.is_loso
-        and len(run.config.stores) == 1
-        and (number in GRIDS or run.config.stores[0].dataset in datasets)
-        and row_key(number, run.config) is not None
+        if run.config.is_loso and _is_about(number, run.config) and row_key(number, run.config) is not None
     ]
     if number not in GRIDS:
         return fitting
@@ -189,19 +220,30 @@ def placed(number: int, runs: Sequence[Run]) -> list[Run]:
     return [run for run in fitting if _protocol_key(run) in ablated or any(is_of(run, block) for block in paper_blocks)]
 
 
+def _is_about(number: int, config: RunConfig) -> bool:
+    if len(config.stores) == 1:
+        return number in GRIDS or config.stores[0].dataset in datasets_of(number)
+    return number not in GRIDS and is_composite(config)
+
+
 def protocols(number: int, entries: Sequence[Entry]) -> list[Protocol]:
-    """Put entries together that compare: the real dataset first, then the paper's schemes in its order."""
+    """Put entries together that compare: the real dataset first, then the paper's schemes in its order.
+
+    Of the composite set the table's own dataset comes before all of it; other datasets have their place elsewhere.
+    """
+    own = datasets_of(number)
     order = {block.scheme: index for index, block in enumerate(paper_table(number).blocks)}
 
     def key(entry: Entry) -> tuple[object, ...]:
         config = entry.config
-        return (config.generated, order.get(config.scheme, len(order)), *_protocol_key(entry.runs[0]))
+        part = (entry.dataset is None, entry.dataset or "")
+        return (config.generated, order.get(config.scheme, len(order)), *_protocol_key(entry.runs[0]), part)
 
-    return [Protocol(tuple(same)) for _, same in groupby(sorted(entries, key=key), key=key)]
+    fitting = [entry for entry in entries if entry.dataset is None or entry.dataset in own]
+    return [Protocol(tuple(same)) for _, same in groupby(sorted(fitting, key=key), key=key)]
 
 
 def _protocol_key(run: Run) -> tuple[object, ...]:
-    (store,) = run.config.stores
     clips = tuple(sorted((clip_id, label, run.fold_of[clip_id]) for clip_id, label in run.labels.items()))
-    held = (store.table_version, store.content_hash)
-    return (run.config.protocol_id, store.dataset, run.config.scheme, *held, run.class_names, clips)
+    held = tuple((store.dataset, store.table_version, store.content_hash) for store in run.config.stores)
+    return (run.config.protocol_id, run.config.scheme, held, run.class_names, clips)

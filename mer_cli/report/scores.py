@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mer_cli.evaluation.epoch_rules import Scores, usable_rules
@@ -18,11 +18,13 @@ class Entry:
     """What has a row for itself: the finished seeds of one configuration, or one run that lacks folds.
 
     scores : by rule, of each run · spreads : by rule and metric ("last", "uf1"); both empty for a run that lacks folds
+    dataset : the one of several whose clips it is scored on; None for all
     """
 
     runs: tuple[Run, ...]
     scores: Mapping[str, tuple[Scores, ...]]
     spreads: Mapping[tuple[str, str], Spread]
+    dataset: str | None = None
 
     @property
     def config(self) -> RunConfig:
@@ -34,7 +36,7 @@ class Entry:
 
     @property
     def rules(self) -> tuple[str, ...]:
-        return usable_rules(self.config.inner_val)
+        return usable_rules(self.config)
 
     def by_seed(self, rule: str) -> dict[int, Scores]:
         """Give the scores of each seed; none of a run that lacks folds, or under a rule that it can't be scored by."""
@@ -46,21 +48,34 @@ def metrics_of(rule: str) -> tuple[str, ...]:
     return tuple(name for name in METRICS if (rule, name) != ("best-test", "uar"))
 
 
-def score_runs(runs: Sequence[Run]) -> tuple[Entry, ...]:
+def score_runs(runs: Sequence[Run], datasets: Collection[str] = ()) -> tuple[Entry, ...]:
     """Group the seeds of each configuration and score them.
+
+    Parameters
+    ----------
+    datasets : of a run over several datasets there is an entry for the clips of each of these as well
 
     Raises
     ------
     RunError
         If two runs share configuration and seed, or a run cannot be scored.
     """
-    finished = [_score(group.runs) for group in group_seeds([run for run in runs if not run.missing])]
-    unfinished = [Entry((run,), {}, {}) for run in runs if run.missing]
-    return (*finished, *sorted(unfinished, key=lambda entry: (entry.runs[0].path.name, entry.runs[0].path)))
+    groups = group_seeds([run for run in runs if not run.missing])
+    unfinished = sorted((run for run in runs if run.missing), key=lambda run: (run.path.name, run.path))
+    return (
+        *(_score(group.runs, part) for group in groups for part in _parts(group.runs[0], datasets)),
+        *(Entry((run,), {}, {}, part) for run in unfinished for part in _parts(run, datasets)),
+    )
 
 
-def _score(runs: tuple[Run, ...]) -> Entry:
-    rules = usable_rules(runs[0].config.inner_val)
-    scores = {rule: tuple(evaluate(run, rule) for run in runs) for rule in rules}
+def _parts(run: Run, datasets: Collection[str]) -> Iterator[str | None]:
+    yield None
+    if len(run.config.stores) > 1:
+        yield from (dataset for dataset in run.config.test_datasets if dataset in datasets)
+
+
+def _score(runs: tuple[Run, ...], dataset: str | None) -> Entry:
+    rules = usable_rules(runs[0].config)
+    scores = {rule: tuple(evaluate(run, rule, dataset) for run in runs) for rule in rules}
     spreads = {(rule, name): spread(name, scores[rule], runs[0]) for rule in rules for name in metrics_of(rule)}
-    return Entry(runs, scores, spreads)
+    return Entry(runs, scores, spreads, dataset)

@@ -6,10 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mer_cli.evaluation.comparison import compare_scores
+from mer_cli.evaluation.epoch_rules import Scores
 from mer_cli.evaluation.statistics import N_DRAWS, Comparison, holm
 from mer_cli.evaluation.summary import fraction
 from mer_cli.report.layout import Line
 from mer_cli.report.model import Note
+from mer_cli.report.scores import Entry
+from mer_cli.training.methods import is_classical
 
 P_MEANING = (
     f"p: paired permutation test on UF1, both methods' predictions swapped for whole subjects ({N_DRAWS:,} draws), "
@@ -39,16 +42,26 @@ def compare_lines(blocks: Sequence[Sequence[Line]], rules: Sequence[str]) -> lis
     tests: list[dict[tuple[int, str], Tested]] = [{} for _ in blocks]
     for rule in rules:
         found = {
-            (block, place): compare_scores(line.entry.by_seed(rule), line.reference.by_seed(rule), line.entry.runs[0])
+            (block, place): compare_scores(own, reference, line.entry.runs[0])
             for block, lines in enumerate(blocks)
             for place, line in enumerate(lines)
             if line.entry and line.reference
-            if line.entry.by_seed(rule).keys() & line.reference.by_seed(rule).keys()
+            for own, reference in [_by_seed(line.entry, line.reference, rule)]
+            if own.keys() & reference.keys()
         }
         adjusted = holm([comparison.p_value for comparison in found.values()])
         for ((block, place), comparison), p_value in zip(found.items(), adjusted, strict=True):
             tests[block][place, rule] = Tested(comparison, p_value)
     return list(tests)
+
+
+def _by_seed(entry: Entry, reference: Entry, rule: str) -> tuple[dict[int, Scores], dict[int, Scores]]:
+    """The scores of each seed; a method that draws nothing has the same under each of the reference's."""
+    own, others = entry.by_seed(rule), reference.by_seed(rule)
+    if own and is_classical(entry.config.model):
+        (scores,) = own.values()
+        own = dict.fromkeys(others, scores)
+    return own, others
 
 
 def comparison_notes(lines: Sequence[Line], marks: Mapping[int, str], tests: Tests) -> Iterator[Note]:

@@ -12,9 +12,18 @@ import numpy as np
 
 from mer_cli.errors import FaceError
 from mer_cli.faces.apex import ApexSearch
-from mer_cli.faces.crop import Align, Transform, box_transform, crop_landmarks, eye_transform, picture_transform, warp
+from mer_cli.faces.crop import (
+    RELEASE_CROP,
+    Align,
+    Transform,
+    box_transform,
+    crop_landmarks,
+    eye_transform,
+    picture_transform,
+    warp,
+)
 from mer_cli.faces.frames import HALF_WINDOW, Image, needed_frames, read_frames, window
-from mer_cli.faces.landmarks import RELEASE_CROP, Face, FaceFinder
+from mer_cli.faces.landmarks import Face, FaceFinder
 from mer_cli.records import ApexRule, Clip, FrameRef
 from mer_cli.store.parts import write_part
 from mer_cli.store.schema import APEX_NOTES, ARRAYS, FAILED, OK, REPAIRED, CroppedClip

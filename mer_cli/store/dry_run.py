@@ -11,16 +11,19 @@ import shutil
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from mer_cli.errors import FaceError
-from mer_cli.faces.frames import check_frame, needed_frames
+from mer_cli.faces.frames import check_frame, needed_frames, whole_clip
 from mer_cli.faces.landmarks import find_predictor
 from mer_cli.records import Clip, FailedClip, Release
+from mer_cli.store.add_clips import clip_parts_dir
 from mer_cli.store.counts import Contents, CountTable, count_tables, count_warnings, table_fact
 from mer_cli.store.differences import differences, effect_of_failure
 from mer_cli.store.parts import parts_dir
 from mer_cli.store.schema import CLIP_BYTES
+from mer_cli.store.whole_clips import FRAME_BYTES
 
 N_THREADS = 8  # they wait for the disk, most of the time
 CHECKED = "checked"
@@ -64,7 +67,14 @@ class DryRun:
         return not self.obstacles and (allow_failed or not self.failing)
 
 
-def check_release(release: Release, out: Path, predictor: Path | None, on_clip: Callable[[str, str], None]) -> DryRun:
+def check_release(
+    release: Release,
+    out: Path,
+    predictor: Path | None,
+    on_clip: Callable[[str, str], None],
+    *,
+    whole_clips: bool = False,
+) -> DryRun:
     """Look at everything that a build of a release would need.
 
     Parameters
@@ -72,8 +82,9 @@ def check_release(release: Release, out: Path, predictor: Path | None, on_clip: 
     out : the store that would be written
     predictor : the 68-point model; None looks in the usual places
     on_clip : called with a clip id and "checked" as each clip has been looked at
+    whole_clips : whether every frame from onset to offset would be kept, too
     """
-    n_frames, faults = _check_clips(release.clips, on_clip)
+    n_frames, faults = _check_clips(release.clips, on_clip, whole_clips=whole_clips)
     usable = [clip for clip in release.clips if clip.clip_id not in faults]
     contents = Contents(
         name=out.name,
@@ -86,7 +97,8 @@ def check_release(release: Release, out: Path, predictor: Path | None, on_clip: 
         *((clip.clip_id, clip.emotion, faults[clip.clip_id]) for clip in release.clips if clip.clip_id in faults),
     ]
     model, no_model = _find_model(predictor)
-    room, no_room = _find_room(out, len(usable))
+    n_kept = sum(len(whole_clip(clip)) for clip in usable) if whole_clips else 0
+    room, no_room = _find_room(out, len(usable) * CLIP_BYTES + n_kept * FRAME_BYTES)
     nothing = "" if usable else f"none of {len(rows)} clips is usable. Expected at least one. Mend what fails above."
     return DryRun(
         n_rows=len(usable) + len(rows),
@@ -111,11 +123,14 @@ def check_release(release: Release, out: Path, predictor: Path | None, on_clip: 
     )
 
 
-def _check_clips(clips: Iterable[Clip], on_clip: Callable[[str, str], None]) -> tuple[int, dict[str, tuple[str, ...]]]:
+def _check_clips(
+    clips: Iterable[Clip], on_clip: Callable[[str, str], None], *, whole_clips: bool
+) -> tuple[int, dict[str, tuple[str, ...]]]:
     """How many frames were looked at, and what is wrong with those of each clip that will fail."""
     n_frames, faults = 0, {}
+    check = partial(_check_clip, whole_clips=whole_clips)
     with ThreadPoolExecutor(N_THREADS) as threads:
-        for clip, (n_needed, reasons) in zip(clips, threads.map(_check_clip, clips), strict=True):
+        for clip, (n_needed, reasons) in zip(clips, threads.map(check, clips), strict=True):
             n_frames += n_needed
             if reasons:
                 faults[clip.clip_id] = reasons
@@ -123,13 +138,13 @@ def _check_clips(clips: Iterable[Clip], on_clip: Callable[[str, str], None]) -> 
     return n_frames, faults
 
 
-def _check_clip(clip: Clip) -> tuple[int, tuple[str, ...]]:
+def _check_clip(clip: Clip, *, whole_clips: bool) -> tuple[int, tuple[str, ...]]:
     try:
-        frames = needed_frames(clip)
+        frames = {*needed_frames(clip), *(whole_clip(clip) if whole_clips else ())}
     except FaceError as error:
         return 0, (str(error),)
     reasons = []
-    for frame in frames:
+    for frame in sorted(frames, key=lambda frame: frame.number):
         try:
             check_frame(frame)
         except FaceError as error:
@@ -145,11 +160,12 @@ def _find_model(predictor: Path | None) -> tuple[str, str]:
         return "missing", str(error)
 
 
-def _find_room(out: Path, n_clips: int) -> tuple[str, str]:
-    """How much room there is for store and parts, or the reason why a build would stop."""
+def _find_room(out: Path, n_bytes: int) -> tuple[str, str]:
+    """How much room there is for a store of `n_bytes` and its parts, or the reason why a build would stop."""
     parent = next(folder for folder in out.absolute().parents if folder.exists())
-    held = sum(part.stat().st_size for part in parts_dir(out).glob("*") if part.is_file())
-    needed = math.ceil(max(2 * n_clips * CLIP_BYTES - held, 0) / 1e6)
+    folders = (parts_dir(out), clip_parts_dir(out))
+    held = sum(part.stat().st_size for folder in folders for part in folder.glob("*") if part.is_file())
+    needed = math.ceil(max(2 * n_bytes - held, 0) / 1e6)
     free = int(shutil.disk_usage(parent).free / 1e6)
     room = f"{needed} MB needed in {parent} for the store and its parts, {free} MB free"
     if not parent.is_dir() or not os.access(parent, os.W_OK):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mer_cli.errors import StoreError
+from mer_cli.faces.crop import N_LANDMARKS, NO_FACE_NOTE, crop_landmarks
+from mer_cli.store.open_file import open_store, rows_of
 from mer_cli.store.schema import (
     ARRAYS,
     CLIPS_GROUP,
@@ -126,7 +127,7 @@ def read_store(path: Path) -> StoreInfo:
     StoreError
         If the file is absent, damaged, of another schema version, or lacks a part of it.
     """
-    with _open_store(path) as file:
+    with open_store(path) as file:
         columns = {
             name: file[CLIPS_GROUP][name].asstr()[:] if dtype == TEXT else file[CLIPS_GROUP][name][:]
             for name, dtype in COLUMNS.items()
@@ -157,8 +158,8 @@ def read_windows(path: Path, clip_ids: Sequence[str], into: WindowArrays | None 
     StoreError
         As `read_store`, or if a clip is not in the store.
     """
-    with _open_store(path) as file:
-        rows = _rows(file, path, clip_ids)
+    with open_store(path) as file:
+        rows = rows_of(file, path, clip_ids)
         arrays = into or empty_windows(len(rows))
         for name, array in zip(_WINDOWS, arrays, strict=True):
             for position, row in enumerate(rows):  # each chunk once, straight into the result
@@ -174,8 +175,35 @@ def read_transforms(path: Path, clip_ids: Sequence[str]) -> NDArray[np.float32]:
     StoreError
         As `read_windows`.
     """
-    with _open_store(path) as file:
-        return np.asarray(file["transforms"][:][_rows(file, path, clip_ids)])
+    with open_store(path) as file:
+        return np.asarray(file["transforms"][:][rows_of(file, path, clip_ids)])
+
+
+def read_landmarks(path: Path, clip_ids: Sequence[str]) -> NDArray[np.float32]:
+    """Read the 68 landmarks of some clips' onset frames, in the order of `clip_ids`.
+
+    Returns
+    -------
+    (n, 68, 2) float32, (x, y) in pixels of the crop
+
+    Raises
+    ------
+    StoreError
+        As `read_windows`, or where no face was found in a clip's pictures: its landmarks are then a guess.
+    """
+    with open_store(path) as file:
+        rows = rows_of(file, path, clip_ids)
+        notes = file[CLIPS_GROUP]["note"].asstr()[:]
+        for clip_id, row in zip(clip_ids, rows, strict=True):
+            if NO_FACE_NOTE in notes[row]:
+                raise StoreError(
+                    f"{path}: clip {clip_id} was taken whole since no face was found in it, so its landmarks are a "
+                    "guess. Expected those of a face. Cut it from the raw pictures: mer preprocess "
+                    f"{file.attrs['dataset']} RAW --source raw --out {path}. Or take a method without landmarks."
+                )
+        landmarks, transforms = file["landmarks"][:], file["transforms"][:]
+    crops = [crop_landmarks(landmarks[row], transforms[row]) for row in rows]
+    return np.array(crops, dtype=np.float32).reshape(-1, N_LANDMARKS, 2)
 
 
 def empty_windows(n_clips: int) -> WindowArrays:
@@ -202,53 +230,6 @@ def find_store(folder: Path = Path("data")) -> Path:
             "Name the store, or make one: mer preprocess casme2 RAW."
         )
     return stores[0]
-
-
-@contextmanager
-def _open_store(path: Path) -> Iterator[h5py.File]:
-    if not path.is_file():
-        raise StoreError(
-            f"{path}: no such store. Expected a file that `mer preprocess` wrote. "
-            f"Write it: mer preprocess DATASET RAW --out {path}."
-        )
-    try:
-        with h5py.File(path, "r") as file:
-            _check(file, path)
-            yield file
-    except OSError as error:
-        raise StoreError(
-            f"{path}: cannot be read as HDF5, damaged or cut short ({error}). Expected a whole store. {_rebuild(path)}"
-        ) from error
-
-
-def _rows(file: h5py.File, path: Path, clip_ids: Sequence[str]) -> list[int]:
-    """Where the clips are in the file's arrays."""
-    row_of = {clip_id: row for row, clip_id in enumerate(file[CLIPS_GROUP]["id"].asstr()[:])}
-    missing = [clip_id for clip_id in clip_ids if clip_id not in row_of]
-    if missing:
-        raise StoreError(
-            f"{path}: holds no clip {missing[0]} (and {len(missing) - 1} more that were asked for). "
-            f"Expected some of its {len(row_of)} clips. See them with `mer info {path}`."
-        )
-    return [row_of[clip_id] for clip_id in clip_ids]
-
-
-def _check(file: h5py.File, path: Path) -> None:
-    version = file.attrs.get(VERSION_ATTRIBUTE)
-    if version is None:
-        raise StoreError(
-            f"{path}: an HDF5 file without {VERSION_ATTRIBUTE}, so no store. Expected one that `mer preprocess` wrote. "
-            f"{_rebuild(path)}"
-        )
-    if version != SCHEMA_VERSION:
-        raise StoreError(f"{path}: schema version {version}, this program reads {SCHEMA_VERSION}. {_rebuild(path)}")
-    for name in (*ARRAYS, *(f"{CLIPS_GROUP}/{column}" for column in COLUMNS)):
-        if name not in file:
-            raise StoreError(f"{path}: /{name} is missing. Expected it in every store. {_rebuild(path)}")
-
-
-def _rebuild(path: Path) -> str:
-    return f"Build it again: mer preprocess DATASET RAW --out {path} --no-resume."
 
 
 def _plain(value: Any) -> Any:

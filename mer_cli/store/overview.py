@@ -12,6 +12,7 @@ from mer_cli.store.counts import Contents, CountTable, count_tables, count_warni
 from mer_cli.store.differences import differences
 from mer_cli.store.hdf5 import StoreInfo
 from mer_cli.store.schema import APEX_NOTES, REPAIRED
+from mer_cli.store.whole_clips import clips_size, has_clips
 
 Facts = tuple[tuple[str, str], ...]
 APEX_FOUND = {"flow": "by the strongest motion", "midpoint": "at the midpoint"}
@@ -88,9 +89,17 @@ def _facts(info: StoreInfo) -> Facts:
         ("subjects", str(clips["subject"].nunique())),
         *([("apexes", f"not annotated: {apexes}")] if apexes else []),
         ("coding table", table),
+        ("whole clips", _whole_clips(info.path)),
         ("crop", f"{attributes['crop']['align']}, predictor SHA-256 {str(attributes['predictor_sha256'])[:12]}"),
         ("content hash", info.content_hash[:12]),
     )
+
+
+def _whole_clips(path: Path) -> str:
+    if not has_clips(path):
+        return "none (mer preprocess --clips adds them)"
+    n_frames, n_bytes = clips_size(path)
+    return f"{n_frames} frames, {round(n_bytes / 1e6)} MB"
 
 
 def _notes(info: StoreInfo, contents: Contents) -> list[str]:

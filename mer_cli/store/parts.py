@@ -11,12 +11,14 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mer_cli.errors import StoreError
 from mer_cli.records import Clip
@@ -54,13 +56,7 @@ def write_part(path: Path, clip: CroppedClip) -> None:
         If the disk is full or cannot be written.
     """
     record = json.dumps({"columns": clip.columns, "detector": clip.detector})
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, **{RECORD: np.array(record)}, **clip.arrays)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    save_arrays(path, {RECORD: np.array(record), **clip.arrays})
 
 
 def read_part(path: Path) -> CroppedClip:
@@ -71,11 +67,39 @@ def read_part(path: Path) -> CroppedClip:
     StoreError
         If it is absent or damaged.
     """
+    text, *arrays = load_arrays(path, (RECORD, *ARRAYS))
+    record = json.loads(str(text))
+    return CroppedClip(record["columns"], dict(zip(ARRAYS, arrays, strict=True)), record["detector"])
+
+
+def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays into one file, under a temporary name that is moved into place.
+
+    Raises
+    ------
+    OSError
+        If the disk is full or cannot be written.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_arrays(path: Path, names: Iterable[str]) -> list[NDArray[Any]]:
+    """Read some of the arrays that `save_arrays` wrote; each has a checksum, which is looked at.
+
+    Raises
+    ------
+    StoreError
+        If the file is absent or damaged.
+    """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as part:
-            record = json.loads(str(part[RECORD]))
-            arrays = {name: part[name] for name in ARRAYS}
-        return CroppedClip(record["columns"], arrays, record["detector"])
+            return [part[name] for name in names]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise StoreError(
             f"{path}: the part is damaged ({error}). Expected a finished clip. Run the same command again."

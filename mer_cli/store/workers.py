@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from typing import TypeVar
 
 from mer_cli.opencv import cv2
@@ -18,7 +18,12 @@ Result = TypeVar("Result")
 
 
 def run_in_workers(
-    function: Callable[[Task], Result], tasks: Sequence[Task], jobs: int, on_result: Callable[[Result], None]
+    function: Callable[[Task], Result],
+    tasks: Sequence[Task],
+    jobs: int,
+    on_result: Callable[[Result], None],
+    *,
+    drop_on_interrupt: bool = False,
 ) -> None:
     """Run a function on every task, in `jobs` processes at most.
 
@@ -28,6 +33,7 @@ def run_in_workers(
     ----------
     function : of a module, so that a worker can import it
     on_result : called in this process with each result, in the order in which they end
+    drop_on_interrupt : Ctrl-C ends the workers at once; for tasks of minutes that leave nothing behind half done
 
     Raises
     ------
@@ -43,6 +49,11 @@ def run_in_workers(
             futures = [pool.submit(function, task) for task in tasks]
         for future in as_completed(futures):
             on_result(future.result())
+    except KeyboardInterrupt:
+        if drop_on_interrupt:
+            for worker in active_children():
+                worker.terminate()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

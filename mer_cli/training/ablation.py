@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from mer_cli.errors import ConfigError
-from mer_cli.training.config import NETWORK_OPTIONS, TrainConfig, resolve_config
+from mer_cli.training.config import resolve_config
 from mer_cli.training.grids import GRIDS
 from mer_cli.training.history import read_history
+from mer_cli.training.mmnet_settings import NETWORK_OPTIONS
 from mer_cli.training.plan import RunPlan, plan_run
 from mer_cli.training.run import is_finished
 
@@ -23,7 +24,7 @@ from mer_cli.training.run import is_finished
 class Cell:
     """One run of a grid.
 
-    name : what is set in it: "baseline", "n_layers 3, n_heads 2"
+    name : what is set in it: "baseline", "n_layers 3, n_heads 2", "ststnet"
     n_finished : folds that are there already · seconds : what one of them took, None where none is
     """
 
@@ -55,21 +56,31 @@ def plan_grid(table: int, stores: Sequence[Path], settings: Mapping[str, Any], n
         raise ConfigError(
             f"--table: {table} is no table of ablations — expected {', '.join(map(str, GRIDS))}. Choose one."
         )
-    for name in ("model", "variant", *NETWORK_OPTIONS):
-        if settings.get(name) is not None:
-            flag = name.replace("_", "-") if settings[name] is not False else f"no-{name}"
-            raise ConfigError(
-                f"--{flag}: the rows of table {table} are networks of their own — expected no setting of the network "
-                "beside them. Leave it out."
-            )
+    refuse_network(settings, f"the rows of table {table} are networks")
     first_seed = resolve_config(**settings).seed
     cells = []
     for store in stores:
         for row in GRIDS[table]:
             for seed in range(first_seed, first_seed + n_seeds):
                 config = resolve_config(**{**settings, **row, "seed": seed})
-                cells.append(_cell(row, plan_run([store], config), config, out))
+                name = config.variant if "variant" in row else ", ".join(f"{key} {row[key]}" for key in row)
+                cells.append(cell_of(name, plan_run([store], config), out))
     return cells
+
+
+def refuse_network(settings: Mapping[str, Any], rows: str) -> None:
+    """Raise a ConfigError where a setting is given that says which network it is.
+
+    Parameters
+    ----------
+    rows : what has its own, for the error: "the rows of table 3 are networks"
+    """
+    for name in ("model", "variant", *NETWORK_OPTIONS):
+        if settings.get(name) is not None:
+            flag = name.replace("_", "-") if settings[name] is not False else f"no-{name}"
+            raise ConfigError(
+                f"--{flag}: {rows} of their own — expected no setting of the network beside them. Leave it out."
+            )
 
 
 def seconds_left(cells: Sequence[Cell]) -> float | None:
@@ -81,10 +92,10 @@ def seconds_left(cells: Sequence[Cell]) -> float | None:
     return sum(cell.n_missing * (typical if cell.seconds is None else cell.seconds) for cell in cells)
 
 
-def _cell(row: Mapping[str, Any], plan: RunPlan, config: TrainConfig, out: Path) -> Cell:
+def cell_of(name: str, plan: RunPlan, out: Path) -> Cell:
+    """A run with how far it is; finished folds are looked for in `out`, the folder of all runs."""
     path = out / plan.config.run_name
     finished = [fold.id for fold in plan.folds if is_finished(path, fold.id)]
-    name = config.variant if "variant" in row else ", ".join(f"{key} {value}" for key, value in row.items())
     histories = [path / "folds" / fold_id / "history.csv" for fold_id in finished]
     seconds = [sum(read_history(history, "seconds", plan.config.epochs)) for history in histories]
     return Cell(name, plan, len(finished), sum(seconds) / len(seconds) if seconds else None)

@@ -12,7 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from mer_cli.errors import ConfigError
 from mer_cli.motion.inputs import Backend, Normalisation
-from mer_cli.training.methods import MMNET, PUBLISHED, check_settings, is_on_motion, published_settings
+from mer_cli.training.methods import (
+    FIRST_SEED,
+    MMNET,
+    PUBLISHED,
+    check_settings,
+    is_classical,
+    is_on_motion,
+    published_settings,
+)
+from mer_cli.training.mmnet_settings import NETWORK_OPTIONS, RECIPES, VARIANTS
 
 
 class TrainConfig(BaseModel):
@@ -33,16 +42,26 @@ class TrainConfig(BaseModel):
         "dual-inception",
         "dssn",
         "tscnn-lite",
+        "augcn-flow",
+        "di-resnet18",
+        "flow-svm",
+        "bi-woof",
+        "hoof",
+        "fhoof",
+        "fhofo",
+        "mdmo",
+        "lbp-top",
+        "higo-top",
     ] = "mmnet"
-    """Network: MMNet, or another method's (`mer models`)."""
+    """Method: MMNet, another network, or a classical descriptor (`mer models`)."""
     variant: Literal[
         "mmnet", "baseline", "ca", "pc", "independent", "cbam", "ca-block", "basic-continuous", "figure", "literal"
     ] = "mmnet"
     """Named form of the network: MMNet, or a cell of the paper's ablations (docs/protocol.md)."""
     recipe: Literal["released", "released-3", "paper", "quick", "published"] = "released"
-    """Named settings: MMNet's five- or three-class script, its paper, a short one; published, of a motion network."""
-    seed: int = Field(1, ge=0)
-    """Seed of weights, batch order and augmentation."""
+    """Named settings: MMNet's five- or three-class script, its paper, a short one; published, of any other method."""
+    seed: int = Field(FIRST_SEED, ge=0)
+    """Seed of weights, batch order and augmentation; a classical method draws nothing."""
     inner_val: int = Field(0, ge=0)
     """Training subjects of each fold to set aside and choose its epoch by (rule inner-val); not trained on."""
     shuffle_labels: bool = False
@@ -74,9 +93,17 @@ class TrainConfig(BaseModel):
     frame_jitter: Literal["released", "released-3", "around", "none"] = "released"
     """Frames that may stand for onset and apex in training: the scripts' windows, two on either side, none."""
     flow: Backend = "tvl1"
-    """Optical flow that a motion network sees: TV-L1, or DIS, which takes a thirtieth of the time."""
+    """Optical flow that a method sees: TV-L1, or DIS, which takes a thirtieth of the time."""
     normalisation: Normalisation = "raw"
     """Of that motion: by the training clips' mean and deviation, or each plane of a clip stretched to 0..255."""
+    span: Literal["clip", "apex"] = "clip"
+    """What a descriptor of flow sees: the flow from the onset to every later frame, or to the apex alone."""
+    clip_frames: int = Field(0, ge=0)
+    """Frames that a whole clip is interpolated to; 0 leaves it as recorded."""
+    interpolation: Literal["linear", "tim"] = "linear"
+    """How: between neighbouring frames, or on the clip's curve (TIM)."""
+    class_weight: Literal["none", "balanced"] = "none"
+    """Whether the support-vector machine weighs a clip by the inverse of its class's size."""
     stem: Literal["released", "figure", "literal"] = "released"
     """First layers: as released, as the paper's figure 2 draws them, or with the widths of equations 2 and 3."""
     block: Literal["ca", "basic"] = "ca"
@@ -123,72 +150,6 @@ class TrainConfig(BaseModel):
         return self.learning_rate * self.decay ** (min(epoch, self.decay_epochs) // self.decay_every)
 
 
-NETWORK_OPTIONS = (
-    "stem",
-    "block",
-    "attention",
-    "attention_kernel",
-    "pc",
-    "n_layers",
-    "n_heads",
-    "mlp_ratio",
-    "stochastic_depth",
-)
-
-# Cells of the paper's tables 3 and 4 as we read them (none was released), two that it does not have, and others'.
-VARIANTS: dict[str, dict[str, Any]] = {
-    "mmnet": {},
-    "baseline": {"block": "basic", "attention": "none", "pc": False},
-    "ca": {"pc": False},
-    "pc": {"block": "basic", "attention": "none"},
-    "independent": {"attention": "independent"},
-    "cbam": {"attention": "independent", "attention_kernel": 7},
-    # From baseline to ca two things change at once; these change one each.
-    "ca-block": {"attention": "none", "pc": False},
-    "basic-continuous": {"block": "basic", "pc": False},
-    "figure": {"stem": "figure"},
-    "literal": {"stem": "literal"},
-}
-
-# What must stand beside every number of a recipe.
-RECIPE_STAMPS = {"released-3": "tuned on test"}
-
-RECIPES: dict[str, dict[str, Any]] = {
-    "released": {},
-    # `CASME2_3.py`, whose settings differ from the five-class script's on the same clips.
-    "released-3": {
-        "epochs": 99,
-        "batch_size": 24,
-        "weight_decay": 0.7,
-        "rotation": 4.0,
-        "padding": 4,
-        "frame_jitter": "released-3",
-        "n_layers": 3,
-        "mlp_ratio": 2,
-        "stochastic_depth": 0.3,
-    },
-    # Section 3.3 of the paper: 70 epochs of exponential decay; flip, random crop, colour jitter; "four frames around".
-    "paper": {
-        "epochs": 70,
-        "decay_epochs": 70,
-        "rotation": 0.0,
-        "color_jitter": 0.2,
-        "frame_jitter": "around",
-    },
-    # Ours, for generated faces on two cores. With the flat head of 100,352 inputs a step of AdamW swings the logits by
-    # far more than motion moves them; the rate starts high, to learn, and falls fast, to let the swing settle.
-    "quick": {
-        "epochs": 8,
-        "batch_size": 4,
-        "learning_rate": 5e-4,
-        "decay": 0.65,
-        "decay_epochs": 8,
-        "rotation": 0.0,
-        "padding": 0,
-    },
-}
-
-
 def resolve_config(recipe: str | None = None, variant: str | None = None, **overrides: Any) -> TrainConfig:
     """The recipe's settings, the variant's on top of them, and the given ones on top of both.
 
@@ -207,18 +168,18 @@ def resolve_config(recipe: str | None = None, variant: str | None = None, **over
     """
     given = {name: value for name, value in overrides.items() if value is not None}
     model = given.get("model", MMNET)
-    recipe = recipe or (PUBLISHED if is_on_motion(model) else "released")
-    named = {*given, *(["variant"] if variant else [])}
+    has_own_recipe = is_on_motion(model) or is_classical(model)
+    recipe = recipe or (PUBLISHED if has_own_recipe else "released")
+    check_settings(model, given | ({"variant": variant} if variant else {}), NETWORK_OPTIONS)
     variant = variant or MMNET
-    check_settings(model, named, NETWORK_OPTIONS)
-    known_recipes = [PUBLISHED] if is_on_motion(model) else [*RECIPES]
+    known_recipes = [PUBLISHED] if has_own_recipe else [*RECIPES]
     for flag, name, known in (("recipe", recipe, known_recipes), ("variant", variant, [*VARIANTS])):
         if name not in known:
             whom = "" if model == MMNET else f" for {model}"
             raise ConfigError(
                 f"--{flag}: '{name}' is not known{whom} — expected one of {', '.join(known)}. Choose one."
             )
-    standard = _recipe_settings(model, recipe)
+    standard = _recipe_settings(model, recipe, given.get("span", "clip"))
     settings = {**standard, **VARIANTS[variant], **given}
     if "epochs" in given and "decay_epochs" not in given:  # a shorter run decays for as long as it lasts
         decay_epochs = standard.get("decay_epochs", TrainConfig.model_fields["decay_epochs"].default)
@@ -231,10 +192,10 @@ def resolve_config(recipe: str | None = None, variant: str | None = None, **over
     return config.model_copy(update={"variant": _nearest_variant(config)}) if model == MMNET else config
 
 
-def _recipe_settings(model: str, recipe: str) -> dict[str, Any]:
-    """What a recipe sets of a network; parts of MMNet are MMNet's alone."""
-    if is_on_motion(model):
-        return published_settings(model)
+def _recipe_settings(model: str, recipe: str, span: str) -> dict[str, Any]:
+    """What a recipe sets of a method; parts of MMNet are MMNet's alone."""
+    if is_on_motion(model) or is_classical(model):
+        return published_settings(model, span)
     return {name: value for name, value in RECIPES[recipe].items() if model == MMNET or name not in NETWORK_OPTIONS}
 
 

@@ -13,17 +13,21 @@ import torch
 
 from mer_cli.errors import ConfigError
 from mer_cli.training.config import TrainConfig
+from mer_cli.training.methods import is_classical, is_on_motion
 
 # Measured on two cores of an AVX-512-bf16 processor (docs/performance.md): compiling takes about 70 s and saves
 # 14 ms a pair, which 5,000 pairs repay; seven times the break-even keeps short runs from waiting for the compiler.
-# Not measured on a GPU yet: there the pairs stand for the time of a long run all the same.
+# Not measured on a GPU yet: there the pairs stand for the time of a long run all the same. The small networks on motion
+# are 1.1 to 2.4 times slower on the CPU for being compiled.
 PAIRS_THAT_REPAY_COMPILING = 35_000
+# On the CPU bf16 costs these more in conversions than it saves; of the other networks it saves a quarter to a half.
+FASTER_IN_FP32 = ("ststnet", "augcn-flow")
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names and values of glibc's malloc.h
 
 
 def resolve_hardware(config: TrainConfig, n_pairs: int) -> TrainConfig:
-    """The config with device, precision and compile settled.
+    """The config with device, precision and compile settled; a classical method knows one of each.
 
     Parameters
     ----------
@@ -34,6 +38,8 @@ def resolve_hardware(config: TrainConfig, n_pairs: int) -> TrainConfig:
     ConfigError
         If CUDA or the compiler is asked for and absent.
     """
+    if is_classical(config.model):
+        return config.model_copy(update={"device": "cpu", "precision": "fp32", "compile": "off"})
     device = config.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -44,10 +50,12 @@ def resolve_hardware(config: TrainConfig, n_pairs: int) -> TrainConfig:
         )
     precision = config.precision
     if precision == "auto":
-        precision = "bf16" if computes_in_bf16(device) else "fp32"
+        loses = device == "cpu" and config.model in FASTER_IN_FP32
+        precision = "bf16" if computes_in_bf16(device) and not loses else "fp32"
     compiled = config.compile
     if compiled == "auto":
-        compiled = "on" if n_pairs >= PAIRS_THAT_REPAY_COMPILING and can_compile(device) else "off"
+        pays = n_pairs >= PAIRS_THAT_REPAY_COMPILING and not (device == "cpu" and is_on_motion(config.model))
+        compiled = "on" if pays and can_compile(device) else "off"
     elif compiled == "on" and not can_compile(device):
         raise ConfigError(
             "--compile on: no C++ compiler (g++ or clang++) was found — torch.compile needs one on the CPU. "

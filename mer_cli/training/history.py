@@ -1,4 +1,7 @@
-"""`history.csv` of a fold: for each epoch its mean training loss, learning rate and seconds. No torch."""
+"""`history.csv` of a fold: for each epoch its mean training loss, learning rate and seconds. No torch.
+
+Of a classical method: C, the inner folds' UF1 that it was chosen by, and seconds (`methods.history_columns`).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mer_cli.errors import RunError
+
+MAY_BE_NAN = ("loss", "inner_uf1")  # where training diverged; where there was nobody to choose by
 
 
 def write_history(file: Path, history: Sequence[Mapping[str, float]]) -> None:
@@ -19,7 +24,7 @@ def write_history(file: Path, history: Sequence[Mapping[str, float]]) -> None:
 
 
 def read_history(file: Path, column: str, n_epochs: int) -> list[float]:
-    """One column ("loss", "learning_rate" or "seconds"), a finite number for each epoch; only a loss may have diverged.
+    """One column (`methods.history_columns`), a finite number for each epoch but for those that may be NaN.
 
     Raises
     ------
@@ -38,7 +43,7 @@ def read_history(file: Path, column: str, n_epochs: int) -> list[float]:
                 if row["epoch"] != str(len(values) + 1):
                     raise _refused(file, f"{place}: the epoch is {row['epoch']!r}", str(len(values) + 1))
                 value = _number(row[column])
-                if value is None or not (math.isfinite(value) or column == "loss"):
+                if value is None or not (math.isfinite(value) or column in MAY_BE_NAN):
                     raise _refused(file, f"{place}: {column} is {row[column]!r}", "a finite number")
                 values.append(value)
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -1,22 +1,37 @@
-"""Takes a plan whose network sees motion, gives batches of it: computed once a store, normalised fold by fold."""
+"""Takes a plan whose network sees motion, gives batches of it: computed once a store, normalised fold by fold.
+
+A network on the graph of action units is given that of the fold's training clips. Under `--shuffle-labels` their units
+stay as coded: the graph is the same for every clip, and so tells none of their classes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mer_cli.datasets.action_units import parse_units
+from mer_cli.errors import StoreError
+from mer_cli.models import motion_input
 from mer_cli.motion.build import build_motion
 from mer_cli.motion.images import read_images
 from mer_cli.motion.inputs import MotionInput
 from mer_cli.motion.normalise import normalise
+from mer_cli.motion.unit_graph import unit_adjacency
+from mer_cli.store.hdf5 import read_landmarks
 from mer_cli.store.jobs import default_jobs
 from mer_cli.training.config import TrainConfig
-from mer_cli.training.plan import RunPlan
+from mer_cli.training.methods import is_classical, needs_motion
+
+if TYPE_CHECKING:
+    from mer_cli.training.plan import PlannedStore, RunPlan
+
+Units = frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -26,34 +41,84 @@ class Order:
     row: Tensor
 
 
+@dataclass(frozen=True)
+class CodedUnits:
+    """The action units `named`, which the network's graph is of, and those that are coded of each training clip.
+
+    by_row : by row; a clip that no fold trains on has no entry
+    """
+
+    named: tuple[int, ...]
+    by_row: dict[int, Units]
+
+
 class MotionBatches:
     """All clips of a run, normalised anew for every fold, and how a batch is made from them."""
 
-    def __init__(self, images: NDArray[np.float32], config: TrainConfig, device: torch.device) -> None:
+    def __init__(
+        self, images: NDArray[np.float32], config: TrainConfig, device: torch.device, units: CodedUnits | None = None
+    ) -> None:
         self.images = images  # (N, P, S, S)
         self.config = config
         self.device = device
+        self.units = units
         self.normalised = torch.empty(0)
+        self.shared: tuple[Tensor, ...] = ()  # what the network takes beside the clips, the same for all of a fold
 
     def __len__(self) -> int:
         return len(self.images)
 
     def start_fold(self, train_rows: NDArray[np.int64]) -> None:
-        """Normalises all clips by the clips that the fold trains on, inner and held-out ones left out."""
+        """Normalises all clips by the clips that the fold trains on, inner and held-out ones left out.
+
+        The graph of action units, where the network takes one, is that of the same clips.
+        """
         images = normalise(self.images, self.config.normalisation, train_rows)
         self.normalised = torch.from_numpy(images).to(self.device)
+        if self.units is not None:
+            coded = [self.units.by_row[row] for row in train_rows.tolist()]
+            self.shared = (torch.from_numpy(unit_adjacency(coded, self.units.named)).to(self.device),)
 
     def draw_epoch(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Order:
         """Shuffles the clips of `rows`."""
         return Order(torch.from_numpy(rng.permutation(rows)).to(self.device, non_blocking=True))
 
-    def training_batch(self, draw: Order, batch: slice) -> tuple[Tensor]:
-        """The clips `batch` of the order, (B, P, S, S) float32."""
+    def training_batch(self, draw: Order, batch: slice) -> tuple[Tensor, ...]:
+        """As `plain_batch`, of the clips `batch` of the order."""
         return self.plain_batch(draw.row[batch])
 
-    def plain_batch(self, rows: Tensor) -> tuple[Tensor]:
-        """The clips in `rows`, (B, P, S, S) float32."""
-        return (self.normalised[rows],)
+    def plain_batch(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """The clips in `rows`, (B, P, S, S) float32, and the graph of action units, (A, A), where there is one."""
+        return (self.normalised[rows], *self.shared)
+
+
+def check_motion(plan: RunPlan) -> None:
+    """Looks whether the stores have what the plan's network takes beside motion, before any of that is computed.
+
+    Whole clips are asked for where the run's config names their hash (`plan`).
+
+    Raises
+    ------
+    StoreError
+        If landmarks are no face's, or a store that is trained on has no action units.
+    DatasetError
+        If the action units of a clip that is trained on can't be read.
+    """
+    wanted = motion_input(plan.config.model)
+    assert wanted is not None, plan.config.model
+    if wanted.needs_landmarks:
+        for store in plan.stores:
+            read_landmarks(store.info.path, list(store.clips))
+    if wanted.units:
+        _read_units(plan, wanted.units)
+
+
+def needs_flow(config: TrainConfig) -> bool:
+    """Whether a method sees the flow from onset to apex."""
+    if is_classical(config.model):
+        return needs_motion(config.model, config.span)
+    wanted = motion_input(config.model)
+    return wanted is not None and wanted.needs_flow
 
 
 def compute_motion(plan: RunPlan, on_clip: Callable[[str, str], None]) -> None:
@@ -68,8 +133,9 @@ def compute_motion(plan: RunPlan, on_clip: Callable[[str, str], None]) -> None:
     StoreError
         As `build_motion`.
     """
-    for store in plan.stores:
-        build_motion(store.info, plan.config.flow, jobs=default_jobs(), on_clip=on_clip)
+    if needs_flow(plan.config):
+        for store in plan.stores:
+            build_motion(store.info, plan.config.flow, jobs=default_jobs(), on_clip=on_clip)
 
 
 def read_motion_batches(plan: RunPlan, wanted: MotionInput, device: torch.device) -> MotionBatches:
@@ -77,4 +143,26 @@ def read_motion_batches(plan: RunPlan, wanted: MotionInput, device: torch.device
     compute_motion(plan, lambda clip_id, status: None)
     flow = plan.config.flow
     images = [read_images(store.info, flow, list(store.clips), wanted) for store in plan.stores]
-    return MotionBatches(np.concatenate(images), plan.config, device)
+    units = _read_units(plan, wanted.units) if wanted.units else None
+    return MotionBatches(np.concatenate(images), plan.config, device, units)
+
+
+def _read_units(plan: RunPlan, named: tuple[int, ...]) -> CodedUnits:
+    """The action units of every clip that is trained on in some fold; the others' are not looked at."""
+    trained_on = {clip_id for fold in plan.wanted for clip_id in fold.train}
+    cell_of: dict[str, str] = {}
+    for store in plan.stores:
+        cells = store.info.clips["action_units"].astype(str).to_dict()
+        of_store = {clip_id: cells[clip_id] for clip_id in store.clips if clip_id in trained_on}
+        _require_units(store, of_store.values(), plan.config.model)
+        cell_of |= of_store
+    rows = {clip_id: row for row, clip_id in enumerate(plan.labels)}
+    return CodedUnits(named, {rows[clip_id]: parse_units(cell, clip_id) for clip_id, cell in cell_of.items()})
+
+
+def _require_units(store: PlannedStore, cells: Collection[str], model: str) -> None:
+    if cells and not any(cell.strip() for cell in cells):
+        raise StoreError(
+            f"{store.info.path}: no clip of it has action units, which {model} makes its graph of. Expected a dataset "
+            "whose coding table has them; SMIC's has none. Leave this store out, or take another --model."
+        )

@@ -8,13 +8,17 @@ from pathlib import Path
 
 from mer_cli.datasets.schemes import Scheme, check_counts, protocol_id, resolve_scheme
 from mer_cli.errors import ConfigError
-from mer_cli.models import build_model
+from mer_cli.models import build_model, motion_input
 from mer_cli.records import Fold
 from mer_cli.store.hdf5 import StoreInfo, read_store
+from mer_cli.store.whole_clips import clips_hash
 from mer_cli.training.config import TrainConfig
+from mer_cli.training.features import check_features
 from mer_cli.training.folds import cross_folds, loso_folds, select_folds
 from mer_cli.training.hardware import resolve_hardware
 from mer_cli.training.inner import set_aside
+from mer_cli.training.methods import is_classical, is_on_motion, needs_clips
+from mer_cli.training.motion import check_motion
 from mer_cli.training.run_config import Role, RunConfig, RunStore
 
 
@@ -37,7 +41,7 @@ class RunPlan:
     stores : in the order of their datasets, so that the clips of all, one store after the other, are sorted by id
     folds : all folds of the protocol · wanted : those to be trained here
     warnings : where a dataset's counts are not the published ones, a sentence each
-    weight_bytes : size of one fold's weights
+    weight_bytes : size of one fold's weights; 0 of a classical method, of which none are kept
     """
 
     stores: tuple[PlannedStore, ...]
@@ -80,8 +84,8 @@ def plan_run(
     Raises
     ------
     MerError
-        If a store can't be read or two are of one dataset, the scheme does not fit them, a fold is unknown, or
-        too many subjects are to be set aside.
+        If a store can't be read or two are of one dataset, the scheme does not fit them, a fold is unknown, too many
+        subjects are to be set aside, or a store lacks what the method takes (`check_motion`, `check_features`).
     """
     infos = _read_all(stores, test_stores)
     scheme = resolve_scheme(config.scheme, {info.dataset: set(info.clips["emotion"]) for info, _ in infos})
@@ -99,19 +103,23 @@ def plan_run(
     resolved = resolve_hardware(config.model_copy(update={"scheme": scheme.name}), n_pairs)
     run_config = RunConfig(
         **resolved.model_dump(),
-        stores=tuple(_record(store) for store in planned),
+        stores=tuple(_record(store, config) for store in planned),
         protocol_id=_protocol_id(scheme, planned),
         class_names=scheme.class_names,
     )
-    network = build_model(run_config.model, len(scheme.class_names), **run_config.network_options)
-    return RunPlan(
+    plan = RunPlan(
         stores=planned,
         config=run_config,
         folds=tuple(folds),
         wanted=tuple(select_folds(folds, wanted)),
         warnings=tuple(warning for store in planned if (warning := _count_warning(scheme, store))),
-        weight_bytes=sum(tensor.nbytes for tensor in network.state_dict().values()),
+        weight_bytes=_weight_bytes(run_config),
     )
+    if is_classical(config.model):
+        check_features(plan)
+    elif is_on_motion(config.model):
+        check_motion(plan)
+    return plan
 
 
 def _read_all(stores: Sequence[Path], test_stores: Sequence[Path]) -> list[tuple[StoreInfo, Role]]:
@@ -156,7 +164,14 @@ def _check_classes(planned: Sequence[PlannedStore], scheme: Scheme) -> None:
         )
 
 
-def _record(store: PlannedStore) -> RunStore:
+def _weight_bytes(config: RunConfig) -> int:
+    if is_classical(config.model):
+        return 0
+    network = build_model(config.model, len(config.class_names), **config.network_options)
+    return sum(tensor.nbytes for tensor in network.state_dict().values())
+
+
+def _record(store: PlannedStore, config: TrainConfig) -> RunStore:
     info = store.info
     return RunStore(
         dataset=info.dataset,
@@ -165,7 +180,16 @@ def _record(store: PlannedStore) -> RunStore:
         table_sha256=info.table_sha256,
         table_version=info.table_version,
         generated=info.generated,
+        clips_hash=clips_hash(info.path) if _sees_clips(config) else "",
     )
+
+
+def _sees_clips(config: TrainConfig) -> bool:
+    """Whether the run's method takes whole clips."""
+    if is_classical(config.model):
+        return needs_clips(config.model, config.span)
+    wanted = motion_input(config.model)
+    return wanted is not None and wanted.needs_clips
 
 
 def _protocol_id(scheme: Scheme, planned: Sequence[PlannedStore]) -> str:

@@ -101,6 +101,11 @@ def is_finished(path: Path, fold_id: str) -> bool:
     return (path / "folds" / fold_id / "done").exists()
 
 
+def folds_to_train(path: Path, wanted: Sequence[Fold], *, resume: bool) -> list[Fold]:
+    """The wanted folds that the run at `path` lacks, which need not be there yet; all where `resume` is off."""
+    return [fold for fold in wanted if not (resume and is_finished(path, fold.id))]
+
+
 def write_fold(
     path: Path,
     predictions: FoldPredictions,

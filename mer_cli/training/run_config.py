@@ -40,6 +40,8 @@ class RunStore(BaseModel):
     """Published version of that table, or ""."""
     generated: bool
     """Whether the faces were generated: no result on the dataset."""
+    clips_hash: str = ""
+    """The hash over its whole clips, where the method sees them."""
 
 
 class RunConfig(TrainConfig):

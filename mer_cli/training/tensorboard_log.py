@@ -2,7 +2,7 @@
 
     runs/<name>/tensorboard/<fold>/events.out.tfevents...
 
-Each holds loss, learning rate and seconds by epoch. There is no accuracy in it: training doesn't know the held-out
+Each holds the columns of that table by epoch. There is no accuracy in it: training doesn't know the held-out
 labels. TensorBoard is an extra, and its import takes seconds, so it is loaded only where a log is asked for.
 """
 
@@ -13,9 +13,9 @@ from pathlib import Path
 
 from mer_cli.errors import ConfigError
 from mer_cli.training.atomic import write_folder
+from mer_cli.training.config import TrainConfig
 from mer_cli.training.history import read_history
-
-_CURVES = ("loss", "learning_rate", "seconds")  # columns of history.csv
+from mer_cli.training.methods import history_columns
 
 
 def require_tensorboard() -> None:
@@ -35,7 +35,7 @@ def require_tensorboard() -> None:
         ) from None
 
 
-def write_log(run: Path, fold_id: str, n_epochs: int) -> None:
+def write_log(run: Path, fold_id: str, config: TrainConfig) -> None:
     """Writes the event file of a finished fold, whole or not at all; one that is there is replaced.
 
     Raises
@@ -46,7 +46,7 @@ def write_log(run: Path, fold_id: str, n_epochs: int) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
     file = run / "folds" / fold_id / "history.csv"
-    curves = {name: read_history(file, name, n_epochs) for name in _CURVES}
+    curves = {name: read_history(file, name, config.epochs) for name in history_columns(config.model)}
 
     def fill(partial: Path) -> None:
         with SummaryWriter(str(partial)) as writer:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,27 +20,35 @@ from mer_cli.models import motion_input
 from mer_cli.records import Fold, FoldPredictions
 from mer_cli.store.hdf5 import empty_windows, read_windows
 from mer_cli.training.batches import PairBatches, Windows
+from mer_cli.training.classical import ClassicalTrainer
+from mer_cli.training.executor import EndedFold, Listener, choose_folds_at_once, threads_of, train_at_once
+from mer_cli.training.features import compute_features, read_features
+from mer_cli.training.folds import subject_of
 from mer_cli.training.hardware import describe_environment, keep_freed_memory
 from mer_cli.training.loop import Batches, FoldTrainer, TrainedFold
-from mer_cli.training.motion import read_motion_batches
+from mer_cli.training.methods import is_classical
+from mer_cli.training.motion import compute_motion, read_motion_batches
 from mer_cli.training.plan import RunPlan
-from mer_cli.training.run import is_finished, open_run, write_fold
+from mer_cli.training.run import folds_to_train, is_finished, open_run, write_fold
 from mer_cli.training.run_config import RunConfig
 from mer_cli.training.sessions import Session, record_session
 from mer_cli.training.shuffle import training_labels
 from mer_cli.training.tensorboard_log import log_folder, require_tensorboard, write_log
 
 
-class Listener(Protocol):
-    """Told how a run goes on; it changes nothing. `on_start` is given the number of folds that are to be trained."""
+@dataclass(frozen=True)
+class FoldTask:
+    """A fold that another process is to train and write.
 
-    def on_start(self, n_folds: int) -> None: ...
+    plan : the run's plan, pickled · path : the run directory · threads : of torch
+    """
 
-    def on_fold(self, fold: Fold) -> None: ...
-
-    def on_epoch(self, epoch: int, loss: float) -> None: ...
-
-    def on_fold_end(self) -> None: ...
+    plan: bytes
+    path: Path
+    fold: Fold
+    save_weights: bool
+    tensorboard: bool
+    threads: int
 
 
 def train_run(
@@ -48,6 +59,7 @@ def train_run(
     resume: bool = True,
     save_weights: Literal["last", "none"] = "last",
     tensorboard: bool = False,
+    folds_at_once: int | None = None,
 ) -> Path:
     """Trains the wanted folds that are not finished; gives the run directory.
 
@@ -56,68 +68,129 @@ def train_run(
     out : folder of all runs
     resume : False trains finished folds again
     tensorboard : leaves an event file of every finished fold, of those too that were finished before
+    folds_at_once : None lets the network and the machine decide (`executor.choose_folds_at_once`)
 
     Raises
     ------
     ConfigError
-        If TensorBoard is wanted and not installed.
+        If TensorBoard is wanted and not installed, or several folds at once on a GPU.
     RunError
         If the run directory can't be used or written, or the device has too little memory.
     """
     config, labels = plan.config, plan.labels
     if tensorboard:
         require_tensorboard()
-    environment = describe_environment(config.device)
-    session = Session(plan.paths("loso", "train"), plan.paths("test"), str(out), environment)
-    path = open_run(out, config, labels, plan.emotions, plan.folds, session)
-    todo = [fold for fold in plan.wanted if not (resume and is_finished(path, fold.id))]
-    if tensorboard:
-        _log_finished_folds(plan, path)
-    if config.device == "cpu":
-        keep_freed_memory()
-    listener.on_start(len(todo))
-    if not todo:
-        return path
-    record_session(path, session)
+    keeps_weights = save_weights == "last" and not is_classical(config.model)
+    with threads_of(config, folds_at_once) as threads:
+        session = Session(
+            plan.paths("loso", "train"), plan.paths("test"), str(out), describe_environment(config.device)
+        )
+        path = open_run(out, config, labels, plan.emotions, plan.folds, session)
+        todo = folds_to_train(path, plan.wanted, resume=resume)
+        if tensorboard:
+            _log_finished_folds(plan, path)
+        listener.on_start(len(todo))
+        if not todo:
+            return path
+        record_session(path, session)
+        n_at_once = choose_folds_at_once(config, todo, folds_at_once)
+        if n_at_once == 1:
+            _train_in_turn(plan, path, todo, listener, save_weights=keeps_weights, tensorboard=tensorboard)
+        else:
+            _compute_inputs(plan)  # here once, not in every worker
+            pickled = pickle.dumps(plan)
+            tasks = [FoldTask(pickled, path, fold, keeps_weights, tensorboard, threads) for fold in todo]
+            train_at_once(_train_task, tasks, n_at_once, path, listener)
+    return path
+
+
+def _train_in_turn(
+    plan: RunPlan, path: Path, todo: Sequence[Fold], listener: Listener, *, save_weights: bool, tensorboard: bool
+) -> None:
+    """One fold after the other, in this process."""
     try:
-        trainer = FoldTrainer(_read_batches(plan, torch.device(config.device)), len(config.class_names), config)
+        trainer = _trainer(plan)
         for fold in todo:
             listener.on_fold(fold)
-            trained = _train_fold(trainer, fold, labels, listener)
-            predictions = FoldPredictions(fold.id, fold.test, trained.logits, fold.inner, trained.inner_logits)
-            save = _weight_saver(trained.weights, config, fold) if save_weights == "last" else None
-            write_fold(path, predictions, trained.history, save)
-            if tensorboard:
-                write_log(path, fold.id, config.epochs)
+            trained = _train_fold(trainer, fold, plan.labels, listener.on_epoch)
+            _write(plan, path, fold, trained, save_weights=save_weights, tensorboard=tensorboard)
             listener.on_fold_end()
     except torch.OutOfMemoryError as error:
         raise RunError(
             f"{path}: the device ran out of memory ({str(error).splitlines()[0]}) — expected room for "
-            f"{len(labels)} clips and a batch of {config.batch_size}. Finished folds are kept; lower --batch-size "
-            "(another run, since BatchNorm sees the batch) or use --device cpu."
+            f"{len(plan.labels)} clips and a batch of {plan.config.batch_size}. Finished folds are kept; lower "
+            "--batch-size (another run, since BatchNorm sees the batch) or use --device cpu."
         ) from None
-    return path
 
 
-def _train_fold(trainer: FoldTrainer, fold: Fold, labels: Mapping[str, int], listener: Listener) -> TrainedFold:
+def _train_task(task: FoldTask) -> EndedFold:
+    """Trains and writes a fold in a process that does nothing else."""
+    torch.set_num_threads(task.threads)
+    plan, trainer = _plan_and_trainer(task.plan)
+    trained = _train_fold(trainer, task.fold, plan.labels, lambda epoch, loss: None)
+    _write(plan, task.path, task.fold, trained, save_weights=task.save_weights, tensorboard=task.tensorboard)
+    return EndedFold(task.fold, len(trained.history), trained.history[-1].get("loss"))
+
+
+@cache
+def _plan_and_trainer(pickled: bytes) -> tuple[RunPlan, FoldTrainer | ClassicalTrainer]:
+    """What all tasks of a worker share: the clips are read, and the network is made, once."""
+    plan: RunPlan = pickle.loads(pickled)
+    return plan, _trainer(plan)
+
+
+def _write(
+    plan: RunPlan, path: Path, fold: Fold, trained: TrainedFold, *, save_weights: bool, tensorboard: bool
+) -> None:
+    """Puts a trained fold into the run."""
+    predictions = FoldPredictions(fold.id, fold.test, trained.logits, fold.inner, trained.inner_logits)
+    save = _weight_saver(trained.weights, plan.config, fold) if save_weights else None
+    write_fold(path, predictions, trained.history, save)
+    if tensorboard:
+        write_log(path, fold.id, plan.config)
+
+
+def _compute_inputs(plan: RunPlan) -> None:
+    """The features or the motion of the plan's clips, of which nothing is done again that is there."""
+    compute = compute_features if is_classical(plan.config.model) else compute_motion
+    compute(plan, lambda clip_id, status: None)
+
+
+def _trainer(plan: RunPlan) -> FoldTrainer | ClassicalTrainer:
+    """What trains the plan's folds, all clips in it."""
+    config = plan.config
+    _compute_inputs(plan)
+    if config.device == "cpu":
+        keep_freed_memory()
+    if is_classical(config.model):
+        subjects = [subject_of(clip_id) for clip_id in plan.labels]
+        return ClassicalTrainer(read_features(plan), subjects, len(config.class_names), config)
+    return FoldTrainer(_read_batches(plan, torch.device(config.device)), len(config.class_names), config)
+
+
+def _train_fold(
+    trainer: FoldTrainer | ClassicalTrainer,
+    fold: Fold,
+    labels: Mapping[str, int],
+    on_epoch: Callable[[int, float], None],
+) -> TrainedFold:
     """The trainer knows rows; the clips of `labels` are theirs, in its order. Of the held-out ones it gets no label."""
     row_of = {clip_id: row for row, clip_id in enumerate(labels)}
     label_of = training_labels(fold.id, fold.train, labels, trainer.config)
-    return trainer.train_fold(
-        fold.id,
-        train_rows=np.array([row_of[clip] for clip in fold.train]),
-        train_labels=np.array([label_of[clip] for clip in fold.train]),
-        test_rows=np.array([row_of[clip] for clip in fold.test]),
-        inner_rows=np.array([row_of[clip] for clip in fold.inner], dtype=np.int64),
-        on_epoch=listener.on_epoch,
+    train_rows, test_rows, inner_rows = (
+        np.array([row_of[clip] for clip in clips], dtype=np.int64) for clips in (fold.train, fold.test, fold.inner)
     )
+    train_labels = np.array([label_of[clip] for clip in fold.train])
+    if isinstance(trainer, ClassicalTrainer):
+        return trainer.train_fold(train_rows, train_labels, test_rows)
+    return trainer.train_fold(fold.id, train_rows, train_labels, test_rows, inner_rows, on_epoch)
 
 
 def _log_finished_folds(plan: RunPlan, path: Path) -> None:
     """Event files of the folds that were trained without."""
     for fold in plan.folds:
         if is_finished(path, fold.id) and not log_folder(path, fold.id).exists():
-            write_log(path, fold.id, plan.config.epochs)
+            write_log(path, fold.id, plan.config)
 
 
 def _read_batches(plan: RunPlan, device: torch.device) -> Batches:

@@ -1,0 +1,59 @@
+"""A cell of a coding table's column of action units comes in, the numbers of the units go out.
+
+    4+L10          {4, 10}      CASME II: L and R name the side that moves
+    A1B+A2C        {1, 2}       SAMM: A asymmetric, T and B top and bottom; a letter behind the number is its intensity
+    4A/B           {4}          an intensity of A or B
+    A/L12          {12}         asymmetric, or on the left
+    (R6 or R12)+R15  {6, 12, 15}
+    ref(7B)+43     {7, 43}
+    R14+17+soft focus  {14, 17}
+    B23            {23}         CAS(ME)^3
+
+What is decided here (ours): a side and an intensity are left out. Of alternatives ("or", "/") each counts, and so does
+what stands in "ref(...)" and what is doubted ("?"): a coder saw it, and other loaders take every number of a cell. A
+remark on the picture ("soft focus") is no unit. A blank cell and a 0 are a clip for which none is coded.
+"""
+
+from __future__ import annotations
+
+import re
+
+from mer_cli.errors import DatasetError
+
+LARGEST = 98  # the last code of FACS; more digits are two numbers whose "+" is lost
+REMARKS = frozenset({"soft focus"})
+NONE_CODED = 0
+
+_BETWEEN = re.compile(r"\s*[+/,;]\s*|\s+or\s+", re.IGNORECASE)
+_UNIT = re.compile(r"(?:AU)?[ALRTB]*(\d{1,2})(?:\.0)?[A-E]?\??", re.IGNORECASE)  # "12.0": a table saved again
+_LETTER = re.compile(r"[A-ELRT]", re.IGNORECASE)  # of "4A/B" and "A/L12"
+_BRACKETS = re.compile(r"\bref\b|[()]", re.IGNORECASE)
+
+
+def parse_units(text: str, clip_id: str) -> frozenset[int]:
+    """Gives the action units that a cell names; none for a blank cell.
+
+    Parameters
+    ----------
+    text : the cell, as the coding table and the store have it
+    clip_id : named by the error
+
+    Raises
+    ------
+    DatasetError
+        If a part of the cell is no action unit.
+    """
+    plain = _BRACKETS.sub(" ", text).strip()
+    units = set()
+    for part in map(str.strip, _BETWEEN.split(plain) if plain else []):
+        if part.casefold() in REMARKS or _LETTER.fullmatch(part):
+            continue
+        unit = _UNIT.fullmatch(part)
+        if unit is None or int(unit[1]) > LARGEST:
+            raise DatasetError(
+                f"{clip_id}: action units {text!r} can't be read, because of {part!r}. Expected numbers up to "
+                f"{LARGEST}, as in '4+L10', 'A1B+A2C' or 'L12 or L14'. Correct the coding table, and build the store "
+                "again: mer preprocess DATASET RAW."
+            )
+        units.add(int(unit[1]))
+    return frozenset(units - {NONE_CODED})

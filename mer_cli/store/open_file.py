@@ -1,0 +1,73 @@
+"""A path comes in, the open file of a store goes out, checked to be one; and where clips lie in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+
+from mer_cli.errors import StoreError
+from mer_cli.store.schema import ARRAYS, CLIPS_GROUP, COLUMNS, SCHEMA_VERSION, VERSION_ATTRIBUTE
+
+
+@contextmanager
+def open_store(path: Path) -> Iterator[h5py.File]:
+    """Open a store to read from it.
+
+    Raises
+    ------
+    StoreError
+        If the file is absent, damaged, of another schema version, or lacks a part of it; a read that fails inside the
+        `with` says so, too.
+    """
+    if not path.is_file():
+        raise StoreError(
+            f"{path}: no such store. Expected a file that `mer preprocess` wrote. "
+            f"Write it: mer preprocess DATASET RAW --out {path}."
+        )
+    try:
+        with h5py.File(path, "r") as file:
+            _check(file, path)
+            yield file
+    except OSError as error:
+        raise StoreError(
+            f"{path}: cannot be read as HDF5, damaged or cut short ({error}). Expected a whole store. {_rebuild(path)}"
+        ) from error
+
+
+def rows_of(file: h5py.File, path: Path, clip_ids: Sequence[str]) -> list[int]:
+    """Give the places of clips in the file's arrays.
+
+    Raises
+    ------
+    StoreError
+        If a clip is not in the store.
+    """
+    row_of = {clip_id: row for row, clip_id in enumerate(file[CLIPS_GROUP]["id"].asstr()[:])}
+    missing = [clip_id for clip_id in clip_ids if clip_id not in row_of]
+    if missing:
+        raise StoreError(
+            f"{path}: holds no clip {missing[0]} (and {len(missing) - 1} more that were asked for). "
+            f"Expected some of its {len(row_of)} clips. See them with `mer info {path}`."
+        )
+    return [row_of[clip_id] for clip_id in clip_ids]
+
+
+def _check(file: h5py.File, path: Path) -> None:
+    version = file.attrs.get(VERSION_ATTRIBUTE)
+    if version is None:
+        raise StoreError(
+            f"{path}: an HDF5 file without {VERSION_ATTRIBUTE}, so no store. Expected one that `mer preprocess` wrote. "
+            f"{_rebuild(path)}"
+        )
+    if version != SCHEMA_VERSION:
+        raise StoreError(f"{path}: schema version {version}, this program reads {SCHEMA_VERSION}. {_rebuild(path)}")
+    for name in (*ARRAYS, *(f"{CLIPS_GROUP}/{column}" for column in COLUMNS)):
+        if name not in file:
+            raise StoreError(f"{path}: /{name} is missing. Expected it in every store. {_rebuild(path)}")
+
+
+def _rebuild(path: Path) -> str:
+    return f"Build it again: mer preprocess DATASET RAW --out {path} --no-resume."

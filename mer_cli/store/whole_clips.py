@@ -1,0 +1,130 @@
+"""The store's optional group `/clip`: all frames of every clip, onset to offset, for methods that look at all of them.
+
+| path | shape, dtype | meaning |
+|---|---|---|
+| /clip/frames | (F, 224, 224, 3) uint8 RGB | the frames of all clips, one after another; a chunk each, gzip level 1 |
+| /clip/frame_numbers | (F,) int32 | the number of each; what the release lacks in between is absent |
+| /clip/start | (N + 1,) int64 | clip i, in the order of /clips/id, is rows start[i] up to start[i + 1] |
+| attribute content_hash | | over frames, numbers and ids of the group; the store's own hash does not cover it |
+
+Unlike the windows it is compressed. Measured on 396 generated faces, one core: gzip level 1 leaves 64 % of 150 KB a
+frame, costs 2.4 ms to write, in the workers, and .7 ms to read; lzf 78 %, 1.4 ms and .6 ms; no filter .1 ms and .2 ms.
+`read_clip` takes 32 ms for a clip of 35 frames.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_cli.errors import StoreError
+from mer_cli.faces.crop import CROP_SIZE
+from mer_cli.store.counts import schemes_of
+from mer_cli.store.encoded_clip import GZIP_LEVEL, EncodedClip
+from mer_cli.store.hdf5 import LIBRARY_VERSIONS
+from mer_cli.store.open_file import open_store, rows_of
+from mer_cli.store.schema import CONTENT_HASH
+
+CLIP_GROUP = "clip"
+FRAMES, FRAME_NUMBERS, START = "frames", "frame_numbers", "start"
+FRAME_SHAPE = (CROP_SIZE, CROP_SIZE, 3)
+FRAME_BYTES = CROP_SIZE * CROP_SIZE * 3  # before it is compressed
+
+
+def has_clips(path: Path) -> bool:
+    """Whether a store holds its clips whole.
+
+    Raises
+    ------
+    StoreError
+        As `read_store`.
+    """
+    with open_store(path) as file:
+        return CLIP_GROUP in file
+
+
+def read_clip(path: Path, clip_id: str) -> NDArray[np.uint8]:
+    """Read all frames of a clip, onset to offset.
+
+    Returns
+    -------
+    (T, 224, 224, 3) uint8 RGB; where the release lacks a frame, there is none
+
+    Raises
+    ------
+    StoreError
+        As `read_store`, if the clip is not in the store, or if the store does not hold its clips whole.
+    """
+    with open_store(path) as file:
+        frames: NDArray[np.uint8] = _group(file, path)[FRAMES][_span(file, path, clip_id)]
+    return frames
+
+
+def clips_hash(path: Path) -> str:
+    """Read the hash over all whole clips of a store, for what is computed from them; errors as `read_clip`."""
+    with open_store(path) as file:
+        return str(_group(file, path).attrs[CONTENT_HASH])
+
+
+def clips_size(path: Path) -> tuple[int, int]:
+    """Give the number of frames of all whole clips, and the bytes that they take; errors as `read_clip`."""
+    with open_store(path) as file:
+        frames = _group(file, path)[FRAMES]
+        return len(frames), int(frames.id.get_storage_size())
+
+
+def append_clips(path: Path, clip_ids: Sequence[str], lengths: Sequence[int], clips: Iterable[EncodedClip]) -> None:
+    """Add the group to a store that lacks it; nothing else in the file changes.
+
+    Parameters
+    ----------
+    path : a copy that nobody reads yet: where this is cut short, the file is damaged
+    clip_ids : in the store's order
+    lengths : frames of each clip
+    clips : the clips, in the same order; each is taken when the one before is written
+    """
+    content = hashlib.sha256()
+    start = np.concatenate([[0], np.cumsum(lengths)])
+    n_frames = int(start[-1])
+    with h5py.File(path, "r+", libver=LIBRARY_VERSIONS) as file:
+        group = file.create_group(CLIP_GROUP)
+        group.create_dataset(START, data=start, dtype="<i8")
+        numbers = group.create_dataset(FRAME_NUMBERS, (n_frames,), "<i4")
+        frames = group.create_dataset(
+            FRAMES,
+            (n_frames, *FRAME_SHAPE),
+            "|u1",
+            chunks=(1, *FRAME_SHAPE),
+            compression="gzip",
+            compression_opts=GZIP_LEVEL,
+        )
+        for clip_id, first, clip in zip(clip_ids, start[:-1].tolist(), clips, strict=True):
+            content.update(f"{clip_id} {clip.numbers.tolist()} {clip.digest}\n".encode())
+            numbers[first : first + len(clip.numbers)] = clip.numbers
+            ends = np.cumsum(clip.sizes)
+            for row, (end, size) in enumerate(zip(ends.tolist(), clip.sizes.tolist(), strict=True), start=first):
+                frames.id.write_direct_chunk((row, 0, 0, 0), clip.data[end - size : end].tobytes())
+        group.attrs[CONTENT_HASH] = content.hexdigest()
+
+
+def _group(file: h5py.File, path: Path) -> h5py.Group:
+    if CLIP_GROUP not in file:
+        dataset = file.attrs["dataset"]
+        release = f"{dataset} RAW" if schemes_of(dataset) else f"table RAW --table {dataset}.csv"
+        raise StoreError(
+            f"{path}: holds the frames around onset and apex only. Expected whole clips, its group /{CLIP_GROUP}. "
+            f"Add it: mer preprocess {release} --clips --out {path}."
+        )
+    return file[CLIP_GROUP]
+
+
+def _span(file: h5py.File, path: Path, clip_id: str) -> slice:
+    """The rows of a clip in the group."""
+    (row,) = rows_of(file, path, [clip_id])
+    first, end = file[CLIP_GROUP][START][row : row + 2].tolist()
+    return slice(first, end)

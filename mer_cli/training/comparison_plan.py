@@ -1,0 +1,207 @@
+"""All methods on the same folds: stores come in, the runs of every method that they can serve go out, cheapest first.
+
+Every cell is an ordinary run, so a comparison may be stopped at any time, and shares its runs with `mer train` and
+`mer ablate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mer_cli.datasets.schemes import AUTO, SCHEMES, resolve_scheme
+from mer_cli.datasets.suggest import unknown_name
+from mer_cli.errors import ConfigError, DatasetError, StoreError
+from mer_cli.models.catalogue import live_methods
+from mer_cli.models.cost import count_operations
+from mer_cli.models.descriptors import DESCRIPTORS
+from mer_cli.store.hdf5 import StoreInfo, read_store
+from mer_cli.training.ablation import Cell, cell_of, refuse_network
+from mer_cli.training.config import TrainConfig, resolve_config
+from mer_cli.training.methods import PUBLISHED, check_settings, is_classical, is_on_motion
+from mer_cli.training.mmnet_settings import NETWORK_OPTIONS
+from mer_cli.training.plan import plan_run
+
+COMPARABLE = 10  # times the arithmetic, up to which one network's time tells another's
+_ANY = -1  # a value that no setting has by itself
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A method that a store lacks something for; the reason says what, and the command that mends it."""
+
+    method: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The runs of a comparison in the order in which they are trained, and what can't be one of them."""
+
+    cells: tuple[Cell, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def plan_comparison(
+    stores: Sequence[Path],
+    settings: Mapping[str, Any],
+    n_seeds: int,
+    out: Path,
+    *,
+    methods: str | None = None,
+    together: bool = False,
+) -> Comparison:
+    """The runs of each method under each protocol, for each seed; a classical method has one, for it draws nothing.
+
+    Parameters
+    ----------
+    settings : of `resolve_config`; each goes to the methods that have a use for it. `scheme` may name several, with
+        commas between them: each store has those of them that cover it. Where it is left out a store has every scheme
+        that is of its dataset alone
+    n_seeds : seeds count up from the settings' own
+    out : the folder of all runs, in which finished folds are looked for
+    methods : names with commas between them; all where left out. What was named must be possible
+    together : whether the stores of MEGC 2019's datasets are one run as well
+
+    Raises
+    ------
+    MerError
+        If a store can't be read, a name or a setting can't be used, or a store lacks what a named method needs.
+    """
+    refuse_network(settings, "the methods (--methods) are networks")
+    given = {name: value for name, value in settings.items() if value is not None and name != "scheme"}
+    names = _named(methods)
+    _check_useful(given, names)
+    protocols = [*_protocols([read_store(path) for path in stores], settings.get("scheme"), together=together)]
+    configs = {name: resolve_config(**_fitting(given, name), model=name) for name in names}
+    cells: list[Cell] = []
+    left_out: list[LeftOut] = []
+    for name in sorted(names, key=lambda name: _cost(configs[name])):
+        for infos, scheme in protocols:
+            try:
+                cells += _cells(configs[name], [info.path for info in infos], scheme, n_seeds, out)
+            except (StoreError, DatasetError) as error:
+                if methods:
+                    raise
+                left_out.append(LeftOut(name, str(error)))
+    return Comparison(tuple(cells), tuple(dict.fromkeys(left_out)))
+
+
+def expected_seconds(cells: Sequence[Cell]) -> list[float | None]:
+    """What a fold of each cell takes, as the finished folds tell it; None where they tell nothing of it.
+
+    That is the same cell's; or of the same method under another protocol or seed; or, of a network, that of the
+    network nearest to it in arithmetic, times the ratio of the two, where that is not above `COMPARABLE`: small
+    networks take their time for other things.
+    """
+    known = [(cell.name, _work(cell), cell.seconds) for cell in cells if cell.seconds is not None]
+    return [cell.seconds if cell.seconds is not None else _guess(cell.name, _work(cell), known) for cell in cells]
+
+
+def _guess(name: str, work: float, known: Sequence[tuple[str, float, float]]) -> float | None:
+    """Seconds of a fold from the names, arithmetic and seconds of others."""
+    alike = [seconds for other, _, seconds in known if other == name]
+    if alike:
+        return sum(alike) / len(alike)
+    ratios = {work / done: seconds for _, done, seconds in known if done and work}
+    nearest = min(ratios, key=lambda ratio: max(ratio, 1 / ratio), default=None)
+    if nearest is None or not 1 / COMPARABLE <= nearest <= COMPARABLE:
+        return None
+    return nearest * ratios[nearest]
+
+
+def _named(methods: str | None) -> list[str]:
+    """The methods that are asked for, in the catalogue's order."""
+    known = [method.name for method in live_methods()]
+    if methods is None:
+        return known
+    wanted = [name.strip() for name in methods.split(",")]
+    for name in wanted:
+        if name not in known:
+            raise ConfigError(f"--methods: {unknown_name('method', name, known)}")
+    return [name for name in known if name in wanted]
+
+
+def _check_useful(given: Mapping[str, Any], names: Collection[str]) -> None:
+    """Refuse a setting that none of the methods has a use for, unless it asks for what they do anyway."""
+    for setting, value in given.items():
+        if not any(_is_of_use(name, setting, value, given) or _takes(name, {setting: value}) for name in names):
+            raise ConfigError(
+                f"--{setting.replace('_', '-')}: is of no use to {', '.join(names)} — expected a setting that one of "
+                "them takes. Leave it out, or name other --methods."
+            )
+
+
+def _fitting(given: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The settings that a method has a use for."""
+    return {setting: value for setting, value in given.items() if _is_of_use(name, setting, value, given)}
+
+
+def _is_of_use(name: str, setting: str, value: Any, given: Mapping[str, Any]) -> bool:
+    """Whether a method takes a setting at all; that the value can be used is checked with its configuration."""
+    is_control = {"shuffle_labels": True} if given.get("shuffle_labels") else {}  # whose seed matters to every method
+    return _takes(name, {**is_control, setting: value if setting == "recipe" else _ANY})
+
+
+def _takes(name: str, settings: Mapping[str, Any]) -> bool:
+    has_own_recipe = is_on_motion(name) or is_classical(name)
+    if "recipe" in settings and has_own_recipe != (settings["recipe"] == PUBLISHED):
+        return False
+    try:
+        check_settings(name, settings, NETWORK_OPTIONS)
+    except ConfigError:
+        return False
+    return True
+
+
+def _protocols(
+    infos: Sequence[StoreInfo], schemes: str | None, *, together: bool
+) -> Iterator[tuple[tuple[StoreInfo, ...], str]]:
+    """Each store under each of its schemes; after them those that are trained on together."""
+    wanted = schemes.split(",") if schemes else []
+    for info in infos:
+        emotions = {info.dataset: set(info.clips["emotion"])}
+        own = wanted or [scheme.name for scheme in SCHEMES.values() if scheme.datasets == (info.dataset,)] or [AUTO]
+        fitting = [name for name in own if _covers(name, info.dataset)] or own[:1]  # of which the error is told
+        for resolved in dict.fromkeys(resolve_scheme(name, emotions).name for name in fitting):
+            yield (info,), resolved
+    if together:
+        (composite,) = (scheme for scheme in SCHEMES.values() if scheme.composite)
+        parts = tuple(info for info in infos if info.dataset in composite.datasets)
+        if len(parts) < 2:
+            raise ConfigError(
+                f"--together: {len(parts)} of the stores is of {', '.join(composite.datasets)} — expected at least "
+                "two. Name the stores, or leave it out."
+            )
+        yield parts, composite.name
+
+
+def _covers(scheme: str, dataset: str) -> bool:
+    """Whether a scheme is one of the dataset's; an unknown name, which is an error, counts."""
+    found = SCHEMES.get(scheme.casefold())
+    return found is None or dataset in found.datasets
+
+
+def _cells(config: TrainConfig, stores: Sequence[Path], scheme: str, n_seeds: int, out: Path) -> list[Cell]:
+    draws = not is_classical(config.model) or config.shuffle_labels
+    seeds = range(config.seed, config.seed + (n_seeds if draws else 1))
+    settled = (config.model_copy(update={"scheme": scheme, "seed": seed}) for seed in seeds)
+    return [cell_of(config.model, plan_run(stores, each), out) for each in settled]
+
+
+def _cost(config: TrainConfig) -> tuple[bool, bool, int]:
+    """What the methods are sorted by: classical ones first, those that see whole clips after the others."""
+    if is_classical(config.model):
+        return False, DESCRIPTORS[config.model].needs_clips, 0
+    return True, False, config.epochs * count_operations(config.model, 3, **config.network_options)
+
+
+def _work(cell: Cell) -> float:
+    """Arithmetic of a fold in the mean, in operations of a forward pass; 0 of a classical method."""
+    config, folds = cell.plan.config, cell.plan.folds
+    if is_classical(config.model):
+        return 0.0
+    n_clips = sum(len(fold.train) for fold in folds) / len(folds)
+    return n_clips * config.epochs * count_operations(config.model, len(config.class_names), **config.network_options)

@@ -1,0 +1,39 @@
+"""Gives a store of `moved_store` what some methods take beside its windows: landmarks, action units, whole clips."""
+
+import zlib
+
+import h5py
+import numpy as np
+from moved_store import SHIFTS, moved, texture
+
+from mer_cli.store.encoded_clip import GZIP_LEVEL, EncodedClip
+from mer_cli.store.whole_clips import append_clips
+
+UNITS = dict(zip(SHIFTS, ["6+12", "4+L10", "4B+A17", "L12 or L14", "1+2"], strict=True))
+N_FRAMES = (3, 4, 2, 5, 3)
+
+
+def complete_store(path, units=UNITS):
+    """Landmarks lie on a ring in the crop; in a whole clip the face moves on from its onset by whole pixels."""
+    angles = np.arange(68) * 2 * np.pi / 68
+    ring = 112 + 80 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    with h5py.File(path, "r+") as file:
+        file["landmarks"][:] = ring
+        file["transforms"][:] = [[1, 0, 0], [0, 1, 0]]  # a pixel of the source frame is one of the crop
+        clip_ids = file["clips/id"].asstr()[:].tolist()
+        file["clips/action_units"][:] = [units[clip_id] for clip_id in clip_ids]
+    append_clips(path, clip_ids, N_FRAMES[: len(clip_ids)], map(_moving, range(len(clip_ids))))
+    return path
+
+
+def _moving(row):
+    n_frames, (right, down) = N_FRAMES[row], list(SHIFTS.values())[row]
+    picture = texture([0, row])
+    frames = [moved(picture, right * t // (n_frames - 1), down * t // (n_frames - 1)) for t in range(n_frames)]
+    compressed = [zlib.compress(frame[..., None].repeat(3, axis=-1).tobytes(), GZIP_LEVEL) for frame in frames]
+    return EncodedClip(
+        numbers=np.arange(10, 10 + n_frames, dtype=np.int32),
+        sizes=np.array([len(frame) for frame in compressed], np.int64),
+        data=np.frombuffer(b"".join(compressed), np.uint8),
+        digest=str(row),
+    )

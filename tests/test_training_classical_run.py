@@ -1,0 +1,261 @@
+"""A classical method as an ordinary run: folds, resume, several stores, the null control, what it refuses, the CLI."""
+
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from moved_store import write_moved_store
+from tiny_run import Silent, config_of
+from tiny_store import SAMM_EMOTIONS, write_store
+from typer.testing import CliRunner
+
+from mer_cli import cli
+from mer_cli.errors import ConfigError, RunError
+from mer_cli.evaluation.run_text import train_command
+from mer_cli.evaluation.scoring import evaluate
+from mer_cli.inference.attention import require_maps
+from mer_cli.models.descriptors import DESCRIPTORS
+from mer_cli.report.collect import collect_runs
+from mer_cli.training.classical import C_GRID
+from mer_cli.training.config import resolve_config
+from mer_cli.training.features import compute_features
+from mer_cli.training.history import read_history
+from mer_cli.training.methods import check_seeds, history_columns
+from mer_cli.training.plan import plan_run
+from mer_cli.training.read_run import read_run
+from mer_cli.training.train import train_run
+
+FOLDS = ("casme2-01", "casme2-02", "casme2-03")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """A store with its flow and the features of flow-svm."""
+    path = write_moved_store(tmp_path_factory.mktemp("data") / "casme2.h5").path
+    compute_features(plan_run([path], settings()), lambda clip_id, status: None)
+    return path
+
+
+def settings(**changes):
+    return resolve_config(**({"model": "flow-svm", "scheme": "mmnet3", "flow": "fast"} | changes))
+
+
+def train(stores, out, wanted=None, test_stores=(), **changes):
+    listener = Silent()
+    plan = plan_run(stores, settings(**changes), test_stores=test_stores, wanted=wanted)
+    return train_run(plan, out, listener), listener
+
+
+def logits_of(path, fold):
+    with np.load(path / "folds" / fold / "logits.npz") as arrays:
+        return arrays["logits"]
+
+
+@pytest.fixture(scope="module")
+def straight(store, tmp_path_factory):
+    return train([store], tmp_path_factory.mktemp("straight"))[0]
+
+
+def test_a_run_holds_the_folds_that_mmnet_has_and_no_weights(store, straight):
+    run, mmnet = read_run(straight), plan_run([store], config_of())
+    assert tuple(fold.fold for fold in run.folds) == FOLDS
+    assert [fold.clip_ids for fold in run.folds] == [fold.test for fold in mmnet.folds]
+    assert (run.labels, run.config.protocol_id) == (mmnet.labels, mmnet.config.protocol_id)
+    assert {fold.logits.shape[0] for fold in run.folds} == {1}
+    for fold in FOLDS:
+        held = sorted(file.name for file in (straight / "folds" / fold).iterdir())
+        assert held == ["done", "history.csv", "logits.npz"]
+
+
+def test_a_history_says_what_c_was_chosen_by(straight):
+    file = straight / "folds" / "casme2-02" / "history.csv"
+    columns = history_columns("flow-svm")
+    assert file.read_text().splitlines()[0] == ",".join(("epoch", *columns))
+    c, uf1, seconds = (read_history(file, name, 1)[0] for name in columns)
+    assert c in C_GRID
+    assert 0 <= uf1 <= 1
+    assert seconds > 0
+
+
+def test_a_resumed_run_has_the_bytes_of_one_in_one_go(store, straight, tmp_path):
+    train([store], tmp_path, ["02"])
+    path, listener = train([store], tmp_path)
+    assert listener.folds == ["casme2-01", "casme2-03"]
+    assert path.name == straight.name
+    for fold in FOLDS:
+        assert (path / "folds" / fold / "logits.npz").read_bytes() == (
+            straight / "folds" / fold / "logits.npz"
+        ).read_bytes()
+
+
+def test_held_out_labels_reach_nothing(store, straight, tmp_path):
+    folder = shutil.copytree(store.parent, tmp_path / "data")
+    with h5py.File(folder / "casme2.h5", "r+") as file:  # the features are the old ones: only the labels are others
+        file["clips/emotion"][0], file["clips/emotion"][1] = "surprise", "happiness"
+    other, _ = train([folder / "casme2.h5"], tmp_path)
+    assert read_run(other).labels != read_run(straight).labels
+    np.testing.assert_array_equal(logits_of(other, "casme2-01"), logits_of(straight, "casme2-01"))
+    assert not np.array_equal(logits_of(other, "casme2-02"), logits_of(straight, "casme2-02"))
+
+
+def test_the_null_control_permutes_by_the_seed(store, tmp_path):
+    paths = [train([store], tmp_path, shuffle_labels=True, seed=seed)[0] for seed in range(6)]
+    assert len({path.name for path in paths}) == 6
+    assert len({logits_of(path, "casme2-03").tobytes() for path in paths}) > 1
+    assert evaluate(read_run(paths[0]), "last").n_clips == 5
+
+
+def test_several_stores_are_one_run_and_another_dataset_can_be_tested_on(store, tmp_path):
+    samm = write_store(tmp_path / "samm.h5", SAMM_EMOTIONS)
+    both, _ = train([samm, store], tmp_path, scheme="megc3")
+    run = read_run(both)
+    assert (len(run.folds), run.config.test_datasets) == (5, ("casme2", "samm"))
+    across, _ = train([store], tmp_path, test_stores=[samm], scheme="megc3")
+    (fold,) = read_run(across).folds
+    assert (fold.fold, set(fold.clip_ids)) == ("samm", set(SAMM_EMOTIONS))
+
+
+@pytest.mark.parametrize("model", DESCRIPTORS)
+def test_every_descriptor_has_its_own_defaults(model):
+    config, descriptor = resolve_config(model=model), DESCRIPTORS[model]
+    assert (config.recipe, config.epochs, config.class_weight) == ("published", 1, "none")
+    assert (config.clip_frames, config.interpolation) == (descriptor.clip_frames, descriptor.interpolation)
+    assert config.flow == ("fast" if "flows" in descriptor.takes else "tvl1")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"epochs": 5},
+            "--epochs: is about the training of a network, and of no use to flow-svm — expected it with a network. "
+            "Leave it out, or choose another --model.",
+        ),
+        (
+            {"inner_val": 3},
+            "--inner-val: is about the training of a network, and of no use to flow-svm — expected it with a network. "
+            "Leave it out, or choose another --model.",
+        ),
+        (
+            {"device": "cuda"},
+            "--device: is about the training of a network, and of no use to flow-svm — expected it with a network. "
+            "Leave it out, or choose another --model.",
+        ),
+        (
+            {"flip": 0.5},
+            "--flip: is about pictures, and of no use to flow-svm — expected it with a network that takes pictures. "
+            "Leave it out, or choose another --model.",
+        ),
+        (
+            {"normalisation": "minmax8"},
+            "--normalisation: is about motion, and of no use to flow-svm — expected it with a network that takes "
+            "motion (see `mer models`). Leave it out, or choose another --model.",
+        ),
+        (
+            {"model": "lbp-top", "flow": "fast"},
+            "--flow: is about motion, and of no use to lbp-top — expected it with a method that takes motion "
+            "(see `mer models`). Leave it out, or choose another --model.",
+        ),
+        (
+            {"model": "lbp-top", "flow": None, "span": "apex"},
+            "--span: is about the flow over a clip, and of no use to lbp-top — expected it with hoof, fhoof, fhofo or "
+            "mdmo. Leave it out, or choose another --model.",
+        ),
+        (
+            {"clip_frames": 10},
+            "--clip-frames: is about whole clips, and of no use to flow-svm — expected it with a method that sees them "
+            "(see `mer models`). Leave it out, or choose another --model.",
+        ),
+        (
+            {"model": "hoof", "span": "apex", "interpolation": "tim"},
+            "--interpolation: is about whole clips, and of no use to hoof — expected it with a method that sees them "
+            "(see `mer models`). Leave it out, or choose another --model.",
+        ),
+        (
+            {"model": "mmnet", "flow": None, "class_weight": "balanced"},
+            "--class-weight: is about a support-vector machine, and of no use to mmnet — expected it with a classical "
+            "method. Leave it out, or choose another --model.",
+        ),
+        (
+            {"variant": "ca"},
+            "--variant: is a part of MMNet, and of no use to flow-svm — expected it with mmnet alone. "
+            "Leave it out, or choose another --model.",
+        ),
+        (
+            {"recipe": "quick"},
+            "--recipe: 'quick' is not known for flow-svm — expected one of published. Choose one.",
+        ),
+        (
+            {"model": "lbp-top", "flow": None, "clip_frames": 6},
+            "--clip-frames: 6 is fewer than lbp-top needs — expected 0, or at least 10. Raise it, or leave it out.",
+        ),
+        (
+            {"seed": 2},
+            "--seed: flow-svm draws nothing, and gives the same numbers for every seed — expected one run of it; the "
+            "null control alone permutes by the seed. Leave it out, or give --shuffle-labels.",
+        ),
+    ],
+)
+def test_what_is_of_no_use_to_a_classical_method_is_refused(changes, message):
+    with pytest.raises(ConfigError) as error:
+        settings(**changes)
+    assert str(error.value) == message
+
+
+def test_several_seeds_of_a_method_that_draws_nothing_are_refused():
+    with pytest.raises(ConfigError) as error:
+        check_seeds("hoof", 3, shuffle_labels=False)
+    assert str(error.value) == (
+        "--seeds: hoof draws nothing, and gives the same numbers for every seed — expected one run of it; the null "
+        "control alone permutes by the seed. Leave it out, or give --shuffle-labels."
+    )
+    check_seeds("hoof", 3, shuffle_labels=True)
+    check_seeds("mmnet", 3, shuffle_labels=False)
+
+
+def test_the_command_that_continues_a_run_is_of_the_same_run(store, straight):
+    words = train_command(read_run(straight)).split()
+    names = [word.removeprefix("--").replace("-", "_") for word in words if word.startswith("--") and word != "--loso"]
+    values = [words[words.index(f"--{name.replace('_', '-')}") + 1] for name in names]
+    given = {name: value for name, value in zip(names, values, strict=True) if name != "out"}
+    again = plan_run([store], resolve_config(**given | {"seed": int(given["seed"])}))
+    assert again.config.run_name == straight.name
+
+
+def test_what_a_run_without_epochs_and_maps_cannot_give_is_said(straight):
+    for rule in ("best-test", "inner-val"):
+        with pytest.raises(RunError) as error:
+            collect_runs([straight]).under(rule)
+        assert str(error.value) == (
+            f"{straight}: flow-svm has no epochs for {rule} to choose from — expected the run of a network. "
+            "Give --rule last, or leave the run out."
+        )
+    with pytest.raises(RunError, match="flow-svm has no attention maps — expected a run of mmnet"):
+        require_maps(read_run(straight))
+
+
+def test_the_commands_train_and_evaluate_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    write_moved_store(tmp_path / "data/casme2.h5")
+    command = ["train", "--loso", "--scheme", "mmnet3", "--model", "flow-svm", "--flow", "fast"]
+    first, second = (CliRunner().invoke(cli.app, command) for _ in range(2))
+    assert (first.exit_code, second.exit_code) == (0, 0), first.stderr
+    lines = first.stderr.splitlines()
+    assert lines[0] == "casme2-mmnet3/5, leave one subject out: 3 of 3 folds, flow-svm and a support-vector machine"
+    assert any(line.startswith("flow: 5 of 5") for line in lines)
+    assert any(line.startswith("features: 5 of 5") for line in lines)
+    assert lines[-1].startswith("fold casme2-03 done (3 of 3): ")
+    assert "loss" not in first.stderr
+    assert "features:" not in second.stderr
+    assert first.stdout == second.stdout
+    path = Path(first.stdout.strip())
+    assert path.name.startswith("casme2-mmnet3-flow-svm-published-s1-")
+    scored = CliRunner().invoke(cli.app, ["evaluate", str(path)])
+    assert scored.exit_code == 0
+    assert "last (no epochs: nothing to choose)" in scored.stdout
+    refused = CliRunner().invoke(cli.app, ["evaluate", str(path), "--rule", "best-test"])
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith(f"error: {path}: flow-svm has no epochs for best-test to choose from")
