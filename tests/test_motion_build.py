@@ -116,6 +116,17 @@ def test_a_flow_of_other_settings_is_not_read(copy):
     assert not is_current(copy, "fast")
 
 
+def test_a_file_that_lacks_the_flow_of_a_clip_is_not_read(copy):
+    path = motion_path(copy.path, "fast")
+    with h5py.File(path, "r+") as file:
+        flow = file["flow"][:-1]
+        del file["flow"]
+        file["flow"] = flow
+    with pytest.raises(StoreError, match="damaged, /flow is absent or of another shape"):
+        read_motion(copy, "fast", CLIPS)
+    assert not is_current(copy, "fast")
+
+
 def test_a_damaged_flow_is_not_read(copy):
     path = motion_path(copy.path, "fast")
     path.write_bytes(path.read_bytes()[:5000])

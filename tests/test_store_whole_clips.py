@@ -328,3 +328,36 @@ def test_preprocess_adds_whole_clips_of_pictures_and_videos(tmp_path, monkeypatc
     mer(*command)
     assert mer(*command, "--clips").endswith(f"\nwhole clips were there already: {size}\n")
     assert f"\nwhole clips   17 frames, {n_bytes / 1e6:.0f} MB\n" in mer("info")
+
+
+def drop_frames(group):
+    del group["frames"]
+
+
+def drop_hash(group):
+    del group.attrs["content_hash"]
+
+
+def shorten_start(group):
+    start = group["start"][:-1]
+    del group["start"]
+    group["start"] = start
+
+
+def shrink_pictures(group):
+    n_frames = len(group["frames"])
+    del group["frames"]
+    group["frames"] = np.zeros((n_frames, 112, 112, 3), np.uint8)
+
+
+@pytest.mark.parametrize("damage", [drop_frames, drop_hash, shorten_start, shrink_pictures])
+def test_a_damaged_group_is_said_with_what_mends_it(whole, tmp_path, damage):
+    out = Path(shutil.copy(whole, tmp_path))
+    with h5py.File(out, "r+") as file:
+        damage(file["clip"])
+    with pytest.raises(StoreError) as error:
+        clips_hash(out)
+    assert str(error.value) == (
+        f"{out}: /clip is damaged. Expected frames, their numbers and where each clip starts. "
+        f"Build the store again: mer preprocess casme2 RAW --clips --no-resume --out {out}."
+    )

@@ -177,6 +177,17 @@ def test_damaged_features_are_computed_anew(copy):
     assert path.read_bytes() == good
 
 
+def test_edited_features_are_computed_anew(copy):
+    (path,) = files(copy)
+    good = path.read_bytes()
+    with np.load(path) as held:
+        ids, features = held["ids"], held["features"]
+    for edited in ({"ids": ids[::-1], "features": features}, {"ids": ids, "features": features * np.nan}):
+        np.savez(path, **edited)
+        assert compute(plan_of(copy)) == {"ok": len(CLIPS)}
+        assert path.read_bytes() == good
+
+
 @pytest.mark.parametrize("model", ["hoof", "mdmo", "lbp-top", "higo-top"])
 def test_a_store_without_clips_is_said_before_anything_is_computed(tmp_path, model):
     path = write_moved_store(tmp_path / "casme2.h5").path

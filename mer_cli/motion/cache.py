@@ -121,6 +121,8 @@ def _check(file: h5py.File, path: Path, store: StoreInfo, backend: Backend, agai
             f"{path}: the motion of another store, of content {made_from[:12]}. Expected that of {store.path.name}, "
             f"{store.content_hash[:12]}. {again}"
         )
+    if "flow" not in file or file["flow"].shape != (len(store.clips), *FLOW_SHAPE):
+        raise StoreError(f"{path}: damaged, /flow is absent or of another shape. Expected that of every clip. {again}")
     expected = json.dumps(flow_settings(backend), sort_keys=True)
     settings = str(file.attrs.get(SETTINGS_ATTRIBUTE))
     if settings != expected:

@@ -28,7 +28,7 @@ from mer_cli.store.counts import schemes_of
 from mer_cli.store.encoded_clip import GZIP_LEVEL, EncodedClip
 from mer_cli.store.hdf5 import LIBRARY_VERSIONS
 from mer_cli.store.open_file import open_store, rows_of
-from mer_cli.store.schema import CONTENT_HASH
+from mer_cli.store.schema import CLIPS_GROUP, CONTENT_HASH
 
 CLIP_GROUP = "clip"
 FRAMES, FRAME_NUMBERS, START = "frames", "frame_numbers", "start"
@@ -114,13 +114,39 @@ def append_clips(path: Path, clip_ids: Sequence[str], lengths: Sequence[int], cl
 
 def _group(file: h5py.File, path: Path) -> h5py.Group:
     if CLIP_GROUP not in file:
-        dataset = file.attrs["dataset"]
-        release = f"{dataset} RAW" if schemes_of(dataset) else f"table RAW --table {dataset}.csv"
         raise StoreError(
             f"{path}: holds the frames around onset and apex only. Expected whole clips, its group /{CLIP_GROUP}. "
-            f"Add it: mer preprocess {release} --clips --out {path}."
+            f"Add it: mer preprocess {_release(file)} --clips --out {path}."
+        )
+    if not _is_whole(file[CLIP_GROUP], len(file[CLIPS_GROUP]["id"])):
+        raise StoreError(
+            f"{path}: /{CLIP_GROUP} is damaged. Expected frames, their numbers and where each clip starts. "
+            f"Build the store again: mer preprocess {_release(file)} --clips --no-resume --out {path}."
         )
     return file[CLIP_GROUP]
+
+
+def _is_whole(group: h5py.Group, n_clips: int) -> bool:
+    """Whether the group has all that `append_clips` writes, of one number of frames."""
+    if not isinstance(group, h5py.Group) or CONTENT_HASH not in group.attrs:
+        return False
+    if not {START, FRAME_NUMBERS, FRAMES} <= set(group):
+        return False
+    start, numbers, frames = group[START][:], group[FRAME_NUMBERS], group[FRAMES]
+    return (
+        start.shape == (n_clips + 1,)
+        and start[0] == 0
+        and bool(np.all(np.diff(start) > 0))
+        and frames.shape == (start[-1], *FRAME_SHAPE)
+        and frames.dtype == np.uint8
+        and numbers.shape == (start[-1],)
+    )
+
+
+def _release(file: h5py.File) -> str:
+    """What `mer preprocess` is given to read the store's release again."""
+    dataset = file.attrs["dataset"]
+    return f"{dataset} RAW" if schemes_of(dataset) else f"table RAW --table {dataset}.csv"
 
 
 def _span(file: h5py.File, path: Path, clip_id: str) -> slice:

@@ -69,7 +69,7 @@ def compute_features(plan: RunPlan, on_clip: Callable[[str, str], None]) -> None
             build_motion(store.info, config.flow, jobs=default_jobs(), on_clip=lambda clip_id, status: None)
         build_by_clip(
             wanted,
-            is_current=partial(_is_there, wanted.path),
+            is_current=partial(_is_there, wanted),
             write=partial(_write, wanted),
             jobs=default_jobs(),
             on_clip=on_clip,
@@ -151,8 +151,13 @@ def _read_frames(store: StoreInfo, config: TrainConfig, clip_id: str) -> NDArray
     return frames if n_frames == len(frames) else interpolate(frames, n_frames, config.interpolation)
 
 
-def _is_there(path: Path) -> bool:
-    return arrays_of(path, "ids", "features") is not None
+def _is_there(wanted: ByClip) -> bool:
+    """Whether the file holds a row of finite numbers for each clip; one that was edited is computed anew."""
+    held = arrays_of(wanted.path, "ids", "features")
+    if held is None:
+        return False
+    ids, features = held
+    return ids.tolist() == list(wanted.clip_ids) and len(features) == len(ids) and bool(np.isfinite(features).all())
 
 
 def _write(wanted: ByClip, features: list[Array], temporary: Path) -> None:
