@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from mer_cli.models import build_model
 from mer_cli.training.batches import PairBatches, Windows
 from mer_cli.training.config import TrainConfig, resolve_config
-from mer_cli.training.hardware import can_compile, keep_freed_memory, resolve_hardware
+from mer_cli.training.hardware import can_compile, resolve_hardware
 from mer_cli.training.loop import FoldTrainer
 
 N_CLASSES = 5
@@ -70,8 +70,6 @@ def _take_turns(kind: str, config: TrainConfig, connection: Connection) -> None:
         torch.backends.cudnn.allow_tf32 = False
         step = _reference_step(config)
     else:
-        if config.device == "cpu":
-            keep_freed_memory()
         step = _our_step(config.model_copy(update={"compile": "on" if kind == "compiled" else "off"}))
     while connection.recv():
         started = time.perf_counter()
@@ -104,11 +102,10 @@ def _our_step(config: TrainConfig) -> Callable[[], None]:
     windows = Windows(pictures[0], pictures[1], numbers, numbers + 60, numbers[:, -1] + 90)
     batches = PairBatches(windows, config, torch.device(config.device))
     trainer = FoldTrainer(batches, N_CLASSES, config)
-    optimiser = trainer.new_optimiser()
     labels = torch.arange(config.batch_size, device=config.device) % N_CLASSES
 
     def step() -> None:
         draw = batches.draw_epoch(np.arange(config.batch_size), rng)
-        trainer.train_step(optimiser, draw, slice(0, config.batch_size), labels)
+        trainer.train_epoch(draw, labels)
 
     return step

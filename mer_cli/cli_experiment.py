@@ -7,7 +7,7 @@ Results go to stdout, progress and errors to stderr. Heavy libraries are importe
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,6 +16,9 @@ from mer_cli.app import app
 from mer_cli.errors import ConfigError
 from mer_cli.setting_flags import TrainCommand
 from mer_cli.train_steps import train_with_progress
+
+if TYPE_CHECKING:
+    from mer_cli.records import Release
 
 DatasetName = Annotated[
     str, typer.Argument(metavar="DATASET", help="casme2, samm, mmew, smic, casme3, casme, or table for one's own.")
@@ -64,13 +67,11 @@ def preprocess(
     An interrupted run continues where it was. Example: mer preprocess casme2 /raw
     """
     from mer_cli.datasets.registry import load_release
-    from mer_cli.store.add_clips import add_clips
     from mer_cli.store.build import build_store
     from mer_cli.store.dry_run import check_release
     from mer_cli.store.hdf5 import read_store
     from mer_cli.store.jobs import default_jobs
     from mer_cli.store.overview import describe_stores
-    from mer_cli.store.whole_clips import clips_size
 
     release = load_release(dataset, raw, source=source, apex_rule=apex, table=table)
     out = out or Path("data") / f"{release.dataset}.h5"
@@ -84,13 +85,22 @@ def preprocess(
         summary = build_store(
             release, out, predictor=predictor, align=align, jobs=jobs, resume=resume, on_clip=steps.on_clip
         )
-    show.show_build(summary, describe_stores([read_store(out)]))
+    # Where whole clips alone were asked for, the counts of the store have been read before.
+    show.show_build(summary, None if clips and summary.already_built else describe_stores([read_store(out)]))
     if clips:
-        with console.Steps("whole clips", summary.n_ok + summary.n_repaired) as steps:
-            is_new = add_clips(release, out, jobs=jobs, resume=resume, on_clip=steps.on_clip)
-        show.show_whole_clips(out, *clips_size(out), is_new=is_new)
+        _add_clips(release, out, summary.n_ok + summary.n_repaired, jobs=jobs, resume=resume)
     if summary.failed and not allow_failed:
         raise typer.Exit(1)
+
+
+def _add_clips(release: Release, out: Path, n_clips: int, *, jobs: int, resume: bool) -> None:
+    """What `preprocess --clips` does once the store is there."""
+    from mer_cli.store.add_clips import add_clips
+    from mer_cli.store.whole_clips import clips_size
+
+    with console.Steps("whole clips", n_clips) as steps:
+        done = add_clips(release, out, jobs=jobs, resume=resume, on_clip=steps.on_clip)
+    show.show_whole_clips(out, *clips_size(out), done)
 
 
 @app.command()
@@ -127,8 +137,14 @@ def train(
     ] = False,
     folds_at_once: Annotated[
         int | None,
-        typer.Option(min=1, help="Folds trained at once, a process each; left out: one a core for a motion network."),
+        typer.Option(
+            "--folds-at-once",
+            "--folds-per-gpu",
+            min=1,
+            help="Folds trained at once, on each GPU or on the processor; left out: one a core for a motion network.",
+        ),
     ] = None,
+    gpus: Annotated[str | None, typer.Option(help="GPUs to train on, by number: 0,1. Default: the first.")] = None,
 ) -> None:
     """Train the network once for each held-out subject, or test dataset, and keep the held-out logits of every epoch.
 
@@ -136,8 +152,10 @@ def train(
     """
     from mer_cli.store.hdf5 import find_store
     from mer_cli.training.config import resolve_config
+    from mer_cli.training.hardware import parse_gpus
     from mer_cli.training.methods import check_seeds
     from mer_cli.training.plan import plan_run
+    from mer_cli.training.trainers import Trainers
 
     if loso == bool(test):
         problem = "--loso and --test are two protocols" if loso else "no protocol is named"
@@ -148,6 +166,7 @@ def train(
     config = resolve_config(**ctx.obj)
     check_seeds(config.model, seeds, shuffle_labels=config.shuffle_labels)
     stores, wanted = stores or [find_store()], folds.split(",") if folds else None
+    on_gpus, trainers = parse_gpus(gpus) if gpus else None, Trainers()
     for seed in range(config.seed, config.seed + seeds):
         seeded = config.model_copy(update={"seed": seed})
         plan = plan_run(stores, seeded, test_stores=test or (), wanted=wanted)
@@ -159,6 +178,8 @@ def train(
             save_weights=save_weights,
             tensorboard=tensorboard,
             folds_at_once=folds_at_once,
+            gpus=on_gpus,
+            trainers=trainers,
         )
         typer.echo(path)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Collection, Sequence
+from textwrap import wrap
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
+NARROWEST = 20  # columns that a text is folded to behind a long start
 SECONDS_BETWEEN_LINES = 10.0  # where there is no terminal, so that a log stays readable
 
 
@@ -24,6 +28,46 @@ def spell_seconds(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def width() -> int | None:
+    """Give the columns to fold long lines at: the terminal's, or COLUMNS; None where they go to a file or a program."""
+    return out.width if out.is_terminal or "COLUMNS" in os.environ else None
+
+
+def aligned(rows: Sequence[Sequence[str]], *, numeric: Collection[int] = (), gap: int = 2) -> list[str]:
+    """Set rows of cells as lines, those of the columns `numeric` to the right.
+
+    By hand: a table of Rich would break cells, or cut them off, where the lines are wider than the terminal. Here the
+    gaps between the columns, `gap` blanks, shrink down to one.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    wide = width()
+    if wide is not None and len(widths) > 1:
+        gap = min(gap, max(1, (wide - sum(widths)) // (len(widths) - 1)))
+    lines = []
+    for row in rows:
+        cells = (
+            f"{cell:>{widest}}" if index in numeric else f"{cell:{widest}}"
+            for index, (cell, widest) in enumerate(zip(row, widths, strict=True))
+        )
+        lines.append((" " * gap).join(cells).rstrip())
+    return lines
+
+
+def folded(text: str, start: str) -> list[str]:
+    """Set a text behind `start`, in lines that fit `width()`; those after the first are indented as far."""
+    wide = width()
+    if wide is None or len(start) + len(text) <= wide:
+        return [f"{start}{text}"]
+    return wrap(
+        text,
+        max(wide, len(start) + NARROWEST),
+        initial_indent=start,
+        subsequent_indent=" " * len(start),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 class _Bars:
@@ -60,12 +104,22 @@ class Steps(_Bars):
         )
         self.task = self.bar.add_task(what, total=total)
 
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the bar full: of what was there before no step was told. Where there was no step at all, leave none."""
+        if not self.done:
+            self.bar.update(self.task, visible=False)
+        elif error is None and self.done < self.total:
+            self.update(self.done, self.done)
+        super().__exit__(kind, error, trace)
+
     def on_clip(self, clip_id: str, status: str) -> None:
         """One more clip has ended."""
         self.update(self.done + 1, self.total)
 
     def update(self, done: int, total: int) -> None:
-        self.done = done
+        self.done, self.total = done, total
         self.bar.update(self.task, completed=done, total=total)
         now = time.monotonic()
         if not err.is_terminal and (done == total or now - self.last_line >= SECONDS_BETWEEN_LINES):
@@ -102,8 +156,8 @@ class TrainProgress(_Bars):
 
     def on_start(self, n_folds: int) -> None:
         self.n_folds, self.started = n_folds, time.monotonic()
-        self.bar.update(self.run_task, total=n_folds)
-        self.bar.update(self.epoch_task, total=n_folds * self.n_epochs)
+        self.bar.update(self.run_task, total=n_folds, visible=n_folds > 0)
+        self.bar.update(self.epoch_task, total=n_folds * self.n_epochs, visible=n_folds > 0)
 
     def on_fold(self, fold: Fold) -> None:
         self.fold_id = fold.id

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
-from rich.table import Table
 
 from mer_cli import console
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from mer_cli.doctor import Finding
     from mer_cli.evaluation.summary import Summary, TextTable
     from mer_cli.inference.explain import Explained
+    from mer_cli.store.add_clips import Done
     from mer_cli.store.build import BuildSummary
     from mer_cli.store.counts import Count, CountTable
     from mer_cli.store.dry_run import DryRun
@@ -27,8 +29,8 @@ FAILURES_SHOWN = 10
 PUBLISHED = "published"
 
 
-def show_build(summary: BuildSummary, overview: Overview) -> None:
-    """How `preprocess` ended: counts beside the published ones, the first failures, where to look."""
+def show_build(summary: BuildSummary, overview: Overview | None) -> None:
+    """How `preprocess` ended: the first failures, where to look, and where asked for, counts beside the published."""
     state = "was there already, built from the same release" if summary.already_built else "written"
     console.out.print(escape(f"{summary.path} {state}"))
     n_clips = summary.n_ok + summary.n_repaired + len(summary.failed)
@@ -39,19 +41,19 @@ def show_build(summary: BuildSummary, overview: Overview) -> None:
         console.out.print(escape(f"  failed: {failed.clip_id}: {failed.reason}"))
     if len(summary.failed) > FAILURES_SHOWN:
         console.out.print(f"  ... and {len(summary.failed) - FAILURES_SHOWN} more, all in audit.csv")
-    show_counts(overview.tables)
-    for note in overview.notes:
-        console.out.print(escape(note))
+    if overview:
+        show_counts(overview.tables)
+        for note in overview.notes:
+            console.out.print(escape(note))
     console.out.print(
         escape(f"look at {summary.audit_dir / 'index.html'}: every clip with its pictures, and audit.csv")
     )
 
 
-def show_whole_clips(store: Path, n_frames: int, n_bytes: int, *, is_new: bool) -> None:
-    """What `preprocess --clips` left in the store, and how large that made it."""
-    state = "added" if is_new else "were there already"
+def show_whole_clips(store: Path, n_frames: int, n_bytes: int, done: Done) -> None:
+    """What `preprocess --clips` did, what it left in the store, and how large that made it."""
     size, whole = round(n_bytes / 1e6), round(store.stat().st_size / 1e6)
-    console.out.print(escape(f"whole clips {state}: {n_frames} frames, {size} of the {whole} MB of {store}"))
+    console.out.print(escape(f"whole clips {done}: {n_frames} frames, {size} of the {whole} MB of {store}"))
 
 
 def show_dry_run(found: DryRun) -> None:
@@ -162,12 +164,9 @@ def show_explained(explained: Explained, sections: Iterable[tuple[str, TextTable
             f"Attention against the truth: {n_clips} clips of {n_subjects} subjects, each by the network that held it "
             "out, last epoch. Generated faces: no result on the dataset."
         )
-    for heading, (header, *rows) in sections:
+    for heading, rows in sections:
         console.out.print(f"\n{escape(heading)}")
-        table = _table(header, numeric=1)
-        for row in rows:
-            table.add_row(*row)
-        console.out.print(table)
+        _table(console.out, rows, numeric=1)
     for path in (*explained.pictures, *([csv_path] if csv_path else [])):
         console.out.print(escape(str(path)))
 
@@ -176,12 +175,12 @@ def show_grid(cells: Sequence[Cell], table: int) -> None:
     """The plan of `ablate`: each run, how far it is, and the time left for all."""
     from mer_cli.training.ablation import seconds_left
 
-    rows = _table(("protocol", "row", "seed", "folds", "finished"), numeric=2)
+    rows = [("protocol", "row", "seed", "folds", "finished")]
     for cell in cells:
         config = cell.plan.config
         n_folds = len(cell.plan.folds)
-        rows.add_row(config.protocol_id, cell.name, str(config.seed), str(n_folds), str(cell.n_finished))
-    console.err.print(rows)
+        rows.append((config.protocol_id, cell.name, str(config.seed), str(n_folds), str(cell.n_finished)))
+    _table(console.err, rows, numeric=2)
     left = seconds_left(cells)
     guess = (
         "time left not known before one is finished" if left is None else f"about {console.spell_seconds(left)} left"
@@ -201,11 +200,7 @@ def show_summaries(summaries: Iterable[Summary]) -> None:
         _facts(summary.facts)
         for rows in (summary.datasets, summary.classes, summary.confusion, summary.chance):
             if rows:
-                header, *others = ([escape(cell) for cell in row] for row in rows)  # a label may hold any characters
-                table = _table(header, numeric=2 if rows is summary.datasets else 1)
-                for row in others:
-                    table.add_row(*row)
-                console.out.print(table)
+                _table(console.out, rows, numeric=2 if rows is summary.datasets else 1)
 
 
 def show_findings(findings: Iterable[Finding]) -> None:
@@ -253,12 +248,11 @@ def show_bench(figures: dict[str, Any], as_json: bool) -> None:
 def _facts(facts: Sequence[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in facts)
     for name, value in facts:
-        console.out.print(escape(f"{name:{width}}  {value}"))
+        for line in console.folded(value, f"{name:{width}}  "):
+            console.out.print(escape(line))
 
 
-def _table(header: Sequence[str], numeric: int) -> Table:
-    """A table whose columns from `numeric` on are numbers."""
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for index, name in enumerate(header):
-        table.add_column(name, justify="right" if index >= numeric else "left")
-    return table
+def _table(where: Console, rows: Sequence[Sequence[str]], numeric: int) -> None:
+    """Rows of cells, the header first, whose columns from `numeric` on are numbers."""
+    for line in console.aligned(rows, numeric=range(numeric, len(rows[0])), gap=3):
+        where.print(escape(line))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -18,11 +18,15 @@ if TYPE_CHECKING:
     from mer_cli.training.comparison_plan import Comparison, LeftOut
 
 
-def show_methods(methods: Sequence[tuple[Method, Mapping[str, int]]], as_json: bool) -> None:
-    """Every method with its number of parameters by number of classes.
+LEGEND = (
+    "Parameters are for 3 / 5 classes; descriptors with a support-vector machine have none. Grade: A fully public, "
+    "A- but for a detail that is ours, B needs labels or weights that can be had, C what is not public."
+)
+HOW_TO_TRAIN = "Train one: mer train --loso --model NAME, or all that are not quoted only: mer compare-methods"
 
-    Set by hand: a table of Rich would break its cells where they are wider than the terminal.
-    """
+
+def show_methods(methods: Sequence[tuple[Method, Mapping[str, int]]], as_json: bool) -> None:
+    """Every method with its number of parameters by number of classes."""
     if as_json:
         known = [
             {"kind": method.kind, "form": method.form}
@@ -32,20 +36,28 @@ def show_methods(methods: Sequence[tuple[Method, Mapping[str, int]]], as_json: b
         ]
         console.out.print_json(json.dumps(known))
         return
-    lines = [("name", "method", "form", "grade", "parameters", "input; what keeps it from running, or differs")]
+    cells = [("name", "method", "form", "grade", "parameters", "input; what keeps it from running, or differs")]
     for method, parameters in methods:
         counts = " / ".join(f"{count:,}" for count in parameters.values()) or "–"
         said = "; ".join(part for part in (method.input, method.note) if part)
-        lines.append((method.name, method.title, method.form, method.grade, counts, said))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for *cells, said in lines:
-        start = "  ".join(f"{cell:{width}}" for cell, width in zip(cells, widths[:-1], strict=True))
-        console.out.print(escape(f"{start}  {said}"))
-    console.out.print(
-        "Parameters are for 3 / 5 classes; descriptors with a support-vector machine have none. Grade: A fully public, "
-        "A- but for a detail that is ours, B needs labels or weights that can be had, C what is not public."
-    )
-    console.out.print("Train one: mer train --loso --model NAME, or all that are not quoted only: mer compare-methods")
+        cells.append((method.name, method.title, method.form, method.grade, counts, said))
+    for line in _method_lines(cells):
+        console.out.print(escape(line))
+    for sentences in (LEGEND, HOW_TO_TRAIN):
+        for line in console.folded(sentences, ""):
+            console.out.print(line)
+
+
+def _method_lines(cells: Sequence[tuple[str, str, str, str, str, str]]) -> Iterator[str]:
+    """A line for each method; on a narrow terminal its title and what is said of it stand below, folded."""
+    lines, wide = console.aligned(cells), console.width()
+    if wide is None or max(map(len, lines)) <= wide:
+        yield from lines
+        return
+    heads = console.aligned([(name, form, grade, counts) for name, _, form, grade, counts, _ in cells])
+    for head, (_, title, *_, said) in zip(heads, cells, strict=True):
+        yield head
+        yield from console.folded(f"{title}: {said}", "    ")
 
 
 def show_comparison(plan: Comparison, seconds: Sequence[float | None]) -> None:
@@ -64,10 +76,8 @@ def show_comparison(plan: Comparison, seconds: Sequence[float | None]) -> None:
         if not cell.n_missing:
             times = (times[0], "")
         lines.append((config.protocol_id, cell.name, *counts, *times))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = (f"{cell:{width}}" for cell, width in zip(line, widths, strict=True))
-        console.err.print(escape("   ".join(cells).rstrip()))
+    for line in console.aligned(lines, gap=3):
+        console.err.print(escape(line))
     left = sum(of_fold * cell.n_missing for cell, of_fold in zip(plan.cells, seconds, strict=True) if of_fold)
     unknown = {
         cell.name: None for cell, of_fold in zip(plan.cells, seconds, strict=True) if cell.n_missing and of_fold is None

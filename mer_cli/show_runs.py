@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -19,10 +19,7 @@ MAY_BE_IN_TRAINING = 600.0  # seconds since the last change; a fold on a slow CP
 
 
 def show_run_list(rows: Sequence[RunRow]) -> None:
-    """A line for each run, and below how to go on with those that are not finished.
-
-    Set by hand: a table of Rich would cut names off where they are wider than the terminal.
-    """
+    """A line for each run, and below how to go on with those that are not finished."""
     from mer_cli.evaluation.summary import fraction, percent
     from mer_cli.report.run_list import RULE
 
@@ -30,7 +27,7 @@ def show_run_list(rows: Sequence[RunRow]) -> None:
         console.err.print("no runs here; train one: mer train --loso")
         return
     now = time.time()
-    lines = [("run", "protocol", "seed", "state", "accuracy %", "UF1", "changed", "size", "")]
+    cells = [("run", "protocol", "seed", "state", "accuracy %", "UF1", "changed", "size", "")]
     for row in rows:
         scores = (
             "" if row.accuracy is None else percent(row.accuracy),
@@ -38,20 +35,26 @@ def show_run_list(rows: Sequence[RunRow]) -> None:
         )
         seed = "" if row.seed is None else str(row.seed)
         changed, size = spell_age(now - row.disk.changed), spell_bytes(row.disk.size)
-        lines.append((str(row.path), row.protocol_id, seed, row.state, *scores, changed, size, ", ".join(row.marks)))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    numeric = (2, 4, 5, 7)
-    for line in lines:
-        cells = (
-            f"{cell:>{width}}" if index in numeric else f"{cell:{width}}"
-            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        console.out.print(escape("  ".join(cells).rstrip()))
+        cells.append((str(row.path), row.protocol_id, seed, row.state, *scores, changed, size, ", ".join(row.marks)))
+    for line in _run_lines(cells):
+        console.out.print(escape(line))
     if any(row.accuracy is not None for row in rows):
         console.out.print(f"accuracy and UF1: epoch rule {RULE}, over all held-out clips")
     for row in rows:
         if row.hint:
             console.err.print(escape(f"note: {row.hint}"))
+
+
+def _run_lines(cells: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """A line for each run; on a narrow terminal two: name and marks, then all else but the seed, which names it too."""
+    lines, wide = console.aligned(cells, numeric=(2, 4, 5, 7)), console.width()
+    if wide is None or max(map(len, lines)) <= wide:
+        yield from lines
+        return
+    below = console.aligned([(protocol, *rest) for _, protocol, _, *rest, _ in cells], numeric=(2, 3, 5))
+    for (path, *_, marks), line in zip(cells, below, strict=True):
+        yield f"{path}  {marks}".rstrip()
+        yield f"    {line}"
 
 
 def show_run_json(rows: Sequence[RunRow]) -> None:

@@ -25,13 +25,12 @@ def train_with_progress(plan: RunPlan, out: Path, *, resume: bool = True, **opti
     from mer_cli.training.train import train_run
 
     config = plan.config
-    n_clips = sum(len(store.info.clips) for store in plan.stores)
     if folds_to_train(out / config.run_name, plan.wanted, resume=resume):
         if needs_flow(config):
-            with console.Steps("flow", n_clips) as steps:
+            with console.Steps("flow", sum(len(store.info.clips) for store in plan.stores)) as steps:
                 compute_motion(plan, steps.on_clip)
         if is_classical(config.model):
-            with console.Steps("features", n_clips) as steps:
+            with console.Steps("features", len(plan.labels)) as steps:
                 compute_features(plan, steps.on_clip)
     with console.TrainProgress(config.epochs) as progress:
         return train_run(plan, out, progress, resume=resume, **options)

@@ -1,8 +1,11 @@
 """Started in the background, a shell makes its children deaf to Ctrl-C, and theirs; some tests send it to a child."""
 
+import os
 import signal
 
 import pytest
+
+os.environ.pop("COLUMNS", None)  # of the shell that the tests are run in: long lines are folded to it
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

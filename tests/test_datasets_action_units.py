@@ -4,7 +4,7 @@ import pytest
 from fake_dataset import ROWS
 from tiny_faces import write_tiny_release
 
-from mer_cli.datasets.action_units import parse_units
+from mer_cli.datasets.action_units import parse_units, unreadable_units
 from mer_cli.datasets.registry import load_release
 from mer_cli.datasets.synthetic.samm_release import DIRTY
 from mer_cli.errors import DatasetError
@@ -59,9 +59,27 @@ def test_the_error_names_the_part_and_what_to_do():
         parse_units("4+frown", "casme2/01/EP02_01f")
     assert str(error.value) == (
         "casme2/01/EP02_01f: action units '4+frown' can't be read, because of 'frown'. Expected numbers up to 98, as "
-        "in '4+L10', 'A1B+A2C' or 'L12 or L14'. Correct the coding table, and build the store again: "
-        "mer preprocess DATASET RAW."
+        "in '4+L10', 'A1B+A2C' or 'L12 or L14'. Correct the coding table, and build the store again."
     )
+
+
+def test_cells_that_cannot_be_read_are_counted_and_the_first_clip_is_named():
+    cells = {"casme2/02/b": "4++7", "casme2/01/a": "12", "casme2/01/c": "smile", "casme2/01/d": ""}
+    assert unreadable_units(cells) == (
+        "the action units of 2 of 4 clips can't be read, the first of casme2/01/c: 'smile', because of 'smile'"
+    )
+    assert unreadable_units({"casme2/02/b": "4++7"}).endswith("casme2/02/b: '4++7', because of ''")
+    assert unreadable_units({"casme2/01/a": "12"}) == unreadable_units({}) == ""
+
+
+@pytest.mark.parametrize("cell", [*CELLS, *WRONG])
+def test_what_is_counted_is_what_is_refused(cell):
+    try:
+        parse_units(cell, "a")
+    except DatasetError:
+        assert unreadable_units({"a": cell})
+    else:
+        assert not unreadable_units({"a": cell})
 
 
 def test_the_cells_of_the_tiny_casme2_are_read():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mer_cli.errors import RunError
-from mer_cli.evaluation.chance import chance_rows
+from mer_cli.evaluation.chance import chance_rows, draw_classes
 
 CLIPS_PER_SUBJECT = [9, 13, 7, 5, 19, 5, 9, 3, 13, 13, 10, 12, 8, 4, 3, 4, 34, 3, 15, 11, 2, 2, 12, 10, 7, 16]
 CLASS_COUNTS = [32, 27, 63, 28, 99]
@@ -150,3 +150,20 @@ def test_a_guesser_does_not_know_the_clips_that_were_set_aside() -> None:
         "last", across, {c: c[0].replace("a", "") for c in across}, 1, 2, ["x"], {"x": ("a/1/1", "a/2/1")}
     )
     assert row.accuracy == 1
+
+
+@pytest.mark.parametrize("shares", [(32, 0, 63, 28, 99), (1, 2, 4), (7,)])
+def test_the_guesses_are_those_of_numpys_choice_from_the_same_stream(shares: tuple[int, ...]) -> None:
+    size, probabilities = (200, 30, 7), np.array(shares) / sum(shares)
+    ours, theirs = (np.random.default_rng(3) for _ in range(2))
+    for _ in range(2):  # and the stream stands where it would
+        drawn = draw_classes(ours, size, probabilities)
+        np.testing.assert_array_equal(drawn, theirs.choice(len(shares), size, p=probabilities))
+
+
+def test_guessers_keep_the_numbers_that_numpys_choice_gave_them() -> None:
+    labels = {f"x/{subject}/{clip}": (subject + clip) % 3 for subject in range(3) for clip in range(6)}
+    fold_of = {clip_id: clip_id.split("/")[1] for clip_id in labels}
+    _, row = chance_rows("best-test", labels, fold_of, 300, 3)
+    found = (row.accuracy, row.uf1, row.uar)
+    assert found == pytest.approx((0.8930555555555555, 0.8916305916305918, 0.8930555555555557), rel=1e-12)

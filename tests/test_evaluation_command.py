@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from run_factory import write_run
 from typer.testing import CliRunner
 
+from mer_cli import console
 from mer_cli.cli import app
 
 
@@ -21,13 +23,13 @@ def _in_an_empty_folder(tmp_path, monkeypatch):
 def age(path):
     """Make it a run of the version before this one."""
     file = path / "config.json"
-    file.write_text(file.read_text().replace('"protocol_version": 2', '"protocol_version": 1'))
+    file.write_text(file.read_text().replace('"protocol_version": 3', '"protocol_version": 1'))
     return path
 
 
 CONTINUE = (
     "1 of 4 folds are finished — expected all of them, or the score is not that of casme2-mmnet3/12. Continue with: "
-    "mer train data/casme2.h5 --loso --scheme mmnet3 --recipe released --seed 2 --epochs 6 --decay-epochs 6 "
+    "mer train data/casme2.h5 --loso --scheme mmnet3 --recipe released --seed 2 --epochs 6 "
     "--device cpu --precision fp32 --compile off --out elsewhere\n"
 )
 
@@ -41,7 +43,7 @@ def test_all_finished_runs_are_scored_and_the_others_are_noted():
     assert done.name in result.stdout
     assert half.name not in result.stdout
     assert result.stderr == (
-        f"note: {old / 'config.json'}: protocol version 1, this program reads 2 — expected a run of this version. "
+        f"note: {old / 'config.json'}: protocol version 1, this program reads 3 — expected a run of this version. "
         f"Train again; the old run stays as it is.\nnote: {half}: {CONTINUE}"
     )
     assert len(Path("p.csv").read_text().splitlines()) == 13
@@ -116,6 +118,15 @@ def test_each_dataset_of_a_run_is_shown_with_its_guessers():
     assert "best-test: selected on the test subject (6 epochs)" in result.stdout
 
 
+def test_on_a_narrow_terminal_nothing_is_wider_than_it(monkeypatch):
+    write_run(Path("runs"), scheme="casme2-5", generated=True)
+    monkeypatch.setattr(console, "out", Console(width=72, force_terminal=True, color_system=None, soft_wrap=True))
+    lines = mer("evaluate").stdout.splitlines()
+    assert max(map(len, lines)) <= 72
+    header = next(line for line in lines if line.startswith("true"))
+    assert header.split() == ["true", "\\", "predicted", "happiness", "repression", "disgust", "surprise", "others"]
+
+
 def test_labels_are_shown_character_by_character():
     write_run(Path("runs"), class_names=("[bold]smirk", "frown[/]", "a|b"))
     result = mer("evaluate")
@@ -129,5 +140,5 @@ def test_report_notes_an_outdated_run_and_goes_on():
     old = age(write_run(Path("runs"), seed=3))
     result = mer("report")
     assert result.exit_code == 0
-    assert result.stderr.startswith(f"note: {old / 'config.json'}: protocol version 1, this program reads 2")
+    assert result.stderr.startswith(f"note: {old / 'config.json'}: protocol version 1, this program reads 3")
     assert mer("report", old).exit_code == 1

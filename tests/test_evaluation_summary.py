@@ -24,7 +24,7 @@ def test_evaluate_refuses_a_run_with_missing_folds_and_says_how_to_continue(tmp_
     message = (
         f"{path}: 3 of 4 folds are finished — expected all of them, or the score is not that of casme2-mmnet3/12. "
         "Continue with: mer train data/casme2.h5 --loso --scheme mmnet3 --recipe released --seed 2 --epochs 6 "
-        "--decay-epochs 6 --device cpu --precision fp32 --compile off"
+        "--device cpu --precision fp32 --compile off"
     )
     with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
         evaluate(read_run(path), "last")
@@ -141,7 +141,7 @@ def test_across_datasets_each_test_store_has_a_score_of_its_own(tmp_path: Path) 
 
 
 def test_the_command_that_continues_names_stores_and_folder_as_they_were_given(tmp_path: Path) -> None:
-    rest = "--scheme megc3 --recipe released --seed 1 --epochs 6 --decay-epochs 6 --device cpu --precision fp32"
+    rest = "--scheme megc3 --recipe released --seed 1 --epochs 6 --device cpu --precision fp32"
     loso = read_run(write_run(tmp_path, "megc3", datasets=("casme2", "samm"), out="my runs", finished=1))
     assert train_command(loso) == (f"mer train data/casme2.h5 data/samm.h5 --loso {rest} --compile off --out 'my runs'")
     across = read_run(write_run(tmp_path, "megc3", datasets=("samm", "smic"), trained_on=("casme2",), finished=1))
@@ -178,6 +178,12 @@ def test_settings_name_the_recipe_and_what_departs_from_it() -> None:
     assert settings(resolve_config("released", seed=5, device="cpu")) == "released recipe"
     assert settings(resolve_config("paper")) == "paper recipe"
     assert settings(resolve_config("released", weight_decay=0.7)) == "released recipe, weight decay 0.7"
+    assert settings(resolve_config("released", epochs=20)) == "released recipe, epochs 20"
+    assert settings(resolve_config("released", epochs=60)) == "released recipe, epochs 60"
+    assert settings(resolve_config(epochs=20, decay_epochs=5)) == "released recipe, epochs 20, decay epochs 5"
+    assert settings(resolve_config(model="ststnet", epochs=9)) == "published recipe, epochs 9"
+    assert settings(resolve_config(model="hoof", span="apex")) == "published recipe, span apex"
+    assert settings(resolve_config(model="hoof", span="apex", flow="fast")) == "published recipe, flow fast, span apex"
     assert settings(resolve_config("quick", shuffle_labels=True)) == "quick recipe, shuffle labels"
 
 

@@ -18,9 +18,9 @@ from mer_cli.report.attention_table import attention_rows, attention_sections
 from mer_cli.training.read_run import read_run
 
 METHODS = (
-    ("mmnet, quick recipe, epochs 1, decay epochs 1 (continuous)", "1"),
-    ("independent, quick recipe, epochs 1, decay epochs 1 (independent)", "1"),
-    ("the first minus independent, quick recipe, epochs 1, decay epochs 1 (independent)", "1"),
+    ("mmnet, quick recipe, epochs 1 (continuous)", "1"),
+    ("independent, quick recipe, epochs 1 (independent)", "1"),
+    ("the first minus independent, quick recipe, epochs 1 (independent)", "1"),
     ("|apex - onset|, no network", "0"),
 )
 

@@ -3,9 +3,10 @@
 import json
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
-from mer_cli import cli
+from mer_cli import cli, console
 from mer_cli.models import NETWORKS, build_model
 from mer_cli.models.catalogue import METHODS, count_parameters, live_methods, method_of
 from mer_cli.models.descriptors import DESCRIPTORS
@@ -70,3 +71,15 @@ def test_the_list_names_each_method_with_its_size():
     assert "TSCNN-lite variant A- 920,323 / 921,093 apex" in " ".join(lines["tscnn-lite"].split())
     assert all(method.form in lines[method.name] for method in METHODS)
     assert text.splitlines()[-1].endswith("mer compare-methods")
+
+
+def test_on_a_narrow_terminal_each_method_stands_in_lines_that_fit(monkeypatch):
+    monkeypatch.setattr(console, "out", Console(width=80, force_terminal=True, color_system=None, soft_wrap=True))
+    text = mer("models")
+    assert max(map(len, text.splitlines())) <= 80
+    assert "\ntscnn-lite      variant       A-     920,323 / 921,093\n    TSCNN-lite: apex, its 16 blocks, " in text
+    joined = " ".join(text.split())
+    assert all(
+        f"{method.title}: {'; '.join(filter(None, (method.input, method.note)))}" in joined for method in METHODS
+    )
+    assert [each["name"] for each in json.loads(mer("models", "--json"))] == [method.name for method in METHODS]

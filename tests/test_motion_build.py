@@ -1,5 +1,6 @@
 """The flow of a store: computed once, from the right frames, and never read where it is another store's."""
 
+import errno
 import json
 import shutil
 from collections import Counter
@@ -12,9 +13,11 @@ from moved_store import SHIFTS, write_moved_store
 
 from mer_cli.errors import StoreError
 from mer_cli.motion.build import build_motion
+from mer_cli.motion.by_clip import ByClip, build_by_clip
 from mer_cli.motion.cache import is_current, motion_path, read_motion
 from mer_cli.store.hdf5 import find_store, read_store
 from mer_cli.store.lock import lock_store
+from mer_cli.store.parts import parts_dir
 
 CLIPS = list(SHIFTS)
 
@@ -133,6 +136,68 @@ def test_a_damaged_flow_is_not_read(copy):
     with pytest.raises(StoreError, match="cannot be read as HDF5, damaged or cut short .* Expected a whole file. `mer"):
         read_motion(copy, "fast", CLIPS)
     assert not is_current(copy, "fast")
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_a_flow_that_is_not_finite_is_told_and_computed_anew(built, copy, value):
+    path = motion_path(copy.path, "fast")
+    with h5py.File(path, "r+") as file:
+        file["flow"][3, 1, 100, 100] = value
+    with pytest.raises(StoreError) as error:
+        read_motion(copy, "fast", CLIPS)
+    assert str(error.value) == (
+        f"{path}: damaged, the flow of clip {CLIPS[3]} is not finite. Expected numbers of pixels. "
+        f"`mer train` of a network on motion computes it: run it on {copy.path}."
+    )
+    assert build(copy) == {"ok": len(CLIPS)}
+    assert path.read_bytes() == motion_path(built.path, "fast").read_bytes()
+
+
+def test_a_flow_of_other_clips_is_computed_anew(copy):
+    with h5py.File(motion_path(copy.path, "fast"), "r+") as file:
+        file["id"][0] = "casme2/99/x"
+    with pytest.raises(StoreError, match="damaged, /id does not name the clips. Expected those of the store. `mer"):
+        read_motion(copy, "fast", CLIPS[1:])
+    assert build(copy) == {"ok": len(CLIPS)}
+
+
+def test_a_folder_in_the_way_is_said_before_anything_is_computed(copy):
+    path = motion_path(copy.path, "tvl1")
+    path.mkdir()
+    with pytest.raises(StoreError) as error:
+        build(copy, "tvl1")
+    assert str(error.value) == (
+        f"{path}: cannot be written (Is a directory). Expected nothing else of that name. Move {path} away, then run "
+        "the same command again: finished clips are kept."
+    )
+    assert not parts_dir(path).exists()
+
+
+def test_a_file_in_the_folders_place_is_said(built, tmp_path):
+    (tmp_path / "motion").touch()
+    with pytest.raises(StoreError) as error:
+        build(replace(built, path=tmp_path / "casme2.h5"))
+    assert str(error.value) == (
+        f"{motion_path(tmp_path / 'casme2.h5', 'fast')}: cannot be written (File exists). Expected nothing else of "
+        f"that name. Move {tmp_path / 'motion'} away, then run the same command again: finished clips are kept."
+    )
+
+
+def test_a_folder_that_may_not_be_written_to_is_said(tmp_path):
+    path = tmp_path / "motion/casme2.flow-fast.h5"
+
+    def refuse(arrays, temporary):
+        shutil.rmtree(path.parent)  # as where it can't even be made
+        raise PermissionError(errno.EACCES, "Permission denied", str(temporary))
+
+    wanted = ByClip("the flow", path, clip_ids=[], compute=np.zeros, key="", room="2 MB of flow")
+    with pytest.raises(StoreError) as error:
+        build_by_clip(wanted, is_current=lambda: False, write=refuse, jobs=1, on_clip=lambda *_: None)
+    assert str(error.value) == (
+        f"{path}: cannot be written (Permission denied). Expected a folder that may be written to. Give yourself that "
+        f"right on {tmp_path} or copy the store to a folder of your own and name it there, then run the same "
+        "command again: finished clips are kept."
+    )
 
 
 def test_a_clip_that_is_not_there_is_said(built):

@@ -12,6 +12,7 @@ from moved_store import SHIFTS, write_moved_store
 from mer_cli.motion.build import build_motion
 from mer_cli.motion.cache import motion_path
 from mer_cli.store.hdf5 import read_store
+from mer_cli.store.lock import lock_path, lock_store
 from mer_cli.store.parts import parts_dir
 
 # Builds with one worker. It is killed after its second clip; or the worker is; or no file may grow past a limit.
@@ -88,6 +89,23 @@ def test_a_killed_build_goes_on_from_its_parts_to_the_same_bytes(folder, killed,
     assert list(paths[1].parent.iterdir()) == [paths[1]]
 
 
+@pytest.mark.parametrize("with_parts", [True, False])
+def test_what_a_process_left_that_was_killed_at_the_very_end_is_cleared(folder, tmp_path, with_parts):
+    again = shutil.copytree(folder, tmp_path / "again")
+    assert build(again) == {"ok": len(SHIFTS)}
+    path = motion_path(again / "casme2.h5", "tvl1")
+    lock_path(path).write_text("4194304")
+    if with_parts:
+        parts_dir(path).mkdir()
+        (parts_dir(path) / "part.npz").touch()
+    with lock_store(path):  # a living process does it itself
+        assert build(again) == {}
+        assert parts_dir(path).exists() == with_parts
+    lock_path(path).write_text("4194304")
+    assert build(again) == {}
+    assert list(path.parent.iterdir()) == [path]
+
+
 def test_no_part_of_another_store_is_used(killed, tmp_path):
     again = shutil.copytree(killed, tmp_path / "again")
     write_moved_store(again / "casme2.h5", seed=1)
@@ -101,7 +119,8 @@ def test_a_full_disk_is_said(folder, tmp_path, limit):
     full = build_in_process(limit, path)
     assert full.stderr == (
         "error: motion/casme2.flow-tvl1.h5: cannot be written (File too large). Expected room for 2 MB of flow and as "
-        "much again of parts. Make room, then run the same command again: finished clips are kept.\n"
+        "much again of parts. Make room or copy the store to a folder of your own and name it there, then run the "
+        "same command again: finished clips are kept.\n"
     )
     assert not motion_path(path / "casme2.h5", "tvl1").exists()
 

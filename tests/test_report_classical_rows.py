@@ -58,7 +58,7 @@ def test_a_classical_method_has_a_row_beside_mmnet_and_nothing_that_an_epoch_was
     table = build(6, tmp_path)
     block = table.blocks[0]
     cells = row(table, block, "Flow + SVM")
-    assert cells["method"].text == "Flow + SVM, published recipe"
+    assert cells["method"].text == "Flow + SVM (variant), published recipe"
     assert cells["last_uf1"].value is not None
     assert cells["last_p"].value is not None
     assert (cells["best_test_accuracy"], cells["best_test_f1"], cells["published_accuracy"]) == (Cell(), Cell(), Cell())
@@ -113,7 +113,11 @@ def test_a_classical_control_tells_of_no_leak(tmp_path: Path) -> None:
 def test_every_format_has_the_rows_of_classical_methods_and_of_the_composite_set(format: str, tmp_path: Path) -> None:
     runs = [read_run(write(tmp_path, "flow-svm", **COMPOSITE)), read_run(write(tmp_path, "mdmo", **CASME2))]
     text = render(format, build_tables((6, 7), runs, []), runs, with_images=False)
-    for wanted in ("MDMO (variant), published recipe", "Flow + SVM, published recipe", "scored on SAMM alone"):
+    for wanted in (
+        "MDMO (variant), published recipe",
+        "Flow + SVM (variant), published recipe",
+        "scored on SAMM alone",
+    ):
         assert wanted in text
     if format == "html":
         assert "Learning curves" not in text
@@ -140,6 +144,25 @@ def test_rows_are_ranked_by_what_the_last_epoch_gives_and_ties_share_a_rank(tmp_
         found = [cells["last_rank"] for cells in rows(table, block) if cells["method"].text.startswith(start)]
         assert set(found) == {Cell()}, start
     assert any(one.text.startswith("Rank: by UF1 under `last`") for one in block.notes)
+
+
+def test_rows_of_own_clips_stand_in_the_order_of_their_ranks_and_others_after_them(tmp_path: Path) -> None:
+    own = {"scheme": "mmnet3", "generated": True}
+    write_run(tmp_path, **own, **RELEASED, skill=0.5)
+    write(tmp_path, "flow-svm", **own, skill=3.0)
+    write(tmp_path, "lbp-top", **own, skill=0.0)
+    write(tmp_path, "rcn-a", SHORT, **own, skill=3.0, finished=1)
+    write(tmp_path, "hoof", {"shuffle_labels": True}, **own, skill=9.0)
+    table = build(6, tmp_path)
+    (block,) = (block for block in table.blocks if block.generated)
+    cells = rows(table, block)
+    assert [each["last_rank"].text for each in cells if each["last_rank"].text] == ["1", "2", "3"]
+    names = [each["method"].text.partition(",")[0] for each in cells]
+    assert sorted(names[:3]) == ["Flow + SVM (variant)", "LBP-TOP", "MMNet"]
+    assert names[3:5] == ["RCN-A", "control: HOOF (variant)"]
+    assert [cells[place]["last_uf1"].value for place in range(3)] == sorted(
+        (each["last_uf1"].value for each in cells[:3]), reverse=True
+    )
 
 
 def test_tables_of_ablations_rank_nothing() -> None:

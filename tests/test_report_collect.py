@@ -75,7 +75,7 @@ def age(path: Path) -> Path:
     """Make it a run of the version before this one, whose config had other fields."""
     file = path / "config.json"
     file.write_text(
-        file.read_text().replace('"protocol_version": 2', '"protocol_version": 1').replace("stores", "store")
+        file.read_text().replace('"protocol_version": 3', '"protocol_version": 1').replace("stores", "store")
     )
     return path
 
@@ -86,7 +86,7 @@ def test_a_run_of_another_version_is_passed_over_where_it_was_only_found(tmp_pat
         found = collect_runs(place)
         assert [run.path for run in found.runs] == [new]
         assert found.outdated == (
-            f"{old / 'config.json'}: protocol version 1, this program reads 2 — expected a run of this version. "
+            f"{old / 'config.json'}: protocol version 1, this program reads 3 — expected a run of this version. "
             "Train again; the old run stays as it is.",
         )
 
@@ -94,7 +94,7 @@ def test_a_run_of_another_version_is_passed_over_where_it_was_only_found(tmp_pat
 def test_a_run_of_another_version_is_refused_where_it_was_named(tmp_path: Path) -> None:
     old = age(write_run(tmp_path))
     message = (
-        f"{old / 'config.json'}: protocol version 1, this program reads 2 — expected a run of this version. "
+        f"{old / 'config.json'}: protocol version 1, this program reads 3 — expected a run of this version. "
         "Train again; the old run stays as it is."
     )
     with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
@@ -103,7 +103,7 @@ def test_a_run_of_another_version_is_refused_where_it_was_named(tmp_path: Path) 
 
 CONTINUE = (
     "1 of 4 folds are finished — expected all of them, or the score is not that of casme2-mmnet3/12. Continue with: "
-    "mer train data/casme2.h5 --loso --scheme mmnet3 --recipe released --seed 2 --epochs 6 --decay-epochs 6 "
+    "mer train data/casme2.h5 --loso --scheme mmnet3 --recipe released --seed 2 --epochs 6 "
     "--device cpu --precision fp32 --compile off"
 )
 

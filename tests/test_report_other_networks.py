@@ -82,7 +82,7 @@ def test_a_variant_stands_beside_the_published_number_and_says_that_it_is_one(
 
 def test_a_variant_without_a_published_row_says_so_as_well(tmp_path: Path) -> None:
     table = build(6, [read_run(write(tmp_path, "resnet18-flow", SHORT, **CASME2))])
-    name = "ResNet-18 on flow (variant), published recipe, epochs 6, decay epochs 6"
+    name = "ResNet-18 on flow (variant), published recipe, epochs 6"
     assert row(table, table.blocks[0], name)["published_accuracy"] == Cell()
 
 
@@ -139,7 +139,7 @@ def test_the_command_that_continues_it_gives_the_same_settings(tmp_path: Path) -
     run = read_run(write(tmp_path, "rcn-a", {"epochs": 7}, finished=1, **CASME2))
     assert train_command(run) == (
         "mer train data/casme2.h5 --loso --scheme mmnet3 --model rcn-a --recipe published --seed 1 --epochs 7 "
-        "--decay-epochs 7 --device cpu --precision fp32 --compile off"
+        "--device cpu --precision fp32 --compile off"
     )
 
 

@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from run_factory import write_run
 from typer.testing import CliRunner
 
+from mer_cli import console
 from mer_cli.cli import app
 from mer_cli.show_runs import spell_age, spell_bytes
 
@@ -29,7 +31,7 @@ def test_every_kind_of_run_is_a_row():
     half = write_run(Path("runs"), seed=2, finished=1)
     old, broken = write_run(Path("runs"), seed=3), write_run(Path("runs"), seed=4)
     config = old / "config.json"
-    config.write_text(config.read_text().replace('"protocol_version": 2', '"protocol_version": 1'))
+    config.write_text(config.read_text().replace('"protocol_version": 3', '"protocol_version": 1'))
     (broken / "clips.csv").write_bytes(b"\xff")
     rows = {Path(row["run"]): row for row in json.loads(mer("runs", "--json").stdout)}
     assert list(rows) == sorted(rows, key=lambda path: path.name)
@@ -45,6 +47,21 @@ def test_every_kind_of_run_is_a_row():
     assert "just now" in shown.stdout
     assert f"note: {half}: continue with: mer train data/casme2.h5 --loso" in shown.stderr
     assert f"note: {broken / 'clips.csv'}" in shown.stderr
+
+
+def test_on_a_narrow_terminal_a_run_stands_in_two_lines(monkeypatch):
+    done = write_run(Path("runs"), seed=1, generated=True)
+    half = write_run(Path("runs"), seed=2, finished=1)
+    monkeypatch.setattr(console, "out", Console(width=80, force_terminal=True, color_system=None, soft_wrap=True))
+    lines = mer("runs").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0] == "run"
+    assert lines[1].split() == ["protocol", "state", "accuracy", "%", "UF1", "changed", "size"]
+    assert lines[2] == f"{done}  generated faces"
+    assert lines[3].startswith("    casme2-mmnet3/12  finished")
+    assert lines[4] == str(half)
+    assert lines[5].startswith("    casme2-mmnet3/12  1 of 4 folds")
+    assert [row["run"] for row in json.loads(mer("runs", "--json").stdout)] == [str(done), str(half)]
 
 
 def test_a_folder_of_runs_may_be_named_and_an_empty_one_is_no_error():

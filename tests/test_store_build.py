@@ -195,11 +195,30 @@ def test_build_store_refuses_a_wrong_predictor_before_anything_is_written(tmp_pa
     assert not (tmp_path / "casme2.h5").exists()
 
 
+def test_build_store_says_at_once_that_a_folder_has_the_stores_name(tmp_path):
+    out = tmp_path / "casme2.h5"
+    out.mkdir()
+    seen = []
+    with pytest.raises(StoreError) as error:
+        build_store(
+            make_release(tmp_path, (write_clip(tmp_path),)),
+            out,
+            jobs=1,
+            resume=True,
+            on_clip=lambda *clip: seen.append(clip),
+        )
+    assert str(error.value) == (
+        f"{out}: cannot be written (Is a directory). Expected nothing else of that name. Move {out} away, then run the "
+        "same command again: finished clips are kept."
+    )
+    assert not seen
+
+
 def test_lock_store_names_the_process_that_holds_it(tmp_path):
     out = tmp_path / "casme2.h5"
     expected = (
         f"{out}: process {os.getpid()} is building it. Expected one build at a time. "
-        "Wait until it ends, or give another --out."
+        "Wait until it ends, then run the same command again."
     )
     with lock_store(out), pytest.raises(StoreError, match=f"^{re.escape(expected)}$"), lock_store(out):
         pass

@@ -226,3 +226,13 @@ def test_dry_run_tells_what_will_be_repaired():
         "will be repaired: casme2/01/EP02_01f: apex '/' is no frame number: the midpoint 66 is taken\n"
         "1 clips: 0 ok, 1 to be repaired, 0 to fail; nothing written\n"
     ) in result.stdout
+
+
+def test_dry_run_tells_of_action_units_that_cannot_be_read():
+    write_release(Path("raw"), rows=[("01", "EP02_01f", 46, 59, 86, "4 and 7", "happiness")])
+    result = mer("preprocess", "casme2", "raw", "--dry-run")
+    assert (
+        "\nwarning: the action units of 1 of 1 clips can't be read, the first of casme2/01/EP02_01f: '4 and 7', "
+        "because of '4 and 7'. Expected numbers up to 98"
+    ) in result.stdout
+    assert result.exit_code == 0

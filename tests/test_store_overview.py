@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import h5py
 import pytest
 from tiny_store import EMOTIONS, SAMM_EMOTIONS, make_clip, write_store
 from typer.testing import CliRunner
@@ -204,3 +205,14 @@ def test_describe_stores_counts_the_apexes_that_were_not_annotated(tmp_path):
     assert facts["apexes"] == "not annotated: 1 by the strongest motion, 1 at the midpoint"
     assert facts["clips"] == "5 (4 repaired), 0 failed"
     assert "apexes" not in dict(describe_stores([read_store(path)]).facts[0])
+
+
+def test_info_tells_of_action_units_that_cannot_be_read():
+    store = write_store(Path("data/casme2.h5"))
+    with h5py.File(store, "r+") as file:
+        file["clips/action_units"][2], file["clips/action_units"][3] = "4+frown", "4"
+    assert info().stdout.splitlines()[-1] == (
+        "warning: the action units of 1 of 5 clips can't be read, the first of casme2/02/EP01_01: '4+frown', because "
+        "of 'frown'. Expected numbers up to 98, as in '4+L10', 'A1B+A2C' or 'L12 or L14'. augcn-flow does not train on "
+        "such clips: correct the coding table."
+    )

@@ -30,7 +30,7 @@ from mer_cli.store.build import build_store
 from mer_cli.store.encoded_clip import encode_clip
 from mer_cli.store.hdf5 import read_store, read_transforms, read_windows
 from mer_cli.store.lock import lock_store
-from mer_cli.store.whole_clips import append_clips, clips_hash, clips_size, has_clips, read_clip
+from mer_cli.store.whole_clips import append_clips, clips_hash, clips_size, clips_state, read_clip
 
 PLAIN, GAP, FLOW = CLIP_IDS = ("casme2/01/EP01", "casme2/01/EP02", "casme2/02/EP03")
 
@@ -105,7 +105,7 @@ def built(release, tmp_path_factory):
 def whole(release, built, tmp_path_factory):
     """The same store with the group, added without a stop."""
     out = Path(shutil.copy(built, tmp_path_factory.mktemp("whole")))
-    assert add(release, out)
+    assert add(release, out) == "added"
     return out
 
 
@@ -149,12 +149,17 @@ def test_onset_and_apex_are_the_windows_middle_frames(whole, clip_id):
     assert np.array_equal(frames[numbers.index(labelled["apex"])], apex[0, 3])
 
 
-def test_nothing_else_of_the_store_changes(built, whole):
+def assert_same_but_for_clips(built, whole):
     with h5py.File(built) as before, h5py.File(whole) as after:
         assert set(after) - set(before) == {"clip"}
         assert dict(after.attrs) == dict(before.attrs)
         for name in (*(f"clips/{column}" for column in before["clips"]), *(set(before) - {"clips"})):
             assert np.array_equal(after[name][:], before[name][:]), name
+            assert (after[name].dtype, after[name].chunks) == (before[name].dtype, before[name].chunks), name
+
+
+def test_nothing_else_of_the_store_changes(built, whole):
+    assert_same_but_for_clips(built, whole)
 
 
 def test_a_frame_is_a_chunk_of_gzip(whole):
@@ -170,7 +175,8 @@ def test_a_frame_is_a_chunk_of_gzip(whole):
 
 def test_a_second_pass_does_nothing(release, whole):
     before, seen = whole.stat(), Counter()
-    assert not add(release, whole, seen)
+    clip_parts_dir(whole).mkdir()  # of a pass that was killed when it had only these to remove
+    assert add(release, whole, seen) == "were there already"
     assert (seen, whole.stat()) == (Counter(), before)
     assert sorted(path.name for path in whole.parent.iterdir()) == ["casme2.h5"]
 
@@ -245,7 +251,8 @@ def test_a_full_disk_is_said_and_leaves_the_store(release, built, out, limit, n_
     full = add_in_process(limit, release, out)
     assert full.stderr == (
         "error: casme2.h5: whole clips cannot be added (File too large). Expected room for 10 MB of a new store and "
-        "4 MB of parts, at most. Make room, then run the same command again: finished clips are kept.\n"
+        "4 MB of parts, at most. Make room or copy the store to a folder of your own and name that copy with --out, "
+        "then run the same command again: finished clips are kept.\n"
     )
     assert full.returncode == 1
     assert out.read_bytes() == built.read_bytes()
@@ -272,7 +279,7 @@ def test_add_clips_holds_the_store_s_lock(release, out):
 
 def test_a_store_without_the_group_says_how_it_is_added(built, tmp_path):
     own = write_store(tmp_path / "mylab.h5", {"mylab/p01/smile": "happiness"})
-    assert not has_clips(built)
+    assert clips_state(built) == "absent"
     for path, release, clip_id in (
         (built, "casme2 RAW", PLAIN),
         (own, "table RAW --table mylab.csv", "mylab/p01/smile"),
@@ -317,7 +324,11 @@ def test_preprocess_adds_whole_clips_of_pictures_and_videos(tmp_path, monkeypatc
     mer(*command)
     assert "\nwhole clips   none (mer preprocess --clips adds them)\n" in mer("info")
     output = mer(*command, "--clips")
-    assert output.startswith("data/mylab.h5 was there already")
+    assert output.splitlines()[:-1] == [
+        "data/mylab.h5 was there already, built from the same release",
+        "2 clips: 2 ok, 0 repaired, 0 failed",
+        "look at data/audit/mylab/index.html: every clip with its pictures, and audit.csv",
+    ]
     n_frames, n_bytes = clips_size(store)
     size = f"{n_frames} frames, {n_bytes / 1e6:.0f} of the {store.stat().st_size / 1e6:.0f} MB of data/mylab.h5"
     assert output.endswith(f"\nwhole clips added: {size}\n")
@@ -328,6 +339,11 @@ def test_preprocess_adds_whole_clips_of_pictures_and_videos(tmp_path, monkeypatc
     mer(*command)
     assert mer(*command, "--clips").endswith(f"\nwhole clips were there already: {size}\n")
     assert f"\nwhole clips   17 frames, {n_bytes / 1e6:.0f} MB\n" in mer("info")
+    with h5py.File(store, "r+") as file:
+        drop_frames(file["clip"])
+    assert "\nwhole clips   damaged (mer preprocess --clips mends them)\n" in mer("info")
+    mer(*command)
+    assert "\nwhole clips mended: 17 frames, " in mer(*command, "--clips")
 
 
 def drop_frames(group):
@@ -351,7 +367,7 @@ def shrink_pictures(group):
 
 
 @pytest.mark.parametrize("damage", [drop_frames, drop_hash, shorten_start, shrink_pictures])
-def test_a_damaged_group_is_said_with_what_mends_it(whole, tmp_path, damage):
+def test_a_damaged_group_is_said_with_what_mends_it_and_mended(release, built, whole, tmp_path, damage):
     out = Path(shutil.copy(whole, tmp_path))
     with h5py.File(out, "r+") as file:
         damage(file["clip"])
@@ -359,5 +375,11 @@ def test_a_damaged_group_is_said_with_what_mends_it(whole, tmp_path, damage):
         clips_hash(out)
     assert str(error.value) == (
         f"{out}: /clip is damaged. Expected frames, their numbers and where each clip starts. "
-        f"Build the store again: mer preprocess casme2 RAW --clips --no-resume --out {out}."
+        f"Mend it: mer preprocess casme2 RAW --clips --out {out}."
     )
+    assert clips_state(out) == "damaged"
+    assert add(release, out) == "mended"
+    assert clips_hash(out) == clips_hash(whole)
+    assert np.array_equal(read_clip(out, GAP), read_clip(whole, GAP))
+    assert_same_but_for_clips(built, out)
+    assert [path.name for path in tmp_path.iterdir()] == ["casme2.h5"]

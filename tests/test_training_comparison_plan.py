@@ -49,6 +49,30 @@ def test_what_was_asked_for_by_name_and_cannot_be_served_is_an_error(store) -> N
         plan(store, "flow-svm,lbp-top")
 
 
+def test_methods_may_be_named_in_capitals_and_with_a_comma_too_many(store) -> None:
+    found = plan(store, " STSTNet, flow-svm,", scheme="mmnet3").cells
+    assert [cell.name for cell in found] == ["flow-svm", "ststnet"]
+
+
+@pytest.mark.parametrize(
+    ("methods", "end"),
+    [
+        ("gacnn", ". Leave it out; `mer models` tells more."),
+        (",", ". Name them with commas between them, or leave it out for all."),
+    ],
+)
+def test_what_can_be_done_about_a_method_that_cannot_be_named_is_said(store, methods, end) -> None:
+    with pytest.raises(ConfigError) as error:
+        plan(store, methods)
+    assert str(error.value).endswith(f"lbp-top, higo-top{end}")
+
+
+def test_a_method_that_a_store_lacks_action_units_for_tells_the_flag_of_a_comparison(tmp_path) -> None:
+    smic = write_store(tmp_path / "smic.h5", SMIC_EMOTIONS)
+    with pytest.raises(StoreError, match="Leave this store out, or take another method: --model, or --methods of a"):
+        plan(smic, "augcn-flow")
+
+
 def test_a_network_has_a_run_for_each_seed_and_a_classical_method_one(store) -> None:
     found = plan(store, n_seeds=3, seed=4, scheme="mmnet3").cells
     assert [(cell.name, cell.plan.config.seed) for cell in found] == [
@@ -106,7 +130,13 @@ def test_the_composite_set_is_a_run_besides_each_store_for_itself(store, tmp_pat
     ("methods", "settings", "message"),
     [
         ("ststnet,flow-swm", {}, "--methods: Unknown method 'flow-swm'. Known: mmnet, "),
-        ("gacnn", {}, "--methods: Unknown method 'gacnn'. Known: mmnet, "),
+        (
+            "ststnet,GACNN",
+            {},
+            "--methods: gacnn can't be run here, GACNN is only quoted: no code — expected some of mmnet, ststnet, ",
+        ),
+        ("", {}, "--methods: '' names no method — expected some of mmnet, ststnet, "),
+        (" , ", {}, "--methods: ' , ' names no method — expected some of mmnet, ststnet, "),
         (
             "ststnet,flow-svm",
             {"flip": 0.1},
@@ -155,6 +185,31 @@ def test_the_time_of_a_fold_is_guessed_from_the_same_method_or_from_networks_of_
         **dict.fromkeys([("ststnet", 1), ("ststnet", 2)], 2.0),
         **dict.fromkeys([("offapexnet", 1), ("offapexnet", 2)], pytest.approx(2 * ratio)),
         **dict.fromkeys([("mmnet", 1), ("mmnet", 2)], None),
+    }
+
+
+def test_times_of_schemes_that_are_not_trained_yet_go_by_their_clips(tmp_path) -> None:
+    """Of four clips of each subject casme2-5 keeps three and mmnet3 all: three quarters of them, and of the time."""
+    emotions = {
+        f"casme2/{subject}/{clip}": emotion
+        for subject in ("01", "02", "03")
+        for clip, emotion in enumerate(("happiness", "disgust", "surprise", "fear"))
+    }
+    cells = plan(write_store(tmp_path / "casme2.h5", emotions), "flow-svm,ststnet,offapexnet", epochs=2).cells
+    known = [
+        replace(cell, seconds=4.0) if cell.plan.config.scheme == "mmnet3" and cell.name != "offapexnet" else cell
+        for cell in cells
+    ]
+    found = {
+        (cell.name, cell.plan.config.scheme): seconds
+        for cell, seconds in zip(cells, expected_seconds(known), strict=True)
+    }
+    ratio = count_operations("offapexnet", 3) / count_operations("ststnet", 3)
+    assert found == {
+        **{(name, "mmnet3"): 4.0 for name in ("flow-svm", "ststnet")},
+        **{(name, "casme2-5"): pytest.approx(3.0) for name in ("flow-svm", "ststnet")},
+        ("offapexnet", "mmnet3"): pytest.approx(4 * ratio),
+        ("offapexnet", "casme2-5"): pytest.approx(3 * ratio),
     }
 
 

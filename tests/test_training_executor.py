@@ -16,9 +16,10 @@ from mer_cli import cli
 from mer_cli.errors import ConfigError
 from mer_cli.records import Fold
 from mer_cli.training import executor
+from mer_cli.training import train as training
 from mer_cli.training.config import resolve_config
-from mer_cli.training.executor import choose_folds_at_once, threads_of
-from mer_cli.training.hardware import can_compile, computes_in_bf16, resolve_hardware
+from mer_cli.training.executor import choose_folds_at_once, resolve_gpus, threads_of
+from mer_cli.training.hardware import can_compile, computes_in_bf16, parse_gpus, resolve_hardware
 from mer_cli.training.plan import plan_run
 from mer_cli.training.read_run import read_run
 from mer_cli.training.train import train_run
@@ -173,7 +174,7 @@ def test_folds_at_once_are_chosen_by_network_cores_memory_and_work(
 ):
     monkeypatch.setattr(executor, "available_memory", lambda: memory)
     config = resolve_config(**settings).model_copy(update={"device": "cpu"})
-    assert choose_folds_at_once(config, LOSO[:n_todo], wanted) == n_at_once
+    assert choose_folds_at_once(config, LOSO[:n_todo], wanted, n_cores=2) == n_at_once
 
 
 @pytest.mark.parametrize(
@@ -185,13 +186,38 @@ def test_the_threads_of_a_fold_depend_on_the_network_alone_unless_folds_are_aske
         assert threads == torch.get_num_threads() == n_threads
 
 
-def test_folds_do_not_share_a_gpu():
-    config = resolve_config(model="ststnet").model_copy(update={"device": "cuda"})
-    assert choose_folds_at_once(config, LOSO, None) == 1
-    with pytest.raises(ConfigError) as error, threads_of(config, 2):
-        pass
+@pytest.mark.parametrize(
+    ("model", "wanted", "n_gpus", "n_at_once"),
+    [("mmnet", None, 1, 1), ("mmnet", None, 2, 2), ("mmnet", 3, 2, 6), ("ststnet", None, 1, 16), ("ststnet", 1, 2, 2)],
+)
+def test_networks_on_motion_share_a_gpu_and_each_gpu_has_a_fold_of_mmnet(model, wanted, n_gpus, n_at_once, monkeypatch):
+    monkeypatch.setattr(executor, "available_memory", lambda: None)
+    config = resolve_config(model=model).model_copy(update={"device": "cuda"})
+    assert choose_folds_at_once(config, LOSO, wanted, n_cores=16, n_devices=n_gpus) == n_at_once
+
+
+def test_the_folds_of_a_motion_network_run_at_once_when_nothing_is_said(store, straight, tmp_path, monkeypatch):
+    """The number is chosen from the cores, not from the one thread that each fold is given."""
+    monkeypatch.setattr(executor, "PAIRS_THAT_REPAY_WORKERS", 1)
+    started = []
+    monkeypatch.setattr(training, "train_at_once", lambda *given: started.append(given[2]))
+    train(store, tmp_path, **MODEL)
+    assert started == [2]
+
+
+def test_gpus_are_named_by_number_and_only_where_there_are_some():
+    config = resolve_config(device="cpu")
+    assert resolve_gpus(config, None) == ()
+    with pytest.raises(ConfigError) as error:
+        resolve_gpus(config, (0,))
     assert str(error.value) == (
-        "--folds-at-once: 2 can't share the GPU — expected 1 with --device cuda. Leave it out, or use --device cpu."
+        "--gpus: this run is on the processor — expected it with --device cuda. Leave it out, or give that."
+    )
+    assert parse_gpus("0, 3") == (0, 3)
+    with pytest.raises(ConfigError) as error:
+        parse_gpus("0,all")
+    assert str(error.value) == (
+        "--gpus: '0,all' can't be read — expected numbers like 0,1. Give those of `nvidia-smi`."
     )
 
 

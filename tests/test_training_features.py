@@ -14,7 +14,7 @@ from mer_cli.errors import StoreError
 from mer_cli.faces.crop import NO_FACE_NOTE
 from mer_cli.models.descriptors import DESCRIPTORS, descriptor_function
 from mer_cli.motion.build import build_motion
-from mer_cli.motion.cache import read_motion
+from mer_cli.motion.cache import motion_path, read_motion
 from mer_cli.motion.flow import grey, optical_flow
 from mer_cli.motion.interpolate import interpolate
 from mer_cli.store.hdf5 import read_landmarks, read_store
@@ -85,9 +85,44 @@ def test_features_are_the_descriptors_of_the_flow_in_the_order_of_the_labels(bui
 def test_features_are_joined_by_clip_id(copy):
     before, (path,) = read_features(plan_of(copy)), files(copy)
     with np.load(path) as held:
-        turned = {name: array[::-1] for name, array in held.items()}
-    np.savez(path, **turned)
+        ids, features = held["ids"], held["features"]
+    np.savez(path, ids=["casme2/00/x", *ids], features=[features[0] * 0, *features])  # each a row further down
     np.testing.assert_array_equal(read_features(plan_of(copy)), before)
+
+
+def test_clips_that_a_scheme_drops_are_computed_once_another_keeps_them(copy):
+    with h5py.File(copy, "r+") as file:  # casme2-5 has no fear, mmnet3 counts it as negative
+        file["clips/emotion"][1] = "fear"
+    (path,) = files(copy)
+    good = path.read_bytes()
+    path.unlink()
+    few, all_of_them = (plan_of(copy, scheme=scheme) for scheme in ("casme2-5", "mmnet3"))
+    assert compute(few) == {"ok": len(CLIPS) - 1}
+    assert read_features(few).shape == (len(CLIPS) - 1, 3072)
+    with pytest.raises(StoreError, match="not there, or damaged"):
+        read_features(all_of_them)
+    assert compute(all_of_them) == {"ok": 1}
+    assert path.read_bytes() == good
+    assert compute(few) == {}
+
+
+def test_a_dropped_clip_without_landmarks_stops_nothing(copy):
+    with h5py.File(copy, "r+") as file:
+        file["clips/emotion"][3] = "fear"
+        file["clips/note"][3] = NO_FACE_NOTE
+    assert compute(plan_of(copy, scheme="casme2-5", model="mdmo")) == {"ok": len(CLIPS) - 1}
+    with pytest.raises(StoreError, match=f"clip {CLIPS[3]} was taken whole since no face was found in it"):
+        plan_of(copy, model="mdmo")
+
+
+def test_features_of_damaged_flow_are_of_flow_that_is_computed_anew(copy):
+    (path,) = files(copy)
+    good = path.read_bytes()
+    path.unlink()
+    with h5py.File(motion_path(copy, "fast"), "r+") as file:
+        file["flow"][2, 0, 7, 7] = np.nan
+    assert compute(plan_of(copy)) == {"ok": len(CLIPS)}
+    assert path.read_bytes() == good
 
 
 def test_what_is_there_is_not_computed_again_and_no_part_is_left(built):

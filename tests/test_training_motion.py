@@ -213,13 +213,19 @@ def test_a_store_without_action_units_is_refused_by_a_method_that_needs_them(com
     path = edited(complete, tmp_path / "data", "action_units", dict.fromkeys(UNITS, ""))
     assert refusal([path], **AUGCN) == (
         f"{path}: no clip of it has action units, which augcn-flow makes its graph of. Expected a dataset whose coding "
-        "table has them; SMIC's has none. Leave this store out, or take another --model."
+        "table has them; SMIC's has none. Leave this store out, or take another method: --model, or --methods of a "
+        "comparison."
     )
 
 
 def test_action_units_that_cannot_be_read_are_refused_before_anything_is_trained(complete, tmp_path):
-    path = edited(complete, tmp_path / "data", "action_units", {"casme2/03/EP01_01": "frown"})
-    assert refusal([path], **AUGCN).startswith("casme2/03/EP01_01: action units 'frown' can't be read")
+    wrong = {"casme2/03/EP01_01": "frown", "casme2/02/EP01_01": "4++7"}
+    path = edited(complete, tmp_path / "data", "action_units", wrong)
+    assert refusal([path], **AUGCN) == (
+        f"{path}: the action units of 2 of 5 clips can't be read, the first of casme2/02/EP01_01: '4++7', because of "
+        "''; augcn-flow makes its graph of them. Expected numbers up to 98, as in '4+L10', 'A1B+A2C' or 'L12 or L14'. "
+        f"Correct the coding table, and build the store again: mer preprocess casme2 RAW --out {path}."
+    )
 
 
 def test_the_flow_is_not_chosen_where_none_is_seen():

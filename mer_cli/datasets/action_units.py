@@ -17,12 +17,14 @@ remark on the picture ("soft focus") is no unit. A blank cell and a 0 are a clip
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 
 from mer_cli.errors import DatasetError
 
 LARGEST = 98  # the last code of FACS; more digits are two numbers whose "+" is lost
 REMARKS = frozenset({"soft focus"})
 NONE_CODED = 0
+EXPECTED = f"Expected numbers up to {LARGEST}, as in '4+L10', 'A1B+A2C' or 'L12 or L14'."
 
 _BETWEEN = re.compile(r"\s*[+/,;]\s*|\s+or\s+", re.IGNORECASE)
 _UNIT = re.compile(r"(?:AU)?[ALRTB]*(\d{1,2})(?:\.0)?[A-E]?\??", re.IGNORECASE)  # "12.0": a table saved again
@@ -43,17 +45,51 @@ def parse_units(text: str, clip_id: str) -> frozenset[int]:
     DatasetError
         If a part of the cell is no action unit.
     """
-    plain = _BRACKETS.sub(" ", text).strip()
     units = set()
-    for part in map(str.strip, _BETWEEN.split(plain) if plain else []):
-        if part.casefold() in REMARKS or _LETTER.fullmatch(part):
-            continue
-        unit = _UNIT.fullmatch(part)
-        if unit is None or int(unit[1]) > LARGEST:
+    for part in _parts(text):
+        number = _number(part)
+        if number is None:
             raise DatasetError(
-                f"{clip_id}: action units {text!r} can't be read, because of {part!r}. Expected numbers up to "
-                f"{LARGEST}, as in '4+L10', 'A1B+A2C' or 'L12 or L14'. Correct the coding table, and build the store "
-                "again: mer preprocess DATASET RAW."
+                f"{clip_id}: action units {text!r} can't be read, because of {part!r}. {EXPECTED} Correct the coding "
+                "table, and build the store again."
             )
-        units.add(int(unit[1]))
+        units.add(number)
     return frozenset(units - {NONE_CODED})
+
+
+def unreadable_units(cells: Mapping[str, str]) -> str:
+    """Say how many cells can't be read, and why the first can't: "2 of 255 clips ..., the first of casme2/01/a: ...".
+
+    Parameters
+    ----------
+    cells : by clip id
+
+    Returns
+    -------
+    the beginning of a sentence; "" where all can be read
+    """
+    wrong = {clip_id: bad for clip_id, text in sorted(cells.items()) if (bad := _first_wrong(text)) is not None}
+    if not wrong:
+        return ""
+    first, part = next(iter(wrong.items()))
+    return (
+        f"the action units of {len(wrong)} of {len(cells)} clips can't be read, the first of {first}: "
+        f"{cells[first]!r}, because of {part!r}"
+    )
+
+
+def _first_wrong(text: str) -> str | None:
+    return next((part for part in _parts(text) if _number(part) is None), None)
+
+
+def _parts(text: str) -> Iterator[str]:
+    """What stands between the separators, but for remarks and letters that are no units."""
+    plain = _BRACKETS.sub(" ", text).strip()
+    for part in map(str.strip, _BETWEEN.split(plain) if plain else []):
+        if part.casefold() not in REMARKS and not _LETTER.fullmatch(part):
+            yield part
+
+
+def _number(part: str) -> int | None:
+    unit = _UNIT.fullmatch(part)
+    return int(unit[1]) if unit and int(unit[1]) <= LARGEST else None

@@ -59,6 +59,11 @@ def load_release(
         raise DatasetError(f"{error}{hint}") from None
 
 
+def release_words(dataset: str) -> str:
+    """Give what `mer preprocess` is to be told to read a store's release again: "casme2 RAW"."""
+    return f"{dataset} RAW" if dataset in LAYOUTS else f"{OWN} RAW --table {dataset}.csv"
+
+
 def synthesise(
     dataset: str,
     out: Path,

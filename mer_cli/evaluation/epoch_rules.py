@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,7 +129,7 @@ def apply_rule(
 
 
 def choose_epochs(
-    rule: str, predicted: NDArray[np.int64], truth: NDArray[np.int64], n_classes: int
+    rule: str, predicted: NDArray[np.integer[Any]], truth: NDArray[np.int64], n_classes: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Apply a rule to one fold, or to many repetitions of it at once.
 
@@ -218,17 +219,23 @@ def _moving_sum(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.convolve(values, np.ones(SMOOTHED_OVER))[SMOOTHED_OVER // 2 :][: len(values)]
 
 
-def _fold_f1(predicted: NDArray[np.int64], truth: NDArray[np.int64], n_classes: int) -> NDArray[np.float32]:
+def _fold_f1(predicted: NDArray[np.integer[Any]], truth: NDArray[np.int64], n_classes: int) -> NDArray[np.float32]:
     """Macro F1 of each epoch over the classes in the fold's labels or predictions, (..., epochs).
 
     In float32 and summed in class order, as the script does: two epochs tie or do not tie only as they do there.
     """
+    by_clip = np.moveaxis(predicted, -1, 0)  # (clips, ..., epochs): counts add up over whole arrays
     total = np.zeros(predicted.shape[:-1], dtype=np.float32)
     n_present = np.zeros(predicted.shape[:-1], dtype=np.float32)
     for label in range(n_classes):
-        says, is_true = predicted == label, truth == label
-        both = (says.sum(axis=-1) + is_true.sum()).astype(np.float32)
-        twice_hits = (2 * (says & is_true).sum(axis=-1)).astype(np.float32)
-        total += np.divide(twice_hits, both, out=np.zeros_like(total), where=both > 0)
+        says, is_true = by_clip == label, truth == label
+        both = _count(says) + np.float32(is_true.sum())
+        twice_hits = 2 * _count(says[is_true])
+        total += twice_hits / np.maximum(both, 1)  # without either there is no hit, and so 0
         n_present += both > 0
     return total / n_present
+
+
+def _count(says: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """How many clips, the first axis, are true; added up in the shortest integers that hold the number."""
+    return np.asarray(says.sum(axis=0, dtype=np.min_scalar_type(len(says))), dtype=np.float32)

@@ -19,6 +19,8 @@ from mer_cli.training.sessions import DEFAULT_ROOT
 # Where the numbers were computed, not what was asked for: left out where a run's settings are named.
 _NOT_A_CHANGE = frozenset({"scheme", "model", "variant", "recipe", "seed", "device", "precision", "compile"})
 
+_FOLLOWED = ("epochs", "span")  # settings that others follow where they are not given themselves
+
 
 def settings(config: TrainConfig) -> str:
     """Give variant, recipe and every setting that departs from them: "baseline, released recipe, epochs 10"."""
@@ -125,7 +127,12 @@ def _flag(name: str, value: object) -> str:
 
 
 def _changes(config: TrainConfig) -> dict[str, Any]:
+    """What was asked for beside recipe and variant; not what follows from it by itself, as a shorter decay does."""
     variant = config.variant if config.model == MMNET else None
     standard = resolve_config(config.recipe, variant, model=config.model)
+    asked = {name: value for name in _FOLLOWED if (value := getattr(config, name)) != getattr(standard, name)}
+    standard = resolve_config(config.recipe, variant, model=config.model, **asked).model_copy(
+        update={name: getattr(standard, name) for name in asked}
+    )
     names = [name for name in TrainConfig.model_fields if name not in _NOT_A_CHANGE]
     return {name: getattr(config, name) for name in names if getattr(config, name) != getattr(standard, name)}

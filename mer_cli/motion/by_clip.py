@@ -1,18 +1,18 @@
 """Computes an array for every clip of a store, in parallel processes, once; a killed computation goes on where it was.
 
 Each finished clip is kept as a part beside the file that all are for, under a name that ends in a fingerprint of all
-that the arrays depend on; the parts go once the whole file has taken its place.
+that the arrays depend on; the parts go once the whole file has taken its place, at the latest when it is asked for
+again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,11 @@ from urllib.parse import quote
 from numpy.typing import NDArray
 
 from mer_cli.errors import StoreError
-from mer_cli.store.lock import lock_store
+from mer_cli.store.lock import lock_path, lock_store
 from mer_cli.store.parts import load_arrays, parts_dir, save_arrays
 from mer_cli.store.schema import OK, RESUMED
 from mer_cli.store.workers import run_in_workers
+from mer_cli.store.write_errors import require_no_folder, unwritten
 
 Array = NDArray[Any]
 
@@ -76,20 +77,28 @@ def build_by_clip(
     Raises
     ------
     StoreError
-        If the disk is full or cannot be written, a worker dies, or another process is at it. What `compute` raises is
-        raised here.
+        If the disk is full or cannot be written, something lies in the way, a worker dies, or another process is at
+        it. What `compute` raises is raised here.
     """
+    path, parts = wanted.path, parts_dir(wanted.path)
     if is_current():  # looked at first without the lock: the folder may be read-only
+        _clear_leftovers(path)
         return
-    path = wanted.path
     with _disk_errors(wanted):
+        require_no_folder(path)
         path.parent.mkdir(exist_ok=True)
         with lock_store(path):
             if not is_current():
-                parts = parts_dir(path)
                 parts.mkdir(exist_ok=True)
                 write(_all_arrays(wanted, parts, jobs, on_clip), parts / path.name)
                 shutil.rmtree(parts)
+
+
+def _clear_leftovers(path: Path) -> None:
+    """Remove lock and parts of a process that was killed after its file had taken its place, where that is allowed."""
+    if parts_dir(path).exists() or lock_path(path).exists():
+        with suppress(OSError, StoreError), lock_store(path):  # not where a living process is about to do it
+            shutil.rmtree(parts_dir(path), ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -150,8 +159,7 @@ def _disk_errors(wanted: ByClip) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise StoreError(
-            f"{wanted.path}: cannot be written ({reason}). Expected room for {wanted.room} and as much again of parts. "
-            "Make room, then run the same command again: finished clips are kept."
-        ) from error
+        room = f"{wanted.room} and as much again of parts"
+        elsewhere = "copy the store to a folder of your own and name it there"
+        message = unwritten(wanted.path, error, what="cannot be written", room=room, elsewhere=elsewhere)
+        raise StoreError(message) from error

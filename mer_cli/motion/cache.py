@@ -52,7 +52,7 @@ def read_motion(store: StoreInfo, backend: Backend, clip_ids: Sequence[str]) -> 
     Raises
     ------
     StoreError
-        If the file is absent, damaged, or stale, or a clip is not in the store.
+        If the file is absent, damaged (a number that is not finite counts), or stale, or a clip is not in the store.
     """
     path = motion_path(store.path, backend)
     with _open_motion(path, store, backend) as file:
@@ -66,14 +66,18 @@ def read_motion(store: StoreInfo, backend: Backend, clip_ids: Sequence[str]) -> 
         flows = np.empty((len(clip_ids), *FLOW_SHAPE), np.float16)
         for position, clip_id in enumerate(clip_ids):
             file["flow"].read_direct(flows, row_of[clip_id], position)
+            _check_finite(flows[position], path, clip_id, store)
     return flows
 
 
 def is_current(store: StoreInfo, backend: Backend) -> bool:
-    """Whether the store's flow is there, whole, and what would be computed now."""
+    """Whether the store's flow is there, whole, and what would be computed now; every number of it is looked at."""
+    path = motion_path(store.path, backend)
     try:
-        with _open_motion(motion_path(store.path, backend), store, backend):
-            return True
+        with _open_motion(path, store, backend) as file:
+            for row, clip_id in enumerate(file["id"].asstr()[:]):
+                _check_finite(file["flow"][row], path, clip_id, store)
+        return True
     except StoreError:
         return False
 
@@ -99,9 +103,20 @@ def write_motion(store: StoreInfo, backend: Backend, flows: StoredFlow, temporar
     temporary.replace(motion_path(store.path, backend))
 
 
+def _check_finite(flow: StoredFlow, path: Path, clip_id: str, store: StoreInfo) -> None:
+    if not np.isfinite(flow).all():
+        raise StoreError(
+            f"{path}: damaged, the flow of clip {clip_id} is not finite. Expected numbers of pixels. {_again(store)}"
+        )
+
+
+def _again(store: StoreInfo) -> str:
+    return f"`mer train` of a network on motion computes it: run it on {store.path}."
+
+
 @contextmanager
 def _open_motion(path: Path, store: StoreInfo, backend: Backend) -> Iterator[h5py.File]:
-    again = f"`mer train` of a network on motion computes it: run it on {store.path}."
+    again = _again(store)
     if not path.is_file():
         raise StoreError(f"{path}: no such file. Expected the motion of {store.path.name}. {again}")
     try:
@@ -123,6 +138,8 @@ def _check(file: h5py.File, path: Path, store: StoreInfo, backend: Backend, agai
         )
     if "flow" not in file or file["flow"].shape != (len(store.clips), *FLOW_SHAPE):
         raise StoreError(f"{path}: damaged, /flow is absent or of another shape. Expected that of every clip. {again}")
+    if "id" not in file or file["id"].asstr()[:].tolist() != list(map(str, store.clips.index)):
+        raise StoreError(f"{path}: damaged, /id does not name the clips. Expected those of the store. {again}")
     expected = json.dumps(flow_settings(backend), sort_keys=True)
     settings = str(file.attrs.get(SETTINGS_ATTRIBUTE))
     if settings != expected:

@@ -64,6 +64,11 @@ def method_rows(lines: Sequence[Line], tests: Tests, columns: Sequence[Column]) 
     return [table_row(line.kind, cells, columns) for line, cells in zip(lines, filled, strict=True)], notes
 
 
+def in_rank_order(lines: Sequence[Line]) -> list[Line]:
+    """Put the rows that are ranked first, from the best; equal ones, and all others after them, stay as laid out."""
+    return sorted(lines, key=lambda line: -_ranked_value(line) if _competes(line) else 1.0)
+
+
 def honest_rules(columns: Sequence[Column]) -> list[Group]:
     """Give the honest rules that a table has columns for."""
     return [rule for rule in HONEST if any(column.group == rule for column in columns)]
@@ -127,12 +132,19 @@ def _is_reference(line: Line, other: Line, rule: str) -> bool:
 
 
 def _ranking(lines: Sequence[Line], filled: Sequence[Cells]) -> list[Cells]:
-    """The cells of finished rows that compete: no control, and nothing that was tuned on the test subjects."""
-    return [
-        cells
-        for line, cells in zip(lines, filled, strict=True)
-        if line.kind == "method" and line.entry and line.entry.config.recipe not in RECIPE_STAMPS
-    ]
+    """The cells of rows that compete."""
+    return [cells for line, cells in zip(lines, filled, strict=True) if _competes(line)]
+
+
+def _competes(line: Line) -> bool:
+    """Whether a row is finished, no control, and nothing that was tuned on the test subjects."""
+    return line.kind == "method" and line.entry is not None and line.entry.config.recipe not in RECIPE_STAMPS
+
+
+def _ranked_value(line: Line) -> float:
+    """What a row that competes is ranked by, 0 to 1."""
+    assert line.entry, line.method
+    return score_cell(RANKED_BY[1], line.entry.spreads[RANKED_BY]).value or 0.0
 
 
 def _rank(honest: Sequence[Cells]) -> None:

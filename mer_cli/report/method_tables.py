@@ -1,7 +1,7 @@
 """The paper's Tables 3 to 7 from scored runs: a block for each protocol, the published numbers beside ours.
 
-The paper's own clips come first, and are there without a run; other clips of the dataset follow, and then generated
-faces, which no published number stands beside.
+The paper's own clips come first, in its order, and are there without a run; other clips of the dataset follow, and then
+generated faces, which no published number stands beside. Methods on those stand in the order of their ranks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mer_cli.evaluation.summary import percent
 from mer_cli.report.cells import method_columns
 from mer_cli.report.guess_rows import guesser_rows, with_expected
 from mer_cli.report.layout import Line, lay_out
-from mer_cli.report.method_rows import honest_rules, method_rows
+from mer_cli.report.method_rows import honest_rules, in_rank_order, method_rows
 from mer_cli.report.model import Block, Column, Note, Table
 from mer_cli.report.paper import PaperBlock, PaperTable, paper_table
 from mer_cli.report.placing import Protocol, dataset_title, heading, is_of, other_labels, protocols
@@ -65,7 +65,7 @@ def build_method_table(number: int, entries: Sequence[Entry]) -> Table:
     rules = {rule for entry in entries for rule in entry.rules} | set(usable_rules(resolve_config()))
     columns = method_columns(rules, ranked=number not in GRIDS)
     places = list(_places(paper, protocols(number, entries)))
-    lines = [lay_out(number, printed, protocol.entries if protocol else ()) for printed, protocol in places]
+    lines = [_lines(number, printed, protocol) for printed, protocol in places]
     tests = compare_lines(lines, honest_rules(columns))
     blocks = [
         _block(number, printed, protocol, of_block, tested, columns)
@@ -84,6 +84,11 @@ def _places(
     for protocol in found:
         if not any(is_of(protocol.run, printed) for printed in paper.blocks):
             yield None, protocol
+
+
+def _lines(number: int, paper: PaperBlock | None, protocol: Protocol | None) -> list[Line]:
+    lines = lay_out(number, paper, protocol.entries if protocol else ())
+    return in_rank_order(lines) if paper is None and number not in GRIDS else lines
 
 
 def _block(

@@ -15,8 +15,10 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from mer_cli import __version__
+from mer_cli.datasets.registry import release_words
 from mer_cli.errors import FaceError, StoreError
 from mer_cli.faces.crop import Transform
 from mer_cli.faces.frames import whole_clip
@@ -27,10 +29,13 @@ from mer_cli.store.hdf5 import read_store, read_transforms
 from mer_cli.store.lock import lock_store
 from mer_cli.store.parts import fingerprint, part_path
 from mer_cli.store.schema import FAILED, OK, RESUMED
-from mer_cli.store.whole_clips import FRAME_BYTES, append_clips, has_clips
+from mer_cli.store.whole_clips import FRAME_BYTES, State, append_clips, clips_state, copy_without_clips
 from mer_cli.store.workers import run_in_workers
+from mer_cli.store.write_errors import unwritten
 
 INDEX_BYTES = 256  # what HDF5 notes of a chunk, at most
+
+Done = Literal["added", "mended", "were there already"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ def clip_parts_dir(out: Path) -> Path:
     return out.with_name(f"{out.name}.clip-parts")
 
 
-def add_clips(release: Release, out: Path, *, jobs: int, resume: bool, on_clip: Callable[[str, str], None]) -> bool:
+def add_clips(release: Release, out: Path, *, jobs: int, resume: bool, on_clip: Callable[[str, str], None]) -> Done:
     """See to it that a store holds its clips whole: all frames onset to offset, through the transforms of the windows.
 
     Parameters
@@ -67,7 +72,7 @@ def add_clips(release: Release, out: Path, *, jobs: int, resume: bool, on_clip: 
 
     Returns
     -------
-    whether anything was to be done
+    what was done; whole clips that are damaged are cropped anew
 
     Raises
     ------
@@ -77,16 +82,17 @@ def add_clips(release: Release, out: Path, *, jobs: int, resume: bool, on_clip: 
     """
     parts = clip_parts_dir(out)
     with _disk_errors(release, out), lock_store(out):
-        if has_clips(out):
-            return False
-        if not resume:
-            shutil.rmtree(parts, ignore_errors=True)
+        before = clips_state(out)
+        if before == "whole" or not resume:
+            shutil.rmtree(parts, ignore_errors=True)  # in the first case a process was killed before it came to that
+        if before == "whole":
+            return "were there already"
         tasks = _plan(release, out)
         parts.mkdir(exist_ok=True)
         _crop_all(tasks, out, jobs, on_clip)
-        _write(tasks, out)
+        _write(tasks, out, before)
         shutil.rmtree(parts)
-    return True
+    return "added" if before == "absent" else "mended"
 
 
 def _plan(release: Release, out: Path) -> list[ClipTask]:
@@ -108,8 +114,8 @@ def _plan(release: Release, out: Path) -> list[ClipTask]:
             found = f"frames {clip.onset} to {clip.offset}" if clip else "no such clip"
             raise StoreError(
                 f"{out}: clip {clip_id} is frames {stored['onset']} to {stored['offset']}, the release has {found}. "
-                f"Expected the release that the store was built of. Build it again: mer preprocess {store.dataset} RAW "
-                f"--clips --out {out}."
+                f"Expected the release that the store was built of. Build it again: mer preprocess "
+                f"{release_words(store.dataset)} --clips --out {out}."
             )
         key = fingerprint(clip, settings | {"transform": transform.tolist()})
         tasks.append(ClipTask(clip, transform, part_path(clip_parts_dir(out), clip, key)))
@@ -164,17 +170,20 @@ def _has_part(task: ClipTask) -> bool:
     return True
 
 
-def _write(tasks: Sequence[ClipTask], out: Path) -> None:
+def _write(tasks: Sequence[ClipTask], out: Path, before: State) -> None:
     """Put the parts into a copy of the store, which then takes its place."""
     sizes = [load_sizes(task.part_path) for task in tasks]
     lengths = [len(size) for size in sizes]
     temporary = clip_parts_dir(out) / out.name
     try:
-        shutil.copyfile(out, temporary)
+        if before == "damaged":
+            copy_without_clips(out, temporary)
+        else:
+            shutil.copyfile(out, temporary)
         with temporary.open("rb+") as file:
             # Where HDF5 meets a full disk, the process crashes when it ends; what is left over it gives back.
             room = sum(int(size.sum()) for size in sizes) + sum(lengths) * INDEX_BYTES + FRAME_BYTES
-            os.posix_fallocate(file.fileno(), 0, out.stat().st_size + room)
+            os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size + room)
         clips = (load_clip(task.part_path) for task in tasks)
         append_clips(temporary, [task.clip.clip_id for task in tasks], lengths, clips)
         # On the disk before it takes the store's place: a power cut must not leave half a store under its name.
@@ -190,11 +199,9 @@ def _disk_errors(release: Release, out: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
         clips = sum(len(whole_clip(clip)) for clip in release.clips) * FRAME_BYTES
         store = out.stat().st_size if out.is_file() else 0
-        raise StoreError(
-            f"{out}: whole clips cannot be added ({reason}). Expected room for {math.ceil((store + clips) / 1e6)} MB "
-            f"of a new store and {math.ceil(clips / 1e6)} MB of parts, at most. Make room, then run the same command "
-            "again: finished clips are kept."
-        ) from error
+        room = f"{math.ceil((store + clips) / 1e6)} MB of a new store and {math.ceil(clips / 1e6)} MB of parts, at most"
+        elsewhere = "copy the store to a folder of your own and name that copy with --out"
+        message = unwritten(out, error, what="whole clips cannot be added", room=room, elsewhere=elsewhere)
+        raise StoreError(message) from error

@@ -9,7 +9,6 @@ failed, the parts of all others stay, so that they are not cut again once its pi
 from __future__ import annotations
 
 import math
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -31,6 +30,7 @@ from mer_cli.store.parts import parts_dir, read_part
 from mer_cli.store.plan import BuildPlan, plan_build
 from mer_cli.store.schema import BUILD_KEY, CLIP_BYTES, FAILED, REPAIRED, RESUMED
 from mer_cli.store.workers import run_in_workers
+from mer_cli.store.write_errors import require_no_folder, unwritten
 
 OnClip = Callable[[str, str], None]
 
@@ -84,6 +84,7 @@ def build_store(
     plan = plan_build(release, out, find_predictor(predictor), align)
     parts = parts_dir(out)
     with _disk_errors(plan):
+        require_no_folder(out)
         out.parent.mkdir(parents=True, exist_ok=True)
         with lock_store(out):
             is_built = resume and _is_built(plan)
@@ -177,9 +178,6 @@ def _disk_errors(plan: BuildPlan) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        megabytes = math.ceil(len(plan.tasks) * CLIP_BYTES / 1e6)
-        raise StoreError(
-            f"{plan.out}: cannot be written ({reason}). Expected room for {megabytes} MB of store and as much again of "
-            "parts. Make room or give another --out, then run the same command again: finished clips are kept."
-        ) from error
+        room = f"{math.ceil(len(plan.tasks) * CLIP_BYTES / 1e6)} MB of store and as much again of parts"
+        message = unwritten(plan.out, error, what="cannot be written", room=room, elsewhere="give another --out")
+        raise StoreError(message) from error

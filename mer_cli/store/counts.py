@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from mer_cli.datasets.action_units import EXPECTED, unreadable_units
 from mer_cli.datasets.schemes import (
     CASME2_2019,
     CASME3_A_V2,
@@ -132,6 +133,14 @@ def count_warnings(contents: Contents) -> list[str]:
         if warning:
             warnings.append(f"warning: {warning}")
     return warnings
+
+
+def units_warning(cells: Mapping[str, str]) -> list[str]:
+    """A sentence where action units, by clip id, can't be read; none where all can."""
+    found = unreadable_units(cells)
+    if not found:
+        return []
+    return [f"warning: {found}. {EXPECTED} augcn-flow does not train on such clips: correct the coding table."]
 
 
 def table_fact(dataset: str, table: str, version: str, sha256: str) -> str:

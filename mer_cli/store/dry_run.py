@@ -19,7 +19,7 @@ from mer_cli.faces.frames import check_frame, needed_frames, whole_clip
 from mer_cli.faces.landmarks import find_predictor
 from mer_cli.records import Clip, FailedClip, Release
 from mer_cli.store.add_clips import clip_parts_dir
-from mer_cli.store.counts import Contents, CountTable, count_tables, count_warnings, table_fact
+from mer_cli.store.counts import Contents, CountTable, count_tables, count_warnings, table_fact, units_warning
 from mer_cli.store.differences import differences, effect_of_failure
 from mer_cli.store.parts import parts_dir
 from mer_cli.store.schema import CLIP_BYTES
@@ -118,7 +118,11 @@ def check_release(
         ),
         repairs=tuple((clip.clip_id, "; ".join(clip.repairs)) for clip in usable if clip.repairs),
         tables=count_tables([contents]),
-        notes=(*count_warnings(contents), *(difference.sentence for difference in differences(contents))),
+        notes=(
+            *count_warnings(contents),
+            *units_warning({clip.clip_id: clip.action_units for clip in usable}),
+            *(difference.sentence for difference in differences(contents)),
+        ),
         obstacles=tuple(filter(None, (nothing, no_model, no_room))),
     )
 

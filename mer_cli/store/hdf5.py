@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mer_cli.datasets.registry import release_words
 from mer_cli.errors import StoreError
 from mer_cli.faces.crop import N_LANDMARKS, NO_FACE_NOTE, crop_landmarks
 from mer_cli.store.open_file import open_store, rows_of
@@ -199,7 +200,8 @@ def read_landmarks(path: Path, clip_ids: Sequence[str]) -> NDArray[np.float32]:
                 raise StoreError(
                     f"{path}: clip {clip_id} was taken whole since no face was found in it, so its landmarks are a "
                     "guess. Expected those of a face. Cut it from the raw pictures: mer preprocess "
-                    f"{file.attrs['dataset']} RAW --source raw --out {path}. Or take a method without landmarks."
+                    f"{release_words(file.attrs['dataset'])} --source raw --out {path}. Or take a method without "
+                    "landmarks."
                 )
         landmarks, transforms = file["landmarks"][:], file["transforms"][:]
     crops = [crop_landmarks(landmarks[row], transforms[row]) for row in rows]

@@ -11,6 +11,11 @@ from pathlib import Path
 from mer_cli.errors import StoreError
 
 
+def lock_path(out: Path) -> Path:
+    """Give the lock file of the store `out`; one that is there may be a killed process's, which holds nothing."""
+    return out.with_name(f"{out.name}.lock")
+
+
 @contextmanager
 def lock_store(out: Path) -> Iterator[None]:
     """Hold the lock of the store `out`.
@@ -20,7 +25,7 @@ def lock_store(out: Path) -> Iterator[None]:
     StoreError
         If another process holds it.
     """
-    path = out.with_name(f"{out.name}.lock")
+    path = lock_path(out)
     descriptor = _acquire(path, out)
     try:
         os.ftruncate(descriptor, 0)
@@ -41,7 +46,7 @@ def _acquire(path: Path, out: Path) -> int:
             os.close(descriptor)
             raise StoreError(
                 f"{out}: process {holder} is building it. Expected one build at a time. "
-                "Wait until it ends, or give another --out."
+                "Wait until it ends, then run the same command again."
             ) from None
         # The file may have been another process's, which removed it just before the lock was ours.
         if _is_still_there(descriptor, path):

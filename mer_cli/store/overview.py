@@ -8,13 +8,17 @@ from pathlib import Path
 
 from mer_cli.errors import StoreError
 from mer_cli.records import FailedClip
-from mer_cli.store.counts import Contents, CountTable, count_tables, count_warnings, table_fact
+from mer_cli.store.counts import Contents, CountTable, count_tables, count_warnings, table_fact, units_warning
 from mer_cli.store.differences import differences
 from mer_cli.store.hdf5 import StoreInfo
 from mer_cli.store.schema import APEX_NOTES, REPAIRED
-from mer_cli.store.whole_clips import clips_size, has_clips
+from mer_cli.store.whole_clips import clips_size, clips_state
 
 Facts = tuple[tuple[str, str], ...]
+WITHOUT_CLIPS = {
+    "absent": "none (mer preprocess --clips adds them)",
+    "damaged": "damaged (mer preprocess --clips mends them)",
+}
 APEX_FOUND = {"flow": "by the strongest motion", "midpoint": "at the midpoint"}
 
 
@@ -96,11 +100,16 @@ def _facts(info: StoreInfo) -> Facts:
 
 
 def _whole_clips(path: Path) -> str:
-    if not has_clips(path):
-        return "none (mer preprocess --clips adds them)"
+    state = clips_state(path)
+    if state != "whole":
+        return WITHOUT_CLIPS[state]
     n_frames, n_bytes = clips_size(path)
     return f"{n_frames} frames, {round(n_bytes / 1e6)} MB"
 
 
 def _notes(info: StoreInfo, contents: Contents) -> list[str]:
-    return [*count_warnings(contents), *(f"erratum: {erratum}" for erratum in info.attributes["errata"])]
+    return [
+        *count_warnings(contents),
+        *units_warning(dict(info.clips["action_units"].astype(str))),
+        *(f"erratum: {erratum}" for erratum in info.attributes["errata"]),
+    ]

@@ -17,14 +17,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_cli.datasets.registry import release_words
 from mer_cli.errors import StoreError
 from mer_cli.faces.crop import CROP_SIZE
-from mer_cli.store.counts import schemes_of
 from mer_cli.store.encoded_clip import GZIP_LEVEL, EncodedClip
 from mer_cli.store.hdf5 import LIBRARY_VERSIONS
 from mer_cli.store.open_file import open_store, rows_of
@@ -35,9 +36,11 @@ FRAMES, FRAME_NUMBERS, START = "frames", "frame_numbers", "start"
 FRAME_SHAPE = (CROP_SIZE, CROP_SIZE, 3)
 FRAME_BYTES = CROP_SIZE * CROP_SIZE * 3  # before it is compressed
 
+State = Literal["absent", "damaged", "whole"]
 
-def has_clips(path: Path) -> bool:
-    """Whether a store holds its clips whole.
+
+def clips_state(path: Path) -> State:
+    """Give how a store holds its clips whole.
 
     Raises
     ------
@@ -45,7 +48,27 @@ def has_clips(path: Path) -> bool:
         As `read_store`.
     """
     with open_store(path) as file:
-        return CLIP_GROUP in file
+        if CLIP_GROUP not in file:
+            return "absent"
+        return "whole" if _is_whole(file) else "damaged"
+
+
+def copy_without_clips(path: Path, target: Path) -> None:
+    """Write a store again, without the group: what of it is damaged is not so much as looked at.
+
+    Raises
+    ------
+    StoreError
+        As `read_store`.
+    OSError
+        If the disk is full or cannot be written.
+    """
+    with open_store(path) as file, h5py.File(target, "w", libver=LIBRARY_VERSIONS) as copy:
+        for name in file:
+            if name != CLIP_GROUP:
+                file.copy(name, copy)
+        for name, value in file.attrs.items():
+            copy.attrs[name] = value
 
 
 def read_clip(path: Path, clip_id: str) -> NDArray[np.uint8]:
@@ -116,18 +139,19 @@ def _group(file: h5py.File, path: Path) -> h5py.Group:
     if CLIP_GROUP not in file:
         raise StoreError(
             f"{path}: holds the frames around onset and apex only. Expected whole clips, its group /{CLIP_GROUP}. "
-            f"Add it: mer preprocess {_release(file)} --clips --out {path}."
+            f"Add it: {_command(file, path)}."
         )
-    if not _is_whole(file[CLIP_GROUP], len(file[CLIPS_GROUP]["id"])):
+    if not _is_whole(file):
         raise StoreError(
             f"{path}: /{CLIP_GROUP} is damaged. Expected frames, their numbers and where each clip starts. "
-            f"Build the store again: mer preprocess {_release(file)} --clips --no-resume --out {path}."
+            f"Mend it: {_command(file, path)}."
         )
     return file[CLIP_GROUP]
 
 
-def _is_whole(group: h5py.Group, n_clips: int) -> bool:
+def _is_whole(file: h5py.File) -> bool:
     """Whether the group has all that `append_clips` writes, of one number of frames."""
+    group, n_clips = file[CLIP_GROUP], len(file[CLIPS_GROUP]["id"])
     if not isinstance(group, h5py.Group) or CONTENT_HASH not in group.attrs:
         return False
     if not {START, FRAME_NUMBERS, FRAMES} <= set(group):
@@ -143,10 +167,9 @@ def _is_whole(group: h5py.Group, n_clips: int) -> bool:
     )
 
 
-def _release(file: h5py.File) -> str:
-    """What `mer preprocess` is given to read the store's release again."""
-    dataset = file.attrs["dataset"]
-    return f"{dataset} RAW" if schemes_of(dataset) else f"table RAW --table {dataset}.csv"
+def _command(file: h5py.File, path: Path) -> str:
+    """What adds the group, and mends a damaged one."""
+    return f"mer preprocess {release_words(file.attrs['dataset'])} --clips --out {path}"
 
 
 def _span(file: h5py.File, path: Path, clip_id: str) -> slice:

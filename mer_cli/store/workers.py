@@ -24,6 +24,7 @@ def run_in_workers(
     on_result: Callable[[Result], None],
     *,
     drop_on_interrupt: bool = False,
+    on_start: Callable[[], None] | None = None,
 ) -> None:
     """Run a function on every task, in `jobs` processes at most.
 
@@ -34,6 +35,7 @@ def run_in_workers(
     function : of a module, so that a worker can import it
     on_result : called in this process with each result, in the order in which they end
     drop_on_interrupt : Ctrl-C ends the workers at once; for tasks of minutes that leave nothing behind half done
+    on_start : called in every worker before its first task; of a module, too
 
     Raises
     ------
@@ -43,7 +45,7 @@ def run_in_workers(
     if not tasks:
         return
     # Spawned, not forked: the threads of OpenCV do not live through a fork.
-    pool = ProcessPoolExecutor(min(jobs, len(tasks)), get_context("spawn"), _start_worker)
+    pool = ProcessPoolExecutor(min(jobs, len(tasks)), get_context("spawn"), _start_worker, (on_start,))
     try:
         with _no_interrupt():
             futures = [pool.submit(function, task) for task in tasks]
@@ -68,10 +70,12 @@ def _no_interrupt() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-def _start_worker() -> None:
+def _start_worker(on_start: Callable[[], None] | None) -> None:
     """Set up a worker process: one thread, gone when its parent is."""
     cv2.setNumThreads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    if on_start is not None:
+        on_start()
 
 
 def _end_with_parent() -> None:

@@ -128,8 +128,8 @@ class PairBatches:
         )
         return EpochDraw(*(torch.from_numpy(draw).to(self.device, non_blocking=True) for draw in draws))
 
-    def training_batch(self, draw: EpochDraw, batch: slice) -> tuple[Tensor, Tensor]:
-        """Onset and apex of the drawn clips `batch`, augmented.
+    def training_batch(self, draw: EpochDraw, batch: slice | Tensor) -> tuple[Tensor, Tensor]:
+        """Onset and apex of the drawn clips `batch`, a slice or (B,) int64 into the draw, augmented.
 
         Returns
         -------

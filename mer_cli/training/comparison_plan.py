@@ -14,7 +14,7 @@ from typing import Any
 from mer_cli.datasets.schemes import AUTO, SCHEMES, resolve_scheme
 from mer_cli.datasets.suggest import unknown_name
 from mer_cli.errors import ConfigError, DatasetError, StoreError
-from mer_cli.models.catalogue import live_methods
+from mer_cli.models.catalogue import METHODS, live_methods
 from mer_cli.models.cost import count_operations
 from mer_cli.models.descriptors import DESCRIPTORS
 from mer_cli.store.hdf5 import StoreInfo, read_store
@@ -92,21 +92,30 @@ def plan_comparison(
 def expected_seconds(cells: Sequence[Cell]) -> list[float | None]:
     """What a fold of each cell takes, as the finished folds tell it; None where they tell nothing of it.
 
-    That is the same cell's; or of the same method under another protocol or seed; or, of a network, that of the
-    network nearest to it in arithmetic, times the ratio of the two, where that is not above `COMPARABLE`: small
-    networks take their time for other things.
+    A finished cell tells its own. Another is told by those of its method, else, of a network, by those of the network
+    nearest to it in arithmetic, times the ratio of the two, where that is not above `COMPARABLE`: small networks take
+    their time for other things. Time goes by the clips that are trained on and the epochs, so that the same method
+    takes longer under the scheme with more clips.
     """
-    known = [(cell.name, _work(cell), cell.seconds) for cell in cells if cell.seconds is not None]
-    return [cell.seconds if cell.seconds is not None else _guess(cell.name, _work(cell), known) for cell in cells]
+    known: dict[str, list[float]] = {}  # seconds of a clip in an epoch, by method
+    for cell in cells:
+        if cell.seconds is not None:
+            known.setdefault(cell.name, []).append(cell.seconds / _passes(cell))
+    rates = {name: sum(rates) / len(rates) for name, rates in known.items()}
+    guesses = {cell.name: _guess_rate(cell, cells, rates) for cell in cells}
+    return [
+        cell.seconds if cell.seconds is not None else rate and rate * _passes(cell)
+        for cell, rate in ((cell, guesses[cell.name]) for cell in cells)
+    ]
 
 
-def _guess(name: str, work: float, known: Sequence[tuple[str, float, float]]) -> float | None:
-    """Seconds of a fold from the names, arithmetic and seconds of others."""
-    alike = [seconds for other, _, seconds in known if other == name]
-    if alike:
-        return sum(alike) / len(alike)
-    ratios = {work / done: seconds for _, done, seconds in known if done and work}
-    nearest = min(ratios, key=lambda ratio: max(ratio, 1 / ratio), default=None)
+def _guess_rate(cell: Cell, cells: Sequence[Cell], rates: Mapping[str, float]) -> float | None:
+    """Seconds of a clip in an epoch, from those of the methods that are known."""
+    if cell.name in rates:
+        return rates[cell.name]
+    work = _operations(cell)
+    ratios = {work / done: rates[other.name] for other in cells if other.name in rates and (done := _operations(other))}
+    nearest = min(ratios, key=lambda ratio: max(ratio, 1 / ratio), default=None) if work else None
     if nearest is None or not 1 / COMPARABLE <= nearest <= COMPARABLE:
         return None
     return nearest * ratios[nearest]
@@ -117,11 +126,27 @@ def _named(methods: str | None) -> list[str]:
     known = [method.name for method in live_methods()]
     if methods is None:
         return known
-    wanted = [name.strip() for name in methods.split(",")]
+    wanted = [name for part in methods.split(",") if (name := part.strip().casefold())]
+    if not wanted:
+        raise ConfigError(
+            f"--methods: {methods!r} names no method — expected some of {', '.join(known)}. Name them with commas "
+            "between them, or leave it out for all."
+        )
     for name in wanted:
-        if name not in known:
-            raise ConfigError(f"--methods: {unknown_name('method', name, known)}")
+        _require_live(name, known)
     return [name for name in known if name in wanted]
+
+
+def _require_live(name: str, known: Collection[str]) -> None:
+    """Refuse a method that is only quoted, with the reason, and a name that none has."""
+    for method in METHODS:
+        if method.name == name and method.kind == "quoted":
+            raise ConfigError(
+                f"--methods: {name} can't be run here, {method.title} is only quoted: {method.note} — expected some of "
+                f"{', '.join(known)}. Leave it out; `mer models` tells more."
+            )
+    if name not in known:
+        raise ConfigError(f"--methods: {unknown_name('method', name, known)}")
 
 
 def _check_useful(given: Mapping[str, Any], names: Collection[str]) -> None:
@@ -198,10 +223,13 @@ def _cost(config: TrainConfig) -> tuple[bool, bool, int]:
     return True, False, config.epochs * count_operations(config.model, 3, **config.network_options)
 
 
-def _work(cell: Cell) -> float:
-    """Arithmetic of a fold in the mean, in operations of a forward pass; 0 of a classical method."""
-    config, folds = cell.plan.config, cell.plan.folds
-    if is_classical(config.model):
-        return 0.0
-    n_clips = sum(len(fold.train) for fold in folds) / len(folds)
-    return n_clips * config.epochs * count_operations(config.model, len(config.class_names), **config.network_options)
+def _passes(cell: Cell) -> float:
+    """Clips that a fold trains on, in the mean, times the epochs."""
+    folds = cell.plan.folds
+    return sum(len(fold.train) for fold in folds) / len(folds) * cell.plan.config.epochs
+
+
+def _operations(cell: Cell) -> int:
+    """Arithmetic of one clip; 0 of a classical method. The same under every scheme: classes hardly count."""
+    config = cell.plan.config
+    return 0 if is_classical(config.model) else count_operations(config.model, 3, **config.network_options)

@@ -128,6 +128,8 @@ class TrainConfig(BaseModel):
     """Arithmetic of the network; auto takes bf16 where the processor computes in it."""
     compile: Literal["auto", "on", "off"] = "auto"
     """Whether to compile the network; auto does where the steps to come repay it."""
+    deterministic: bool = False
+    """Make a GPU compute the same bits every time, more slowly; the CPU always does."""
 
     @model_validator(mode="after")
     def _decay_ends_within_epochs(self) -> TrainConfig:

@@ -3,6 +3,8 @@
 A fold is trained and written whole wherever it runs, so the order in which folds end moves nothing. The sums of a
 network are rounded by the number of threads that share them, so that number depends on the network, not on how many
 folds run at once: a network on motion has one thread a fold, which wastes nothing, and several folds fill the cores.
+A fold of MMNet fills a GPU; networks on motion leave most of it idle, so several share it. Of several GPUs each worker
+has one.
 """
 
 from __future__ import annotations
@@ -11,6 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -57,26 +62,30 @@ class EndedFold:
 
 
 def has_one_thread(config: TrainConfig) -> bool:
-    """Whether the method is a network on motion, on the CPU: two threads win it less than a second fold does."""
-    return config.device == "cpu" and is_on_motion(config.model)
+    """Whether the method is a network on motion: two threads win it less than a second fold does."""
+    return is_on_motion(config.model)
 
 
-def choose_folds_at_once(config: TrainConfig, todo: Sequence[Fold], wanted: int | None) -> int:
+def choose_folds_at_once(
+    config: TrainConfig, todo: Sequence[Fold], wanted: int | None, n_cores: int, n_devices: int = 1
+) -> int:
     """How many folds are trained at once; more than one run in processes of their own.
 
     Parameters
     ----------
     config : resolved, so that its device is settled
-    wanted : None takes one a core for a network on motion, fewer where memory is short, and one otherwise
+    wanted : for each device, the processor being one; None takes one a core for a network on motion, fewer where memory
+        is short, and one otherwise
+    n_cores : threads of torch before a fold was given its own (`threads_of`)
     """
     if wanted is not None:
-        return max(1, min(wanted, len(todo)))
+        return max(1, min(wanted * n_devices, len(todo)))
     n_pairs = sum(len(fold.train) for fold in todo) * config.epochs
-    if not has_one_thread(config) or n_pairs < PAIRS_THAT_REPAY_WORKERS:
-        return 1
+    if not is_on_motion(config.model) or n_pairs < PAIRS_THAT_REPAY_WORKERS:
+        return min(n_devices, len(todo))
     memory = available_memory()
     n_fitting = len(todo) if memory is None else memory // WORKER_MEMORY
-    return max(1, min(torch.get_num_threads(), len(todo), n_fitting))
+    return max(1, min(max(n_cores, n_devices), len(todo), n_fitting))
 
 
 @contextmanager
@@ -86,17 +95,7 @@ def threads_of(config: TrainConfig, wanted: int | None) -> Iterator[int]:
     Parameters
     ----------
     wanted : folds at once, as in `choose_folds_at_once`; those of a network on pictures share the cores
-
-    Raises
-    ------
-    ConfigError
-        If several folds at once are wanted on a GPU.
     """
-    if wanted is not None and wanted > 1 and config.device == "cuda":
-        raise ConfigError(
-            f"--folds-at-once: {wanted} can't share the GPU — expected 1 with --device cuda. "
-            "Leave it out, or use --device cpu."
-        )
     before = torch.get_num_threads()
     torch.set_num_threads(1 if has_one_thread(config) else max(1, before // (wanted or 1)))
     try:
@@ -105,8 +104,36 @@ def threads_of(config: TrainConfig, wanted: int | None) -> Iterator[int]:
         torch.set_num_threads(before)
 
 
+def resolve_gpus(config: TrainConfig, wanted: Sequence[int] | None) -> tuple[int, ...]:
+    """CUDA numbers of the GPUs to train on; none on the processor, and the first where none is named.
+
+    Raises
+    ------
+    ConfigError
+        If GPUs are named on the processor, or one that is not there.
+    """
+    if config.device == "cpu":
+        if wanted:
+            raise ConfigError(
+                "--gpus: this run is on the processor — expected it with --device cuda. Leave it out, or give that."
+            )
+        return ()
+    there = range(torch.cuda.device_count())
+    absent = [gpu for gpu in wanted or () if gpu not in there]
+    if absent:
+        raise ConfigError(
+            f"--gpus: torch sees no GPU {absent[0]} — expected some of {', '.join(map(str, there))}. Leave it out."
+        )
+    return tuple(dict.fromkeys(wanted or (0,)))
+
+
 def train_at_once(
-    train: Callable[[Task], EndedFold], tasks: Sequence[Task], n_at_once: int, path: Path, listener: Listener
+    train: Callable[[Task], EndedFold],
+    tasks: Sequence[Task],
+    n_at_once: int,
+    path: Path,
+    listener: Listener,
+    gpus: Sequence[int] = (),
 ) -> None:
     """Trains folds in processes of their own. Ctrl-C ends them at once: a fold is there whole or not at all.
 
@@ -114,6 +141,7 @@ def train_at_once(
     ----------
     train : trains and writes the fold of a task; of a module, so that a worker can import it
     path : the run directory
+    gpus : workers take these in turn, one each
 
     Raises
     ------
@@ -127,10 +155,19 @@ def train_at_once(
             listener.on_epoch(ended.n_epochs, ended.loss)
         listener.on_fold_end()
 
+    free = get_context("spawn").SimpleQueue()
+    for number in range(n_at_once if gpus else 0):
+        free.put(gpus[number % len(gpus)])
+    take = partial(_take_gpu, free) if gpus else None
     try:
-        run_in_workers(train, tasks, n_at_once, tell, drop_on_interrupt=True)
+        run_in_workers(train, tasks, n_at_once, tell, drop_on_interrupt=True, on_start=take)
     except BrokenProcessPool:
         raise RunError(
             f"{path}: a worker process died while folds were trained — expected it to live; memory may have run out. "
             "Finished folds are kept: run the same command again with --folds-at-once 1."
         ) from None
+
+
+def _take_gpu(free: SimpleQueue[int]) -> None:
+    """What this worker calls `cuda` from now on."""
+    torch.cuda.set_device(free.get())

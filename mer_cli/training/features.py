@@ -1,13 +1,16 @@
 """Takes a plan whose method is classical, gives the descriptor's vectors of its clips: computed once a store.
 
 They lie beside the store's flow: data/casme2.h5 -> data/motion/casme2.lbp-top-1a2b3c4d5e6f7a8b.npz, with the clip ids
-(`ids`) and the vectors (`features`). The name ends in a fingerprint of all that they depend on: the store's content,
-its whole clips where those are seen, the descriptor and its settings, the flow's. So what is stale is never found.
+(`ids`, sorted) and the vectors (`features`). The name ends in a fingerprint of all that they depend on: the store's
+content, its whole clips where those are seen, the descriptor and its settings, the flow's. So what is stale is never
+found. A file has the clips that some run's scheme kept, for what a scheme drops may lack landmarks; clips that another
+scheme keeps are added to it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +34,7 @@ from mer_cli.training.methods import needs_clips, needs_motion
 from mer_cli.training.run_config import PROTOCOL_VERSION
 
 if TYPE_CHECKING:
-    from mer_cli.training.plan import RunPlan
+    from mer_cli.training.plan import PlannedStore, RunPlan
 
 
 def check_features(plan: RunPlan) -> None:
@@ -40,16 +43,16 @@ def check_features(plan: RunPlan) -> None:
     Raises
     ------
     StoreError
-        If a store lacks whole clips, or a clip the landmarks of a face.
+        If a store lacks whole clips, or a clip that the scheme keeps the landmarks of a face.
     """
     for store in plan.stores:
-        wanted = _wanted(store.info, plan.config)
+        wanted = _wanted(store, plan.config)
         if "landmarks" in DESCRIPTORS[plan.config.model].takes:
             read_landmarks(store.info.path, wanted.clip_ids)
 
 
 def compute_features(plan: RunPlan, on_clip: Callable[[str, str], None]) -> None:
-    """Computes the features of all clips of the plan's stores, of which nothing is done again that is there.
+    """Computes the features of all clips that the plan keeps, of which nothing is done again that is there.
 
     Flow from onset to apex is taken from the store's motion, and computed first where it is not there.
 
@@ -64,13 +67,15 @@ def compute_features(plan: RunPlan, on_clip: Callable[[str, str], None]) -> None
     """
     config = plan.config
     for store in plan.stores:
-        wanted = _wanted(store.info, config)
+        wanted = _wanted(store, config)
         if needs_motion(config.model, config.span):
             build_motion(store.info, config.flow, jobs=default_jobs(), on_clip=lambda clip_id, status: None)
+        held = _held(wanted)
+        missing = replace(wanted, clip_ids=[clip_id for clip_id in wanted.clip_ids if clip_id not in held])
         build_by_clip(
-            wanted,
-            is_current=partial(_is_there, wanted),
-            write=partial(_write, wanted),
+            missing,
+            is_current=partial(_has_all, wanted),
+            write=partial(_add, missing),
             jobs=default_jobs(),
             on_clip=on_clip,
         )
@@ -86,21 +91,20 @@ def read_features(plan: RunPlan) -> NDArray[np.float32]:
     """
     parts = []
     for store in plan.stores:
-        wanted = _wanted(store.info, plan.config)
-        held = arrays_of(wanted.path, "ids", "features")
-        if held is None:
+        wanted = _wanted(store, plan.config)
+        held = _held(wanted)
+        if not held.keys() >= set(wanted.clip_ids):
             raise StoreError(
                 f"{wanted.path}: not there, or damaged. Expected {wanted.what} of {store.info.path.name}. "
                 "`mer train` computes it: run it again."
             )
-        ids, features = held
-        row_of = {clip_id: row for row, clip_id in enumerate(ids.tolist())}
-        parts.append(features[[row_of[clip_id] for clip_id in store.clips]])
+        parts.append(np.stack([held[clip_id] for clip_id in wanted.clip_ids]))
     return np.concatenate(parts)
 
 
-def _wanted(store: StoreInfo, config: TrainConfig) -> ByClip:
-    """What is to be computed of a store, and from what."""
+def _wanted(planned: PlannedStore, config: TrainConfig) -> ByClip:
+    """What a run needs of a store, and what it is computed from."""
+    store = planned.info
     key = fingerprint(
         {
             "store": store.content_hash,
@@ -116,7 +120,7 @@ def _wanted(store: StoreInfo, config: TrainConfig) -> ByClip:
     return ByClip(
         what=f"the {config.model} features",
         path=store.path.parent / "motion" / f"{store.path.stem}.{config.model}-{key}.npz",
-        clip_ids=list(map(str, store.clips.index)),
+        clip_ids=list(planned.clips),
         compute=partial(describe_clip, store, config),
         key=key,
         room="the features",
@@ -151,15 +155,24 @@ def _read_frames(store: StoreInfo, config: TrainConfig, clip_id: str) -> NDArray
     return frames if n_frames == len(frames) else interpolate(frames, n_frames, config.interpolation)
 
 
-def _is_there(wanted: ByClip) -> bool:
-    """Whether the file holds a row of finite numbers for each clip; one that was edited is computed anew."""
-    held = arrays_of(wanted.path, "ids", "features")
-    if held is None:
-        return False
-    ids, features = held
-    return ids.tolist() == list(wanted.clip_ids) and len(features) == len(ids) and bool(np.isfinite(features).all())
+def _has_all(wanted: ByClip) -> bool:
+    return _held(wanted).keys() >= set(wanted.clip_ids)
 
 
-def _write(wanted: ByClip, features: list[Array], temporary: Path) -> None:
-    save_arrays(temporary, {"ids": np.array(wanted.clip_ids), "features": np.stack(features)})
-    temporary.replace(wanted.path)
+def _held(wanted: ByClip) -> dict[str, NDArray[np.float32]]:
+    """The vectors that the file has, by clip id; none where it is damaged or was edited: all are computed anew."""
+    arrays = arrays_of(wanted.path, "ids", "features")
+    if arrays is None:
+        return {}
+    ids, features = arrays[0].tolist(), arrays[1]
+    is_table = features.ndim == 2 and len(features) == len(ids)
+    is_whole = is_table and ids == sorted(set(ids)) and bool(np.isfinite(features).all())
+    return dict(zip(ids, features, strict=True)) if is_whole else {}
+
+
+def _add(missing: ByClip, computed: list[Array], temporary: Path) -> None:
+    """Put vectors beside those that the file has by now."""
+    features = _held(missing) | dict(zip(missing.clip_ids, computed, strict=True))
+    ids = sorted(features)
+    save_arrays(temporary, {"ids": np.array(ids), "features": np.stack([features[clip_id] for clip_id in ids])})
+    temporary.replace(missing.path)

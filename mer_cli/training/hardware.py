@@ -6,6 +6,7 @@ Resolved once, when a run is created, and kept in its config, so that a resumed 
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 import shutil
 
@@ -15,11 +16,11 @@ from mer_cli.errors import ConfigError
 from mer_cli.training.config import TrainConfig
 from mer_cli.training.methods import is_classical, is_on_motion
 
-# Measured on two cores of an AVX-512-bf16 processor (docs/performance.md): compiling takes about 70 s and saves
-# 14 ms a pair, which 5,000 pairs repay; seven times the break-even keeps short runs from waiting for the compiler.
-# Not measured on a GPU yet: there the pairs stand for the time of a long run all the same. The small networks on motion
-# are 1.1 to 2.4 times slower on the CPU for being compiled.
-PAIRS_THAT_REPAY_COMPILING = 35_000
+# Measured (docs/performance.md). On two cores of an AVX-512-bf16 processor compiling takes about 70 s and saves 14 ms a
+# pair, which 5,000 pairs repay; seven times the break-even keeps short runs from waiting for the compiler. On an H200
+# it takes 40 s and saves .16 ms a pair. The small networks on motion are 1.1 to 2.4 times slower on the CPU for being
+# compiled, and so small on a GPU that nothing repays it.
+PAIRS_THAT_REPAY_COMPILING = {"cpu": 35_000, "cuda": 300_000}
 # On the CPU bf16 costs these more in conversions than it saves; of the other networks it saves a quarter to a half.
 FASTER_IN_FP32 = ("ststnet", "augcn-flow")
 
@@ -39,7 +40,8 @@ def resolve_hardware(config: TrainConfig, n_pairs: int) -> TrainConfig:
         If CUDA or the compiler is asked for and absent.
     """
     if is_classical(config.model):
-        return config.model_copy(update={"device": "cpu", "precision": "fp32", "compile": "off"})
+        settled = {"device": "cpu", "precision": "fp32", "compile": "off", "deterministic": False}
+        return config.model_copy(update=settled)
     device = config.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -54,14 +56,31 @@ def resolve_hardware(config: TrainConfig, n_pairs: int) -> TrainConfig:
         precision = "bf16" if computes_in_bf16(device) and not loses else "fp32"
     compiled = config.compile
     if compiled == "auto":
-        pays = n_pairs >= PAIRS_THAT_REPAY_COMPILING and not (device == "cpu" and is_on_motion(config.model))
+        pays = n_pairs >= PAIRS_THAT_REPAY_COMPILING[device] and not is_on_motion(config.model)
         compiled = "on" if pays and can_compile(device) else "off"
     elif compiled == "on" and not can_compile(device):
         raise ConfigError(
             "--compile on: no C++ compiler (g++ or clang++) was found — torch.compile needs one on the CPU. "
             "Install g++, or use --compile off."
         )
-    return config.model_copy(update={"device": device, "precision": precision, "compile": compiled})
+    settled = {"device": device, "precision": precision, "compile": compiled}
+    if device == "cpu":  # which knows no other way
+        settled["deterministic"] = False
+    return config.model_copy(update=settled)
+
+
+def parse_gpus(text: str) -> tuple[int, ...]:
+    """The numbers in "0,1".
+
+    Raises
+    ------
+    ConfigError
+        If something in it is no number.
+    """
+    numbers = [part.strip() for part in text.split(",")]
+    if not all(number.isdecimal() for number in numbers):
+        raise ConfigError(f"--gpus: '{text}' can't be read — expected numbers like 0,1. Give those of `nvidia-smi`.")
+    return tuple(map(int, numbers))
 
 
 def computes_in_bf16(device: str) -> bool:
@@ -89,6 +108,19 @@ def keep_freed_memory() -> None:
         return
     mallopt(M_MMAP_THRESHOLD, 2**31 - 1)
     mallopt(M_TRIM_THRESHOLD, -1)
+
+
+def set_up_device(config: TrainConfig) -> None:
+    """Switches of this process that the config asks for, before the network goes to the device."""
+    if config.device == "cpu":
+        keep_freed_memory()
+        return
+    # By default CUDA convolutions of float32 compute in the shorter TF32; float32 is the reference here.
+    torch.backends.cudnn.allow_tf32 = config.precision != "fp32"
+    torch.use_deterministic_algorithms(config.deterministic)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # no code reads such
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it then
 
 
 def describe_environment(device: str) -> dict[str, str | int]:

@@ -6,23 +6,21 @@ and the inner clips come in as pictures only.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from mer_cli.models import build_model
 from mer_cli.training.config import TrainConfig
+from mer_cli.training.epoch_log import EpochLog
+from mer_cli.training.hardware import set_up_device
+from mer_cli.training.steps import Batches, Steps
 from mer_cli.training.streams import Stream, fold_seed
-
-SGD_MOMENTUM = 0.9
-HELD_OUT_BATCH = 64  # pairs in a forward pass without gradients; moves no number, only memory
 
 
 @dataclass(frozen=True)
@@ -40,24 +38,6 @@ class TrainedFold:
     weights: dict[str, Tensor]
 
 
-class Batches(Protocol):
-    """All clips of a run on the device, and how the inputs of the network are made from them."""
-
-    device: torch.device
-
-    def __len__(self) -> int: ...
-
-    def start_fold(self, train_rows: NDArray[np.int64]) -> None:
-        """Told the training clips of a fold before it begins."""
-
-    def draw_epoch(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Any:
-        """What is random in an epoch; `row` of it, (n,) int64, is the order of the clips."""
-
-    def training_batch(self, draw: Any, batch: slice) -> tuple[Tensor, ...]: ...
-
-    def plain_batch(self, rows: Tensor) -> tuple[Tensor, ...]: ...
-
-
 class FoldTrainer:
     """One network on the device, compiled at most once, re-initialised in place for every fold."""
 
@@ -65,15 +45,13 @@ class FoldTrainer:
         self.batches = batches
         self.n_classes = n_classes
         self.config = config
-        if config.precision == "fp32":  # by default CUDA convolutions of float32 compute in the shorter TF32
-            torch.backends.cudnn.allow_tf32 = False
+        set_up_device(config)
         self.network = (
             build_model(config.model, n_classes, **config.network_options)
             .to(batches.device)
             .to(memory_format=torch.channels_last)
         )
-        # Full batches have one shape, so one compiled graph serves them; the last partial one runs as it is.
-        self.full_batch_network = torch.compile(self.network, dynamic=False) if config.compile == "on" else self.network
+        self.steps = Steps(self.network, batches, n_classes, config)
 
     def train_fold(
         self,
@@ -93,77 +71,46 @@ class FoldTrainer:
         test_rows, inner_rows : (m,), (k,) rows of the held-out and of the inner clips, of which there may be none
         on_epoch : told the number of epochs done and the last one's mean training loss
         """
-        config, batches, network = self.config, self.batches, self.network
+        config, batches, steps = self.config, self.batches, self.steps
+        steps.prepare(len(train_rows))
         self._initialise(self._torch_seed(fold_id, "weights"))
         torch.manual_seed(self._torch_seed(fold_id, "dropout"))  # stochastic depth draws from the same generator
+        steps.start_fold()
         batches.start_fold(train_rows)
         rng = np.random.default_rng(fold_seed(config.seed, fold_id, "draws"))
-        optimiser = self.new_optimiser()
         label_of_row = torch.zeros(len(batches), dtype=torch.int64)
         label_of_row[torch.from_numpy(train_rows)] = torch.from_numpy(train_labels)
         label_of_row = label_of_row.to(batches.device)
         held_out, inner = (torch.from_numpy(rows).to(batches.device) for rows in (test_rows, inner_rows))
 
-        history: list[dict[str, float]] = []
+        log = EpochLog(config.epochs, batches.device, on_epoch)
         logits: list[Tensor] = []
         inner_logits: list[Tensor] = []
         for epoch in range(config.epochs):
-            started = time.monotonic()
-            for group in optimiser.param_groups:
-                group["lr"] = config.learning_rate_in(epoch)
+            steps.set_learning_rate(config.learning_rate_in(epoch))
             draw = batches.draw_epoch(train_rows, rng)
-            network.train()
-            loss_sum = torch.zeros((), device=batches.device)
-            for start in range(0, len(train_rows), config.batch_size):
-                batch = slice(start, start + config.batch_size)
-                labels = label_of_row[draw.row[batch]]
-                loss_sum += self.train_step(optimiser, draw, batch, labels) * len(labels)
-            logits.append(self._plain_logits(held_out))
-            inner_logits.append(self._plain_logits(inner))
-            loss_mean = float(loss_sum) / len(train_rows)  # the one host sync of an epoch
-            history.append(
-                {
-                    "loss": loss_mean,
-                    "learning_rate": config.learning_rate_in(epoch),
-                    "seconds": time.monotonic() - started,
-                }
-            )
-            on_epoch(epoch + 1, loss_mean)
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+            loss = steps.train_epoch(draw, label_of_row[draw.row])
+            logits.append(steps.plain_logits(held_out))
+            inner_logits.append(steps.plain_logits(inner))
+            log.add(loss)
+        history = [
+            {"loss": loss, "learning_rate": config.learning_rate_in(epoch), "seconds": seconds}
+            for epoch, (loss, seconds) in enumerate(log.read())
+        ]
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.network.state_dict().items()}
         held_out_logits, logits_of_inner = (torch.stack(of_clips).cpu().numpy() for of_clips in (logits, inner_logits))
         return TrainedFold(held_out_logits, logits_of_inner, history, weights)
 
-    def new_optimiser(self) -> torch.optim.Optimizer:
-        """The optimiser over every parameter, BatchNorm, biases and position embedding included, as released."""
-        config, parameters = self.config, self.network.parameters()
-        rate, decay = config.learning_rate, config.weight_decay
-        if config.optimiser == "sgd":
-            return torch.optim.SGD(parameters, lr=rate, momentum=SGD_MOMENTUM, weight_decay=decay, fused=True)
-        kind = torch.optim.AdamW if config.optimiser == "adamw" else torch.optim.Adam
-        return kind(parameters, lr=rate, weight_decay=decay, fused=True)
+    def set_learning_rate(self, rate: float) -> None:
+        self.steps.set_learning_rate(rate)
 
-    def train_step(self, optimiser: torch.optim.Optimizer, draw: Any, batch: slice, labels: Tensor) -> Tensor:
-        """One step on the drawn clips `batch`; gives their mean loss, a scalar that stays on the device."""
-        inputs = self.batches.training_batch(draw, batch)
-        run = self.full_batch_network if len(labels) == self.config.batch_size else self.network
-        with self._autocast():
-            output = run(*inputs)
-        loss = F.cross_entropy(output.float(), labels)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-        return loss.detach()
+    def train_epoch(self, draw: Any, labels: Tensor) -> Tensor:
+        """One epoch, as `Steps.train_epoch`, from whatever weights there are."""
+        self.steps.prepare(len(labels))
+        return self.steps.train_epoch(draw, labels)
 
-    @torch.no_grad()
-    def _plain_logits(self, rows: Tensor) -> Tensor:
-        """(rows, classes) float32, with BatchNorm's running statistics."""
-        self.network.eval()
-        parts = [torch.empty(0, self.n_classes, device=self.batches.device)]
-        for start in range(0, len(rows), HELD_OUT_BATCH):
-            inputs = self.batches.plain_batch(rows[start : start + HELD_OUT_BATCH])
-            with self._autocast():
-                parts.append(self.network(*inputs).float())
-        return torch.cat(parts)
+    def plain_logits(self, rows: Tensor) -> Tensor:
+        return self.steps.plain_logits(rows)
 
     def _torch_seed(self, fold_id: str, stream: Stream) -> int:
         return int(np.random.SeedSequence(fold_seed(self.config.seed, fold_id, stream)).generate_state(1)[0])
@@ -174,6 +121,3 @@ class FoldTrainer:
             torch.manual_seed(seed)
             fresh = build_model(self.config.model, self.n_classes, **self.config.network_options)
         self.network.load_state_dict(fresh.state_dict())
-
-    def _autocast(self) -> Any:
-        return torch.autocast(self.batches.device.type, torch.bfloat16, enabled=self.config.precision == "bf16")

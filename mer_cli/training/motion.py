@@ -6,7 +6,7 @@ stay as coded: the graph is the same for every clip, and so tells none of their 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,21 +15,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mer_cli.datasets.action_units import parse_units
-from mer_cli.errors import StoreError
+from mer_cli.datasets.action_units import EXPECTED, parse_units, unreadable_units
+from mer_cli.datasets.registry import release_words
+from mer_cli.errors import DatasetError, StoreError
 from mer_cli.models import motion_input
 from mer_cli.motion.build import build_motion
 from mer_cli.motion.images import read_images
 from mer_cli.motion.inputs import MotionInput
 from mer_cli.motion.normalise import normalise
 from mer_cli.motion.unit_graph import unit_adjacency
-from mer_cli.store.hdf5 import read_landmarks
+from mer_cli.store.hdf5 import StoreInfo, read_landmarks
 from mer_cli.store.jobs import default_jobs
 from mer_cli.training.config import TrainConfig
 from mer_cli.training.methods import is_classical, needs_motion
 
 if TYPE_CHECKING:
-    from mer_cli.training.plan import PlannedStore, RunPlan
+    from mer_cli.training.plan import RunPlan
 
 Units = frozenset[int]
 
@@ -62,8 +63,11 @@ class MotionBatches:
         self.config = config
         self.device = device
         self.units = units
-        self.normalised = torch.empty(0)
+        # Filled anew for every fold, never replaced: a captured step reads them where they lie.
+        self.normalised = torch.zeros(images.shape, device=device)
         self.shared: tuple[Tensor, ...] = ()  # what the network takes beside the clips, the same for all of a fold
+        if units is not None:
+            self.shared = (torch.zeros(len(units.named), len(units.named), device=device),)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -74,16 +78,16 @@ class MotionBatches:
         The graph of action units, where the network takes one, is that of the same clips.
         """
         images = normalise(self.images, self.config.normalisation, train_rows)
-        self.normalised = torch.from_numpy(images).to(self.device)
+        self.normalised.copy_(torch.from_numpy(images))
         if self.units is not None:
             coded = [self.units.by_row[row] for row in train_rows.tolist()]
-            self.shared = (torch.from_numpy(unit_adjacency(coded, self.units.named)).to(self.device),)
+            self.shared[0].copy_(torch.from_numpy(unit_adjacency(coded, self.units.named)))
 
     def draw_epoch(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Order:
         """Shuffles the clips of `rows`."""
         return Order(torch.from_numpy(rng.permutation(rows)).to(self.device, non_blocking=True))
 
-    def training_batch(self, draw: Order, batch: slice) -> tuple[Tensor, ...]:
+    def training_batch(self, draw: Order, batch: slice | Tensor) -> tuple[Tensor, ...]:
         """As `plain_batch`, of the clips `batch` of the order."""
         return self.plain_batch(draw.row[batch])
 
@@ -154,15 +158,23 @@ def _read_units(plan: RunPlan, named: tuple[int, ...]) -> CodedUnits:
     for store in plan.stores:
         cells = store.info.clips["action_units"].astype(str).to_dict()
         of_store = {clip_id: cells[clip_id] for clip_id in store.clips if clip_id in trained_on}
-        _require_units(store, of_store.values(), plan.config.model)
+        _require_units(store.info, of_store, plan.config.model)
         cell_of |= of_store
     rows = {clip_id: row for row, clip_id in enumerate(plan.labels)}
     return CodedUnits(named, {rows[clip_id]: parse_units(cell, clip_id) for clip_id, cell in cell_of.items()})
 
 
-def _require_units(store: PlannedStore, cells: Collection[str], model: str) -> None:
-    if cells and not any(cell.strip() for cell in cells):
+def _require_units(store: StoreInfo, cells: Mapping[str, str], model: str) -> None:
+    """Refuse action units, by clip id, that make no graph."""
+    if cells and not any(cell.strip() for cell in cells.values()):
         raise StoreError(
-            f"{store.info.path}: no clip of it has action units, which {model} makes its graph of. Expected a dataset "
-            "whose coding table has them; SMIC's has none. Leave this store out, or take another --model."
+            f"{store.path}: no clip of it has action units, which {model} makes its graph of. Expected a dataset whose "
+            "coding table has them; SMIC's has none. Leave this store out, or take another method: --model, or "
+            "--methods of a comparison."
+        )
+    found = unreadable_units(cells)
+    if found:
+        raise DatasetError(
+            f"{store.path}: {found}; {model} makes its graph of them. {EXPECTED} Correct the coding table, and build "
+            f"the store again: mer preprocess {release_words(store.dataset)} --out {store.path}."
         )

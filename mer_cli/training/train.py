@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import ceil
 from pathlib import Path
 from typing import Literal
 
@@ -16,24 +17,27 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mer_cli.errors import RunError
-from mer_cli.models import motion_input
 from mer_cli.records import Fold, FoldPredictions
-from mer_cli.store.hdf5 import empty_windows, read_windows
-from mer_cli.training.batches import PairBatches, Windows
 from mer_cli.training.classical import ClassicalTrainer
-from mer_cli.training.executor import EndedFold, Listener, choose_folds_at_once, threads_of, train_at_once
-from mer_cli.training.features import compute_features, read_features
-from mer_cli.training.folds import subject_of
-from mer_cli.training.hardware import describe_environment, keep_freed_memory
-from mer_cli.training.loop import Batches, FoldTrainer, TrainedFold
+from mer_cli.training.device_memory import count_memory, require_memory
+from mer_cli.training.executor import (
+    EndedFold,
+    Listener,
+    choose_folds_at_once,
+    resolve_gpus,
+    threads_of,
+    train_at_once,
+)
+from mer_cli.training.hardware import describe_environment
+from mer_cli.training.loop import TrainedFold
 from mer_cli.training.methods import is_classical
-from mer_cli.training.motion import compute_motion, read_motion_batches
 from mer_cli.training.plan import RunPlan
 from mer_cli.training.run import folds_to_train, is_finished, open_run, write_fold
 from mer_cli.training.run_config import RunConfig
 from mer_cli.training.sessions import Session, record_session
 from mer_cli.training.shuffle import training_labels
 from mer_cli.training.tensorboard_log import log_folder, require_tensorboard, write_log
+from mer_cli.training.trainers import Trainer, Trainers, compute_inputs, make_trainer
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ def train_run(
     save_weights: Literal["last", "none"] = "last",
     tensorboard: bool = False,
     folds_at_once: int | None = None,
+    gpus: Sequence[int] | None = None,
+    trainers: Trainers | None = None,
 ) -> Path:
     """Trains the wanted folds that are not finished; gives the run directory.
 
@@ -68,19 +74,22 @@ def train_run(
     out : folder of all runs
     resume : False trains finished folds again
     tensorboard : leaves an event file of every finished fold, of those too that were finished before
-    folds_at_once : None lets the network and the machine decide (`executor.choose_folds_at_once`)
+    folds_at_once : for each device; None lets the network and the machine decide (`executor.choose_folds_at_once`)
+    gpus : CUDA numbers; None takes the first
+    trainers : shared by runs that differ in the seed alone
 
     Raises
     ------
     ConfigError
-        If TensorBoard is wanted and not installed, or several folds at once on a GPU.
+        If TensorBoard is wanted and not installed, a GPU is not there, or the folds would not fit into its memory.
     RunError
-        If the run directory can't be used or written, or the device has too little memory.
+        If the run directory can't be used or written, or the device runs out of memory all the same.
     """
     config, labels = plan.config, plan.labels
     if tensorboard:
         require_tensorboard()
     keeps_weights = save_weights == "last" and not is_classical(config.model)
+    devices, n_cores = resolve_gpus(config, gpus), torch.get_num_threads()
     with threads_of(config, folds_at_once) as threads:
         session = Session(
             plan.paths("loso", "train"), plan.paths("test"), str(out), describe_environment(config.device)
@@ -93,23 +102,36 @@ def train_run(
         if not todo:
             return path
         record_session(path, session)
-        n_at_once = choose_folds_at_once(config, todo, folds_at_once)
+        n_at_once = choose_folds_at_once(config, todo, folds_at_once, n_cores, len(devices) or 1)
+        for gpu in devices:
+            needed = count_memory(config, len(labels), len(config.class_names))
+            require_memory(config, needed, torch.cuda.mem_get_info(gpu)[0], ceil(n_at_once / len(devices)))
         if n_at_once == 1:
-            _train_in_turn(plan, path, todo, listener, save_weights=keeps_weights, tensorboard=tensorboard)
+            if devices:
+                torch.cuda.set_device(devices[0])
+            trainer_of = (trainers or Trainers()).of
+            _train_in_turn(plan, path, todo, listener, trainer_of, save_weights=keeps_weights, tensorboard=tensorboard)
         else:
-            _compute_inputs(plan)  # here once, not in every worker
+            compute_inputs(plan)  # here once, not in every worker
             pickled = pickle.dumps(plan)
             tasks = [FoldTask(pickled, path, fold, keeps_weights, tensorboard, threads) for fold in todo]
-            train_at_once(_train_task, tasks, n_at_once, path, listener)
+            train_at_once(_train_task, tasks, n_at_once, path, listener, devices)
     return path
 
 
 def _train_in_turn(
-    plan: RunPlan, path: Path, todo: Sequence[Fold], listener: Listener, *, save_weights: bool, tensorboard: bool
+    plan: RunPlan,
+    path: Path,
+    todo: Sequence[Fold],
+    listener: Listener,
+    trainer_of: Callable[[RunPlan], Trainer],
+    *,
+    save_weights: bool,
+    tensorboard: bool,
 ) -> None:
     """One fold after the other, in this process."""
     try:
-        trainer = _trainer(plan)
+        trainer = trainer_of(plan)
         for fold in todo:
             listener.on_fold(fold)
             trained = _train_fold(trainer, fold, plan.labels, listener.on_epoch)
@@ -133,10 +155,10 @@ def _train_task(task: FoldTask) -> EndedFold:
 
 
 @cache
-def _plan_and_trainer(pickled: bytes) -> tuple[RunPlan, FoldTrainer | ClassicalTrainer]:
+def _plan_and_trainer(pickled: bytes) -> tuple[RunPlan, Trainer]:
     """What all tasks of a worker share: the clips are read, and the network is made, once."""
     plan: RunPlan = pickle.loads(pickled)
-    return plan, _trainer(plan)
+    return plan, make_trainer(plan)
 
 
 def _write(
@@ -150,26 +172,8 @@ def _write(
         write_log(path, fold.id, plan.config)
 
 
-def _compute_inputs(plan: RunPlan) -> None:
-    """The features or the motion of the plan's clips, of which nothing is done again that is there."""
-    compute = compute_features if is_classical(plan.config.model) else compute_motion
-    compute(plan, lambda clip_id, status: None)
-
-
-def _trainer(plan: RunPlan) -> FoldTrainer | ClassicalTrainer:
-    """What trains the plan's folds, all clips in it."""
-    config = plan.config
-    _compute_inputs(plan)
-    if config.device == "cpu":
-        keep_freed_memory()
-    if is_classical(config.model):
-        subjects = [subject_of(clip_id) for clip_id in plan.labels]
-        return ClassicalTrainer(read_features(plan), subjects, len(config.class_names), config)
-    return FoldTrainer(_read_batches(plan, torch.device(config.device)), len(config.class_names), config)
-
-
 def _train_fold(
-    trainer: FoldTrainer | ClassicalTrainer,
+    trainer: Trainer,
     fold: Fold,
     labels: Mapping[str, int],
     on_epoch: Callable[[int, float], None],
@@ -191,28 +195,6 @@ def _log_finished_folds(plan: RunPlan, path: Path) -> None:
     for fold in plan.folds:
         if is_finished(path, fold.id) and not log_folder(path, fold.id).exists():
             write_log(path, fold.id, plan.config)
-
-
-def _read_batches(plan: RunPlan, device: torch.device) -> Batches:
-    wanted = motion_input(plan.config.model)
-    if wanted is not None:
-        return read_motion_batches(plan, wanted, device)
-    return PairBatches(_read_windows(plan), plan.config, device)
-
-
-def _read_windows(plan: RunPlan) -> Windows:
-    """The clips of all stores in the order of `plan.labels`; each store is read straight into its part."""
-    arrays = empty_windows(len(plan.labels))
-    start = 0
-    for store in plan.stores:
-        part = slice(start, start + len(store.clips))
-        read_windows(
-            store.info.path, list(store.clips), (arrays[0][part], arrays[1][part], arrays[2][part], arrays[3][part])
-        )
-        start = part.stop
-    onset, onset_numbers, apex, apex_numbers = arrays
-    offsets = [store.info.clips.loc[list(store.clips), "offset"].to_numpy(np.int32) for store in plan.stores]
-    return Windows(onset, apex, onset_numbers, apex_numbers, np.concatenate(offsets))
 
 
 def _weight_saver(weights: dict[str, Tensor], config: RunConfig, fold: Fold) -> Callable[[Path], None]:

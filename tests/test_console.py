@@ -1,0 +1,102 @@
+"""Bars on a terminal and lines in a log, with all, some or nothing to do; lines that fit a narrow terminal."""
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from mer_cli import console
+
+CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+@pytest.fixture
+def err(monkeypatch):
+    """Makes stderr a terminal, or a file that is none; gives what was written."""
+
+    def replace(*, is_terminal):
+        written = io.StringIO()
+        monkeypatch.setattr(console, "err", Console(file=written, force_terminal=is_terminal, width=80))
+        return written
+
+    return replace
+
+
+@pytest.fixture
+def narrow(monkeypatch):
+    """Makes stdout a terminal of 40 columns."""
+    monkeypatch.setattr(console, "out", Console(force_terminal=True, width=40))
+
+
+def last_lines(written):
+    """What stands on the terminal in the end: the last drawing of the bars."""
+    return CONTROL.sub("", written.getvalue().rpartition("\x1b[2K")[2]).strip()
+
+
+@pytest.mark.parametrize(("n_done", "shown"), [(5, "5/5"), (3, "3/3"), (0, "")])
+def test_a_bar_ends_full_and_one_without_a_step_is_not_shown(err, n_done, shown):
+    written = err(is_terminal=True)
+    with console.Steps("flow", 5) as steps:
+        for clip in range(n_done):
+            steps.on_clip(str(clip), "ok")
+    last = last_lines(written)
+    assert shown in last
+    assert ("flow" in last) == bool(n_done)
+
+
+def test_a_log_ends_with_the_steps_that_were_done(err):
+    written = err(is_terminal=False)
+    with console.Steps("flow", 5) as steps:
+        steps.on_clip("a", "ok")
+    with console.Steps("features", 5):
+        pass
+    assert written.getvalue() == "flow: 1 of 1, 0 s, 0 s left\n"
+
+
+def fail(steps):
+    steps.on_clip("a", "ok")
+    raise ValueError("stop")
+
+
+def test_the_bar_of_a_pass_that_failed_stays_where_it_was(err):
+    written = err(is_terminal=True)
+    with pytest.raises(ValueError, match="stop"), console.Steps("flow", 5) as steps:
+        fail(steps)
+    assert "1/5" in last_lines(written)
+
+
+def test_a_run_without_a_fold_to_train_has_no_bars(err):
+    written = err(is_terminal=True)
+    with console.TrainProgress(3) as progress:
+        progress.on_start(0)
+    assert last_lines(written) == ""
+
+
+TEXT = "one interval over subjects that is longer than it should be"
+
+
+def test_a_long_text_is_folded_behind_its_name_on_a_terminal_alone(narrow, monkeypatch):
+    assert console.folded(TEXT, "UF1   ") == [
+        "UF1   one interval over subjects that is",
+        "      longer than it should be",
+    ]
+    assert console.folded("short", "UF1   ") == ["UF1   short"]
+    monkeypatch.setattr(console, "out", Console(file=io.StringIO(), width=40))
+    assert console.folded(TEXT, "UF1   ") == [f"UF1   {TEXT}"]
+
+
+def test_a_path_or_a_command_is_not_broken_inside_a_word(narrow):
+    path = "runs/casme2-5-mmnet-released-s1-0a1b2c3d/folds"
+    assert console.folded(f"look at {path} now", "") == ["look at", path, "now"]
+
+
+def test_columns_move_together_before_a_line_is_wider_than_the_terminal(narrow):
+    rows = [("true", "happiness", "sadness", "contempt"), ("happiness", "1", "2", "30")]
+    assert console.aligned(rows, numeric=(1, 2, 3), gap=3) == [
+        "true       happiness  sadness  contempt",
+        "happiness          1        2        30",
+    ]
+    assert console.aligned([(*rows[0], "others"), (*rows[1], "4")], numeric=(1, 2, 3, 4), gap=3)[0] == (
+        "true      happiness sadness contempt others"  # wider still, and nothing of it is cut
+    )
