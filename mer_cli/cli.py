@@ -3,6 +3,7 @@
 import io
 import sys
 
+from mer_cli import cli_bench as cli_bench
 from mer_cli import cli_experiment as cli_experiment
 from mer_cli import cli_models as cli_models
 from mer_cli import cli_results as cli_results

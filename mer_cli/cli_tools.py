@@ -1,9 +1,9 @@
-"""The commands around the experiment: generated faces, the demo, this machine, its speed, weights from elsewhere."""
+"""The commands around the experiment: generated faces, the demo, this machine, weights from elsewhere."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -79,23 +79,3 @@ def doctor() -> None:
     show.show_findings(findings)
     if any(finding.is_missing for finding in findings):
         raise typer.Exit(1)
-
-
-@app.command()
-def bench(
-    part: Annotated[
-        Literal["step", "preprocess"], typer.Argument(help="A training step, or cutting clips of large pictures.")
-    ] = "step",
-    as_json: Annotated[bool, typer.Option("--json", help="Figures as JSON.")] = False,
-    device: Annotated[Literal["auto", "cuda", "cpu"], typer.Option(help="Where to measure.")] = "auto",
-    repeats: Annotated[int, typer.Option(min=1, help="Measured steps of each kind; the median counts.")] = 5,
-) -> None:
-    """Measure a training step beside a plain float32 one, or cutting large pictures beside decoding them; for minutes.
-
-    Example: mer bench step --json
-    """
-    from mer_cli.bench import bench_step
-    from mer_cli.store.bench_cut import bench_cut
-
-    figures = bench_step(repeats, device) if part == "step" else {"preprocess": bench_cut(repeats)}
-    show.show_bench(figures, as_json)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
@@ -230,19 +229,6 @@ def show_demo(folder: Path) -> None:
     }
     for name, what in places.items():
         console.out.print(escape(f"  {folder / name}  {what}"))
-
-
-def show_bench(figures: dict[str, Any], as_json: bool) -> None:
-    """Figures of `bench`."""
-    if as_json:
-        console.out.print_json(json.dumps(figures), indent=2)
-        return
-    machine = [figures[name] for name in ("device", "threads", "precision") if name in figures]
-    rows = [("machine", "{}, {} threads, {}".format(*machine))] if machine else []
-    rows += [(name, str(value)) for name, value in figures.get("step", {}).items()]
-    for dataset, values in figures.get("preprocess", {}).items():
-        rows += [(f"{dataset} {name}", str(value)) for name, value in values.items()]
-    _facts(rows)
 
 
 def _facts(facts: Sequence[tuple[str, str]]) -> None:

@@ -81,13 +81,16 @@ class ChannelMax(torch.autograd.Function):
         ctx.save_for_backward(output[1])
         ctx.mark_non_differentiable(output[1])
         ctx.n_channels = inputs[0].shape[1]
+        ctx.is_channels_last = inputs[0].is_contiguous(memory_format=torch.channels_last)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, _: Tensor) -> Tensor:
         (channel,) = ctx.saved_tensors
         channels = torch.arange(ctx.n_channels, dtype=channel.dtype, device=channel.device)
-        gradient, channel = gradient.permute(0, 2, 3, 1), channel.permute(0, 2, 3, 1)  # (B, H, W, 1): channels last
-        return torch.where(channels == channel, gradient, 0).permute(0, 3, 1, 2)
+        if not ctx.is_channels_last:
+            return torch.where(channels[:, None, None] == channel, gradient, 0)
+        gradient, channel = gradient.permute(0, 2, 3, 1), channel.permute(0, 2, 3, 1)  # (B, H, W, 1)
+        return torch.where(channels == channel, gradient, 0).permute(0, 3, 1, 2)  # in memory as the features lie
 
 
 class SpatialAttention(nn.Module):

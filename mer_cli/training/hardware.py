@@ -110,6 +110,12 @@ def keep_freed_memory() -> None:
     mallopt(M_TRIM_THRESHOLD, -1)
 
 
+def memory_layout(config: TrainConfig) -> torch.memory_format:
+    """How pictures and weights lie: channels last, but for float32 on the CPU, which that makes slower by a fifth."""
+    is_float_on_cpu = config.device == "cpu" and config.precision == "fp32"
+    return torch.contiguous_format if is_float_on_cpu else torch.channels_last
+
+
 def set_up_device(config: TrainConfig) -> None:
     """Switches of this process that the config asks for, before the network goes to the device."""
     if config.device == "cpu":

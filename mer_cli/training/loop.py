@@ -18,7 +18,7 @@ from torch import Tensor
 from mer_cli.models import build_model
 from mer_cli.training.config import TrainConfig
 from mer_cli.training.epoch_log import EpochLog
-from mer_cli.training.hardware import set_up_device
+from mer_cli.training.hardware import memory_layout, set_up_device
 from mer_cli.training.steps import Batches, Steps
 from mer_cli.training.streams import Stream, fold_seed
 
@@ -49,7 +49,7 @@ class FoldTrainer:
         self.network = (
             build_model(config.model, n_classes, **config.network_options)
             .to(batches.device)
-            .to(memory_format=torch.channels_last)
+            .to(memory_format=memory_layout(config))
         )
         self.steps = Steps(self.network, batches, n_classes, config)
 

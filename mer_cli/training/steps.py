@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from mer_cli.training.captured import CapturedSteps
 from mer_cli.training.config import TrainConfig
+from mer_cli.training.hardware import memory_layout
 
 SGD_MOMENTUM = 0.9
 HELD_OUT_BATCH = 64  # pairs in a forward pass without gradients; moves no number, only memory
@@ -47,6 +48,7 @@ class Steps:
     def __init__(self, network: nn.Module, batches: Batches, n_classes: int, config: TrainConfig) -> None:
         self.network, self.batches, self.n_classes, self.config = network, batches, n_classes, config
         self.on_gpu = batches.device.type == "cuda"
+        self.layout = memory_layout(config)
         # Full batches have one shape, so one compiled graph serves them; the last partial one runs as it is.
         self.full_batch_network: Callable[..., Tensor] = network
         self.full_batch: Callable[..., tuple[Tensor, ...]] = batches.training_batch
@@ -112,7 +114,7 @@ class Steps:
         for start in range(0, len(rows), HELD_OUT_BATCH):
             inputs = self.batches.plain_batch(rows[start : start + HELD_OUT_BATCH])
             with self._autocast():
-                parts.append(self.network(*inputs).float())
+                parts.append(self.network(*self._laid_out(inputs)).float())
         return torch.cat(parts)
 
     def _step(self, draw: Any, batch: slice | Tensor, labels: Tensor) -> Tensor:
@@ -122,12 +124,16 @@ class Steps:
         else:
             inputs, run = self.batches.training_batch(draw, batch), self.network
         with self._autocast():
-            output = run(*inputs)
+            output = run(*self._laid_out(inputs))
         loss = F.cross_entropy(output.float(), labels)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
         return loss.detach() * len(labels)
+
+    def _laid_out(self, inputs: tuple[Tensor, ...]) -> list[Tensor]:
+        """Pictures in the memory layout of the weights; a graph of action units is none."""
+        return [held.contiguous(memory_format=self.layout) if held.ndim == 4 else held for held in inputs]
 
     def _new_optimiser(self) -> torch.optim.Optimizer:
         """The optimiser over every parameter, BatchNorm, biases and position embedding included, as released."""

@@ -1,6 +1,6 @@
 """Cutting large pictures beside decoding them; how fast is for `mer bench`, here only that it is of that order."""
 
-from mer_cli.store.bench_cut import bench_cut
+from mer_cli.bench.preprocess import bench_cut
 
 
 def test_cutting_large_pictures_takes_not_much_longer_than_decoding_them():

@@ -1,0 +1,105 @@
+"""The plain training that ours is measured beside: the same network and recipe, written as the released script is.
+
+Float32, contiguous, eager; a DataLoader without workers that reads nine JPEGs a sample, of which the network uses two,
+and augments each sample on the processor. On a GPU with torch's defaults: TF32 in convolutions, not in matrix products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from mer_cli.bench.pictures import N_CLASSES, draw_picture
+from mer_cli.faces.crop import CROP_SIZE
+from mer_cli.models import build_model
+from mer_cli.opencv import cv2
+from mer_cli.training.batches import IMAGENET_MEAN, IMAGENET_STD
+from mer_cli.training.config import TrainConfig
+
+Image = NDArray[np.uint8]
+
+FRAMES_READ = 9
+ONSET, APEX = 0, FRAMES_READ - 1
+JPEG_QUALITY = 95
+
+
+class ReleasedPictures(Dataset[tuple[Tensor, Tensor, int]]):
+    """Clips as folders of JPEG files; a sample is onset and apex, augmented by one draw for all nine frames."""
+
+    def __init__(self, folders: list[Path], config: TrainConfig) -> None:
+        self.folders = folders
+        self.normalise = transforms.Compose([transforms.ToTensor(), transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD)])
+        self.augment = transforms.Compose(
+            [
+                transforms.RandomHorizontalFlip(config.flip),
+                transforms.RandomRotation(config.rotation),
+                transforms.RandomCrop(CROP_SIZE, padding=config.padding),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.folders)
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor, int]:
+        frames = [self.normalise(read_picture(path)) for path in sorted(self.folders[number].iterdir())]
+        moved: Tensor = self.augment(torch.cat(frames))  # (27, 224, 224)
+        return moved[3 * ONSET : 3 * ONSET + 3], moved[3 * APEX : 3 * APEX + 3], number % N_CLASSES
+
+
+def read_picture(path: Path) -> Image:
+    """(H, W, 3) uint8, RGB."""
+    picture = cv2.imread(str(path))
+    assert picture is not None, path
+    return np.asarray(picture[..., ::-1], dtype=np.uint8).copy()
+
+
+def write_clips(folder: Path, n_clips: int) -> list[Path]:
+    """Nine JPEG files a clip, each clip in a folder of its own."""
+    rng = np.random.default_rng(0)
+    folders = [folder / f"{number:04}" for number in range(n_clips)]
+    for clip in folders:
+        clip.mkdir()
+        for frame in range(FRAMES_READ):
+            cv2.imwrite(str(clip / f"{frame}.jpg"), draw_picture(rng), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return folders
+
+
+def reference_step(config: TrainConfig) -> Callable[[], None]:
+    """A step on pictures that lie ready on the device."""
+    onset, apex = torch.randn(2, config.batch_size, 3, CROP_SIZE, CROP_SIZE, device=config.device)
+    labels = torch.arange(config.batch_size, device=config.device) % N_CLASSES
+    return partial(_step, *_network(config), onset, apex, labels)
+
+
+def reference_epoch(config: TrainConfig, folders: list[Path]) -> Callable[[], None]:
+    """An epoch from the clips' files on."""
+    loader = DataLoader(ReleasedPictures(folders, config), config.batch_size, shuffle=True)
+    network, optimiser = _network(config)
+
+    def epoch() -> None:
+        for batch in loader:
+            _step(network, optimiser, *(tensor.to(config.device) for tensor in batch))
+
+    return epoch
+
+
+def _network(config: TrainConfig) -> tuple[nn.Module, torch.optim.Optimizer]:
+    network = build_model(config.model, N_CLASSES, **config.network_options).to(config.device)
+    rate, decay = config.learning_rate, config.weight_decay
+    return network, torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=decay)
+
+
+def _step(network: nn.Module, optimiser: torch.optim.Optimizer, onset: Tensor, apex: Tensor, labels: Tensor) -> None:
+    loss = F.cross_entropy(network(onset, apex), labels)
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
