@@ -63,3 +63,13 @@ def test_runs_without_a_common_seed_are_named(tmp_path):
         RunError, match=r"no seed in common \(1 and 2\) — expected at least one. Train both with the same"
     ):
         compare_runs([first], [second], "last")
+
+
+def test_a_method_that_draws_nothing_is_compared_under_every_seed(tmp_path):
+    first = runs_of(tmp_path, (1,), model="flow-svm", recipe="published", epochs=1, decay_epochs=0)
+    second = runs_of(tmp_path, (2, 3))
+    found = compare_runs(first, second, "last")
+    assert found.seeds == (2, 3)
+    own, *others = (float(evaluate(run, "last").uf1) for run in (*first, *second))
+    assert found.difference == pytest.approx(own - sum(others) / 2)
+    assert compare_runs(second, first, "last").difference == pytest.approx(-found.difference)

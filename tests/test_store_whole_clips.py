@@ -30,7 +30,7 @@ from mer_cli.store.build import build_store
 from mer_cli.store.encoded_clip import encode_clip
 from mer_cli.store.hdf5 import read_store, read_transforms, read_windows
 from mer_cli.store.lock import lock_store
-from mer_cli.store.whole_clips import append_clips, clips_hash, clips_size, clips_state, read_clip
+from mer_cli.store.whole_clips import append_clips, clips_hash, clips_size, clips_state, fill_gaps, read_clip
 
 PLAIN, GAP, FLOW = CLIP_IDS = ("casme2/01/EP01", "casme2/01/EP02", "casme2/02/EP03")
 
@@ -131,22 +131,25 @@ def test_every_frame_from_onset_to_offset_is_there_and_no_other(whole):
     assert frame_numbers(whole, FLOW) == list(range(40, 49))
 
 
-def test_frames_are_the_release_s_through_the_stored_transform(release, whole):
+def test_frames_are_the_release_s_through_the_stored_transform_and_the_missing_one_between_them(release, whole):
     clip = next(clip for clip in release.clips if clip.clip_id == GAP)
     (transform,) = read_transforms(whole, [GAP])
     wanted = [warp(read_picture(frame.path), transform) for frame in clip.frames if 42 <= frame.number <= 49]
     frames = read_clip(whole, GAP)
     assert frames.dtype == np.uint8
-    assert np.array_equal(frames, np.stack(wanted))
+    missing = 44 - 42
+    assert np.array_equal(np.delete(frames, missing, axis=0), np.stack(wanted))
+    assert np.abs(frames[missing] - (frames[missing - 1] / 2 + frames[missing + 1] / 2)).max() <= 0.5
 
 
 @pytest.mark.parametrize("clip_id", CLIP_IDS)
 def test_onset_and_apex_are_the_windows_middle_frames(whole, clip_id):
     onset, _, apex, _ = read_windows(whole, [clip_id])
     labelled = read_store(whole).clips.loc[clip_id]
-    numbers, frames = frame_numbers(whole, clip_id), read_clip(whole, clip_id)
-    assert np.array_equal(frames[numbers.index(labelled["onset"])], onset[0, 3])
-    assert np.array_equal(frames[numbers.index(labelled["apex"])], apex[0, 3])
+    frames = read_clip(whole, clip_id)
+    assert len(frames) == labelled["offset"] - labelled["onset"] + 1
+    assert np.array_equal(frames[0], onset[0, 3])
+    assert np.array_equal(frames[labelled["apex"] - labelled["onset"]], apex[0, 3])
 
 
 def assert_same_but_for_clips(built, whole):
@@ -383,3 +386,14 @@ def test_a_damaged_group_is_said_with_what_mends_it_and_mended(release, built, w
     assert np.array_equal(read_clip(out, GAP), read_clip(whole, GAP))
     assert_same_but_for_clips(built, out)
     assert [path.name for path in tmp_path.iterdir()] == ["casme2.h5"]
+
+
+def test_frames_that_are_missing_lie_straight_between_their_neighbours():
+    ramp = np.arange(0, 100, 10, dtype=np.uint8)[:, None, None, None].repeat(3, 3)
+    numbers = np.arange(5, 15, dtype=np.int32)
+    np.testing.assert_array_equal(fill_gaps(ramp, numbers), ramp)
+    there = [0, 1, 2, 6, 9]
+    np.testing.assert_array_equal(fill_gaps(ramp[there], numbers[there]), ramp)
+    every_second = [0, 2, 4, 8]  # numbered in steps of two: one is missing
+    np.testing.assert_array_equal(fill_gaps(ramp[every_second], numbers[every_second]), ramp[[0, 2, 4, 6, 8]])
+    np.testing.assert_array_equal(fill_gaps(ramp[:1], numbers[:1]), ramp[:1])

@@ -13,12 +13,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from mer_cli.bench.ceilings import Ceilings
-from mer_cli.faces.crop import CROP_SIZE
-from mer_cli.models import build_model
+from mer_cli.models.cost import without_numbers
 
 TIMES = 3  # forward, and the two gradients
 BYTES = {"bf16": 2, "fp32": 4}
@@ -51,12 +49,11 @@ def count_layers(name: str, n_classes: int, **options: Any) -> list[Layer]:
             called = called.removesuffix("qkv") + "attention"
             layers.append(Layer(called, 2 * n_tokens**2 * width, output.numel() + n_tokens * width, 0))
 
-    with torch.device("meta"):
-        network = build_model(name, n_classes, **options).eval()
-        for called, module in network.named_modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                module.register_forward_hook(partial(note, called))
-        network(*torch.empty(2, 1, 3, CROP_SIZE, CROP_SIZE))
+    network, inputs = without_numbers(name, n_classes, 1, **options)
+    for called, module in network.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.register_forward_hook(partial(note, called))
+    network.eval()(*inputs)
     return layers
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mer_cli.errors import RunError
 from mer_cli.evaluation import metrics
@@ -11,6 +11,8 @@ from mer_cli.evaluation.run_text import settings, signed_fraction
 from mer_cli.evaluation.scoring import evaluate
 from mer_cli.evaluation.statistics import Comparison, SubjectCounts, compare, count_by_subject
 from mer_cli.evaluation.summary import GENERATED, TextTable, fraction
+from mer_cli.training.config import TrainConfig
+from mer_cli.training.methods import is_classical
 from mer_cli.training.run import Run
 
 
@@ -29,13 +31,26 @@ def compare_runs(first: Sequence[Run], second: Sequence[Run], rule: str) -> Comp
                 f"{run.path}: {run.config.protocol_id}, and {reference.path}: {reference.config.protocol_id} — "
                 "expected runs on the same clips, labels and folds. Compare runs of one store and scheme."
             )
-    one, other = ({run.config.seed: evaluate(run, rule) for run in runs} for runs in (first, second))
+    scored = [{run.config.seed: evaluate(run, rule) for run in runs} for runs in (first, second)]
+    one = under_seeds_of(scored[1], scored[0], first[0].config)
+    other = under_seeds_of(scored[0], scored[1], second[0].config)
     if not one.keys() & other.keys():
         raise RunError(
             f"{first[0].path} and {second[0].path}: no seed in common ({', '.join(map(str, one))} and "
             f"{', '.join(map(str, other))}) — expected at least one. Train both with the same --seed."
         )
     return compare_scores(one, other, reference)
+
+
+def under_seeds_of(others: Iterable[int], scores: Mapping[int, Scores], config: TrainConfig) -> dict[int, Scores]:
+    """Scores by seed; a method that draws nothing has its one score under every seed of the others.
+
+    Parameters
+    ----------
+    others : seeds of what it is compared with
+    """
+    draws_nothing = is_classical(config.model) and not config.shuffle_labels
+    return {seed: score for score in scores.values() for seed in others} if draws_nothing else dict(scores)
 
 
 def compare_scores(first: Mapping[int, Scores], second: Mapping[int, Scores], run: Run) -> Comparison:

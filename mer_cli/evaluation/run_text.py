@@ -17,7 +17,9 @@ from mer_cli.training.run import Run
 from mer_cli.training.sessions import DEFAULT_ROOT
 
 # Where the numbers were computed, not what was asked for: left out where a run's settings are named.
-_NOT_A_CHANGE = frozenset({"scheme", "model", "variant", "recipe", "seed", "device", "precision", "compile"})
+_NOT_A_CHANGE = frozenset(
+    {"scheme", "model", "variant", "recipe", "seed", "device", "precision", "compile", "deterministic"}
+)
 
 _FOLLOWED = ("epochs", "span")  # settings that others follow where they are not given themselves
 

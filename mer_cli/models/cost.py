@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mer_cli.models import build_model, motion_input
@@ -13,22 +14,56 @@ from mer_cli.models import build_model, motion_input
 PICTURE = (3, 224, 224)
 
 
-@cache
-def count_operations(name: str, n_classes: int, **options: Any) -> int:
-    """Floating-point operations of a forward pass for one clip, those of convolutions and matrix products alone.
+def without_numbers(name: str, n_classes: int, n_clips: int, **options: Any) -> tuple[nn.Module, list[Tensor]]:
+    """A network and what it takes of some clips, as shapes alone (torch's meta device): to be counted, not computed.
 
     Parameters
     ----------
     options : keyword arguments of the network's class
     """
     wanted = motion_input(name)
-    with torch.device("meta"):  # shapes without numbers
-        network = build_model(name, n_classes, **options).eval()
+    with torch.device("meta"):
+        network = build_model(name, n_classes, **options)
         if wanted is None:
-            inputs = [torch.empty(1, *PICTURE), torch.empty(1, *PICTURE)]
-        else:
-            inputs = [torch.empty(1, wanted.n_planes, wanted.size, wanted.size)]
-            inputs += [torch.empty(len(wanted.units), len(wanted.units))] if wanted.units else []
-        with FlopCounterMode(display=False) as counter:
-            network(*inputs)
+            return network, [torch.empty(n_clips, *PICTURE), torch.empty(n_clips, *PICTURE)]
+        inputs = [torch.empty(n_clips, wanted.n_planes, wanted.size, wanted.size)]
+        return network, inputs + ([torch.empty(len(wanted.units), len(wanted.units))] if wanted.units else [])
+
+
+@cache
+def count_operations(name: str, n_classes: int, **options: Any) -> int:
+    """Floating-point operations of a forward pass for one clip, those of convolutions and matrix products alone."""
+    network, inputs = without_numbers(name, n_classes, 1, **options)
+    with FlopCounterMode(display=False) as counter:
+        network.eval()(*inputs)
     return int(counter.get_total_flops())
+
+
+@cache
+def count_saved(name: str, n_classes: int, n_clips: int = 2, **options: Any) -> int:
+    """Bytes that a training step in float32 saves of each clip for its backward pass."""
+    network, inputs = without_numbers(name, n_classes, n_clips, **options)
+    saved: dict[int, torch.UntypedStorage] = {}
+
+    def save(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        saved[storage._cdata] = storage  # its identity: several tensors may share it
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
+        network.train()(*inputs)
+    of_weights = {parameter.untyped_storage()._cdata for parameter in network.parameters()}
+    return sum(storage.nbytes() for key, storage in saved.items() if key not in of_weights) // n_clips
+
+
+@cache
+def count_weight_bytes(name: str, n_classes: int, **options: Any) -> int:
+    """Size of the state dict, BatchNorm's statistics included."""
+    network, _ = without_numbers(name, n_classes, 1, **options)
+    return sum(tensor.nbytes for tensor in network.state_dict().values())
+
+
+def count_parameters(name: str, n_classes: int, **options: Any) -> int:
+    """Parameters that are trained."""
+    network, _ = without_numbers(name, n_classes, 1, **options)
+    return sum(parameter.numel() for parameter in network.parameters())

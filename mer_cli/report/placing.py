@@ -19,12 +19,12 @@ from mer_cli.report.scores import Entry
 from mer_cli.training.config import TrainConfig, resolve_config
 from mer_cli.training.folds import dataset_of
 from mer_cli.training.grids import GRIDS
-from mer_cli.training.methods import MMNET
+from mer_cli.training.methods import MMNET, OF_OTHERS
 from mer_cli.training.mmnet_settings import NETWORK_OPTIONS
 from mer_cli.training.run import Run
 from mer_cli.training.run_config import RunConfig, RunStore
 
-MACHINE = ("device", "precision", "compile")
+MACHINE = ("device", "precision", "compile", "deterministic")
 LAYERS_AND_HEADS = ("n_layers", "n_heads")  # what Table 5 varies
 
 
@@ -178,13 +178,16 @@ def is_standard(config: TrainConfig) -> bool:
 
 
 def as_mmnet(config: TrainConfig) -> TrainConfig:
-    """The settings of MMNet that depart from its own recipe as these do from theirs, beside which the row stands."""
+    """The settings of MMNet that depart from its own recipe as these do from theirs, beside which the row stands.
+
+    MMNet can't depart in what it has no use for, so there a row's departures are let be.
+    """
     own, standard = resolve_config(model=config.model), resolve_config()
     return config.model_copy(
         update={
             name: getattr(standard, name)
             for name in TrainConfig.model_fields
-            if getattr(config, name) == getattr(own, name)
+            if name in OF_OTHERS or getattr(config, name) == getattr(own, name)
         }
     )
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from mer_cli.evaluation.comparison import compare_scores
+from mer_cli.evaluation.comparison import compare_scores, under_seeds_of
 from mer_cli.evaluation.epoch_rules import Scores
 from mer_cli.evaluation.statistics import N_DRAWS, Comparison, holm
 from mer_cli.evaluation.summary import fraction
 from mer_cli.report.layout import Line
 from mer_cli.report.model import Note
 from mer_cli.report.scores import Entry
-from mer_cli.training.methods import is_classical
 
 P_MEANING = (
     f"p: paired permutation test on UF1, both methods' predictions swapped for whole subjects ({N_DRAWS:,} draws), "
@@ -56,12 +55,8 @@ def compare_lines(blocks: Sequence[Sequence[Line]], rules: Sequence[str]) -> lis
 
 
 def _by_seed(entry: Entry, reference: Entry, rule: str) -> tuple[dict[int, Scores], dict[int, Scores]]:
-    """The scores of each seed; a method that draws nothing has the same under each of the reference's."""
-    own, others = entry.by_seed(rule), reference.by_seed(rule)
-    if own and is_classical(entry.config.model):
-        (scores,) = own.values()
-        own = dict.fromkeys(others, scores)
-    return own, others
+    others = reference.by_seed(rule)
+    return under_seeds_of(others, entry.by_seed(rule), entry.config), others
 
 
 def comparison_notes(lines: Sequence[Line], marks: Mapping[int, str], tests: Tests) -> Iterator[Note]:

@@ -3,7 +3,7 @@
 | path | shape, dtype | meaning |
 |---|---|---|
 | /clip/frames | (F, 224, 224, 3) uint8 RGB | the frames of all clips, one after another; a chunk each, gzip level 1 |
-| /clip/frame_numbers | (F,) int32 | the number of each; what the release lacks in between is absent |
+| /clip/frame_numbers | (F,) int32 | the number of each; `read_clip` fills in what the release lacks between them |
 | /clip/start | (N + 1,) int64 | clip i, in the order of /clips/id, is rows start[i] up to start[i + 1] |
 | attribute content_hash | | over frames, numbers and ids of the group; the store's own hash does not cover it |
 
@@ -76,7 +76,8 @@ def read_clip(path: Path, clip_id: str) -> NDArray[np.uint8]:
 
     Returns
     -------
-    (T, 224, 224, 3) uint8 RGB; where the release lacks a frame, there is none
+    (T, 224, 224, 3) uint8 RGB, equally spaced in time: a frame that the release lacks lies straight between its
+        neighbours
 
     Raises
     ------
@@ -84,8 +85,27 @@ def read_clip(path: Path, clip_id: str) -> NDArray[np.uint8]:
         As `read_store`, if the clip is not in the store, or if the store does not hold its clips whole.
     """
     with open_store(path) as file:
-        frames: NDArray[np.uint8] = _group(file, path)[FRAMES][_span(file, path, clip_id)]
-    return frames
+        group, span = _group(file, path), _span(file, path, clip_id)
+        return fill_gaps(group[FRAMES][span], group[FRAME_NUMBERS][span])
+
+
+def fill_gaps(frames: NDArray[np.uint8], numbers: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """Give the frames with those between them that are missing, mixed from their two neighbours by time.
+
+    Parameters
+    ----------
+    frames, numbers : (T, ...) and (T,), rising; the step of the numbering is the greatest that all differences share
+    """
+    steps = np.diff(numbers)
+    places = np.cumsum([0, *(steps // np.gcd.reduce(steps, initial=0) if len(steps) else ())])
+    if places[-1] == len(frames) - 1:
+        return frames
+    filled = np.empty((places[-1] + 1, *frames.shape[1:]), frames.dtype)
+    for place in range(len(filled)):
+        after = int(np.searchsorted(places, place))
+        share = (places[after] - place) / (places[after] - places[after - 1]) if places[after] != place else 0.0
+        filled[place] = np.rint(share * frames[after - 1] + (1 - share) * frames[after])
+    return filled
 
 
 def clips_hash(path: Path) -> str:

@@ -82,8 +82,8 @@ def plan_comparison(
         for infos, scheme in protocols:
             try:
                 cells += _cells(configs[name], [info.path for info in infos], scheme, n_seeds, out)
-            except (StoreError, DatasetError) as error:
-                if methods:
+            except (StoreError, DatasetError, ConfigError) as error:
+                if methods or (isinstance(error, ConfigError) and len(protocols) == 1):
                     raise
                 left_out.append(LeftOut(name, str(error)))
     return Comparison(tuple(cells), tuple(dict.fromkeys(left_out)))
@@ -185,7 +185,7 @@ def _protocols(
     infos: Sequence[StoreInfo], schemes: str | None, *, together: bool
 ) -> Iterator[tuple[tuple[StoreInfo, ...], str]]:
     """Each store under each of its schemes; after them those that are trained on together."""
-    wanted = schemes.split(",") if schemes else []
+    wanted = [scheme.strip() for scheme in schemes.split(",")] if schemes else []
     for info in infos:
         emotions = {info.dataset: set(info.clips["emotion"])}
         own = wanted or [scheme.name for scheme in SCHEMES.values() if scheme.datasets == (info.dataset,)] or [AUTO]

@@ -3,29 +3,24 @@
     needed = clips x bytes of a clip + 16 x parameters + ACTIVATIONS x batch x saved bytes of a clip + WORKSPACE
 
 16 bytes are a weight, its gradient and the optimiser's two moments in float32. What a training step saves of a clip for
-its backward pass is counted from the network itself, on shapes without numbers. The two constants were measured
+its backward pass is counted from the network itself. The two constants leave room over what was measured
 (docs/performance.md).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
-
-import torch
-from torch import Tensor
 
 from mer_cli.errors import ConfigError
 from mer_cli.faces.crop import CROP_SIZE
 from mer_cli.faces.frames import HALF_WINDOW
-from mer_cli.models import build_model, motion_input
+from mer_cli.models import motion_input
+from mer_cli.models.cost import count_parameters, count_saved
 from mer_cli.training.config import TrainConfig
 
 ACTIVATIONS = 1.5  # gradients and intermediate results on top of what is saved
 WORKSPACE = 1_500_000_000  # CUDA itself, and what its libraries take to compute with
 BYTES_OF_A_WEIGHT = 16
-COUNTED = 2  # clips of the step that is counted
 
 
 @dataclass(frozen=True)
@@ -43,12 +38,11 @@ class NeededMemory:
 
 def count_memory(config: TrainConfig, n_clips: int, n_classes: int) -> NeededMemory:
     """What a fold of `config` needs, every clip of the run on the device."""
-    n_parameters, saved = _count_network(config.model, n_classes, **config.network_options)
+    saved = count_saved(config.model, n_classes, **config.network_options)
     if config.precision == "bf16":
         saved //= 2
-    return NeededMemory(
-        n_clips * _bytes_of_a_clip(config.model), BYTES_OF_A_WEIGHT * n_parameters, int(ACTIVATIONS * saved)
-    )
+    weights = BYTES_OF_A_WEIGHT * count_parameters(config.model, n_classes, **config.network_options)
+    return NeededMemory(n_clips * _bytes_of_a_clip(config.model), weights, int(ACTIVATIONS * saved))
 
 
 def require_memory(config: TrainConfig, needed: NeededMemory, free: int, folds_on_device: int) -> None:
@@ -89,28 +83,3 @@ def _bytes_of_a_clip(model: str) -> int:
     if wanted is None:
         return 2 * (2 * HALF_WINDOW + 1) * CROP_SIZE * CROP_SIZE * 3  # two windows, uint8
     return wanted.n_planes * wanted.size * wanted.size * 4
-
-
-@cache
-def _count_network(model: str, n_classes: int, **options: Any) -> tuple[int, int]:
-    """Parameters, and the bytes of float32 that a training step saves of each clip."""
-    wanted = motion_input(model)
-    saved: dict[int, torch.UntypedStorage] = {}
-
-    def save(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        saved[storage._cdata] = storage
-        return tensor
-
-    with torch.device("meta"):  # shapes without numbers
-        network = build_model(model, n_classes, **options).train()
-        if wanted is None:
-            inputs = [torch.empty(COUNTED, 3, CROP_SIZE, CROP_SIZE) for _ in range(2)]
-        else:
-            inputs = [torch.empty(COUNTED, wanted.n_planes, wanted.size, wanted.size)]
-            inputs += [torch.empty(len(wanted.units), len(wanted.units))] if wanted.units else []
-        with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
-            network(*inputs)
-    of_weights = {parameter.untyped_storage()._cdata for parameter in network.parameters()}
-    n_bytes = sum(storage.nbytes() for key, storage in saved.items() if key not in of_weights)
-    return sum(parameter.numel() for parameter in network.parameters()), n_bytes // COUNTED

@@ -68,10 +68,10 @@ def compute_features(plan: RunPlan, on_clip: Callable[[str, str], None]) -> None
     config = plan.config
     for store in plan.stores:
         wanted = _wanted(store, config)
-        if needs_motion(config.model, config.span):
-            build_motion(store.info, config.flow, jobs=default_jobs(), on_clip=lambda clip_id, status: None)
         held = _held(wanted)
         missing = replace(wanted, clip_ids=[clip_id for clip_id in wanted.clip_ids if clip_id not in held])
+        if missing.clip_ids and needs_motion(config.model, config.span):
+            build_motion(store.info, config.flow, jobs=default_jobs(), on_clip=lambda clip_id, status: None)
         build_by_clip(
             missing,
             is_current=partial(_has_all, wanted),

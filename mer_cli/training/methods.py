@@ -23,6 +23,7 @@ OF_SCHEDULE = (
     *("decay", "decay_every", "decay_epochs", "weight_decay"),
 )
 OF_CLIPS = ("clip_frames", "interpolation")
+OF_OTHERS = ("flow", "normalisation", "span", *OF_CLIPS, "class_weight")  # what MMNet has no use for
 # Values that change nothing in a classical method, which is the same for every seed, and computed on the CPU.
 HARMLESS: dict[str, tuple[Any, ...]] = {
     "device": ("auto", "cpu"),

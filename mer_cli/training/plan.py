@@ -8,7 +8,8 @@ from pathlib import Path
 
 from mer_cli.datasets.schemes import Scheme, check_counts, protocol_id, resolve_scheme
 from mer_cli.errors import ConfigError
-from mer_cli.models import build_model, motion_input
+from mer_cli.models import motion_input
+from mer_cli.models.cost import count_weight_bytes
 from mer_cli.records import Fold
 from mer_cli.store.hdf5 import StoreInfo, read_store
 from mer_cli.store.whole_clips import clips_hash
@@ -167,8 +168,7 @@ def _check_classes(planned: Sequence[PlannedStore], scheme: Scheme) -> None:
 def _weight_bytes(config: RunConfig) -> int:
     if is_classical(config.model):
         return 0
-    network = build_model(config.model, len(config.class_names), **config.network_options)
-    return sum(tensor.nbytes for tensor in network.state_dict().values())
+    return count_weight_bytes(config.model, len(config.class_names), **config.network_options)
 
 
 def _record(store: PlannedStore, config: TrainConfig) -> RunStore:
