@@ -54,13 +54,13 @@ def first_losses(trainer, n_clips, n_epochs=3):
     trainer.steps.prepare(n_clips)
     trainer._initialise(1)
     trainer.steps.start_fold()
-    trainer.set_learning_rate(1e-4)
+    trainer.steps.set_learning_rate(1e-4)
     rng = np.random.default_rng(2)
     labels = torch.arange(n_clips, device=trainer.batches.device) % 5
     losses = []
     for _ in range(n_epochs):
         draw = trainer.batches.draw_epoch(np.arange(n_clips), rng)
-        losses.append(float(trainer.train_epoch(draw, labels[draw.row])))
+        losses.append(float(trainer.steps.train_epoch(draw, labels[draw.row])))
     return losses
 
 
@@ -87,8 +87,8 @@ def test_a_sync_within_an_epoch_would_be_seen_and_there_is_none(windows):
     labels = torch.arange(72, device="cuda") % 5
     torch.cuda.set_sync_debug_mode("error")
     try:
-        loss = trainer.train_epoch(draw, labels)
-        trainer.plain_logits(torch.arange(8, device="cuda").clone())
+        loss = trainer.steps.train_epoch(draw, labels)
+        trainer.steps.plain_logits(torch.arange(8, device="cuda").clone())
         with pytest.raises(RuntimeError, match="synchroniz"):
             float(loss)
     finally:

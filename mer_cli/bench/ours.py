@@ -27,10 +27,11 @@ def our_epoch(config: TrainConfig, n_clips: int, n_held_out: int) -> Callable[[]
     trainer = make_trainer(config, n_clips + n_held_out)
     rng = np.random.default_rng(0)
     held_out = torch.arange(n_clips, n_clips + n_held_out, device=config.device)
+    trainer.steps.prepare(n_clips)
 
     def epoch() -> object:
         draw = trainer.batches.draw_epoch(np.arange(n_clips), rng)
-        loss = trainer.train_epoch(draw, draw.row % N_CLASSES)
-        return loss, trainer.plain_logits(held_out) if n_held_out else None
+        loss = trainer.steps.train_epoch(draw, draw.row % N_CLASSES)
+        return loss, trainer.steps.plain_logits(held_out) if n_held_out else None
 
     return epoch

@@ -69,9 +69,11 @@ def require_memory(config: TrainConfig, needed: NeededMemory, free: int, folds_o
         advice = f"Give --batch-size {largest} (another run, since BatchNorm sees the batch), or --device cpu."
     else:
         advice = "Free the GPU, or use --device cpu."
-    folds = "a fold" if folds_on_device == 1 else f"{folds_on_device} folds at once"
+    flag, folds = "--batch-size", "a fold"
+    if folds_on_device > 1:
+        flag, folds = "--folds-at-once", f"{folds_on_device} folds at once"
     raise ConfigError(
-        f"--batch-size: {folds} of {config.batch_size} clips a step would need {folds_on_device * of_a_fold / 1e9:.1f} "
+        f"{flag}: {folds} of {config.batch_size} clips a step would need {folds_on_device * of_a_fold / 1e9:.1f} "
         f"GB on the GPU (clips {needed.clips / 1e9:.1f}, weights {needed.weights / 1e9:.1f}, step "
         f"{config.batch_size * needed.per_pair / 1e9:.1f}, workspace {needed.rest / 1e9:.1f} each), which has "
         f"{free / 1e9:.1f} free — expected no more than that. {advice}"

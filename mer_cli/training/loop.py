@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -100,17 +99,6 @@ class FoldTrainer:
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.network.state_dict().items()}
         held_out_logits, logits_of_inner = (torch.stack(of_clips).cpu().numpy() for of_clips in (logits, inner_logits))
         return TrainedFold(held_out_logits, logits_of_inner, history, weights)
-
-    def set_learning_rate(self, rate: float) -> None:
-        self.steps.set_learning_rate(rate)
-
-    def train_epoch(self, draw: Any, labels: Tensor) -> Tensor:
-        """One epoch, as `Steps.train_epoch`, from whatever weights there are."""
-        self.steps.prepare(len(labels))
-        return self.steps.train_epoch(draw, labels)
-
-    def plain_logits(self, rows: Tensor) -> Tensor:
-        return self.steps.plain_logits(rows)
 
     def _torch_seed(self, fold_id: str, stream: Stream) -> int:
         return int(np.random.SeedSequence(fold_seed(self.config.seed, fold_id, stream)).generate_state(1)[0])

@@ -103,12 +103,10 @@ def train_run(
             return path
         record_session(path, session)
         n_at_once = choose_folds_at_once(config, todo, folds_at_once, n_cores, len(devices) or 1)
-        for gpu in devices:
-            needed = count_memory(config, len(labels), len(config.class_names))
-            require_memory(config, needed, torch.cuda.mem_get_info(gpu)[0], ceil(n_at_once / len(devices)))
+        if devices:
+            n_at_once = _fit_into_memory(plan, devices, n_at_once, is_asked_for=folds_at_once is not None)
+            torch.cuda.set_device(devices[0])
         if n_at_once == 1:
-            if devices:
-                torch.cuda.set_device(devices[0])
             trainer_of = (trainers or Trainers()).of
             _train_in_turn(plan, path, todo, listener, trainer_of, save_weights=keeps_weights, tensorboard=tensorboard)
         else:
@@ -117,6 +115,18 @@ def train_run(
             tasks = [FoldTask(pickled, path, fold, keeps_weights, tensorboard, threads) for fold in todo]
             train_at_once(_train_task, tasks, n_at_once, path, listener, devices)
     return path
+
+
+def _fit_into_memory(plan: RunPlan, gpus: Sequence[int], n_at_once: int, *, is_asked_for: bool) -> int:
+    """Folds at once that the GPUs have memory for: fewer than chosen, unless they are asked for and so refused."""
+    needed = count_memory(plan.config, len(plan.labels), len(plan.config.class_names))
+    # What this process holds is that of a run before, which this one uses again or drops.
+    free = min(torch.cuda.mem_get_info(gpu)[0] + torch.cuda.memory_reserved(gpu) for gpu in gpus)
+    on_each = ceil(n_at_once / len(gpus))
+    if not is_asked_for:
+        on_each = max(1, min(on_each, free // needed.total(plan.config.batch_size)))
+    require_memory(plan.config, needed, free, on_each)
+    return min(n_at_once, on_each * len(gpus))
 
 
 def _train_in_turn(
