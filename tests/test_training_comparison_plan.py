@@ -105,6 +105,23 @@ def test_a_setting_goes_to_the_methods_that_have_a_use_for_it(store) -> None:
     assert recipes == {"flow-svm": "published", "ststnet": "published", "mmnet": "quick"}
 
 
+def test_settings_that_exclude_each_other_in_one_method_go_to_others(store) -> None:
+    """Over the apex alone there is no clip to interpolate; LBP-TOP has one, and is left out for want of whole clips."""
+    found = plan(store, None, span="apex", clip_frames=20, scheme="mmnet3")
+    (hoof,) = (cell.plan.config for cell in found.cells if cell.name == "hoof")
+    assert (hoof.span, hoof.clip_frames) == ("apex", 0)
+    assert "lbp-top" in {each.method for each in found.left_out}
+
+
+def test_a_store_that_cannot_be_planned_does_not_end_the_others(store, tmp_path) -> None:
+    lonely = write_store(tmp_path / "samm.h5", {clip: word for clip, word in SAMM_EMOTIONS.items() if "/006/" in clip})
+    found = plan_comparison([store, lonely], CPU, 1, Path("runs"), methods=None)
+    assert {cell.plan.stores[0].info.dataset for cell in found.cells} == {"casme2"}
+    assert any(str(lonely) in each.reason or "2 subjects" in each.reason for each in found.left_out)
+    with pytest.raises(ConfigError):
+        plan_comparison([store, lonely], CPU, 1, Path("runs"), methods="ststnet")
+
+
 def test_runs_are_shared_with_the_grids_of_ablations(store) -> None:
     (cell,) = plan(store, "mmnet", scheme="mmnet3").cells
     grid = plan_grid(3, [store], {**CPU, "scheme": "mmnet3"}, 1, Path("runs"))

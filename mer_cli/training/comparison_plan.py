@@ -20,7 +20,7 @@ from mer_cli.models.descriptors import DESCRIPTORS
 from mer_cli.store.hdf5 import StoreInfo, read_store
 from mer_cli.training.ablation import Cell, cell_of, refuse_network
 from mer_cli.training.config import TrainConfig, resolve_config
-from mer_cli.training.methods import PUBLISHED, check_settings, is_classical, is_on_motion
+from mer_cli.training.methods import OF_CLIPS, PUBLISHED, check_settings, is_classical, is_on_motion
 from mer_cli.training.mmnet_settings import NETWORK_OPTIONS
 from mer_cli.training.plan import plan_run
 
@@ -166,8 +166,10 @@ def _fitting(given: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def _is_of_use(name: str, setting: str, value: Any, given: Mapping[str, Any]) -> bool:
     """Whether a method takes a setting at all; that the value can be used is checked with its configuration."""
-    is_control = {"shuffle_labels": True} if given.get("shuffle_labels") else {}  # whose seed matters to every method
-    return _takes(name, {**is_control, setting: value if setting == "recipe" else _ANY})
+    beside = {"shuffle_labels": True} if given.get("shuffle_labels") else {}  # a control's seed matters to every method
+    if setting in OF_CLIPS and "span" in given and _takes(name, {"span": _ANY}):
+        beside["span"] = given["span"]  # over the apex alone there is no clip to interpolate
+    return _takes(name, {**beside, setting: value if setting == "recipe" else _ANY})
 
 
 def _takes(name: str, settings: Mapping[str, Any]) -> bool:
