@@ -28,9 +28,10 @@ class Commands(TyperGroup):
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or what standard output still holds fails again at the end
+            if not error.filename:  # standard output: what it still holds would fail again at the end
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             typer.echo(
-                "error: the results: no space left on the device — expected room where they are written. Make room, "
+                f"error: {error.filename or 'the results'}: no space left on the device — expected room where they are written. Make room, "
                 "and run the same command again.",
                 err=True,
             )

@@ -8,6 +8,7 @@ from typing import Literal
 Backend = Literal["tvl1", "fast"]
 Channel = Literal["u", "v", "strain", "magnitude", "patches", "apex", "apex-grid", "dynamic"]
 Normalisation = Literal["raw", "minmax8"]
+Interpolation = Literal["linear", "tim"]
 
 GRID = 4  # rows and columns of blocks that "apex-grid" cuts the apex picture into
 PATCH_SIZE = 7

@@ -5,12 +5,12 @@ Both are sums of the frames that are there, weighted: out = W frames. The weight
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Interpolation = Literal["linear", "tim"]
+from mer_cli.motion.inputs import Interpolation
 
 
 def interpolate(frames: NDArray[Any], n_frames: int, how: Interpolation) -> NDArray[Any]:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mer_cli.errors import ConfigError
-from mer_cli.motion.inputs import Backend, Normalisation
+from mer_cli.motion.inputs import Backend, Interpolation, Normalisation
 from mer_cli.training.methods import (
     FIRST_SEED,
     MMNET,
@@ -100,7 +100,7 @@ class TrainConfig(BaseModel):
     """What a descriptor of flow sees: the flow from the onset to every later frame, or to the apex alone."""
     clip_frames: int = Field(0, ge=0)
     """Frames that a whole clip is interpolated to; 0 leaves it as recorded."""
-    interpolation: Literal["linear", "tim"] = "linear"
+    interpolation: Interpolation = "linear"
     """How: between neighbouring frames, or on the clip's curve (TIM)."""
     class_weight: Literal["none", "balanced"] = "none"
     """Whether the support-vector machine weighs a clip by the inverse of its class's size."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
+from mer_cli.motion.inputs import Interpolation
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -34,7 +36,7 @@ class Descriptor:
     kernel: Literal["linear", "rbf"] = "linear"
     clip_frames: int = 0
     min_frames: int = 2
-    interpolation: Literal["linear", "tim"] = "linear"
+    interpolation: Interpolation = "linear"
 
     @property
     def needs_clips(self) -> bool:
