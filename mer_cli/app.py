@@ -31,8 +31,8 @@ class Commands(TyperGroup):
             if not error.filename:  # standard output: what it still holds would fail again at the end
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             typer.echo(
-                f"error: {error.filename or 'the results'}: no space left on the device — expected room where they are written. Make room, "
-                "and run the same command again.",
+                f"error: {error.filename or 'the results'}: no space left on the device — expected room where they are "
+                "written. Make room, and run the same command again.",
                 err=True,
             )
             raise typer.Exit(1) from None
