@@ -231,9 +231,10 @@ def test_only_networks_that_it_makes_faster_compute_in_bf16():
 
 
 def test_only_networks_that_it_makes_faster_are_compiled():
-    def compiled(model, compile_="auto"):
-        return resolve_hardware(resolve_config(model=model, device="cpu", compile=compile_), 10**9).compile
+    def compiled(model, compile_="auto", precision="bf16"):
+        config = resolve_config(model=model, device="cpu", compile=compile_, precision=precision)
+        return resolve_hardware(config, 10**9).compile
 
-    assert compiled("ststnet") == "off"
+    assert compiled("ststnet") == compiled("mmnet", precision="fp32") == "off"
     if can_compile("cpu"):
         assert compiled("mmnet") == compiled("ststnet", "on") == "on"
