@@ -157,16 +157,12 @@ def train(
     from mer_cli.training.plan import plan_run
     from mer_cli.training.trainers import Trainers
 
-    if loso == bool(test):
-        problem = "--loso and --test are two protocols" if loso else "no protocol is named"
-        raise ConfigError(
-            f"mer train: {problem} — expected one of --loso and --test. "
-            "Type: mer train --loso, or: mer train A.h5 --test B.h5"
-        )
+    _require_one_protocol(loso=loso, test=bool(test))
     config = resolve_config(**ctx.obj)
     check_seeds(config.model, seeds, shuffle_labels=config.shuffle_labels)
     stores, wanted = stores or [find_store()], folds.split(",") if folds else None
-    on_gpus, trainers = parse_gpus(gpus) if gpus else None, Trainers()
+    on_gpus = parse_gpus(gpus) if gpus else None
+    trainers = Trainers()
     for seed in range(config.seed, config.seed + seeds):
         seeded = config.model_copy(update={"seed": seed})
         plan = plan_run(stores, seeded, test_stores=test or (), wanted=wanted)
@@ -182,6 +178,15 @@ def train(
             trainers=trainers,
         )
         typer.echo(path)
+
+
+def _require_one_protocol(*, loso: bool, test: bool) -> None:
+    if loso == test:
+        problem = "--loso and --test are two protocols" if loso else "no protocol is named"
+        raise ConfigError(
+            f"mer train: {problem} — expected one of --loso and --test. "
+            "Type: mer train --loso, or: mer train A.h5 --test B.h5"
+        )
 
 
 @app.command(cls=TrainCommand)

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from mer_cli.models import build_model
-from mer_cli.models.mmnet import MMNet, ResidualBlock, SpatialAttention
+from mer_cli.models.continuous_attention import ChannelMax, SpatialAttention
+from mer_cli.models.mmnet import MMNet, ResidualBlock
 from mer_cli.training.config import resolve_config
 from mer_cli.training.mmnet_settings import VARIANTS
 
@@ -207,3 +208,14 @@ def test_stochastic_depth_skips_in_training_only_and_keeps_the_mean():
         torch.testing.assert_close(kept[~is_skipped], 2 * x[~is_skipped])
         torch.testing.assert_close(layer.eval()._kept(x), x)
     assert [each.skip for each in MMNet(3, n_layers=3, stochastic_depth=0.3).position.layers] == [0.0, 0.15, 0.3]
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_gradient_of_a_largest_channel_goes_to_the_first_of_equals_and_lies_as_the_features_do(layout):
+    features = torch.randn(2, 6, 4, 4, dtype=torch.float64).to(memory_format=layout).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: ChannelMax.apply(x)[0], (features,))
+    equal = torch.ones(2, 6, 4, 4).to(memory_format=layout).requires_grad_()
+    ChannelMax.apply(equal)[0].sum().backward()
+    assert torch.equal(equal.grad[:, 0], torch.ones(2, 4, 4))
+    assert not equal.grad[:, 1:].any()
+    assert equal.grad.is_contiguous(memory_format=layout)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from moved_store import write_moved_store
 from tiny_run import Silent, assert_same_fold, config_of, train
+from tiny_store import write_store
 
 from mer_cli.training.hardware import can_compile
 from mer_cli.training.plan import plan_run
@@ -36,6 +37,17 @@ def test_another_setting_makes_another_trainer(store):
     assert trainers.of(plan_run([store], config_of(**MODEL, seed=5))) is first
     assert first.config.seed == 5
     assert trainers.of(plan_run([store], config_of(**MODEL | {"epochs": 3}))) is not first
+
+
+def test_seeds_that_set_other_subjects_aside_share_a_trainer_too(tmp_path):
+    emotions = {
+        f"casme2/{subject:02}/{emotion}": emotion for subject in range(1, 6) for emotion in ("happiness", "disgust")
+    }
+    store = write_store(tmp_path / "casme2.h5", emotions)
+    trainers = Trainers()
+    plans = [plan_run([store], config_of(**MODEL, seed=seed, inner_val=1)) for seed in (1, 2, 3)]
+    assert len({plan.folds for plan in plans}) > 1
+    assert len({id(trainers.of(plan)) for plan in plans}) == 1
 
 
 @pytest.mark.skipif(not can_compile("cpu"), reason="needs a C++ compiler")

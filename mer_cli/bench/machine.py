@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import platform
 from datetime import date
 from typing import Any
 
 import torch
 
 from mer_cli.training.config import TrainConfig
+from mer_cli.training.hardware import describe_environment
 
 
 def describe_machine(config: TrainConfig) -> dict[str, Any]:
     """Device, threads, precision, versions and the date."""
     on_gpu = config.device == "cuda"
-    facts: dict[str, Any] = {
-        "device": torch.cuda.get_device_name() if on_gpu else platform.processor() or platform.machine(),
+    facts: dict[str, Any] = describe_environment(config.device) | {
         "kind": config.device,
-        "threads": torch.get_num_threads(),
         "precision": config.precision,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
         "date": date.today().isoformat(),
     }
     if on_gpu:

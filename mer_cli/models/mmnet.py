@@ -21,11 +21,13 @@ Legend: B batch, C channels, H and W rows and columns, N = 14*14 tokens, D = 512
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from mer_cli.models.continuous_attention import SpatialAttention
 
 GRID = 14  # rows and columns of the last feature map, and of the onset picture that the PC branch sees
 WIDTH = 512  # channels of that map, and width of a PC token
@@ -61,63 +63,6 @@ class StemLayers(nn.Sequential):
             x = second(x)
         x = second_relu(second_norm(x))
         return x
-
-
-class ChannelMax(torch.autograd.Function):
-    """The largest of each pixel's channels; the gradient goes to that channel, the first of equals.
-
-    Written out, because `amax` looks for the channel by its value when the gradient comes. A compiler computes that
-    value a second time, and where it rounds it differently finds no channel: the gradient is then 0 / 0.
-    """
-
-    @staticmethod
-    def forward(features: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, H, W) in; out come values and channels, (B, 1, H, W) each."""
-        largest = features.max(dim=1, keepdim=True)
-        return largest.values, largest.indices.to(torch.int16)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
-        ctx.save_for_backward(output[1])
-        ctx.mark_non_differentiable(output[1])
-        ctx.n_channels = inputs[0].shape[1]
-        ctx.is_channels_last = inputs[0].is_contiguous(memory_format=torch.channels_last)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor, _: Tensor) -> Tensor:
-        (channel,) = ctx.saved_tensors
-        channels = torch.arange(ctx.n_channels, dtype=channel.dtype, device=channel.device)
-        if not ctx.is_channels_last:
-            return torch.where(channels[:, None, None] == channel, gradient, 0)
-        gradient, channel = gradient.permute(0, 2, 3, 1), channel.permute(0, 2, 3, 1)  # (B, H, W, 1)
-        return torch.where(channels == channel, gradient, 0).permute(0, 3, 1, 2)  # in memory as the features lie
-
-
-class SpatialAttention(nn.Module):
-    """The attention map of one block, multiplied by the map of the block before it where there is one (equation 1).
-
-    M_l = sigmoid(BN(conv1x1([mean_C F, max_C F]))) * maxpool(M_{l-1}); the first block has no prior map. Because the
-    product is handed on, the chain is cumulative: a region that one block closes stays closed.
-
-    Parameters
-    ----------
-    kernel : side of the convolution; the paper takes 1, CBAM (Woo et al. 2018) 7
-    """
-
-    def __init__(self, kernel: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(2, 1, kernel_size=kernel, padding=kernel // 2, bias=False)
-        self.norm = nn.BatchNorm2d(1)
-
-    def forward(self, features: Tensor, prior: Tensor | None) -> Tensor:
-        largest: Tensor = ChannelMax.apply(features)[0]
-        pooled = torch.cat([features.mean(1, keepdim=True), largest], dim=1)  # (B, 2, H, W)
-        own = torch.sigmoid(self.norm(self.conv(pooled)))  # (B, 1, H, W)
-        if prior is None:
-            return own
-        if prior.shape[-1] != own.shape[-1]:
-            prior = F.max_pool2d(prior, kernel_size=3, stride=2, padding=1)  # (B, 1, H, W)
-        return own * prior
 
 
 class ResidualBlock(nn.Module):

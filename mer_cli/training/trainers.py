@@ -57,7 +57,8 @@ def _without_seed(plan: RunPlan | None) -> tuple[Any, ...] | None:
     """What decides which clips are read, and what the network is and how it is trained."""
     if plan is None:
         return None
-    return plan.config.model_copy(update={"seed": 0}), plan.paths("loso", "train", "test"), plan.folds
+    trained_on = frozenset(clip_id for fold in plan.wanted for clip_id in fold.train)
+    return plan.config.model_copy(update={"seed": 0}), plan.paths("loso", "train", "test"), trained_on
 
 
 def _read_batches(plan: RunPlan, device: torch.device) -> Batches:
