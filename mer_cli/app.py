@@ -1,6 +1,6 @@
 """The Typer application that commands register with; the one place that turns an error into text and an exit code.
 
-Exit code 0, 1 for a `MerError`, 2 for a wrong use, 130 for Ctrl-C.
+Exit code 0, 1 for a `MerError`, 2 for a wrong use, 130 for Ctrl-C and SIGTERM.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The command line: the application with all of its commands, listed in the order of these imports."""
 
 import io
+import signal
 import sys
 
 from mer_cli import cli_bench as cli_bench
@@ -13,7 +14,11 @@ from mer_cli.app import app
 
 
 def main() -> None:
-    """The installed `mer`. A character that the terminal's encoding lacks is printed as its number."""
+    """The installed `mer`. A character that the terminal's encoding lacks is printed as its number.
+
+    SIGTERM, a scheduler's word that the time is over, is taken as Ctrl-C: what is half written is tidied away.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

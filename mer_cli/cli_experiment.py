@@ -136,14 +136,14 @@ def train(
         bool, typer.Option("--tensorboard", help="Leave TensorBoard's event files in the run; needs that extra.")
     ] = False,
     folds_at_once: Annotated[
-        int | None,
+        str,
         typer.Option(
             "--folds-at-once",
             "--folds-per-gpu",
-            min=1,
-            help="Folds trained at once, on each GPU or on the processor; left out: one a core for a motion network.",
+            metavar="N|auto",
+            help="Folds trained at once, on each GPU or on the processor; auto: one a core for a motion network.",
         ),
-    ] = None,
+    ] = "auto",
     gpus: Annotated[str | None, typer.Option(help="GPUs to train on, by number: 0,1. Default: the first.")] = None,
 ) -> None:
     """Train the network once for each held-out subject, or test dataset, and keep the held-out logits of every epoch.
@@ -152,16 +152,20 @@ def train(
     """
     from mer_cli.store.hdf5 import find_store
     from mer_cli.training.config import resolve_config
+    from mer_cli.training.executor import parse_folds_at_once
     from mer_cli.training.hardware import parse_gpus
     from mer_cli.training.methods import check_seeds
     from mer_cli.training.plan import plan_run
+    from mer_cli.training.tensorboard_log import require_tensorboard
     from mer_cli.training.trainers import Trainers
 
     _require_one_protocol(loso=loso, test=bool(test))
+    if tensorboard:
+        require_tensorboard()
     config = resolve_config(**ctx.obj)
     check_seeds(config.model, seeds, shuffle_labels=config.shuffle_labels)
     stores, wanted = stores or [find_store()], folds.split(",") if folds else None
-    on_gpus = parse_gpus(gpus) if gpus else None
+    on_gpus, at_once = parse_gpus(gpus) if gpus else None, parse_folds_at_once(folds_at_once)
     trainers = Trainers()
     for seed in range(config.seed, config.seed + seeds):
         seeded = config.model_copy(update={"seed": seed})
@@ -173,7 +177,7 @@ def train(
             resume=resume,
             save_weights=save_weights,
             tensorboard=tensorboard,
-            folds_at_once=folds_at_once,
+            folds_at_once=at_once,
             gpus=on_gpus,
             trainers=trainers,
         )

@@ -72,13 +72,13 @@ def show_comparison(plan: Comparison, seconds: Sequence[float | None]) -> None:
         config = cell.plan.config
         counts = (str(config.seed), str(len(cell.plan.folds)), str(cell.n_finished))
         about = "" if cell.seconds is not None else "about "
-        times = ("?", "?") if of_fold is None else (f"{about}{_spell(of_fold)}", _spell(of_fold * cell.n_missing))
+        times = ("?", "?") if of_fold is None else (f"{about}{_spell(of_fold)}", _spell(of_fold * cell.n_turns))
         if not cell.n_missing:
             times = (times[0], "")
         lines.append((config.protocol_id, cell.name, *counts, *times))
     for line in console.aligned(lines, gap=3):
         console.err.print(escape(line))
-    left = sum(of_fold * cell.n_missing for cell, of_fold in zip(plan.cells, seconds, strict=True) if of_fold)
+    left = sum(of_fold * cell.n_turns for cell, of_fold in zip(plan.cells, seconds, strict=True) if of_fold)
     unknown = {
         cell.name: None for cell, of_fold in zip(plan.cells, seconds, strict=True) if cell.n_missing and of_fold is None
     }

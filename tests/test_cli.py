@@ -147,16 +147,18 @@ def test_train_prints_the_run_and_continues_it(tmp_path):
     assert "1 of 3 folds are finished" in incomplete.stderr
 
 
-def test_ctrl_c_during_training_keeps_finished_folds():
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_training_keeps_finished_folds_and_nothing_half_written(how):
     Path("data").mkdir()
     write_store(Path("data/casme2.h5"))
     started = subprocess.Popen([MER, "train", *QUICK], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     while not list(Path().glob("runs/*/folds/casme2-01/done")):
         assert started.poll() is None, started.stderr.read()
         time.sleep(0.02)
-    started.send_signal(signal.SIGINT)
+    started.send_signal(how)
     _, stderr = started.communicate()
     assert started.returncode == 130
+    assert not list(Path().rglob("*.partial"))
     assert stderr.endswith("stopped: what was finished is kept, and the same command continues from there\n")
 
 

@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import pytest
+import torch
 from tiny_store import write_store
 
 from mer_cli.errors import ConfigError
-from mer_cli.training.ablation import plan_grid, seconds_left
+from mer_cli.training.ablation import cell_of, plan_grid, seconds_left
+from mer_cli.training.config import resolve_config
 from mer_cli.training.grids import GRIDS
+from mer_cli.training.plan import plan_run
 from mer_cli.training.train import train_run
 
 QUICK = {"recipe": "quick", "epochs": 1, "device": "cpu", "precision": "fp32"}
@@ -88,3 +91,14 @@ def test_what_no_grid_can_be_made_of_is_named(table, settings, message):
     with pytest.raises(ConfigError) as error:
         plan_grid(table, [Path("none.h5")], settings, 1, Path("runs"))
     assert str(error.value) == message
+
+
+def test_folds_that_are_trained_at_once_count_as_one_turn(store, tmp_path):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        configs = {model: resolve_config(model=model, epochs=5000, device="cpu") for model in ("mmnet", "ststnet")}
+        turns = {name: cell_of(name, plan_run([store], config), tmp_path).n_turns for name, config in configs.items()}
+    finally:
+        torch.set_num_threads(before)
+    assert turns == {"mmnet": 3, "ststnet": 2}

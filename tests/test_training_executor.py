@@ -18,7 +18,7 @@ from mer_cli.records import Fold
 from mer_cli.training import executor
 from mer_cli.training import train as training
 from mer_cli.training.config import resolve_config
-from mer_cli.training.executor import choose_folds_at_once, resolve_gpus, threads_of
+from mer_cli.training.executor import choose_folds_at_once, parse_folds_at_once, resolve_gpus, threads_of
 from mer_cli.training.hardware import can_compile, computes_in_bf16, parse_gpus, resolve_hardware
 from mer_cli.training.plan import plan_run
 from mer_cli.training.read_run import read_run
@@ -238,3 +238,13 @@ def test_only_networks_that_it_makes_faster_are_compiled():
     assert compiled("ststnet") == compiled("mmnet", precision="fp32") == "off"
     if can_compile("cpu"):
         assert compiled("mmnet") == compiled("ststnet", "on") == "on"
+
+
+def test_folds_at_once_are_a_number_or_auto():
+    assert (parse_folds_at_once("auto"), parse_folds_at_once("3")) == (None, 3)
+    for text in ("0", "-1", "two", ""):
+        with pytest.raises(ConfigError) as raised:
+            parse_folds_at_once(text)
+        assert str(raised.value) == (
+            f"--folds-at-once: {text!r} is no number of folds — expected auto, or 1 and above. Leave it out for auto."
+        )

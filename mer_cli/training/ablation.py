@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from mer_cli.errors import ConfigError
 from mer_cli.training.config import resolve_config
+from mer_cli.training.executor import choose_folds_at_once
 from mer_cli.training.grids import GRIDS
 from mer_cli.training.history import read_history
 from mer_cli.training.mmnet_settings import NETWORK_OPTIONS
@@ -26,12 +30,14 @@ class Cell:
 
     name : what is set in it: "baseline", "n_layers 3, n_heads 2", "ststnet"
     n_finished : folds that are there already · seconds : what one of them took, None where none is
+    n_turns : in which the missing ones are trained; fewer than those where the machine trains several at once
     """
 
     name: str
     plan: RunPlan
     n_finished: int
     seconds: float | None
+    n_turns: int
 
     @property
     def n_missing(self) -> int:
@@ -89,13 +95,17 @@ def seconds_left(cells: Sequence[Cell]) -> float | None:
     if not known:
         return None
     typical = sum(known) / len(known)
-    return sum(cell.n_missing * (typical if cell.seconds is None else cell.seconds) for cell in cells)
+    return sum(cell.n_turns * (typical if cell.seconds is None else cell.seconds) for cell in cells)
 
 
 def cell_of(name: str, plan: RunPlan, out: Path) -> Cell:
     """A run with how far it is; finished folds are looked for in `out`, the folder of all runs."""
     path = out / plan.config.run_name
     finished = [fold.id for fold in plan.folds if is_finished(path, fold.id)]
+    missing = [fold for fold in plan.folds if fold.id not in finished]
     histories = [path / "folds" / fold_id / "history.csv" for fold_id in finished]
     seconds = [sum(read_history(history, "seconds", plan.config.epochs)) for history in histories]
-    return Cell(name, plan, len(finished), sum(seconds) / len(seconds) if seconds else None)
+    n_turns = 0
+    if missing:
+        n_turns = ceil(len(missing) / choose_folds_at_once(plan.config, missing, None, torch.get_num_threads()))
+    return Cell(name, plan, len(finished), sum(seconds) / len(seconds) if seconds else None, n_turns)

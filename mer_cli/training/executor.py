@@ -88,6 +88,23 @@ def choose_folds_at_once(
     return max(1, min(max(n_cores, n_devices), len(todo), n_fitting))
 
 
+def parse_folds_at_once(text: str) -> int | None:
+    """The number in "2"; None, for "auto", lets `choose_folds_at_once` decide.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither.
+    """
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) == 0:
+        raise ConfigError(
+            f"--folds-at-once: {text!r} is no number of folds — expected auto, or 1 and above. Leave it out for auto."
+        )
+    return int(text)
+
+
 @contextmanager
 def threads_of(config: TrainConfig, wanted: int | None) -> Iterator[int]:
     """Gives torch the threads that a fold is trained with, and takes them back.
