@@ -514,9 +514,24 @@ def test_a_published_table_is_recognised_by_its_counts(tmp_path, dataset):
 
 
 def test_an_unknown_dataset_is_named_with_the_nearest(tmp_path):
-    assert message(load_release, "casmeii", tmp_path) == (
-        "Unknown dataset 'casmeii'. Known: casme2, samm, mmew, smic, casme3, casme, table. Did you mean 'casme'?"
+    assert message(load_release, "casme4", tmp_path) == (
+        "Unknown dataset 'casme4'. Known: casme2, samm, mmew, smic, casme3, casme, table. Did you mean 'casme'?"
     )
+
+
+@pytest.mark.parametrize(
+    ("spelt", "dataset"),
+    [
+        ("CASME II", "casme2"),
+        ("casmeii", "casme2"),
+        ("casme-2", "casme2"),
+        ("CAS(ME)^3", "casme3"),
+        ("casme_i", "casme"),
+    ],
+)
+def test_a_dataset_may_be_called_by_its_title(tmp_path, spelt, dataset):
+    release = RELEASES[dataset]
+    assert load_release(spelt, release.write(tmp_path)).dataset == dataset
 
 
 def test_a_table_is_for_ones_own_data_alone(tmp_path):

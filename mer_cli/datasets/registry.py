@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def load_release(
 
     Parameters
     ----------
-    dataset : its name, in any case, or "table" for one's own clips
+    dataset : its name or title, in any case, or "table" for one's own clips
     root : its folder
     source : which pictures; None takes raw where both are there
     apex_rule : how the apex of a clip is settled that has none annotated: "flow" or "midpoint"
@@ -101,6 +102,14 @@ def _looks_like(root: Path, layout: Layout) -> Layout | None:
 
 
 def _known(dataset: str, names: Collection[str]) -> str:
-    if dataset.casefold() not in names:
+    """The name among `names`; a dataset's title will do ("CASME II"), signs and spaces make no difference."""
+    spelt = {
+        _letters(text): name for name in names for text in (name, LAYOUTS[name].title if name in LAYOUTS else name)
+    }
+    if _letters(dataset) not in spelt:
         raise DatasetError(unknown_name("dataset", dataset, names))
-    return dataset.casefold()
+    return spelt[_letters(dataset)]
+
+
+def _letters(text: str) -> str:
+    return re.sub("[^a-z0-9]", "", text.casefold())
