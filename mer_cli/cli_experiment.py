@@ -156,12 +156,9 @@ def train(
     from mer_cli.training.hardware import parse_gpus
     from mer_cli.training.methods import check_seeds
     from mer_cli.training.plan import plan_run
-    from mer_cli.training.tensorboard_log import require_tensorboard
     from mer_cli.training.trainers import Trainers
 
-    _require_one_protocol(loso=loso, test=bool(test))
-    if tensorboard:
-        require_tensorboard()
+    _check_asked(loso=loso, test=bool(test), tensorboard=tensorboard)
     config = resolve_config(**ctx.obj)
     check_seeds(config.model, seeds, shuffle_labels=config.shuffle_labels)
     stores, wanted = stores or [find_store()], folds.split(",") if folds else None
@@ -184,13 +181,18 @@ def train(
         typer.echo(path)
 
 
-def _require_one_protocol(*, loso: bool, test: bool) -> None:
+def _check_asked(*, loso: bool, test: bool, tensorboard: bool) -> None:
+    """Refuse what `train` can't do, before anything is computed."""
+    from mer_cli.training.tensorboard_log import require_tensorboard
+
     if loso == test:
         problem = "--loso and --test are two protocols" if loso else "no protocol is named"
         raise ConfigError(
             f"mer train: {problem} — expected one of --loso and --test. "
             "Type: mer train --loso, or: mer train A.h5 --test B.h5"
         )
+    if tensorboard:
+        require_tensorboard()
 
 
 @app.command(cls=TrainCommand)

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from tiny_run import Silent, config_of
 from tiny_store import write_store
+from typer.testing import CliRunner
 
+from mer_cli.cli import app
 from mer_cli.errors import ConfigError
 from mer_cli.training.history import read_history, write_history
 from mer_cli.training.plan import plan_run
@@ -71,3 +73,11 @@ def test_where_tensorboard_is_missing_the_extra_is_named(monkeypatch: pytest.Mon
         require_tensorboard()
     with pytest.raises(ConfigError, match=r"Type: pip install 'mer-cli\[tensorboard\]', or leave the flag out"):
         require_tensorboard()
+
+
+def test_the_command_says_so_before_it_looks_for_a_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["train", "--loso", "--tensorboard"])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: --tensorboard: TensorBoard can't be imported")
