@@ -38,11 +38,11 @@ def test_version():
 
 
 def test_an_unknown_dataset_is_named_with_the_nearest():
-    result = mer("preprocess", "casme-2", "raw")
+    result = mer("preprocess", "casme22", "raw")
     assert result.exit_code == 1
     assert result.stdout == ""
     assert result.stderr == (
-        "error: Unknown dataset 'casme-2'. Known: casme2, samm, mmew, smic, casme3, casme, table. "
+        "error: Unknown dataset 'casme22'. Known: casme2, samm, mmew, smic, casme3, casme, table. "
         "Did you mean 'casme2'?\n"
     )
 
