@@ -19,6 +19,7 @@ from mer_cli.records import FailedClip, Release
 from mer_cli.store.build import build_store
 from mer_cli.store.hdf5 import read_store, read_windows
 from mer_cli.store.lock import lock_store
+from mer_cli.store.open_file import SIGNATURE
 from mer_cli.store.parts import fingerprint, part_path, parts_dir
 from mer_cli.store.plan import plan_build
 
@@ -152,7 +153,8 @@ def test_fingerprint_changes_with_settings_annotation_and_pictures(tmp_path):
 
 def test_build_store_of_no_usable_clip_writes_the_audit_and_keeps_the_old_store(tmp_path):
     release, out = write_release(tmp_path, 1), tmp_path / "casme2.h5"
-    out.write_bytes(b"what was there")
+    was_there = SIGNATURE + b"a store"
+    out.write_bytes(was_there)
     picture = release.clips[0].frames[0].path
     picture.write_bytes(b"")
     expected = (
@@ -162,7 +164,7 @@ def test_build_store_of_no_usable_clip_writes_the_audit_and_keeps_the_old_store(
     )
     with pytest.raises(StoreError, match=f"^{re.escape(expected)}$"):
         build(release, out)
-    assert out.read_bytes() == b"what was there"
+    assert out.read_bytes() == was_there
     assert (tmp_path / "audit" / "casme2" / "audit.csv").read_text().count("failed") == 1
 
 
@@ -250,3 +252,16 @@ def test_attributes_say_what_the_store_was_built_from(built):
     assert attributes["crop"]["align"] == "box"
     assert (attributes["source"], attributes["generated"]) == ("raw", False)
     assert sorted(attributes["tools"]) == ["dlib", "h5py", "mer", "numpy", "opencv"]
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_build_store_writes_over_no_file_that_is_no_store(tmp_path, resume):
+    release, out = write_release(tmp_path, 1), tmp_path / "mylab.csv"
+    out.write_text("subject,clip\n")
+    with pytest.raises(StoreError) as error:
+        build(release, out, resume=resume)
+    assert str(error.value) == (
+        f"{out}: no HDF5 file, so no store, and would be lost. Expected a store, or nothing, where one is to be "
+        "written. Give another --out, or move the file away."
+    )
+    assert out.read_text() == "subject,clip\n"

@@ -174,12 +174,20 @@ def test_read_store_refuses_a_truncated_file(store_path):
             read(store_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"subject,clip\n"])
-def test_read_store_refuses_what_is_not_hdf5(tmp_path, content):
-    path = tmp_path / "casme2.h5"
-    path.write_bytes(content)
+def test_read_store_refuses_an_empty_file(tmp_path):
+    (tmp_path / "casme2.h5").touch()
     with pytest.raises(StoreError, match=r"casme2\.h5: cannot be read as HDF5, damaged or cut short"):
+        read_store(tmp_path / "casme2.h5")
+
+
+def test_read_store_gives_no_advice_to_write_over_a_file_that_is_no_store(tmp_path):
+    path = tmp_path / "mylab.csv"
+    path.write_text("subject,clip\n")
+    with pytest.raises(StoreError) as error:
         read_store(path)
+    assert str(error.value) == (
+        f"{path}: no HDF5 file, so no store. Expected one that `mer preprocess` wrote. Name the store: it ends in .h5."
+    )
 
 
 def test_read_store_refuses_another_program_s_hdf5(tmp_path):

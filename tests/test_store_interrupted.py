@@ -17,6 +17,7 @@ from photo_release import write_release
 
 from mer_cli.store.build import build_store
 from mer_cli.store.hdf5 import read_store
+from mer_cli.store.open_file import SIGNATURE
 from mer_cli.store.parts import parts_dir
 
 N_CLIPS = 4
@@ -163,14 +164,15 @@ def test_ctrl_c_ends_the_workers_quietly_and_keeps_the_parts(release, straight_h
 def test_a_full_disk_is_said_and_leaves_the_store_that_was_there(release, tmp_path, limit, n_parts):
     # Files may not grow past the limit: at 1 MB no part can be written, at 4 MB the parts can but not the store.
     out = tmp_path / "casme2.h5"
-    out.write_bytes(b"what was there")
+    was_there = SIGNATURE + b"a store"
+    out.write_bytes(was_there)
     full = build_in_process(limit, release, out)
     assert full.stderr == (
         "error: casme2.h5: cannot be written (File too large). Expected room for 9 MB of store and as much again of "
         "parts. Make room or give another --out, then run the same command again: finished clips are kept.\n"
     )
     assert full.returncode == 1
-    assert out.read_bytes() == b"what was there"
+    assert out.read_bytes() == was_there
     assert len(list(parts_dir(out).glob("*.npz"))) == n_parts
     assert list(parts_dir(out).glob("*.tmp")) == []
 

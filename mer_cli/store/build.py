@@ -25,6 +25,7 @@ from mer_cli.store.audit_page import INDEX
 from mer_cli.store.cut import CutResult, CutTask, cut_to_part
 from mer_cli.store.hdf5 import read_store
 from mer_cli.store.lock import lock_store
+from mer_cli.store.open_file import require_no_other_file
 from mer_cli.store.pack import pack_store
 from mer_cli.store.parts import parts_dir, read_part
 from mer_cli.store.plan import BuildPlan, plan_build
@@ -79,12 +80,14 @@ def build_store(
     FaceError
         If the landmark model is absent or no model.
     StoreError
-        If no clip is usable, the disk is full or cannot be written, or another process builds `out`.
+        If no clip is usable, the disk is full or cannot be written, another process builds `out`, or a file is there
+        that is no store.
     """
     plan = plan_build(release, out, find_predictor(predictor), align)
     parts = parts_dir(out)
     with _disk_errors(plan):
         require_no_folder(out)
+        require_no_other_file(out)
         out.parent.mkdir(parents=True, exist_ok=True)
         with lock_store(out):
             is_built = resume and _is_built(plan)

@@ -11,6 +11,23 @@ import h5py
 from mer_cli.errors import StoreError
 from mer_cli.store.schema import ARRAYS, CLIPS_GROUP, COLUMNS, SCHEMA_VERSION, VERSION_ATTRIBUTE
 
+SIGNATURE = b"\x89HDF\r\n\x1a\n"  # what every HDF5 file of ours begins with, one that was cut short as well
+
+
+def require_no_other_file(path: Path) -> None:
+    """Refuse to write a store over a file that is none, such as a table; an empty one holds nothing to lose.
+
+    Raises
+    ------
+    StoreError
+        If there is such a file.
+    """
+    if _is_other_file(path):
+        raise StoreError(
+            f"{path}: no HDF5 file, so no store, and would be lost. Expected a store, or nothing, where one is to be "
+            "written. Give another --out, or move the file away."
+        )
+
 
 @contextmanager
 def open_store(path: Path) -> Iterator[h5py.File]:
@@ -26,6 +43,11 @@ def open_store(path: Path) -> Iterator[h5py.File]:
         raise StoreError(
             f"{path}: no such store. Expected a file that `mer preprocess` wrote. "
             f"Write it: mer preprocess DATASET RAW --out {path}."
+        )
+    if _is_other_file(path):
+        raise StoreError(
+            f"{path}: no HDF5 file, so no store. Expected one that `mer preprocess` wrote. "
+            "Name the store: it ends in .h5."
         )
     try:
         with h5py.File(path, "r") as file:
@@ -53,6 +75,13 @@ def rows_of(file: h5py.File, path: Path, clip_ids: Sequence[str]) -> list[int]:
             f"Expected some of its {len(row_of)} clips. See them with `mer info {path}`."
         )
     return [row_of[clip_id] for clip_id in clip_ids]
+
+
+def _is_other_file(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(SIGNATURE)) not in (SIGNATURE, b"")
 
 
 def _check(file: h5py.File, path: Path) -> None:
