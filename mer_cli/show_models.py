@@ -84,7 +84,7 @@ def show_comparison(plan: Comparison, seconds: Sequence[float | None]) -> None:
     }
     known = "about {} left for those that are known" if unknown else "about {} left"
     times_left = [known.format(console.spell_seconds(left))] if left or not unknown else []
-    times_left += [f"not known before a fold of it is finished: {', '.join(unknown)}"] if unknown else []
+    times_left += [f"time not known before a fold of it is finished: {', '.join(unknown)}"] if unknown else []
     n_missing = sum(cell.n_missing for cell in plan.cells)
     console.err.print(f"{n_missing} folds to train, {'; '.join(times_left)}")
 

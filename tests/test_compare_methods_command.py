@@ -33,7 +33,7 @@ def test_each_method_is_trained_once_and_its_run_is_printed() -> None:
     assert not list(Path("runs").rglob("model.safetensors"))
     lines = first.stderr.splitlines()
     assert lines[0].split() == ["protocol", "method", "seed", "folds", "finished", "a", "fold", "left"]
-    assert lines[3] == "6 folds to train, not known before a fold of it is finished: flow-svm, ststnet"
+    assert lines[3] == "6 folds to train, time not known before a fold of it is finished: flow-svm, ststnet"
     assert lines[4].startswith("run 1 of 2: casme2-mmnet3/")
     again = compare("--methods", "ststnet,flow-svm", *QUICK)
     assert (again.exit_code, again.stdout) == (0, "")

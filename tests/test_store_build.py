@@ -261,7 +261,7 @@ def test_build_store_writes_over_no_file_that_is_no_store(tmp_path, resume):
     with pytest.raises(StoreError) as error:
         build(release, out, resume=resume)
     assert str(error.value) == (
-        f"{out}: no HDF5 file, so no store, and would be lost. Expected a store, or nothing, where one is to be "
+        f"{out}: a file that is no store, and would be lost. Expected a store, or nothing, where one is to be "
         "written. Give another --out, or move the file away."
     )
     assert out.read_text() == "subject,clip\n"

@@ -11,6 +11,7 @@ import pytest
 
 from mer_cli.errors import StoreError
 from mer_cli.store.hdf5 import StoreWriter, empty_windows, read_landmarks, read_store, read_windows
+from mer_cli.store.open_file import require_no_other_file
 from mer_cli.store.schema import ARRAYS, CroppedClip
 
 WINDOWS = ("onset_window", "onset_window_frames", "apex_window", "apex_window_frames")
@@ -181,20 +182,18 @@ def test_read_store_refuses_an_empty_file(tmp_path):
 
 
 def test_read_store_gives_no_advice_to_write_over_a_file_that_is_no_store(tmp_path):
-    path = tmp_path / "mylab.csv"
-    path.write_text("subject,clip\n")
-    with pytest.raises(StoreError) as error:
-        read_store(path)
-    assert str(error.value) == (
-        f"{path}: no HDF5 file, so no store. Expected one that `mer preprocess` wrote. Name the store: it ends in .h5."
-    )
-
-
-def test_read_store_refuses_another_program_s_hdf5(tmp_path):
-    with h5py.File(tmp_path / "other.h5", "w") as file:
+    table, other = tmp_path / "mylab.csv", tmp_path / "other.h5"
+    table.write_text("subject,clip\n")
+    with h5py.File(other, "w") as file:
         file["x"] = 1
-    with pytest.raises(StoreError, match=r"other\.h5: an HDF5 file without schema_version, so no store"):
-        read_store(tmp_path / "other.h5")
+    for path in (table, other):
+        with pytest.raises(StoreError) as error:
+            read_store(path)
+        assert str(error.value) == (
+            f"{path}: a file that is no store. Expected one that `mer preprocess` wrote. Name the store, an .h5 file."
+        )
+        with pytest.raises(StoreError, match="a file that is no store, and would be lost"):
+            require_no_other_file(path)
 
 
 @pytest.mark.parametrize("name", ["landmarks", "clips/emotion"])

@@ -15,16 +15,16 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"  # what every HDF5 file of ours begins with, on
 
 
 def require_no_other_file(path: Path) -> None:
-    """Refuse to write a store over a file that is none, such as a table; an empty one holds nothing to lose.
+    """Refuse to write a store over a file that is none; an empty one holds nothing to lose, nor does a damaged store.
 
     Raises
     ------
     StoreError
-        If there is such a file.
+        If there is such a file: a table, or another program's HDF5.
     """
-    if _is_other_file(path):
+    if path.is_file() and _is_other_file(path):
         raise StoreError(
-            f"{path}: no HDF5 file, so no store, and would be lost. Expected a store, or nothing, where one is to be "
+            f"{path}: a file that is no store, and would be lost. Expected a store, or nothing, where one is to be "
             "written. Give another --out, or move the file away."
         )
 
@@ -44,12 +44,12 @@ def open_store(path: Path) -> Iterator[h5py.File]:
             f"{path}: no such store. Expected a file that `mer preprocess` wrote. "
             f"Write it: mer preprocess DATASET RAW --out {path}."
         )
-    if _is_other_file(path):
-        raise StoreError(
-            f"{path}: no HDF5 file, so no store. Expected one that `mer preprocess` wrote. "
-            "Name the store: it ends in .h5."
-        )
     try:
+        if _is_other_file(path):
+            raise StoreError(
+                f"{path}: a file that is no store. Expected one that `mer preprocess` wrote. "
+                "Name the store, an .h5 file."
+            )
         with h5py.File(path, "r") as file:
             _check(file, path)
             yield file
@@ -78,19 +78,19 @@ def rows_of(file: h5py.File, path: Path, clip_ids: Sequence[str]) -> list[int]:
 
 
 def _is_other_file(path: Path) -> bool:
-    if not path.is_file():
-        return False
     with path.open("rb") as file:
-        return file.read(len(SIGNATURE)) not in (SIGNATURE, b"")
+        start = file.read(len(SIGNATURE))
+    if start != SIGNATURE:
+        return start != b""
+    try:
+        with h5py.File(path, "r") as hdf5:
+            return VERSION_ATTRIBUTE not in hdf5.attrs
+    except OSError:
+        return False
 
 
 def _check(file: h5py.File, path: Path) -> None:
-    version = file.attrs.get(VERSION_ATTRIBUTE)
-    if version is None:
-        raise StoreError(
-            f"{path}: an HDF5 file without {VERSION_ATTRIBUTE}, so no store. Expected one that `mer preprocess` wrote. "
-            f"{_rebuild(path)}"
-        )
+    version = file.attrs[VERSION_ATTRIBUTE]
     if version != SCHEMA_VERSION:
         raise StoreError(f"{path}: schema version {version}, this program reads {SCHEMA_VERSION}. {_rebuild(path)}")
     for name in (*ARRAYS, *(f"{CLIPS_GROUP}/{column}" for column in COLUMNS)):

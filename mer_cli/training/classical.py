@@ -4,7 +4,7 @@ A fold is a pure function of its training clips, their classes and the config; t
 only. The features are standardised by the training clips, and C is chosen on them alone. Nothing is drawn, so the seed
 plays no part.
 
-scikit-learn is imported where it is used: it takes a second, for which no network should wait.
+Imported only where such a method is trained: scikit-learn takes a second, for which no network should wait.
 """
 
 from __future__ import annotations
@@ -15,6 +15,11 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import f1_score
+from sklearn.metrics.pairwise import linear_kernel, rbf_kernel
+from sklearn.model_selection import PredefinedSplit
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
 from mer_cli.models.descriptors import DESCRIPTORS
@@ -82,9 +87,6 @@ class ClassicalTrainer:
 
     def _choose_c(self, features: Features, labels: Labels, subjects: NDArray[np.str_]) -> tuple[float, float]:
         """C and its UF1 over the inner folds."""
-        from sklearn.metrics import f1_score
-        from sklearn.model_selection import PredefinedSplit
-
         n_subjects = len(np.unique(subjects))
         if n_subjects == 1:
             return C_OF_ONE_SUBJECT, float("nan")
@@ -121,9 +123,6 @@ class _Machine:
     """Training clips and others, standardised by the former, as kernels that serve every C."""
 
     def __init__(self, train: Features, others: Features, config: TrainConfig) -> None:
-        from sklearn.metrics.pairwise import linear_kernel, rbf_kernel
-        from sklearn.preprocessing import StandardScaler
-
         scaler = StandardScaler()
         seen = scaler.fit_transform(train.astype(np.float64))
         unseen = scaler.transform(others.astype(np.float64))
@@ -136,8 +135,6 @@ class _Machine:
 
     def decide(self, labels: Labels, c: float) -> NDArray[np.float64]:
         """Decision values of the other clips for each class in `labels`, (m, k); the highest is what is predicted."""
-        from sklearn.svm import SVC
-
         if len(np.unique(labels)) == 1:
             return np.zeros((len(self.of_others), 1))
         machine = SVC(

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from mer_cli.errors import RunError
 from mer_cli.records import Fold, FoldPredictions
-from mer_cli.training.classical import ClassicalTrainer
 from mer_cli.training.device_memory import count_memory, require_memory
 from mer_cli.training.executor import (
     EndedFold,
@@ -29,7 +28,7 @@ from mer_cli.training.executor import (
     train_at_once,
 )
 from mer_cli.training.hardware import describe_environment
-from mer_cli.training.loop import TrainedFold
+from mer_cli.training.loop import FoldTrainer, TrainedFold
 from mer_cli.training.methods import is_classical
 from mer_cli.training.plan import RunPlan
 from mer_cli.training.run import folds_to_train, is_finished, open_run, write_fold
@@ -195,9 +194,9 @@ def _train_fold(
         np.array([row_of[clip] for clip in clips], dtype=np.int64) for clips in (fold.train, fold.test, fold.inner)
     )
     train_labels = np.array([label_of[clip] for clip in fold.train])
-    if isinstance(trainer, ClassicalTrainer):
-        return trainer.train_fold(train_rows, train_labels, test_rows)
-    return trainer.train_fold(fold.id, train_rows, train_labels, test_rows, inner_rows, on_epoch)
+    if isinstance(trainer, FoldTrainer):
+        return trainer.train_fold(fold.id, train_rows, train_labels, test_rows, inner_rows, on_epoch)
+    return trainer.train_fold(train_rows, train_labels, test_rows)
 
 
 def _log_finished_folds(plan: RunPlan, path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -10,7 +10,6 @@ import torch
 from mer_cli.models import motion_input
 from mer_cli.store.hdf5 import empty_windows, read_windows
 from mer_cli.training.batches import PairBatches, Windows
-from mer_cli.training.classical import ClassicalTrainer
 from mer_cli.training.features import compute_features, read_features
 from mer_cli.training.folds import subject_of
 from mer_cli.training.loop import FoldTrainer
@@ -19,7 +18,10 @@ from mer_cli.training.motion import compute_motion, read_motion_batches
 from mer_cli.training.plan import RunPlan
 from mer_cli.training.steps import Batches
 
-Trainer = FoldTrainer | ClassicalTrainer
+if TYPE_CHECKING:
+    from mer_cli.training.classical import ClassicalTrainer
+
+Trainer: TypeAlias = "FoldTrainer | ClassicalTrainer"
 
 
 class Trainers:
@@ -48,6 +50,8 @@ def make_trainer(plan: RunPlan) -> Trainer:
     config = plan.config
     compute_inputs(plan)
     if is_classical(config.model):
+        from mer_cli.training.classical import ClassicalTrainer  # and with it scikit-learn, which takes a second
+
         subjects = [subject_of(clip_id) for clip_id in plan.labels]
         return ClassicalTrainer(read_features(plan), subjects, len(config.class_names), config)
     return FoldTrainer(_read_batches(plan, torch.device(config.device)), len(config.class_names), config)
