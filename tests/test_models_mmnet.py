@@ -5,10 +5,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from mer_cli.models import build_model
-from mer_cli.models.continuous_attention import ChannelMax, SpatialAttention
+from mer_cli.models.continuous_attention import ChannelPools, SpatialAttention
 from mer_cli.models.mmnet import MMNet, ResidualBlock
+from mer_cli.models.position_calibration import _attend
 from mer_cli.training.config import resolve_config
 from mer_cli.training.mmnet_settings import VARIANTS
 
@@ -213,9 +215,36 @@ def test_stochastic_depth_skips_in_training_only_and_keeps_the_mean():
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_the_gradient_of_a_largest_channel_goes_to_the_first_of_equals_and_lies_as_the_features_do(layout):
     features = torch.randn(2, 6, 4, 4, dtype=torch.float64).to(memory_format=layout).requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: ChannelMax.apply(x)[0], (features,))
+    pools = ChannelPools.apply(features)[0]
+    assert torch.equal(pools, torch.stack([features.mean(1), features.amax(1)], dim=1))
+    assert torch.autograd.gradcheck(lambda x: ChannelPools.apply(x)[0], (features,))
     equal = torch.ones(2, 6, 4, 4).to(memory_format=layout).requires_grad_()
-    ChannelMax.apply(equal)[0].sum().backward()
+    ChannelPools.apply(equal)[0][:, 1].sum().backward()
     assert torch.equal(equal.grad[:, 0], torch.ones(2, 4, 4))
     assert not equal.grad[:, 1:].any()
     assert equal.grad.is_contiguous(memory_format=layout)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_channels_that_fill_up_the_stem_change_no_number(training):
+    torch.manual_seed(0)
+    plain, filled = MMNet(3, pc=False).double().stem, MMNet(3, pc=False).double().stem
+    for buffer in (plain[1].running_mean, plain[1].running_var):
+        buffer.uniform_(0.5, 2)
+    filled.load_state_dict(plain.state_dict())
+    picture = torch.randn(2, 3, 16, 16, dtype=torch.float64)
+    expected = plain.train(training)(picture)
+    found = filled.train(training)(picture.to(memory_format=torch.channels_last))
+    torch.testing.assert_close(found, expected)
+    for features in (expected, found):
+        features.square().sum().backward()
+    for ours, theirs in zip(filled.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad)
+    torch.testing.assert_close(filled.state_dict(), plain.state_dict())
+    assert filled[1].num_batches_tracked == (1 if training else 0)
+
+
+def test_attention_of_the_tokens_is_torchs():
+    torch.manual_seed(0)
+    q, k, v = torch.randn(3, 2, 4, 9, 16, dtype=torch.float64)
+    torch.testing.assert_close(_attend(q, k, v), F.scaled_dot_product_attention(q, k, v))

@@ -230,14 +230,14 @@ def test_only_networks_that_it_makes_faster_compute_in_bf16():
     assert precision("sssnet") == ("bf16" if computes_in_bf16("cpu") else "fp32")
 
 
-def test_only_networks_that_it_makes_faster_are_compiled():
+def test_nothing_is_compiled_on_the_cpu_unless_it_is_asked_for():
     def compiled(model, compile_="auto", precision="bf16"):
         config = resolve_config(model=model, device="cpu", compile=compile_, precision=precision)
         return resolve_hardware(config, 10**9).compile
 
-    assert compiled("ststnet") == compiled("mmnet", precision="fp32") == "off"
+    assert compiled("ststnet") == compiled("mmnet") == compiled("mmnet", precision="fp32") == "off"
     if can_compile("cpu"):
-        assert compiled("mmnet") == compiled("ststnet", "on") == "on"
+        assert compiled("mmnet", "on") == compiled("ststnet", "on") == "on"
 
 
 def test_folds_at_once_are_a_number_or_auto():

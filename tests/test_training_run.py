@@ -118,11 +118,11 @@ def test_an_edited_config_is_refused_and_names_what_differs(tmp_path):
 def test_a_run_of_another_protocol_version_is_refused(tmp_path):
     path = make_run(tmp_path)
     file = path / "config.json"
-    file.write_text(file.read_text().replace('"protocol_version": 3', '"protocol_version": 1'))
+    file.write_text(file.read_text().replace('"protocol_version": 4', '"protocol_version": 1'))
     with pytest.raises(RunError) as error:
         read_run(path)
     assert str(error.value) == (
-        f"{file}: protocol version 1, this program reads 3 — expected a run of this version. Train again; the old run "
+        f"{file}: protocol version 1, this program reads 4 — expected a run of this version. Train again; the old run "
         "stays as it is."
     )
 
@@ -281,7 +281,7 @@ def test_a_setting_that_a_later_version_adds_leaves_a_run_where_it_is():
 
 def test_runs_of_this_protocol_version_keep_their_names():
     held = {"scheme": "casme2-5", "protocol_id": "casme2-5/3", "class_names": ("positive", "negative")}
-    assert make_config(**held).run_name == "casme2-5-mmnet-released-s1-e0dcfcc3"
+    assert make_config(**held).run_name == "casme2-5-mmnet-released-s1-e5024ec5"
     ablated = make_config(**held, seed=2, variant="baseline", block="basic", attention="none", pc=False)
     assert ablated.run_name == "casme2-5-mmnet-baseline-released-s2-ea86dc31"
     assert len({make_config(**changes).run_name for changes in ({}, {"inner_val": 3}, {"shuffle_labels": True})}) == 3

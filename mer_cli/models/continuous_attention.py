@@ -12,18 +12,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class ChannelMax(torch.autograd.Function):
-    """The largest of each pixel's channels; the gradient goes to that channel, the first of equals.
+class ChannelPools(torch.autograd.Function):
+    """Mean and largest of each pixel's channels; the largest one's gradient goes to that channel, the first of equals.
 
     Written out, because `amax` looks for the channel by its value when the gradient comes. A compiler computes that
-    value a second time, and where it rounds it differently finds no channel: the gradient is then 0 / 0.
+    value a second time, and where it rounds it differently finds no channel: the gradient is then 0 / 0. And both
+    gradients in one pass take half the time of two.
     """
 
     @staticmethod
     def forward(features: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, H, W) in; out come values and channels, (B, 1, H, W) each."""
+        """(B, C, H, W) in; out come mean and largest, (B, 2, H, W), and the largest one's channel, (B, 1, H, W)."""
         largest = features.max(dim=1, keepdim=True)
-        return largest.values, largest.indices.to(torch.int16)
+        pooled = torch.cat([features.mean(1, keepdim=True), largest.values], dim=1)
+        return pooled, largest.indices.to(torch.int16)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
@@ -36,10 +38,12 @@ class ChannelMax(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor, _: Tensor) -> Tensor:
         (channel,) = ctx.saved_tensors
         channels = torch.arange(ctx.n_channels, dtype=channel.dtype, device=channel.device)
+        of_all = gradient[:, :1] / ctx.n_channels
+        of_largest = of_all + gradient[:, 1:]
         if not ctx.is_channels_last:
-            return torch.where(channels[:, None, None] == channel, gradient, 0)
-        gradient, channel = gradient.permute(0, 2, 3, 1), channel.permute(0, 2, 3, 1)  # (B, H, W, 1)
-        return torch.where(channels == channel, gradient, 0).permute(0, 3, 1, 2)  # in memory as the features lie
+            return torch.where(channels[:, None, None] == channel, of_largest, of_all)
+        of_all, of_largest, channel = (x.permute(0, 2, 3, 1) for x in (of_all, of_largest, channel))  # (B, H, W, 1)
+        return torch.where(channels == channel, of_largest, of_all).permute(0, 3, 1, 2)  # in memory as the features lie
 
 
 class SpatialAttention(nn.Module):
@@ -59,8 +63,7 @@ class SpatialAttention(nn.Module):
         self.norm = nn.BatchNorm2d(1)
 
     def forward(self, features: Tensor, prior: Tensor | None) -> Tensor:
-        largest: Tensor = ChannelMax.apply(features)[0]
-        pooled = torch.cat([features.mean(1, keepdim=True), largest], dim=1)  # (B, 2, H, W)
+        pooled: Tensor = ChannelPools.apply(features)[0]  # (B, 2, H, W)
         own = torch.sigmoid(self.norm(self.conv(pooled)))  # (B, 1, H, W)
         if prior is None:
             return own

@@ -16,11 +16,9 @@ from mer_cli.errors import ConfigError
 from mer_cli.training.config import TrainConfig
 from mer_cli.training.methods import is_classical, is_on_motion
 
-# Measured (docs/performance.md). On two cores of an AVX-512-bf16 processor compiling takes about 70 s and saves 14 ms a
-# pair, which 5,000 pairs repay; seven times the break-even keeps short runs from waiting for the compiler. On an H200
-# it takes 40 s and saves .16 ms a pair. In float32 a CPU step is slower compiled than not; the small networks on motion
-# are 1.1 to 2.4 times slower on the CPU for being compiled, and so small on a GPU that nothing repays it.
-PAIRS_THAT_REPAY_COMPILING = {"cpu": 35_000, "cuda": 300_000}
+# Measured on an H200 (docs/performance.md): compiling takes 40 s and saves .16 ms a pair of MMNet, and of the small
+# networks on motion nothing that would repay it. On the CPU no network is faster for it, most are slower.
+PAIRS_THAT_REPAY_COMPILING = 300_000
 # On the CPU bf16 costs these more in conversions than it saves; of the other networks it saves a quarter to a half.
 FASTER_IN_FP32 = ("ststnet", "augcn-flow")
 
@@ -56,9 +54,8 @@ def resolve_hardware(config: TrainConfig, n_pairs: int) -> TrainConfig:
         precision = "bf16" if computes_in_bf16(device) and not loses else "fp32"
     compiled = config.compile
     if compiled == "auto":
-        gains = not is_on_motion(config.model) and (device, precision) != ("cpu", "fp32")
-        pays = gains and n_pairs >= PAIRS_THAT_REPAY_COMPILING[device]
-        compiled = "on" if pays and can_compile(device) else "off"
+        gains = device == "cuda" and not is_on_motion(config.model)
+        compiled = "on" if gains and n_pairs >= PAIRS_THAT_REPAY_COMPILING else "off"
     elif compiled == "on" and not can_compile(device):
         raise ConfigError(
             "--compile on: no C++ compiler (g++ or clang++) was found — torch.compile needs one on the CPU. "

@@ -18,7 +18,7 @@ from mer_cli.errors import RunError
 from mer_cli.training.config import TrainConfig
 from mer_cli.training.methods import MMNET
 
-PROTOCOL_VERSION = 3  # raised whenever a change of the code can move a stored logit: old runs are then not continued
+PROTOCOL_VERSION = 4  # raised whenever a change of the code can move a stored logit: old runs are then not continued
 
 Role = Literal["loso", "train", "test"]
 
