@@ -14,7 +14,7 @@ import typer
 from mer_cli import console, show
 from mer_cli.app import app
 from mer_cli.errors import ConfigError
-from mer_cli.setting_flags import TrainCommand
+from mer_cli.setting_flags import GridCommand, TrainCommand
 from mer_cli.train_steps import train_with_progress
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def _check_asked(*, loso: bool, test: bool, tensorboard: bool) -> None:
         require_tensorboard()
 
 
-@app.command(cls=TrainCommand)
+@app.command(cls=GridCommand)
 def ablate(
     ctx: typer.Context,
     table: Annotated[int, typer.Option(help="The paper's table: 3, 4 or 5.")],

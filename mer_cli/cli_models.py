@@ -10,7 +10,7 @@ import typer
 from mer_cli import show, show_models
 from mer_cli.app import app
 from mer_cli.errors import MerError
-from mer_cli.setting_flags import TrainCommand
+from mer_cli.setting_flags import GridCommand
 from mer_cli.train_steps import train_with_progress
 
 
@@ -27,7 +27,7 @@ def models(
     show_models.show_methods([(method, count_parameters(method)) for method in METHODS], as_json)
 
 
-@app.command(cls=TrainCommand)
+@app.command(cls=GridCommand)
 def compare_methods(
     ctx: typer.Context,
     stores: Annotated[

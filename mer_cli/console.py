@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 NARROWEST = 20  # columns that a text is folded to behind a long start
-SECONDS_BETWEEN_LINES = 10.0  # where there is no terminal, so that a log stays readable
+# Where there is no terminal, so that a log stays readable.
+SECONDS_BETWEEN_LINES = 10.0
+SECONDS_BETWEEN_EPOCHS = 60.0
 
 
 def spell_seconds(seconds: float) -> str:
@@ -136,7 +138,7 @@ class TrainProgress(_Bars):
     def __init__(self, n_epochs: int) -> None:
         self.n_folds, self.n_epochs = 0, n_epochs
         self.n_done = 0
-        self.started = time.monotonic()
+        self.started = self.last_line = time.monotonic()
         self.fold_id = ""
         self.loss: float | None = None  # of a classical method there is none
         self.bar = Progress(
@@ -155,7 +157,8 @@ class TrainProgress(_Bars):
         self.epoch_task = self.bar.add_task("epochs", total=None, loss="")
 
     def on_start(self, n_folds: int) -> None:
-        self.n_folds, self.started = n_folds, time.monotonic()
+        self.n_folds = n_folds
+        self.started = self.last_line = time.monotonic()
         self.bar.update(self.run_task, total=n_folds, visible=n_folds > 0)
         self.bar.update(self.epoch_task, total=n_folds * self.n_epochs, visible=n_folds > 0)
 
@@ -167,13 +170,21 @@ class TrainProgress(_Bars):
         self.loss = loss
         completed = self.n_done * self.n_epochs + epoch
         self.bar.update(self.epoch_task, completed=completed, loss=f"loss {loss:.3f}")
+        now = time.monotonic()
+        if not err.is_terminal and epoch < self.n_epochs and now - self.last_line >= SECONDS_BETWEEN_EPOCHS:
+            self.last_line = now
+            left = (now - self.started) / completed * (self.n_folds * self.n_epochs - completed)
+            err.print(
+                f"fold {self.fold_id}: epoch {epoch} of {self.n_epochs}, loss {loss:.3f}, {spell_seconds(left)} left"
+            )
 
     def on_fold_end(self) -> None:
         self.n_done += 1
         self.bar.update(self.run_task, completed=self.n_done)
         self.bar.update(self.epoch_task, completed=self.n_done * self.n_epochs)
         if not err.is_terminal:
-            elapsed = time.monotonic() - self.started
+            self.last_line = time.monotonic()
+            elapsed = self.last_line - self.started
             left = elapsed / self.n_done * (self.n_folds - self.n_done)
             learnt = "" if self.loss is None else f"loss {self.loss:.3f} after {self.n_epochs} epochs, "
             err.print(

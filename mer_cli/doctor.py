@@ -98,8 +98,11 @@ def _device() -> Finding:
         from mer_cli.training.hardware import computes_in_bf16
     except ImportError:
         return Finding("device", "unknown without PyTorch")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    if torch.cuda.is_available():
+        device, name = "cuda", torch.cuda.get_device_name()
+    else:
+        why = "torch sees no NVIDIA GPU" if torch.version.cuda else "this torch is built without CUDA"
+        device, name = "cpu", f"CPU, {torch.get_num_threads()} threads ({why})"
     return Finding("device", f"{name}; trains in {'bf16' if computes_in_bf16(device) else 'fp32'}")
 
 
@@ -108,9 +111,8 @@ def _compiler() -> Finding:
     if found:
         return Finding("C++ compiler", found)
     return Finding(
-        "C++ compiler", "not found: training on the CPU runs uncompiled, about 1.2 times slower", "apt-get install g++",
-        needed=False,
-    )  # fmt: skip
+        "C++ compiler", "not found: only `--compile on` needs one, on the CPU", "apt-get install g++", needed=False
+    )
 
 
 def _tensorboard() -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from copy import copy
 from functools import cache
 from typing import Annotated, Any
 
@@ -23,6 +24,21 @@ class TrainCommand(TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         ctx.obj = {flag.name: ctx.params.pop(flag.name) for flag in _setting_flags()}
         return super().invoke(ctx)
+
+
+class GridCommand(TrainCommand):
+    """One that trains a grid of networks: it refuses settings of the network, and does not name them in its help."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        from mer_cli.training.mmnet_settings import OF_NETWORK
+
+        return [_hidden(flag) if flag.name in OF_NETWORK else flag for flag in super().get_params(ctx)]
+
+
+def _hidden(flag: Any) -> Any:
+    hidden = copy(flag)
+    hidden.hidden = True
+    return hidden
 
 
 @cache

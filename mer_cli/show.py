@@ -168,6 +168,10 @@ def show_explained(explained: Explained, sections: Iterable[tuple[str, TextTable
         _table(console.out, rows, numeric=1)
     for path in (*explained.pictures, *([csv_path] if csv_path else [])):
         console.out.print(escape(str(path)))
+    if explained.undrawn:
+        show_notes(
+            [f"no clip of {', '.join(explained.undrawn)} was recognised, so none is drawn. Name clips to see them."]
+        )
 
 
 def show_grid(cells: Sequence[Cell], table: int) -> None:

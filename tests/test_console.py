@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from mer_cli import console
+from mer_cli.records import Fold
 
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -71,6 +72,23 @@ def test_a_run_without_a_fold_to_train_has_no_bars(err):
     with console.TrainProgress(3) as progress:
         progress.on_start(0)
     assert last_lines(written) == ""
+
+
+def test_without_a_terminal_a_long_fold_tells_of_an_epoch_now_and_then(err, monkeypatch):
+    written = err(is_terminal=False)
+    seconds = iter([0.0, 0.0, 30.0, 61.0, 90.0, 122.0, 190.0, 191.0])  # made, started, five epochs, the fold's end
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(seconds))
+    progress = console.TrainProgress(5)
+    progress.on_start(2)
+    progress.on_fold(Fold("s1", (), (), ()))
+    for epoch in range(1, 6):
+        progress.on_epoch(epoch, 1.0 / epoch)
+    progress.on_fold_end()
+    assert written.getvalue().splitlines() == [
+        "fold s1: epoch 2 of 5, loss 0.500, 4 min 4 s left",
+        "fold s1: epoch 4 of 5, loss 0.250, 3 min 3 s left",
+        "fold s1 done (1 of 2): loss 0.200 after 5 epochs, 3 min 11 s, 3 min 11 s left",
+    ]
 
 
 TEXT = "one interval over subjects that is longer than it should be"

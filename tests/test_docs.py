@@ -10,7 +10,7 @@ from mer_cli.cli import app
 from mer_cli.models import NETWORKS
 from mer_cli.models.recipes import RECIPES as METHODS_ON_MOTION
 from mer_cli.training.config import TrainConfig
-from mer_cli.training.mmnet_settings import RECIPES
+from mer_cli.training.mmnet_settings import OF_NETWORK, RECIPES
 
 ROOT = Path(__file__).parents[1]
 CLI = (ROOT / "docs/cli.md").read_text()
@@ -44,6 +44,13 @@ def test_every_command_and_flag_is_documented(name):
 @pytest.mark.parametrize("name", [*COMMANDS, *SUBCOMMANDS])
 def test_every_command_has_help_with_an_example(name):
     assert f"Example: mer {name}" in " ".join((COMMANDS | SUBCOMMANDS)[name].help.split())
+
+
+@pytest.mark.parametrize("name", ["ablate", "compare-methods"])
+def test_help_of_a_grid_names_no_setting_that_it_refuses(name):
+    shown = {flag.name for flag in COMMANDS[name].get_params(typer.Context(COMMANDS[name])) if not flag.hidden}
+    assert "epochs" in shown
+    assert not shown & set(OF_NETWORK)
 
 
 def test_every_flag_has_help():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -252,6 +253,24 @@ def test_attributes_say_what_the_store_was_built_from(built):
     assert attributes["crop"]["align"] == "box"
     assert (attributes["source"], attributes["generated"]) == ("raw", False)
     assert sorted(attributes["tools"]) == ["dlib", "h5py", "mer", "numpy", "opencv"]
+
+
+def test_build_store_replaces_real_faces_by_generated_ones_only_where_it_is_told_to(built, tmp_path):
+    release, out = built[0], tmp_path / "casme2.h5"
+    shutil.copy(built[1], out)
+    before = out.read_bytes()
+    generated = replace(release, generated=True)
+    with pytest.raises(StoreError) as error:
+        build(generated, out)
+    assert str(error.value) == (
+        f"{out}: holds real faces of casme2, and would be replaced. Expected generated faces of casme2, or nothing. "
+        "Give another --out, or --no-resume to replace it."
+    )
+    assert out.read_bytes() == before
+    with pytest.raises(StoreError, match=r"Expected real faces of samm, or nothing"):
+        build(replace(release, dataset="samm"), out)
+    build(generated, out, resume=False)
+    assert read_store(out).generated
 
 
 @pytest.mark.parametrize("resume", [True, False])

@@ -154,6 +154,15 @@ def test_read_store_refuses_a_missing_file(tmp_path):
         read_store(path)
 
 
+def test_read_store_refuses_a_folder(tmp_path):
+    with pytest.raises(StoreError) as error:
+        read_store(tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path}: a folder. Expected a store, the .h5 file that `mer preprocess` wrote. Name that; if this is a "
+        f"release, write its store: mer preprocess DATASET {tmp_path}."
+    )
+
+
 def test_read_store_refuses_another_version(store_path):
     with h5py.File(store_path, "r+") as file:
         file.attrs["schema_version"] = 7

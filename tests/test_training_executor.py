@@ -211,7 +211,8 @@ def test_gpus_are_named_by_number_and_only_where_there_are_some():
     with pytest.raises(ConfigError) as error:
         resolve_gpus(config, (0,))
     assert str(error.value) == (
-        "--gpus: this run is on the processor — expected it with --device cuda. Leave it out, or give that."
+        "--gpus: this run is on the processor — expected one on GPUs. Leave it out; `mer doctor` says why torch sees "
+        "no GPU, if it does not."
     )
     assert parse_gpus("0, 3") == (0, 3)
     with pytest.raises(ConfigError) as error:

@@ -21,9 +21,13 @@ from mer_cli.training.run import Run
 
 @dataclass(frozen=True)
 class Explained:
-    """The files that were drawn, and with a truth what was measured."""
+    """The files that were drawn, and with a truth what was measured.
+
+    undrawn : classes of which no clip is drawn, since the network has none right and no clip was named
+    """
 
     pictures: tuple[Path, ...]
+    undrawn: tuple[str, ...]
     measured: Measured | None
 
 
@@ -75,10 +79,14 @@ def explain_run(
             on_fold(before + done, n_folds * len(runs))
 
         maps.append(read_attention(one, held, clip_ids, _device(one, device), on_fold_of_run))
-    pictures = draw_clips(run, maps[0], named if names else one_of_each_class(run), regions, out)
+    drawn = named if names else one_of_each_class(run)
+    pictures = draw_clips(run, maps[0], drawn, regions, out)
+    undrawn: tuple[str, ...] = ()
     if not names:
         pictures.append(draw_class_means(run, maps[0], out))
-    return Explained(tuple(pictures), measure_runs(runs, maps, regions) if truth is not None else None)
+        labels_drawn = {run.labels[clip_id] for clip_id in drawn}
+        undrawn = tuple(name for label, name in enumerate(run.class_names) if label not in labels_drawn)
+    return Explained(tuple(pictures), undrawn, measure_runs(runs, maps, regions) if truth is not None else None)
 
 
 def _check(runs: Sequence[Run], truth: Path | None) -> None:

@@ -81,7 +81,7 @@ def build_store(
         If the landmark model is absent or no model.
     StoreError
         If no clip is usable, the disk is full or cannot be written, another process builds `out`, or a file is there
-        that is no store.
+        that is no store, or, with `resume`, the store of another dataset, or of real faces where these are generated.
     """
     plan = plan_build(release, out, find_predictor(predictor), align)
     parts = parts_dir(out)
@@ -90,6 +90,8 @@ def build_store(
         require_no_other_file(out)
         out.parent.mkdir(parents=True, exist_ok=True)
         with lock_store(out):
+            if resume:
+                _require_same_faces(plan)
             is_built = resume and _is_built(plan)
             reasons: dict[str, str] = {}
             if not is_built:
@@ -103,6 +105,22 @@ def build_store(
             else:
                 shutil.rmtree(parts, ignore_errors=True)
     return _summarise(out, already_built=is_built)
+
+
+def _require_same_faces(plan: BuildPlan) -> None:
+    """Runs find their store by its path, and would lose it; one whose pictures or table were mended is replaced."""
+    try:
+        store = read_store(plan.out)
+    except StoreError:
+        return  # there is none, or a damaged one
+    found, expected = (
+        f"{'generated faces' if each.generated else 'real faces'} of {each.dataset}" for each in (store, plan.release)
+    )
+    if found != expected:
+        raise StoreError(
+            f"{plan.out}: holds {found}, and would be replaced. Expected {expected}, or nothing. Give another --out, "
+            "or --no-resume to replace it."
+        )
 
 
 def _cut_all(plan: BuildPlan, jobs: int, on_clip: OnClip) -> dict[str, str]:

@@ -39,6 +39,11 @@ def open_store(path: Path) -> Iterator[h5py.File]:
         If the file is absent, damaged, of another schema version, or lacks a part of it; a read that fails inside the
         `with` says so, too.
     """
+    if path.is_dir():
+        raise StoreError(
+            f"{path}: a folder. Expected a store, the .h5 file that `mer preprocess` wrote. Name that; if this is a "
+            f"release, write its store: mer preprocess DATASET {path}."
+        )
     if not path.is_file():
         raise StoreError(
             f"{path}: no such store. Expected a file that `mer preprocess` wrote. "

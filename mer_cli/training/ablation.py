@@ -19,7 +19,7 @@ from mer_cli.training.config import resolve_config
 from mer_cli.training.executor import choose_folds_at_once
 from mer_cli.training.grids import GRIDS
 from mer_cli.training.history import read_history
-from mer_cli.training.mmnet_settings import NETWORK_OPTIONS
+from mer_cli.training.mmnet_settings import OF_NETWORK
 from mer_cli.training.plan import RunPlan, plan_run
 from mer_cli.training.run import is_finished
 
@@ -81,7 +81,7 @@ def refuse_network(settings: Mapping[str, Any], rows: str) -> None:
     ----------
     rows : what has its own, for the error: "the rows of table 3 are networks"
     """
-    for name in ("model", "variant", *NETWORK_OPTIONS):
+    for name in OF_NETWORK:
         if settings.get(name) is not None:
             flag = name.replace("_", "-") if settings[name] is not False else f"no-{name}"
             raise ConfigError(

@@ -15,6 +15,7 @@ NETWORK_OPTIONS = (
     "mlp_ratio",
     "stochastic_depth",
 )
+OF_NETWORK = ("model", "variant", *NETWORK_OPTIONS)  # settings that say which network it is
 
 # Cells of the paper's tables 3 and 4 as we read them (none was released), two that it does not have, and others'.
 VARIANTS: dict[str, dict[str, Any]] = {
