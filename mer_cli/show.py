@@ -24,29 +24,35 @@ if TYPE_CHECKING:
     from mer_cli.training.ablation import Cell
     from mer_cli.training.plan import RunPlan
 
-FAILURES_SHOWN = 10
+CLIPS_SHOWN = 10
 PUBLISHED = "published"
 
 
 def show_build(summary: BuildSummary, overview: Overview | None) -> None:
-    """How `preprocess` ended: the first failures, where to look, and where asked for, counts beside the published."""
+    """How `preprocess` ended: the first repairs and failures, where to look, and where asked for, counts beside the published."""
     state = "was there already, built from the same release" if summary.already_built else "written"
     console.out.print(escape(f"{summary.path} {state}"))
     n_clips = summary.n_ok + summary.n_repaired + len(summary.failed)
     console.out.print(
         f"{n_clips} clips: {summary.n_ok} ok, {summary.n_repaired} repaired, {len(summary.failed)} failed"
     )
-    for failed in summary.failed[:FAILURES_SHOWN]:
-        console.out.print(escape(f"  failed: {failed.clip_id}: {failed.reason}"))
-    if len(summary.failed) > FAILURES_SHOWN:
-        console.out.print(f"  ... and {len(summary.failed) - FAILURES_SHOWN} more, all in audit.csv")
+    notes = overview.notes if overview else ()  # the errata are among them
+    _first_clips("repaired", [(clip, how) for clip, how in summary.repairs if not any(clip in note for note in notes)])
+    _first_clips("failed", [(failed.clip_id, failed.reason) for failed in summary.failed])
     if overview:
         show_counts(overview.tables)
-        for note in overview.notes:
+        for note in notes:
             console.out.print(escape(note))
     console.out.print(
         escape(f"look at {summary.audit_dir / 'index.html'}: every clip with its pictures, and audit.csv")
     )
+
+
+def _first_clips(how: str, clips: Sequence[tuple[str, str]]) -> None:
+    for clip_id, why in clips[:CLIPS_SHOWN]:
+        console.out.print(escape(f"  {how}: {clip_id}: {why}"))
+    if len(clips) > CLIPS_SHOWN:
+        console.out.print(f"  ... and {len(clips) - CLIPS_SHOWN} more, all in audit.csv")
 
 
 def show_whole_clips(store: Path, n_frames: int, n_bytes: int, done: Done) -> None:
