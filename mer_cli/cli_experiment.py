@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mer_cli import console, show
+from mer_cli import console, show, show_stores
 from mer_cli.app import app
 from mer_cli.errors import ConfigError
 from mer_cli.setting_flags import GridCommand, TrainCommand
@@ -78,7 +78,7 @@ def preprocess(
     if dry_run:
         with console.Steps("check", len(release.clips)) as steps:
             found = check_release(release, out, predictor, steps.on_clip, whole_clips=clips)
-        show.show_dry_run(found)
+        show_stores.show_dry_run(found)
         raise typer.Exit(0 if found.is_clean(allow_failed=allow_failed) else 1)
     jobs = jobs or default_jobs()
     with console.Steps("preprocess", len(release.clips)) as steps:
@@ -86,7 +86,7 @@ def preprocess(
             release, out, predictor=predictor, align=align, jobs=jobs, resume=resume, on_clip=steps.on_clip
         )
     # Where whole clips alone were asked for, the counts of the store have been read before.
-    show.show_build(summary, None if clips and summary.already_built else describe_stores([read_store(out)]))
+    show_stores.show_build(summary, None if clips and summary.already_built else describe_stores([read_store(out)]))
     if clips:
         _add_clips(release, out, summary.n_ok + summary.n_repaired, jobs=jobs, resume=resume)
     if summary.failed and not allow_failed:
@@ -100,7 +100,7 @@ def _add_clips(release: Release, out: Path, n_clips: int, *, jobs: int, resume: 
 
     with console.Steps("whole clips", n_clips) as steps:
         done = add_clips(release, out, jobs=jobs, resume=resume, on_clip=steps.on_clip)
-    show.show_whole_clips(out, *clips_size(out), done)
+    show_stores.show_whole_clips(out, *clips_size(out), done)
 
 
 @app.command()
@@ -116,7 +116,7 @@ def info(
     from mer_cli.store.hdf5 import read_store
     from mer_cli.store.overview import describe_stores, find_stores
 
-    show.show_overview(describe_stores([read_store(path) for path in stores or find_stores()]))
+    show_stores.show_overview(describe_stores([read_store(path) for path in stores or find_stores()]))
 
 
 @app.command(cls=TrainCommand)

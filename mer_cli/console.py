@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
@@ -70,6 +71,14 @@ def folded(text: str, start: str) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def print_facts(facts: Sequence[tuple[str, str]]) -> None:
+    """Names with their values below each other, a long value folded beside its name."""
+    width = max(len(name) for name, _ in facts)
+    for name, value in facts:
+        for line in folded(value, f"{name:{width}}  "):
+            out.print(escape(line))
 
 
 class _Bars:

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from mer_cli import console
 from mer_cli.cli import app
+from mer_cli.training.run_config import PROTOCOL_VERSION
 
 
 def mer(*arguments):
@@ -23,7 +24,7 @@ def _in_an_empty_folder(tmp_path, monkeypatch):
 def age(path):
     """Make it a run of the version before this one."""
     file = path / "config.json"
-    file.write_text(file.read_text().replace('"protocol_version": 3', '"protocol_version": 1'))
+    file.write_text(file.read_text().replace(f'"protocol_version": {PROTOCOL_VERSION}', '"protocol_version": 1'))
     return path
 
 
@@ -43,7 +44,7 @@ def test_all_finished_runs_are_scored_and_the_others_are_noted():
     assert done.name in result.stdout
     assert half.name not in result.stdout
     assert result.stderr == (
-        f"note: {old / 'config.json'}: protocol version 1, this program reads 3 — expected a run of this version. "
+        f"note: {old / 'config.json'}: protocol version 1, this program reads {PROTOCOL_VERSION} — expected a run of this version. "
         f"Train again; the old run stays as it is.\nnote: {half}: {CONTINUE}"
     )
     assert len(Path("p.csv").read_text().splitlines()) == 13
@@ -140,5 +141,7 @@ def test_report_notes_an_outdated_run_and_goes_on():
     old = age(write_run(Path("runs"), seed=3))
     result = mer("report")
     assert result.exit_code == 0
-    assert result.stderr.startswith(f"note: {old / 'config.json'}: protocol version 1, this program reads 3")
+    assert result.stderr.startswith(
+        f"note: {old / 'config.json'}: protocol version 1, this program reads {PROTOCOL_VERSION}"
+    )
     assert mer("report", old).exit_code == 1

@@ -13,6 +13,7 @@ from run_factory import write_run
 from mer_cli.errors import RunError
 from mer_cli.report.collect import collect_runs, group_seeds
 from mer_cli.report.exports import write_predictions
+from mer_cli.training.run_config import PROTOCOL_VERSION
 
 
 def test_collect_runs_finds_every_run_below_a_folder_sorted_by_name(tmp_path: Path) -> None:
@@ -75,7 +76,9 @@ def age(path: Path) -> Path:
     """Make it a run of the version before this one, whose config had other fields."""
     file = path / "config.json"
     file.write_text(
-        file.read_text().replace('"protocol_version": 3', '"protocol_version": 1').replace("stores", "store")
+        file.read_text()
+        .replace(f'"protocol_version": {PROTOCOL_VERSION}', '"protocol_version": 1')
+        .replace("stores", "store")
     )
     return path
 
@@ -86,7 +89,7 @@ def test_a_run_of_another_version_is_passed_over_where_it_was_only_found(tmp_pat
         found = collect_runs(place)
         assert [run.path for run in found.runs] == [new]
         assert found.outdated == (
-            f"{old / 'config.json'}: protocol version 1, this program reads 3 — expected a run of this version. "
+            f"{old / 'config.json'}: protocol version 1, this program reads {PROTOCOL_VERSION} — expected a run of this version. "
             "Train again; the old run stays as it is.",
         )
 
@@ -94,7 +97,7 @@ def test_a_run_of_another_version_is_passed_over_where_it_was_only_found(tmp_pat
 def test_a_run_of_another_version_is_refused_where_it_was_named(tmp_path: Path) -> None:
     old = age(write_run(tmp_path))
     message = (
-        f"{old / 'config.json'}: protocol version 1, this program reads 3 — expected a run of this version. "
+        f"{old / 'config.json'}: protocol version 1, this program reads {PROTOCOL_VERSION} — expected a run of this version. "
         "Train again; the old run stays as it is."
     )
     with pytest.raises(RunError, match=f"^{re.escape(message)}$"):

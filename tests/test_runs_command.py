@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from mer_cli import console
 from mer_cli.cli import app
 from mer_cli.show_runs import spell_age, spell_bytes
+from mer_cli.training.run_config import PROTOCOL_VERSION
 
 
 def mer(*arguments):
@@ -31,7 +32,7 @@ def test_every_kind_of_run_is_a_row():
     half = write_run(Path("runs"), seed=2, finished=1)
     old, broken = write_run(Path("runs"), seed=3), write_run(Path("runs"), seed=4)
     config = old / "config.json"
-    config.write_text(config.read_text().replace('"protocol_version": 3', '"protocol_version": 1'))
+    config.write_text(config.read_text().replace(f'"protocol_version": {PROTOCOL_VERSION}', '"protocol_version": 1'))
     (broken / "clips.csv").write_bytes(b"\xff")
     rows = {Path(row["run"]): row for row in json.loads(mer("runs", "--json").stdout)}
     assert list(rows) == sorted(rows, key=lambda path: path.name)

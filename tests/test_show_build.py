@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mer_cli import show
+from mer_cli import show_stores
 from mer_cli.records import FailedClip
 from mer_cli.store.build import BuildSummary
 from mer_cli.store.overview import Overview
@@ -10,7 +10,7 @@ from mer_cli.store.overview import Overview
 
 def told(capsys, *, repairs=(), failed=(), notes=()):
     summary = BuildSummary(Path("data/casme2.h5"), 1, len(repairs), failed, repairs, False, Path("data/audit/casme2"))
-    show.show_build(summary, Overview((), (), (), tuple(notes)))
+    show_stores.show_build(summary, Overview((), (), (), tuple(notes)))
     return capsys.readouterr().out.splitlines()[2:-1]
 
 

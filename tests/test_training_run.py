@@ -13,7 +13,7 @@ from mer_cli.training.config import resolve_config
 from mer_cli.training.folds import cross_folds, loso_folds
 from mer_cli.training.read_run import read_run
 from mer_cli.training.run import is_finished, open_run, write_fold
-from mer_cli.training.run_config import RunConfig, RunStore
+from mer_cli.training.run_config import PROTOCOL_VERSION, RunConfig, RunStore
 from mer_cli.training.sessions import Session, record_session
 
 LABELS = {"casme2/01/a": 0, "casme2/01/b": 1, "casme2/02/a": 1}
@@ -118,11 +118,11 @@ def test_an_edited_config_is_refused_and_names_what_differs(tmp_path):
 def test_a_run_of_another_protocol_version_is_refused(tmp_path):
     path = make_run(tmp_path)
     file = path / "config.json"
-    file.write_text(file.read_text().replace('"protocol_version": 4', '"protocol_version": 1'))
+    file.write_text(file.read_text().replace(f'"protocol_version": {PROTOCOL_VERSION}', '"protocol_version": 1'))
     with pytest.raises(RunError) as error:
         read_run(path)
     assert str(error.value) == (
-        f"{file}: protocol version 1, this program reads 4 — expected a run of this version. Train again; the old run "
+        f"{file}: protocol version 1, this program reads {PROTOCOL_VERSION} — expected a run of this version. Train again; the old run "
         "stays as it is."
     )
 
