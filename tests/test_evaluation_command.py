@@ -44,7 +44,8 @@ def test_all_finished_runs_are_scored_and_the_others_are_noted():
     assert done.name in result.stdout
     assert half.name not in result.stdout
     assert result.stderr == (
-        f"note: {old / 'config.json'}: protocol version 1, this program reads {PROTOCOL_VERSION} — expected a run of this version. "
+        f"note: {old / 'config.json'}: protocol version 1, this program reads {PROTOCOL_VERSION} — "
+        "expected a run of this version. "
         f"Train again; the old run stays as it is.\nnote: {half}: {CONTINUE}"
     )
     assert len(Path("p.csv").read_text().splitlines()) == 13

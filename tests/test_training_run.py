@@ -122,7 +122,8 @@ def test_a_run_of_another_protocol_version_is_refused(tmp_path):
     with pytest.raises(RunError) as error:
         read_run(path)
     assert str(error.value) == (
-        f"{file}: protocol version 1, this program reads {PROTOCOL_VERSION} — expected a run of this version. Train again; the old run "
+        f"{file}: protocol version 1, this program reads {PROTOCOL_VERSION} — "
+        "expected a run of this version. Train again; the old run "
         "stays as it is."
     )
 
