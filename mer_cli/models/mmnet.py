@@ -211,8 +211,10 @@ class MMNet(nn.Module):
         return self.head(x.flatten(1)), tuple(maps)  # (B, K)
 
     def _initialise(self) -> None:
-        """The released initialisation: kaiming for the main branch's convolutions, truncated normal for the PC branch.
+        """The released initialisation: kaiming for the main branch's convolutions, normal for the PC branch.
 
+        The released normal is cut off at -2 and 2, a hundred standard deviations away: never, but looking for what is to
+        be cut takes most of the time that a fold's fresh weights do.
         The first stem convolution, the patch convolution and the head keep torch's default.
         """
         if self.head.weight.is_meta:  # a network to be counted, whose drawing would load torch's compiler
@@ -221,7 +223,7 @@ class MMNet(nn.Module):
             if isinstance(module, nn.Conv2d) and (name == "stem.3" or name.startswith("blocks")):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             elif isinstance(module, nn.Linear) and name.startswith("position"):
-                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
         if self.position is not None:
-            nn.init.trunc_normal_(self.position.position, std=0.02)
+            nn.init.normal_(self.position.position, std=0.02)
