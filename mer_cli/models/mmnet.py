@@ -213,8 +213,8 @@ class MMNet(nn.Module):
     def _initialise(self) -> None:
         """The released initialisation: kaiming for the main branch's convolutions, normal for the PC branch.
 
-        The released normal is cut off at -2 and 2, a hundred standard deviations away: never, but looking for what is to
-        be cut takes most of the time that a fold's fresh weights do.
+        The released normal is cut off at -2 and 2, a hundred standard deviations away: never, but looking for what is
+        to be cut takes most of the time that a fold's fresh weights do.
         The first stem convolution, the patch convolution and the head keep torch's default.
         """
         if self.head.weight.is_meta:  # a network to be counted, whose drawing would load torch's compiler
