@@ -45,7 +45,7 @@ def evaluate(
         show.show_summaries(summarise(run, rule))
     for group in group_seeds(found.finished):
         show.show_facts(summarise_seeds(group.runs, rule))
-    show.show_notes((*found.outdated, *found.unfit, *found.unfinished))
+    show.show_notes((*found.outdated, *found.damaged, *found.unfit, *found.unfinished))
     found.require_scores()
     if others:
         others.require_scores()
@@ -81,7 +81,7 @@ def report(
     check_images(format, with_images)
     numbers = table_numbers(table)
     found = collect_runs(runs or Path("runs"))
-    show.show_notes((*found.outdated, *left_out(numbers, found.runs)))
+    show.show_notes((*found.outdated, *found.damaged, *left_out(numbers, found.runs)))
     tables = build_tables(numbers, found.runs, read_stores(numbers))
     text = render(format, tables, runs_in_tables(numbers, found.runs), with_images)
     if out:

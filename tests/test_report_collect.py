@@ -50,19 +50,25 @@ def test_collect_runs_refuses_a_named_place_without_a_run(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("damaged", ["config.json", "clips.csv", "folds/casme2-02/logits.npz"])
-def test_collect_runs_names_a_run_that_cannot_be_read(tmp_path: Path, damaged: str) -> None:
-    write_run(tmp_path, seed=1)
+def test_a_run_that_cannot_be_read_is_passed_over_and_told_unless_it_was_named(tmp_path: Path, damaged: str) -> None:
+    whole = write_run(tmp_path, seed=1)
     path = write_run(tmp_path, seed=2)
     (path / damaged).write_text("clip_id,fold\ncasme2/02/EP00,casme2-02\n")
-    with pytest.raises(RunError, match=f"^{re.escape(str(path / damaged))}: "):
-        collect_runs(tmp_path)
+    found = collect_runs(tmp_path)
+    assert [run.path for run in found.runs] == [whole]
+    (told,) = found.damaged
+    assert told.startswith(f"{path / damaged}: ")
+    with pytest.raises(RunError, match=f"^{re.escape(told)}$"):
+        collect_runs([path])
 
 
-def test_collect_runs_names_a_run_that_lost_its_config(tmp_path: Path) -> None:
+def test_where_no_run_can_be_read_there_is_nothing_to_score(tmp_path: Path) -> None:
     path = write_run(tmp_path)
     (path / "config.json").unlink()
-    with pytest.raises(RunError, match=f"^{re.escape(str(path))}: "):
-        collect_runs(tmp_path)
+    found = collect_runs(tmp_path)
+    assert found.damaged[0].startswith(f"{path}: ")
+    with pytest.raises(RunError, match="0 incomplete and 0 outdated runs, and 1 that can't be read were found"):
+        found.require_scores()
 
 
 def test_collect_runs_takes_no_table_of_clips_alone_for_a_run(tmp_path: Path) -> None:

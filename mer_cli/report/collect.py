@@ -33,12 +33,14 @@ class FoundRuns:
 
     named : directories of runs that the user named, not only a folder above them
     outdated : a sentence for each run of another protocol version that was passed over
+    damaged : one for each run that was passed over since it can't be read, with the remedy
     unfit : one for each run that was passed over since the epoch rule needs inner clips
     """
 
     runs: tuple[Run, ...]
     named: frozenset[Path]
     outdated: tuple[str, ...]
+    damaged: tuple[str, ...] = ()
     unfit: tuple[str, ...] = ()
 
     def under(self, rule: str) -> FoundRuns:
@@ -82,6 +84,7 @@ class FoundRuns:
                 raise RunError(unfinished(run))
         if not self.finished:
             unfit = f", and {len(self.unfit)} without inner clips" if self.unfit else ""
+            unfit += f", and {len(self.damaged)} that can't be read" if self.damaged else ""
             raise RunError(
                 f"nothing to score: {len(self.runs)} incomplete and {len(self.outdated)} outdated runs{unfit} were "
                 "found — expected one with all its folds. Continue one, or train: mer train --loso."
@@ -99,7 +102,7 @@ def collect_runs(root: Path | list[Path]) -> FoundRuns:
     Raises
     ------
     RunError
-        If a run directory cannot be read, a named place holds none, or a named run is of another protocol version.
+        If a named run cannot be read or is of another protocol version, or a named place holds none.
     """
     found: dict[Path, Path] = {}
     named = set()
@@ -112,14 +115,20 @@ def collect_runs(root: Path | list[Path]) -> FoundRuns:
             )
         found |= {path.resolve(): path for path in paths}  # one place may lie in another
         named |= {place.resolve()} & found.keys()
-    runs, outdated = [], []
+    runs, outdated, damaged = [], [], []
     for resolved, path in sorted(found.items(), key=lambda item: (item[1].name, item[1])):
-        sentence = None if resolved in named else other_version(path)
-        if sentence:
-            outdated.append(sentence)
-        else:
-            runs.append(read_run(path))
-    return FoundRuns(tuple(runs), frozenset(found[resolved] for resolved in named), tuple(outdated))
+        try:
+            sentence = None if resolved in named else other_version(path)
+            if sentence:
+                outdated.append(sentence)
+            else:
+                runs.append(read_run(path))
+        except RunError as error:
+            if resolved in named:
+                raise
+            damaged.append(str(error))
+    of_named = frozenset(found[resolved] for resolved in named)
+    return FoundRuns(tuple(runs), of_named, tuple(outdated), tuple(damaged))
 
 
 def group_seeds(runs: Sequence[Run]) -> list[RunGroup]:
