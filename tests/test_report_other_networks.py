@@ -158,3 +158,14 @@ def test_it_joins_mmnet_on_whatever_machine_either_was_trained(tmp_path: Path) -
     for machine in ("cpu fp32", "cpu fp32, compiled"):
         names = [cells["method"].text for cells in rows(table, table.blocks[0])]
         assert f"RCN-A, published recipe, {machine}" in names
+
+
+def test_a_dash_in_place_of_a_difference_is_explained(tmp_path: Path) -> None:
+    runs = [write(tmp_path, "rcn-a", {"seed": seed}, **CASME2) for seed in (1, 2)]
+    why = "–, where a difference from MMNet would stand: no finished run of MMNet has these settings and a seed in common."
+    alone = build(6, [read_run(path) for path in runs])
+    assert row(alone, alone.blocks[0], "RCN-A")["last_difference"].text == "–"
+    assert why in [each.text for each in alone.blocks[0].notes]
+    runs.append(write_run(tmp_path, **CASME2, **RELEASED, seed=2))
+    together = build(6, [read_run(path) for path in runs])
+    assert why not in [each.text for each in together.blocks[0].notes]

@@ -29,6 +29,9 @@ from mer_cli.training.methods import is_classical
 from mer_cli.training.mmnet_settings import RECIPE_STAMPS
 
 Cells = dict[str, Cell]  # by the key of the column
+NO_REFERENCE = Note(
+    "–, where a difference from MMNet would stand: no finished run of MMNet has these settings and a seed in common."
+)
 
 
 def method_rows(lines: Sequence[Line], tests: Tests, columns: Sequence[Column]) -> tuple[list[Row], list[Note]]:
@@ -61,6 +64,8 @@ def method_rows(lines: Sequence[Line], tests: Tests, columns: Sequence[Column]) 
     notes = [Note(text, letter) for text, letter in letters.items()]
     notes += [Note(", ".join(f"`{run.path.name}`" for run in entry.runs), numbers[_name(entry)]) for entry in entries]
     notes += comparison_notes(lines, pairs, tests)
+    if any(cells.get(key_of(rule, "difference")) is NONE for cells in filled for rule in rules):
+        notes.append(NO_REFERENCE)
     return [table_row(line.kind, cells, columns) for line, cells in zip(lines, filled, strict=True)], notes
 
 
