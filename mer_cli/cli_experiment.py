@@ -77,7 +77,7 @@ def preprocess(
     out = out or Path("data") / f"{release.dataset}.h5"
     if dry_run:
         with console.Steps("check", len(release.clips)) as steps:
-            found = check_release(release, out, predictor, steps.on_clip, whole_clips=clips)
+            found = check_release(release, out, predictor, steps.on_clip, whole_clips=clips, resume=resume)
         show_stores.show_dry_run(found)
         raise typer.Exit(0 if found.is_clean(allow_failed=allow_failed) else 1)
     jobs = jobs or default_jobs()

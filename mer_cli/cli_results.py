@@ -45,9 +45,10 @@ def evaluate(
         show.show_summaries(summarise(run, rule))
     for group in group_seeds(found.finished):
         show.show_facts(summarise_seeds(group.runs, rule))
-    show.show_notes((*found.outdated, *found.damaged, *found.unfit, *found.unfinished))
+    show.show_notes(found.passed_over)
     found.require_scores()
     if others:
+        show.show_notes(note for note in others.passed_over if note not in found.passed_over)
         others.require_scores()
         first, second = (only_group(runs.finished, "mer evaluate --compare").runs for runs in (found, others))
         show.show_facts([comparison_table(compare_runs(first, second, rule), first[0], second[0], rule)])

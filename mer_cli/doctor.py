@@ -101,17 +101,20 @@ def _device() -> Finding:
     if torch.cuda.is_available():
         device, name = "cuda", torch.cuda.get_device_name()
     else:
-        why = "torch sees no NVIDIA GPU" if torch.version.cuda else "this torch is built without CUDA"
+        why = "this torch is built without CUDA"
+        if torch.version.cuda:
+            why = "torch sees no GPU: see whether nvidia-smi does, and CUDA_VISIBLE_DEVICES"
         device, name = "cpu", f"CPU, {torch.get_num_threads()} threads ({why})"
     return Finding("device", f"{name}; trains in {'bf16' if computes_in_bf16(device) else 'fp32'}")
 
 
 def _compiler() -> Finding:
-    found = shutil.which("g++") or shutil.which("clang++")
+    what = "compiler (train --compile)"
+    found = next(filter(None, map(shutil.which, ("g++", "clang++", "gcc", "clang"))), None)
     if found:
-        return Finding("C++ compiler", found)
+        return Finding(what, found)
     return Finding(
-        "C++ compiler", "not found: only `--compile on` needs one, on the CPU", "apt-get install g++", needed=False
+        what, "not found: compiled training needs one, as long runs on a GPU are", "apt-get install g++", needed=False
     )
 
 

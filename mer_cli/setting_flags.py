@@ -27,7 +27,7 @@ class TrainCommand(TyperCommand):
 
 
 class GridCommand(TrainCommand):
-    """One that trains a grid of networks: it refuses settings of the network, and does not name them in its help."""
+    """One whose rows say which method they are: it refuses settings of the network, and its help does not name them."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         from mer_cli.training.mmnet_settings import OF_NETWORK
@@ -35,6 +35,7 @@ class GridCommand(TrainCommand):
         return [_hidden(flag) if flag.name in OF_NETWORK else flag for flag in super().get_params(ctx)]
 
 
+@cache
 def _hidden(flag: Any) -> Any:
     hidden = copy(flag)
     hidden.hidden = True

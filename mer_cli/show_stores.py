@@ -29,8 +29,9 @@ def show_build(summary: BuildSummary, overview: Overview | None) -> None:
     console.out.print(
         f"{n_clips} clips: {summary.n_ok} ok, {summary.n_repaired} repaired, {len(summary.failed)} failed"
     )
-    notes = overview.notes if overview else ()  # the errata are among them
-    _first_clips("repaired", [(clip, how) for clip, how in summary.repairs if not any(clip in note for note in notes)])
+    notes = overview.notes if overview else ()
+    errata = {(clip, how) for clip, how in summary.repairs if f"erratum: {clip}: {how}." in notes}  # told among those
+    _first_clips("repaired", [repair for repair in summary.repairs if repair not in errata])
     _first_clips("failed", [(failed.clip_id, failed.reason) for failed in summary.failed])
     if overview:
         show_counts(overview.tables)

@@ -146,3 +146,16 @@ def test_report_notes_an_outdated_run_and_goes_on():
         f"note: {old / 'config.json'}: protocol version 1, this program reads {PROTOCOL_VERSION}"
     )
     assert mer("report", old).exit_code == 1
+
+
+def test_a_damaged_run_is_noted_by_evaluate_compare_and_report():
+    whole, other = (write_run(Path("runs") / variant, seed=1, variant=variant) for variant in ("mmnet", "ca"))
+    damaged = write_run(Path("runs") / "ca", seed=2, variant="ca")
+    (damaged / "clips.csv").write_text("")
+    told = f"note: {damaged / 'clips.csv'}: "
+    for command in (("evaluate",), ("evaluate", whole, "--compare", "runs/ca"), ("report",)):
+        result = mer(*command)
+        assert result.exit_code == 0, result.stderr
+        assert result.stderr.count(told) == 1
+    assert mer("evaluate", damaged).stderr.startswith("error: ")
+    assert other.exists()

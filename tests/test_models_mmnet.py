@@ -229,12 +229,16 @@ def test_the_gradient_of_a_largest_channel_goes_to_the_first_of_equals_and_lies_
 def test_the_channels_that_fill_up_the_stem_change_no_number(training):
     torch.manual_seed(0)
     plain, filled = MMNet(3, pc=False).double().stem, MMNet(3, pc=False).double().stem
-    for buffer in (plain[1].running_mean, plain[1].running_var):
-        buffer.uniform_(0.5, 2)
+    for held in (plain[1].running_mean, plain[1].running_var, plain[1].weight.data, plain[1].bias.data):
+        held.uniform_(0.5, 2)
+    widths = []
+    for stem in (plain, filled):
+        stem[2].register_forward_hook(lambda module, inputs, output: widths.append(output.shape[1]))
     filled.load_state_dict(plain.state_dict())
     picture = torch.randn(2, 3, 16, 16, dtype=torch.float64)
     expected = plain.train(training)(picture)
     found = filled.train(training)(picture.to(memory_format=torch.channels_last))
+    assert widths == [180, 192]
     torch.testing.assert_close(found, expected)
     for features in (expected, found):
         features.square().sum().backward()

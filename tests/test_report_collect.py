@@ -123,10 +123,10 @@ def test_an_incomplete_run_is_noted_where_it_was_only_found_and_refused_where_it
     done, half = write_run(tmp_path, seed=1), write_run(tmp_path, seed=2, finished=1)
     found = collect_runs([tmp_path])
     assert [run.path for run in found.finished] == [done]
-    assert found.unfinished == (f"{half}: {CONTINUE}",)
+    assert found.passed_over == (f"{half}: {CONTINUE}",)
     found.require_scores()
     named = collect_runs([done, half])
-    assert ([run.path for run in named.finished], named.unfinished) == ([done], ())
+    assert ([run.path for run in named.finished], named.passed_over) == ([done], ())
     with pytest.raises(RunError, match=f"^{re.escape(f'{half}: {CONTINUE}')}$"):
         named.require_scores()
 

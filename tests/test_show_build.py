@@ -15,11 +15,16 @@ def told(capsys, *, repairs=(), failed=(), notes=()):
 
 
 def test_a_repair_that_is_an_erratum_is_told_once(capsys):
-    repairs = (("casme2/04/EP12", "apex / set to 291"), ("casme2/06/EP06", "the nearest frame 90 is taken"))
-    erratum = "erratum: casme2/04/EP12: apex / set to 291"
-    assert told(capsys, repairs=repairs, notes=[erratum]) == [
-        "  repaired: casme2/06/EP06: the nearest frame 90 is taken",
-        erratum,
+    repairs = (
+        ("casme2/04/EP12", "apex / set to 291"),
+        ("casme2/04/EP1", "the nearest frame 90 is taken"),
+        ("casme2/16/EP01", "offset 110 set to 96; the nearest frame 4 is taken"),
+    )
+    errata = ["erratum: casme2/04/EP12: apex / set to 291.", "erratum: casme2/16/EP01: offset 110 set to 96."]
+    assert told(capsys, repairs=repairs, notes=errata) == [
+        "  repaired: casme2/04/EP1: the nearest frame 90 is taken",
+        "  repaired: casme2/16/EP01: offset 110 set to 96; the nearest frame 4 is taken",
+        *errata,
     ]
 
 

@@ -31,8 +31,8 @@ def mer(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def check(release, out=Path("data/casme2.h5"), predictor=None):
-    return check_release(release, out, predictor, lambda clip_id, status: None)
+def check(release, out=Path("data/casme2.h5"), predictor=None, **options):
+    return check_release(release, out, predictor, lambda clip_id, status: None, **options)
 
 
 def numbers_of(frames):
@@ -236,3 +236,19 @@ def test_dry_run_tells_of_action_units_that_cannot_be_read():
         "because of '4 and 7'. Expected numbers up to 98"
     ) in result.stdout
     assert result.exit_code == 0
+
+
+def test_what_lies_in_the_stores_place_stops_the_build(tmp_path):
+    release, out = make_release(tmp_path, (write_clip(tmp_path),)), tmp_path / "store"
+    assert not check(release, out).obstacles
+    out.mkdir()
+    assert check(release, out).obstacles[0].startswith(f"{out}: cannot be written (Is a directory). Expected nothing")
+    out.rmdir()
+    out.write_text("subject,clip\n")
+    assert check(release, out).obstacles[0].startswith(f"{out}: a file that is no store, and would be lost.")
+    out.unlink()
+    build_store(release, out, jobs=1, resume=True, on_clip=lambda clip_id, status: None)
+    generated = replace(release, generated=True)
+    assert not check(release, out).obstacles
+    assert check(generated, out).obstacles[0].startswith(f"{out}: holds real faces of casme2, and would be replaced.")
+    assert not check(generated, out, resume=False).obstacles

@@ -19,7 +19,13 @@ from mer_cli.training import executor
 from mer_cli.training import train as training
 from mer_cli.training.config import resolve_config
 from mer_cli.training.executor import choose_folds_at_once, parse_folds_at_once, resolve_gpus, threads_of
-from mer_cli.training.hardware import can_compile, computes_in_bf16, parse_gpus, resolve_hardware
+from mer_cli.training.hardware import (
+    PAIRS_THAT_REPAY_COMPILING,
+    can_compile,
+    computes_in_bf16,
+    parse_gpus,
+    resolve_hardware,
+)
 from mer_cli.training.plan import plan_run
 from mer_cli.training.read_run import read_run
 from mer_cli.training.train import train_run
@@ -211,8 +217,8 @@ def test_gpus_are_named_by_number_and_only_where_there_are_some():
     with pytest.raises(ConfigError) as error:
         resolve_gpus(config, (0,))
     assert str(error.value) == (
-        "--gpus: this run is on the processor — expected one on GPUs. Leave it out; `mer doctor` says why torch sees "
-        "no GPU, if it does not."
+        "--gpus: this run is on the processor — expected one on GPUs. Leave it out, or look at what `mer doctor` says "
+        "of the device."
     )
     assert parse_gpus("0, 3") == (0, 3)
     with pytest.raises(ConfigError) as error:
@@ -239,6 +245,26 @@ def test_nothing_is_compiled_on_the_cpu_unless_it_is_asked_for():
     assert compiled("ststnet") == compiled("mmnet") == compiled("mmnet", precision="fp32") == "off"
     if can_compile("cpu"):
         assert compiled("mmnet", "on") == compiled("ststnet", "on") == "on"
+
+
+def test_on_a_gpu_long_runs_on_pictures_are_compiled_where_there_is_a_compiler(monkeypatch):
+    def compiled(model, n_pairs, compile_="auto"):
+        config = resolve_config(model=model, device="cuda", compile=compile_)
+        return resolve_hardware(config, n_pairs).compile
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr("shutil.which", {"gcc": "/usr/bin/gcc"}.get)
+    long = PAIRS_THAT_REPAY_COMPILING
+    assert (compiled("mmnet", long), compiled("mmnet", long - 1), compiled("ststnet", long)) == ("on", "off", "off")
+    monkeypatch.setattr("shutil.which", {}.get)
+    assert compiled("mmnet", long) == "off"
+    with pytest.raises(ConfigError) as error:
+        compiled("mmnet", long, "on")
+    assert str(error.value) == (
+        "--compile on: no compiler was found — torch.compile needs one of gcc, clang. Get one, or use --compile off."
+    )
 
 
 def test_folds_at_once_are_a_number_or_auto():

@@ -67,9 +67,10 @@ class FoundRuns:
         return tuple(run for run in self.runs if not run.missing)
 
     @property
-    def unfinished(self) -> tuple[str, ...]:
-        """A sentence for each run that lacks folds and was not named."""
-        return tuple(unfinished(run) for run in self.runs if run.missing and run.path not in self.named)
+    def passed_over(self) -> tuple[str, ...]:
+        """A sentence for each run without a score that was not named, with what to do."""
+        lacking = (unfinished(run) for run in self.runs if run.missing and run.path not in self.named)
+        return (*self.outdated, *self.damaged, *self.unfit, *lacking)
 
     def require_scores(self) -> None:
         """Refuse what can't be scored though it was asked for.
@@ -83,10 +84,10 @@ class FoundRuns:
             if run.missing and run.path in self.named:
                 raise RunError(unfinished(run))
         if not self.finished:
-            unfit = f", and {len(self.unfit)} without inner clips" if self.unfit else ""
-            unfit += f", and {len(self.damaged)} that can't be read" if self.damaged else ""
+            others = f", and {len(self.unfit)} without inner clips" if self.unfit else ""
+            others += f", and {len(self.damaged)} that can't be read" if self.damaged else ""
             raise RunError(
-                f"nothing to score: {len(self.runs)} incomplete and {len(self.outdated)} outdated runs{unfit} were "
+                f"nothing to score: {len(self.runs)} incomplete and {len(self.outdated)} outdated runs{others} were "
                 "found — expected one with all its folds. Continue one, or train: mer train --loso."
             )
 

@@ -30,7 +30,7 @@ from mer_cli.training.mmnet_settings import RECIPE_STAMPS
 
 Cells = dict[str, Cell]  # by the key of the column
 NO_REFERENCE = Note(
-    "–, where a difference from MMNet would stand: no finished run of MMNet has these settings and a seed in common."
+    "–, where a difference from MMNet would stand: no finished run of MMNet shares these settings and a seed."
 )
 
 

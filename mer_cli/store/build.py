@@ -25,9 +25,9 @@ from mer_cli.store.audit_page import INDEX
 from mer_cli.store.cut import CutResult, CutTask, cut_to_part
 from mer_cli.store.hdf5 import read_store
 from mer_cli.store.lock import lock_store
-from mer_cli.store.open_file import require_no_other_file
 from mer_cli.store.pack import pack_store
 from mer_cli.store.parts import parts_dir, read_part
+from mer_cli.store.place import require_place
 from mer_cli.store.plan import BuildPlan, plan_build
 from mer_cli.store.schema import BUILD_KEY, CLIP_BYTES, FAILED, REPAIRED, RESUMED
 from mer_cli.store.workers import run_in_workers
@@ -87,11 +87,9 @@ def build_store(
     parts = parts_dir(out)
     with _disk_errors(plan):
         require_no_folder(out)
-        require_no_other_file(out)
+        require_place(out, release, resume=resume)
         out.parent.mkdir(parents=True, exist_ok=True)
         with lock_store(out):
-            if resume:
-                _require_same_faces(plan)
             is_built = resume and _is_built(plan)
             reasons: dict[str, str] = {}
             if not is_built:
@@ -105,22 +103,6 @@ def build_store(
             else:
                 shutil.rmtree(parts, ignore_errors=True)
     return _summarise(out, already_built=is_built)
-
-
-def _require_same_faces(plan: BuildPlan) -> None:
-    """Runs find their store by its path, and would lose it; one whose pictures or table were mended is replaced."""
-    try:
-        store = read_store(plan.out)
-    except StoreError:
-        return  # there is none, or a damaged one
-    found, expected = (
-        f"{'generated faces' if each.generated else 'real faces'} of {each.dataset}" for each in (store, plan.release)
-    )
-    if found != expected:
-        raise StoreError(
-            f"{plan.out}: holds {found}, and would be replaced. Expected {expected}, or nothing. Give another --out, "
-            "or --no-resume to replace it."
-        )
 
 
 def _cut_all(plan: BuildPlan, jobs: int, on_clip: OnClip) -> dict[str, str]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from mer_cli.errors import FaceError
+from mer_cli.errors import FaceError, StoreError
 from mer_cli.faces.frames import check_frame, needed_frames, whole_clip
 from mer_cli.faces.landmarks import find_predictor
 from mer_cli.records import Clip, FailedClip, Release
@@ -22,8 +22,10 @@ from mer_cli.store.add_clips import clip_parts_dir
 from mer_cli.store.counts import Contents, CountTable, count_tables, count_warnings, table_fact, units_warning
 from mer_cli.store.differences import differences, effect_of_failure
 from mer_cli.store.parts import parts_dir
+from mer_cli.store.place import require_place
 from mer_cli.store.schema import CLIP_BYTES
 from mer_cli.store.whole_clips import FRAME_BYTES
+from mer_cli.store.write_errors import require_no_folder, unwritten
 
 N_THREADS = 8  # they wait for the disk, most of the time
 CHECKED = "checked"
@@ -74,6 +76,7 @@ def check_release(
     on_clip: Callable[[str, str], None],
     *,
     whole_clips: bool = False,
+    resume: bool = True,
 ) -> DryRun:
     """Look at everything that a build of a release would need.
 
@@ -83,6 +86,7 @@ def check_release(
     predictor : the 68-point model; None looks in the usual places
     on_clip : called with a clip id and "checked" as each clip has been looked at
     whole_clips : whether every frame from onset to offset would be kept, too
+    resume : as the build would be told
     """
     n_frames, faults = _check_clips(release.clips, on_clip, whole_clips=whole_clips)
     usable = [clip for clip in release.clips if clip.clip_id not in faults]
@@ -123,7 +127,7 @@ def check_release(
             *units_warning({clip.clip_id: clip.action_units for clip in usable}),
             *(difference.sentence for difference in differences(contents)),
         ),
-        obstacles=tuple(filter(None, (nothing, no_model, no_room))),
+        obstacles=tuple(filter(None, (nothing, no_model, _in_the_way(release, out, resume=resume), no_room))),
     )
 
 
@@ -162,6 +166,18 @@ def _find_model(predictor: Path | None) -> tuple[str, str]:
         return str(find_predictor(predictor)), ""
     except FaceError as error:
         return "missing", str(error)
+
+
+def _in_the_way(release: Release, out: Path, *, resume: bool) -> str:
+    """Why a build would not write its store there, or nothing."""
+    try:
+        require_no_folder(out)
+        require_place(out, release, resume=resume)
+    except StoreError as error:
+        return str(error)
+    except OSError as error:
+        return unwritten(out, error, what="cannot be written", room="the store", elsewhere="give another --out")
+    return ""
 
 
 def _find_room(out: Path, n_bytes: int) -> tuple[str, str]:

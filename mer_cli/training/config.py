@@ -127,7 +127,7 @@ class TrainConfig(BaseModel):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Arithmetic of the network; auto takes bf16 where the processor computes in it."""
     compile: Literal["auto", "on", "off"] = "auto"
-    """Whether to compile the network; auto does where the steps to come repay it."""
+    """Whether to compile the network; auto does on a GPU, where the steps to come repay it."""
     deterministic: bool = False
     """Make a GPU compute the same bits every time, more slowly; the CPU always does."""
 

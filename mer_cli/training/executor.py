@@ -132,8 +132,8 @@ def resolve_gpus(config: TrainConfig, wanted: Sequence[int] | None) -> tuple[int
     if config.device == "cpu":
         if wanted:
             raise ConfigError(
-                "--gpus: this run is on the processor — expected one on GPUs. Leave it out; `mer doctor` says why "
-                "torch sees no GPU, if it does not."
+                "--gpus: this run is on the processor — expected one on GPUs. Leave it out, or look at "
+                "what `mer doctor` says of the device."
             )
         return ()
     there = range(torch.cuda.device_count())

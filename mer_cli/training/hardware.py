@@ -22,6 +22,8 @@ PAIRS_THAT_REPAY_COMPILING = 300_000
 # On the CPU bf16 costs these more in conversions than it saves; of the other networks it saves a quarter to a half.
 FASTER_IN_FP32 = ("ststnet", "augcn-flow")
 
+COMPILERS = {"cpu": ("g++", "clang++"), "cuda": ("gcc", "clang")}
+
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names and values of glibc's malloc.h
 
 
@@ -54,12 +56,12 @@ def resolve_hardware(config: TrainConfig, n_pairs: int) -> TrainConfig:
         precision = "bf16" if computes_in_bf16(device) and not loses else "fp32"
     compiled = config.compile
     if compiled == "auto":
-        gains = device == "cuda" and not is_on_motion(config.model)
-        compiled = "on" if gains and n_pairs >= PAIRS_THAT_REPAY_COMPILING else "off"
+        gains = device == "cuda" and not is_on_motion(config.model) and n_pairs >= PAIRS_THAT_REPAY_COMPILING
+        compiled = "on" if gains and can_compile(device) else "off"
     elif compiled == "on" and not can_compile(device):
+        needed = ", ".join(COMPILERS[device])
         raise ConfigError(
-            "--compile on: no C++ compiler (g++ or clang++) was found — torch.compile needs one on the CPU. "
-            "Install g++, or use --compile off."
+            f"--compile on: no compiler was found — torch.compile needs one of {needed}. Get one, or use --compile off."
         )
     settled = {"device": device, "precision": precision, "compile": compiled}
     if device == "cpu":  # which knows no other way
@@ -90,8 +92,10 @@ def computes_in_bf16(device: str) -> bool:
 
 
 def can_compile(device: str) -> bool:
-    """Whether torch.compile has the tools it needs: on the CPU a C++ compiler, on CUDA Triton comes with torch."""
-    return device == "cuda" or any(shutil.which(compiler) for compiler in ("g++", "clang++"))
+    """Whether torch.compile has the compiler that it needs: of C++ on the CPU, of C for Triton's launchers on CUDA."""
+    if device == "cuda" and "CC" in os.environ:
+        return True
+    return any(shutil.which(compiler) for compiler in COMPILERS[device])
 
 
 def keep_freed_memory() -> None:
