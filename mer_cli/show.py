@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mer_cli.evaluation.summary import Summary, TextTable
     from mer_cli.inference.explain import Explained
     from mer_cli.training.ablation import Cell
-    from mer_cli.training.plan import RunPlan
+    from mer_cli.training.run_plan import RunPlan
 
 
 def show_plan(plan: RunPlan, out: Path, save_weights: str) -> None:

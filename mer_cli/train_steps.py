@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mer_cli import console
 
 if TYPE_CHECKING:
-    from mer_cli.training.plan import RunPlan
+    from mer_cli.training.run_plan import RunPlan
 
 
 def train_with_progress(plan: RunPlan, out: Path, *, resume: bool = True, **options: Any) -> Path:

@@ -20,8 +20,9 @@ from mer_cli.training.executor import choose_folds_at_once
 from mer_cli.training.grids import GRIDS
 from mer_cli.training.history import read_history
 from mer_cli.training.mmnet_settings import OF_NETWORK
-from mer_cli.training.plan import RunPlan, plan_run
+from mer_cli.training.plan import plan_run
 from mer_cli.training.run import is_finished
+from mer_cli.training.run_plan import RunPlan
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +31,7 @@ from mer_cli.store.whole_clips import clips_hash, read_clip
 from mer_cli.training.config import TrainConfig
 from mer_cli.training.methods import needs_clips, needs_motion
 from mer_cli.training.run_config import PROTOCOL_VERSION
-
-if TYPE_CHECKING:
-    from mer_cli.training.plan import PlannedStore, RunPlan
+from mer_cli.training.run_plan import PlannedStore, RunPlan
 
 
 def check_features(plan: RunPlan) -> None:

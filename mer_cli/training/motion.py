@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -28,9 +27,7 @@ from mer_cli.store.hdf5 import StoreInfo, read_landmarks
 from mer_cli.store.jobs import default_jobs
 from mer_cli.training.config import TrainConfig
 from mer_cli.training.methods import is_classical, needs_motion
-
-if TYPE_CHECKING:
-    from mer_cli.training.plan import RunPlan
+from mer_cli.training.run_plan import RunPlan
 
 Units = frozenset[int]
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from mer_cli.datasets.schemes import Scheme, check_counts, protocol_id, resolve_scheme
 from mer_cli.errors import ConfigError
 from mer_cli.models import motion_input
 from mer_cli.models.cost import count_weight_bytes
-from mer_cli.records import Fold
 from mer_cli.store.hdf5 import StoreInfo, read_store
 from mer_cli.store.whole_clips import clips_hash
 from mer_cli.training.config import TrainConfig
@@ -21,50 +19,7 @@ from mer_cli.training.inner import set_aside
 from mer_cli.training.methods import is_classical, is_on_motion, needs_clips
 from mer_cli.training.motion import check_motion
 from mer_cli.training.run_config import Role, RunConfig, RunStore
-
-
-@dataclass(frozen=True)
-class PlannedStore:
-    """A store of the run.
-
-    clips : emotion and class by clip id, sorted by id, for the clips that the scheme keeps
-    """
-
-    info: StoreInfo
-    role: Role
-    clips: dict[str, tuple[str, int]]
-
-
-@dataclass(frozen=True)
-class RunPlan:
-    """What a run will do, settled before anything is trained.
-
-    stores : in the order of their datasets, so that the clips of all, one store after the other, are sorted by id
-    folds : all folds of the protocol · wanted : those to be trained here
-    warnings : where a dataset's counts are not the published ones, a sentence each
-    weight_bytes : size of one fold's weights; 0 of a classical method, of which none are kept
-    """
-
-    stores: tuple[PlannedStore, ...]
-    config: RunConfig
-    folds: tuple[Fold, ...]
-    wanted: tuple[Fold, ...]
-    warnings: tuple[str, ...]
-    weight_bytes: int
-
-    @property
-    def labels(self) -> dict[str, int]:
-        """Class by clip id."""
-        return {clip_id: label for store in self.stores for clip_id, (_, label) in store.clips.items()}
-
-    @property
-    def emotions(self) -> dict[str, str]:
-        """The coding table's own word by clip id."""
-        return {clip_id: emotion for store in self.stores for clip_id, (emotion, _) in store.clips.items()}
-
-    def paths(self, *roles: Role) -> tuple[str, ...]:
-        """The stores of these roles as they were given."""
-        return tuple(str(store.info.path) for store in self.stores if store.role in roles)
+from mer_cli.training.run_plan import PlannedStore, RunPlan
 
 
 def plan_run(

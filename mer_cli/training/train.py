@@ -30,9 +30,9 @@ from mer_cli.training.executor import (
 from mer_cli.training.hardware import describe_environment
 from mer_cli.training.loop import FoldTrainer, TrainedFold
 from mer_cli.training.methods import is_classical
-from mer_cli.training.plan import RunPlan
 from mer_cli.training.run import folds_to_train, is_finished, open_run, write_fold
 from mer_cli.training.run_config import RunConfig
+from mer_cli.training.run_plan import RunPlan
 from mer_cli.training.sessions import Session, record_session
 from mer_cli.training.shuffle import training_labels
 from mer_cli.training.tensorboard_log import log_folder, require_tensorboard, write_log

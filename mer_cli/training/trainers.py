@@ -15,7 +15,7 @@ from mer_cli.training.folds import subject_of
 from mer_cli.training.loop import FoldTrainer
 from mer_cli.training.methods import is_classical
 from mer_cli.training.motion import compute_motion, read_motion_batches
-from mer_cli.training.plan import RunPlan
+from mer_cli.training.run_plan import RunPlan
 from mer_cli.training.steps import Batches
 
 if TYPE_CHECKING:
