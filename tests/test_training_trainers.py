@@ -5,8 +5,9 @@ import torch
 from moved_store import write_moved_store
 from tiny_run import Silent, assert_same_fold, config_of, train
 from tiny_store import write_store
+from tools import require_tool
 
-from mer_cli.training.hardware import can_compile
+from mer_cli.training.hardware import COMPILERS
 from mer_cli.training.plan import plan_run
 from mer_cli.training.train import train_run
 from mer_cli.training.trainers import Trainers
@@ -50,9 +51,9 @@ def test_seeds_that_set_other_subjects_aside_share_a_trainer_too(tmp_path):
     assert len({id(trainers.of(plan)) for plan in plans}) == 1
 
 
-@pytest.mark.skipif(not can_compile("cpu"), reason="needs a C++ compiler")
 def test_all_folds_and_seeds_share_one_compiled_network(store, tmp_path):
     """Full batches alone are compiled, so last batches of other sizes compile nothing more."""
+    require_tool(*COMPILERS["cpu"])
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
     trainers = Trainers()

@@ -31,7 +31,7 @@ from mer_cli.store.place import require_place
 from mer_cli.store.plan import BuildPlan, plan_build
 from mer_cli.store.schema import BUILD_KEY, CLIP_BYTES, FAILED, REPAIRED, RESUMED
 from mer_cli.store.workers import run_in_workers
-from mer_cli.store.write_errors import require_no_folder, unwritten
+from mer_cli.store.write_errors import unwritten
 
 OnClip = Callable[[str, str], None]
 
@@ -86,7 +86,6 @@ def build_store(
     plan = plan_build(release, out, find_predictor(predictor), align)
     parts = parts_dir(out)
     with _disk_errors(plan):
-        require_no_folder(out)
         require_place(out, release, resume=resume)
         out.parent.mkdir(parents=True, exist_ok=True)
         with lock_store(out):

@@ -25,7 +25,7 @@ from mer_cli.store.parts import parts_dir
 from mer_cli.store.place import require_place
 from mer_cli.store.schema import CLIP_BYTES
 from mer_cli.store.whole_clips import FRAME_BYTES
-from mer_cli.store.write_errors import require_no_folder, unwritten
+from mer_cli.store.write_errors import unwritten
 
 N_THREADS = 8  # they wait for the disk, most of the time
 CHECKED = "checked"
@@ -171,7 +171,6 @@ def _find_model(predictor: Path | None) -> tuple[str, str]:
 def _in_the_way(release: Release, out: Path, *, resume: bool) -> str:
     """Why a build would not write its store there, or nothing."""
     try:
-        require_no_folder(out)
         require_place(out, release, resume=resume)
     except StoreError as error:
         return str(error)

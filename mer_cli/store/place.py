@@ -8,6 +8,7 @@ from mer_cli.errors import StoreError
 from mer_cli.records import Release
 from mer_cli.store.hdf5 import read_store
 from mer_cli.store.open_file import require_no_other_file
+from mer_cli.store.write_errors import require_no_folder
 
 
 def require_place(out: Path, release: Release, *, resume: bool) -> None:
@@ -17,10 +18,13 @@ def require_place(out: Path, release: Release, *, resume: bool) -> None:
 
     Raises
     ------
+    OSError
+        If a folder has that name.
     StoreError
         If a file is there that is no store, or, with `resume`, the store of another dataset, or of real faces where
         these are generated, and the other way round.
     """
+    require_no_folder(out)
     require_no_other_file(out)
     if not resume:
         return
