@@ -14,7 +14,7 @@ import typer
 from mer_cli import console, show, show_stores
 from mer_cli.app import app
 from mer_cli.errors import ConfigError
-from mer_cli.setting_flags import GridCommand, TrainCommand
+from mer_cli.setting_flags import GridCommand, TimeLimitFlag, TrainCommand
 from mer_cli.train_steps import train_with_progress
 
 if TYPE_CHECKING:
@@ -145,6 +145,7 @@ def train(
         ),
     ] = "auto",
     gpus: Annotated[str | None, typer.Option(help="GPUs to train on, by number: 0,1. Default: the first.")] = None,
+    time_limit: TimeLimitFlag = None,
 ) -> None:
     """Train the network once for each held-out subject, or test dataset, and keep the held-out logits of every epoch.
 
@@ -156,17 +157,21 @@ def train(
     from mer_cli.training.hardware import parse_gpus
     from mer_cli.training.methods import check_seeds
     from mer_cli.training.plan import plan_run
+    from mer_cli.training.time_limit import parse_time_limit
     from mer_cli.training.trainers import Trainers
 
-    _check_asked(loso=loso, test=bool(test), tensorboard=tensorboard)
+    _check_asked(loso=loso, test=bool(test), tensorboard=tensorboard, trains_anew=bool(time_limit) and not resume)
     config = resolve_config(**ctx.obj)
     check_seeds(config.model, seeds, shuffle_labels=config.shuffle_labels)
     stores, wanted = stores or [find_store()], folds.split(",") if folds else None
     on_gpus, at_once = parse_gpus(gpus) if gpus else None, parse_folds_at_once(folds_at_once)
-    trainers = Trainers()
+    trainers, limit, plans = Trainers(), parse_time_limit(time_limit), []
     for seed in range(config.seed, config.seed + seeds):
         seeded = config.model_copy(update={"seed": seed})
         plan = plan_run(stores, seeded, test_stores=test or (), wanted=wanted)
+        plans.append(plan)
+        if limit.is_over:
+            continue
         show.show_plan(plan, out, save_weights)
         path = train_with_progress(
             plan,
@@ -177,11 +182,13 @@ def train(
             folds_at_once=at_once,
             gpus=on_gpus,
             trainers=trainers,
+            time_limit=limit,
         )
         typer.echo(path)
+    show.show_time_limit(limit, plans, out)
 
 
-def _check_asked(*, loso: bool, test: bool, tensorboard: bool) -> None:
+def _check_asked(*, loso: bool, test: bool, tensorboard: bool, trains_anew: bool) -> None:
     """Refuse what `train` can't do, before anything is computed."""
     from mer_cli.training.tensorboard_log import require_tensorboard
 
@@ -193,6 +200,10 @@ def _check_asked(*, loso: bool, test: bool, tensorboard: bool) -> None:
         )
     if tensorboard:
         require_tensorboard()
+    if trains_anew:
+        raise ConfigError(
+            "mer train: --time-limit with --no-resume would train the same folds each time. Leave one of them out."
+        )
 
 
 @app.command(cls=GridCommand)
@@ -206,6 +217,7 @@ def ablate(
     seeds: Annotated[int, typer.Option(min=1, help="Number of runs of each row, counting up from --seed.")] = 1,
     out: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan, and the time that is left.")] = False,
+    time_limit: TimeLimitFlag = None,
 ) -> None:
     """Train the runs of one of the paper's ablation tables; those that are there already are not trained again.
 
@@ -213,10 +225,13 @@ def ablate(
     """
     from mer_cli.store.overview import find_stores
     from mer_cli.training.ablation import plan_grid
+    from mer_cli.training.time_limit import parse_time_limit
 
+    limit = parse_time_limit(time_limit)
     cells = plan_grid(table, stores or find_stores(), ctx.obj, seeds, out)
     show.show_grid(cells, table)
     for number, cell in enumerate(cells, start=1):
-        if cell.n_missing and not dry_run:
+        if cell.n_missing and not dry_run and not limit.is_over:
             show.show_cell(cell, number, len(cells))
-            typer.echo(train_with_progress(cell.plan, out, save_weights="none"))
+            typer.echo(train_with_progress(cell.plan, out, save_weights="none", time_limit=limit))
+    show.show_time_limit(limit, [cell.plan for cell in cells], out)

@@ -10,7 +10,7 @@ import typer
 from mer_cli import show, show_models
 from mer_cli.app import app
 from mer_cli.errors import MerError
-from mer_cli.setting_flags import GridCommand
+from mer_cli.setting_flags import GridCommand, TimeLimitFlag
 from mer_cli.train_steps import train_with_progress
 
 
@@ -43,6 +43,7 @@ def compare_methods(
     ] = False,
     out: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan, and the time that is left.")] = False,
+    time_limit: TimeLimitFlag = None,
 ) -> None:
     """Train every method that runs here on the same folds, cheapest first: the live rows of Tables 6 and 7.
 
@@ -50,20 +51,23 @@ def compare_methods(
     """
     from mer_cli.store.overview import find_stores
     from mer_cli.training.comparison_plan import expected_seconds, plan_comparison
+    from mer_cli.training.time_limit import parse_time_limit
 
+    limit = parse_time_limit(time_limit)
     plan = plan_comparison(stores or find_stores(), ctx.obj, seeds, out, methods=methods, together=together)
     show_models.show_comparison(plan, expected_seconds(plan.cells))
     show_models.show_left_out(plan.left_out)
     failed = []
     for number, cell in enumerate(plan.cells, start=1):
-        if cell.n_missing and not dry_run:
+        if cell.n_missing and not dry_run and not limit.is_over:
             show.show_cell(cell, number, len(plan.cells))
             try:
-                typer.echo(train_with_progress(cell.plan, out, save_weights="none"))
+                typer.echo(train_with_progress(cell.plan, out, save_weights="none", time_limit=limit))
             except MerError as error:
                 failed.append((cell, error))
     if not dry_run:  # hours after it was first said
         show_models.show_left_out(plan.left_out)
     show_models.show_failures(failed)
+    show.show_time_limit(limit, [cell.plan for cell in plan.cells], out)
     if plan.left_out or failed:
         raise typer.Exit(1)

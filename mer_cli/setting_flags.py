@@ -10,6 +10,14 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+TimeLimitFlag = Annotated[
+    str | None,
+    typer.Option(
+        metavar="4m|1h30m",
+        help="Begin no fold that would probably end later than this; the same command trains the rest.",
+    ),
+]
+
 
 class TrainCommand(TyperCommand):
     """A command with those flags.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mer_cli.inference.explain import Explained
     from mer_cli.training.ablation import Cell
     from mer_cli.training.run_plan import RunPlan
+    from mer_cli.training.time_limit import TimeLimit
 
 
 def show_plan(plan: RunPlan, out: Path, save_weights: str) -> None:
@@ -102,6 +103,22 @@ def show_grid(cells: Sequence[Cell], table: int) -> None:
 def show_cell(cell: Cell, number: int, n_cells: int) -> None:
     """The run that `ablate` is about to continue."""
     console.err.print(f"run {number} of {n_cells}: {cell.plan.config.protocol_id}, {cell.name}")
+
+
+def show_time_limit(limit: TimeLimit, plans: Iterable[RunPlan], out: Path) -> None:
+    """Where a time limit left folds out: how many, and how to go on; on stderr."""
+    from mer_cli.training.run import folds_to_train
+
+    if not limit.is_over:
+        return
+    n_left = sum(len(folds_to_train(out / plan.config.run_name, plan.wanted, resume=True)) for plan in plans)
+    are_left = "1 fold is" if n_left == 1 else f"{n_left} folds are"
+    console.err.print(f"the time limit of {console.spell_seconds(limit.seconds)} is over; {are_left} left.")
+    if limit.longest > limit.seconds:
+        console.err.print(
+            f"A fold takes {console.spell_seconds(limit.longest)}, longer than the limit: one is trained each time."
+        )
+    console.err.print("Type the same command again to go on.")
 
 
 def show_summaries(summaries: Iterable[Summary]) -> None:

@@ -1,13 +1,14 @@
-"""Tasks come in, worker processes run them, results go to a callback as they end; no worker outlives its parent."""
+"""Runs tasks in worker processes and hands on their results as they end; no worker outlives its parent."""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import contextmanager
+from itertools import islice
 from multiprocessing import active_children, get_context, parent_process
 from typing import TypeVar
 
@@ -19,7 +20,7 @@ Result = TypeVar("Result")
 
 def run_in_workers(
     function: Callable[[Task], Result],
-    tasks: Sequence[Task],
+    tasks: Iterable[Task],
     jobs: int,
     on_result: Callable[[Result], None],
     *,
@@ -33,6 +34,7 @@ def run_in_workers(
     Parameters
     ----------
     function : of a module, so that a worker can import it
+    tasks : each is taken when a worker is free for it, so that a generator may stop before its end
     on_result : called in this process with each result, in the order in which they end
     drop_on_interrupt : Ctrl-C ends the workers at once; for tasks of minutes that leave nothing behind half done
     on_start : called in every worker before its first task; of a module, too
@@ -42,15 +44,17 @@ def run_in_workers(
     BrokenProcessPool
         If a worker dies. An exception of `function` is raised here as it is.
     """
-    if not tasks:
-        return
+    waiting = iter(tasks)
     # Spawned, not forked: the threads of OpenCV do not live through a fork.
-    pool = ProcessPoolExecutor(min(jobs, len(tasks)), get_context("spawn"), _start_worker, (on_start,))
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"), _start_worker, (on_start,))
     try:
         with _no_interrupt():
-            futures = [pool.submit(function, task) for task in tasks]
-        for future in as_completed(futures):
-            on_result(future.result())
+            running = {pool.submit(function, task) for task in islice(waiting, jobs)}
+        while running:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                on_result(future.result())
+                running |= {pool.submit(function, task) for task in islice(waiting, 1)}
     except KeyboardInterrupt:
         if drop_on_interrupt:
             for worker in active_children():

@@ -9,7 +9,7 @@ has one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -147,10 +147,10 @@ def resolve_gpus(config: TrainConfig, wanted: Sequence[int] | None) -> tuple[int
 
 def train_at_once(
     train: Callable[[Task], EndedFold],
-    tasks: Sequence[Task],
+    tasks: Iterable[Task],
     n_at_once: int,
     path: Path,
-    listener: Listener,
+    on_end: Callable[[EndedFold], None],
     gpus: Sequence[int] = (),
 ) -> None:
     """Trains folds in processes of their own. Ctrl-C ends them at once: a fold is there whole or not at all.
@@ -158,7 +158,9 @@ def train_at_once(
     Parameters
     ----------
     train : trains and writes the fold of a task; of a module, so that a worker can import it
+    tasks : each is taken when a worker is free for it
     path : the run directory
+    on_end : told of each fold that is trained and written
     gpus : workers take these in turn, one each
 
     Raises
@@ -166,19 +168,12 @@ def train_at_once(
     RunError
         If a worker dies. What `train` raises is raised here as it is, after the folds at work have ended.
     """
-
-    def tell(ended: EndedFold) -> None:
-        listener.on_fold(ended.fold)
-        if ended.loss is not None:
-            listener.on_epoch(ended.n_epochs, ended.loss)
-        listener.on_fold_end()
-
     free = get_context("spawn").SimpleQueue()
     for number in range(n_at_once if gpus else 0):
         free.put(gpus[number % len(gpus)])
     take = partial(_take_gpu, free) if gpus else None
     try:
-        run_in_workers(train, tasks, n_at_once, tell, drop_on_interrupt=True, on_start=take)
+        run_in_workers(train, tasks, n_at_once, on_end, drop_on_interrupt=True, on_start=take)
     except BrokenProcessPool:
         raise RunError(
             f"{path}: a worker process died while folds were trained — expected it to live; memory may have run out. "

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from math import ceil
+from functools import cache, partial
 from pathlib import Path
 from typing import Literal
 
@@ -36,6 +36,7 @@ from mer_cli.training.run_plan import RunPlan
 from mer_cli.training.sessions import Session, record_session
 from mer_cli.training.shuffle import training_labels
 from mer_cli.training.tensorboard_log import log_folder, require_tensorboard, write_log
+from mer_cli.training.time_limit import TimeLimit
 from mer_cli.training.trainers import Trainer, Trainers, compute_inputs, make_trainer
 
 
@@ -65,8 +66,9 @@ def train_run(
     folds_at_once: int | None = None,
     gpus: Sequence[int] | None = None,
     trainers: Trainers | None = None,
+    time_limit: TimeLimit | None = None,
 ) -> Path:
-    """Trains the wanted folds that are not finished; gives the run directory.
+    """Train the wanted folds that are not finished, or those of them that the time limit allows; return the run's path.
 
     Parameters
     ----------
@@ -76,6 +78,7 @@ def train_run(
     folds_at_once : for each device; None lets the network and the machine decide (`executor.choose_folds_at_once`)
     gpus : CUDA numbers; None takes the first
     trainers : shared by runs that differ in the seed alone
+    time_limit : what it leaves out, the same call trains later
 
     Raises
     ------
@@ -105,14 +108,18 @@ def train_run(
         if devices:
             n_at_once = _fit_into_memory(plan, devices, n_at_once, is_asked_for=folds_at_once is not None)
             torch.cuda.set_device(devices[0])
+        limit = time_limit or TimeLimit(math.inf)
+        begun = limit.allowed(todo)
         if n_at_once == 1:
             trainer_of = (trainers or Trainers()).of
-            _train_in_turn(plan, path, todo, listener, trainer_of, save_weights=keeps_weights, tensorboard=tensorboard)
+            _train_in_turn(
+                plan, path, begun, limit, listener, trainer_of, save_weights=keeps_weights, tensorboard=tensorboard
+            )
         else:
             compute_inputs(plan)  # here once, not in every worker
             pickled = pickle.dumps(plan)
-            tasks = [FoldTask(pickled, path, fold, keeps_weights, tensorboard, threads) for fold in todo]
-            train_at_once(_train_task, tasks, n_at_once, path, listener, devices)
+            tasks = (FoldTask(pickled, path, fold, keeps_weights, tensorboard, threads) for fold in begun)
+            train_at_once(_train_task, tasks, n_at_once, path, partial(_tell, listener, limit), devices)
     return path
 
 
@@ -121,7 +128,7 @@ def _fit_into_memory(plan: RunPlan, gpus: Sequence[int], n_at_once: int, *, is_a
     needed = count_memory(plan.config, len(plan.labels), len(plan.config.class_names))
     # What this process holds is that of a run before, which this one uses again or drops.
     free = min(torch.cuda.mem_get_info(gpu)[0] + torch.cuda.memory_reserved(gpu) for gpu in gpus)
-    on_each = ceil(n_at_once / len(gpus))
+    on_each = math.ceil(n_at_once / len(gpus))
     if not is_asked_for:
         on_each = max(1, min(on_each, free // needed.total(plan.config.batch_size)))
     require_memory(plan.config, needed, free, on_each)
@@ -131,7 +138,8 @@ def _fit_into_memory(plan: RunPlan, gpus: Sequence[int], n_at_once: int, *, is_a
 def _train_in_turn(
     plan: RunPlan,
     path: Path,
-    todo: Sequence[Fold],
+    begun: Iterable[Fold],
+    limit: TimeLimit,
     listener: Listener,
     trainer_of: Callable[[RunPlan], Trainer],
     *,
@@ -141,17 +149,27 @@ def _train_in_turn(
     """One fold after the other, in this process."""
     try:
         trainer = trainer_of(plan)
-        for fold in todo:
+        for fold in begun:
             listener.on_fold(fold)
             trained = _train_fold(trainer, fold, plan.labels, listener.on_epoch)
             _write(plan, path, fold, trained, save_weights=save_weights, tensorboard=tensorboard)
             listener.on_fold_end()
+            limit.ended(fold)
     except torch.OutOfMemoryError as error:
         raise RunError(
             f"{path}: the device ran out of memory ({str(error).splitlines()[0]}) — expected room for "
             f"{len(plan.labels)} clips and a batch of {plan.config.batch_size}. Finished folds are kept; lower "
             "--batch-size (another run, since BatchNorm sees the batch) or use --device cpu."
         ) from None
+
+
+def _tell(listener: Listener, limit: TimeLimit, ended: EndedFold) -> None:
+    """Pass on that a fold has ended in another process."""
+    listener.on_fold(ended.fold)
+    if ended.loss is not None:
+        listener.on_epoch(ended.n_epochs, ended.loss)
+    listener.on_fold_end()
+    limit.ended(ended.fold)
 
 
 def _train_task(task: FoldTask) -> EndedFold:

@@ -1,0 +1,68 @@
+"""How long a command may train: no fold begins that would probably not end in time."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Iterable, Iterator
+
+from mer_cli.errors import ConfigError
+from mer_cli.records import Fold
+
+SECONDS_OF_UNIT = {"h": 3600, "m": 60, "s": 1}
+
+
+class TimeLimit:
+    """The time that a command may train, shared by all of its runs.
+
+    The first fold of a command is trained however short the time is, so a command that is repeated comes to an end. A
+    later one begins if the longest fold so far would still fit.
+
+    is_over : whether a fold was left out for lack of time
+    longest : seconds of the longest fold that this command has trained
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.is_over = False
+        self.longest = 0.0
+        self._ends = time.monotonic() + seconds
+        self._began_at: dict[str, float] = {}
+        self._has_begun = False
+
+    def allowed(self, folds: Iterable[Fold]) -> Iterator[Fold]:
+        """Yield the folds that there is time for; each is taken to begin when it is asked for."""
+        for fold in folds:
+            now = time.monotonic()
+            self.is_over = self._has_begun and now + self.longest > self._ends
+            if self.is_over:
+                return
+            self._has_begun = True
+            self._began_at[fold.id] = now
+            yield fold
+
+    def ended(self, fold: Fold) -> None:
+        """Note that a fold has been trained and written."""
+        self.longest = max(self.longest, time.monotonic() - self._began_at.pop(fold.id))
+
+
+def parse_time_limit(text: str | None) -> TimeLimit:
+    """Return the limit of "4m", "90s" or "1h30m", from now on; None has no end.
+
+    Raises
+    ------
+    ConfigError
+        If it is not a length of time, or is 0.
+    """
+    if text is None:
+        return TimeLimit(math.inf)
+    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text.strip().casefold())
+    if not text.strip() or not found:
+        raise ConfigError(
+            f"--time-limit: '{text}' is not a length of time. Write hours, minutes and seconds like 4m, 90s or 1h30m."
+        )
+    seconds = sum(int(n or 0) * of_unit for n, of_unit in zip(found.groups(), SECONDS_OF_UNIT.values(), strict=True))
+    if not seconds:
+        raise ConfigError("--time-limit must be longer than 0. Leave it out to train until all folds are finished.")
+    return TimeLimit(seconds)
