@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from mer_cli.errors import RunError
 from mer_cli.evaluation.chance import chance_rows, draw_classes
@@ -40,6 +41,14 @@ def test_prior_random_under_best_test_of_one_epoch_equals_last() -> None:
     labels, fold_of = casme2_like()
     last, best = (chance_rows(rule, labels, fold_of, 1, 5)[1] for rule in ("last", "best-test"))
     assert (last.accuracy, last.uf1, last.uar) == (best.accuracy, best.uf1, best.uar)
+
+
+def test_the_interval_of_a_guesser_is_that_of_as_many_independent_guesses() -> None:
+    labels = {f"x/{subject}/{clip}": clip % 3 for subject in range(4) for clip in range(9)}
+    majority, random = chance_rows("last", labels, {clip_id: clip_id.split("/")[1] for clip_id in labels}, 1, 3)
+    low, high = binom(36, 1 / 3).ppf((0.025, 0.975)) / 36
+    assert (random.low, random.high) == pytest.approx((low, high), abs=1.01 / 36)
+    assert majority.low == majority.high == majority.accuracy
 
 
 @pytest.mark.parametrize("rule", ["last", "best-test"])

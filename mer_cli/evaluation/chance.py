@@ -37,7 +37,10 @@ class _Fold:
 
 @dataclass(frozen=True)
 class ChanceScores:
-    """A guesser scored under one rule: the mean over `repetitions` draws of the whole experiment."""
+    """A guesser scored under one rule: the mean over `repetitions` draws of the whole experiment.
+
+    low, high : the accuracy lies between them in 95 of 100 draws
+    """
 
     name: str
     rule: str
@@ -45,6 +48,8 @@ class ChanceScores:
     uf1: float
     uar: float
     repetitions: int
+    low: float
+    high: float
 
 
 def chance_rows(
@@ -150,6 +155,7 @@ def _score(
         chosen.append(guess[np.arange(n_repetitions), epoch])
     truth, predicted = np.concatenate([fold.held_out for fold in folds]), np.concatenate(chosen, axis=1)
     tables = [metrics.confusion_matrix(truth, row, n_classes) for row in predicted]
+    low, high = np.quantile(n_correct / truth.size, (0.025, 0.975), method="inverted_cdf")
     return ChanceScores(
         name=name,
         rule=rule,
@@ -157,4 +163,6 @@ def _score(
         uf1=float(np.mean([pooled_f1(rule, table) for table in tables])),
         uar=float(np.mean([metrics.uar(table) for table in tables])),
         repetitions=n_repetitions,
+        low=float(low),
+        high=float(high),
     )
