@@ -27,7 +27,8 @@ VARIANTS = {"TSCNN": "tscnn-lite", "AU-GCN": "augcn-flow", "GEME": "di-resnet18"
 
 N_ROWS = {3: [4, 4, 4], 4: [2, 2, 2], 5: [6, 6], 6: [7, 9], 7: [7, 7]}
 
-# The sums of each block's accuracies and F1, added up from the paper and not from the file: a mistyped digit changes them.
+# The sums of each block's accuracies and F1, added up from the paper and not from the file: a mistyped digit changes
+# them.
 SUMS = {
     3: [("337.74", "3.2511"), ("307.35", "2.6963"), ("338.78", "3.3164")],
     4: [("173.09", "1.6892"), ("157.35", "1.4291"), ("168.44", "1.6576")],
@@ -36,8 +37,8 @@ SUMS = {
     7: [("536.22", "4.7850"), ("488.08", "4.3936")],
 }
 
-# What the paper's text says of its tables (sections 3.3 and 3.4), by table, protocol, better row, other row: the gain in
-# accuracy, in points, and in F1, in hundredths; None where the text tells none.
+# What the paper's text says of its tables (sections 3.3 and 3.4), by table, protocol, better row and other row: the gain
+# in accuracy, in points, and in F1, in hundredths; None where the text tells none.
 GAINS = [
     (3, "casme2-5/249", "MMNet", "Baseline (ResNet)", "7.23", None),
     (3, "samm-5/136", "MMNet", "Baseline (ResNet)", "6.61", None),

@@ -78,9 +78,9 @@ METHODS = (
     ),
     Method(
         *("resnet18-diff", "ResNet-18 on apex minus onset", "A", "onset and apex, 224x224 RGB"),
-        "CVPR 2016, as the baseline of MMNet",
+        "CVPR 2016",
         2016,
-        "trained as MMNet is",
+        "trained as MMNet is; MMNet's baseline has four of its eight blocks",
         is_variant=True,
     ),
     Method("rcn-a", "RCN-A", "A", "u, v, strain at 60x60", "IEEE TIP 2020 (arXiv 2006.09674)", 2020),
