@@ -37,8 +37,8 @@ SUMS = {
     7: [("536.22", "4.7850"), ("488.08", "4.3936")],
 }
 
-# What the paper's text says of its tables (sections 3.3 and 3.4), by table, protocol, better row and other row: the gain
-# in accuracy, in points, and in F1, in hundredths; None where the text tells none.
+# What the paper's text says of its tables (sections 3.3 and 3.4), by table, protocol, better row and other row: the
+# gain in accuracy, in points, and in F1, in hundredths; None where the text tells none.
 GAINS = [
     (3, "casme2-5/249", "MMNet", "Baseline (ResNet)", "7.23", None),
     (3, "samm-5/136", "MMNet", "Baseline (ResNet)", "6.61", None),
