@@ -54,7 +54,9 @@ def test_without_a_store_table_1_has_the_published_counts_and_the_commands_for_o
         ["subjects", "26", "27", "–"],
     ]
     assert table.title == "Clips of each class, tasks of five and of four classes"
-    assert notes(table)[1:] == [
+    assert notes(table) == [
+        "Published: the paper's clips, as the usual coding tables give them (casme2 20190701, samm v2, mmew 300). "
+        "Subjects are those of the coding tables; the paper doesn't count them.",
         "–: not published.",
         f"Not counted here yet: {', '.join(COMMAND.format(name) for name in ('casme2', 'samm', 'mmew'))}.",
     ]

@@ -38,10 +38,13 @@ def test_a_grid_has_every_row_of_its_table_for_each_seed(store, tmp_path):
     assert seconds_left(cells) is None
 
 
-def test_the_rows_of_table_5_set_layers_and_heads(store, tmp_path):
+def test_table_5_trains_the_papers_six_settings_in_its_order(store, tmp_path):
     cells = plan_grid(5, [store], QUICK, 1, tmp_path)
-    assert [cell.name for cell in cells][:2] == ["n_layers 1, n_heads 4", "n_layers 2, n_heads 4"]
-    assert cells[0].plan.config.n_layers == 1
+    settings = [(2, 2), (2, 4), (2, 8), (3, 2), (3, 4), (3, 8)]
+    assert [cell.name for cell in cells] == [
+        f"n_layers {n_layers}, n_heads {n_heads}" for n_layers, n_heads in settings
+    ]
+    assert [(cell.plan.config.n_layers, cell.plan.config.n_heads) for cell in cells] == settings
 
 
 def test_tables_share_their_runs(store, tmp_path):

@@ -25,7 +25,7 @@ class Method:
     grade : how far public facts go: "A" fully specified, "A-" but for a detail that is ours, "B" needs labels or
         weights that can be had, "C" needs what is not public
     input : what it sees of a clip; of a descriptor, how many numbers it makes of it
-    year : of the publication; None where we have not seen it
+    year : of the publication; None where it was not looked up
     note : what keeps it from running here, or what differs
     is_variant : whether what runs here differs in more than a detail: other weights, another input, a part left out
     """
@@ -78,9 +78,9 @@ METHODS = (
     ),
     Method(
         *("resnet18-diff", "ResNet-18 on apex minus onset", "A", "onset and apex, 224x224 RGB"),
-        "CVPR 2016, as the baseline of MMNet",
+        "CVPR 2016",
         2016,
-        "trained as MMNet is",
+        "trained as MMNet is; MMNet's baseline has four of its eight blocks",
         is_variant=True,
     ),
     Method("rcn-a", "RCN-A", "A", "u, v, strain at 60x60", "IEEE TIP 2020 (arXiv 2006.09674)", 2020),
@@ -106,8 +106,8 @@ METHODS = (
     ),
     Method(
         *("di-resnet18", "ResNet-18 on a dynamic image", "A", "dynamic image of the whole clip, 224x224 RGB"),
-        "reference 28 of MMNet, as an ablation",
-        None,
+        "Neurocomputing 2021, as an ablation of GEME",
+        2021,
         "GEME with one task: no gender, no second stream; no ImageNet weights; settings ours",
         is_variant=True,
     ),
@@ -176,18 +176,18 @@ METHODS = (
         2021,
         "magnification weights (MagNet)",
     ),
-    Method("geme", "GEME", "C", "dynamic image", "reference 28 of MMNet", None, "gender labels; second stream"),
+    Method("geme", "GEME", "C", "dynamic image", "Neurocomputing 2021", 2021, "gender labels; second stream"),
     Method("capsulenet", "CapsuleNet", "A-", "apex, 224x224 RGB", "FG 2019", 2019, "not built"),
     Method("htnet", "HTNet", "A", "four crops of a 28x28 picture of motion", "arXiv 2307.14637", 2023, "not built"),
     Method("slstt", "SLSTT", "B", "11 pictures of flow at 384", "", None, "ViT weights"),
-    Method("graph-tcn", "Graph-TCN", "C", "28 landmark patches, magnified", "", None, "sizes not public"),
-    Method("au-gacn", "AU-GACN", "C", "", "", None, "synthetic data; results only were released"),
-    Method("mtmnet", "MTMNet", "C", "apex pictures", "", None, "no code; macro-expression data"),
-    Method("minet-manet", "MiNet&MaNet", "C", "two tasks", "", None, "no code; macro-expression data"),
-    Method("gacnn", "GACNN", "C", "graph of landmarks and flow", "", None, "no code"),
-    Method("dynamic", "Dynamic", "C", "clip", "", None, "also DIKD; no code; a teacher trained on AUs"),
+    Method("graph-tcn", "Graph-TCN", "C", "28 landmark patches, magnified", "ACM MM 2020", 2020, "sizes not public"),
+    Method("au-gacn", "AU-GACN", "C", "", "ACM MM 2020", 2020, "synthetic data; results only were released"),
+    Method("mtmnet", "MTMNet", "C", "apex pictures", "ACM MM 2020", 2020, "no code; macro-expression data"),
+    Method("minet-manet", "MiNet&MaNet", "C", "two tasks", "IJCAI 2021", 2021, "no code; macro-expression data"),
+    Method("gacnn", "GACNN", "C", "graph of landmarks and flow", "CVPR Workshops 2021", 2021, "no code"),
+    Method("dynamic", "Dynamic", "C", "clip", "IEEE TAC 2020", 2020, "also DIKD; no code; a teacher trained on AUs"),
     Method("sma-stn", "SMA-STN", "C", "segments", "arXiv 2010.09342", 2020, "no code; face-detection pretraining"),
-    Method("mersiamc3d", "MERSiamC3D", "C", "adaptive key frames", "", None, "no code"),
+    Method("mersiamc3d", "MERSiamC3D", "C", "adaptive key frames", "Neurocomputing 2021", 2021, "no code"),
     Method("featref", "FeatRef", "B-", "flow at 28x28", "arXiv 2101.04838", 2021, "module sizes unknown"),
     Method("ice-gan", "ICE-GAN", "C", "apex", "", None, "architecture only was released"),
     Method("meranet", "MERANet", "C", "", "", None, "no code found"),

@@ -13,7 +13,8 @@ Deliberate differences from the released class:
 - the attention maps can be had from the same forward pass (`forward_with_maps`).
 
 The paper's ablations (tables 3 to 5) are options of the same network: what a block is made of, whether and how it
-attends, whether there is a PC branch and how deep it is. None of them was released; `variants` names the readings.
+attends, whether there is a PC branch and how deep it is. No script of them was released;
+section 3.3 says what they are, and `VARIANTS` of `training/mmnet_settings.py` names them.
 
 Legend: B batch, C channels, H and W rows and columns, K classes.
 """

@@ -2,9 +2,10 @@
 dynamic image.
 
 He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016; torchvision's network with as many
-outputs as there are classes. On flow it is MEB's baseline (tvaranka/meb at f731b0a); on the difference it is the live
-twin of "Baseline (ResNet)" in MMNet's table 3. On the dynamic image it is a single-task ablation of GEME (reference 28
-of MMNet), whose second stream and gender head would need labels that are not public; formula and settings are ours.
+outputs as there are classes. On flow it is MEB's baseline (tvaranka/meb at f731b0a); on the difference it is the
+whole network; the baseline in MMNet's table 3 (`--variant baseline`) has four of its eight blocks. On the dynamic image
+it is a single-task ablation of GEME (Neurocomputing 2021), whose second stream and gender head would need labels that
+are not public; formula and settings are ours.
 
 Deliberate differences: no ImageNet weights, which MEB and GEME start from.
 

@@ -21,19 +21,20 @@ _AGAINST_HEADINGS = {"difference": "UF1 minus MMNet's", "p": "p"}
 _DIGITS = 6  # of a value, beyond what is printed: the same on every machine
 
 
-def method_columns(rules: Collection[str], *, ranked: bool) -> tuple[Column, ...]:
+def method_columns(rules: Collection[str], *, ranked: bool, published_f1: bool) -> tuple[Column, ...]:
     """Give the columns of Tables 3 to 7.
 
     Parameters
     ----------
     rules : those that any of the table's runs can be scored under
     ranked : whether the rows of a block are ranked
+    published_f1 : whether the paper prints an F1
     """
     columns = [
         Column("method", "Method", numeric=False),
         Column("published_clips", "Clips", "published", numeric=False),
         Column("published_accuracy", "Accuracy %", "published"),
-        Column("published_f1", "F1", "published"),
+        *([Column("published_f1", "F1", "published")] if published_f1 else []),
         Column("published_epoch_rule", "Epoch rule", "published", numeric=False, laid_out=False),
     ]
     for rule in HONEST:
@@ -52,8 +53,8 @@ def key_of(rule: str, name: str) -> str:
 
 
 def printed_cell(text: str, marks: tuple[str, ...] = ()) -> Cell:
-    """A published number, character by character; a dash where none is known."""
-    return Cell(text, float(text), marks=marks) if text else Cell(NONE.text, marks=marks)
+    """Return a published number, character by character."""
+    return Cell(text, float(text), marks=marks)
 
 
 def score_cell(metric: str, spread: Spread) -> Cell:

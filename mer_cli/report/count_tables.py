@@ -14,8 +14,6 @@ from mer_cli.store.counts import PAPER_TABLES, PUBLISHED, Contents, Count, Count
 from mer_cli.store.hdf5 import StoreInfo
 from mer_cli.store.overview import describe_stores
 
-_NUMBERING = "Which of the paper's two tables of counts has which number is assumed (unverified)."
-
 
 @dataclass(frozen=True)
 class _Counted:
@@ -56,7 +54,7 @@ def _nothing_of(dataset: str) -> Contents:
 
 
 def _count(title: str, held: Sequence[Contents]) -> tuple[CountColumn, ...]:
-    """The columns of the table of that title, in the paper's order."""
+    """The columns of the table of that title, in order of its schemes."""
     (table,) = (table for table in count_tables(held) if table.title == title)
     return table.columns
 
@@ -133,7 +131,10 @@ def _found(count: Count, mark: str) -> Cell:
 
 def _first_notes(published: Mapping[str, CountColumn], real: Mapping[str, list[_Counted]]) -> list[Note]:
     versions = ", ".join(f"{dataset} {PUBLISHED[dataset]}" for dataset in published)
-    texts = [f"Published: what the usual coding tables give ({versions}). {_NUMBERING}"]
+    texts = [
+        f"Published: the paper's clips, as the usual coding tables give them ({versions}). Subjects are those of the "
+        "coding tables; the paper doesn't count them."
+    ]
     if any(column.subjects.published is None for column in published.values()):
         texts.append("–: not published.")
     missing = [f"`mer preprocess {dataset} RAW`" for dataset, counted in real.items() if not counted]

@@ -89,10 +89,10 @@ def _published(paper: PaperRow | None, letters: Mapping[str, str]) -> Cells:
         return {}
     marks = tuple(sorted(letters[text] for text in _to_know(paper)))
     return {
-        "published_clips": Cell(paper.clips or NONE.text),
+        "published_clips": Cell(paper.clips),
         "published_accuracy": printed_cell(paper.accuracy, marks),
-        "published_f1": printed_cell(paper.f1),
-        "published_epoch_rule": Cell(paper.epoch_rule if paper.accuracy else ""),
+        **({"published_f1": printed_cell(paper.f1)} if paper.f1 else {}),
+        "published_epoch_rule": Cell(paper.epoch_rule),
     }
 
 
@@ -185,8 +185,8 @@ def _letter(place: int) -> str:
 
 def _to_know(paper: PaperRow) -> list[str]:
     """What has to be known of a published row."""
-    rule = [f"Epoch rule of the published number: {paper.epoch_rule}."] if paper.accuracy else []
-    return [*rule, *_here(paper), *(paper_notes()[key] for key in paper.notes)]
+    rule = f"Epoch rule of the published number: {paper.epoch_rule}."
+    return [rule, *_here(paper), *(paper_notes()[key] for key in paper.notes)]
 
 
 def _here(paper: PaperRow) -> list[str]:

@@ -23,7 +23,7 @@ class PaperRow:
     """One method as printed.
 
     settings : of `resolve_config`, which repeat it or a variant of it here; {} is MMNet itself, None where nothing does
-    accuracy, f1 : the printed characters, accuracy in percent; "" where we have not seen them
+    accuracy, f1 : the printed characters, accuracy in percent; no F1 in Table 5, which is ""
     clips : for how many clips the accuracy is a whole number of correct ones: "145 or 128", "?" where that can't be
         told, "–" where none that is likely does
     epoch_rule : how each fold's epoch was chosen, as far as it is known
@@ -110,19 +110,18 @@ def _row(
     epoch_rule: str,
     block_notes: list[str],
     block_clips: str,
-    accuracy: str = "",
+    accuracy: str,
     f1: str = "",
     settings: dict[str, Any] | None = None,
     clips: str | None = None,
     notes: list[str] | None = None,
 ) -> PaperRow:
-    fits = block_clips if accuracy else ""
     return PaperRow(
         method=method,
         settings=settings,
         accuracy=accuracy,
         f1=f1,
-        clips=fits if clips is None else clips,
+        clips=block_clips if clips is None else clips,
         epoch_rule=_read()["epoch_rules"][epoch_rule],
         notes=(*(notes or ()), *block_notes),
     )

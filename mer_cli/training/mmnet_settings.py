@@ -17,7 +17,8 @@ NETWORK_OPTIONS = (
 )
 OF_NETWORK = ("model", "variant", *NETWORK_OPTIONS)  # settings that say which network it is
 
-# Cells of the paper's tables 3 and 4 as we read them (none was released), two that it does not have, and others'.
+# Rows of the paper's Tables 3 and 4 as its section 3.3 tells them (no script of theirs was released); then cells that
+# the tables do not have, and stems.
 VARIANTS: dict[str, dict[str, Any]] = {
     "mmnet": {},
     "baseline": {"block": "basic", "attention": "none", "pc": False},
@@ -49,7 +50,9 @@ RECIPES: dict[str, dict[str, Any]] = {
         "mlp_ratio": 2,
         "stochastic_depth": 0.3,
     },
-    # Section 3.3 of the paper: 70 epochs of exponential decay; flip, random crop, colour jitter; "four frames around".
+    # Section 3.2 of the paper: batch 32, rate .0008, 70 epochs of exponential decay; flip, random crop, colour jitter;
+    # one of four frames around the onset and the apex. It gives neither weight decay nor the decay's factor, nor how
+    # strong the augmentation is: those are the released script's, and colour jitter, which that lacks, is ours.
     "paper": {
         "epochs": 70,
         "decay_epochs": 70,
