@@ -11,7 +11,7 @@ setup: $(STAMP)
 # opencv-python needs the system's libGL; a machine without a screen gets the build that does not.
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/uv || { $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; }
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[landmarks,synth,tensorboard,dev]'
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[landmarks,tensorboard,dev]'
 	$(BIN)/python -c 'import cv2' 2>/dev/null || { $(BIN)/uv pip uninstall --quiet --python $(BIN)/python opencv-python && \
 		$(BIN)/uv pip install --quiet --python $(BIN)/python "opencv-python-headless$$(sed -n 's/^opencv-python//p' constraints.txt)"; }
 	touch $@

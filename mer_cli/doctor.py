@@ -44,7 +44,6 @@ def examine(folder: Path = Path()) -> list[Finding]:
         _opencv(),
         _library("dlib", "dlib", "pip install dlib-bin"),
         _predictor(),
-        _generator(),
         _library("h5py", "h5py", "pip install h5py"),
         _library("PyTorch", "torch", "pip install torch torchvision"),
         _device(),
@@ -79,16 +78,6 @@ def _predictor() -> Finding:
         return Finding(what, f"{find_predictor()}; {PREDICTOR_LICENCE}")
     except (MerError, ImportError) as error:
         return Finding(what, "not found", str(error))
-
-
-def _generator() -> Finding:
-    what = "head data (synth, demo)"
-    try:
-        from mer_cli.datasets.synthetic.assets import find_data
-
-        return Finding(what, str(find_data()))
-    except (MerError, ImportError) as error:
-        return Finding(what, "not found", str(error), needed=False)
 
 
 def _device() -> Finding:

@@ -243,13 +243,3 @@ def test_a_drawer_can_work_in_several_processes(tmp_path):
     alone = write_tiny_release("casme3", tmp_path / "alone", **few)
     together = write_tiny_release("casme3", tmp_path / "together", draw=draw_flat, workers=2, **few)
     assert contents(alone) == contents(together)
-
-
-def test_a_missing_spreadsheet_package_is_named(tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "xlwt", None)
-    with pytest.raises(DatasetError) as error:
-        write_tiny_release("casme", tmp_path / "raw", subjects=1, clips=2)
-    assert str(error.value) == (
-        "mer synth: the package 'xlwt' is not installed. Expected it for writing CASME-coded-20190721.xls. "
-        "Install it: pip install xlwt."
-    )

@@ -49,6 +49,11 @@ class UnitField:
     shading: Map
 
 
+def face_unit_names() -> set[str]:
+    """Return the names of all face units that action units are made of."""
+    return {name for number in FACE_UNITS for name in _weights(number, BOTH)}
+
+
 def unit_field(scene: Scene, light: Light, rest_diffuse: Map, unit_number: int, side: str) -> UnitField:
     """The field of one action unit.
 
@@ -88,10 +93,15 @@ def _turned_normals(scene: Scene, vertices: Floats) -> Map:
 
 def _vertex_motion(scene: Scene, unit_number: int, side: str) -> Floats:
     motion = np.zeros_like(scene.identity.vertices)
-    for pattern, weight in FACE_UNITS[unit_number].items():
-        for name in dict.fromkeys(pattern.format(side=word) for word in SIDES[side]):
-            motion += weight * scene.assets.face_unit(name)
+    for name, weight in _weights(unit_number, side).items():
+        motion += weight * scene.assets.face_unit(name)
     return motion
+
+
+def _weights(unit_number: int, side: str) -> dict[str, float]:
+    """Return the face units that an action unit is made of on one side or both, and how much of each."""
+    units = FACE_UNITS[unit_number].items()
+    return {pattern.format(side=word): weight for pattern, weight in units for word in SIDES[side]}
 
 
 def _shrink(drawn: Map) -> Map:

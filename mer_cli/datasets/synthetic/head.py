@@ -110,13 +110,31 @@ def draw_identity(assets: HeadAssets, rng: np.random.Generator) -> Identity:
         shift(assets, vertices, name, weight)
     for feature in FEATURES:
         strength = float(np.clip(rng.normal(0.0, 0.22), -0.45, 0.45))
-        stem, _, ends = feature.rpartition("-")
-        minus, _, plus = ends.partition("|")
-        name = f"{stem}-{plus if strength > 0 else minus}"
-        for side in ("l", "r") if "{side}" in name else ("",):
-            shift(assets, vertices, name.format(side=side), abs(strength))
-    shift(assets, vertices, f"head/head-{rng.choice(OUTLINES)}", float(rng.uniform(0.0, 0.45)))
+        for name in _feature_targets(feature, strength > 0):
+            shift(assets, vertices, name, abs(strength))
+    shift(assets, vertices, _outline_target(rng.choice(OUTLINES)), float(rng.uniform(0.0, 0.45)))
     return Identity(vertices, ancestry, masculinity, age)
+
+
+def target_names() -> set[str]:
+    """Return the names of all identity targets that a head can be made of."""
+    even = np.full(len(ANCESTRIES), 1 / len(ANCESTRIES))
+    names = {name for weight in (-0.5, 0.5) for name, _ in build(even, 0.5, 0.5, weight)}
+    for feature in FEATURES:
+        names.update(*(_feature_targets(feature, is_plus) for is_plus in (False, True)))
+    return names | {_outline_target(outline) for outline in OUTLINES}
+
+
+def _feature_targets(feature: str, is_plus: bool) -> list[str]:
+    """Return the targets of one end of a feature: one, or one for each side of the face."""
+    stem, _, ends = feature.rpartition("-")
+    minus, _, plus = ends.partition("|")
+    name = f"{stem}-{plus if is_plus else minus}"
+    return [name.format(side=side) for side in ("l", "r")] if "{side}" in name else [name]
+
+
+def _outline_target(outline: str) -> str:
+    return f"head/head-{outline}"
 
 
 def build(ancestry: Floats, masculinity: float, age: float, weight: float) -> list[tuple[str, float]]:

@@ -15,7 +15,6 @@ from mer_cli.datasets.synthetic import (
     smic_long_release,
     smic_release,
 )
-from mer_cli.datasets.synthetic.assets import find_data
 from mer_cli.datasets.synthetic.faces import Draw, draw_faces
 from mer_cli.datasets.synthetic.layout import GeneratedLayout
 from mer_cli.datasets.synthetic.writer import write_plans
@@ -69,13 +68,11 @@ def write_release(
     ConfigError
         If a value can't be used.
     DatasetError
-        If the dataset is unknown, the head data is not installed, or `out` holds other files.
+        If the dataset is unknown, or `out` holds other files.
     """
     if dataset not in LAYOUTS:
         raise DatasetError(unknown_name("dataset", dataset, LAYOUTS))
     layout = LAYOUTS[dataset]
     plans = layout.plan(subjects=subjects, clips=clips, seed=seed, intensity=intensity, emotions=emotions)
-    if draw is draw_faces:
-        find_data()
     write_plans(out, layout, plans, seed, draw, workers, on_clip)
     return out

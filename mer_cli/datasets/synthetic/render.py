@@ -7,6 +7,7 @@ the right of the picture.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ WIDTH, HEIGHT = 320, 360  # pixels of a frame; the real release has 640x480 with
 EYE_DISTANCE = 80.0  # pixels between the eye centres in a frame
 SUPERSAMPLING = 2
 EYE_LEVEL = 0.46  # of the height, so that hair and chin are in the picture
+
+PIECES = 8  # the triangles are drawn in so many, which bounds the memory: some 40 MB
 
 Map = NDArray[np.float32]
 
@@ -82,42 +85,69 @@ class Raster:
     triangle: Ints
     depth: Floats
 
-    @property
+    @cached_property
     def hit(self) -> NDArray[np.bool_]:
         return self.triangle >= 0
 
+    @cached_property
+    def _shown(self) -> tuple[Ints, Ints, Map]:
+        """The flat indices (N,) of the pixels that show a triangle, its corners (3, N) and their weights (3, N)."""
+        return (
+            np.flatnonzero(self.hit),
+            np.ascontiguousarray(self.corners[self.hit].T),
+            np.ascontiguousarray(self.weights[self.hit].T),
+        )
+
     def interpolate(self, values: Floats) -> Map:
-        """A vertex attribute (V, k) over the pixels, (h, w, k)."""
-        at_corners = values.astype(np.float32)[self.corners]  # (h, w, 3, k)
-        return np.asarray(np.einsum("hwck,hwc->hwk", at_corners, self.weights), np.float32)
+        """Return a vertex attribute (V, k) over the pixels, (h, w, k); zero in the background."""
+        pixels, corners, weights = self._shown
+        shown = np.zeros((self.hit.size, values.shape[1]), np.float32)
+        for axis, of_vertices in enumerate(np.ascontiguousarray(values.T, np.float32)):
+            first, second, third = of_vertices[corners] * weights
+            shown[pixels, axis] = first + second + third
+        return shown.reshape(*self.hit.shape, -1)
 
 
 def rasterise(screen: Floats, triangles: Ints) -> Raster:
-    """Draws the front-facing triangles, nearest first wins."""
+    """Draw the front-facing triangles; the nearest wins, and of equally near ones the first."""
     width, height = WIDTH * SUPERSAMPLING, HEIGHT * SUPERSAMPLING
-    depth = np.full((height, width), np.inf)
-    shown = np.full((height, width), -1, np.int64)
-    weights = np.zeros((height, width, 3), np.float32)
+    depth = np.full(height * width, np.inf)
+    shown = np.full(height * width, -1, np.int64)
+    weights = np.zeros((height * width, 3), np.float32)
     points = screen[triangles]  # (T, 3, 3)
     a, b, c = points[:, 0], points[:, 1], points[:, 2]
     area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
     low = np.maximum(np.floor(points[..., :2].min(1)).astype(int), 0)
     high = np.minimum(np.ceil(points[..., :2].max(1)).astype(int), [width - 1, height - 1])
     drawn = np.flatnonzero((area < -1e-9) & (low <= high).all(1))  # y runs down, so a front face has a negative area
-    for index in drawn:
-        (x0, y0), (x1, y1) = low[index], high[index] + 1
-        x, y = np.arange(x0, x1)[None, :], np.arange(y0, y1)[:, None]
-        (ax, ay, az), (bx, by, bz), (cx, cy, cz) = points[index]
-        second = ((x - ax) * (cy - ay) - (y - ay) * (cx - ax)) / area[index]
-        third = ((bx - ax) * (y - ay) - (by - ay) * (x - ax)) / area[index]
+    for some in np.array_split(drawn, PIECES):
+        x, y, row = _pixels_in(low[some], high[some])
+        corners = points[some].reshape(-1, 9).T
+        ax, ay, az, bx, by, bz, cx, cy, cz = (coordinate[row] for coordinate in corners)
+        second = ((x - ax) * (cy - ay) - (y - ay) * (cx - ax)) / area[some][row]
+        third = ((bx - ax) * (y - ay) - (by - ay) * (x - ax)) / area[some][row]
         first = 1 - second - third
         z = first * az + second * bz + third * cz
-        window = (slice(y0, y1), slice(x0, x1))
-        nearer = (first >= -1e-6) & (second >= -1e-6) & (third >= -1e-6) & (z < depth[window])
-        depth[window][nearer] = z[nearer]
-        shown[window][nearer] = index
-        weights[window][nearer] = np.stack([first, second, third], -1)[nearer]
-    return Raster(triangles[np.maximum(shown, 0)], weights, shown, depth)
+        pixel = y * width + x
+        near = np.flatnonzero((first >= -1e-6) & (second >= -1e-6) & (third >= -1e-6) & (z < depth[pixel]))
+        np.minimum.at(depth, pixel[near], z[near])
+        nearest = near[z[near] == depth[pixel[near]]][::-1]  # the last one written stays, which is the first triangle
+        shown[pixel[nearest]] = some[row[nearest]]
+        weights[pixel[nearest]] = np.column_stack([first[nearest], second[nearest], third[nearest]])
+    shown = shown.reshape(height, width)
+    return Raster(
+        triangles[np.maximum(shown, 0)], weights.reshape(height, width, 3), shown, depth.reshape(height, width)
+    )
+
+
+def _pixels_in(low: Ints, high: Ints) -> tuple[Ints, Ints, Ints]:
+    """Return x, y and the rectangle's number for each pixel of rectangles (N, 2), both corners included."""
+    size = high + 1 - low
+    n_pixels = size.prod(1)
+    row = np.repeat(np.arange(len(size)), n_pixels)
+    within = np.arange(len(row)) - np.repeat(n_pixels.cumsum() - n_pixels, n_pixels)
+    down, across = np.divmod(within, size[row, 0])
+    return low[row, 0] + across, low[row, 1] + down, row
 
 
 def vertex_normals(points: Floats, triangles: Ints) -> Floats:

@@ -21,6 +21,10 @@ from mer_cli.opencv import cv2
 SKINS = np.array([[0.20, 0.29, 0.42], [0.50, 0.66, 0.86], [0.58, 0.69, 0.90]])  # in the order of head.ANCESTRIES
 IRISES = np.array([[0.10, 0.16, 0.28], [0.30, 0.38, 0.45], [0.55, 0.42, 0.32], [0.25, 0.40, 0.38], [0.05, 0.09, 0.15]])
 IRIS_SHARES = (0.35, 0.15, 0.15, 0.1, 0.25)
+FARTHEST = 40  # a share of exp(-40) taken from 1 leaves 1
+# Identity targets whose reach is a region of the face.
+LIPS = ("mouth/mouth-upperlip-volume-incr", "mouth/mouth-lowerlip-volume-incr")
+EARS = ("ears/l-ear-scale-incr", "ears/r-ear-scale-incr")
 
 
 @dataclass(frozen=True)
@@ -112,13 +116,14 @@ def _skin(scene: Scene, tone: Floats, fine: Map, rng: np.random.Generator) -> Fl
     for _ in range(int(rng.integers(3, 30))):
         right, up = rng.normal([0.0, -0.4], [0.7, 0.55])
         size = rng.uniform(0.008, 0.02)
-        near = np.exp(-((scene.right - right) ** 2 + (scene.up - up) ** 2) / (2 * size**2))
-        albedo *= 1 - (rng.uniform(0.1, 0.45) * near)[..., None]
+        distance = ((scene.right - right) ** 2 + (scene.up - up) ** 2) / (2 * size**2)
+        near = distance < FARTHEST
+        albedo[near] *= 1 - (rng.uniform(0.1, 0.45) * np.exp(-distance[near]))[:, None]
     return albedo
 
 
 def _lips(scene: Scene, albedo: Floats, tone: Floats, fine: Map, rng: np.random.Generator) -> Floats:
-    mouth = scene.region("mouth/mouth-upperlip-volume-incr", "mouth/mouth-lowerlip-volume-incr")
+    mouth = scene.region(*LIPS)
     cover = np.clip(mouth * 2.2 - 0.35, 0, 1) * (scene.part == Part.SKIN)
     color = tone * rng.uniform([0.62, 0.58, 0.80], [0.85, 0.78, 1.0]) * (1 + 0.03 * fine)[..., None]
     return _over(albedo, color, 0.75 * cover)
@@ -151,7 +156,8 @@ def _on_screen(scene: Scene, places: Floats) -> Floats:
     front = scene.assets.triangles[scene.assets.parts == Part.SKIN].ravel()
     vertices = scene.identity.vertices[np.unique(front)]
     vertices = vertices[vertices[:, 2] > between[2] - 0.3]
-    nearest = ((vertices[None, :, :2] - points[:, None]) ** 2).sum(-1).argmin(1)
+    right, up = (vertices[None, :, axis] - points[:, axis, None] for axis in (0, 1))
+    nearest = (right**2 + up**2).argmin(1)
     return scene.camera.project(np.column_stack([points, vertices[nearest, 2]]))[:, :2]
 
 
@@ -168,7 +174,7 @@ def _hair_cap(scene: Scene, rng: np.random.Generator) -> Map:
     cap = _sigmoid((scene.up - line + 0.05 * _texture(rng, 5, 8)) / 0.035)
     behind = scene.position[..., 2] < scene.eyes[:, 2].mean() - 1.15 * scene.eye_gap
     cap = np.maximum(cap, behind) * (scene.part == Part.SKIN) * _sigmoid((scene.up + 0.95) / 0.05)
-    ears = scene.region("ears/l-ear-scale-incr", "ears/r-ear-scale-incr")
+    ears = scene.region(*EARS)
     return np.asarray(cap * (1 - np.clip(ears * 6 - 0.6, 0, 1)), np.float32)
 
 
@@ -178,7 +184,7 @@ def _beard(scene: Scene, rng: np.random.Generator) -> Map:
         scene.spot(0, -0.82, 0.22, 0.05),
         scene.spot(0.75, -0.95, 0.15, 0.35),
     )
-    mouth = scene.region("mouth/mouth-upperlip-volume-incr", "mouth/mouth-lowerlip-volume-incr")
+    mouth = scene.region(*LIPS)
     bare = 1 - np.clip(mouth * 2.2 - 0.35, 0, 1)
     cover = np.clip(chin + lip + jaw, 0, 1) * bare * (scene.part == Part.SKIN) * rng.uniform(0.1, 0.45)
     return np.asarray(cover, np.float32)

@@ -10,8 +10,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mer_cli.errors import DatasetError
-
 LONG_AGO = datetime(2019, 7, 1)  # a workbook's times have no zone
 
 
@@ -31,25 +29,13 @@ Sheets = Mapping[str, Sequence[Sequence[Cell]]]
 
 
 def write_workbook(path: Path, sheets: Sheets) -> None:
-    """Writes the sheets as .xlsx or .xls, by the file's name.
-
-    Raises
-    ------
-    DatasetError
-        If the package that writes such a file is not installed.
-    """
+    """Write the sheets as .xlsx or .xls, by the file's name."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        _write_xls(path, sheets) if path.suffix == ".xls" else _write_xlsx(path, sheets)
-    except ModuleNotFoundError as error:
-        raise DatasetError(
-            f"mer synth: the package '{error.name}' is not installed. Expected it for writing {path.name}. "
-            f"Install it: pip install {error.name}."
-        ) from error
+    _write_xls(path, sheets) if path.suffix == ".xls" else _write_xlsx(path, sheets)
 
 
 def _write_xlsx(path: Path, sheets: Sheets) -> None:
-    import xlsxwriter
+    import xlsxwriter  # not above: every process that draws would load it
 
     with xlsxwriter.Workbook(str(path)) as book:
         book.set_properties({"created": LONG_AGO})
@@ -73,7 +59,7 @@ def _write_cell(sheet: Any, row: int, column: int, cell: Cell, blank: Any) -> No
 
 
 def _write_xls(path: Path, sheets: Sheets) -> None:
-    import xlwt
+    import xlwt  # not above: every process that draws would load it
 
     book = xlwt.Workbook()
     for title, rows in sheets.items():

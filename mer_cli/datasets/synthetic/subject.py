@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 
 import dlib
 import numpy as np
@@ -52,7 +53,7 @@ class Subject:
 
 def draw_subject(seed: int, number: int) -> Subject:
     """Person `number` of a release: the first of a seeded row of heads in which Dlib's detector finds a face."""
-    detector = dlib.get_frontal_face_detector()
+    detector = _detector()
     for attempt in range(ATTEMPTS):
         subject = _draw(np.random.default_rng([seed, number, attempt]))
         shown = cv2.cvtColor(np.clip(subject.neutral, 0, 255).astype(np.uint8), cv2.COLOR_BGR2RGB)
@@ -62,6 +63,12 @@ def draw_subject(seed: int, number: int) -> Subject:
         f"mer synth: Dlib finds no face in any of {ATTEMPTS} heads drawn for person {number} with seed {seed}. "
         "Expected one in the first few. Give another --seed."
     )
+
+
+@cache
+def _detector() -> dlib.fhog_object_detector:
+    """Return Dlib's detector, which takes a second to load, once per process."""
+    return dlib.get_frontal_face_detector()
 
 
 def _draw(rng: np.random.Generator) -> Subject:
