@@ -58,7 +58,8 @@ def with_stamp(release: Release, root: Path) -> Release:
     by_clip = [of_clip(clip) for clip in release.clips]
     table = release.table_path
     found = of_folder(root).union(of_files([table], table.parent), *by_clip)
-    return replace(release, generated=bool(found), stamps=tuple(sorted(found)), n_generated=sum(map(bool, by_clip)))
+    stamps = {stamp.parent.resolve() / STAMP for stamp in found}  # each once, whichever links lead there
+    return replace(release, generated=bool(stamps), stamps=tuple(sorted(stamps)), n_generated=sum(map(bool, by_clip)))
 
 
 def stamp_sentence(release: Release) -> str:
