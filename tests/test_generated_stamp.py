@@ -123,7 +123,17 @@ def outputs(tmp_path_factory):
         (folder / "mylab.csv").write_text("\n".join([HEADER, *lines]) + "\n")
         done = preprocess(folder)
         assert done.exit_code == 0, done.stderr
-        trained = mer("train", folder / "data/mylab.h5", "--loso", "--model", "flow-svm", "--out", folder / "runs")
+        trained = mer(
+            "train",
+            folder / "data/mylab.h5",
+            "--loso",
+            "--model",
+            "flow-svm",
+            "--folds-at-once",
+            1,
+            "--out",
+            folder / "runs",
+        )
         (folder / "said").write_text(done.stderr + trained.stderr)
     return folders
 
