@@ -265,8 +265,8 @@ def test_build_store_replaces_real_faces_by_generated_ones_only_where_it_is_told
         build(generated, out)
     assert str(error.value) == (
         f"{out}: holds casme2 without the stamp of generated faces, and these clips are generated. If it was built "
-        "from them by a version that overlooked the stamp, build it anew with --no-resume and train again; if it holds real "
-        "faces, give another --out."
+        "from them by a version that overlooked the stamp, build it anew with --no-resume and train again; if it holds "
+        "real faces, give another --out."
     )
     assert out.read_bytes() == before
     with pytest.raises(StoreError, match=r"holds casme2, and would be replaced by samm. Give another --out, or --no"):
