@@ -67,6 +67,7 @@ def preprocess(
     An interrupted run continues where it was. Example: mer preprocess casme2 /raw
     """
     from mer_cli.datasets.registry import load_release
+    from mer_cli.datasets.stamp import stamp_sentence
     from mer_cli.store.build import build_store
     from mer_cli.store.dry_run import check_release
     from mer_cli.store.hdf5 import read_store
@@ -75,6 +76,8 @@ def preprocess(
 
     release = load_release(dataset, raw, source=source, apex_rule=apex, table=table)
     out = out or Path("data") / f"{release.dataset}.h5"
+    if release.generated:
+        show.show_notes([stamp_sentence(release)])
     if dry_run:
         with console.Steps("check", len(release.clips)) as steps:
             found = check_release(release, out, predictor, steps.on_clip, whole_clips=clips, resume=resume)

@@ -57,6 +57,7 @@ def compare_methods(
     plan = plan_comparison(stores or find_stores(), ctx.obj, seeds, out, methods=methods, together=together)
     show_models.show_comparison(plan, expected_seconds(plan.cells))
     show_models.show_left_out(plan.left_out)
+    show.show_faces(cell.plan for cell in plan.cells)
     failed = []
     for number, cell in enumerate(plan.cells, start=1):
         if cell.n_missing and not dry_run and not limit.is_over:

@@ -38,6 +38,7 @@ def evaluate(
     from mer_cli.evaluation.summary import summarise
     from mer_cli.report.collect import collect_runs, group_seeds
     from mer_cli.report.exports import only_group, write_megc_log, write_predictions
+    from mer_cli.training.run_config import GENERATED
 
     found = collect_runs(runs or [Path("runs")]).under(rule)
     others = collect_runs(compare).under(rule) if compare else None
@@ -56,6 +57,8 @@ def evaluate(
         write_predictions(export, found.finished, rule)
     if export_megc:
         write_megc_log(export_megc, found.finished, rule)
+        if found.finished[0].config.generated:
+            show.show_notes([f"{export_megc}: {GENERATED}; its columns fold, gt, pred have no room to say so"])
 
 
 @app.command()

@@ -70,7 +70,8 @@ class Release:
 
     `table_version` is the published version that the row count and per-emotion counts match ("20190701"), or ""
     for a table that is not known. `errata` lists the corrections that were applied, a sentence each. `generated` says
-    that the pictures are drawn by `mer synth` (a GENERATED.txt lies beside them).
+    that pictures or table come from `mer synth`; `stamps` are the GENERATED.txt files that say so, and `n_generated`
+    counts the clips that lie below one.
     """
 
     dataset: str
@@ -82,6 +83,8 @@ class Release:
     failed: tuple[FailedClip, ...] = ()
     errata: tuple[str, ...] = ()
     generated: bool = False
+    stamps: tuple[Path, ...] = ()
+    n_generated: int = 0
 
 
 @dataclass(frozen=True)

@@ -43,12 +43,17 @@ def show_plan(plan: RunPlan, out: Path, save_weights: str) -> None:
         )
     if config.shuffle_labels:
         console.err.print("training labels permuted: a null control, whose accuracy must be chance")
-    if config.generated:
-        console.err.print("generated faces: no score of this run is a result on the dataset")
+    show_faces([plan])
     for warning in plan.warnings:
         console.err.print(escape(f"warning: {warning}"))
     if (out / config.run_name).exists():
         console.err.print(escape(f"{out / config.run_name} is there already"))
+
+
+def show_faces(plans: Iterable[RunPlan]) -> None:
+    """The stamp of runs on generated faces, on stderr."""
+    if any(plan.config.generated for plan in plans):
+        console.err.print("generated faces: no score of this run is a result on the dataset")
 
 
 def show_notes(notes: Iterable[str]) -> None:
@@ -98,6 +103,7 @@ def show_grid(cells: Sequence[Cell], table: int) -> None:
         "time left not known before one is finished" if left is None else f"about {console.spell_seconds(left)} left"
     )
     console.err.print(f"table {table}: {sum(cell.n_missing for cell in cells)} folds to train, {guess}")
+    show_faces(cell.plan for cell in cells)
 
 
 def show_cell(cell: Cell, number: int, n_cells: int) -> None:

@@ -155,13 +155,27 @@ def test_prediction_rows_give_back_the_confusion_matrix(tmp_path: Path, rule: st
     run = read_run(write_run(tmp_path, skill=0.5))
     scores = evaluate(run, rule)
     header, *rows = prediction_table(run, scores)
-    assert header == ("dataset", "subject", "clip", "fold", "seed", "epoch rule", "gt", "pred", "p_1", "p_2", "p_3")
+    assert header == (
+        "dataset",
+        "subject",
+        "clip",
+        "fold",
+        "seed",
+        "epoch rule",
+        "gt",
+        "pred",
+        "p_1",
+        "p_2",
+        "p_3",
+        "generated",
+    )
     assert {"/".join(row[:3]) for row in rows} == set(run.labels)
     assert [row[:3] for row in rows] == sorted(row[:3] for row in rows)
     assert {row[3:6] for row in rows} == {(fold.fold, "1", rule) for fold in run.folds}
     truth, predicted = ([int(row[column]) for row in rows] for column in (6, 7))
     assert (metrics.confusion_matrix(truth, predicted, 3) == scores.confusion).all()
-    shares = np.array([[float(cell) for cell in row[8:]] for row in rows])
+    shares = np.array([[float(cell) for cell in row[8:-1]] for row in rows])
+    assert {row[-1] for row in rows} == {"false"}
     assert shares.sum(axis=1) == pytest.approx(1, abs=2e-6)
     assert shares.argmax(axis=1).tolist() == predicted
 
@@ -171,7 +185,7 @@ def test_prediction_probabilities_are_the_softmax_of_the_chosen_epoch(tmp_path: 
     fold = run.folds[0]
     fold.logits[-1, 0] = [0.0, np.log(2.0), np.log(5.0)]
     row = next(row for row in prediction_table(run, evaluate(run, "last")) if "/".join(row[:3]) == fold.clip_ids[0])
-    assert row[8:] == ("0.125000", "0.250000", "0.625000")
+    assert row[8:] == ("0.125000", "0.250000", "0.625000", "false")
 
 
 def test_settings_name_the_recipe_and_what_departs_from_it() -> None:

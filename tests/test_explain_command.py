@@ -80,6 +80,7 @@ def test_with_the_truth_come_numbers_block_by_block_and_run_by_run(explained, ru
         *((name, seeds, block) for name, seeds in METHODS for block in "1234"),
         ("uniform map, random point", "0", "0"),
     ]
+    assert {row["generated"] for row in rows} == {"true"}
     by_key = {(row["maps"], row["block"]): row for row in rows}
     ours, theirs = (float(by_key[name, "1"]["mass"]) for name, _ in METHODS[:2])
     assert float(by_key[METHODS[2][0], "1"]["mass"]) == pytest.approx(ours - theirs, abs=2e-6)

@@ -194,6 +194,7 @@ def test_audit_holds_a_page_for_each_subject_a_picture_for_each_clip_and_the_tab
         "note": "row 7: no folder. Unpack it again.",
         "detector": "",
         "picture": "",
+        "generated": "false",
     }
     assert [row["picture"] in files for row in rows[1:]] == [True] * 5
     strip = cv2.imdecode(np.frombuffer(files[rows[1]["picture"]], np.uint8), cv2.IMREAD_COLOR)

@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from photo_release import head, make_release, write_clip, write_picture, write_release
@@ -263,14 +264,27 @@ def test_build_store_replaces_real_faces_by_generated_ones_only_where_it_is_told
     with pytest.raises(StoreError) as error:
         build(generated, out)
     assert str(error.value) == (
-        f"{out}: holds real faces of casme2, and would be replaced. Expected generated faces of casme2, or nothing. "
-        "Give another --out, or --no-resume to replace it."
+        f"{out}: holds casme2 without the stamp of generated faces, and these clips are generated. If it was built "
+        "from them by a version that overlooked the stamp, build it anew with --no-resume and train again; if it holds "
+        "real faces, give another --out."
     )
     assert out.read_bytes() == before
-    with pytest.raises(StoreError, match=r"Expected real faces of samm, or nothing"):
+    with pytest.raises(StoreError, match=r"holds casme2, and would be replaced by samm. Give another --out, or --no"):
         build(replace(release, dataset="samm"), out)
     build(generated, out, resume=False)
     assert read_store(out).generated
+
+
+def test_build_store_replaces_generated_faces_by_real_ones_of_another_table_only_where_it_is_told_to(built, tmp_path):
+    real = replace(built[0], table_sha256="1" * 64)
+    out = tmp_path / "casme2.h5"
+    shutil.copy(built[1], out)
+    with h5py.File(out, "r+") as file:
+        file.attrs["generated"] = True
+    with pytest.raises(StoreError, match=r"if they are real, give another --out, or --no-resume to replace it\.$"):
+        build(real, out)
+    build(real, out, resume=False)
+    assert not read_store(out).generated
 
 
 @pytest.mark.parametrize("resume", [True, False])

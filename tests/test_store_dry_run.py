@@ -250,5 +250,5 @@ def test_what_lies_in_the_stores_place_stops_the_build(tmp_path):
     build_store(release, out, jobs=1, resume=True, on_clip=lambda clip_id, status: None)
     generated = replace(release, generated=True)
     assert not check(release, out).obstacles
-    assert check(generated, out).obstacles[0].startswith(f"{out}: holds real faces of casme2, and would be replaced.")
+    assert check(generated, out).obstacles[0].startswith(f"{out}: holds casme2 without the stamp of generated")
     assert not check(generated, out, resume=False).obstacles

@@ -14,6 +14,7 @@ from mer_cli.cli import app
 from mer_cli.errors import ConfigError
 from mer_cli.training.history import read_history, write_history
 from mer_cli.training.plan import plan_run
+from mer_cli.training.run_config import RunConfig
 from mer_cli.training.tensorboard_log import log_folder, require_tensorboard, write_log
 from mer_cli.training.train import train_run
 
@@ -25,14 +26,18 @@ def write_fold(run: Path, history: Sequence[Mapping[str, float]]) -> None:
     write_history(run / "folds" / "casme2-01" / "history.csv", history)
 
 
+def run_config(folder: Path) -> RunConfig:
+    return plan_run([write_store(folder / "casme2.h5")], config_of()).config
+
+
 def test_an_event_file_holds_the_history_and_is_replaced(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     write_fold(tmp_path, [{**row, "loss": 9.0} for row in HISTORY])
-    write_log(tmp_path, "casme2-01", config_of())
+    write_log(tmp_path, "casme2-01", run_config(tmp_path))
     write_fold(tmp_path, HISTORY)
-    write_log(tmp_path, "casme2-01", config_of())
+    write_log(tmp_path, "casme2-01", run_config(tmp_path))
     folder = log_folder(tmp_path, "casme2-01")
     assert len(list(folder.iterdir())) == 1
     assert list(folder.parent.iterdir()) == [folder]
@@ -49,7 +54,7 @@ def test_a_training_that_diverged_has_its_log_as_well(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     write_fold(tmp_path, [HISTORY[0], {**HISTORY[1], "loss": math.nan}])
-    write_log(tmp_path, "casme2-01", config_of())
+    write_log(tmp_path, "casme2-01", run_config(tmp_path))
     events = EventAccumulator(str(log_folder(tmp_path, "casme2-01"))).Reload()
     first, second = (event.value for event in events.Scalars("loss"))
     assert (first, math.isnan(second)) == (1.5, True)

@@ -17,8 +17,6 @@ from mer_cli.records import FrameRef
 
 Source = Literal["raw", "cropped"]
 
-GENERATED = "GENERATED.txt"  # what `mer synth` leaves beside its pictures
-
 PICTURE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
 VIDEO_EXTENSIONS = frozenset({".avi", ".mp4", ".mov", ".mkv", ".mpg", ".wmv", ".webm"})
 FOLDER, FILE = "folder", "file"

@@ -8,14 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from mer_cli.datasets.assemble import assemble
-from mer_cli.datasets.frame_files import (
-    GENERATED,
-    Source,
-    check_folder_name,
-    check_inside,
-    folder_entries,
-    list_frames,
-)
+from mer_cli.datasets.frame_files import Source, check_folder_name, check_inside, folder_entries, list_frames
 from mer_cli.datasets.layout import Entry, Layout
 from mer_cli.datasets.tables import read_table
 from mer_cli.datasets.tree import ClipFolders, Tree, look_through
@@ -75,7 +68,6 @@ def load(layout: Layout, root: Path, source: Source | None, apex_rule: ApexRule)
         clips=assembled.clips,
         failed=assembled.failed,
         errata=assembled.errata,
-        generated=any((folder / GENERATED).exists() for folder in (root, held.root, *held.root.parents[:3])),
     )
 
 

@@ -11,6 +11,7 @@ from mer_cli.datasets.frame_files import Source
 from mer_cli.datasets.layout import Layout
 from mer_cli.datasets.loading import load
 from mer_cli.datasets.own_table import load_own
+from mer_cli.datasets.stamp import with_stamp
 from mer_cli.datasets.suggest import unknown_name
 from mer_cli.datasets.tree import look_through, shows_frames_of
 from mer_cli.errors import DatasetError
@@ -50,10 +51,10 @@ def load_release(
             f"'{OWN}' and with no other. Type: mer preprocess {OWN} RAW --table CLIPS.csv"
         )
     if table is not None:
-        return load_own(root, table, source, apex_rule, reserved=(*LAYOUTS, OWN))
+        return with_stamp(load_own(root, table, source, apex_rule, reserved=(*LAYOUTS, OWN)), root)
     layout = LAYOUTS[known]
     try:
-        return load(layout, root, source, apex_rule)
+        return with_stamp(load(layout, root, source, apex_rule), root)
     except DatasetError as error:
         other = _looks_like(root, layout)
         hint = f" It looks like {other.title}: mer preprocess {other.name} {root}" if other else ""

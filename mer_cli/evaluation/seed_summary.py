@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from mer_cli.evaluation.null_control import control_of
 from mer_cli.evaluation.run_text import settings
 from mer_cli.evaluation.scoring import evaluate
-from mer_cli.evaluation.summary import GENERATED, TextTable, control_text, rule_text, score_facts
+from mer_cli.evaluation.summary import TextTable, control_text, rule_text, score_facts
 from mer_cli.training.run import Run
+from mer_cli.training.run_config import GENERATED
 
 
 def summarise_seeds(runs: Sequence[Run], rule: str) -> tuple[TextTable, ...]:

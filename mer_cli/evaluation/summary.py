@@ -15,8 +15,8 @@ from mer_cli.evaluation.scoring import evaluate, run_chance
 from mer_cli.evaluation.spread import Spread, spread
 from mer_cli.training.methods import is_classical
 from mer_cli.training.run import Run
+from mer_cli.training.run_config import GENERATED
 
-GENERATED = "generated: not a result on any dataset"
 TextTable = tuple[tuple[str, ...], ...]  # rows of cells of equal number, the header first
 
 
@@ -168,11 +168,13 @@ def confusion_table(scores: Scores, class_names: Sequence[str]) -> TextTable:
 def prediction_table(run: Run, scores: Scores) -> TextTable:
     """Give every held-out clip's prediction at the epoch that the rule chose, sorted by clip id.
 
-    The columns are dataset, subject, clip, fold, seed, epoch rule, gt, pred, p_1..p_C: `gt` and `pred` count classes
-    from 0, `p_1` is the probability (softmax) of class 0. The epoch is that of the confusion matrix, so under
-    `best-test` the rows do not give the rule's accuracy: that comes from other epochs.
+    The columns are dataset, subject, clip, fold, seed, epoch rule, gt, pred, p_1..p_C, generated: `gt` and `pred` count
+    classes from 0, `p_1` is the probability (softmax) of class 0, `generated` says whether the run's faces are ("true"
+    or "false"). The epoch is that of the confusion matrix, so under `best-test` the rows do not give the rule's
+    accuracy: that comes from other epochs.
     """
     n_classes = len(run.class_names)
+    generated = str(run.config.generated).lower()
     rows = []
     for fold in run.folds:
         logits = fold.logits[scores.epochs[fold.fold] - 1].astype(np.float64)  # (clips, classes)
@@ -182,11 +184,10 @@ def prediction_table(run: Run, scores: Scores) -> TextTable:
             dataset, subject, clip = clip_id.split("/", 2)
             classes = (str(run.labels[clip_id]), str(int(np.argmax(clip_logits))))
             probabilities = (f"{share:.6f}" for share in clip_shares)
-            rows.append(
-                (dataset, subject, clip, fold.fold, str(run.config.seed), scores.rule, *classes, *probabilities)
-            )
+            named = (dataset, subject, clip, fold.fold, str(run.config.seed), scores.rule)
+            rows.append((*named, *classes, *probabilities, generated))
     header = ("dataset", "subject", "clip", "fold", "seed", "epoch rule", "gt", "pred")
-    return ((*header, *(f"p_{index}" for index in range(1, n_classes + 1))), *sorted(rows))
+    return ((*header, *(f"p_{index}" for index in range(1, n_classes + 1)), "generated"), *sorted(rows))
 
 
 def percent(share: float) -> str:

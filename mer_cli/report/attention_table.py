@@ -87,7 +87,7 @@ def attention_sections(rows: Sequence[AttentionRow]) -> list[tuple[str, TextTabl
 
 
 def write_attention(folder: Path, rows: Sequence[AttentionRow]) -> Path:
-    """Write the rows as attention.csv into a folder.
+    """Write the rows as attention.csv into a folder; the truth is known of generated faces only, and each row says so.
 
     Raises
     ------
@@ -96,8 +96,8 @@ def write_attention(folder: Path, rows: Sequence[AttentionRow]) -> Path:
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([field.name for field in fields(AttentionRow)])
-    writer.writerows([_cell(value) for value in asdict(row).values()] for row in rows)
+    writer.writerow([*(field.name for field in fields(AttentionRow)), "generated"])
+    writer.writerows([*(_cell(value) for value in asdict(row).values()), "true"] for row in rows)
     write_text(folder / FILE_NAME, text.getvalue())
     return folder / FILE_NAME
 

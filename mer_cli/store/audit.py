@@ -56,7 +56,8 @@ class Audit:
         self._folder = folder
         self._attributes = attributes
         self._rows: list[AuditRow] = []
-        self._sheet = ContactSheet(folder, str(attributes["dataset"]))
+        stamp = "generated faces, " if attributes["generated"] else ""
+        self._sheet = ContactSheet(folder, f"{stamp}{attributes['dataset']}")
         self._drawer = ThreadPoolExecutor(1)  # one, so that the contact sheet keeps the order
         self._drawing: deque[Future[None]] = deque()
         (folder / PICTURES).mkdir(exist_ok=True)
@@ -90,9 +91,10 @@ class Audit:
         for name, text in texts.items():
             (self._folder / name).write_text(text, encoding="utf-8")
         with (self._folder / CSV_NAME).open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, FIELDS)
+            writer = csv.DictWriter(file, (*FIELDS, "generated"))
             writer.writeheader()
-            writer.writerows(asdict(row) for row in self._rows)
+            stamp = {"generated": str(bool(self._attributes["generated"])).lower()}
+            writer.writerows(asdict(row) | stamp for row in self._rows)
         pictures = [row.picture for row in self._rows if row.picture]
         _write_manifest(self._folder, [CSV_NAME, *texts, *sheets, *pictures])
 

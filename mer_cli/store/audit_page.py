@@ -24,6 +24,7 @@ from mer_cli.store.schema import FAILED, OK, REPAIRED
 
 INDEX = "index.html"
 PICTURES = "clips"
+GENERATED = "generated: no score on them is a result on the dataset"
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def render_index(
     file_of = {page.name: page.file for page in pages}
     table = (attributes[name] for name in ("dataset", "table", "table_version", "table_sha256"))
     facts = [
-        *([("faces", "generated: no score on them is a result on the dataset")] if attributes["generated"] else []),
+        *([("faces", GENERATED)] if attributes["generated"] else []),
         ("coding table", table_fact(*table)),
         ("pictures", attributes["source"]),
         ("crop", attributes["crop"]["align"]),
@@ -137,7 +138,10 @@ def render_subject(attributes: Mapping[str, Any], pages: Sequence[SubjectPage], 
     """Give the page at `place`, with links to the one before and the one after."""
     before = pages[place - 1] if place else None
     after = pages[place + 1] if place + 1 < len(pages) else None
-    return _render("subject.html.j2", dataset=attributes["dataset"], subject=pages[place], before=before, after=after)
+    faces = f"Faces {GENERATED}." if attributes["generated"] else ""
+    return _render(
+        "subject.html.j2", dataset=attributes["dataset"], subject=pages[place], before=before, after=after, faces=faces
+    )
 
 
 def _render(template: str, **values: object) -> str:

@@ -80,8 +80,8 @@ def build_store(
     FaceError
         If the landmark model is absent or no model.
     StoreError
-        If no clip is usable, the disk is full or cannot be written, another process builds `out`, or a file is there
-        that is no store, or, with `resume`, the store of another dataset, or of real faces where these are generated.
+        If no clip is usable, the disk is full or cannot be written, another process builds `out`, or something is there
+        that `require_place` refuses to replace.
     """
     plan = plan_build(release, out, find_predictor(predictor), align)
     parts = parts_dir(out)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mer_cli.errors import StoreError
 from mer_cli.records import FailedClip
+from mer_cli.store.audit_page import GENERATED
 from mer_cli.store.counts import Contents, CountTable, count_tables, count_warnings, table_fact, units_warning
 from mer_cli.store.differences import differences
 from mer_cli.store.hdf5 import StoreInfo
@@ -86,7 +87,7 @@ def _facts(info: StoreInfo) -> Facts:
     }
     apexes = ", ".join(f"{n} {how}" for how, n in n_found.items() if n)
     return (
-        *([("faces", "generated: no score on them is a result on the dataset")] if info.generated else []),
+        *([("faces", GENERATED)] if info.generated else []),
         ("store", str(info.path)),
         ("dataset", f"{info.dataset}, {attributes['source']} pictures"),
         ("clips", f"{len(clips)} ({n_repaired} repaired), {len(attributes['failed'])} failed"),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mer_cli.datasets.stamp import STAMP
 from mer_cli.errors import StoreError
 from mer_cli.records import Release
-from mer_cli.store.hdf5 import read_store
+from mer_cli.store.hdf5 import StoreInfo, read_store
 from mer_cli.store.open_file import require_no_other_file
 from mer_cli.store.write_errors import require_no_folder
 
@@ -21,22 +22,41 @@ def require_place(out: Path, release: Release, *, resume: bool) -> None:
     OSError
         If a folder has that name.
     StoreError
-        If a file is there that is no store, or, with `resume`, the store of another dataset, or of real faces where
-        these are generated, and the other way round.
+        If a file is there that is not a store; or the store of generated faces, where the release has its coding table
+        and no stamp; or, with `resume`, the store of another dataset, of generated faces where these have no stamp, or
+        the other way round.
     """
     require_no_folder(out)
     require_no_other_file(out)
-    if not resume:
-        return
     try:
         store = read_store(out)
     except StoreError:
         return  # there is none, or a damaged one
-    found, expected = (
-        f"{'generated faces' if each.generated else 'real faces'} of {each.dataset}" for each in (store, release)
-    )
-    if found != expected:
+    if store.dataset == release.dataset and store.generated and not release.generated:
+        _require_no_lost_stamp(store, release, resume=resume)
+    elif resume and store.dataset != release.dataset:
         raise StoreError(
-            f"{out}: holds {found}, and would be replaced. Expected {expected}, or nothing. Give another --out, "
-            "or --no-resume to replace it."
+            f"{out}: holds {store.dataset}, and would be replaced by {release.dataset}. Give another --out, or "
+            "--no-resume to replace it."
         )
+    elif resume and release.generated and not store.generated:
+        raise StoreError(
+            f"{out}: holds {store.dataset} without the stamp of generated faces, and these clips are generated. If it "
+            "was built from them by a version that overlooked the stamp, build it anew with --no-resume and train "
+            "again; if it holds real faces, give another --out."
+        )
+
+
+def _require_no_lost_stamp(store: StoreInfo, release: Release, *, resume: bool) -> None:
+    """Refuse to call faces real that the store calls generated; where the table is the same one, whatever is asked."""
+    if store.table_sha256 and store.table_sha256 == release.table_sha256:
+        real = "remove the store yourself, or give another --out"
+    elif resume:
+        real = "give another --out, or --no-resume to replace it"
+    else:
+        return
+    raise StoreError(
+        f"{store.path}: holds generated faces of {store.dataset}, and no {STAMP} lies in or above the folders of these "
+        "clips. Nothing was changed. If they are generated, put the file back into the folder that `mer synth` wrote; "
+        f"if they are real, {real}."
+    )

@@ -22,6 +22,8 @@ PROTOCOL_VERSION = 4  # raised whenever a change of the code can move a stored l
 
 Role = Literal["loso", "train", "test"]
 
+GENERATED = "generated: not a result on any dataset"  # beside whatever such a run gives
+
 
 class RunStore(BaseModel):
     """A store that a run uses: what it holds, not where it lies."""

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from mer_cli.errors import ConfigError
 from mer_cli.training.atomic import write_folder
-from mer_cli.training.config import TrainConfig
 from mer_cli.training.history import read_history
 from mer_cli.training.methods import history_columns
+from mer_cli.training.run_config import GENERATED, RunConfig
 
 
 def require_tensorboard() -> None:
@@ -35,8 +35,10 @@ def require_tensorboard() -> None:
         ) from None
 
 
-def write_log(run: Path, fold_id: str, config: TrainConfig) -> None:
-    """Writes the event file of a finished fold, whole or not at all; one that is there is replaced.
+def write_log(run: Path, fold_id: str, config: RunConfig) -> None:
+    """Write the event file of a finished fold, whole or not at all; one that is there is replaced.
+
+    A run on generated faces says so in the text `faces`.
 
     Raises
     ------
@@ -50,6 +52,8 @@ def write_log(run: Path, fold_id: str, config: TrainConfig) -> None:
 
     def fill(partial: Path) -> None:
         with SummaryWriter(str(partial)) as writer:
+            if config.generated:
+                writer.add_text("faces", GENERATED)
             for name, values in curves.items():
                 for epoch, value in enumerate(values, start=1):
                     writer.add_scalar(name, value, epoch)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from mer_cli.datasets.frame_files import GENERATED
+from mer_cli.datasets.stamp import STAMP
 from mer_cli.datasets.synthetic.faces import Draw
 from mer_cli.datasets.synthetic.layout import GeneratedLayout
 from mer_cli.datasets.synthetic.plan import ClipPlan
@@ -68,7 +68,7 @@ def write_plans(
 
 
 def _make_room(out: Path, layout: GeneratedLayout) -> None:
-    notice, marker = NOTICE.format(title=layout.title), out / GENERATED
+    notice, marker = NOTICE.format(title=layout.title), out / STAMP
     if marker.is_file() and marker.read_text() != notice:
         raise DatasetError(
             f"{out}: holds a generated release of another dataset — expected an empty folder, or one of "
