@@ -10,7 +10,7 @@ from mer_cli.evaluation.run_text import network_name
 from mer_cli.report.count_tables import build_count_table
 from mer_cli.report.method_tables import build_method_table
 from mer_cli.report.model import Table
-from mer_cli.report.placing import datasets_of, placed
+from mer_cli.report.placing import placed
 from mer_cli.report.scores import score_runs
 from mer_cli.store.hdf5 import StoreInfo, read_store
 from mer_cli.store.overview import find_stores
@@ -70,10 +70,7 @@ def build_tables(numbers: Sequence[int], runs: Sequence[Run], stores: Sequence[S
     RunError
         If two runs share configuration and seed, or a run cannot be scored.
     """
-    entries = score_runs(
-        runs_in_tables(numbers, runs),
-        {dataset for number in numbers if number in METHOD_TABLES for dataset in datasets_of(number)},
-    )
+    entries = score_runs(runs_in_tables(numbers, runs))
     tables = []
     for number in numbers:
         if number in COUNT_TABLES:

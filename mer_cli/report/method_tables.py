@@ -109,7 +109,7 @@ def _block(
             notes.append(
                 Note(f"All of them, and the methods that run here and have no row in the paper: {all_of_them}.")
             )
-        title = heading(paper.protocol_id, paper.n_classes, paper.n_clips, paper.n_subjects)
+        title = heading(f"{paper.protocol_id}, leave one subject out", paper.class_counts, paper.n_subjects)
         return Block(title, tuple(rows), (*notes, *marked))
     rows, on_controls = with_expected(lines, rows, columns)
     rows += guesser_rows(protocol.entries, columns)
