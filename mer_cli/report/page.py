@@ -18,7 +18,7 @@ from markupsafe import Markup, escape
 
 from mer_cli.evaluation.epoch_rules import RULES, SELECTED_ON_TEST
 from mer_cli.report.figures import RunFigure
-from mer_cli.report.model import GROUP_HEADINGS, Column, Table
+from mer_cli.report.model import GROUP_HEADINGS, SUMMARY, Column, Table
 from mer_cli.report.single_blocks import single_blocks
 from mer_cli.report.svg import class_chart, confusion_chart, curve_chart
 
@@ -43,6 +43,7 @@ def render_html(tables: Sequence[Table], figures: Sequence[RunFigure]) -> str:
         .get_template("report.html.j2")
         .render(
             tables=[(table, single_blocks(table)) for table in tables],
+            summary=SUMMARY,
             figures=figures,
             rules=_rules(tables, figures),
             style=style,
