@@ -89,7 +89,8 @@ def table_row(kind: RowKind, cells: Mapping[str, Cell], columns: Iterable[Column
 def _published(paper: PaperRow | None, letters: Mapping[str, str]) -> Cells:
     if paper is None:
         return {}
-    marks = tuple(sorted(letters[text] for text in _to_know(paper)))
+    known = set(_to_know(paper))
+    marks = tuple(letter for text, letter in letters.items() if text in known)
     return {
         "published_clips": Cell(paper.clips or NONE.text),
         "published_accuracy": printed_cell(paper.accuracy, marks),
