@@ -63,9 +63,9 @@ def test_a_classical_method_has_a_row_beside_mmnet_and_nothing_that_an_epoch_was
     assert cells["last_p"].value is not None
     assert (cells["best_test_accuracy"], cells["best_test_f1"], cells["published_accuracy"]) == (Cell(), Cell(), Cell())
     assert row(table, block, "LBP-TOP")["last_p"].value is not None
-    (said,) = (one.text for one in block.notes if one.text.startswith("Classical methods"))
+    (said,) = (one.text for one in table.notes if one.text.startswith("Classical methods"))
     assert "they have no epochs, so there is nothing for `best-test` to choose" in said
-    assert not any(one.text.startswith("Classical methods") for one in build(6, []).blocks[0].notes)
+    assert not any(one.text.startswith("Classical methods") for one in build(6, []).notes)
 
 
 @pytest.mark.parametrize("departure", [{"class_weight": "balanced"}, {"flow": "fast"}])
@@ -159,7 +159,7 @@ def test_rows_are_ranked_by_what_the_last_epoch_gives_and_ties_share_a_rank(tmp_
     for start in ("control: RCN-A, published recipe", "SSSNet", "chance: majority", "MMNet, released-3"):
         found = [cells["last_rank"] for cells in rows(table, block) if cells["method"].text.startswith(start)]
         assert set(found) == {Cell()}, start
-    assert any(one.text.startswith("Rank: by UF1 under `last`") for one in block.notes)
+    assert any(one.text.startswith("Rank: by UF1 under `last`") for one in table.notes)
 
 
 def test_rows_of_own_clips_stand_in_the_order_of_their_ranks_and_others_after_them(tmp_path: Path) -> None:
