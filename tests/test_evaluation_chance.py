@@ -47,8 +47,8 @@ def test_the_interval_of_a_guesser_is_that_of_as_many_independent_guesses() -> N
     labels = {f"x/{subject}/{clip}": clip % 3 for subject in range(4) for clip in range(9)}
     majority, random = chance_rows("last", labels, {clip_id: clip_id.split("/")[1] for clip_id in labels}, 1, 3)
     low, high = binom(36, 1 / 3).ppf((0.025, 0.975)) / 36
-    assert (random.low, random.high) == pytest.approx((low, high), abs=1.01 / 36)
-    assert majority.low == majority.high == majority.accuracy
+    assert random.intervals["accuracy"] == pytest.approx((low, high), abs=1.01 / 36)
+    assert majority.intervals == {}
 
 
 @pytest.mark.parametrize("rule", ["last", "best-test"])

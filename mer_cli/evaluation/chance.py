@@ -39,7 +39,7 @@ class _Fold:
 class ChanceScores:
     """A guesser scored under one rule: the mean over `repetitions` draws of the whole experiment.
 
-    low, high : the accuracy lies between them in 95 of 100 draws
+    intervals : by metric, between what its score lies in 95 % of the draws; empty if nothing is drawn
     """
 
     name: str
@@ -48,8 +48,7 @@ class ChanceScores:
     uf1: float
     uar: float
     repetitions: int
-    low: float
-    high: float
+    intervals: Mapping[str, tuple[float, float]]
 
 
 def chance_rows(
@@ -155,14 +154,22 @@ def _score(
         chosen.append(guess[np.arange(n_repetitions), epoch])
     truth, predicted = np.concatenate([fold.held_out for fold in folds]), np.concatenate(chosen, axis=1)
     tables = [metrics.confusion_matrix(truth, row, n_classes) for row in predicted]
-    low, high = np.quantile(n_correct / truth.size, (0.025, 0.975), method="inverted_cdf")
+    drawn = {
+        "accuracy": n_correct / truth.size,
+        "uf1": np.array([pooled_f1(rule, table) for table in tables]),
+        "uar": np.array([metrics.uar(table) for table in tables]),
+    }
     return ChanceScores(
         name=name,
         rule=rule,
         accuracy=float(n_correct.mean()) / truth.size,
-        uf1=float(np.mean([pooled_f1(rule, table) for table in tables])),
-        uar=float(np.mean([metrics.uar(table) for table in tables])),
+        uf1=float(drawn["uf1"].mean()),
+        uar=float(drawn["uar"].mean()),
         repetitions=n_repetitions,
-        low=float(low),
-        high=float(high),
+        intervals={metric: _interval(values) for metric, values in drawn.items()} if n_repetitions > 1 else {},
     )
+
+
+def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(low), float(high)

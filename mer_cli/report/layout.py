@@ -76,7 +76,7 @@ class _Family:
         return any(not is_plain(entry.config) for entry in self.entries)
 
 
-def lay_out(number: int, paper: PaperBlock | None, entries: Sequence[Entry]) -> list[Line]:
+def lay_out(number: int | None, paper: PaperBlock | None, entries: Sequence[Entry]) -> list[Line]:
     """Give the rows of one block, family by family; controls last.
 
     The released recipe's family is the first, and is there without a run where the clips are the paper's: published
@@ -130,7 +130,7 @@ def _members(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
     return members
 
 
-def _slots(number: int, paper: PaperBlock | None, entries: Sequence[Entry]) -> list[_Slot]:
+def _slots(number: int | None, paper: PaperBlock | None, entries: Sequence[Entry]) -> list[_Slot]:
     """The paper's rows in its order; in a table of ablations the grid's, then what else was trained."""
     rows = paper.rows if paper else ()
     keyed = {key: row for row in rows if (key := key_of_paper(number, row)) is not None}
@@ -138,17 +138,19 @@ def _slots(number: int, paper: PaperBlock | None, entries: Sequence[Entry]) -> l
     if number not in GRIDS and paper:
         printed = [_Slot(name_beside(row), key_of_paper(number, row), row) for row in rows]
         return [*printed, *(_Slot(row_name(number, key), key, None) for key in found if key not in keyed)]
-    in_grid = [row_key(number, resolve_config(**row)) for row in GRIDS.get(number, ())]
+    in_grid = [row_key(number, resolve_config(**row)) for row in (GRIDS.get(number, ()) if number else ())]
     return [_Slot(row_name(number, key), key, keyed.get(key)) for key in dict.fromkeys([*in_grid, *keyed, *found])]
 
 
-def _name(number: int, slot: _Slot, recipe: str) -> str:
+def _name(number: int | None, slot: _Slot, recipe: str) -> str:
     """The method; layers and heads of another recipe than the released one make another row MMNet."""
     is_mmnet = isinstance(slot.key, tuple) and slot.key == row_key(number, resolve_config(recipe))
     return f"{slot.method} (MMNet)" if is_mmnet else slot.method
 
 
-def _family_lines(number: int, slots: Sequence[_Slot], family: _Family, paper: PaperBlock | None) -> Iterator[Line]:
+def _family_lines(
+    number: int | None, slots: Sequence[_Slot], family: _Family, paper: PaperBlock | None
+) -> Iterator[Line]:
     for slot in slots:
         beside = slot.paper if paper else None
         own = [entry for entry in family.entries if slot.key == row_key(number, entry.config)]
@@ -170,7 +172,7 @@ def _machine(family: _Family, own: Sequence[Entry], entry: Entry) -> str:
     return f", {machine_name(entry.config)}" if family.machine or len(names) > 1 else ""
 
 
-def _missing_name(number: int, slot: _Slot, family: _Family) -> str:
+def _missing_name(number: int | None, slot: _Slot, family: _Family) -> str:
     """The settings that would fill a row: another network than MMNet has its own."""
     if not family.entries or number in GRIDS or slot.paper is None:
         return family.name
@@ -189,7 +191,7 @@ def _entry_line(
     return Line(f"{name} ({state})", "incomplete", paper, entry, command=command)
 
 
-def _filling_command(number: int, family: _Family, paper: PaperBlock | None, key: Hashable) -> str:
+def _filling_command(number: int | None, family: _Family, paper: PaperBlock | None, key: Hashable) -> str:
     if family.entries and number in GRIDS:
         like = _seeds_to_repeat(number, family)
         return ablate_command(number, without_private_paths(like[0]), [run.config.seed for run in like])
@@ -200,7 +202,7 @@ def _filling_command(number: int, family: _Family, paper: PaperBlock | None, key
     return f"mer train {protocol} --loso{'' if key == MMNET else f' --model {key}'}{_seed_flags(number, family)}"
 
 
-def _seed_flags(number: int, family: _Family) -> str:
+def _seed_flags(number: int | None, family: _Family) -> str:
     """Those of the rows that are there, so that the seeds are the same in all."""
     first = resolve_config().seed
     wanted = longest_range([run.config.seed for run in _seeds_to_repeat(number, family)]) if family.entries else [first]
@@ -208,7 +210,7 @@ def _seed_flags(number: int, family: _Family) -> str:
     return f"{flags} --seeds {len(wanted)}" if len(wanted) > 1 else flags
 
 
-def _seeds_to_repeat(number: int, family: _Family) -> list[Run]:
+def _seeds_to_repeat(number: int | None, family: _Family) -> list[Run]:
     """The runs of MMNet, which every other row is compared with; where there is none, of the row with most seeds."""
     of_row: dict[Hashable, list[Run]] = {}
     for entry in family.entries:

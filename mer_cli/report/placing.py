@@ -17,10 +17,10 @@ from mer_cli.evaluation.run_text import settings
 from mer_cli.report.paper import PaperBlock, paper_table
 from mer_cli.report.scores import Entry
 from mer_cli.training.config import TrainConfig, resolve_config
-from mer_cli.training.folds import dataset_of
+from mer_cli.training.folds import dataset_of, subject_of
 from mer_cli.training.grids import GRIDS
 from mer_cli.training.methods import MMNET, OF_OTHERS
-from mer_cli.training.mmnet_settings import NETWORK_OPTIONS
+from mer_cli.training.mmnet_settings import NETWORK_OPTIONS, VARIANTS
 from mer_cli.training.run import Run
 from mer_cli.training.run_config import RunConfig, RunStore
 
@@ -49,16 +49,27 @@ class Protocol:
         return self.entries[0].dataset
 
     @property
+    def name(self) -> str:
+        """Return "casme2-5/249, leave one subject out"; across datasets, which were trained and which tested on."""
+        config, part = self.run.config, ""
+        if config.is_loso and self.dataset:
+            part = f", scored on {dataset_title(self.dataset)} alone"
+        return f"{config.protocol_id}{part}, {config.protocol([self.dataset] if self.dataset else None)}"
+
+    @property
     def heading(self) -> str:
-        stores = self.run.config.stores
-        counts, subjects = class_counts(self.run, self.dataset), n_subjects(self.run, self.dataset)
-        part = f", scored on {dataset_title(self.dataset)} alone" if self.dataset else ""
-        text = heading(f"{self.run.config.protocol_id}{part}", len(counts), sum(counts), subjects)
-        text = ", ".join([text, *(_origin(store, named=len(stores) > 1) for store in stores)])
+        text = heading(self.name, class_counts(self.run, self.dataset), n_subjects(self.run, self.dataset))
         if not self.generated:
             return text
+        stores = self.run.config.stores
         titles = ", ".join(dataset_title(store.dataset) for store in stores if self.dataset in (None, store.dataset))
         return f"Generated faces: not a result on {titles}. {text}"
+
+    @property
+    def origin(self) -> str:
+        """Return "table 20190701, store 0123456789ab", of each dataset."""
+        stores = self.run.config.stores
+        return ", ".join(_origin(store, named=len(stores) > 1) for store in stores)
 
 
 def is_of(run: Run, block: PaperBlock) -> bool:
@@ -73,13 +84,13 @@ def is_of(run: Run, block: PaperBlock) -> bool:
     )
 
 
-def other_labels(number: int, run: Run) -> list[str]:
+def other_labels(number: int | None, run: Run) -> list[str]:
     """Say of a run that goes by the name of a paper's protocol, but is not of its clips, in what the two differ."""
     return [
         f"Not the paper's clips, though as many: clips of each class {_listed(class_counts(run))}, of "
         f"{n_subjects(run)} subjects; the published numbers are of {_listed(block.class_counts)}"
         f"{f', of {block.n_subjects} subjects' if block.n_subjects else ''}."
-        for block in paper_table(number).blocks
+        for block in paper_blocks(number)
         if _has_id_of(run, block) and not is_of(run, block)
     ]
 
@@ -99,20 +110,25 @@ def _origin(store: RunStore, *, named: bool) -> str:
 
 
 def class_counts(run: Run, dataset: str | None = None) -> tuple[int, ...]:
-    """Give the clips of each class, in label order; of one dataset, where it is named."""
-    counts = Counter(label for clip_id, label in run.labels.items() if dataset in (None, dataset_of(clip_id)))
+    """Return the number of scored clips of each class, in label order; of one dataset if it is named."""
+    counts = Counter(run.labels[clip_id] for clip_id in _scored(run, dataset))
     return tuple(counts[label] for label in range(len(run.class_names)))
 
 
 def n_subjects(run: Run, dataset: str | None = None) -> int:
-    """Give the subjects of a LOSO run; of one dataset, where it is named."""
-    return len({fold for clip_id, fold in run.fold_of.items() if dataset in (None, dataset_of(clip_id))})
+    """Return the number of subjects that a run is scored on; of one dataset if it is named."""
+    return len(set(map(subject_of, _scored(run, dataset))))
 
 
-def heading(protocol_id: str, n_classes: int, n_clips: int, subjects: int | None) -> str:
-    """Give "casme2-5/249, leave one subject out: 5 classes, 249 clips, 26 subjects"."""
+def _scored(run: Run, dataset: str | None) -> list[str]:
+    """Return the clips that a fold holds out; those that are only trained on have none."""
+    return [clip_id for clip_id, fold in run.fold_of.items() if fold and dataset in (None, dataset_of(clip_id))]
+
+
+def heading(protocol: str, counts: Sequence[int], subjects: int | None) -> str:
+    """Return "casme2-5/249, leave one subject out: 5 classes, 249 clips, 26 subjects"."""
     held_out = f", {subjects} subjects" if subjects else ""
-    return f"{protocol_id}, leave one subject out: {n_classes} classes, {n_clips} clips{held_out}"
+    return f"{protocol}: {len(counts)} classes, {sum(counts)} clips{held_out}"
 
 
 def dataset_title(dataset: str) -> str:
@@ -120,14 +136,17 @@ def dataset_title(dataset: str) -> str:
     return LAYOUTS[dataset].title if dataset in LAYOUTS else dataset
 
 
-def row_key(number: int, config: TrainConfig) -> Hashable | None:
-    """Give what tells a table's rows apart, of these settings: the variant, layers and heads, another network's name.
+def row_key(number: int | None, config: TrainConfig) -> Hashable | None:
+    """Return what tells a table's rows apart, of these settings: the variant, layers and heads, another network's name.
 
-    A network that was put together flag by flag is the variant that it equals. None where the table has no such row.
+    A network that was put together flag by flag is the variant that it equals. None if the table has no such row;
+    the table of all methods, whose number is None, has one for everything: of MMNet the departures from it.
     """
     if config.model != MMNET:
         return None if number in GRIDS else config.model
     options = config.network_options
+    if number is None:
+        return ", ".join([MMNET, *network_departures(config)])
     if number == 5:
         standard = resolve_config(config.recipe).network_options
         others = [name for name in NETWORK_OPTIONS if name not in LAYERS_AND_HEADS]
@@ -140,6 +159,16 @@ def row_key(number: int, config: TrainConfig) -> Hashable | None:
 def is_plain(config: TrainConfig) -> bool:
     """Whether the network is MMNet itself, as its recipe has it."""
     return config.model == MMNET and config.network_options == resolve_config(config.recipe).network_options
+
+
+def network_departures(config: TrainConfig) -> list[str]:
+    """Return in what the network is not its recipe's MMNet: a variant that it equals, or option by option."""
+    standard, options = resolve_config(config.recipe).network_options, config.network_options
+    for variant in VARIANTS:
+        if resolve_config(config.recipe, variant).network_options == options:
+            return [] if variant == MMNET else [variant]
+    changed = {name.replace("_", " "): value for name, value in options.items() if value != standard[name]}
+    return [f"{name} {value}" for name, value in changed.items()]
 
 
 def family_key(config: TrainConfig) -> str:
@@ -192,9 +221,14 @@ def as_mmnet(config: TrainConfig) -> TrainConfig:
     )
 
 
-def datasets_of(number: int) -> set[str]:
-    """Give the datasets that a table of the paper is about."""
-    return {block.dataset for block in paper_table(number).blocks}
+def paper_blocks(number: int | None) -> tuple[PaperBlock, ...]:
+    """Return what the paper has of a table; the table of all methods is not the paper's."""
+    return () if number is None else paper_table(number).blocks
+
+
+def datasets_of(number: int | None) -> set[str]:
+    """Return the datasets that a table of the paper is about."""
+    return {block.dataset for block in paper_blocks(number)}
 
 
 def is_composite(config: RunConfig) -> bool:
@@ -205,13 +239,14 @@ def is_composite(config: RunConfig) -> bool:
     return {store.dataset for store in config.stores} == set(scheme.datasets)
 
 
-def placed(number: int, runs: Sequence[Run]) -> list[Run]:
-    """Give the runs that a table has a place for: its dataset, leave one subject out, a method of its rows.
+def placed(number: int | None, runs: Sequence[Run]) -> list[Run]:
+    """Return the runs that a table has a place for: its dataset, leave one subject out, a method of its rows.
 
-    A table of methods takes the composite set as well. Where the clips are not the paper's, plain MMNet alone is no
-    ablation, and is left to Tables 6 and 7.
+    A table of methods takes the composite set as well, and the table of all methods (None) every run. Where the clips
+    are not the paper's, plain MMNet alone is not an ablation, and is left to the tables of methods.
     """
-    paper_blocks = paper_table(number).blocks
+    if number is None:
+        return list(runs)
     fitting = [
         run
         for run in runs
@@ -219,8 +254,9 @@ def placed(number: int, runs: Sequence[Run]) -> list[Run]:
     ]
     if number not in GRIDS:
         return fitting
+    blocks = paper_blocks(number)
     ablated = {_protocol_key(run) for run in fitting if not is_plain(run.config)}
-    return [run for run in fitting if _protocol_key(run) in ablated or any(is_of(run, block) for block in paper_blocks)]
+    return [run for run in fitting if _protocol_key(run) in ablated or any(is_of(run, block) for block in blocks)]
 
 
 def _is_about(number: int, config: RunConfig) -> bool:
@@ -229,21 +265,29 @@ def _is_about(number: int, config: RunConfig) -> bool:
     return number not in GRIDS and is_composite(config)
 
 
-def protocols(number: int, entries: Sequence[Entry]) -> list[Protocol]:
+def is_part_of(number: int | None, entry: Entry) -> bool:
+    """Return whether a table has the clips that an entry is scored on: all of a run's, or those of its own dataset."""
+    return number is None or entry.dataset is None or entry.dataset in datasets_of(number)
+
+
+def protocols(number: int | None, entries: Sequence[Entry]) -> list[Protocol]:
     """Put entries together that compare: the real dataset first, then the paper's schemes in its order.
 
     Of the composite set the table's own dataset comes before all of it; other datasets have their place elsewhere.
     """
-    own = datasets_of(number)
-    order = {block.scheme: index for index, block in enumerate(paper_table(number).blocks)}
+    order = {block.scheme: index for index, block in enumerate(paper_blocks(number))}
 
     def key(entry: Entry) -> tuple[object, ...]:
         config = entry.config
-        part = (entry.dataset is None, entry.dataset or "")
-        return (config.generated, order.get(config.scheme, len(order)), *_protocol_key(entry.runs[0]), part)
+        return (config.generated, order.get(config.scheme, len(order)), *protocol_key(entry))
 
-    fitting = [entry for entry in entries if entry.dataset is None or entry.dataset in own]
+    fitting = [entry for entry in entries if is_part_of(number, entry)]
     return [Protocol(tuple(same)) for _, same in groupby(sorted(fitting, key=key), key=key)]
+
+
+def protocol_key(entry: Entry) -> tuple[object, ...]:
+    """Return what two entries share that compare: stores, clips, labels, folds, and the dataset that is scored."""
+    return (*_protocol_key(entry.runs[0]), entry.dataset is None, entry.dataset or "")
 
 
 def _protocol_key(run: Run) -> tuple[object, ...]:

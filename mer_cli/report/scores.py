@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mer_cli.evaluation.epoch_rules import Scores, usable_rules
@@ -18,7 +18,7 @@ class Entry:
     """What has a row for itself: the finished seeds of one configuration, or one run that lacks folds.
 
     scores : by rule, of each run · spreads : by rule and metric ("last", "uf1"); both empty for a run that lacks folds
-    dataset : the one of several whose clips it is scored on; None for all
+    dataset : the one whose clips it is scored on, of a run over several datasets or across datasets; None for all
     """
 
     runs: tuple[Run, ...]
@@ -48,12 +48,11 @@ def metrics_of(rule: str) -> tuple[str, ...]:
     return tuple(name for name in METRICS if (rule, name) != ("best-test", "uar"))
 
 
-def score_runs(runs: Sequence[Run], datasets: Collection[str] = ()) -> tuple[Entry, ...]:
+def score_runs(runs: Sequence[Run]) -> tuple[Entry, ...]:
     """Group the seeds of each configuration and score them.
 
-    Parameters
-    ----------
-    datasets : of a run over several datasets there is an entry for the clips of each of these as well
+    A run that leaves one subject out over several datasets has an entry for all of their clips and one for each
+    dataset's; a run across datasets has one for each dataset that it is tested on, and is not scored on them together.
 
     Raises
     ------
@@ -63,15 +62,16 @@ def score_runs(runs: Sequence[Run], datasets: Collection[str] = ()) -> tuple[Ent
     groups = group_seeds([run for run in runs if not run.missing])
     unfinished = sorted((run for run in runs if run.missing), key=lambda run: (run.path.name, run.path))
     return (
-        *(_score(group.runs, part) for group in groups for part in _parts(group.runs[0], datasets)),
-        *(Entry((run,), {}, {}, part) for run in unfinished for part in _parts(run, datasets)),
+        *(_score(group.runs, part) for group in groups for part in _parts(group.runs[0].config)),
+        *(Entry((run,), {}, {}, part) for run in unfinished for part in _parts(run.config)),
     )
 
 
-def _parts(run: Run, datasets: Collection[str]) -> Iterator[str | None]:
-    yield None
-    if len(run.config.stores) > 1:
-        yield from (dataset for dataset in run.config.test_datasets if dataset in datasets)
+def _parts(config: RunConfig) -> tuple[str | None, ...]:
+    """Return the datasets whose clips a run is scored on by themselves; None is all clips together."""
+    if not config.is_loso:
+        return config.test_datasets
+    return (None, *config.test_datasets) if len(config.stores) > 1 else (None,)
 
 
 def _score(runs: tuple[Run, ...], dataset: str | None) -> Entry:
