@@ -9,6 +9,7 @@ import typer
 
 from mer_cli import console, show
 from mer_cli.app import app
+from mer_cli.show_demo import show_demo
 
 
 @app.command("import-official")
@@ -62,9 +63,11 @@ def demo(
     Example: mer demo --out demo
     """
     from mer_cli.demo import run_demo
+    from mer_cli.report.collect import collect_runs
+    from mer_cli.report.summary import summarise_runs
 
     run_demo(out, seed, show.show_command)
-    show.show_demo(out)
+    show_demo(out, summarise_runs(collect_runs(out / "runs").runs))
 
 
 @app.command()

@@ -151,21 +151,6 @@ def show_command(line: str) -> None:
     console.out.print(f"\n[bold]$ {escape(line)}[/bold]")
 
 
-def show_demo(folder: Path) -> None:
-    """The demo's report and where everything lies."""
-    console.out.print()
-    console.out.print(escape((folder / "report.md").read_text()), end="")
-    console.out.print("\nEverything lies here:")
-    places = {
-        "raw": "the generated release, and what really moved in it (ground_truth)",
-        "data": "the store, and the audit with a picture of every clip",
-        "runs": "the run: its config, its folds with weights, and the held-out logits of every epoch",
-        "report.md": "the report shown above",
-    }
-    for name, what in places.items():
-        console.out.print(escape(f"  {folder / name}  {what}"))
-
-
 def _table(where: Console, rows: Sequence[Sequence[str]], numeric: int) -> None:
     """Rows of cells, the header first, whose columns from `numeric` on are numbers."""
     for line in console.aligned(rows, numeric=range(numeric, len(rows[0])), gap=3):

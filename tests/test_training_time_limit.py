@@ -79,7 +79,8 @@ def test_a_fold_begins_only_if_the_longest_so_far_would_still_fit(clock):
     clock.now = 85
     limit.ended(second)
     assert list(folds) == []  # 35 s don't fit into 15 s
-    assert limit.is_over and limit.longest == 35
+    assert limit.is_over
+    assert limit.longest == 35
 
 
 def test_the_first_fold_begins_however_short_the_time_is(clock):
@@ -92,7 +93,8 @@ def test_the_first_fold_begins_however_short_the_time_is(clock):
 def test_without_a_limit_every_fold_begins(clock):
     limit = parse_time_limit(None)
     clock.now = 1e9
-    assert list(limit.allowed(FOLDS)) == FOLDS and not limit.is_over
+    assert list(limit.allowed(FOLDS)) == FOLDS
+    assert not limit.is_over
 
 
 @pytest.mark.usefixtures("_store", "_slow")
@@ -148,5 +150,6 @@ def test_a_time_limit_on_a_run_that_is_trained_anew_is_refused():
     result = mer(*TRAIN, "--no-resume", "--time-limit", "4m")
     assert (result.exit_code, result.stderr) == (
         1,
-        "error: mer train: --time-limit with --no-resume would train the same folds each time. Leave one of them out.\n",
+        "error: mer train: --time-limit with --no-resume would train the same folds each time. "
+        "Leave one of them out.\n",
     )
