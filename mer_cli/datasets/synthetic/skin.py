@@ -194,17 +194,16 @@ def _eyeballs(scene: Scene, albedo: Floats, rng: np.random.Generator) -> Floats:
     """White, iris with a dark rim, pupil; both eyes look the same way."""
     iris_color = IRISES[rng.choice(len(IRISES), p=IRIS_SHARES)]
     gaze = unit(np.array([rng.normal(0, 0.03), rng.normal(0, 0.02), 1.0]))
+    painted = albedo.copy()
     for centre in scene.eyes:
         ball = (scene.part == Part.EYE) & ((scene.position[..., 0] > 0) == (centre[0] > 0))
-        outward = unit(scene.position - centre.astype(np.float32))
+        outward = unit(scene.position[ball] - centre.astype(np.float32))
         angle = np.arccos(np.clip(outward @ gaze, -1, 1))
         iris, pupil = _sigmoid((0.47 - angle) / 0.025), _sigmoid((0.19 - angle) / 0.02)
         rim = 1 - 0.5 * ((angle > 0.40) & (angle < 0.5))
-        color = (
-            np.array([0.80, 0.84, 0.88]) * (1 - iris)[..., None] + iris_color * (rim * iris * (1 - pupil))[..., None]
-        )
-        albedo = np.where(ball[..., None], color, albedo)
-    return albedo
+        white = np.array([0.80, 0.84, 0.88]) * (1 - iris)[:, None]
+        painted[ball] = white + iris_color * (rim * iris * (1 - pupil))[:, None]
+    return painted
 
 
 def _over(below: Floats, color: Floats, cover: Map) -> Floats:
