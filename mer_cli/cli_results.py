@@ -61,7 +61,9 @@ def evaluate(
 @app.command()
 def report(
     runs: Runs = None,
-    table: Annotated[str, typer.Option(metavar="1..7|all", help="Which of the paper's tables.")] = "all",
+    table: Annotated[
+        str, typer.Option(metavar="TABLE", help="summary, 1 to 7 (the paper's), methods, or all.")
+    ] = "all",
     format: Annotated[
         Literal["markdown", "latex", "html", "csv", "json"], typer.Option(help="How it is written.")
     ] = "markdown",
@@ -70,21 +72,22 @@ def report(
         bool, typer.Option("--with-images", help="Into HTML, the pictures that `mer explain` left in the runs.")
     ] = False,
 ) -> None:
-    """Write the paper's tables, published numbers beside ours, with the protocol and the epoch rule of every number.
+    """Summarise your runs, then write the paper's tables with the published numbers beside yours.
 
-    Example: mer report --table 6 --format html --out report.html
+    Every number has its protocol and its epoch rule. `--table methods` compares all runs, protocol by protocol.
+    Example: mer report --format html --out report.html
     """
-    from mer_cli.report.build import build_tables, left_out, read_stores, runs_in_tables, table_numbers
+    from mer_cli.report.build import build_report, read_stores, table_ids
     from mer_cli.report.collect import collect_runs
     from mer_cli.report.exports import write_report
     from mer_cli.report.formats import check_images, render
 
     check_images(format, with_images)
-    numbers = table_numbers(table)
+    ids = table_ids(table)
     found = collect_runs(runs or Path("runs"))
-    show.show_notes((*found.outdated, *found.damaged, *left_out(numbers, found.runs)))
-    tables = build_tables(numbers, found.runs, read_stores(numbers))
-    text = render(format, tables, runs_in_tables(numbers, found.runs), with_images)
+    built = build_report(ids, found.runs, read_stores(ids))
+    show.show_notes((*found.outdated, *found.damaged, *built.notes))
+    text = render(format, built.tables, built.runs, with_images)
     if out:
         write_report(out, text)
     else:

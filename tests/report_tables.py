@@ -29,7 +29,7 @@ def example_table():
     notes = (Note("Made with `mer ablate --table 3` & no more than 5 %."), Note("Epochs chosen on the subject.", "a"))
     odd = (Row("method", (Cell(NASTY), Cell(), number(50), *numbers(0.5, 50, 60))),)
     return Table(
-        3,
+        "3",
         "What each part of MMNet adds",
         COLUMNS,
         (

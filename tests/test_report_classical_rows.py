@@ -12,7 +12,7 @@ from test_report_method_tables import CASME2, RELEASED, build, note, row, rows
 from test_report_other_networks import SHORT, write
 
 from mer_cli.evaluation.comparison import compare_runs
-from mer_cli.report.build import build_tables, left_out
+from mer_cli.report.build import build_report
 from mer_cli.report.formats import render
 from mer_cli.report.model import Block, Cell, Table
 from mer_cli.training.mmnet_settings import RECIPES
@@ -63,9 +63,9 @@ def test_a_classical_method_has_a_row_beside_mmnet_and_nothing_that_an_epoch_was
     assert cells["last_p"].value is not None
     assert (cells["best_test_accuracy"], cells["best_test_f1"], cells["published_accuracy"]) == (Cell(), Cell(), Cell())
     assert row(table, block, "LBP-TOP")["last_p"].value is not None
-    (said,) = (one.text for one in block.notes if one.text.startswith("Classical methods"))
+    (said,) = (one.text for one in table.notes if one.text.startswith("Classical methods"))
     assert "they have no epochs, so there is nothing for `best-test` to choose" in said
-    assert not any(one.text.startswith("Classical methods") for one in build(6, []).blocks[0].notes)
+    assert not any(one.text.startswith("Classical methods") for one in build(6, []).notes)
 
 
 @pytest.mark.parametrize("departure", [{"class_weight": "balanced"}, {"flow": "fast"}])
@@ -101,7 +101,7 @@ def test_a_method_that_draws_nothing_is_compared_with_every_seed_of_mmnet(tmp_pa
     cells = row(table, table.blocks[0], "Flow + SVM")
     expected = np.mean([of_dataset(svm, "") - of_dataset(run, "") for run in mmnet])
     assert cells["last_difference"].value == pytest.approx(expected, abs=1e-6)
-    assert "seeds in common: 2." in note(table.blocks[0], *cells["last_difference"].marks)
+    assert "seeds in common: 2." in note(table, table.blocks[0], *cells["last_difference"].marks)
     assert cells["seeds"].text == "1"
 
 
@@ -128,7 +128,7 @@ def test_a_classical_control_tells_of_no_leak(tmp_path: Path) -> None:
 @pytest.mark.parametrize("format", ["markdown", "latex", "html", "csv", "json"])
 def test_every_format_has_the_rows_of_classical_methods_and_of_the_composite_set(format: str, tmp_path: Path) -> None:
     runs = [read_run(write(tmp_path, "flow-svm", **COMPOSITE)), read_run(write(tmp_path, "mdmo", **CASME2))]
-    text = render(format, build_tables((6, 7), runs, []), runs, with_images=False)
+    text = render(format, build_report(("6", "7"), runs, []).tables, runs, with_images=False)
     for wanted in (
         "MDMO (variant), published recipe",
         "Flow + SVM (variant), published recipe",
@@ -159,7 +159,7 @@ def test_rows_are_ranked_by_what_the_last_epoch_gives_and_ties_share_a_rank(tmp_
     for start in ("control: RCN-A, published recipe", "SSSNet", "chance: majority", "MMNet, released-3"):
         found = [cells["last_rank"] for cells in rows(table, block) if cells["method"].text.startswith(start)]
         assert set(found) == {Cell()}, start
-    assert any(one.text.startswith("Rank: by UF1 under `last`") for one in block.notes)
+    assert any(one.text.startswith("Rank: by UF1 under `last`") for one in table.notes)
 
 
 def test_rows_of_own_clips_stand_in_the_order_of_their_ranks_and_others_after_them(tmp_path: Path) -> None:
@@ -183,9 +183,11 @@ def test_rows_of_own_clips_stand_in_the_order_of_their_ranks_and_others_after_th
 
 def test_tables_of_ablations_rank_nothing() -> None:
     ranked = {
-        table.number for table in build_tables((3, 4, 5, 6, 7), [], []) if "last_rank" in [c.key for c in table.columns]
+        table.id
+        for table in build_report(("3", "4", "5", "6", "7"), [], []).tables
+        if "last_rank" in [c.key for c in table.columns]
     }
-    assert ranked == {6, 7}
+    assert ranked == {"6", "7"}
 
 
 # --- the composite set
@@ -195,15 +197,16 @@ def test_a_run_on_the_composite_set_is_scored_on_the_tables_own_clips_and_on_all
     run = read_run(write(tmp_path, "ststnet", SHORT, **COMPOSITE, protocol_id="megc2019-cde/60"))
     assert said_by_the_commonest(run, "casme2") != said_by_the_commonest(run, "samm")
     for number, dataset, title in ((6, "casme2", "CASME II"), (7, "samm", "SAMM")):
-        (table,) = build_tables((number,), [run], [])
+        (table,) = build_report([str(number)], [run], []).tables
         part, whole = table.blocks[2:]
         n_clips = sum(clip.startswith(dataset) for clip in run.labels)
         assert part.heading.startswith(
             f"megc2019-cde/{len(run.labels)}, scored on {title} alone, leave one subject out: 3 classes, {n_clips} "
-            "clips, 4 subjects, casme2: table 20190701, store 000000000000, samm: table"
+            "clips, 4 subjects"
         )
+        assert part.origin.startswith("casme2: table 20190701, store 000000000000, samm: table")
         assert whole.heading.startswith(
-            f"megc2019-cde/{len(run.labels)}, leave one subject out: 3 classes, {len(run.labels)} clips, 12 subjects, "
+            f"megc2019-cde/{len(run.labels)}, leave one subject out: 3 classes, {len(run.labels)} clips, 12 subjects"
         )
         for block, held in ((part, dataset), (whole, "")):
             cells = row(table, block, "STSTNet")
@@ -216,14 +219,14 @@ def test_a_run_on_the_composite_set_is_scored_on_the_tables_own_clips_and_on_all
 
 def test_the_composite_set_has_a_place_in_tables_of_methods_alone(tmp_path: Path) -> None:
     run = read_run(write_run(tmp_path, **COMPOSITE))
-    assert left_out((6,), [run]) == []
-    assert [len(table.blocks) for table in build_tables((3, 4, 5, 6, 7), [run], [])] == [3, 3, 2, 4, 4]
+    assert build_report(["6"], [run], []).notes == ()
+    assert [len(table.blocks) for table in build_report(("3", "4", "5", "6", "7"), [run], []).tables] == [3, 3, 2, 4, 4]
 
 
 def test_on_a_part_of_the_composite_set_methods_are_compared_over_its_subjects(tmp_path: Path) -> None:
     mmnet = read_run(write_run(tmp_path, **COMPOSITE, **RELEASED))
     other = read_run(write(tmp_path, "rcn-a", **COMPOSITE))
-    (table,) = build_tables((6,), [mmnet, other], [])
+    (table,) = build_report(["6"], [mmnet, other], []).tables
     part, whole = (row(table, block, "RCN-A") for block in table.blocks[2:])
     assert part["last_difference"].value == pytest.approx(
         of_dataset(other, "casme2") - of_dataset(mmnet, "casme2"), abs=1e-6
@@ -233,7 +236,7 @@ def test_on_a_part_of_the_composite_set_methods_are_compared_over_its_subjects(t
 
 def test_a_composite_run_that_lacks_folds_is_continued_by_its_command(tmp_path: Path) -> None:
     run = read_run(write(tmp_path, "rcn-a", SHORT, **COMPOSITE, finished=2))
-    (table,) = build_tables((7,), [run], [])
+    (table,) = build_report(["7"], [run], []).tables
     for block in table.blocks[2:]:
         cells = row(table, block, "RCN-A")
         assert cells["method"].text.endswith("(incomplete: 10 of 12 folds missing)")

@@ -11,7 +11,7 @@ import pytest
 from report_tables import NASTY, example_table
 from run_factory import write_run
 
-from mer_cli.report.build import METHOD_TABLES, build_tables
+from mer_cli.report.build import EVERY_TABLE, build_report
 from mer_cli.report.collect import collect_runs
 from mer_cli.report.csv_text import render_csv
 from mer_cli.report.json_text import render_json
@@ -26,17 +26,17 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> tuple[Table, ...]:
         write_run(root, seed=seed)
     write_run(root, seed=3, finished=1)
     write_run(root, variant="ca", pc=False, generated=True)
-    return build_tables(METHOD_TABLES, collect_runs(root).runs, [])
+    return build_report(EVERY_TABLE, collect_runs(root).runs, []).tables
 
 
 def read(text: str) -> pd.DataFrame:
-    return pd.read_csv(io.StringIO(text), dtype={"table": int, "seeds": str}, keep_default_na=True)
+    return pd.read_csv(io.StringIO(text), dtype={"table": str, "seeds": str}, keep_default_na=True)
 
 
 def test_csv_has_a_line_for_each_row_of_every_table(tables: tuple[Table, ...]) -> None:
     frame = read(render_csv(tables))
     expected = [
-        (table.number, block.heading, block.generated, row.kind)
+        (table.id, ", ".join(filter(None, (block.heading, block.origin))), block.generated, row.kind)
         for table in tables
         for block in table.blocks
         for row in block.rows
@@ -47,8 +47,8 @@ def test_csv_has_a_line_for_each_row_of_every_table(tables: tuple[Table, ...]) -
 
 def test_csv_numbers_are_the_values_with_deviation_and_interval_beside_them(tables: tuple[Table, ...]) -> None:
     frame = read(render_csv(tables))
-    line = frame[(frame.table == 6) & (frame.seeds == "1, 2")].iloc[0]
-    table = next(table for table in tables if table.number == 6)
+    line = frame[(frame.table == "6") & (frame.seeds == "1, 2")].iloc[0]
+    table = next(table for table in tables if table.id == "6")
     place = {column.key: number for number, column in enumerate(table.columns)}
     row = next(row for block in table.blocks for row in block.rows if row.cells[place["seeds"]].text == "1, 2")
     cell = row.cells[place["last_uf1"]]
@@ -68,7 +68,7 @@ def test_csv_numbers_are_the_values_with_deviation_and_interval_beside_them(tabl
 
 def test_csv_tells_the_runs_and_the_command_that_fills_a_row(tables: tuple[Table, ...]) -> None:
     frame = read(render_csv(tables))
-    of_six = frame[frame.table == 6]
+    of_six = frame[frame.table == "6"]
     finished, half = of_six[of_six.seeds == "1, 2"].iloc[0], of_six[of_six.kind == "incomplete"].iloc[0]
     assert finished["runs"].startswith("casme2-mmnet3-mmnet-released-s1-")
     assert "`" not in "".join(frame["runs"].dropna())
@@ -77,7 +77,7 @@ def test_csv_tells_the_runs_and_the_command_that_fills_a_row(tables: tuple[Table
 
 
 def test_csv_has_published_numbers_as_they_are_printed_with_their_rule_and_what_has_to_be_known() -> None:
-    text = render_csv(build_tables((3, 6), [], []))
+    text = render_csv(build_report(["3", "6"], [], []).tables)
     frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
     printed = paper_table(6).blocks[1].rows
     of_block = frame[(frame.table == "6") & frame.block.str.startswith("casme2-5/249")]
@@ -93,7 +93,7 @@ def test_csv_has_published_numbers_as_they_are_printed_with_their_rule_and_what_
 
 def test_csv_notes_are_those_of_the_row_alone(tables: tuple[Table, ...]) -> None:
     frame = read(render_csv(tables))
-    compared = frame[(frame.table == 6) & (frame.seeds == "1, 2")].iloc[0]
+    compared = frame[(frame.table == "6") & (frame.seeds == "1, 2")].iloc[0]
     assert pd.isna(compared["notes"])
     assert list(frame.columns)[-1] == "notes"
 
@@ -105,7 +105,7 @@ def test_csv_keeps_any_characters() -> None:
 
 def test_json_is_the_model_as_it_is(tables: tuple[Table, ...]) -> None:
     held = json.loads(render_json(tables))
-    assert held["schema"] == 1
+    assert held["schema"] == 2
     assert held["groups"]["best-test"] == "ours, best-test: selected on the test subject"
     assert held["tables"] == json.loads(json.dumps([asdict(table) for table in tables]))
 

@@ -34,7 +34,7 @@ def wide_table():
         Row("method", (Cell(f"{'a network of many words ' * 7}{row}"), *(number(row) for _ in COLUMNS[1:])))
         for row in range(40)
     )
-    return Table(6, "Wide", COLUMNS, (Block("casme2-5/249", rows),))
+    return Table("6", "Wide", COLUMNS, (Block("casme2-5/249", rows),))
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_the_same_tables_give_the_same_bytes_in_ascii():
 
 
 def test_pdflatex_compiles_odd_names_wide_tables_and_no_tables(tmp_path):
-    empty = Table(4, NASTY, COLUMNS, ())
+    empty = Table("4", NASTY, COLUMNS, ())
     log, n_pages = compile_latex(tmp_path, render_latex([example_table(), empty, wide_table()]))
     assert n_pages == 3
     assert "Overfull" not in log

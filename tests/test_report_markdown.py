@@ -8,7 +8,7 @@ from pathlib import Path
 from report_tables import COMMAND, NASTY, example_table
 from run_factory import write_run
 
-from mer_cli.report.build import METHOD_TABLES, build_tables
+from mer_cli.report.build import PAPER_TABLES, build_report
 from mer_cli.report.collect import collect_runs
 from mer_cli.report.markdown import render_markdown
 from mer_cli.report.model import Block, Cell, Column, Note, Row, Table
@@ -34,8 +34,8 @@ def test_a_page_says_every_part_of_a_table() -> None:
         Row("missing", (Cell("ca"), Cell("–"), Cell(), Cell("mer train", code=True, marks=("1",)))),
     )
     block = Block("casme2-5/249", rows, (Note("Every row."), Note("`runs/x`", "1"), Note("Other.", "a")))
-    assert render_markdown([Table(6, "Methods", columns, (block,))]) == (
-        "# Published and measured\n\n## Table 6: Methods\n\n### casme2-5/249\n\n"
+    assert render_markdown([Table("6", "Methods", columns, (block,))]) == (
+        "# Your runs beside the published numbers\n\n## Table 6: Methods\n\n### casme2-5/249\n\n"
         "| Method | ours, last epoch: accuracy % | ours, best-test: selected on the test subject: F1 | Runs |\n"
         "| --- | ---: | ---: | --- |\n"
         "| MMNet | **72.92** | x \\|y | (1, a) |\n"
@@ -56,7 +56,7 @@ def test_rows_have_as_many_cells_as_their_header_whatever_is_in_them() -> None:
 
 def test_every_column_of_best_test_says_what_was_selected(tmp_path: Path) -> None:
     write_run(tmp_path)
-    page = render_markdown(build_tables(METHOD_TABLES, collect_runs(tmp_path).runs, []))
+    page = render_markdown(build_report(PAPER_TABLES, collect_runs(tmp_path).runs, []).tables)
     headers = [cells(grid[0]) for grid in grids(page)]
     assert headers
     for header in headers:
@@ -71,13 +71,13 @@ def test_a_column_that_says_nothing_in_a_block_is_left_out_there() -> None:
         Block("real", (Row("method", (Cell("MMNet"), Cell(".8676"))),)),
         Block("generated", (Row("method", (Cell("MMNet"), Cell())),), generated=True),
     )
-    found = grids(render_markdown([Table(6, "Methods", columns, blocks)]))
+    found = grids(render_markdown([Table("6", "Methods", columns, blocks)]))
     assert [cells(grid[0]) for grid in found] == [["Method", "published: F1"], ["Method"]]
     assert [cells(grid[2]) for grid in found] == [["MMNet", ".8676"], ["MMNet"]]
 
 
 def test_a_column_for_programs_is_in_no_row_that_people_read(tmp_path: Path) -> None:
-    tables = build_tables((6,), [], [])
+    tables = build_report(["6"], [], []).tables
     assert "published_epoch_rule" in [column.key for column in tables[0].columns]
     header = cells(grids(render_markdown(tables))[0][0])
     assert "published: accuracy %" in header

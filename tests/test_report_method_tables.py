@@ -64,8 +64,8 @@ def method(cells: dict[str, Cell]) -> str:
     return cells["method"].text
 
 
-def note(block: Block, mark: str) -> str:
-    (text,) = (note.text for note in block.notes if note.mark == mark)
+def note(table: Table, block: Block, mark: str) -> str:
+    (text,) = (note.text for note in (*table.notes, *block.notes) if note.mark == mark)
     return text
 
 
@@ -89,7 +89,7 @@ def uf1(truth: list[int], predicted: list[int]) -> float:
 @pytest.mark.parametrize("number", [3, 4, 5, 6, 7])
 def test_without_runs_every_published_number_stands_in_its_block(number: int) -> None:
     table, paper = build(number, []), paper_table(number)
-    assert (table.number, table.title) == (number, paper.title)
+    assert (table.id, table.title) == (str(number), paper.title)
     for block, printed in zip(table.blocks, paper.blocks, strict=True):
         assert block.heading.startswith(f"{printed.protocol_id}, leave one subject out: {printed.n_classes} classes")
         assert not block.generated
@@ -118,7 +118,7 @@ def test_without_runs_each_row_that_can_be_repeated_names_the_command(number: in
     block, printed = table.blocks[0], paper_table(number).blocks[0]
     settings = {paper_row.method: paper_row.settings for paper_row in printed.rows}
     made = f"The commands take the store of the real release: `mer preprocess {printed.dataset} RAW`."
-    assert [note.text for note in block.notes].count(made) == 1
+    assert [note.text for note in (*table.notes, *block.notes)].count(made) == 1
     for shape, cells in zip(block.rows, rows(table, block), strict=True):
         repeating = settings[cells["method"].text]
         can_be_repeated = repeating is not None
@@ -131,11 +131,13 @@ def test_without_runs_each_row_that_can_be_repeated_names_the_command(number: in
 def test_every_published_number_is_marked_with_its_epoch_rule_and_its_footnotes() -> None:
     table = build(6, [])
     cells = row(table, table.blocks[1], "MMNet")["published_accuracy"]
-    notes = [note(table.blocks[1], mark) for mark in cells.marks]
+    notes = [note(table, table.blocks[1], mark) for mark in cells.marks]
     assert "Epoch rule of the published number: best-test, selected on the test subject." in notes
     assert any(text.startswith("The released script takes each fold's epoch") for text in notes)
     others = row(table, table.blocks[1], "DSSN")["published_accuracy"]
-    assert "Epoch rule of the published number: not stated." in [note(table.blocks[1], mark) for mark in others.marks]
+    assert "Epoch rule of the published number: not stated." in [
+        note(table, table.blocks[1], mark) for mark in others.marks
+    ]
 
 
 def test_every_row_of_the_paper_that_can_be_repeated_is_in_the_grid() -> None:
@@ -167,7 +169,7 @@ def test_scores_of_one_run_are_those_of_its_logits(tmp_path: Path) -> None:
     assert cells["best_test_accuracy"].value == pytest.approx(100 * n_best / len(truth))
     assert (cells["best_test_accuracy"].low, cells["best_test_f1"].low) == (None, None)
     assert cells["seeds"].text == "1"
-    assert note(table.blocks[0], *cells["runs"].marks) == f"`{run.path.name}`"
+    assert note(table, table.blocks[0], *cells["runs"].marks) == f"`{run.path.name}`"
     assert (cells["published_accuracy"].text, cells["published_f1"].text) == ("95.51", ".9494")
 
 
@@ -221,7 +223,7 @@ def test_a_row_is_compared_with_mmnet_by_swapping_whole_subjects_and_holm_counts
     assert p_values == pytest.approx([expected[p] for _, p in exact], abs=0.03)
     mmnet = row(table, block, "MMNet, released")
     assert (mmnet["last_difference"].text, mmnet["last_p"].text) == ("reference", "")
-    sentence = note(block, *ca["last_difference"].marks)
+    sentence = note(table, block, *ca["last_difference"].marks)
     assert sentence.startswith("CA block, released recipe, epochs 6, minus MMNet; seeds in common: 1.")
     assert re.search(
         r"finds 4 times in 5 \.\d{4}, p of McNemar's test, seed 1, [.\d]+ \(over clips, so too small\)", sentence
@@ -248,7 +250,7 @@ def test_holm_counts_the_tests_of_the_whole_table(tmp_path: Path) -> None:
     cells = [each for block in table.blocks for each in rows(table, block) if each["last_p"].value is not None]
     assert sorted(each["last_p"].value or 0 for each in cells) == pytest.approx(adjusted, abs=1e-6)
     assert adjusted[0] == pytest.approx(4 * min(raw.values()))
-    (meaning,) = (note.text for block in table.blocks for note in block.notes if note.text.startswith("p: "))
+    (meaning,) = (note.text for note in table.notes if note.text.startswith("p: "))
     assert meaning.endswith("adjusted by Holm over the tests of the whole table under that rule.")
 
 
@@ -392,7 +394,7 @@ def test_other_clips_faces_tables_or_stores_are_another_block(tmp_path: Path, ot
     write_run(tmp_path, seed=2, **other)
     table = build(6, tmp_path)
     assert [len([shape for shape in block.rows if shape.kind == "method"]) for block in table.blocks[2:]] == [1, 1]
-    headings = [block.heading for block in table.blocks]
+    headings = [(block.heading, block.origin) for block in table.blocks]
     assert len(set(headings)) == 4
     assert all("±" not in cells["last_uf1"].text for block in table.blocks for cells in rows(table, block))
 
@@ -404,7 +406,8 @@ def test_as_many_clips_with_other_labels_stand_apart_from_the_published_number(t
     table = build(6, [run])
     assert [shape.kind for shape in table.blocks[0].rows if shape.kind != "method"] == ["missing"] * 3
     block = table.blocks[-1]
-    assert "156 clips, 25 subjects, table 20140508" in block.heading
+    assert block.heading.endswith("156 clips, 25 subjects")
+    assert block.origin.startswith("table 20140508")
     assert all(cells["published_accuracy"] == Cell() for cells in rows(table, block))
     assert row(table, block, "MMNet, released recipe")["seeds"].text == "1"
     assert (
@@ -695,7 +698,8 @@ def test_what_is_lost_in_draws_is_said_of_each_block(tmp_path: Path) -> None:
     table = build(6, tmp_path)
     lost = [[note.text for note in block.notes if "has no clip, and counts 0" in note.text] for block in table.blocks]
     assert [len(texts) for texts in lost] == [0, 0, 1, 1]
-    assert sum(note.text.startswith("Ours: ") for block in table.blocks for note in block.notes) == 1
+    assert sum(note.text.startswith("Ours: ") for note in table.notes) == 1
+    assert not any(note.text.startswith("Ours: ") for block in table.blocks for note in block.notes)
 
 
 def test_no_score_is_computed_that_no_column_shows(tmp_path: Path) -> None:

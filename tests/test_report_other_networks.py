@@ -41,7 +41,7 @@ def test_a_run_with_the_published_recipe_stands_beside_the_published_number(tmp_
     assert beside["method"].text == "DSSN (variant), published recipe"
     assert (beside["published_accuracy"].text, beside["published_f1"].text) == ("71.19", ".7297")
     assert beside["last_uf1"].value is not None
-    notes = [note(table.blocks[1], mark) for mark in beside["published_accuracy"].marks]
+    notes = [note(table, table.blocks[1], mark) for mark in beside["published_accuracy"].marks]
     assert "Ours is a variant: random weights, the published one starts from ImageNet's (CaffeNet)." in notes
     added = row(table, table.blocks[0], "RCN-A")
     assert added["method"].text == "RCN-A, published recipe"
@@ -76,7 +76,7 @@ def test_a_variant_stands_beside_the_published_number_and_says_that_it_is_one(
     cells = row(table, table.blocks[1], name)
     assert cells["method"].text == f"{name}, published recipe"
     assert cells["published_accuracy"].text == published
-    notes = [note(table.blocks[1], mark) for mark in cells["published_accuracy"].marks]
+    notes = [note(table, table.blocks[1], mark) for mark in cells["published_accuracy"].marks]
     assert f"Ours is a variant: {method_of(model).note}." in notes
 
 
@@ -99,7 +99,7 @@ def test_a_method_that_is_quoted_only_says_why(number: int) -> None:
     n_quoted = 0
     for block, printed in zip(table.blocks, paper_table(number).blocks, strict=True):
         for paper_row, cells in zip(printed.rows, rows(table, block), strict=True):
-            reasons = [note(block, mark) for mark in cells["published_accuracy"].marks]
+            reasons = [note(table, block, mark) for mark in cells["published_accuracy"].marks]
             (quoted,) = [text for text in reasons if text.startswith("Quoted only")] or [""]
             assert bool(quoted) == (paper_row.settings is None)
             if quoted:

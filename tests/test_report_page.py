@@ -150,7 +150,9 @@ def test_a_command_stands_in_the_notes_and_a_column_without_a_cell_is_left_out(t
 def test_equal_commands_share_a_note_beside_the_notes_that_are_there():
     command = Cell("mer ablate", code=True)
     rows = tuple(Row("missing", (Cell(name), cell)) for name, cell in (("a", command), ("b", command)))
-    table = Table(3, "t", (Column("method", "Method"), Column("runs", "Runs")), (Block("b", rows, (Note("x", "c1"),)),))
+    table = Table(
+        "3", "t", (Column("method", "Method"), Column("runs", "Runs")), (Block("b", rows, (Note("x", "c1"),)),)
+    )
     (part,) = single_blocks(table)
     assert [row.cells[1] for row in part.blocks[0].rows] == [Cell("–", marks=("c2",))] * 2
     assert part.blocks[0].notes == (Note("x", "c1"), Note("To fill or continue it: `mer ablate`", "c2"))

@@ -39,7 +39,7 @@ class _Fold:
 class ChanceScores:
     """A guesser scored under one rule: the mean over `repetitions` draws of the whole experiment.
 
-    highest : by metric, what it stays below in 97.5 % of the draws, the upper end of its 95 % interval
+    intervals : by metric, between what its score lies in 95 % of the draws; empty if nothing is drawn
     """
 
     name: str
@@ -48,7 +48,7 @@ class ChanceScores:
     uf1: float
     uar: float
     repetitions: int
-    highest: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
 
 
 def chance_rows(
@@ -166,5 +166,10 @@ def _score(
         uf1=float(drawn["uf1"].mean()),
         uar=float(drawn["uar"].mean()),
         repetitions=n_repetitions,
-        highest={metric: float(np.quantile(values, 0.975)) for metric, values in drawn.items()},
+        intervals={metric: _interval(values) for metric, values in drawn.items()} if n_repetitions > 1 else {},
     )
+
+
+def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(low), float(high)

@@ -1,54 +1,69 @@
-"""All tables of a report from the runs and stores at hand; each is there without any of them."""
+"""A whole report from the runs and stores at hand: each run is placed and scored once, and each table gets its own."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from mer_cli.errors import ConfigError, StoreError
-from mer_cli.evaluation.run_text import network_name
 from mer_cli.report.count_tables import build_count_table
 from mer_cli.report.method_tables import build_method_table
-from mer_cli.report.model import Table
-from mer_cli.report.placing import placed
-from mer_cli.report.scores import score_runs
+from mer_cli.report.model import METHODS, SUMMARY, Table
+from mer_cli.report.placing import is_part_of, placed, protocol_key
+from mer_cli.report.scores import Entry, score_runs
+from mer_cli.report.summary_table import build_summary
 from mer_cli.store.hdf5 import StoreInfo, read_store
 from mer_cli.store.overview import find_stores
 from mer_cli.training.run import Run
 
-COUNT_TABLES = (1, 2)
-METHOD_TABLES = (3, 4, 5, 6, 7)
+COUNT_TABLES = ("1", "2")
+PAPER_TABLES = ("3", "4", "5", "6", "7")
+EVERY_TABLE = (SUMMARY, *COUNT_TABLES, *PAPER_TABLES, METHODS)
 ALL = "all"
 
+Places = Mapping[str, frozenset[Path]]  # of each table that the paper has methods in: directories of the runs in it
 
-def table_numbers(wanted: str) -> tuple[int, ...]:
-    """Give the tables that `--table` asks for.
+
+@dataclass(frozen=True)
+class Report:
+    """What is written.
+
+    runs : those in the tables, which a page has figures of
+    notes : a sentence on runs that are in other tables than these
+    """
+
+    tables: tuple[Table, ...]
+    runs: tuple[Run, ...]
+    notes: tuple[str, ...]
+
+
+def table_ids(wanted: str) -> tuple[str, ...]:
+    """Return the tables that `--table` asks for.
 
     Raises
     ------
     ConfigError
-        If it is neither a table's number nor "all".
+        If it is neither a table nor "all".
     """
-    known = (*COUNT_TABLES, *METHOD_TABLES)
     if wanted == ALL:
-        return known
-    if wanted not in map(str, known):
+        return EVERY_TABLE
+    if wanted not in EVERY_TABLE:
         raise ConfigError(
-            f"--table: '{wanted}' is no table of the paper that is repeated here — expected "
-            f"{', '.join(map(str, known))} or {ALL}. Choose one."
+            f"--table: a report has no table '{wanted}'. Expected one of {', '.join(EVERY_TABLE)}, or {ALL}."
         )
-    return (int(wanted),)
+    return (wanted,)
 
 
-def read_stores(numbers: Sequence[int]) -> list[StoreInfo]:
-    """Give what the stores of `data/` hold, where a table of counts is asked for; there need be none.
+def read_stores(ids: Sequence[str]) -> list[StoreInfo]:
+    """Return what the stores of `data/` hold if a table of counts is asked for; there need not be any.
 
     Raises
     ------
     StoreError
         If one cannot be read.
     """
-    if not set(numbers) & set(COUNT_TABLES):
+    if not set(ids) & set(COUNT_TABLES):
         return []
     try:
         paths = find_stores()
@@ -57,8 +72,11 @@ def read_stores(numbers: Sequence[int]) -> list[StoreInfo]:
     return [read_store(path) for path in paths]
 
 
-def build_tables(numbers: Sequence[int], runs: Sequence[Run], stores: Sequence[StoreInfo]) -> tuple[Table, ...]:
-    """Build the tables of these numbers, in their order.
+def build_report(ids: Sequence[str], runs: Sequence[Run], stores: Sequence[StoreInfo]) -> Report:
+    """Build the tables of these ids, in their order.
+
+    In a report of several tables one in which nothing of one's own stands is folded, and the table of all methods has
+    the protocols of those runs only that no table of the paper has a place for.
 
     Parameters
     ----------
@@ -70,39 +88,46 @@ def build_tables(numbers: Sequence[int], runs: Sequence[Run], stores: Sequence[S
     RunError
         If two runs share configuration and seed, or a run cannot be scored.
     """
-    entries = score_runs(runs_in_tables(numbers, runs))
-    tables = []
-    for number in numbers:
-        if number in COUNT_TABLES:
-            tables.append(build_count_table(number, stores))
-        else:
-            held = {run.path for run in placed(number, runs)}
-            tables.append(build_method_table(number, [entry for entry in entries if entry.runs[0].path in held]))
-    return tuple(tables)
+    places = {id: frozenset(run.path for run in placed(int(id), runs)) for id in PAPER_TABLES}
+    shown = [run for run in runs if any(id in (SUMMARY, METHODS) or run.path in places.get(id, ()) for id in ids)]
+    entries = score_runs(shown)
+    tables = [_build(id, entries, stores, places, alone=len(ids) == 1) for id in ids]
+    if len(ids) > 1:
+        tables = [_folded(table, bool(runs)) for table in tables if table.id != METHODS or table.blocks]
+    elsewhere = [run for run in runs if run not in shown]
+    return Report(tuple(tables), tuple(shown), _notes(elsewhere, places))
 
 
-def runs_in_tables(numbers: Sequence[int], runs: Sequence[Run]) -> list[Run]:
-    """Give the runs that any of these tables has a place for."""
-    held = {run.path for number in numbers if number in METHOD_TABLES for run in placed(number, runs)}
-    return [run for run in runs if run.path in held]
+def _build(id: str, entries: Sequence[Entry], stores: Sequence[StoreInfo], places: Places, *, alone: bool) -> Table:
+    if id == SUMMARY:
+        return build_summary(entries)
+    if id == METHODS:
+        return build_method_table(None, entries if alone else _without_a_place(entries, places))
+    if id in COUNT_TABLES:
+        return build_count_table(int(id), stores)
+    return build_method_table(int(id), [entry for entry in entries if entry.runs[0].path in places[id]])
 
 
-def left_out(numbers: Sequence[int], runs: Sequence[Run]) -> list[str]:
-    """Give a sentence for each run that no table at all has a place for, and one on those that are in other tables."""
-    held = {number: {run.path for run in placed(number, runs)} for number in METHOD_TABLES}
-    nowhere, elsewhere = [], []
-    for run in runs:
-        of_run = [number for number in METHOD_TABLES if run.path in held[number]]
-        if not of_run:
-            nowhere.append(
-                f"{run.path}: {run.config.protocol_id}, {network_name(run.config)} has no place in any table — "
-                "expected leave one subject out, a dataset of a table or MEGC 2019's composite set, and a method of "
-                f"it. Score it: mer evaluate {shlex.quote(str(run.path))}"
-            )
-        elif not set(of_run) & set(numbers):
-            elsewhere.append(of_run[0])
-    if not elsewhere:
-        return nowhere
-    others = ", ".join(f"mer report --table {number}" for number in sorted(set(elsewhere)))
-    are = "1 run is in another table" if len(elsewhere) == 1 else f"{len(elsewhere)} runs are in other tables"
-    return [*nowhere, f"{are}: {others}"]
+def _without_a_place(entries: Sequence[Entry], places: Places) -> list[Entry]:
+    """Return the entries of every protocol of which some entry stands in no table of the paper."""
+    stray = {
+        protocol_key(entry)
+        for entry in entries
+        if not any(entry.runs[0].path in held and is_part_of(int(id), entry) for id, held in places.items())
+    }
+    return [entry for entry in entries if protocol_key(entry) in stray]
+
+
+def _folded(table: Table, has_runs: bool) -> Table:
+    """Fold a table in which nothing of one's own stands; without any run it is what there is to read."""
+    return replace(table, fold="line" if has_runs else "closed") if table.absent else table
+
+
+def _notes(runs: Collection[Run], places: Places) -> tuple[str, ...]:
+    """Return a sentence on runs that none of the wanted tables has, with the first table that has each."""
+    if not runs:
+        return ()
+    homes = {next((id for id, held in places.items() if run.path in held), METHODS) for run in runs}
+    others = ", ".join(f"mer report --table {id}" for id in sorted(homes))
+    are = "1 run is in another table" if len(runs) == 1 else f"{len(runs)} runs are in other tables"
+    return (f"{are}: {others}",)

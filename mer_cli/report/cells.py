@@ -16,32 +16,32 @@ HONEST = cast("tuple[Group, ...]", tuple(rule for rule in RULES if rule != "best
 NONE = Cell("–")  # there could be a number, and there is none
 RANKED_BY = ("last", "uf1")  # nothing is chosen under that rule, and every run has it
 RANK = "last_rank"
-_HEADINGS = {"accuracy": "Accuracy %", "uf1": "UF1", "uar": "UAR"}
+HEADINGS = {"accuracy": "Accuracy %", "uf1": "UF1", "uar": "UAR"}
 _AGAINST_HEADINGS = {"difference": "UF1 minus MMNet's", "p": "p"}
+_PUBLISHED = (
+    Column("published_clips", "Clips", "published", numeric=False),
+    Column("published_accuracy", "Accuracy %", "published"),
+    Column("published_f1", "F1", "published"),
+    Column("published_epoch_rule", "Epoch rule", "published", numeric=False, laid_out=False),
+)
 _DIGITS = 6  # of a value, beyond what is printed: the same on every machine
 
 
-def method_columns(rules: Collection[str], *, ranked: bool) -> tuple[Column, ...]:
-    """Give the columns of Tables 3 to 7.
+def method_columns(rules: Collection[str], *, ranked: bool, published: bool) -> tuple[Column, ...]:
+    """Return the columns of Tables 3 to 7, and of the table of all methods.
 
     Parameters
     ----------
     rules : those that any of the table's runs can be scored under
-    ranked : whether the rows of a block are ranked
+    ranked : whether the rows of a block are ranked · published : whether the paper has the table
     """
-    columns = [
-        Column("method", "Method", numeric=False),
-        Column("published_clips", "Clips", "published", numeric=False),
-        Column("published_accuracy", "Accuracy %", "published"),
-        Column("published_f1", "F1", "published"),
-        Column("published_epoch_rule", "Epoch rule", "published", numeric=False, laid_out=False),
-    ]
+    columns = [Column("method", "Method", numeric=False), *(_PUBLISHED if published else ())]
     for rule in HONEST:
         if rule in rules:
-            headings = _HEADINGS | _AGAINST_HEADINGS
+            headings = HEADINGS | _AGAINST_HEADINGS
             columns += [Column(key_of(rule, name), heading, rule) for name, heading in headings.items()]
             columns += [Column(RANK, "Rank", rule)] if ranked and rule == RANKED_BY[0] else []
-    headings = _HEADINGS | {"uf1": "F1"}
+    headings = HEADINGS | {"uf1": "F1"}
     columns += [Column(key_of("best-test", name), headings[name], "best-test") for name in metrics_of("best-test")]
     return (*columns, Column("seeds", "Seeds", numeric=False), Column("runs", "Runs", numeric=False))
 

@@ -47,7 +47,13 @@ def build_count_table(number: int, stores: Sequence[StoreInfo]) -> Table:
         heading = "Generated faces: not the datasets' pictures"
         blocks.append(_block(heading, published, generated, n_columns, [], generated=True))
     sentence = title.partition(": ")[2]
-    return Table(number, sentence[0].upper() + sentence[1:], tuple(_columns(published, n_columns)), tuple(blocks))
+    return Table(
+        id=str(number),
+        title=sentence[0].upper() + sentence[1:],
+        columns=tuple(_columns(published, n_columns)),
+        blocks=tuple(blocks),
+        absent="" if any((*real.values(), *generated.values())) else "no store of yours is counted in it",
+    )
 
 
 def _nothing_of(dataset: str) -> Contents:

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 
-from mer_cli.report.model import Cell, Column, Table
+from mer_cli.report.model import Cell, Column, Note, Table
 
 _PARTS = ("sd", "low", "high")  # of a cell, each in a column of its own
 
@@ -19,7 +19,7 @@ def render_csv(tables: Sequence[Table]) -> str:
     number stands alone, in the printed unit: its standard deviation over seeds and its interval are in `<key>_sd`,
     `<key>_low` and `<key>_high`. A published number has the characters that were printed ("71.20"). A cell that is a
     command holds the command; one that refers to notes alone holds their text. Columns of `best-test` end in
-    `selected_on_test`.
+    `selected_on_test`. A table without a block has one line, its notes.
     """
     columns = {column.key: column for table in tables for column in table.columns}
     lines = [line for table in tables for line in _lines(table)]
@@ -35,12 +35,14 @@ def render_csv(tables: Sequence[Table]) -> str:
 
 
 def _lines(table: Table) -> Iterator[dict[str, str]]:
+    if not table.blocks:
+        yield {"table": table.id, "notes": " ".join(_plain(note) for note in table.notes)}
     for block in table.blocks:
-        texts = {note.mark: note.text.replace("`", "") for note in block.notes}
+        texts = {note.mark: _plain(note) for note in (*table.notes, *block.notes)}
         for row in block.rows:
             line = {
-                "table": str(table.number),
-                "block": block.heading,
+                "table": table.id,
+                "block": ", ".join(part for part in (block.heading, block.origin) if part),
                 "generated": str(block.generated).lower(),
                 "kind": row.kind,
             }
@@ -48,6 +50,10 @@ def _lines(table: Table) -> Iterator[dict[str, str]]:
                 line |= _fields(column, cell, texts)
             marks = dict.fromkeys(mark for cell in row.cells if cell.text for mark in cell.marks)
             yield line | {"notes": " ".join(texts[mark] for mark in marks)}
+
+
+def _plain(note: Note) -> str:
+    return note.text.replace("`", "")
 
 
 def _names(column: Column) -> tuple[str, ...]:
@@ -61,7 +67,7 @@ def _fields(column: Column, cell: Cell, texts: Mapping[str, str]) -> dict[str, s
 
     Parameters
     ----------
-    texts : of the block's notes, by their mark
+    texts : of the notes, by their mark
     """
     name, *parts = _names(column)
     if not column.numeric:

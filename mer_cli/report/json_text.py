@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from mer_cli.report.model import GROUP_HEADINGS, Table
 
-SCHEMA = 1  # raised whenever a field is renamed, dropped, or changes its meaning
+SCHEMA = 2  # raised whenever a field is renamed, dropped, or changes its meaning
 
 
 def render_json(tables: Sequence[Table]) -> str:

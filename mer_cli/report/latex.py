@@ -138,6 +138,11 @@ def _spans(columns: Sequence[Column]) -> Iterator[_Span]:
         yield _Span(tuple(textwrap.wrap(GROUP_HEADINGS[group], width, break_on_hyphens=False)), first, end)
 
 
+def _label(table: Table) -> str:
+    """Return what the numbers of a table's blocks begin with: the paper's "3", or "S" of the summary."""
+    return table.id if table.id.isdigit() else table.id[0].upper()
+
+
 def _row_groups(block: Block) -> list[list[Row]]:
     """The rows, split where methods end and guessers begin."""
     apart = ("chance", "control")
@@ -160,6 +165,7 @@ def _environment() -> Environment:
         comment_end_string="#>",
     )
     environment.filters |= {
+        "label": _label,
         "tex": escape_latex,
         "prose": _prose,
         "cell": _cell,

@@ -34,17 +34,18 @@ NO_REFERENCE = Note(
 )
 
 
-def method_rows(lines: Sequence[Line], tests: Tests, columns: Sequence[Column]) -> tuple[list[Row], list[Note]]:
+def method_rows(
+    lines: Sequence[Line], tests: Tests, letters: Mapping[str, str], columns: Sequence[Column]
+) -> tuple[list[Row], list[Note]]:
     """Give the rows of a block, and the notes that their marks refer to.
 
     Letters mark what has to be known of published numbers, numbers the runs, "2-1" a comparison of run 2 with run 1.
 
     Parameters
     ----------
-    tests : of these lines · columns : of `cells.method_columns`
+    tests : of these lines · letters : of `letters_of` · columns : of `cells.method_columns`
     """
     rules = honest_rules(columns)
-    letters = _letters(lines)
     entries = [line.entry for line in lines if line.entry]
     numbers = {_name(entry): str(number) for number, entry in enumerate(entries, start=1)}
     pairs = {
@@ -59,9 +60,10 @@ def method_rows(lines: Sequence[Line], tests: Tests, columns: Sequence[Column]) 
         cells |= _published(line.paper, letters) | _ours(line, rules) | _against(lines, place, rules, tests, pairs)
         filled.append(cells)
     honest = _ranking(lines, filled)
-    _mark_best(rules, honest)
+    mark_best(rules, honest)
     _rank(honest)
-    notes = [Note(text, letter) for text, letter in letters.items()]
+    said = {text for line in lines if line.paper for text in _to_know(line.paper)}
+    notes = [Note(text, letter) for text, letter in letters.items() if text in said]
     notes += [Note(", ".join(f"`{run.path.name}`" for run in entry.runs), numbers[_name(entry)]) for entry in entries]
     notes += comparison_notes(lines, pairs, tests)
     if any(cells.get(key_of(rule, "difference")) is NONE for cells in filled for rule in rules):
@@ -87,7 +89,8 @@ def table_row(kind: RowKind, cells: Mapping[str, Cell], columns: Iterable[Column
 def _published(paper: PaperRow | None, letters: Mapping[str, str]) -> Cells:
     if paper is None:
         return {}
-    marks = tuple(sorted(letters[text] for text in _to_know(paper)))
+    known = set(_to_know(paper))
+    marks = tuple(letter for text, letter in letters.items() if text in known)
     return {
         "published_clips": Cell(paper.clips or NONE.text),
         "published_accuracy": printed_cell(paper.accuracy, marks),
@@ -160,7 +163,7 @@ def _rank(honest: Sequence[Cells]) -> None:
         cells[RANK] = Cell(str(rank), rank)
 
 
-def _mark_best(rules: Sequence[str], honest: Sequence[Cells]) -> None:
+def mark_best(rules: Sequence[str], honest: Sequence[Cells]) -> None:
     """Set the best honest value of each column in bold."""
     for key in [key_of(rule, metric) for rule in rules for metric in METRICS]:
         values = {
@@ -173,7 +176,8 @@ def _mark_best(rules: Sequence[str], honest: Sequence[Cells]) -> None:
                 honest[place][key] = replace(honest[place][key], best=True)
 
 
-def _letters(lines: Sequence[Line]) -> dict[str, str]:
+def letters_of(lines: Iterable[Line]) -> dict[str, str]:
+    """Return a letter for each thing that has to be known of the published numbers of a whole table."""
     texts = dict.fromkeys(text for line in lines if line.paper for text in _to_know(line.paper))
     return {text: _letter(place) for place, text in enumerate(texts)}
 

@@ -1,4 +1,4 @@
-"""The paper's Tables 3 to 7 from scored runs: a block for each protocol, the published numbers beside ours.
+"""The paper's Tables 3 to 7 and the table of all methods: a block for each protocol, published numbers beside ours.
 
 The paper's own clips come first, in its order, and are there without a run; other clips of the dataset follow, and then
 generated faces, which no published number stands beside. Methods on those stand in the order of their ranks.
@@ -6,8 +6,10 @@ generated faces, which no published number stands beside. Methods on those stand
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from mer_cli.evaluation.chance import REPETITIONS
 from mer_cli.evaluation.epoch_rules import usable_rules
@@ -16,12 +18,13 @@ from mer_cli.evaluation.summary import percent
 from mer_cli.report.cells import method_columns
 from mer_cli.report.guess_rows import guesser_rows, with_expected
 from mer_cli.report.layout import Line, lay_out
-from mer_cli.report.method_rows import honest_rules, in_rank_order, method_rows
-from mer_cli.report.model import Block, Column, Note, Table
-from mer_cli.report.paper import PaperBlock, PaperTable, paper_table
-from mer_cli.report.placing import Protocol, dataset_title, heading, is_of, other_labels, protocols
+from mer_cli.report.method_rows import honest_rules, in_rank_order, letters_of, method_rows
+from mer_cli.report.model import METHODS, Block, Column, Note, Table
+from mer_cli.report.paper import PaperBlock, paper_table
+from mer_cli.report.placing import Protocol, dataset_title, heading, is_of, other_labels, paper_blocks, protocols
 from mer_cli.report.scores import Entry
 from mer_cli.report.significance import P_MEANING, Tests, compare_lines
+from mer_cli.report.summary_table import NO_RUNS
 from mer_cli.training.config import resolve_config
 from mer_cli.training.grids import GRIDS
 from mer_cli.training.methods import is_classical
@@ -47,10 +50,11 @@ _CLASSICAL = (
     "`best-test` to choose, and they give the same numbers for every seed."
 )
 _OF_EVERY_BLOCK = frozenset({_PUBLISHED, _OURS, P_MEANING, _CHANCE, _RANK, _CLASSICAL})
+_TITLE_OF_ALL = "Methods on the same clips"
 
 
-def build_method_table(number: int, entries: Sequence[Entry]) -> Table:
-    """Build Table 3, 4, 5, 6 or 7.
+def build_method_table(number: int | None, entries: Sequence[Entry]) -> Table:
+    """Build Table 3, 4, 5, 6 or 7, or for None the one of all methods, which has nothing published.
 
     Parameters
     ----------
@@ -61,45 +65,56 @@ def build_method_table(number: int, entries: Sequence[Entry]) -> Table:
     RunError
         If a run cannot be scored.
     """
-    paper = paper_table(number)
     rules = {rule for entry in entries for rule in entry.rules} | set(usable_rules(resolve_config()))
-    columns = method_columns(rules, ranked=number not in GRIDS)
-    places = list(_places(paper, protocols(number, entries)))
+    columns = method_columns(rules, ranked=number not in GRIDS, published=number is not None)
+    places = list(_places(paper_blocks(number), protocols(number, entries)))
     lines = [_lines(number, printed, protocol) for printed, protocol in places]
     tests = compare_lines(lines, honest_rules(columns))
+    letters = letters_of(chain.from_iterable(lines))
     blocks = [
-        _block(number, printed, protocol, of_block, tested, columns)
+        _block(number, printed, protocol, of_block, tested, letters, columns)
         for (printed, protocol), of_block, tested in zip(places, lines, tests, strict=True)
     ]
-    return Table(number, paper.title, columns, tuple(_each_note_once(blocks)))
+    notes = _of_several(blocks)
+    return Table(
+        id=METHODS if number is None else str(number),
+        title=_TITLE_OF_ALL if number is None else paper_table(number).title,
+        columns=columns,
+        blocks=tuple(
+            replace(block, notes=tuple(note for note in block.notes if note not in notes)) for block in blocks
+        ),
+        notes=notes if blocks else (NO_RUNS,),
+        absent="" if entries else "nothing here was trained for it",
+    )
 
 
 def _places(
-    paper: PaperTable, found: Sequence[Protocol]
+    paper: Sequence[PaperBlock], found: Sequence[Protocol]
 ) -> Iterator[tuple[PaperBlock, Protocol | None] | tuple[None, Protocol]]:
     """Yield what a block is of: the paper's rows, with each protocol of their clips; then the other protocols."""
-    for printed in paper.blocks:
+    for printed in paper:
         own: list[Protocol | None] = [protocol for protocol in found if is_of(protocol.run, printed)]
         yield from ((printed, protocol) for protocol in own or [None])
     for protocol in found:
-        if not any(is_of(protocol.run, printed) for printed in paper.blocks):
+        if not any(is_of(protocol.run, printed) for printed in paper):
             yield None, protocol
 
 
-def _lines(number: int, paper: PaperBlock | None, protocol: Protocol | None) -> list[Line]:
+def _lines(number: int | None, paper: PaperBlock | None, protocol: Protocol | None) -> list[Line]:
     lines = lay_out(number, paper, protocol.entries if protocol else ())
     return in_rank_order(lines) if paper is None and number not in GRIDS else lines
 
 
 def _block(
-    number: int,
+    number: int | None,
     paper: PaperBlock | None,
     protocol: Protocol | None,
     lines: Sequence[Line],
     tests: Tests,
+    letters: Mapping[str, str],
     columns: Sequence[Column],
 ) -> Block:
-    rows, marked = method_rows(lines, tests, columns)
+    rows, marked = method_rows(lines, tests, letters, columns)
     notes = [Note(_PUBLISHED)] if paper else []
     if protocol is None:
         assert paper, "a block is there for the paper or for runs"
@@ -121,16 +136,22 @@ def _block(
         *([Note(P_MEANING)] if tests else []),
         Note(_CHANCE),
     ]
-    return Block(protocol.heading, tuple(rows), (*notes, *on_controls, *marked), protocol.generated)
+    return Block(protocol.heading, tuple(rows), (*notes, *on_controls, *marked), protocol.generated, protocol.origin)
 
 
-def _of_methods(number: int, protocol: Protocol) -> Iterator[Note]:
+def _of_methods(number: int | None, protocol: Protocol) -> Iterator[Note]:
     if number not in GRIDS:
         yield Note(_RANK)
     if any(is_classical(entry.config.model) for entry in protocol.entries):
         yield Note(_CLASSICAL)
-    if len(protocol.run.config.stores) > 1:
-        titles = ", ".join(dataset_title(store.dataset) for store in protocol.run.config.stores)
+    config = protocol.run.config
+    if not config.is_loso:
+        yield Note(
+            "Trained on every clip of the training datasets, scored on every clip of the test dataset; intervals and "
+            "tests are over its subjects."
+        )
+    elif len(config.stores) > 1:
+        titles = ", ".join(dataset_title(store.dataset) for store in config.stores)
         on = f"the clips of {dataset_title(protocol.dataset)} alone" if protocol.dataset else "all of their clips"
         yield Note(f"Each fold trains on {titles} together, one subject of them left out; scores are of {on}.")
 
@@ -140,9 +161,16 @@ def _lost(entries: Sequence[Entry]) -> list[Note]:
     return [Note(f"In up to {percent(lost)} % of the draws a class has no clip, and counts 0.")] if lost else []
 
 
-def _each_note_once(blocks: Sequence[Block]) -> Iterator[Block]:
-    """What holds for every block stands under the first of them; what is of one block stays there."""
-    said: set[str] = set()
-    for block in blocks:
-        yield replace(block, notes=tuple(note for note in block.notes if note.text not in said))
-        said |= {note.text for note in block.notes} & _OF_EVERY_BLOCK
+def _of_several(blocks: Sequence[Block]) -> tuple[Note, ...]:
+    """Return the notes on the whole table: what holds for every block, and letters that several blocks refer to.
+
+    A number or a pair of numbers marks something else in each block, so such a note stays in its block.
+    """
+    counts = Counter(note for block in blocks for note in block.notes)
+    return tuple(
+        note
+        for note, count in counts.items()
+        if note.text in _OF_EVERY_BLOCK
+        or (count > 1 and note.mark.isalpha())
+        or (count == len(blocks) > 1 and not note.mark)
+    )

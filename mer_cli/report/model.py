@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 Group = Literal["", "published", "here", "last", "inner-val", "best-test"]
+Fold = Literal["open", "closed", "line"]
 RowKind = Literal["method", "missing", "incomplete", "chance", "control", "count"]
+
+SUMMARY = "summary"  # ids of the tables that are not the paper's
+METHODS = "methods"
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Cell:
     value : what it is sorted by, in the printed unit (percent for accuracies); None where it has no number
     sd : over the seeds · low, high : 95 % interval over subjects; in the unit of `value`
     best : the best honest value of its block
-    marks : of the block's notes that belong to it
+    marks : of the notes that belong to it, the block's or the table's
     code : whether the text is a command to type
     """
 
@@ -70,17 +74,25 @@ class Block:
     """The rows of one protocol: the same clips, labels and folds, so that they compare.
 
     generated : of generated faces, so no result on the dataset
+    origin : the coding tables and stores of its clips, which tell it from a block of the same heading
     """
 
     heading: str
     rows: tuple[Row, ...]
     notes: tuple[Note, ...] = ()
     generated: bool = False
+    origin: str = ""
 
 
 @dataclass(frozen=True)
 class Table:
-    """One table of the paper.
+    """One table of a report: the summary of the runs, one of the paper's, or the methods of every protocol.
+
+    id : "summary", "3" or "methods"
+    notes : what holds for more than one block; marks of blocks may refer to them
+    absent : "nothing here was trained for it"; "" if something of one's own stands in it
+    fold : how a page for people shows it: "open"; "closed", which HTML folds away and the others print; "line", which
+        is one line outside of HTML. CSV and JSON always have all of it
 
     Raises
     ------
@@ -88,23 +100,31 @@ class Table:
         If a row has more or fewer cells than there are columns, a key occurs twice, or a mark has no note.
     """
 
-    number: int
+    id: str
     title: str
     columns: tuple[Column, ...]
     blocks: tuple[Block, ...]
+    notes: tuple[Note, ...] = ()
+    absent: str = ""
+    fold: Fold = "open"
+
+    @property
+    def heading(self) -> str:
+        """The paper's number and the title, or the title alone."""
+        return f"Table {self.id}: {self.title}" if self.id.isdigit() else self.title
 
     def __post_init__(self) -> None:
         if len({column.key for column in self.columns}) < len(self.columns):
-            raise ValueError(f"table {self.number}: a column's key occurs twice")
+            raise ValueError(f"table {self.id}: a column's key occurs twice")
         for block in self.blocks:
-            known = {note.mark for note in block.notes}
+            known = {note.mark for note in (*self.notes, *block.notes)}
             for row in block.rows:
                 if len(row.cells) != len(self.columns):
                     raise ValueError(
-                        f"table {self.number}, {block.heading}: {len(row.cells)} cells for {len(self.columns)} columns"
+                        f"table {self.id}, {block.heading}: {len(row.cells)} cells for {len(self.columns)} columns"
                     )
                 if unknown := {mark for cell in row.cells for mark in cell.marks} - known:
-                    raise ValueError(f"table {self.number}, {block.heading}: no note for {sorted(unknown)}")
+                    raise ValueError(f"table {self.id}, {block.heading}: no note for {sorted(unknown)}")
 
 
 GROUP_HEADINGS: dict[Group, str] = {

@@ -18,7 +18,7 @@ from markupsafe import Markup, escape
 
 from mer_cli.evaluation.epoch_rules import RULES, SELECTED_ON_TEST
 from mer_cli.report.figures import RunFigure
-from mer_cli.report.model import GROUP_HEADINGS, Column, Table
+from mer_cli.report.model import GROUP_HEADINGS, SUMMARY, Cell, Column, Table
 from mer_cli.report.single_blocks import single_blocks
 from mer_cli.report.svg import class_chart, confusion_chart, curve_chart
 
@@ -43,6 +43,7 @@ def render_html(tables: Sequence[Table], figures: Sequence[RunFigure]) -> str:
         .get_template("report.html.j2")
         .render(
             tables=[(table, single_blocks(table)) for table in tables],
+            summary=SUMMARY,
             figures=figures,
             rules=_rules(tables, figures),
             style=style,
@@ -91,6 +92,11 @@ def _attributes(column: Column, starts: bool) -> Markup:
     return group + (Markup(" data-start") if starts else "")
 
 
+def _number(cell: Cell) -> str:
+    """Return the cell's text; an interval is not broken in two."""
+    return cell.text if cell.low is None else cell.text.replace(", ", ",\u00a0")
+
+
 def _prose(text: str) -> Markup:
     """Escape a sentence; what stands in backticks becomes code."""
     parts = re.split(r"`([^`]*)`", text)
@@ -108,7 +114,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"groups": _groups, "starting": _starting, "prose": _prose}
+    environment.filters |= {"groups": _groups, "starting": _starting, "number": _number, "prose": _prose}
     environment.globals |= {
         "attributes": _attributes,
         "selected_on_test": SELECTED_ON_TEST,

@@ -58,13 +58,18 @@ class Protocol:
 
     @property
     def heading(self) -> str:
-        stores = self.run.config.stores
         text = heading(self.name, class_counts(self.run, self.dataset), n_subjects(self.run, self.dataset))
-        text = ", ".join([text, *(_origin(store, named=len(stores) > 1) for store in stores)])
         if not self.generated:
             return text
+        stores = self.run.config.stores
         titles = ", ".join(dataset_title(store.dataset) for store in stores if self.dataset in (None, store.dataset))
         return f"Generated faces: not a result on {titles}. {text}"
+
+    @property
+    def origin(self) -> str:
+        """Return "table 20190701, store 0123456789ab", of each dataset."""
+        stores = self.run.config.stores
+        return ", ".join(_origin(store, named=len(stores) > 1) for store in stores)
 
 
 def is_of(run: Run, block: PaperBlock) -> bool:

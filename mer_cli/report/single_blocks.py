@@ -13,7 +13,7 @@ from mer_cli.report.model import Block, Cell, Note, Row, Table
 
 def single_blocks(table: Table) -> tuple[Table, ...]:
     """Give a table of one block for each block; the first column stays whatever it holds."""
-    return tuple(without_empty_columns(table, _commands_as_notes(block)) for block in table.blocks)
+    return tuple(without_empty_columns(table, _commands_as_notes(table, block)) for block in table.blocks)
 
 
 def without_empty_columns(table: Table, block: Block) -> Table:
@@ -26,11 +26,11 @@ def without_empty_columns(table: Table, block: Block) -> Table:
     ]
     rows = tuple(Row(row.kind, tuple(row.cells[place] for place in kept)) for row in block.rows)
     columns = tuple(table.columns[place] for place in kept)
-    return Table(table.number, table.title, columns, (replace(block, rows=rows),))
+    return replace(table, columns=columns, blocks=(replace(block, rows=rows),))
 
 
-def _commands_as_notes(block: Block) -> Block:
-    marks = _command_marks(block)
+def _commands_as_notes(table: Table, block: Block) -> Block:
+    marks = _command_marks(table, block)
     rows = tuple(
         Row(
             row.kind,
@@ -42,9 +42,9 @@ def _commands_as_notes(block: Block) -> Block:
     return replace(block, rows=rows, notes=(*block.notes, *notes))
 
 
-def _command_marks(block: Block) -> dict[str, str]:
-    """Marks "c1", "c2" for the block's commands, in their order, other than the marks that it has."""
+def _command_marks(table: Table, block: Block) -> dict[str, str]:
+    """Return marks "c1", "c2" for the block's commands, in their order, other than the marks that are taken."""
     commands = list(dict.fromkeys(cell.text for row in block.rows for cell in row.cells if cell.code))
-    taken = {note.mark for note in block.notes}
+    taken = {note.mark for note in (*table.notes, *block.notes)}
     free = [mark for number in range(len(commands) + len(taken)) if (mark := f"c{number + 1}") not in taken]
     return dict(zip(commands, free, strict=False))

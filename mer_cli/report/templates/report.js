@@ -36,7 +36,7 @@ function sortBy(table, heading, column, original) {
 }
 for (const table of document.querySelectorAll("table.sortable")) {
   const original = [...table.tBodies[0].rows];
-  for (const [column, heading] of [...table.tHead.rows[1].cells].entries()) {
+  for (const [column, heading] of [...[...table.tHead.rows].at(-1).cells].entries()) {
     const button = document.createElement("button");
     button.type = "button";
     button.append(...heading.childNodes);
