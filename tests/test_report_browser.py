@@ -5,8 +5,10 @@ from report_tables import example_table
 from run_factory import write_run
 from tools import CHROMIUM, require_tool
 
+from mer_cli.report.build import EVERY_TABLE, build_report
 from mer_cli.report.collect import collect_runs, group_seeds
 from mer_cli.report.figures import run_figures
+from mer_cli.report.formats import render
 from mer_cli.report.page import render_html
 
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1440, "height": 900}
@@ -33,6 +35,17 @@ def file(tmp_path_factory):
     (path / "explain" / "clip.png").write_bytes(_pixel())
     figures = run_figures(group_seeds(collect_runs(root / "runs").runs), True)
     (root / "report.html").write_text(render_html([example_table()], figures))
+    return root / "report.html"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The page of `mer report` with two runs, of which none has a place in the paper's tables."""
+    root = tmp_path_factory.mktemp("whole")
+    write_run(root / "runs", "megc3", datasets=("smic",), skill=9.0, generated=True)
+    write_run(root / "runs", "megc3", datasets=("smic",), skill=0.0, generated=True, weight_decay=0.7)
+    report = build_report(EVERY_TABLE, collect_runs(root / "runs").runs, [])
+    (root / "report.html").write_text(render("html", report.tables, report.runs, with_images=False))
     return root / "report.html"
 
 
@@ -174,3 +187,37 @@ def test_embedded_pictures_are_drawn(open_page):
     picture.scroll_into_view_if_needed()
     assert picture.get_attribute("alt") == "Attention maps: clip, seed 1"
     assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 1
+
+
+def test_the_first_screen_of_a_phone_shows_the_stamp_and_the_best_run_with_its_accuracy(browser, whole):
+    page = browser.new_page(viewport=PHONE)
+    page.goto(whole.as_uri())
+    first = page.locator("table[aria-labelledby=table-summary-1] tbody tr").first
+    for place in (page.locator(".warning").first, *(first.locator("th, td").nth(column) for column in (0, 1))):
+        box = place.bounding_box()
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= PHONE["height"]
+        assert box["x"] + box["width"] <= PHONE["width"]
+    assert first.locator("th").inner_text() == "MMNet, released recipe, epochs 6"
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+
+def test_a_table_without_a_run_of_ones_own_is_folded_away_and_the_keyboard_opens_it(browser, whole):
+    page = browser.new_page(viewport=DESKTOP)
+    page.goto(whole.as_uri())
+    table = page.locator("table[aria-labelledby=table-6-1]")
+    line = page.locator("summary", has_text="Table 6")
+    assert not table.is_visible()
+    assert line.inner_text().endswith("nothing here was trained for it")
+    line.focus()
+    page.keyboard.press("Enter")
+    assert table.is_visible()
+    table.locator("thead tr").last.locator("button").nth(2).click()
+    assert table.locator("tbody tr").first.inner_text().startswith("MMNet")
+
+
+def test_the_summary_shows_whatever_epoch_rule_is_looked_at(browser, whole):
+    page = browser.new_page(viewport=DESKTOP)
+    page.goto(whole.as_uri())
+    page.get_by_label("best-test (selected on the test subject)").check()
+    assert page.locator("table[aria-labelledby=table-summary-1] td").first.is_visible()

@@ -8,7 +8,7 @@ import pytest
 
 from mer_cli.datasets.schemes import SCHEMES
 from mer_cli.models.catalogue import method_of
-from mer_cli.report.build import build_tables
+from mer_cli.report.build import build_report
 from mer_cli.report.formats import render
 from mer_cli.report.paper import paper_notes, paper_table
 from mer_cli.training.config import resolve_config
@@ -274,7 +274,7 @@ def test_every_number_of_the_papers_own_networks_says_that_the_test_subject_chos
 
 @pytest.mark.parametrize("format", ["markdown", "latex", "html", "csv", "json"])
 def test_every_format_shows_every_printed_number_beside_its_method_in_the_papers_order(format):
-    text = render(format, build_tables(NUMBERS, [], []), [], with_images=False)
+    text = render(format, build_report([str(number) for number in NUMBERS], [], []).tables, [], with_images=False)
     text = "".join(text.replace("&amp;", "&").replace("\\", "").split())
     place, n_numbers = 0, 0
     for number, block, row in ALL:
