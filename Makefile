@@ -3,20 +3,30 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-STAMP := .venv/installed
+COMMA := ,
 
-setup: $(STAMP)
+# Some systems tell Python to keep no bytecode, and then every start takes seconds longer.
+unexport PYTHONDONTWRITEBYTECODE
 
-# Bytecode is compiled once, here: some systems tell Python to keep none, and every start would take seconds longer.
 # opencv-python needs the system's libGL; a machine without a screen gets the build that does not.
-$(STAMP): pyproject.toml constraints.txt
-	test -x $(BIN)/uv || { $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; }
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[landmarks,tensorboard,dev]'
-	$(BIN)/python -c 'import cv2' 2>/dev/null || { $(BIN)/uv pip uninstall --quiet --python $(BIN)/python opencv-python && \
+define install
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable $(1)
+	$(BIN)/python -c 'import cv2' 2>/dev/null || { \
+		$(BIN)/uv pip uninstall --quiet --python $(BIN)/python opencv-python opencv-python-headless && \
 		$(BIN)/uv pip install --quiet --python $(BIN)/python "opencv-python-headless$$(sed -n 's/^opencv-python//p' constraints.txt)"; }
 	touch $@
+endef
 
-demo: setup
+setup: .venv/for-tests
+
+.venv/for-demo: pyproject.toml constraints.txt
+	test -x $(BIN)/uv || { $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; }
+	$(call install,'.[landmarks]')
+
+.venv/for-tests: .venv/for-demo
+	$(call install,'.[landmarks$(COMMA)tensorboard$(COMMA)dev]' --compile-bytecode)
+
+demo: .venv/for-demo
 	$(BIN)/mer demo
 
 # Two processes with a thread each: two thirds of the time of one process with two threads, measured on two cores.
