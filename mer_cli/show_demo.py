@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PLACES = {
     "report.html": "these scores in full, and the paper's tables",
     "data/audit/casme2/index.html": "every training clip, with its face and landmarks",
-    "data/audit/smic/index.html": "every test clip",
+    "data/audit/casme/index.html": "every test clip",
     "runs": "what was trained: settings, weights, and the predictions after every epoch",
 }
 ON_A_REAL_RELEASE = (

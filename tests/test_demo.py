@@ -1,26 +1,103 @@
-"""What the demo refuses; that it runs is shown by `make demo`, and its commands by test_end_to_end."""
+"""What the demo refuses, and its last screen; that it runs is shown by `make demo`, its commands by test_end_to_end."""
+
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from mer_cli.demo import SYNTH, run_demo
+from mer_cli import show_demo as screen
+from mer_cli.demo import COMMANDS, draw_faces, run_demo
 from mer_cli.errors import ConfigError
+from mer_cli.evaluation.chance import ChanceScores
+from mer_cli.evaluation.spread import Spread
+from mer_cli.report.summary import SummaryRow
+
+GUESSERS = (
+    ChanceScores("majority", "last", 1 / 3, 1 / 6, 1 / 3, 1, {}),
+    ChanceScores("prior-random", "last", 0.335, 0.331, 0.333, 200, {"accuracy": (0.2, 0.5)}),
+)
+MMNET = SummaryRow(
+    method="MMNet",
+    settings="quick recipe",
+    protocol="casme2-to-casme-labels/70-to-48",
+    generated=True,
+    n_clips=48,
+    n_subjects=8,
+    rule="last",
+    seeds=(1,),
+    accuracy=Spread(0.75, low=0.6, high=0.875),
+    uf1=Spread(0.7412),
+    uar=Spread(0.75),
+    chance=GUESSERS,
+    remarks=(),
+    runs=("casme2-to-casme-labels-mmnet-quick-s1-0a1b2c3d",),
+)
+FLOW = replace(MMNET, method="flow-svm", settings="published recipe", accuracy=Spread(0.9583), uf1=Spread(0.96))
 
 
 def test_a_folder_with_other_files_is_refused(tmp_path):
     (tmp_path / "thesis.docx").write_text("years of work")
-    with pytest.raises(ConfigError, match=r"holds files that no demo wrote — expected an empty folder\. Give another"):
+    with pytest.raises(ConfigError) as error:
         run_demo(tmp_path, 1, print)
+    assert str(error.value) == f"{tmp_path}: holds files that the demo did not write. Give another --out."
+    assert (tmp_path / "thesis.docx").read_text() == "years of work"
 
 
 def test_a_demo_of_another_seed_is_refused(tmp_path):
-    (tmp_path / "faces.txt").write_text(f"{SYNTH} --seed 1\n")
-    with pytest.raises(ConfigError, match=r"expected those of --seed 2\. Give another --out\."):
+    (tmp_path / "faces.txt").write_text("\n".join(draw_faces(1)) + "\n")
+    with pytest.raises(ConfigError) as error:
         run_demo(tmp_path, 2, print)
+    assert str(error.value) == (
+        f"{tmp_path}: holds the demo of other faces ({draw_faces(1)[0]}). Give another --out, or that --seed."
+    )
 
 
 def test_a_command_that_fails_ends_the_demo_and_is_named(tmp_path):
-    (tmp_path / "faces.txt").write_text(f"{SYNTH} --seed 1\n")
+    (tmp_path / "faces.txt").write_text("\n".join(draw_faces(1)) + "\n")
     shown = []
-    with pytest.raises(ConfigError, match="mer preprocess casme2 raw: ended with exit code 1 in"):
+    with pytest.raises(ConfigError) as error:
         run_demo(tmp_path, 1, shown.append)
-    assert shown == ["mer preprocess casme2 raw"]
+    assert str(error.value) == (
+        f"{COMMANDS[0]}: ended with exit code 1 in {tmp_path}. Mend what it says above and run the demo again: "
+        "finished work is kept."
+    )
+    assert shown == [COMMANDS[0]]
+
+
+def test_the_people_of_the_two_releases_are_not_the_same():
+    train, test = draw_faces(7)
+    assert train.rpartition(" --seed ")[2] != test.rpartition(" --seed ")[2]
+
+
+def test_the_last_screen_has_the_answer_a_table_where_to_look_and_what_to_type(capsys):
+    screen.show_demo(Path("demo"), [FLOW, MMNET])
+    assert capsys.readouterr().out == (
+        "\n"
+        "MMNet names the emotion of 75.0 % of 48 clips of people it has never seen (95 % interval over them 60.0 to "
+        "87.5). Guessing gives 33.5 %, and between 20.0 and 50.0 % in 95 of 100 trials: MMNet has learnt something.\n"
+        "The faces are generated: this shows that everything works, and is not a result on any dataset.\n"
+        "\n"
+        "casme2-to-casme-labels/70-to-48: 48 clips, 8 subjects, last epoch, seed 1\n"
+        "method                      accuracy %    UF1    UAR\n"
+        "flow-svm, published recipe       95.83  .9600  .7500\n"
+        "MMNet, quick recipe              75.00  .7412  .7500\n"
+        "chance: majority                 33.33  .1667  .3333\n"
+        "chance: prior-random             33.50  .3310  .3330\n"
+        "\n"
+        "To look at:\n"
+        "  demo/report.html                   these scores in full, and the paper's tables\n"
+        "  demo/data/audit/casme2/index.html  every training clip, with its face and landmarks\n"
+        "  demo/data/audit/casme/index.html   every test clip\n"
+        "  demo/runs                          what was trained: settings, weights, and the predictions after every "
+        "epoch\n"
+        "\n"
+        "On a real release, unpacked in /raw:\n"
+        "  mer preprocess casme2 /raw\n"
+        "  mer train --loso\n"
+        "  mer report --format html --out report.html\n"
+    )
+
+
+def test_a_score_that_guessing_reaches_is_not_called_learnt(capsys):
+    screen.show_demo(Path("demo"), [replace(MMNET, accuracy=Spread(0.5, low=0.4, high=0.6))])
+    assert "% in 95 of 100 trials: MMNet is not told from guessing here.\n" in capsys.readouterr().out
