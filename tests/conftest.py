@@ -4,11 +4,19 @@ import os
 import signal
 
 import pytest
+from kept_workers import KeptPool
 
 os.environ.pop("COLUMNS", None)  # of the shell that the tests are run in: long lines are folded to it
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _kept_workers():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mer_cli.store.workers.ProcessPoolExecutor", KeptPool)
+        yield
 
 
 @pytest.fixture(scope="session")

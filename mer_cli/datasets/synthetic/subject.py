@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
 
 import dlib
 import numpy as np
@@ -52,16 +54,21 @@ class Subject:
 
 def draw_subject(seed: int, number: int) -> Subject:
     """Person `number` of a release: the first of a seeded row of heads in which Dlib's detector finds a face."""
-    detector = dlib.get_frontal_face_detector()
     for attempt in range(ATTEMPTS):
         subject = _draw(np.random.default_rng([seed, number, attempt]))
         shown = cv2.cvtColor(np.clip(subject.neutral, 0, 255).astype(np.uint8), cv2.COLOR_BGR2RGB)
-        if len(detector(shown, 0)) == 1:
+        if len(_face_detector()(shown, 0)) == 1:
             return subject
     raise DatasetError(
         f"mer synth: Dlib finds no face in any of {ATTEMPTS} heads drawn for person {number} with seed {seed}. "
         "Expected one in the first few. Give another --seed."
     )
+
+
+@cache
+def _face_detector() -> Any:
+    """To make one takes half a second."""
+    return dlib.get_frontal_face_detector()
 
 
 def _draw(rng: np.random.Generator) -> Subject:
