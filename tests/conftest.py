@@ -4,6 +4,7 @@ import os
 import signal
 
 import pytest
+from kept_workers import KeptPool
 
 os.environ.pop("COLUMNS", None)  # of the shell that the tests are run in: long lines are folded to it
 
@@ -11,15 +12,28 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _kept_workers():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mer_cli.store.workers.ProcessPoolExecutor", KeptPool)
+        yield
+
+
 @pytest.fixture(scope="session")
 def explained(tmp_path_factory):
-    """A tiny generated release's truth, its store, and two runs on it with weights: continuous and independent maps."""
+    """A tiny generated release's truth, its store, and two runs on it with weights: continuous and independent maps.
+
+    The networks of the folds are as they were drawn, each otherwise: no test of maps looks at what they have learnt.
+    """
+    import torch
     from tiny_run import train
     from tiny_truth import STILL, write_moving_store, write_truth
 
     root = tmp_path_factory.mktemp("explained")
     write_truth(root / "raw")
     store = write_moving_store(root / "casme2.h5", still=[STILL])
-    for variant in ({}, {"variant": "independent", "attention": "independent"}):
-        train(store, root / "runs", epochs=1, batch_size=4, precision="fp32", **variant)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mer_cli.training.steps.Steps.train_epoch", lambda steps, draw, labels: torch.zeros(()))
+        for variant in ({}, {"variant": "independent", "attention": "independent"}):
+            train(store, root / "runs", epochs=1, batch_size=4, precision="fp32", **variant)
     return root

@@ -191,8 +191,10 @@ def test_a_terminal_that_knows_ascii_only_ends_no_command(tmp_path):
 
 
 def test_a_full_disk_under_standard_output_is_one_line():
+    Path("data").mkdir()
+    write_store(Path("data/casme2.h5"))
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run([MER, "models"], stdout=full, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run([MER, "info"], stdout=full, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (
         1,
         "error: the results: no space left on the device — expected room where they are written. Make room, and run "

@@ -5,6 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from mer_cli.cli import app
 
 MER = Path(sys.executable).with_name("mer")
 
@@ -43,17 +46,19 @@ def test_raw_release_in_report_out(folder):
     assert run(folder, "mer report --format markdown").stdout == report.stdout
 
 
-def test_a_broken_picture_fails_its_clip_only_and_the_exit_code_says_so(folder):
+def test_a_broken_picture_fails_its_clip_only_and_the_exit_code_says_so(folder, monkeypatch):
+    monkeypatch.chdir(folder)
     clip = sorted((folder / "raw/CASME2_RAW_selected/sub01").iterdir())[0]
     frames = {path: path.read_bytes() for path in clip.iterdir()}
     try:
         for path in frames:
             path.write_bytes(b"")
-        broken = run(folder, "mer preprocess casme2 raw --out data/broken.h5")
-        assert broken.returncode == 1
+        command = ["preprocess", "casme2", "raw", "--out", "data/broken.h5"]
+        broken = CliRunner().invoke(app, command)
+        assert broken.exit_code == 1
         assert "4 clips: 2 ok, 1 repaired, 1 failed" in broken.stdout
         assert f"failed: casme2/01/{clip.name}: " in broken.stdout
-        assert run(folder, "mer preprocess casme2 raw --out data/broken.h5 --allow-failed").returncode == 0
+        assert CliRunner().invoke(app, [*command, "--allow-failed"]).exit_code == 0
         assert "failed" in (folder / "data/audit/broken/audit.csv").read_text()
     finally:
         for path, content in frames.items():

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 from photo_release import head
+from tiny_faces import person_of
 
 from mer_cli.datasets.synthetic.clip import clip_motion, draw_frames
 from mer_cli.datasets.synthetic.plan import ClipPlan, UnitPlan
-from mer_cli.datasets.synthetic.subject import draw_subject
 from mer_cli.faces.apex import ApexSearch, without_head_motion
 from mer_cli.faces.crop import CROP_SIZE, box_transform, crop_landmarks, warp
 from mer_cli.faces.landmarks import FaceFinder, find_predictor
@@ -123,7 +123,7 @@ def test_apexes_of_generated_faces_are_found_within_two_frames(finder):
     errors = []
     for person, unit, apex in ((1, 4, 12), (2, 12, 26), (3, 1, 20)):
         plan = ClipPlan(person, person, "EP01", "x", (UnitPlan(unit, "B", 3.0),), 10, 10 + apex, 49, (7, person), 200.0)
-        subject = draw_subject(3, person)
+        subject = person_of(3, person)
         pictures = [
             np.ascontiguousarray(frame[..., ::-1]) for frame in draw_frames(subject, plan, clip_motion(subject, plan))
         ]

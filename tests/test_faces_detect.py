@@ -9,8 +9,8 @@ import dlib
 import numpy as np
 import pytest
 from photo_release import head, in_large_picture
+from tiny_faces import person_of
 
-from mer_cli.datasets.synthetic.subject import draw_subject
 from mer_cli.faces.crop import box_transform, eye_transform
 from mer_cli.faces.detect import FaceDetector, choose
 from mer_cli.faces.landmarks import FaceFinder, find_predictor, mmod_path
@@ -21,7 +21,7 @@ SIZES = [(2040, 1088), (1920, 1080), (1280, 720)]
 @pytest.fixture(scope="module")
 def faces() -> list[np.ndarray]:
     """Four generated faces and a photograph, (360, 320, 3) uint8 RGB."""
-    drawn = (draw_subject(3, number).neutral[..., ::-1] for number in range(1, 5))
+    drawn = (person_of(3, number).neutral[..., ::-1] for number in range(1, 5))
     return [*(np.ascontiguousarray(face.clip(0, 255), dtype=np.uint8) for face in drawn), head()]
 
 

@@ -12,7 +12,9 @@ from mer_cli import cli, cli_experiment
 from mer_cli.training.read_run import read_run
 from mer_cli.training.sessions import DEFAULT_ROOT
 
-QUICK = ["--scheme", "megc3", "--recipe", "quick", "--epochs", "1", "--device", "cpu", "--save-weights", "none"]
+SHORT = ["--scheme", "megc3", "--epochs", "1", "--device", "cpu", "--save-weights", "none"]
+QUICK = [*SHORT, "--recipe", "quick"]
+SMALL = [*SHORT, "--model", "resnet18-diff", "--batch-size", "4"]  # trained in the steps of MMNet, with less arithmetic
 
 
 def mer(*arguments):
@@ -69,7 +71,7 @@ def test_several_stores_are_one_run_and_each_dataset_is_warned_of():
 
 def test_what_is_set_aside_or_permuted_is_said_before_training():
     settings = ["--folds", "samm-03", "--inner-val", "1", "--shuffle-labels"]
-    result = mer("train", "data/samm.h5", "data/casme2.h5", "--loso", *settings, *QUICK)
+    result = mer("train", "data/samm.h5", "data/casme2.h5", "--loso", *settings, *SMALL)
     assert result.exit_code == 0, result.stderr
     n_inner = len(read_run(Path(result.stdout.strip())).folds[0].inner_clip_ids)
     assert result.stderr.splitlines()[1:3] == [
@@ -112,7 +114,7 @@ def test_a_run_across_datasets_is_trained_scored_and_kept_out_of_table_6():
 
 def test_the_one_store_in_data_is_trained_on_where_only_a_test_store_is_named(tmp_path):
     Path("data/samm.h5").rename(tmp_path / "samm.h5")
-    result = mer("train", "--test", "samm.h5", *QUICK)
+    result = mer("train", "--test", "samm.h5", *SMALL)
     assert result.exit_code == 0, result.stderr
     assert "trained on casme2, tested on samm" in result.stderr
 

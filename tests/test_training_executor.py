@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 from mer_cli import cli
 from mer_cli.errors import ConfigError
 from mer_cli.records import Fold
+from mer_cli.store import workers
 from mer_cli.training import executor
 from mer_cli.training import train as training
 from mer_cli.training.config import resolve_config
@@ -73,6 +75,12 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         sys.exit("interrupted")
 """
+
+
+@pytest.fixture(autouse=True)
+def _own_workers(monkeypatch):
+    """A worker that trains keeps its trainer: it must not be another test's."""
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", ProcessPoolExecutor)
 
 
 @pytest.fixture(autouse=True)

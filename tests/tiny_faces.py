@@ -1,11 +1,16 @@
 """Releases in the shape of the real ones, with flat pictures of 8x8 pixels: a whole one is written in seconds."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from mer_cli.datasets.synthetic.faces import DrawnClip
 from mer_cli.datasets.synthetic.releases import write_release
+from mer_cli.datasets.synthetic.subject import draw_subject
 
 SIDE = 8
+
+person_of = lru_cache(8)(draw_subject)  # by seed and number: to draw a person takes seconds
 
 
 def draw_flat(view, seed, plans):

@@ -18,7 +18,7 @@ CLIPS = 100
 CPU = torch.device("cpu")
 
 
-def bench_load(repeats: int, n_clips: int = CLIPS) -> dict[str, float]:
+def bench_load(repeats: int) -> dict[str, float]:
     """Seconds of reading a store of generated pictures from a warm disk cache, and of unpacking them from gzip twice.
 
     Returns
@@ -27,7 +27,7 @@ def bench_load(repeats: int, n_clips: int = CLIPS) -> dict[str, float]:
     """
     with tempfile.TemporaryDirectory() as folder:
         store, packed = Path(folder) / "casme2.h5", Path(folder) / "packed.h5"
-        ids = _write(store, n_clips)
+        ids = _write(store, CLIPS)
         windows = read_windows(store, ids)
         with h5py.File(packed, "w") as file:
             for name, pictures in (("onset", windows[0]), ("apex", windows[2])):

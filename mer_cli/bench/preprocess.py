@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mer_cli.datasets.synthetic.render import Map
 from mer_cli.datasets.synthetic.subject import draw_subject
 from mer_cli.faces.frames import HALF_WINDOW, needed_frames
 from mer_cli.faces.landmarks import find_predictor
@@ -40,14 +41,15 @@ def bench_cut(repeats: int = 9) -> dict[str, dict[str, float]]:
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # as in a worker
     try:
+        face = draw_subject(3, 1).neutral
         with tempfile.TemporaryDirectory() as folder:
-            return {name: _compare(Path(folder), name, predictor, repeats) for name in SIZES}
+            return {name: _compare(Path(folder), name, face, predictor, repeats) for name in SIZES}
     finally:
         cv2.setNumThreads(threads)
 
 
-def _compare(folder: Path, dataset: str, predictor: Path, repeats: int) -> dict[str, float]:
-    clip = _write_clip(folder, dataset)
+def _compare(folder: Path, dataset: str, face: Map, predictor: Path, repeats: int) -> dict[str, float]:
+    clip = _write_clip(folder, dataset, face)
     task = CutTask(clip, folder / "part.npz", predictor, "box", is_cropped=False)
     files = [frame.path for frame in needed_frames(clip)]
 
@@ -65,13 +67,13 @@ def _compare(folder: Path, dataset: str, predictor: Path, repeats: int) -> dict[
     return {"decode_s": round(decoding, 4), "cut_s": round(cutting, 4), "ratio": round(cutting / decoding, 2)}
 
 
-def _write_clip(folder: Path, dataset: str) -> Clip:
+def _write_clip(folder: Path, dataset: str, face: Map) -> Clip:
     rng = np.random.default_rng(0)
     width, height = SIZES[dataset]
-    face = cv2.resize(draw_subject(3, 1).neutral, None, fx=ENLARGED, fy=ENLARGED, interpolation=cv2.INTER_CUBIC)
-    left = (width - face.shape[1]) // 2
-    right, above = width - face.shape[1] - left, height - face.shape[0]
-    still = cv2.copyMakeBorder(face, above, 0, left, right, cv2.BORDER_REPLICATE)
+    large = cv2.resize(face, None, fx=ENLARGED, fy=ENLARGED, interpolation=cv2.INTER_CUBIC)
+    left = (width - large.shape[1]) // 2
+    right, above = width - large.shape[1] - left, height - large.shape[0]
+    still = cv2.copyMakeBorder(large, above, 0, left, right, cv2.BORDER_REPLICATE)
     frames = tuple(FrameRef(number, folder / f"{dataset}{number}.jpg") for number in range(N_FRAMES))
     for frame in frames:
         noisy = np.clip(still + rng.normal(0, NOISE, still.shape), 0, 255).astype(np.uint8)

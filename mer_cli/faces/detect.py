@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ class FaceDetector:
     """Dlib's HOG detector, and its CNN where `cnn_path` has the model."""
 
     def __init__(self, cnn_path: Path | None) -> None:
-        self._hog = dlib.get_frontal_face_detector()
+        self._hog = _frontal_face_detector()
         self._pyramid = dlib.pyramid_down(6)  # HOG's own: each level five sixths of the one below
         self.cnn_path = cnn_path
 
@@ -103,6 +104,12 @@ class FaceDetector:
     def _run_hog(self, image: Image, n_upsample: int) -> list[Detection]:
         boxes, scores, _ = self._hog.run(image, n_upsample, 0.0)
         return [Detection(box, score) for box, score in zip(boxes, scores, strict=True)]
+
+
+@cache
+def _frontal_face_detector() -> Any:
+    """Once for all: to make one takes half a second, and it holds nothing of a picture."""
+    return dlib.get_frontal_face_detector()
 
 
 def choose(detections: Sequence[Detection]) -> tuple[Detection, str]:
