@@ -31,9 +31,8 @@ demo: .venv/for-demo
 
 # Two processes with a thread each: two thirds of the time of one process with two threads, measured on two cores. Each
 # takes half of the tests in their order, so that what a file shares is made once, and then of what the other has left.
-# Bytecode is kept, whatever the system tells Python: every process of a test would compile the package again.
 test: setup
-	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest -q -m 'not cuda' -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m 'not cuda' -n 2 --dist worksteal
 
 test-cuda: setup
 	$(BIN)/pytest -q -m cuda
