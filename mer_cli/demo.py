@@ -23,7 +23,8 @@ COMMANDS = (
     "mer preprocess casme raw/casme",
     "mer train data/casme2.h5 --test data/casme.h5 --scheme labels --model flow-svm --flow fast",
     "mer train data/casme2.h5 --loso --scheme labels --model flow-svm --flow fast",
-    "mer train data/casme2.h5 --test data/casme.h5 --scheme labels --recipe quick --batch-size 3 --epochs 5 --decay .5",
+    "mer train data/casme2.h5 --test data/casme.h5 --scheme labels --recipe quick --batch-size 3 --epochs 5 "
+    "--learning-rate 2.5e-4 --decay .65",
     "mer report --format html --out report.html",
 )
 
