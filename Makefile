@@ -1,5 +1,5 @@
 # Every target that needs the environment runs `setup` first, which does nothing when nothing changed.
-.PHONY: setup demo test test-cuda lint format docs bench clean ci constraints
+.PHONY: setup demo test test-slow test-cuda lint format docs bench clean ci constraints
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -32,7 +32,11 @@ demo: .venv/for-demo
 # Two processes with a thread each: two thirds of the time of one process with two threads, measured on two cores. Each
 # takes half of the tests in their order, so that what a file shares is made once, and then of what the other has left.
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m 'not cuda' -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m 'not cuda and not slow' -n 2 --dist worksteal
+	@echo "Left out: the slow tests (make test-slow; make ci runs them) and those that need a GPU (make test-cuda)."
+
+test-slow: setup
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m slow -n 2 --dist worksteal
 
 test-cuda: setup
 	$(BIN)/pytest -q -m cuda
@@ -57,4 +61,4 @@ constraints: setup
 clean:
 	rm -rf .venv build dist *.egg-info demo .pytest_cache .mypy_cache .ruff_cache
 
-ci: lint docs test
+ci: lint docs test test-slow

@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from counting import counting
 from typer.testing import CliRunner
 
 from mer_cli import cli
@@ -85,10 +86,11 @@ def test_a_sample_of_the_plain_loader_is_nine_files_moved_by_one_draw(tmp_path, 
 
 
 def test_an_epoch_of_either_kind_trains_on_every_clip(tmp_path):
-    loss, logits = our_epoch(config_of(), 3, 2)()
+    config = config_of(model="resnet18-diff")
+    loss, logits = our_epoch(config, 3, 2)()
     assert np.isfinite(float(loss))
     assert logits.shape == (2, 5)
-    reference_epoch(config_of(), write_clips(tmp_path, 3))()
+    reference_epoch(config, write_clips(tmp_path, 3))()
 
 
 def test_folds_are_uneven_and_hold_every_clip_out_once():
@@ -104,7 +106,7 @@ def test_a_whole_experiment_on_the_cpu_is_said_to_be_projected(monkeypatch):
     monkeypatch.setitem(loso.SIZES, "cpu", ((2, 1), (4, 1)))
     monkeypatch.setattr(loso, "CLIPS", 5)
     monkeypatch.setattr(loso, "FOLDS", 2)
-    figures = bench_loso(config_of(epochs=74), Ceilings(1e10, 1e11))
+    figures = bench_loso(config_of(epochs=74, model="resnet18-diff"), Ceilings(1e10, 1e11))
     assert [(size["clips"], size["epochs"]) for size in figures["sizes"]] == [(2, 1), (4, 1)]
     whole = figures["whole"]
     assert whole["measured"] is False
@@ -116,17 +118,6 @@ def test_windows_have_the_shape_of_a_stores():
     windows = draw_windows(2)
     assert windows.onset.shape == windows.apex.shape == (2, 7, 224, 224, 3)
     assert not np.array_equal(windows.onset, windows.apex)
-
-
-def counting(config, step):
-    state = [0]
-
-    def act():
-        state[0] += step
-        if state[0] > 2:
-            raise SystemExit
-
-    return act
 
 
 def test_processes_take_turns_and_one_that_dies_is_said():

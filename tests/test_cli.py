@@ -19,7 +19,7 @@ from mer_cli import __version__
 from mer_cli.cli import app
 
 MER = Path(sys.executable).with_name("mer")
-QUICK = ["--loso", "--scheme", "mmnet3", "--recipe", "quick", "--epochs", "1", "--device", "cpu"]
+SHORT = ["--loso", "--scheme", "mmnet3", "--model", "resnet18-diff", "--batch-size", "2", "--device", "cpu"]
 
 
 def mer(*arguments):
@@ -133,12 +133,12 @@ def test_info_names_the_2014_table():
 def test_train_prints_the_run_and_continues_it(tmp_path):
     Path("data").mkdir()
     write_store(Path("data/casme2.h5"))
-    first = mer("train", *QUICK, "--folds", "03", "--save-weights", "none")
+    first = mer("train", *SHORT, "--epochs", "1", "--folds", "03", "--save-weights", "none")
     assert first.exit_code == 0, first.stderr
     path = Path(first.stdout.strip())
     assert json.loads((path / "config.json").read_text())["epochs"] == 1
     assert "fold casme2-03 done (1 of 1)" in first.stderr
-    again = mer("train", *QUICK, "--folds", "03", "--save-weights", "none")
+    again = mer("train", *SHORT, "--epochs", "1", "--folds", "03", "--save-weights", "none")
     assert again.stdout == first.stdout
     assert "is there already" in again.stderr
     assert "done" not in again.stderr
@@ -147,11 +147,12 @@ def test_train_prints_the_run_and_continues_it(tmp_path):
     assert "1 of 3 folds are finished" in incomplete.stderr
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupted_training_keeps_finished_folds_and_nothing_half_written(how):
     Path("data").mkdir()
     write_store(Path("data/casme2.h5"))
-    started = subprocess.Popen([MER, "train", *QUICK], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    command = [MER, "train", *SHORT, "--epochs", "4"]
+    started = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     while not list(Path().glob("runs/*/folds/casme2-01/done")):
         assert started.poll() is None, started.stderr.read()
         time.sleep(0.02)

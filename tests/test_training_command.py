@@ -53,10 +53,10 @@ def test_a_store_must_be_named_where_there_are_two():
 
 
 def test_several_stores_are_one_run_and_each_dataset_is_warned_of():
-    result = mer("train", "data/samm.h5", "data/casme2.h5", "--loso", "--folds", "samm-03", *QUICK)
+    result = mer("train", "data/samm.h5", "data/casme2.h5", "--loso", "--folds", "samm-03", *SMALL)
     assert result.exit_code == 0, result.stderr
     path = Path(result.stdout.strip())
-    assert path.name.startswith("casme2+samm-megc3-mmnet-quick-s1-")
+    assert path.name.startswith("casme2+samm-megc3-resnet18-diff-released-s1-")
     assert [folder.name for folder in (path / "folds").iterdir()] == ["samm-03"]
     plan, _, *warnings = result.stderr.splitlines()[:4]
     assert plan.startswith("casme2+samm-megc3/8, leave one subject out: 1 of 5 folds, 1 epochs, seed 1, cpu ")
@@ -98,10 +98,10 @@ def test_a_subject_id_of_two_datasets_is_refused():
 
 
 def test_a_run_across_datasets_is_trained_and_scored_and_stands_among_all_methods_but_not_in_table_6():
-    result = mer("train", "data/casme2.h5", "--test", "data/samm.h5", *QUICK)
+    result = mer("train", "data/casme2.h5", "--test", "data/samm.h5", *SMALL)
     assert result.exit_code == 0, result.stderr
     path = Path(result.stdout.strip())
-    assert path.name.startswith("casme2-to-samm-megc3-mmnet-quick-s1-")
+    assert path.name.startswith("casme2-to-samm-megc3-resnet18-diff-released-s1-")
     assert "casme2-to-samm-megc3/5-to-3, trained on casme2, tested on samm: 1 of 1 folds" in result.stderr
     scored = mer("evaluate", path)
     assert scored.exit_code == 0, scored.stderr

@@ -125,6 +125,7 @@ def test_folds_at_once_equal_those_of_one_process(store, straight, tmp_path, mon
     assert (path / "environment.json").read_text().count('"threads": 1') == 1
 
 
+@pytest.mark.slow
 def test_mmnets_folds_too_where_each_has_the_same_threads(store, tmp_path):
     torch.set_num_threads(1)
     settings = {"epochs": 1, "batch_size": 4}

@@ -51,6 +51,7 @@ def test_seeds_that_set_other_subjects_aside_share_a_trainer_too(tmp_path):
     assert len({id(trainers.of(plan)) for plan in plans}) == 1
 
 
+@pytest.mark.slow
 def test_all_folds_and_seeds_share_one_compiled_network(store, tmp_path):
     """Full batches alone are compiled, so last batches of other sizes compile nothing more."""
     require_tool(*COMPILERS["cpu"])
