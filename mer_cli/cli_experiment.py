@@ -160,6 +160,7 @@ def train(
     from mer_cli.training.hardware import parse_gpus
     from mer_cli.training.methods import check_seeds
     from mer_cli.training.plan import plan_run
+    from mer_cli.training.run import folds_to_train
     from mer_cli.training.time_limit import parse_time_limit
     from mer_cli.training.trainers import Trainers
 
@@ -173,7 +174,8 @@ def train(
         seeded = config.model_copy(update={"seed": seed})
         plan = plan_run(stores, seeded, test_stores=test or (), wanted=wanted)
         plans.append(plan)
-        if limit.is_over:
+        is_left = folds_to_train(out / plan.config.run_name, plan.wanted, resume=resume)
+        if is_left and not limit.has_time(config.model):
             continue
         show.show_plan(plan, out, save_weights)
         path = train_with_progress(
@@ -234,7 +236,7 @@ def ablate(
     cells = plan_grid(table, stores or find_stores(), ctx.obj, seeds, out)
     show.show_grid(cells, table)
     for number, cell in enumerate(cells, start=1):
-        if cell.n_missing and not dry_run and not limit.is_over:
+        if cell.n_missing and not dry_run and limit.has_time(cell.plan.config.model):
             show.show_cell(cell, number, len(cells))
             typer.echo(train_with_progress(cell.plan, out, save_weights="none", time_limit=limit))
     show.show_time_limit(limit, [cell.plan for cell in cells], out)

@@ -55,12 +55,16 @@ def compare_methods(
 
     limit = parse_time_limit(time_limit)
     plan = plan_comparison(stores or find_stores(), ctx.obj, seeds, out, methods=methods, together=together)
-    show_models.show_comparison(plan, expected_seconds(plan.cells))
+    expected = expected_seconds(plan.cells)
+    for cell, seconds in zip(plan.cells, expected, strict=True):
+        if seconds is not None:
+            limit.expect(cell.name, seconds)
+    show_models.show_comparison(plan, expected)
     show_models.show_left_out(plan.left_out)
     show.show_faces(cell.plan for cell in plan.cells)
     failed = []
     for number, cell in enumerate(plan.cells, start=1):
-        if cell.n_missing and not dry_run and not limit.is_over:
+        if cell.n_missing and not dry_run and limit.has_time(cell.name):
             show.show_cell(cell, number, len(plan.cells))
             try:
                 typer.echo(train_with_progress(cell.plan, out, save_weights="none", time_limit=limit))

@@ -63,11 +63,11 @@ def demo(
     Example: mer demo --out demo
     """
     from mer_cli.demo import run_demo
-    from mer_cli.report.collect import collect_runs
     from mer_cli.report.summary import summarise_runs
+    from mer_cli.training.read_run import read_run
 
-    run_demo(out, seed, show.show_command)
-    show_demo(out, summarise_runs(collect_runs(out / "runs").runs))
+    runs = run_demo(out, seed, show.show_command)
+    show_demo(out, summarise_runs([read_run(run) for run in runs]))
 
 
 @app.command()

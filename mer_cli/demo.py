@@ -14,8 +14,8 @@ from pathlib import Path
 
 from mer_cli.errors import ConfigError
 
-# Motion of 8 to 24 pixels instead of 1 to 3, for MMNet has 9 million weights and sees 72 clips eight times; and twelve
-# people, for of two or three it takes the face for the class (docs/performance.md).
+# The motion peaks at 8 to 24 pixels instead of 1 to 3, because MMNet sees each clip only a few times. Many people with
+# one clip of each emotion, because of a few people it learns the faces instead of the motion (docs/performance.md).
 FACES = "--intensity 8 --emotions happiness,surprise,disgust"
 OTHER_FACES = 1000  # added to the seed: people of one seed are the same in every release
 COMMANDS = (
@@ -23,7 +23,7 @@ COMMANDS = (
     "mer preprocess casme raw/casme",
     "mer train data/casme2.h5 --test data/casme.h5 --scheme labels --model flow-svm --flow fast",
     "mer train data/casme2.h5 --loso --scheme labels --model flow-svm --flow fast",
-    "mer train data/casme2.h5 --test data/casme.h5 --scheme labels --recipe quick",
+    "mer train data/casme2.h5 --test data/casme.h5 --scheme labels --recipe quick --seed {seed}",
     "mer report --format html --out report.html",
 )
 
@@ -36,40 +36,54 @@ def draw_faces(seed: int) -> tuple[str, ...]:
     )
 
 
-def run_demo(folder: Path, seed: int, show: Callable[[str], None]) -> None:
+def run_demo(folder: Path, seed: int, show: Callable[[str], None]) -> list[Path]:
     """Run each command in `folder`, which is made; a demo that was interrupted there continues.
 
     Parameters
     ----------
-    seed : of the faces and of the training
+    seed : of the faces and of MMNet's training
     show : told each command line before it runs
+
+    Returns
+    -------
+    The directories of the demo's own runs.
 
     Raises
     ------
     ConfigError
         If the folder holds something else, or a command fails.
     """
-    marker = folder / "faces.txt"  # the commands that drew the faces, written when they are all there
+    marker = folder / "faces.txt"  # the commands that have drawn their faces
     synth = draw_faces(seed)
     drawn = marker.read_text().splitlines() if marker.exists() else []
-    if drawn and drawn != [*synth]:
-        raise ConfigError(f"{folder}: holds the demo of other faces ({drawn[0]}). Give another --out, or that --seed.")
+    if drawn != [*synth[: len(drawn)]]:
+        raise ConfigError(
+            f"{folder}: holds a demo whose faces were drawn by other commands, like {drawn[0]}. Give another --out, or "
+            "delete the folder."
+        )
     if not drawn and folder.exists() and {path.name for path in folder.iterdir()} - {"raw"}:
         raise ConfigError(f"{folder}: holds files that the demo did not write. Give another --out.")
     folder.mkdir(parents=True, exist_ok=True)
-    if not drawn:
-        for line in synth:
-            _run(line, folder, show)
-        marker.write_text("\n".join(synth) + "\n")
-    for line in COMMANDS:
-        _run(f"{line} --seed {seed}" if "--recipe" in line else line, folder, show)
+    for line in synth[len(drawn) :]:
+        _run(line, folder, show)
+        drawn.append(line)
+        marker.write_text("\n".join(drawn) + "\n")
+    printed = [_run(line.format(seed=seed), folder, show) for line in COMMANDS]
+    return [folder / run for run in printed if run]
 
 
-def _run(line: str, folder: Path, show: Callable[[str], None]) -> None:
+def _run(line: str, folder: Path, show: Callable[[str], None]) -> str:
+    """Run a command line in the folder; return the run's path that `mer train` prints, nothing of other commands."""
     show(line)
-    done = subprocess.run([sys.executable, "-m", "mer_cli", *shlex.split(line)[1:]], cwd=folder, check=False)
+    command = [sys.executable, "-m", "mer_cli", *shlex.split(line)[1:]]
+    stdout = subprocess.PIPE if line.startswith("mer train") else None  # the others print for the terminal's width
+    done = subprocess.run(command, cwd=folder, stdout=stdout, text=True, encoding="utf-8", check=False)
+    path = (done.stdout or "").strip()
     if done.returncode:
         raise ConfigError(
             f"{line}: ended with exit code {done.returncode} in {folder}. Mend what it says above and run the "
             "demo again: finished work is kept."
         )
+    if path:
+        print(path)
+    return path

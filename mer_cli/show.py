@@ -51,7 +51,7 @@ def show_plan(plan: RunPlan, out: Path, save_weights: str) -> None:
 
 
 def show_faces(plans: Iterable[RunPlan]) -> None:
-    """The stamp of runs on generated faces, on stderr."""
+    """Print the stamp on stderr if any run is on generated faces."""
     if any(plan.config.generated for plan in plans):
         console.err.print("generated faces: no score of this run is a result on the dataset")
 
@@ -112,7 +112,7 @@ def show_cell(cell: Cell, number: int, n_cells: int) -> None:
 
 
 def show_time_limit(limit: TimeLimit, plans: Iterable[RunPlan], out: Path) -> None:
-    """Where a time limit left folds out: how many, and how to go on; on stderr."""
+    """Print on stderr how many folds the time limit left out, if it did, and how to go on."""
     from mer_cli.training.run import folds_to_train
 
     if not limit.is_over:
@@ -120,9 +120,11 @@ def show_time_limit(limit: TimeLimit, plans: Iterable[RunPlan], out: Path) -> No
     n_left = sum(len(folds_to_train(out / plan.config.run_name, plan.wanted, resume=True)) for plan in plans)
     are_left = "1 fold is" if n_left == 1 else f"{n_left} folds are"
     console.err.print(f"the time limit of {console.spell_seconds(limit.seconds)} is over; {are_left} left.")
-    if limit.longest > limit.seconds:
+    longest = max(limit.longest.values(), default=0)
+    if longest > limit.seconds:
         console.err.print(
-            f"A fold takes {console.spell_seconds(limit.longest)}, longer than the limit: one is trained each time."
+            f"A fold takes {console.spell_seconds(longest)}, longer than the limit, so each command trains only the "
+            "folds it begins with."
         )
     console.err.print("Type the same command again to go on.")
 

@@ -55,7 +55,7 @@ def _answer(row: SummaryRow) -> str:
     assert row.accuracy is not None
     guess = next(guesser for guesser in row.chance if guesser.intervals)
     low, high = guess.intervals["accuracy"]
-    found = "MMNet has learnt something" if row.accuracy.mean > high else "MMNet is not told from guessing here"
+    found = "MMNet has learnt something" if row.accuracy.mean > high else "MMNet can't be told from guessing here"
     return (
         f"MMNet names the emotion of {_percent(row.accuracy.mean)} % of {row.n_clips} clips of people it has never seen"
         f"{_interval(row)}. Guessing gives {_percent(guess.accuracy)} %, and between {_percent(low)} and "
@@ -66,7 +66,7 @@ def _answer(row: SummaryRow) -> str:
 def _interval(row: SummaryRow) -> str:
     if row.accuracy is None or row.accuracy.low is None or row.accuracy.high is None:
         return ""
-    return f" (95 % interval over them {_percent(row.accuracy.low)} to {_percent(row.accuracy.high)})"
+    return f" (95 % interval over the people {_percent(row.accuracy.low)} to {_percent(row.accuracy.high)})"
 
 
 def _table(rows: Sequence[SummaryRow]) -> Iterator[str]:
@@ -76,10 +76,11 @@ def _table(rows: Sequence[SummaryRow]) -> Iterator[str]:
         first = same[0]
         cells = [("method", "accuracy %", "UF1", "UAR")]
         for row in same:
-            cells.append((f"{row.method}, {row.settings}", *_scores(row)))
+            seed = f", seed {row.seeds[0]}" if row.method == "MMNet" else ""  # the other draws nothing
+            cells.append((f"{row.method}, {row.settings}{seed}", *_scores(row)))
         for guess in first.chance:
             cells.append((f"chance: {guess.name}", *_texts(guess.accuracy, guess.uf1, guess.uar)))
-        yield f"\n{protocol}: {first.n_clips} clips, {first.n_subjects} subjects, last epoch, seed {first.seeds[0]}"
+        yield f"\n{protocol}: {first.n_clips} clips, {first.n_subjects} subjects, last epoch"
         yield from console.aligned(cells, numeric=(1, 2, 3))
 
 

@@ -203,14 +203,12 @@ def test_runs_of_other_tables_are_noted_in_one_sentence_with_the_tables_that_hav
     write_run(Path("runs"), variant="ca", pc=False)
     result = mer("report", "--table", "4")
     assert result.exit_code == 0
-    assert result.stderr == "note: 1 run is in another table: mer report --table 3\n"
+    assert result.stderr == "note: 1 run is in another table: the same command with --table 3\n"
     write_run(Path("runs"), variant="ca", pc=False, seed=2)
     write_run(Path("runs"), "megc3", datasets=("samm",))
     write_run(Path("runs"), "megc3", datasets=("casme2", "samm"))
     notes = mer("report", "--table", "4").stderr.splitlines()
-    assert notes == [
-        "note: 4 runs are in other tables: mer report --table 3, mer report --table 7, mer report --table methods"
-    ]
+    assert notes == ["note: 4 runs are in other tables: the same command with --table 3, --table 7, --table methods"]
 
 
 @pytest.mark.parametrize("format", ["markdown", "latex", "csv", "json"])

@@ -287,6 +287,27 @@ def test_build_store_replaces_generated_faces_by_real_ones_of_another_table_only
     assert not read_store(out).generated
 
 
+def test_an_interrupted_build_of_generated_faces_does_not_go_on_without_their_stamp(built, tmp_path):
+    real, out = built[0], tmp_path / "casme2.h5"
+
+    def interrupt(clip_id, status):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(replace(real, generated=True), out, on_clip=interrupt)
+    before = sorted(parts_dir(out).iterdir())
+    with pytest.raises(StoreError) as raised:
+        build(real, out)
+    assert str(raised.value) == (
+        f"{parts_dir(out)}: holds clips of generated faces, of a build that was interrupted, and no GENERATED.txt lies "
+        "in or above the folders of these clips. Nothing was changed. If they are generated, put the file back into the "
+        "folder that `mer synth` wrote; if they are real, give another --out, or --no-resume to drop the parts."
+    )
+    assert (sorted(parts_dir(out).iterdir()), out.exists()) == (before, False)
+    assert read_store(build(replace(real, generated=True), out).path).generated
+    assert not parts_dir(out).exists()
+
+
 @pytest.mark.parametrize("resume", [True, False])
 def test_build_store_writes_over_no_file_that_is_no_store(tmp_path, resume):
     release, out = write_release(tmp_path, 1), tmp_path / "mylab.csv"

@@ -70,31 +70,50 @@ def test_a_time_limit_of_nothing_is_refused():
 
 def test_a_fold_begins_only_if_the_longest_so_far_would_still_fit(clock):
     limit = TimeLimit(100)
-    folds = limit.allowed(FOLDS)
+    folds = limit.allowed("mmnet", FOLDS)
     clock.now = 20  # what comes before the first fold counts as well
     first = next(folds)
     clock.now = 50
-    limit.ended(first)
+    limit.ended("mmnet", first)
     second = next(folds)  # 30 s fit into the 50 s that are left
     clock.now = 85
-    limit.ended(second)
+    limit.ended("mmnet", second)
     assert list(folds) == []  # 35 s don't fit into 15 s
     assert limit.is_over
-    assert limit.longest == 35
+    assert limit.longest == {"mmnet": 35}
+    clock.now = 0
+    assert not limit.has_time("mmnet")  # what was left out once stays out
 
 
 def test_the_first_fold_begins_however_short_the_time_is(clock):
     limit = TimeLimit(1)
     clock.now = 10
-    assert [fold.id for fold in limit.allowed(FOLDS)] == ["casme2-01"]
-    assert list(limit.allowed(FOLDS)) == []  # the first of the command, not of each run
+    assert [fold.id for fold in limit.allowed("mmnet", FOLDS)] == ["casme2-01"]
+    assert list(limit.allowed("mmnet", FOLDS)) == []  # the first of the command, not of each run
 
 
 def test_without_a_limit_every_fold_begins(clock):
     limit = parse_time_limit(None)
     clock.now = 1e9
-    assert list(limit.allowed(FOLDS)) == FOLDS
+    assert list(limit.allowed("mmnet", FOLDS)) == FOLDS
     assert not limit.is_over
+
+
+def test_the_time_of_one_method_says_nothing_of_another(clock):
+    limit = TimeLimit(100)
+    limit.ended("ststnet", next(limit.allowed("ststnet", FOLDS)))
+    clock.now = 40
+    assert limit.has_time("mmnet")  # never timed, in the first half of the time
+    limit.expect("sssnet", 70)  # as an earlier command's folds tell
+    clock.now = 60
+    assert limit.has_time("ststnet")
+    assert not limit.has_time("mmnet")
+    limit = TimeLimit(100)
+    limit.ended("ststnet", next(limit.allowed("ststnet", FOLDS)))
+    limit.expect("sssnet", 70)
+    assert limit.has_time("sssnet")
+    clock.now = 100
+    assert not limit.has_time("sssnet")
 
 
 @pytest.mark.usefixtures("_store", "_slow")
@@ -110,7 +129,7 @@ def test_a_command_that_is_typed_again_finishes_the_run_as_one_without_a_limit_d
         "the time limit of 4 min 0 s is over; 1 fold is left.",
     ]
     assert ends[0][1:] == [
-        "A fold takes 10 min 0 s, longer than the limit: one is trained each time.",
+        "A fold takes 10 min 0 s, longer than the limit, so each command trains only the folds it begins with.",
         "Type the same command again to go on.",
     ]
     assert not any("time limit" in line for line in ends[2])

@@ -19,7 +19,7 @@ STAMP = "GENERATED.txt"
 
 
 def with_stamp(release: Release, root: Path) -> Release:
-    """Return the release with every stamp that lies in or above a folder which something of it is taken from.
+    """Return the release with all stamps found in, or above, any folder that its clips or table come from.
 
     A single generated clip, or a table from a generated folder, makes the whole release generated. Folders are
     remembered, so that thousands of clips beside each other look for a stamp above them once.

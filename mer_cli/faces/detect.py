@@ -108,7 +108,7 @@ class FaceDetector:
 
 @cache
 def _frontal_face_detector() -> Any:
-    """Once for all: to make one takes half a second, and it holds nothing of a picture."""
+    """Return Dlib's frontal face detector, made once per process (half a second); it holds nothing of a picture."""
     return dlib.get_frontal_face_detector()
 
 

@@ -75,7 +75,7 @@ def read_stores(ids: Sequence[str]) -> list[StoreInfo]:
 def build_report(ids: Sequence[str], runs: Sequence[Run], stores: Sequence[StoreInfo]) -> Report:
     """Build the tables of these ids, in their order.
 
-    In a report of several tables one in which nothing of one's own stands is folded, and the table of all methods has
+    In a report of several tables one in which no run of yours stands is folded, and the table of all methods has
     the protocols of those runs only that no table of the paper has a place for.
 
     Parameters
@@ -94,7 +94,8 @@ def build_report(ids: Sequence[str], runs: Sequence[Run], stores: Sequence[Store
     tables = [_build(id, entries, stores, places, alone=len(ids) == 1) for id in ids]
     if len(ids) > 1:
         tables = [_folded(table, bool(runs)) for table in tables if table.id != METHODS or table.blocks]
-    elsewhere = [run for run in runs if run not in shown]
+    paths = {run.path for run in shown}
+    elsewhere = [run for run in runs if run.path not in paths]
     return Report(tuple(tables), tuple(shown), _notes(elsewhere, places))
 
 
@@ -119,7 +120,7 @@ def _without_a_place(entries: Sequence[Entry], places: Places) -> list[Entry]:
 
 
 def _folded(table: Table, has_runs: bool) -> Table:
-    """Fold a table in which nothing of one's own stands; without any run it is what there is to read."""
+    """Fold a table in which no run of yours stands; without any run it is what there is to read."""
     return replace(table, fold="line" if has_runs else "closed") if table.absent else table
 
 
@@ -128,6 +129,6 @@ def _notes(runs: Collection[Run], places: Places) -> tuple[str, ...]:
     if not runs:
         return ()
     homes = {next((id for id, held in places.items() if run.path in held), METHODS) for run in runs}
-    others = ", ".join(f"mer report --table {id}" for id in sorted(homes))
+    others = ", ".join(f"--table {id}" for id in sorted(homes))
     are = "1 run is in another table" if len(runs) == 1 else f"{len(runs)} runs are in other tables"
-    return (f"{are}: {others}",)
+    return (f"{are}: the same command with {others}",)

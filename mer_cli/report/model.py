@@ -37,7 +37,7 @@ class Cell:
 
     text : what is printed, without any mark-up; "" where the column doesn't apply to the row
     value : what it is sorted by, in the printed unit (percent for accuracies); None where it has no number
-    sd : over the seeds · low, high : 95 % interval over subjects; in the unit of `value`
+    sd : over the seeds · low, high : 95 % interval over subjects, of a guesser over its draws; in the unit of `value`
     best : the best honest value of its block
     marks : of the notes that belong to it, the block's or the table's
     code : whether the text is a command to type
@@ -90,7 +90,7 @@ class Table:
 
     id : "summary", "3" or "methods"
     notes : what holds for more than one block; marks of blocks may refer to them
-    absent : "nothing here was trained for it"; "" if something of one's own stands in it
+    absent : "nothing here was trained for it"; "" if a run of yours stands in it
     fold : how a page for people shows it: "open"; "closed", which HTML folds away and the others print; "line", which
         is one line outside of HTML. CSV and JSON always have all of it
 

@@ -53,14 +53,6 @@ class PaperBlock:
     n_subjects: int | None
     rows: tuple[PaperRow, ...]
 
-    @property
-    def n_classes(self) -> int:
-        return len(self.class_counts)
-
-    @property
-    def n_clips(self) -> int:
-        return sum(self.class_counts)
-
 
 @dataclass(frozen=True)
 class PaperTable:

@@ -1,4 +1,4 @@
-"""The table that a report leads with: one's own runs, a block for each protocol, guessers below them."""
+"""The table that a report leads with: your runs, a block for each protocol, guessers below them."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from mer_cli.datasets.stamp import STAMP
 from mer_cli.errors import StoreError
 from mer_cli.faces.crop import Align
 from mer_cli.faces.landmarks import find_predictor
@@ -95,6 +96,8 @@ def build_store(
                 if not resume:
                     shutil.rmtree(parts, ignore_errors=True)
                 parts.mkdir(exist_ok=True)
+                if release.generated:
+                    (parts / STAMP).touch()  # for the next build, should this one be interrupted
                 reasons = _cut_all(plan, jobs, on_clip)
                 pack_store(plan, reasons)
             if reasons:

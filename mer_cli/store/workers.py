@@ -54,7 +54,8 @@ def run_in_workers(
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 on_result(future.result())
-                running |= {pool.submit(function, task) for task in islice(waiting, 1)}
+                with _no_interrupt():  # a worker may start as late as here
+                    running |= {pool.submit(function, task) for task in islice(waiting, 1)}
     except KeyboardInterrupt:
         if drop_on_interrupt:
             for worker in active_children():

@@ -14,37 +14,47 @@ SECONDS_OF_UNIT = {"h": 3600, "m": 60, "s": 1}
 
 
 class TimeLimit:
-    """The time that a command may train, shared by all of its runs.
+    """The time that a command may train, shared by all of its runs and updated by them.
 
-    The first fold of a command is trained however short the time is, so a command that is repeated comes to an end. A
-    later one begins if the longest fold so far would still fit.
+    What a command begins with, a fold or as many as run in parallel, is trained however short the time is, so a command
+    that is repeated comes to an end. Later a fold begins if the longest one of its method would still fit; if no fold
+    of the method has been timed, in the first half of the time only.
 
     is_over : whether a fold was left out for lack of time
-    longest : seconds of the longest fold that this command has trained
+    longest : seconds of each method's longest fold so far
     """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.is_over = False
-        self.longest = 0.0
+        self.longest: dict[str, float] = {}
         self._ends = time.monotonic() + seconds
         self._began_at: dict[str, float] = {}
         self._has_begun = False
 
-    def allowed(self, folds: Iterable[Fold]) -> Iterator[Fold]:
-        """Yield the folds that there is time for; each is taken to begin when it is asked for."""
+    def expect(self, method: str, seconds: float) -> None:
+        """Note how long a fold of a method took in an earlier command, or must be expected to take."""
+        self.longest[method] = max(self.longest.get(method, 0), seconds)
+
+    def has_time(self, method: str) -> bool:
+        """Return whether a fold of the method may begin now; if not, the limit is over for good."""
+        if self._has_begun and not self.is_over:
+            needed = self.longest.get(method, self.seconds / 2)
+            self.is_over = time.monotonic() + needed > self._ends
+        return not self.is_over
+
+    def allowed(self, method: str, folds: Iterable[Fold]) -> Iterator[Fold]:
+        """Yield the folds of a method that there is time for; each is taken to begin when it is asked for."""
         for fold in folds:
-            now = time.monotonic()
-            self.is_over = self._has_begun and now + self.longest > self._ends
-            if self.is_over:
+            if not self.has_time(method):
                 return
             self._has_begun = True
-            self._began_at[fold.id] = now
+            self._began_at[fold.id] = time.monotonic()
             yield fold
 
-    def ended(self, fold: Fold) -> None:
+    def ended(self, method: str, fold: Fold) -> None:
         """Note that a fold has been trained and written."""
-        self.longest = max(self.longest, time.monotonic() - self._began_at.pop(fold.id))
+        self.expect(method, time.monotonic() - self._began_at.pop(fold.id))
 
 
 def parse_time_limit(text: str | None) -> TimeLimit:

@@ -78,7 +78,8 @@ def train_run(
     folds_at_once : for each device; None lets the network and the machine decide (`executor.choose_folds_at_once`)
     gpus : CUDA numbers; None takes the first
     trainers : shared by runs that differ in the seed alone
-    time_limit : what it leaves out, the same call trains later
+    time_limit : shared by the runs of a command, and updated; what it leaves out, the same call trains later. None
+        trains all
 
     Raises
     ------
@@ -109,7 +110,7 @@ def train_run(
             n_at_once = _fit_into_memory(plan, devices, n_at_once, is_asked_for=folds_at_once is not None)
             torch.cuda.set_device(devices[0])
         limit = time_limit or TimeLimit(math.inf)
-        begun = limit.allowed(todo)
+        begun = limit.allowed(config.model, todo)
         if n_at_once == 1:
             trainer_of = (trainers or Trainers()).of
             _train_in_turn(
@@ -119,7 +120,7 @@ def train_run(
             compute_inputs(plan)  # here once, not in every worker
             pickled = pickle.dumps(plan)
             tasks = (FoldTask(pickled, path, fold, keeps_weights, tensorboard, threads) for fold in begun)
-            train_at_once(_train_task, tasks, n_at_once, path, partial(_tell, listener, limit), devices)
+            train_at_once(_train_task, tasks, n_at_once, path, partial(_tell, listener, limit, config.model), devices)
     return path
 
 
@@ -154,7 +155,7 @@ def _train_in_turn(
             trained = _train_fold(trainer, fold, plan.labels, listener.on_epoch)
             _write(plan, path, fold, trained, save_weights=save_weights, tensorboard=tensorboard)
             listener.on_fold_end()
-            limit.ended(fold)
+            limit.ended(plan.config.model, fold)
     except torch.OutOfMemoryError as error:
         raise RunError(
             f"{path}: the device ran out of memory ({str(error).splitlines()[0]}) — expected room for "
@@ -163,13 +164,13 @@ def _train_in_turn(
         ) from None
 
 
-def _tell(listener: Listener, limit: TimeLimit, ended: EndedFold) -> None:
+def _tell(listener: Listener, limit: TimeLimit, method: str, ended: EndedFold) -> None:
     """Pass on that a fold has ended in another process."""
     listener.on_fold(ended.fold)
     if ended.loss is not None:
         listener.on_epoch(ended.n_epochs, ended.loss)
     listener.on_fold_end()
-    limit.ended(ended.fold)
+    limit.ended(method, ended.fold)
 
 
 def _train_task(task: FoldTask) -> EndedFold:

@@ -67,7 +67,7 @@ def draw_subject(seed: int, number: int) -> Subject:
 
 @cache
 def _detector() -> dlib.fhog_object_detector:
-    """Return Dlib's detector, which takes a second to load, once per process."""
+    """Return Dlib's frontal face detector, made once per process (half a second)."""
     return dlib.get_frontal_face_detector()
 
 

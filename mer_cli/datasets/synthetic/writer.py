@@ -69,7 +69,7 @@ def write_plans(
 
 def _make_room(out: Path, layout: GeneratedLayout) -> None:
     notice, marker = NOTICE.format(title=layout.title), out / STAMP
-    if marker.is_file() and marker.read_text() != notice:
+    if marker.is_file() and marker.read_text() not in ("", notice):  # empty: put back by hand
         raise DatasetError(
             f"{out}: holds a generated release of another dataset — expected an empty folder, or one of "
             f"{layout.title}. Give another OUT."
