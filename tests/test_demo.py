@@ -74,8 +74,9 @@ def test_the_last_screen_has_the_answer_a_table_where_to_look_and_what_to_type(c
     screen.show_demo(Path("demo"), [FLOW, MMNET])
     assert capsys.readouterr().out == (
         "\n"
-        "MMNet names the emotion of 75.0 % of 48 clips of people it has never seen (95 % interval over the people 60.0 "
-        "to 87.5). Guessing gives 33.5 %, and between 20.0 and 50.0 % in 95 of 100 trials: MMNet has learnt something.\n"
+        "MMNet names the emotion of 75.0 % of 48 clips of people it has never seen (95 % interval over the people "
+        "60.0 to 87.5). Guessing gives 33.5 %, and between 20.0 and 50.0 % in 95 of 100 trials: MMNet has learnt "
+        "something.\n"
         "The faces are generated: this shows that everything works, and is not a result on any dataset.\n"
         "\n"
         "casme2-to-casme-labels/70-to-48: 48 clips, 8 subjects, last epoch\n"

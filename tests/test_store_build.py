@@ -300,8 +300,8 @@ def test_an_interrupted_build_of_generated_faces_does_not_go_on_without_their_st
         build(real, out)
     assert str(raised.value) == (
         f"{parts_dir(out)}: holds clips of generated faces, of a build that was interrupted, and no GENERATED.txt lies "
-        "in or above the folders of these clips. Nothing was changed. If they are generated, put the file back into the "
-        "folder that `mer synth` wrote; if they are real, give another --out, or --no-resume to drop the parts."
+        "in or above the folders of these clips. Nothing was changed. If they are generated, put the file back into "
+        "the folder that `mer synth` wrote; if they are real, give another --out, or --no-resume to drop the parts."
     )
     assert (sorted(parts_dir(out).iterdir()), out.exists()) == (before, False)
     assert read_store(build(replace(real, generated=True), out).path).generated

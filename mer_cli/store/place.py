@@ -24,17 +24,17 @@ def require_place(out: Path, release: Release, *, resume: bool) -> None:
         If a folder has that name.
     StoreError
         If a file is there that is not a store; or the store of generated faces, where the release has its coding table
-        and no stamp; or, with `resume`, parts of generated faces where these have no stamp, the store of another dataset, of generated faces where these have no stamp, or
-        the other way round.
+        and no stamp; or, with `resume`, parts of generated faces where these have no stamp, the store of another
+        dataset, of generated faces where these have no stamp, or the other way round.
     """
     require_no_folder(out)
     require_no_other_file(out)
     parts = parts_dir(out)
     if resume and (parts / STAMP).exists() and not release.generated:
         raise StoreError(
-            f"{parts}: holds clips of generated faces, of a build that was interrupted, and no {STAMP} lies in or above "
-            "the folders of these clips. Nothing was changed. If they are generated, put the file back into the folder "
-            "that `mer synth` wrote; if they are real, give another --out, or --no-resume to drop the parts."
+            f"{parts}: holds clips of generated faces, of a build that was interrupted, and no {STAMP} lies in or "
+            "above the folders of these clips. Nothing was changed. If they are generated, put the file back into the "
+            "folder that `mer synth` wrote; if they are real, give another --out, or --no-resume to drop the parts."
         )
     try:
         store = read_store(out)
