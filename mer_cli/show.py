@@ -75,7 +75,7 @@ def show_explained(explained: Explained, sections: Iterable[tuple[str, TextTable
         n_clips, n_subjects = len(explained.measured.clip_ids), explained.measured.n_subjects
         console.out.print(
             f"Attention against the truth: {n_clips} clips of {n_subjects} subjects, each by the network that held it "
-            "out, last epoch. Generated faces: no result on the dataset."
+            "out, last epoch. Generated faces: not a result on the dataset."
         )
     for heading, rows in sections:
         console.out.print(f"\n{escape(heading)}")

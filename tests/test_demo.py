@@ -23,7 +23,6 @@ MMNET = SummaryRow(
     generated=True,
     n_clips=48,
     n_subjects=8,
-    rule="last",
     seeds=(3,),
     accuracy=Spread(0.75, low=0.6, high=0.875),
     uf1=Spread(0.7412),

@@ -43,7 +43,7 @@ SAMM = {"scheme": "megc3", "datasets": ("samm",), "protocol_id": "samm-megc3/12"
 
 def build(number: int, root: Path | Iterable[Run]) -> Table:
     runs = collect_runs(root).runs if isinstance(root, Path) else list(root)
-    return build_method_table(number, score_runs(placed(number, runs)))
+    return build_method_table(number, score_runs(runs if number is None else placed(number, runs)))
 
 
 def write_variant(root: Path, variant: str, **changes: Any) -> Path:

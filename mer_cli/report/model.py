@@ -73,7 +73,7 @@ class Note:
 class Block:
     """The rows of one protocol: the same clips, labels and folds, so that they compare.
 
-    generated : of generated faces, so no result on the dataset
+    generated : of generated faces, and so not a result on the dataset
     origin : the coding tables and stores of its clips, which tell it from a block of the same heading
     """
 

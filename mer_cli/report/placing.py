@@ -239,14 +239,12 @@ def is_composite(config: RunConfig) -> bool:
     return {store.dataset for store in config.stores} == set(scheme.datasets)
 
 
-def placed(number: int | None, runs: Sequence[Run]) -> list[Run]:
-    """Return the runs that a table has a place for: its dataset, leave one subject out, a method of its rows.
+def placed(number: int, runs: Sequence[Run]) -> list[Run]:
+    """Return the runs that a table of the paper has a place for: its dataset, leave one subject out, a method of it.
 
-    A table of methods takes the composite set as well, and the table of all methods (None) every run. Where the clips
-    are not the paper's, plain MMNet alone is not an ablation, and is left to the tables of methods.
+    A table of methods takes the composite set as well. Where the clips are not the paper's, plain MMNet alone is not an
+    ablation, and is left to the tables of methods.
     """
-    if number is None:
-        return list(runs)
     fitting = [
         run
         for run in runs

@@ -41,7 +41,6 @@ class SummaryRow:
     generated: bool
     n_clips: int
     n_subjects: int
-    rule: str
     seeds: tuple[int, ...]
     accuracy: Spread | None
     uf1: Spread | None
@@ -87,7 +86,6 @@ def _row(protocol: Protocol, entry: Entry) -> SummaryRow:
         generated=config.generated,
         n_clips=sum(class_counts(run, entry.dataset)),
         n_subjects=n_subjects(run, entry.dataset),
-        rule=RULE,
         seeds=tuple(run.config.seed for run in entry.runs),
         accuracy=entry.spreads.get((RULE, "accuracy")),
         uf1=entry.spreads.get((RULE, "uf1")),

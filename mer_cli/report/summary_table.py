@@ -70,12 +70,12 @@ def _kind(row: SummaryRow) -> RowKind:
 def _cells(row: SummaryRow) -> Cells:
     spreads = {name: getattr(row, name) for name in METRICS}
     scores = {
-        key_of(row.rule, name): NONE if spread is None else score_cell(name, spread) for name, spread in spreads.items()
+        key_of(RULE, name): NONE if spread is None else score_cell(name, spread) for name, spread in spreads.items()
     }
     return scores | {
         "method": Cell(f"{row.method}, {row.settings}"),
         "seeds": Cell(", ".join(map(str, row.seeds))),
-        "epoch_rule": Cell(row.rule),
+        "epoch_rule": Cell(RULE),
         "remarks": Cell(", ".join(row.remarks)),
         "protocol": Cell(row.protocol),
         "clips": Cell(str(row.n_clips)),

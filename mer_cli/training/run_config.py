@@ -41,7 +41,7 @@ class RunStore(BaseModel):
     table_version: str
     """Published version of that table, or ""."""
     generated: bool
-    """Whether the faces were generated: no result on the dataset."""
+    """Whether the faces were generated: not a result on the dataset."""
     clips_hash: str = ""
     """The hash over its whole clips, where the method sees them."""
 
