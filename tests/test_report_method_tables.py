@@ -91,7 +91,9 @@ def test_without_runs_every_published_number_stands_in_its_block(number: int) ->
     table, paper = build(number, []), paper_table(number)
     assert (table.id, table.title) == (str(number), paper.title)
     for block, printed in zip(table.blocks, paper.blocks, strict=True):
-        assert block.heading.startswith(f"{printed.protocol_id}, leave one subject out: {printed.n_classes} classes")
+        assert block.heading.startswith(
+            f"{printed.protocol_id}, leave one subject out: {len(printed.class_counts)} classes"
+        )
         assert not block.generated
         found = [cells for cells in rows(table, block) if cells["published_clips"].text]
         for paper_row, cells in zip(
