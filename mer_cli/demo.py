@@ -1,7 +1,8 @@
 """The whole pipeline on generated faces: the commands that a user types, each shown and run in a folder of its own.
 
-MMNet is trained once, on the faces of one release, and tested on other people in another one: a fold for each of them
-would take a processor without bf16 two hours. A fast method is trained and tested on the same clips, and leaving one subject out.
+MMNet is trained once, on the faces of one release, and tested on other people in another one: a fold for each of the 24
+would take a processor without bf16 two hours. A fast method is trained and tested on the same clips, and leaving one
+subject out.
 """
 
 from __future__ import annotations
