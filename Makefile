@@ -2,6 +2,7 @@
 .PHONY: setup demo test test-slow test-cuda lint format docs bench clean ci constraints
 
 PYTHON ?= python3
+SEED ?= 1
 BIN := .venv/bin
 COMMA := ,
 
@@ -27,7 +28,7 @@ setup: .venv/for-tests
 	$(call install,'.[landmarks$(COMMA)tensorboard$(COMMA)dev]' --compile-bytecode)
 
 demo: .venv/for-demo
-	$(BIN)/mer demo
+	$(BIN)/mer demo --seed $(SEED)
 
 # Two processes with a thread each: two thirds of the time of one process with two threads, measured on two cores. Each
 # takes half of the tests in their order, so that what a file shares is made once, and then of what the other has left.
