@@ -15,7 +15,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 @pytest.fixture(scope="session", autouse=True)
 def _kept_workers():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mer_cli.store.workers.ProcessPoolExecutor", KeptPool)
+        patch.setattr("mer_cli.system.workers.ProcessPoolExecutor", KeptPool)
         yield
 
 

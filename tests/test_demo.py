@@ -34,6 +34,14 @@ MMNET = SummaryRow(
 FLOW = replace(MMNET, method="flow-svm", settings="published recipe", accuracy=Spread(0.9583), uf1=Spread(0.96))
 
 
+def write_drawn(folder, seed):
+    """What tells the demo that the faces of a seed are there."""
+    (folder / "faces.txt").write_text("\n".join(draw_faces(seed)) + "\n")
+    for dataset in ("casme2", "casme"):
+        (folder / "raw" / dataset).mkdir(parents=True)
+        (folder / "raw" / dataset / "GENERATED.txt").touch()
+
+
 def test_a_folder_with_other_files_is_refused(tmp_path):
     (tmp_path / "thesis.docx").write_text("years of work")
     with pytest.raises(ConfigError) as error:
@@ -43,23 +51,58 @@ def test_a_folder_with_other_files_is_refused(tmp_path):
 
 
 def test_a_demo_of_another_seed_is_refused(tmp_path):
-    (tmp_path / "faces.txt").write_text("\n".join(draw_faces(1)) + "\n")
+    write_drawn(tmp_path, 1)
     with pytest.raises(ConfigError) as error:
         run_demo(tmp_path, 2, print)
     assert str(error.value) == (
-        f"{tmp_path}: holds a demo whose faces were drawn by other commands, like {draw_faces(1)[0]}. Give another "
-        "--out, or delete the folder."
+        f"{tmp_path}: holds a demo whose faces were drawn by other commands (faces.txt). Give another --out, or delete "
+        "the folder."
     )
 
 
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"\xff\xfe\x80", None])
+def test_a_list_of_commands_that_the_demo_did_not_write_is_refused(tmp_path, content):
+    (tmp_path / "faces.txt").mkdir() if content is None else (tmp_path / "faces.txt").write_bytes(content)
+    with pytest.raises(ConfigError) as error:
+        run_demo(tmp_path, 1, print)
+    assert str(error.value).startswith(f"{tmp_path}: holds ")
+
+
+@pytest.mark.parametrize("out", ["file", "file/below"])
+def test_a_file_in_the_folders_place_is_refused(tmp_path, out):
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(ConfigError) as error:
+        run_demo(tmp_path / out, 1, print)
+    assert str(error.value) == f"{tmp_path / out}: can't be used as a folder (Not a directory). Give another --out."
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_faces_that_are_not_there_any_more_are_drawn_again(tmp_path, monkeypatch):
+    write_drawn(tmp_path, 1)
+    (tmp_path / "raw/casme/GENERATED.txt").unlink()
+    drawn = []
+
+    def run(line, folder, show):
+        drawn.append(line)
+        if line.startswith("mer preprocess"):
+            raise KeyboardInterrupt
+        return ""
+
+    monkeypatch.setattr("mer_cli.demo._run", run)
+    with pytest.raises(KeyboardInterrupt):
+        run_demo(tmp_path, 1, print)
+    assert drawn == [draw_faces(1)[1], COMMANDS[0]]
+    assert (tmp_path / "faces.txt").read_text().splitlines() == [*draw_faces(1)]
+
+
 def test_a_command_that_fails_ends_the_demo_and_is_named(tmp_path):
-    (tmp_path / "faces.txt").write_text("\n".join(draw_faces(1)) + "\n")
+    write_drawn(tmp_path, 1)
     shown = []
     with pytest.raises(ConfigError) as error:
         run_demo(tmp_path, 1, shown.append)
     assert str(error.value) == (
-        f"{COMMANDS[0]}: ended with exit code 1 in {tmp_path}. Mend what it says above and run the demo again: "
-        "finished work is kept."
+        f"{COMMANDS[0]}: ended with exit code 1 in {tmp_path}. Mend what it says above and run the demo again "
+        "(finished work is kept), or give another --out."
     )
     assert shown == [COMMANDS[0]]
 

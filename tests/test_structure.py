@@ -10,7 +10,10 @@ import pytest
 import mer_cli
 
 PACKAGE = Path(mer_cli.__file__).parent
-STAGES = ["datasets", "faces", "store", "motion", "models", "training", "inference", "evaluation", "report", "bench"]
+STAGES = [
+    *("system", "datasets", "faces", "store", "motion", "models", "training", "inference", "evaluation", "report"),
+    "bench",
+]
 SHARED = {"records", "errors", "opencv", "__version__"}
 NO_TORCH_IN_TRAINING = (
     *("config", "methods", "folds", "inner", "shuffle", "streams", "grids"),

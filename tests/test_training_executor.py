@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from mer_cli import cli
 from mer_cli.errors import ConfigError
 from mer_cli.records import Fold
-from mer_cli.store import workers
+from mer_cli.system import workers
 from mer_cli.training import executor
 from mer_cli.training import train as training
 from mer_cli.training.config import resolve_config

@@ -51,7 +51,9 @@ def test_a_time_limit_is_read_in_hours_minutes_and_seconds(text, seconds):
     assert parse_time_limit(text).seconds == seconds
 
 
-@pytest.mark.parametrize("text", ["", "4", "m", "four minutes", "4m30", "-4m", "30s4m", "1.5h"])
+@pytest.mark.parametrize(
+    "text", ["", "4", "m", "four minutes", "4m30", "-4m", "30s4m", "1.5h", "\u0664m", "9" * 400 + "s"]
+)
 def test_what_is_not_a_length_of_time_is_refused(text):
     with pytest.raises(ConfigError) as error:
         parse_time_limit(text)

@@ -30,8 +30,8 @@ from mer_cli.store.lock import lock_store
 from mer_cli.store.parts import fingerprint, part_path
 from mer_cli.store.schema import FAILED, OK, RESUMED
 from mer_cli.store.whole_clips import FRAME_BYTES, State, append_clips, clips_state, copy_without_clips
-from mer_cli.store.workers import run_in_workers
 from mer_cli.store.write_errors import unwritten
+from mer_cli.system.workers import run_in_workers
 
 INDEX_BYTES = 256  # what HDF5 notes of a chunk, at most
 

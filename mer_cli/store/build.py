@@ -31,8 +31,8 @@ from mer_cli.store.parts import parts_dir, read_part
 from mer_cli.store.place import require_place
 from mer_cli.store.plan import BuildPlan, plan_build
 from mer_cli.store.schema import BUILD_KEY, CLIP_BYTES, FAILED, REPAIRED, RESUMED
-from mer_cli.store.workers import run_in_workers
 from mer_cli.store.write_errors import unwritten
+from mer_cli.system.workers import run_in_workers
 
 OnClip = Callable[[str, str], None]
 
@@ -138,7 +138,8 @@ def _cut_in_workers(tasks: Sequence[CutTask], jobs: int, on_clip: OnClip) -> dic
 
 def _drop_other_parts(plan: BuildPlan) -> None:
     """Keep the parts of this build only: those of another annotation, other settings or pictures are of no more use."""
-    for path in set(parts_dir(plan.out).iterdir()) - {task.part_path for task in plan.tasks}:
+    parts = parts_dir(plan.out)
+    for path in set(parts.iterdir()) - {task.part_path for task in plan.tasks} - {parts / STAMP}:
         if path.is_dir():
             shutil.rmtree(path)
         else:

@@ -67,7 +67,7 @@ def parse_time_limit(text: str | None) -> TimeLimit:
     """
     if text is None:
         return TimeLimit(math.inf)
-    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text.strip().casefold())
+    found = re.fullmatch(r"(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?", text.strip().casefold())
     if not text.strip() or not found:
         raise ConfigError(
             f"--time-limit: '{text}' is not a length of time. Write hours, minutes and seconds like 4m, 90s or 1h30m."
