@@ -120,6 +120,7 @@ def test_windows_have_the_shape_of_a_stores():
     assert not np.array_equal(windows.onset, windows.apex)
 
 
+@pytest.mark.slow
 def test_processes_take_turns_and_one_that_dies_is_said():
     config = config_of()
     seconds = take_turns({"a": (partial(counting, step=0), config), "b": (partial(counting, step=1), config)}, 1)

@@ -66,6 +66,7 @@ def test_without_names_come_the_class_means_and_a_clip_of_each_class_that_is_tol
     assert not (runs[0] / "explain").exists()
 
 
+@pytest.mark.slow
 def test_with_the_truth_come_numbers_block_by_block_and_run_by_run(explained, runs):
     arguments = ("explain", runs[0], "03/EP01_01", "--truth", explained / "raw", "--compare", runs[1])
     result = mer(*arguments)

@@ -56,6 +56,7 @@ def test_build_motion_keeps_the_flow_of_the_labelled_frames(built):
     assert_moves_as_written(flows, wanted)
 
 
+@pytest.mark.slow
 def test_build_motion_with_tv_l1_in_two_processes(copy):
     assert build(copy, "tvl1", jobs=2) == {"ok": len(CLIPS)}
     assert_moves_as_written(read_motion(copy, "tvl1", CLIPS), CLIPS)

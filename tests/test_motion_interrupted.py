@@ -75,6 +75,7 @@ def killed(folder, tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_a_killed_build_goes_on_from_its_parts_to_the_same_bytes(folder, killed, tmp_path):
     straight = shutil.copytree(folder, tmp_path / "straight")
     again = shutil.copytree(killed, tmp_path / "again")
@@ -106,6 +107,7 @@ def test_what_a_process_left_that_was_killed_at_the_very_end_is_cleared(folder, 
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.slow
 def test_no_part_of_another_store_is_used(killed, tmp_path):
     again = shutil.copytree(killed, tmp_path / "again")
     write_moved_store(again / "casme2.h5", seed=1)
@@ -113,6 +115,7 @@ def test_no_part_of_another_store_is_used(killed, tmp_path):
 
 
 @pytest.mark.parametrize("limit", ["100kB", "900kB"])
+@pytest.mark.slow
 def test_a_full_disk_is_said(folder, tmp_path, limit):
     # At 100 kB no part can be written, at 900 kB the parts can but not the whole file.
     path = shutil.copytree(folder, tmp_path / "data")
@@ -125,6 +128,7 @@ def test_a_full_disk_is_said(folder, tmp_path, limit):
     assert not motion_path(path / "casme2.h5", "tvl1").exists()
 
 
+@pytest.mark.slow
 def test_a_dead_worker_is_said(folder, tmp_path):
     path = shutil.copytree(folder, tmp_path / "data")
     assert build_in_process("kill-worker", path).stderr == (

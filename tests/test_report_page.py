@@ -126,7 +126,7 @@ def test_the_page_stamps_best_test_wherever_it_stands(text):
 
 def test_the_page_warns_of_generated_faces_in_tables_and_runs_and_nowhere_else(text):
     parts = re.split(r"<h3 ", text)
-    warned = [part.partition("</h3>")[0].partition(">")[2] for part in parts if "Generated faces: no result" in part]
+    warned = [part.partition("</h3>")[0].partition(">")[2] for part in parts if "Generated faces: not a result" in part]
     assert len(warned) == 2
     assert warned[0].startswith("Generated: a&amp;b")
     assert warned[1].endswith("casme2-mmnet3/12")

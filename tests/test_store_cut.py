@@ -172,6 +172,7 @@ def write_still(folder, picture, n_frames) -> Clip:
     return replace(clip, frames=numbered, apex=41, offset=39 + n_frames, apex_rule="flow")
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_frames(tmp_path):
     long = write_still(tmp_path / "long", head(), 500)  # 75 MB of crops
     large = write_still(tmp_path / "large", in_large_picture(head()), 40)  # 270 MB of pictures

@@ -140,6 +140,7 @@ def test_mmnets_folds_too_where_each_has_the_same_threads(store, tmp_path):
     assert [epoch for epoch, _ in listener.losses] == [1, 1]
 
 
+@pytest.mark.slow
 def test_a_dead_worker_is_said_and_the_next_start_goes_on(store, straight, tmp_path):
     done = train_in_process("kill", MODEL["epochs"], store.parent, tmp_path)
     path = Path("runs") / straight.name
@@ -156,6 +157,7 @@ def test_a_dead_worker_is_said_and_the_next_start_goes_on(store, straight, tmp_p
 
 
 @pytest.mark.usefixtures("straight")
+@pytest.mark.slow
 def test_ctrl_c_ends_the_workers_at_once(store, tmp_path):
     done = train_in_process("interrupt", 10**6, store.parent, tmp_path)
     assert (done.returncode, done.stderr) == (1, "interrupted\n")

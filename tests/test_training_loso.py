@@ -116,16 +116,17 @@ def test_another_seed_gives_another_run_and_other_logits(store, straight, tmp_pa
     assert not np.array_equal(stored(path, "casme2-03")[0], stored(straight[0], "casme2-03")[0])
 
 
+@pytest.mark.slow
 def test_stochastic_depth_is_drawn_from_the_folds_own_stream(store, tmp_path):
     paths = [train(store, tmp_path / name, wanted=["01"], epochs=1, stochastic_depth=0.3)[0] for name in "ab"]
     assert_same_fold(*paths, "casme2-01")
 
 
 def test_weights_are_not_kept_where_that_is_asked(store, tmp_path):
-    plan = plan_run([store], config_of(epochs=1), wanted=["01"])
+    plan = plan_run([store], config_of(epochs=1, **RESNET), wanted=["01"])
     path = train_run(plan, tmp_path, Silent(), save_weights="none")
     assert sorted(file.name for file in (path / "folds/casme2-01").iterdir()) == ["done", "history.csv", "logits.npz"]
-    assert plan.weight_bytes == pytest.approx(38e6, rel=0.03)
+    assert plan.weight_bytes == pytest.approx(45e6, rel=0.01)
 
 
 # Stops in the middle of its second fold, says so, and waits to be killed.
@@ -170,7 +171,7 @@ def interrupt(store, out):
         train_run(plan_run([store], config_of(**RESNET)), out, Interrupted())
 
 
-@pytest.mark.parametrize("stop", [kill, interrupt])
+@pytest.mark.parametrize("stop", [pytest.param(kill, marks=pytest.mark.slow), interrupt])
 def test_a_killed_run_continues_and_ends_in_the_same_bits(store, straight, tmp_path, stop):
     stop(store, tmp_path)
     assert read_run(next(tmp_path.glob("casme2-*"))).missing == ("casme2-02", "casme2-03")

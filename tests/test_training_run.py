@@ -255,6 +255,7 @@ except RunError as error:
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_said_and_finished_folds_stay(tmp_path):
     """A limit on the size of files stands for the disk: the kernel refuses the write in the same place."""
     tests = Path(__file__).parent

@@ -115,6 +115,7 @@ def test_the_order_of_clips_in_the_stores_and_of_the_stores_moves_nothing(loso, 
     assert (path / "clips.csv").read_bytes() == (loso / "clips.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_folds_trained_apart_with_the_stores_in_another_order_equal_the_straight_run(stores, loso, tmp_path):
     for name in ("samm-03", "01"):
         path, _ = train(stores, tmp_path, wanted=[name], **MEGC3)

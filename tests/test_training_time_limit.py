@@ -163,7 +163,7 @@ def test_workers_begin_no_fold_after_the_time_limit():
 @pytest.mark.parametrize(
     "command",
     [
-        ["ablate", "--table", "3", "--recipe", "quick", "--epochs", "1"],
+        pytest.param(["ablate", "--table", "3", "--recipe", "quick", "--epochs", "1"], marks=pytest.mark.slow),
         ["compare-methods", "--methods", "flow-svm,bi-woof", "--flow", "fast"],
     ],
 )
