@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 
 import h5py
 import pytest
@@ -57,8 +59,13 @@ def test_a_folder_that_may_not_be_written_to_is_the_systems_error(tmp_path, monk
 
 def test_a_store_that_another_program_writes_to_is_not_called_damaged(tmp_path):
     path = write_store(tmp_path / "casme2.h5")
-    with h5py.File(path, "r+"), pytest.raises(StoreError) as raised:
-        read_store(path)
+    held = "import h5py, sys; file = h5py.File(sys.argv[1], 'r+'); print('open', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", held, path]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "open\n"
+        with pytest.raises(StoreError) as raised:
+            read_store(path)
+        other.stdin.close()
     assert str(raised.value) == (
         f"{path}: open in another program that may be writing to it. Wait until that ends, or close it there, then run "
         "the same command again."

@@ -22,7 +22,7 @@ def default_jobs() -> int:
     """Return the number of workers: one a core that this process may use, fewer where memory is short, at least one."""
     from joblib import cpu_count  # it knows affinity and a container's share, on every system
 
-    cores = cpu_count()
+    cores: int = cpu_count()
     memory = available_memory()
     return cores if memory is None else max(1, min(cores, memory // WORKER_MEMORY))
 
