@@ -71,8 +71,8 @@ def preprocess(
     from mer_cli.store.build import build_store
     from mer_cli.store.dry_run import check_release
     from mer_cli.store.hdf5 import read_store
-    from mer_cli.store.jobs import default_jobs
     from mer_cli.store.overview import describe_stores
+    from mer_cli.system.jobs import default_jobs
 
     release = load_release(dataset, raw, source=source, apex_rule=apex, table=table)
     out = out or Path("data") / f"{release.dataset}.h5"

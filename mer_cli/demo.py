@@ -64,7 +64,7 @@ def run_demo(folder: Path, seed: int, show: Callable[[str], None]) -> list[Path]
     for line in synth[len(drawn) :]:
         _run(line, folder, show)
         drawn.append(line)
-        (folder / FACES_FILE).write_text("\n".join(drawn) + "\n")
+        (folder / FACES_FILE).write_text("\n".join(drawn) + "\n", encoding="utf-8")
     printed = [_run(line.format(seed=seed), folder, show) for line in COMMANDS]
     return [folder / run for run in printed if run]
 

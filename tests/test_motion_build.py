@@ -16,8 +16,8 @@ from mer_cli.motion.build import build_motion
 from mer_cli.motion.by_clip import ByClip, build_by_clip
 from mer_cli.motion.cache import is_current, motion_path, read_motion
 from mer_cli.store.hdf5 import find_store, read_store
-from mer_cli.store.lock import lock_store
 from mer_cli.store.parts import parts_dir
+from mer_cli.system.lock import lock_store
 
 CLIPS = list(SHIFTS)
 

@@ -12,8 +12,8 @@ from moved_store import SHIFTS, write_moved_store
 from mer_cli.motion.build import build_motion
 from mer_cli.motion.cache import motion_path
 from mer_cli.store.hdf5 import read_store
-from mer_cli.store.lock import lock_path, lock_store
 from mer_cli.store.parts import parts_dir
+from mer_cli.system.lock import lock_path, lock_store
 
 # Builds with one worker. It is killed after its second clip; or the worker is; or no file may grow past a limit.
 SCRIPT = """

@@ -20,10 +20,10 @@ from mer_cli.faces.landmarks import find_predictor
 from mer_cli.records import FailedClip, Release
 from mer_cli.store.build import build_store
 from mer_cli.store.hdf5 import read_store, read_windows
-from mer_cli.store.lock import lock_store
 from mer_cli.store.open_file import SIGNATURE
 from mer_cli.store.parts import fingerprint, part_path, parts_dir
 from mer_cli.store.plan import plan_build
+from mer_cli.system.lock import lock_store
 
 
 def build(release, out, *, seen: Counter | None = None, **changes):
@@ -216,19 +216,6 @@ def test_build_store_says_at_once_that_a_folder_has_the_stores_name(tmp_path):
         "same command again: finished clips are kept."
     )
     assert not seen
-
-
-def test_lock_store_names_the_process_that_holds_it(tmp_path):
-    out = tmp_path / "casme2.h5"
-    expected = (
-        f"{out}: process {os.getpid()} is building it. Expected one build at a time. "
-        "Wait until it ends, then run the same command again."
-    )
-    with lock_store(out), pytest.raises(StoreError, match=f"^{re.escape(expected)}$"), lock_store(out):
-        pass
-    with lock_store(out):
-        pass
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_build_store_holds_the_lock(tmp_path):

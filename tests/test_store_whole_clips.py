@@ -29,8 +29,8 @@ from mer_cli.store.add_clips import add_clips, clip_parts_dir
 from mer_cli.store.build import build_store
 from mer_cli.store.encoded_clip import encode_clip
 from mer_cli.store.hdf5 import read_store, read_transforms, read_windows
-from mer_cli.store.lock import lock_store
 from mer_cli.store.whole_clips import append_clips, clips_hash, clips_size, clips_state, fill_gaps, read_clip
+from mer_cli.system.lock import lock_store
 
 PLAIN, GAP, FLOW = CLIP_IDS = ("casme2/01/EP01", "casme2/01/EP02", "casme2/02/EP03")
 

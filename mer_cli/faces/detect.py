@@ -8,10 +8,10 @@ must be the one that the whole picture would have given, and it is: see `_full_s
 
 from __future__ import annotations
 
-import fcntl
+import getpass
 import math
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 
 import dlib
 import numpy as np
+from filelock import FileLock
 
 from mer_cli.errors import FaceError
 from mer_cli.faces.crop import is_large
@@ -95,9 +96,7 @@ class FaceDetector:
             return
         factor = math.ceil(math.sqrt(image.shape[0] * image.shape[1] / CNN_AREA))
         # It holds its memory until it is dropped: so it is, and only one process at a time has one.
-        with self.cnn_path.open("rb") as lock:
-            with suppress(OSError):  # a disk without locks
-                fcntl.flock(lock, fcntl.LOCK_EX)
+        with FileLock(Path(tempfile.gettempdir()) / f"mer-{getpass.getuser()}-cnn.lock"):
             found = load_model(dlib.cnn_face_detection_model_v1, self.cnn_path)(_reduce(image, factor), 0)
         yield CNN, [Detection(entry.rect, entry.confidence).enlarged(factor) for entry in found]
 

@@ -120,7 +120,7 @@ def _read_onsets(truth: Path) -> dict[tuple[str, str], int]:
     """True onset of each clip, by subject and clip."""
     file = truth / "clips.csv"
     try:
-        with file.open(newline="") as opened:
+        with file.open(newline="", encoding="utf-8") as opened:
             return {(row["subject"], row["clip"]): int(row["onset"]) for row in csv.DictReader(opened)}
     except (OSError, KeyError, ValueError) as error:
         raise RunError(

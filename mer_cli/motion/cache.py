@@ -29,6 +29,7 @@ from mer_cli.faces.crop import CROP_SIZE
 from mer_cli.motion.flow import flow_settings
 from mer_cli.motion.inputs import Backend
 from mer_cli.store.hdf5 import LIBRARY_VERSIONS, StoreInfo
+from mer_cli.store.open_file import open_hdf5
 from mer_cli.store.schema import CONTENT_HASH
 
 FLOW_SHAPE = (2, CROP_SIZE, CROP_SIZE)
@@ -120,7 +121,7 @@ def _open_motion(path: Path, store: StoreInfo, backend: Backend) -> Iterator[h5p
     if not path.is_file():
         raise StoreError(f"{path}: no such file. Expected the motion of {store.path.name}. {again}")
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             _check(file, path, store, backend, again)
             yield file
     except OSError as error:

@@ -26,11 +26,12 @@ from mer_cli.opencv import cv2
 from mer_cli.records import Clip, Release
 from mer_cli.store.encoded_clip import GZIP_LEVEL, encode_clip, load_clip, load_sizes, save_clip
 from mer_cli.store.hdf5 import read_store, read_transforms
-from mer_cli.store.lock import lock_store
 from mer_cli.store.parts import fingerprint, part_path
 from mer_cli.store.schema import FAILED, OK, RESUMED
 from mer_cli.store.whole_clips import FRAME_BYTES, State, append_clips, clips_state, copy_without_clips
 from mer_cli.store.write_errors import unwritten
+from mer_cli.system.disk import reserve
+from mer_cli.system.lock import lock_store
 from mer_cli.system.workers import run_in_workers
 
 INDEX_BYTES = 256  # what HDF5 notes of a chunk, at most
@@ -181,9 +182,9 @@ def _write(tasks: Sequence[ClipTask], out: Path, before: State) -> None:
         else:
             shutil.copyfile(out, temporary)
         with temporary.open("rb+") as file:
-            # Where HDF5 meets a full disk, the process crashes when it ends; what is left over it gives back.
+            # What is left over HDF5 gives back.
             room = sum(int(size.sum()) for size in sizes) + sum(lengths) * INDEX_BYTES + FRAME_BYTES
-            os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size + room)
+            reserve(file, temporary.stat().st_size + room)
         clips = (load_clip(task.part_path) for task in tasks)
         append_clips(temporary, [task.clip.clip_id for task in tasks], lengths, clips)
         # On the disk before it takes the store's place: a power cut must not leave half a store under its name.

@@ -125,13 +125,13 @@ def place_audit(drawn: Path, target: Path) -> None:
 
 
 def _write_manifest(folder: Path, names: list[str]) -> None:
-    (folder / MANIFEST).write_text("".join(f"{name}\n" for name in sorted(set(names))))
+    (folder / MANIFEST).write_text("".join(f"{name}\n" for name in sorted(set(names))), encoding="utf-8")
 
 
 def _read_manifest(folder: Path) -> list[str]:
     """The files that an audit's list names; whatever else it may have come to hold is not ours to take away."""
     path = folder / MANIFEST
-    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
     return [name for name in lines if OURS.fullmatch(name)]
 
 

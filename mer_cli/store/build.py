@@ -25,13 +25,13 @@ from mer_cli.store.audit import audit_dir
 from mer_cli.store.audit_page import INDEX
 from mer_cli.store.cut import CutResult, CutTask, cut_to_part
 from mer_cli.store.hdf5 import read_store
-from mer_cli.store.lock import lock_store
 from mer_cli.store.pack import pack_store
 from mer_cli.store.parts import parts_dir, read_part
 from mer_cli.store.place import require_place
 from mer_cli.store.plan import BuildPlan, plan_build
 from mer_cli.store.schema import BUILD_KEY, CLIP_BYTES, FAILED, REPAIRED, RESUMED
 from mer_cli.store.write_errors import unwritten
+from mer_cli.system.lock import lock_store
 from mer_cli.system.workers import run_in_workers
 
 OnClip = Callable[[str, str], None]

@@ -79,7 +79,7 @@ class StoreWriter:
     """
 
     def __init__(self, path: Path, n_clips: int) -> None:
-        self._file = h5py.File(path, "w", libver=LIBRARY_VERSIONS)
+        self._file = h5py.File(path, "w", libver=LIBRARY_VERSIONS, locking=False)  # in a folder of our own
         self._n_clips = n_clips
         self._rows: list[dict[str, Any]] = []
         self._content = hashlib.sha256(f"schema {SCHEMA_VERSION}".encode())

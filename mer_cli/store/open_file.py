@@ -10,6 +10,7 @@ import h5py
 
 from mer_cli.errors import StoreError
 from mer_cli.store.schema import ARRAYS, CLIPS_GROUP, COLUMNS, SCHEMA_VERSION, VERSION_ATTRIBUTE
+from mer_cli.system.lock import NO_LOCKS
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"  # what every HDF5 file of ours begins with, one that was cut short as well
 
@@ -55,13 +56,36 @@ def open_store(path: Path) -> Iterator[h5py.File]:
                 f"{path}: a file that is no store. Expected one that `mer preprocess` wrote. "
                 "Name the store, an .h5 file."
             )
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             _check(file, path)
             yield file
     except OSError as error:
         raise StoreError(
             f"{path}: cannot be read as HDF5, damaged or cut short ({error}). Expected a whole store. {_rebuild(path)}"
         ) from error
+
+
+def open_hdf5(path: Path) -> h5py.File:
+    """Open an HDF5 file to read from it, without a lock where the disk has none.
+
+    Raises
+    ------
+    StoreError
+        If another program has the file open to write to it.
+    OSError
+        If the file is not HDF5, or is damaged.
+    """
+    try:
+        return h5py.File(path, "r")
+    except BlockingIOError as error:
+        raise StoreError(
+            f"{path}: open in another program that may be writing to it. Wait until that ends, or close it there, then "
+            "run the same command again."
+        ) from error
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        return h5py.File(path, "r", locking=False)
 
 
 def rows_of(file: h5py.File, path: Path, clip_ids: Sequence[str]) -> list[int]:
@@ -88,7 +112,7 @@ def _is_other_file(path: Path) -> bool:
     if start != SIGNATURE:
         return start != b""
     try:
-        with h5py.File(path, "r") as hdf5:
+        with open_hdf5(path) as hdf5:
             return VERSION_ATTRIBUTE not in hdf5.attrs
     except OSError:
         return False

@@ -15,6 +15,7 @@ from mer_cli.store.hdf5 import StoreWriter
 from mer_cli.store.parts import parts_dir, read_part
 from mer_cli.store.plan import BuildPlan
 from mer_cli.store.schema import CLIP_BYTES
+from mer_cli.system.disk import reserve
 
 
 def pack_store(plan: BuildPlan, reasons: Mapping[str, str]) -> None:
@@ -59,9 +60,8 @@ def pack_store(plan: BuildPlan, reasons: Mapping[str, str]) -> None:
 
 
 def _reserve(path: Path, n_clips: int) -> None:
-    """See that there is room for the store: where HDF5 meets a full disk, the process crashes when it ends."""
     with path.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, n_clips * CLIP_BYTES)
+        reserve(file, n_clips * CLIP_BYTES)
 
 
 def _write(plan: BuildPlan, part_paths: list[Path], failed: list[FailedClip], audit: Audit, path: Path) -> None:

@@ -63,7 +63,7 @@ def copy_without_clips(path: Path, target: Path) -> None:
     OSError
         If the disk is full or cannot be written.
     """
-    with open_store(path) as file, h5py.File(target, "w", libver=LIBRARY_VERSIONS) as copy:
+    with open_store(path) as file, h5py.File(target, "w", libver=LIBRARY_VERSIONS, locking=False) as copy:
         for name in file:
             if name != CLIP_GROUP:
                 file.copy(name, copy)
@@ -134,7 +134,7 @@ def append_clips(path: Path, clip_ids: Sequence[str], lengths: Sequence[int], cl
     content = hashlib.sha256()
     start = np.concatenate([[0], np.cumsum(lengths)])
     n_frames = int(start[-1])
-    with h5py.File(path, "r+", libver=LIBRARY_VERSIONS) as file:
+    with h5py.File(path, "r+", libver=LIBRARY_VERSIONS, locking=False) as file:
         group = file.create_group(CLIP_GROUP)
         group.create_dataset(START, data=start, dtype="<i8")
         numbers = group.create_dataset(FRAME_NUMBERS, (n_frames,), "<i4")

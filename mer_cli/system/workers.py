@@ -67,7 +67,13 @@ def run_in_workers(
 
 @contextmanager
 def _no_interrupt() -> Iterator[None]:
-    """Hold Ctrl-C back while workers start: they inherit it, so that only the parent ever sees one and decides."""
+    """Hold Ctrl-C back while workers start: they inherit it, so that only the parent ever sees one and decides.
+
+    Windows has no such mask; there workers ignore Ctrl-C from the moment they have started.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -78,6 +84,7 @@ def _no_interrupt() -> Iterator[None]:
 def _start_worker(on_start: Callable[[], None] | None) -> None:
     """Set up a worker process: one thread, gone when its parent is."""
     cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if on_start is not None:
         on_start()

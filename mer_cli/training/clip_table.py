@@ -44,7 +44,7 @@ def clip_table(labels: Mapping[str, int], emotions: Mapping[str, str], folds: Se
 
 def write_clips(file: Path, table: ClipTable, class_names: Sequence[str]) -> None:
     """Writes the table; the class is named beside its label."""
-    with file.open("w", newline="") as opened:
+    with file.open("w", newline="", encoding="utf-8") as opened:
         writer = csv.writer(opened, lineterminator="\n")
         writer.writerow(COLUMNS)
         for clip_id, fold in table.fold_of.items():
@@ -63,7 +63,7 @@ def read_clips(file: Path, config: RunConfig) -> ClipTable:
     """
     table = ClipTable({}, {}, {})
     try:
-        with file.open(newline="") as opened:
+        with file.open(newline="", encoding="utf-8") as opened:
             reader = csv.DictReader(opened)
             missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
             if missing:

@@ -23,7 +23,7 @@ import torch
 
 from mer_cli.errors import ConfigError, RunError
 from mer_cli.records import Fold
-from mer_cli.store.jobs import available_memory
+from mer_cli.system.jobs import available_memory
 from mer_cli.system.workers import run_in_workers
 from mer_cli.training.config import TrainConfig
 from mer_cli.training.methods import is_on_motion

@@ -25,9 +25,9 @@ from mer_cli.motion.cache import read_motion
 from mer_cli.motion.flow import flow_settings, grey, optical_flow
 from mer_cli.motion.interpolate import interpolate
 from mer_cli.store.hdf5 import StoreInfo, read_landmarks
-from mer_cli.store.jobs import default_jobs
 from mer_cli.store.parts import save_arrays
 from mer_cli.store.whole_clips import clips_hash, read_clip
+from mer_cli.system.jobs import default_jobs
 from mer_cli.training.config import TrainConfig
 from mer_cli.training.methods import needs_clips, needs_motion
 from mer_cli.training.run_config import PROTOCOL_VERSION

@@ -17,7 +17,7 @@ MAY_BE_NAN = ("loss", "inner_uf1")  # where training diverged; where there was n
 
 def write_history(file: Path, history: Sequence[Mapping[str, float]]) -> None:
     """Writes a row for each epoch, counted from 1."""
-    with file.open("w", newline="") as opened:
+    with file.open("w", newline="", encoding="utf-8") as opened:
         writer = csv.writer(opened, lineterminator="\n")
         writer.writerow(("epoch", *history[0]))
         writer.writerows((epoch, *row.values()) for epoch, row in enumerate(history, start=1))
@@ -33,7 +33,7 @@ def read_history(file: Path, column: str, n_epochs: int) -> list[float]:
     """
     values: list[float] = []
     try:
-        with file.open(newline="") as opened:
+        with file.open(newline="", encoding="utf-8") as opened:
             reader = csv.DictReader(opened)
             missing = [name for name in ("epoch", column) if name not in (reader.fieldnames or ())]
             if missing:

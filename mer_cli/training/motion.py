@@ -24,7 +24,7 @@ from mer_cli.motion.inputs import MotionInput
 from mer_cli.motion.normalise import normalise
 from mer_cli.motion.unit_graph import unit_adjacency
 from mer_cli.store.hdf5 import StoreInfo, read_landmarks
-from mer_cli.store.jobs import default_jobs
+from mer_cli.system.jobs import default_jobs
 from mer_cli.training.config import TrainConfig
 from mer_cli.training.methods import is_classical, needs_motion
 from mer_cli.training.run_plan import RunPlan

@@ -87,9 +87,9 @@ def open_run(
 
     def fill(partial: Path) -> None:
         write_clips(partial / "clips.csv", clips, config.class_names)
-        (partial / "environment.json").write_text(sessions_text([session]))
+        (partial / "environment.json").write_text(sessions_text([session]), encoding="utf-8")
         (partial / "folds").mkdir()
-        (partial / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
+        (partial / "config.json").write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     if not write_folder(path, fill, replace=False):
         return open_run(root, config, labels, emotions, folds, session)  # another process made it meanwhile

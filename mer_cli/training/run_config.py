@@ -162,7 +162,7 @@ def _read_json(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise RunError(f"{file.parent}: no run directory — expected a config.json in it. `mer train --loso` makes one.")
     try:
-        held = json.loads(file.read_text())
+        held = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise _no_config(file, str(error)) from None
     if not isinstance(held, dict):

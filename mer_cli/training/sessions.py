@@ -38,7 +38,7 @@ def read_sessions(run: Path) -> list[Session]:
     """
     file = run / "environment.json"
     try:
-        held = json.loads(file.read_text())
+        held = json.loads(file.read_text(encoding="utf-8"))
         if not held:
             raise ValueError("no session in it")
         sessions = [

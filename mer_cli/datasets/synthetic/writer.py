@@ -8,7 +8,6 @@ OUT/ground_truth/clips.csv, OUT/ground_truth/<subject>/<clip>.npz
 from __future__ import annotations
 
 import csv
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -27,6 +26,7 @@ from mer_cli.datasets.synthetic.plan import ClipPlan
 from mer_cli.datasets.synthetic.spreadsheet import write_workbook
 from mer_cli.errors import DatasetError
 from mer_cli.opencv import cv2
+from mer_cli.system.jobs import default_jobs
 from mer_cli.system.workers import run_in_workers
 
 GROUND_TRUTH = "ground_truth"
@@ -74,7 +74,7 @@ def write_plans(
 
 def _make_room(out: Path, layout: GeneratedLayout) -> None:
     notice, marker = NOTICE.format(title=layout.title), out / STAMP
-    if marker.is_file() and marker.read_text() not in ("", notice):  # empty: put back by hand
+    if marker.is_file() and marker.read_text(encoding="utf-8") not in ("", notice):  # empty: put back by hand
         raise DatasetError(
             f"{out}: holds a generated release of another dataset — expected an empty folder, or one of "
             f"{layout.title}. Give another OUT."
@@ -87,7 +87,7 @@ def _make_room(out: Path, layout: GeneratedLayout) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DatasetError(f"{out}: no folder can be made there ({error.strerror}). Give another OUT.") from None
-    marker.write_text(notice)
+    marker.write_text(notice, encoding="utf-8")
     for folder in (layout.folder, GROUND_TRUTH):  # of an earlier generated release
         shutil.rmtree(out / folder, ignore_errors=True)
 
@@ -99,7 +99,7 @@ def _write_people(
     on_person: Callable[[int], None],
 ) -> None:
     """Write each person's clips, several people in parallel; `on_person` is told the number of clips."""
-    n_workers = min(workers or os.cpu_count() or 1, len(people))
+    n_workers = min(workers or default_jobs(), len(people))
     if n_workers == 1:
         with threadpool_limits(1):
             for person in people:
@@ -140,7 +140,7 @@ def _coded(picture: NDArray[np.uint8], path: str) -> bytes:
 
 def _write_truth(path: Path, layout: GeneratedLayout, plans: Sequence[ClipPlan]) -> None:
     """A row for each unit of each clip: what really moved, and the frames in which it did."""
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["subject", "clip", "emotion", "onset", "apex", "offset", "unit", "side", "peak_px_at_224"])
         for plan in plans:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 # A worker holds the landmark model and OpenCV (150 MB), up to seven whole pictures of the largest releases (46 MB) and
@@ -20,8 +19,10 @@ CACHED = ("inactive_file", "total_inactive_file")  # used for files that were re
 
 
 def default_jobs() -> int:
-    """Give the number of workers: one a core that this process may use, fewer where memory is short, at least one."""
-    cores = len(os.sched_getaffinity(0))
+    """Return the number of workers: one a core that this process may use, fewer where memory is short, at least one."""
+    from joblib import cpu_count  # it knows affinity and a container's share, on every system
+
+    cores: int = cpu_count()
     memory = available_memory()
     return cores if memory is None else max(1, min(cores, memory // WORKER_MEMORY))
 
@@ -34,7 +35,7 @@ def available_memory() -> int | None:
 
 def _free_of_machine() -> list[int]:
     try:
-        lines = MEMORY_INFO.read_text().splitlines()
+        lines = MEMORY_INFO.read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
     return [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
@@ -42,8 +43,10 @@ def _free_of_machine() -> list[int]:
 
 def _free_of_group(limit: str, used: str, account: str) -> int | None:
     try:
-        free = int((CONTROL_GROUPS / limit).read_text()) - int((CONTROL_GROUPS / used).read_text())
-        entries = dict(line.split() for line in (CONTROL_GROUPS / account).read_text().splitlines())
+        held, taken, entries = (
+            (CONTROL_GROUPS / name).read_text(encoding="utf-8").split() for name in (limit, used, account)
+        )
+        free, of = int(held[0]) - int(taken[0]), dict(zip(entries[::2], entries[1::2], strict=True))
     except (OSError, ValueError):  # no such group, or its limit is "max"
         return None
-    return max(free + max(int(entries.get(name, 0)) for name in CACHED), 0)
+    return max(free + max(int(of.get(name, 0)) for name in CACHED), 0)
