@@ -226,9 +226,11 @@ def find_store(folder: Path = Path("data")) -> Path:
     """
     stores = sorted(folder.glob("*.h5"))
     if len(stores) != 1:
-        found = ", ".join(store.name for store in stores) or "no .h5 file"
+        if stores:
+            names = ", ".join(store.name for store in stores)
+            raise StoreError(f"{folder}: holds {names}. Name the store that you mean, like {stores[0]}.")
         raise StoreError(
-            f"{folder}: holds {found}. Expected exactly one store where none is named. "
+            f"{folder}: holds no .h5 file. Expected exactly one store where none is named. "
             "Name the store, or make one: mer preprocess casme2 RAW."
         )
     return stores[0]
