@@ -274,6 +274,15 @@ def test_build_store_replaces_generated_faces_by_real_ones_of_another_table_only
     assert not read_store(out).generated
 
 
+def test_the_parts_that_a_failed_clip_leaves_keep_the_stamp_of_generated_faces(tmp_path):
+    release = write_release(tmp_path / "raw", 2, generated=True)
+    release.clips[0].frames[0].path.write_bytes(b"")
+    out = build(release, tmp_path / "casme2.h5").path
+    out.unlink()
+    with pytest.raises(StoreError, match="holds clips of generated faces, of a build that was interrupted"):
+        build(replace(release, generated=False), out)
+
+
 def test_an_interrupted_build_of_generated_faces_does_not_go_on_without_their_stamp(built, tmp_path):
     real, out = built[0], tmp_path / "casme2.h5"
 
