@@ -58,13 +58,13 @@ def compare_methods(
     expected = expected_seconds(plan.cells)
     for cell, seconds in zip(plan.cells, expected, strict=True):
         if seconds is not None:
-            limit.expect(cell.name, seconds)
+            limit.expect(cell.plan.config.model, seconds)
     show_models.show_comparison(plan, expected)
     show_models.show_left_out(plan.left_out)
     show.show_faces(cell.plan for cell in plan.cells)
     failed = []
     for number, cell in enumerate(plan.cells, start=1):
-        if cell.n_missing and not dry_run and limit.has_time(cell.name):
+        if cell.n_missing and not dry_run and limit.has_time(cell.plan.config.model):
             show.show_cell(cell, number, len(plan.cells))
             try:
                 typer.echo(train_with_progress(cell.plan, out, save_weights="none", time_limit=limit))

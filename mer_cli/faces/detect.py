@@ -8,10 +8,11 @@ must be the one that the whole picture would have given, and it is: see `_full_s
 
 from __future__ import annotations
 
-import getpass
 import math
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -96,13 +97,21 @@ class FaceDetector:
             return
         factor = math.ceil(math.sqrt(image.shape[0] * image.shape[1] / CNN_AREA))
         # It holds its memory until it is dropped: so it is, and only one process at a time has one.
-        with FileLock(Path(tempfile.gettempdir()) / f"mer-{getpass.getuser()}-cnn.lock"):
+        with ExitStack() as held:
+            with suppress(OSError):  # a disk without locks
+                held.enter_context(FileLock(_cnn_lock()))
             found = load_model(dlib.cnn_face_detection_model_v1, self.cnn_path)(_reduce(image, factor), 0)
         yield CNN, [Detection(entry.rect, entry.confidence).enlarged(factor) for entry in found]
 
     def _run_hog(self, image: Image, n_upsample: int) -> list[Detection]:
         boxes, scores, _ = self._hog.run(image, n_upsample, 0.0)
         return [Detection(box, score) for box, score in zip(boxes, scores, strict=True)]
+
+
+def _cnn_lock() -> Path:
+    """Return the lock file of this user's processes; where there is no user number, the folder is the user's own."""
+    user = os.getuid() if hasattr(os, "getuid") else ""
+    return Path(tempfile.gettempdir()) / f"mer-cnn-{user}.lock"
 
 
 @cache

@@ -47,6 +47,6 @@ def _free_of_group(limit: str, used: str, account: str) -> int | None:
             (CONTROL_GROUPS / name).read_text(encoding="utf-8").split() for name in (limit, used, account)
         )
         free, of = int(held[0]) - int(taken[0]), dict(zip(entries[::2], entries[1::2], strict=True))
-    except (OSError, ValueError):  # no such group, or its limit is "max"
+    except (OSError, ValueError, IndexError):  # no such group, or its limit is "max"
         return None
     return max(free + max(int(of.get(name, 0)) for name in CACHED), 0)
