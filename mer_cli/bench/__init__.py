@@ -1,4 +1,4 @@
-"""Takes nothing but the machine, gives how fast it is: our training beside a plain one, and both beside its ceilings.
+"""Measure how fast this machine trains: our training beside a plain one, and both beside the machine's ceilings.
 
-Speed is told as a ratio of two things that were measured in turns in one run; seconds alone say little of a program.
+Speed is a ratio of two things that were measured in turns in one run, because seconds alone say little of a program.
 """
