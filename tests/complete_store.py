@@ -6,8 +6,7 @@ import h5py
 import numpy as np
 from moved_store import SHIFTS, moved, texture
 
-from mer_cli.store.encoded_clip import GZIP_LEVEL, EncodedClip
-from mer_cli.store.whole_clips import append_clips
+from mer_cli.store.whole_clips import GZIP_LEVEL, EncodedClip, append_clips
 
 UNITS = dict(zip(SHIFTS, ["6+12", "4+L10", "4B+A17", "L12 or L14", "1+2"], strict=True))
 N_FRAMES = (3, 4, 2, 5, 3)

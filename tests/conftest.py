@@ -33,7 +33,7 @@ def explained(tmp_path_factory):
     write_truth(root / "raw")
     store = write_moving_store(root / "casme2.h5", still=[STILL])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mer_cli.training.steps.Steps.train_epoch", lambda steps, draw, labels: torch.zeros(()))
+        patch.setattr("mer_cli.training.loop.Steps.train_epoch", lambda steps, draw, labels: torch.zeros(()))
         for variant in ({}, {"variant": "independent", "attention": "independent"}):
             train(store, root / "runs", epochs=1, batch_size=4, precision="fp32", **variant)
     return root

@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 
 from mer_cli.datasets.schemes import SCHEMES, protocol_id
 from mer_cli.records import Fold, FoldPredictions
-from mer_cli.training.folds import cross_folds, loso_folds
-from mer_cli.training.inner import set_aside
-from mer_cli.training.methods import history_columns
-from mer_cli.training.mmnet_settings import VARIANTS
-from mer_cli.training.run import open_run, write_fold
-from mer_cli.training.run_config import Role, RunConfig, RunStore
-from mer_cli.training.sessions import Session
+from mer_cli.runs.config import VARIANTS
+from mer_cli.runs.directory import Session, open_run, write_fold
+from mer_cli.runs.folds import cross_folds, loso_folds, set_aside
+from mer_cli.runs.methods import history_columns
+from mer_cli.runs.run_config import Role, RunConfig, RunStore
 
 CLASSES = {
     "mmnet3": ("happiness", "surprise", "negative"),

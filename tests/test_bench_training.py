@@ -9,18 +9,15 @@ import torch
 from counting import counting
 from typer.testing import CliRunner
 
-from mer_cli import cli
-from mer_cli.bench.ceilings import Ceilings
-from mer_cli.bench.floor import count_layers, floor_seconds, step_bytes, step_operations
-from mer_cli.bench.load import bench_load
-from mer_cli.bench.loso import bench_loso
-from mer_cli.bench.ours import our_epoch
+from mer_cli.bench.ceilings import Ceilings, count_layers, floor_seconds, step_bytes, step_operations
+from mer_cli.bench.experiment import bench_load, bench_loso
 from mer_cli.bench.pictures import draw_windows, uneven_folds
 from mer_cli.bench.reference import ReleasedPictures, reference_epoch, write_clips
-from mer_cli.bench.turns import take_turns
+from mer_cli.bench.training import our_epoch, take_turns
+from mer_cli.cli import main
 from mer_cli.errors import RunError
 from mer_cli.models.cost import count_operations
-from mer_cli.training.config import resolve_config
+from mer_cli.runs.config import resolve_config
 from mer_cli.training.hardware import resolve_hardware
 
 
@@ -101,11 +98,11 @@ def test_folds_are_uneven_and_hold_every_clip_out_once():
 
 
 def test_a_whole_experiment_on_the_cpu_is_said_to_be_projected(monkeypatch):
-    from mer_cli.bench import loso
+    from mer_cli.bench import experiment
 
-    monkeypatch.setitem(loso.SIZES, "cpu", ((2, 1), (4, 1)))
-    monkeypatch.setattr(loso, "CLIPS", 5)
-    monkeypatch.setattr(loso, "FOLDS", 2)
+    monkeypatch.setitem(experiment.SIZES, "cpu", ((2, 1), (4, 1)))
+    monkeypatch.setattr(experiment, "CLIPS", 5)
+    monkeypatch.setattr(experiment, "FOLDS", 2)
     figures = bench_loso(config_of(epochs=74, model="resnet18-diff"), Ceilings(1e10, 1e11))
     assert [(size["clips"], size["epochs"]) for size in figures["sizes"]] == [(2, 1), (4, 1)]
     whole = figures["whole"]
@@ -135,24 +132,24 @@ def test_processes_take_turns_and_one_that_dies_is_said():
 
 
 def test_reading_a_store_is_measured_beside_unpacking_it_twice(monkeypatch):
-    monkeypatch.setattr("mer_cli.bench.load.CLIPS", 3)
+    monkeypatch.setattr("mer_cli.bench.experiment.CLIPS", 3)
     figures = bench_load(repeats=1)
     assert figures["megabytes"] == pytest.approx(3 * 14 * 224 * 224 * 3 / 1e6)
     assert figures["ratio"] == pytest.approx(figures["gzip_twice_s"] / figures["store_s"])
 
 
 def test_the_command_prints_json_and_text(monkeypatch):
-    monkeypatch.setattr("mer_cli.bench.load.CLIPS", 2)
+    monkeypatch.setattr("mer_cli.bench.experiment.CLIPS", 2)
     from mer_cli.bench import ceilings
 
     monkeypatch.setitem(ceilings.COPIED, "cpu", 2**20)
     monkeypatch.setitem(ceilings.SIDE, "cpu", 64)
-    done = CliRunner().invoke(cli.app, ["bench", "load", "--json", "--device", "cpu", "--repeats", "1"])
+    done = CliRunner().invoke(main.app, ["bench", "load", "--json", "--device", "cpu", "--repeats", "1"])
     assert done.exit_code == 0, done.stderr
     figures = json.loads(done.stdout)
     assert figures["device"]
     assert figures["load"]["ratio"] > 0
     assert figures["ceilings"]["operations_per_s"] > 0
-    done = CliRunner().invoke(cli.app, ["bench", "load", "--device", "cpu", "--repeats", "1"])
+    done = CliRunner().invoke(main.app, ["bench", "load", "--device", "cpu", "--repeats", "1"])
     assert "GFLOP/s" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80

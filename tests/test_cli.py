@@ -16,7 +16,7 @@ from tiny_store import write_store
 from typer.testing import CliRunner
 
 from mer_cli import __version__
-from mer_cli.cli import app
+from mer_cli.cli.main import app
 
 MER = Path(sys.executable).with_name("mer")
 SHORT = ["--loso", "--scheme", "mmnet3", "--model", "resnet18-diff", "--batch-size", "2", "--device", "cpu"]

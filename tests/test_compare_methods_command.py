@@ -9,7 +9,7 @@ import pytest
 from tiny_store import write_store
 from typer.testing import CliRunner
 
-from mer_cli.cli import app
+from mer_cli.cli.main import app
 
 QUICK = ("--epochs", "1", "--scheme", "mmnet3", "--flow", "fast", "--device", "cpu", "--precision", "fp32")
 

@@ -6,7 +6,7 @@ import re
 import pytest
 from rich.console import Console
 
-from mer_cli import console
+from mer_cli.cli import console
 from mer_cli.records import Fold
 
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

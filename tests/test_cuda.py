@@ -8,10 +8,9 @@ from tiny_run import Silent, assert_same_fold, config_of, stored, train
 from tiny_store import write_store
 
 from mer_cli.models import build_model
+from mer_cli.runs.config import resolve_config
 from mer_cli.training.batches import PairBatches, Windows
-from mer_cli.training.config import resolve_config
-from mer_cli.training.device_memory import WORKSPACE, count_memory
-from mer_cli.training.hardware import resolve_hardware
+from mer_cli.training.hardware import WORKSPACE, count_memory, resolve_hardware
 from mer_cli.training.loop import FoldTrainer
 from mer_cli.training.plan import plan_run
 from mer_cli.training.train import train_run

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from mer_cli import show_demo as screen
-from mer_cli.demo import COMMANDS, draw_faces, run_demo
+from mer_cli.cli import demo as screen
+from mer_cli.cli.demo import COMMANDS, draw_faces, run_demo
 from mer_cli.errors import ConfigError
 from mer_cli.evaluation.chance import ChanceScores
-from mer_cli.evaluation.spread import Spread
+from mer_cli.evaluation.statistics import Spread
 from mer_cli.report.summary import SummaryRow
 
 GUESSERS = (
@@ -88,7 +88,7 @@ def test_faces_that_are_not_there_any_more_are_drawn_again(tmp_path, monkeypatch
             raise KeyboardInterrupt
         return ""
 
-    monkeypatch.setattr("mer_cli.demo._run", run)
+    monkeypatch.setattr("mer_cli.cli.demo._run", run)
     with pytest.raises(KeyboardInterrupt):
         run_demo(tmp_path, 1, print)
     assert drawn == [draw_faces(1)[1], COMMANDS[0]]

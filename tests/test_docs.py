@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 import typer
 
-from mer_cli.cli import app
+from mer_cli.cli.main import app
 from mer_cli.models import NETWORKS
 from mer_cli.models.recipes import RECIPES as METHODS_ON_MOTION
-from mer_cli.training.config import TrainConfig
-from mer_cli.training.mmnet_settings import OF_NETWORK, RECIPES
+from mer_cli.runs.config import OF_NETWORK, RECIPES, TrainConfig
 
 ROOT = Path(__file__).parents[1]
 CLI = (ROOT / "docs/cli.md").read_text()

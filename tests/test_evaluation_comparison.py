@@ -8,8 +8,8 @@ from run_factory import write_run
 from mer_cli.errors import RunError
 from mer_cli.evaluation import metrics
 from mer_cli.evaluation.comparison import compare_runs, comparison_table
-from mer_cli.evaluation.scoring import evaluate
-from mer_cli.training.read_run import read_run
+from mer_cli.evaluation.epoch_rules import evaluate
+from mer_cli.runs.directory import read_run
 
 
 def runs_of(root, seeds, **changes):

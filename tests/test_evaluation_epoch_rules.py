@@ -11,7 +11,7 @@ from sklearn.metrics import f1_score
 from mer_cli.errors import ConfigError, RunError
 from mer_cli.evaluation.epoch_rules import SELECTED_ON_TEST, apply_rule, choose_inner_epoch, usable_rules
 from mer_cli.records import FoldPredictions
-from mer_cli.training.config import resolve_config
+from mer_cli.runs.config import resolve_config
 
 
 def make_fold(subject: str, predicted: list[list[int]], n_classes: int = 3) -> FoldPredictions:

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from run_factory import write_run
 
-from mer_cli.evaluation.null_control import NullControl, control_of
-from mer_cli.evaluation.scoring import evaluate
+from mer_cli.evaluation.chance import NullControl, control_of
+from mer_cli.evaluation.epoch_rules import evaluate
 from mer_cli.evaluation.summary import summarise
-from mer_cli.training.read_run import read_run
-from mer_cli.training.run import Run
+from mer_cli.runs.directory import Run, read_run
 
 
 def control_runs(root: Path, skill: float, seeds: int = 3) -> list[Run]:

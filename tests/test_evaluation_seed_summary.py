@@ -8,10 +8,10 @@ import pytest
 from run_factory import write_run
 from typer.testing import CliRunner
 
-from mer_cli.cli import app
-from mer_cli.evaluation.scoring import evaluate
-from mer_cli.evaluation.seed_summary import summarise_seeds
-from mer_cli.training.read_run import read_run
+from mer_cli.cli.main import app
+from mer_cli.evaluation.epoch_rules import evaluate
+from mer_cli.evaluation.summary import summarise_seeds
+from mer_cli.runs.directory import read_run
 
 
 def mer(*arguments):

@@ -12,11 +12,11 @@ from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 from mer_cli.errors import RunError
 from mer_cli.evaluation import metrics
+from mer_cli.evaluation.epoch_rules import evaluate
 from mer_cli.evaluation.run_text import settings, train_command
-from mer_cli.evaluation.scoring import evaluate
 from mer_cli.evaluation.summary import fraction, percent, prediction_table, summarise
-from mer_cli.training.config import resolve_config
-from mer_cli.training.read_run import read_run
+from mer_cli.runs.config import resolve_config
+from mer_cli.runs.directory import read_run
 
 
 def test_evaluate_refuses_a_run_with_missing_folds_and_says_how_to_continue(tmp_path: Path) -> None:

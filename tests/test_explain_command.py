@@ -11,11 +11,11 @@ from tiny_store import EMOTIONS
 from tiny_truth import STILL, write_moving_store, write_truth
 from typer.testing import CliRunner
 
-from mer_cli import cli
+from mer_cli.cli import main
 from mer_cli.inference.measure import Measured
 from mer_cli.inference.truth import TruthScores
 from mer_cli.report.attention_table import attention_rows, attention_sections
-from mer_cli.training.read_run import read_run
+from mer_cli.runs.directory import read_run
 
 METHODS = (
     ("mmnet, quick recipe, epochs 1 (continuous)", "1"),
@@ -26,7 +26,7 @@ METHODS = (
 
 
 def mer(*arguments):
-    return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+    return CliRunner().invoke(main.app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture

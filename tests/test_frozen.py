@@ -10,7 +10,7 @@ from run_factory import write_run
 from tiny_store import write_store
 from typer.testing import CliRunner
 
-from mer_cli.cli import app
+from mer_cli.cli.main import app
 
 FILE = Path(__file__).parent / "golden/frozen.json"
 FROZEN = json.loads(FILE.read_text(encoding="utf-8")) if FILE.is_file() else {}
@@ -104,8 +104,8 @@ COMMANDS = [
 
 
 def run_names():
-    from mer_cli.training.config import resolve_config
-    from mer_cli.training.run_config import RunConfig, RunStore
+    from mer_cli.runs.config import resolve_config
+    from mer_cli.runs.run_config import RunConfig, RunStore
 
     store = RunStore(
         dataset="casme2", role="loso", content_hash="0" * 64, table_sha256="1" * 64, table_version="", generated=False

@@ -11,11 +11,11 @@ from photo_release import write_release as write_photo_release
 from safetensors import safe_open
 from typer.testing import CliRunner
 
-from mer_cli.cli import app
+from mer_cli.cli.main import app
 from mer_cli.datasets.registry import load_release
 from mer_cli.datasets.stamp import STAMP, stamp_sentence
+from mer_cli.runs.directory import read_run
 from mer_cli.store.hdf5 import read_store
-from mer_cli.training.read_run import read_run
 from mer_cli.training.tensorboard_log import log_folder, write_log
 
 HEADER = "subject,clip,onset,apex,offset,label,path"

@@ -15,7 +15,7 @@ from mer_cli.errors import RunError
 from mer_cli.inference.attention import read_attention, require_maps
 from mer_cli.inference.clips import find_clips, find_stores
 from mer_cli.models.mmnet import MMNet
-from mer_cli.training.read_run import read_run
+from mer_cli.runs.directory import read_run
 
 CPU = torch.device("cpu")
 

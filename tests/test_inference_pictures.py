@@ -10,10 +10,18 @@ from run_factory import write_run
 
 from mer_cli.errors import RunError
 from mer_cli.inference.attention import Attention
-from mer_cli.inference.gallery import CLASS_MEANS, draw_class_means, draw_clips, file_name, one_of_each_class
+from mer_cli.inference.gallery import (
+    CLASS_MEANS,
+    clip_row,
+    draw_class_means,
+    draw_clips,
+    draw_rows,
+    file_name,
+    mean_row,
+    one_of_each_class,
+)
 from mer_cli.inference.measure import measure_runs
-from mer_cli.inference.pictures import clip_row, draw_rows, mean_row
-from mer_cli.training.read_run import read_run
+from mer_cli.runs.directory import read_run
 
 SIZES = (112, 56, 28, 14)
 RED, BLUE = (0, 0), (13, 13)  # rows and columns of 14x14

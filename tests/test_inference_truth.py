@@ -7,8 +7,7 @@ from tiny_truth import write_truth
 
 from mer_cli.errors import RunError
 from mer_cli.faces.crop import warp
-from mer_cli.inference.grid import to_crop, to_grid
-from mer_cli.inference.truth import moved_region, read_displacements, score_maps
+from mer_cli.inference.truth import moved_region, read_displacements, score_maps, to_crop, to_grid
 from mer_cli.models.mmnet import MMNet
 
 CLIP = "casme2/01/EP01_01"

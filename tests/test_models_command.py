@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from mer_cli import cli, console
+from mer_cli.cli import console, main
 from mer_cli.models import NETWORKS, build_model
 from mer_cli.models.catalogue import METHODS, count_parameters, live_methods, method_of
 from mer_cli.models.descriptors import DESCRIPTORS
@@ -14,7 +14,7 @@ from mer_cli.report.paper import paper_table
 
 
 def mer(*arguments):
-    result = CliRunner().invoke(cli.app, list(arguments))
+    result = CliRunner().invoke(main.app, list(arguments))
     assert result.exit_code == 0, result.stderr
     return result.stdout
 

@@ -11,8 +11,7 @@ from mer_cli.models import build_model
 from mer_cli.models.continuous_attention import ChannelPools, SpatialAttention
 from mer_cli.models.mmnet import MMNet, ResidualBlock
 from mer_cli.models.position_calibration import _attend
-from mer_cli.training.config import resolve_config
-from mer_cli.training.mmnet_settings import VARIANTS
+from mer_cli.runs.config import VARIANTS, resolve_config
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,8 @@ import pytest
 from moved_store import SHIFTS, write_moved_store
 
 from mer_cli.errors import StoreError
-from mer_cli.motion.build import build_motion
 from mer_cli.motion.by_clip import ByClip, build_by_clip
-from mer_cli.motion.cache import is_current, motion_path, read_motion
+from mer_cli.motion.cache import build_motion, is_current, motion_path, read_motion
 from mer_cli.store.hdf5 import find_store, read_store
 from mer_cli.store.parts import parts_dir
 from mer_cli.system.lock import lock_store

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from mer_cli.motion.dynamic import dynamic_image
-from mer_cli.motion.images import Sources, draw_motion
+from mer_cli.motion.images import Sources, draw_motion, dynamic_image
 from mer_cli.motion.inputs import MotionInput
 
 

@@ -9,8 +9,7 @@ from collections import Counter
 import pytest
 from moved_store import SHIFTS, write_moved_store
 
-from mer_cli.motion.build import build_motion
-from mer_cli.motion.cache import motion_path
+from mer_cli.motion.cache import build_motion, motion_path
 from mer_cli.store.hdf5 import read_store
 from mer_cli.store.parts import parts_dir
 from mer_cli.system.lock import lock_path, lock_store

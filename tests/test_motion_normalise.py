@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mer_cli.motion.normalise import normalise
+from mer_cli.motion.images import normalise
 
 IMAGES = np.random.default_rng(0).normal([[[[0]], [[5]]]], [[[[1]], [[3]]]], (6, 2, 9, 9)).astype(np.float32)
 TRAIN = np.array([0, 2, 5])

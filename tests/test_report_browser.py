@@ -7,9 +7,9 @@ from tools import CHROMIUM, require_tool
 
 from mer_cli.report.build import EVERY_TABLE, build_report
 from mer_cli.report.collect import collect_runs, group_seeds
-from mer_cli.report.figures import run_figures
-from mer_cli.report.formats import render
-from mer_cli.report.page import render_html
+from mer_cli.report.render import render
+from mer_cli.report.render.figures import run_figures
+from mer_cli.report.render.html import render_html
 
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1440, "height": 900}
 FIRST_TABLE = "table[aria-labelledby=table-3-1]"

@@ -10,7 +10,7 @@ from run_factory import write_run
 from tiny_store import write_store
 from typer.testing import CliRunner
 
-from mer_cli.cli import app
+from mer_cli.cli.main import app
 from mer_cli.errors import ConfigError
 from mer_cli.report.build import EVERY_TABLE, build_report, read_stores, table_ids
 from mer_cli.report.collect import collect_runs

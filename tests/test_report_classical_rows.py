@@ -13,11 +13,10 @@ from test_report_other_networks import SHORT, write
 
 from mer_cli.evaluation.comparison import compare_runs
 from mer_cli.report.build import build_report
-from mer_cli.report.formats import render
 from mer_cli.report.model import Block, Cell, Table
-from mer_cli.training.mmnet_settings import RECIPES
-from mer_cli.training.read_run import read_run
-from mer_cli.training.run import Run
+from mer_cli.report.render import render
+from mer_cli.runs.config import RECIPES
+from mer_cli.runs.directory import Run, read_run
 
 COMPOSITE = {"scheme": "megc3", "datasets": ("casme2", "samm", "smic")}
 

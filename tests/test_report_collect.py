@@ -13,7 +13,7 @@ from run_factory import write_run
 from mer_cli.errors import RunError
 from mer_cli.report.collect import collect_runs, group_seeds
 from mer_cli.report.exports import write_predictions
-from mer_cli.training.run_config import PROTOCOL_VERSION
+from mer_cli.runs.run_config import PROTOCOL_VERSION
 
 
 def test_collect_runs_finds_every_run_below_a_folder_sorted_by_name(tmp_path: Path) -> None:

@@ -13,10 +13,9 @@ from run_factory import write_run
 
 from mer_cli.report.build import EVERY_TABLE, build_report
 from mer_cli.report.collect import collect_runs
-from mer_cli.report.csv_text import render_csv
-from mer_cli.report.json_text import render_json
 from mer_cli.report.model import Table
 from mer_cli.report.paper import paper_notes, paper_table
+from mer_cli.report.render.data import render_csv, render_json
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import pytest
 from report_tables import COLUMNS, COMMAND, NASTY, example_table, number
 from tools import require_tool
 
-from mer_cli.report.latex import escape_latex, render_latex
 from mer_cli.report.model import Block, Cell, Row, Table
+from mer_cli.report.render.latex import escape_latex, render_latex
 
 
 def compile_latex(folder, source):

@@ -10,8 +10,8 @@ from run_factory import write_run
 
 from mer_cli.report.build import PAPER_TABLES, build_report
 from mer_cli.report.collect import collect_runs
-from mer_cli.report.markdown import render_markdown
 from mer_cli.report.model import Block, Cell, Column, Note, Row, Table
+from mer_cli.report.render.markdown import render_markdown
 
 
 def grids(page: str) -> list[list[str]]:

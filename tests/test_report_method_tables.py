@@ -15,25 +15,20 @@ import pytest
 from run_factory import write_run
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
+from mer_cli.evaluation.chance import control_of
 from mer_cli.evaluation.comparison import compare_runs
-from mer_cli.evaluation.null_control import control_of
-from mer_cli.evaluation.scoring import evaluate
+from mer_cli.evaluation.epoch_rules import evaluate
 from mer_cli.report.cells import difference_cell, key_of
-from mer_cli.report.collect import collect_runs
-from mer_cli.report.csv_text import render_csv
-from mer_cli.report.json_text import render_json
-from mer_cli.report.markdown import render_markdown
+from mer_cli.report.collect import collect_runs, score_runs
 from mer_cli.report.method_tables import build_method_table
 from mer_cli.report.model import Block, Cell, Table
 from mer_cli.report.paper import paper_table
 from mer_cli.report.placing import placed, row_key
-from mer_cli.report.scores import score_runs
-from mer_cli.training.config import resolve_config
-from mer_cli.training.grids import GRIDS
-from mer_cli.training.mmnet_settings import RECIPES, VARIANTS
-from mer_cli.training.read_run import read_run
-from mer_cli.training.run import Run
-from mer_cli.training.run_config import RunStore
+from mer_cli.report.render.data import render_csv, render_json
+from mer_cli.report.render.markdown import render_markdown
+from mer_cli.runs.config import GRIDS, RECIPES, VARIANTS, resolve_config
+from mer_cli.runs.directory import Run, read_run
+from mer_cli.runs.run_config import RunStore
 
 RELEASED: dict[str, Any] = {"epochs": 74, "decay_epochs": 50}  # the recipe as it is, not the factory's short one
 CASME2: dict[str, Any] = {"scheme": "mmnet3", "counts": (32, 28, 96), "subjects": 25}  # the paper's clips

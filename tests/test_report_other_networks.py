@@ -15,9 +15,8 @@ from mer_cli.models.catalogue import METHODS, method_of
 from mer_cli.report.model import Cell
 from mer_cli.report.paper import paper_table
 from mer_cli.report.placing import placed
-from mer_cli.training.config import TrainConfig, resolve_config
-from mer_cli.training.grids import GRIDS
-from mer_cli.training.read_run import read_run
+from mer_cli.runs.config import GRIDS, TrainConfig, resolve_config
+from mer_cli.runs.directory import read_run
 
 OF_FACTORY = {"scheme", "device", "precision", "compile"}
 

@@ -14,11 +14,10 @@ from mer_cli.errors import RunError
 from mer_cli.evaluation.epoch_rules import SELECTED_ON_TEST
 from mer_cli.evaluation.metrics import per_class
 from mer_cli.report.collect import collect_runs, group_seeds
-from mer_cli.report.figures import run_figures
-from mer_cli.report.model import Block, Cell, Column, Note, Row, Table
-from mer_cli.report.page import render_html
-from mer_cli.report.single_blocks import single_blocks
-from mer_cli.report.svg import class_chart, confusion_chart, curve_chart
+from mer_cli.report.model import Block, Cell, Column, Note, Row, Table, single_blocks
+from mer_cli.report.render.figures import run_figures
+from mer_cli.report.render.html import render_html
+from mer_cli.report.render.svg import class_chart, confusion_chart, curve_chart
 
 PNG = b"\x89PNG\r\n\x1a\n picture"
 

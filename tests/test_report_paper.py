@@ -9,10 +9,9 @@ import pytest
 from mer_cli.datasets.schemes import SCHEMES
 from mer_cli.models.catalogue import method_of
 from mer_cli.report.build import build_report
-from mer_cli.report.formats import render
 from mer_cli.report.paper import paper_notes, paper_table
-from mer_cli.training.config import resolve_config
-from mer_cli.training.grids import GRIDS
+from mer_cli.report.render import render
+from mer_cli.runs.config import GRIDS, resolve_config
 
 NUMBERS = (3, 4, 5, 6, 7)
 ALL = [(number, block, row) for number in NUMBERS for block in paper_table(number).blocks for row in block.rows]

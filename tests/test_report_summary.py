@@ -11,11 +11,11 @@ from sklearn.metrics import balanced_accuracy_score
 from test_report_method_tables import truth_and_last, uf1
 from test_report_other_networks import SHORT, write
 
-from mer_cli.evaluation.scoring import run_chance
+from mer_cli.evaluation.chance import run_chance
 from mer_cli.report.collect import collect_runs
 from mer_cli.report.summary import SummaryRow, summarise_runs
-from mer_cli.training.mmnet_settings import RECIPES
-from mer_cli.training.read_run import read_run
+from mer_cli.runs.config import RECIPES
+from mer_cli.runs.directory import read_run
 
 
 def summarise(root: Path) -> tuple[SummaryRow, ...]:

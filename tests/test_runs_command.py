@@ -12,10 +12,10 @@ from rich.console import Console
 from run_factory import write_run
 from typer.testing import CliRunner
 
-from mer_cli import console
-from mer_cli.cli import app
-from mer_cli.show_runs import spell_age, spell_bytes
-from mer_cli.training.run_config import PROTOCOL_VERSION
+from mer_cli.cli import console
+from mer_cli.cli.main import app
+from mer_cli.cli.runs import spell_age, spell_bytes
+from mer_cli.runs.run_config import PROTOCOL_VERSION
 
 
 def mer(*arguments):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mer_cli import show_stores
+from mer_cli.cli import show_stores
 from mer_cli.records import FailedClip
 from mer_cli.store.build import BuildSummary
 from mer_cli.store.overview import Overview

@@ -14,8 +14,17 @@ from tiny_store import EMOTIONS, make_clip
 
 from mer_cli.records import FailedClip
 from mer_cli.store.audit import Audit, place_audit
-from mer_cli.store.clip_pictures import DOT, difference_image, draw_clip
-from mer_cli.store.contact_sheet import FONT, FONT_SCALE, OUTLINE, THUMB, ContactSheet, wrap
+from mer_cli.store.contact_sheet import (
+    DOT,
+    FONT,
+    FONT_SCALE,
+    OUTLINE,
+    THUMB,
+    ContactSheet,
+    difference_image,
+    draw_clip,
+    wrap,
+)
 
 ATTRIBUTES = {
     "dataset": "casme2",

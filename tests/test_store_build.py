@@ -18,11 +18,9 @@ from photo_release import head, make_release, write_clip, write_picture, write_r
 from mer_cli.errors import FaceError, StoreError
 from mer_cli.faces.landmarks import find_predictor
 from mer_cli.records import FailedClip, Release
-from mer_cli.store.build import build_store
-from mer_cli.store.hdf5 import read_store, read_windows
-from mer_cli.store.open_file import SIGNATURE
+from mer_cli.store.build import build_store, plan_build
+from mer_cli.store.hdf5 import SIGNATURE, read_store, read_windows
 from mer_cli.store.parts import fingerprint, part_path, parts_dir
-from mer_cli.store.plan import plan_build
 from mer_cli.system.lock import lock_store
 
 

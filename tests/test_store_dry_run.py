@@ -12,7 +12,7 @@ from fake_dataset import write_release
 from photo_release import make_release, write_clip
 from typer.testing import CliRunner
 
-from mer_cli.cli import app
+from mer_cli.cli.main import app
 from mer_cli.faces.frames import needed_frames, window
 from mer_cli.records import FailedClip
 from mer_cli.store.build import build_store

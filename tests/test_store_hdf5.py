@@ -10,8 +10,14 @@ import numpy as np
 import pytest
 
 from mer_cli.errors import StoreError
-from mer_cli.store.hdf5 import StoreWriter, empty_windows, read_landmarks, read_store, read_windows
-from mer_cli.store.open_file import require_no_other_file
+from mer_cli.store.hdf5 import (
+    StoreWriter,
+    empty_windows,
+    read_landmarks,
+    read_store,
+    read_windows,
+    require_no_other_file,
+)
 from mer_cli.store.schema import ARRAYS, CroppedClip
 
 WINDOWS = ("onset_window", "onset_window_frames", "apex_window", "apex_window_frames")

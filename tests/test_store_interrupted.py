@@ -16,8 +16,7 @@ import pytest
 from photo_release import write_release
 
 from mer_cli.store.build import build_store
-from mer_cli.store.hdf5 import read_store
-from mer_cli.store.open_file import SIGNATURE
+from mer_cli.store.hdf5 import SIGNATURE, read_store
 from mer_cli.store.parts import parts_dir
 
 N_CLIPS = 4

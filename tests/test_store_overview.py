@@ -8,7 +8,7 @@ import pytest
 from tiny_store import EMOTIONS, SAMM_EMOTIONS, make_clip, write_store
 from typer.testing import CliRunner
 
-from mer_cli.cli import app
+from mer_cli.cli.main import app
 from mer_cli.errors import StoreError
 from mer_cli.store.hdf5 import StoreWriter, read_store
 from mer_cli.store.overview import describe_stores, find_stores

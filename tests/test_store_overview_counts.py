@@ -4,8 +4,7 @@ import pytest
 
 from mer_cli.datasets.schemes import CASME2_2014, CASME2_2019, SCHEMES, SMIC_HS, SMIC_HS_LONG
 from mer_cli.records import FailedClip
-from mer_cli.store.counts import Contents, Count, count_tables, count_warnings, table_fact
-from mer_cli.store.differences import TABLE_CHANGES, differences
+from mer_cli.store.counts import TABLE_CHANGES, Contents, Count, count_tables, count_warnings, differences, table_fact
 
 # Clips of each emotion that MEGC 2019 takes, and over how many subjects they are dealt out.
 MEGC_2019 = {

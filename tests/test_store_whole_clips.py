@@ -21,15 +21,22 @@ from photo_release import head, make_release, write_clip, write_picture
 from tiny_store import write_store
 from typer.testing import CliRunner
 
-from mer_cli.cli import app
+from mer_cli.cli.main import app
 from mer_cli.errors import StoreError
 from mer_cli.faces.crop import warp
 from mer_cli.faces.pictures import read_picture
 from mer_cli.store.add_clips import add_clips, clip_parts_dir
 from mer_cli.store.build import build_store
-from mer_cli.store.encoded_clip import encode_clip
 from mer_cli.store.hdf5 import read_store, read_transforms, read_windows
-from mer_cli.store.whole_clips import append_clips, clips_hash, clips_size, clips_state, fill_gaps, read_clip
+from mer_cli.store.whole_clips import (
+    append_clips,
+    clips_hash,
+    clips_size,
+    clips_state,
+    encode_clip,
+    fill_gaps,
+    read_clip,
+)
 from mer_cli.system.lock import lock_store
 
 PLAIN, GAP, FLOW = CLIP_IDS = ("casme2/01/EP01", "casme2/01/EP02", "casme2/02/EP03")

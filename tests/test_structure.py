@@ -11,19 +11,11 @@ import mer_cli
 
 PACKAGE = Path(mer_cli.__file__).parent
 STAGES = [
-    *("system", "datasets", "faces", "store", "motion", "models", "training", "inference", "evaluation", "report"),
-    "bench",
+    *("system", "datasets", "faces", "store", "motion", "models", "runs", "training", "inference"),
+    *("evaluation", "report", "bench", "cli"),
 ]
-SHARED = {"records", "errors", "opencv", "__version__"}
-NO_TORCH_IN_TRAINING = (
-    *("config", "methods", "folds", "inner", "shuffle", "streams", "grids"),
-    *("run", "read_run", "run_config", "clip_table", "history", "sessions", "atomic", "disk"),
-)
-NO_TORCH = [
-    "evaluation",
-    "report",
-    *(f"training/{name}.py" for name in NO_TORCH_IN_TRAINING),
-]
+SHARED = {"records", "errors", "__version__"}
+NO_TORCH = ["runs", "evaluation", "report"]
 HEAVY = {
     "torch",
     "torchvision",
@@ -65,9 +57,14 @@ def test_every_folder_is_a_stage():
 
 @pytest.mark.parametrize("place", NO_TORCH)
 def test_numbers_and_reports_need_no_torch(place):
-    path = PACKAGE / place
-    for module in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+    for module in sorted((PACKAGE / place).rglob("*.py")):
         assert not [name for name in imports_of(module) if name.split(".")[0] in {"torch", "safetensors"}]
+
+
+@pytest.mark.parametrize("place", ["evaluation", "report"])
+def test_scores_and_tables_stand_on_runs_and_not_on_training(place):
+    for module in sorted((PACKAGE / place).rglob("*.py")):
+        assert not [name for name in imports_of(module) if name.startswith("mer_cli.training")]
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -77,7 +74,7 @@ def test_each_stage_says_what_it_takes_and_gives(stage):
 
 
 def test_help_loads_no_heavy_library():
-    code = "import sys; from mer_cli.cli import app; app(['--help'], standalone_mode=False); "
+    code = "import sys; from mer_cli.cli.main import app; app(['--help'], standalone_mode=False); "
     code += f"print(sorted({HEAVY!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from mer_cli.system import jobs
-from mer_cli.system.jobs import WORKER_MEMORY, available_memory, default_jobs
+from mer_cli.system import workers
+from mer_cli.system.workers import WORKER_MEMORY, available_memory, default_jobs
 
 GIB = 2**30
 
@@ -15,8 +15,8 @@ GIB = 2**30
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
     """A machine with four cores whose files of memory can be written."""
-    monkeypatch.setattr(jobs, "MEMORY_INFO", tmp_path / "meminfo")
-    monkeypatch.setattr(jobs, "CONTROL_GROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(workers, "MEMORY_INFO", tmp_path / "meminfo")
+    monkeypatch.setattr(workers, "CONTROL_GROUPS", tmp_path / "cgroup")
     monkeypatch.setattr("joblib.cpu_count", lambda: 4)
     (tmp_path / "cgroup" / "memory").mkdir(parents=True)
     return tmp_path

@@ -82,5 +82,5 @@ def test_a_store_on_a_disk_without_locks_is_read_without(tmp_path, monkeypatch):
             raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
         return opened(*given, locking=locking, **options)
 
-    monkeypatch.setattr("mer_cli.store.open_file.h5py.File", open_without_locks)
+    monkeypatch.setattr("mer_cli.store.hdf5.h5py.File", open_without_locks)
     assert len(read_store(path).clips) == 5

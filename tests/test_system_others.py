@@ -14,7 +14,7 @@ sys.modules["fcntl"] = None
 del os.sched_getaffinity, os.posix_fallocate, signal.pthread_sigmask
 
 if __name__ == "__main__":
-    from mer_cli.cli import app
+    from mer_cli.cli.main import app
 
     for line in open("commands.txt"):
         app(line.split(), standalone_mode=False)

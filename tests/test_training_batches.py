@@ -8,8 +8,8 @@ import torch
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as tv
 
+from mer_cli.runs.config import resolve_config
 from mer_cli.training.batches import CENTRE, EpochDraw, PairBatches, Windows, frame_ranges
-from mer_cli.training.config import resolve_config
 
 SIZE = 32
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])

@@ -8,8 +8,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from mer_cli.runs.config import resolve_config
 from mer_cli.training.classical import C_GRID, ClassicalTrainer, deal_subjects
-from mer_cli.training.config import resolve_config
 
 KERNELS = {"flow-svm": "rbf", "bi-woof": "linear"}
 N_CLIPS, N_FEATURES = (8, 9, 6, 7, 10, 5, 12), 12

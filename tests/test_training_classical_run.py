@@ -11,20 +11,19 @@ from tiny_run import Silent, config_of
 from tiny_store import SAMM_EMOTIONS, write_store
 from typer.testing import CliRunner
 
-from mer_cli import cli
+from mer_cli.cli import main
 from mer_cli.errors import ConfigError, RunError
+from mer_cli.evaluation.epoch_rules import evaluate
 from mer_cli.evaluation.run_text import train_command
-from mer_cli.evaluation.scoring import evaluate
 from mer_cli.inference.attention import require_maps
 from mer_cli.models.descriptors import DESCRIPTORS
 from mer_cli.report.collect import collect_runs
+from mer_cli.runs.config import resolve_config
+from mer_cli.runs.directory import read_history, read_run
+from mer_cli.runs.methods import check_seeds, history_columns
 from mer_cli.training.classical import C_GRID
-from mer_cli.training.config import resolve_config
-from mer_cli.training.features import compute_features
-from mer_cli.training.history import read_history
-from mer_cli.training.methods import check_seeds, history_columns
+from mer_cli.training.inputs import compute_features
 from mer_cli.training.plan import plan_run
-from mer_cli.training.read_run import read_run
 from mer_cli.training.train import train_run
 
 FOLDS = ("casme2-01", "casme2-02", "casme2-03")
@@ -241,7 +240,7 @@ def test_the_commands_train_and_evaluate_it(tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     write_moved_store(tmp_path / "data/casme2.h5")
     command = ["train", "--loso", "--scheme", "mmnet3", "--model", "flow-svm", "--flow", "fast"]
-    first, second = (CliRunner().invoke(cli.app, command) for _ in range(2))
+    first, second = (CliRunner().invoke(main.app, command) for _ in range(2))
     assert (first.exit_code, second.exit_code) == (0, 0), first.stderr
     lines = first.stderr.splitlines()
     assert lines[0] == "casme2-mmnet3/5, leave one subject out: 3 of 3 folds, flow-svm and a support-vector machine"
@@ -253,9 +252,9 @@ def test_the_commands_train_and_evaluate_it(tmp_path, monkeypatch):
     assert first.stdout == second.stdout
     path = Path(first.stdout.strip())
     assert path.name.startswith("casme2-mmnet3-flow-svm-published-s1-")
-    scored = CliRunner().invoke(cli.app, ["evaluate", str(path)])
+    scored = CliRunner().invoke(main.app, ["evaluate", str(path)])
     assert scored.exit_code == 0
     assert "last (no epochs: nothing to choose)" in scored.stdout
-    refused = CliRunner().invoke(cli.app, ["evaluate", str(path), "--rule", "best-test"])
+    refused = CliRunner().invoke(main.app, ["evaluate", str(path), "--rule", "best-test"])
     assert refused.exit_code == 1
     assert refused.stderr.startswith(f"error: {path}: flow-svm has no epochs for best-test to choose from")

@@ -8,9 +8,8 @@ import pytest
 from tiny_store import EMOTIONS, SAMM_EMOTIONS, write_store
 from typer.testing import CliRunner
 
-from mer_cli import cli, cli_experiment
-from mer_cli.training.read_run import read_run
-from mer_cli.training.sessions import DEFAULT_ROOT
+from mer_cli.cli import experiment, main
+from mer_cli.runs.directory import DEFAULT_ROOT, read_run
 
 SHORT = ["--scheme", "megc3", "--epochs", "1", "--device", "cpu", "--save-weights", "none"]
 QUICK = [*SHORT, "--recipe", "quick"]
@@ -18,7 +17,7 @@ SMALL = [*SHORT, "--model", "resnet18-diff", "--batch-size", "4"]  # trained in 
 
 
 def mer(*arguments):
-    return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+    return CliRunner().invoke(main.app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(autouse=True)
@@ -123,4 +122,4 @@ def test_the_one_store_in_data_is_trained_on_where_only_a_test_store_is_named(tm
 
 
 def test_the_folder_of_runs_has_one_default():
-    assert Path(DEFAULT_ROOT) == inspect.signature(cli_experiment.train).parameters["out"].default
+    assert Path(DEFAULT_ROOT) == inspect.signature(experiment.train).parameters["out"].default

@@ -12,8 +12,7 @@ from mer_cli.errors import ConfigError, StoreError
 from mer_cli.models.catalogue import live_methods
 from mer_cli.models.cost import count_operations
 from mer_cli.report.paper import paper_table
-from mer_cli.training.ablation import plan_grid
-from mer_cli.training.comparison_plan import COMPARABLE, Comparison, expected_seconds, plan_comparison
+from mer_cli.training.grids import COMPARABLE, Comparison, expected_seconds, plan_comparison, plan_grid
 
 CPU = {"device": "cpu", "precision": "fp32", "compile": "off"}
 SMIC_EMOTIONS = {f"smic/s{subject}/s{subject}_01": emotion for subject, emotion in enumerate(("positive", "negative"))}

@@ -1,8 +1,7 @@
 import pytest
 
 from mer_cli.errors import ConfigError
-from mer_cli.training.config import TrainConfig, resolve_config
-from mer_cli.training.mmnet_settings import RECIPES, VARIANTS
+from mer_cli.runs.config import RECIPES, VARIANTS, TrainConfig, resolve_config
 
 
 def test_released_recipe_is_the_scripts():

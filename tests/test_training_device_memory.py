@@ -3,8 +3,8 @@
 import pytest
 
 from mer_cli.errors import ConfigError
-from mer_cli.training.config import resolve_config
-from mer_cli.training.device_memory import count_memory, require_memory
+from mer_cli.runs.config import resolve_config
+from mer_cli.training.hardware import count_memory, require_memory
 
 GB = 10**9
 

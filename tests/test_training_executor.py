@@ -13,13 +13,14 @@ from moved_store import write_moved_store
 from tiny_run import Silent, assert_same_fold, config_of, train
 from typer.testing import CliRunner
 
-from mer_cli import cli
+from mer_cli.cli import main
 from mer_cli.errors import ConfigError
 from mer_cli.records import Fold
+from mer_cli.runs.config import resolve_config
+from mer_cli.runs.directory import read_run
 from mer_cli.system import workers
 from mer_cli.training import executor
 from mer_cli.training import train as training
-from mer_cli.training.config import resolve_config
 from mer_cli.training.executor import choose_folds_at_once, parse_folds_at_once, resolve_gpus, threads_of
 from mer_cli.training.hardware import (
     PAIRS_THAT_REPAY_COMPILING,
@@ -29,7 +30,6 @@ from mer_cli.training.hardware import (
     resolve_hardware,
 )
 from mer_cli.training.plan import plan_run
-from mer_cli.training.read_run import read_run
 from mer_cli.training.train import train_run
 
 # Dropout and BatchNorm are in it. A fold of these epochs takes long enough to be killed before it ends.
@@ -115,7 +115,7 @@ def test_folds_at_once_equal_those_of_one_process(store, straight, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     command = f"train {store} --loso --scheme mmnet3 --batch-size 2 --device cpu --folds-at-once 2"
     flags = [part for name, value in MODEL.items() for part in (f"--{name}", str(value))]
-    done = CliRunner().invoke(cli.app, [*command.split(), *flags])
+    done = CliRunner().invoke(main.app, [*command.split(), *flags])
     assert done.exit_code == 0, done.stderr
     path = Path(done.stdout.strip())
     assert path.name == straight.name

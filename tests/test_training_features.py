@@ -13,14 +13,13 @@ from moved_store import SHIFTS, write_moved_store
 from mer_cli.errors import StoreError
 from mer_cli.faces.crop import NO_FACE_NOTE
 from mer_cli.models.descriptors import DESCRIPTORS, descriptor_function
-from mer_cli.motion.build import build_motion
-from mer_cli.motion.cache import motion_path, read_motion
+from mer_cli.motion.cache import build_motion, motion_path, read_motion
 from mer_cli.motion.flow import grey, optical_flow
 from mer_cli.motion.interpolate import interpolate
+from mer_cli.runs.config import resolve_config
 from mer_cli.store.hdf5 import read_landmarks, read_store
 from mer_cli.store.whole_clips import read_clip
-from mer_cli.training.config import resolve_config
-from mer_cli.training.features import compute_features, describe_clip, read_features
+from mer_cli.training.inputs import compute_features, describe_clip, read_features
 from mer_cli.training.plan import plan_run
 
 CLIPS = list(SHIFTS)

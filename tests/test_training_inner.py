@@ -8,8 +8,7 @@ import pytest
 
 from mer_cli.errors import ConfigError
 from mer_cli.records import Fold
-from mer_cli.training.folds import cross_folds, loso_folds, subject_of
-from mer_cli.training.inner import set_aside
+from mer_cli.runs.folds import cross_folds, loso_folds, set_aside, subject_of
 
 
 def make_labels(seed, n_subjects=9, n_classes=3):

@@ -15,9 +15,9 @@ from tiny_run import Silent, assert_same_fold, config_of, stored, train
 from tiny_store import EMOTIONS, write_store
 
 from mer_cli.models import build_model
+from mer_cli.runs.directory import read_run
 from mer_cli.training.hardware import computes_in_bf16
 from mer_cli.training.plan import plan_run
-from mer_cli.training.read_run import read_run
 from mer_cli.training.train import train_run
 
 # Trained on the pictures that MMNet is trained on, in the same steps, with a quarter of the arithmetic.

@@ -15,21 +15,20 @@ from tiny_run import Silent, assert_same_fold, config_of, stored, train
 from tiny_store import EMOTIONS, SAMM_EMOTIONS, write_store
 from typer.testing import CliRunner
 
-from mer_cli import cli
+from mer_cli.cli import main
 from mer_cli.errors import ConfigError, MerError, RunError
 from mer_cli.faces.crop import NO_FACE_NOTE
 from mer_cli.inference.attention import require_maps
 from mer_cli.models import NETWORKS, build_model, motion_input
 from mer_cli.models.descriptors import DESCRIPTORS
 from mer_cli.models.recipes import RECIPES
-from mer_cli.motion.images import read_images
-from mer_cli.motion.normalise import normalise
+from mer_cli.motion.images import normalise, read_images
 from mer_cli.motion.unit_graph import unit_adjacency
+from mer_cli.runs.config import TrainConfig, resolve_config
+from mer_cli.runs.directory import read_run
 from mer_cli.store.hdf5 import read_store
-from mer_cli.training.config import TrainConfig, resolve_config
-from mer_cli.training.motion import read_motion_batches
+from mer_cli.training.inputs import read_motion_batches
 from mer_cli.training.plan import plan_run
-from mer_cli.training.read_run import read_run
 from mer_cli.training.train import train_run
 
 MODEL = {"model": "sssnet", "flow": "fast"}  # the size of the motion and dropout are in it
@@ -313,17 +312,17 @@ def test_the_command_computes_the_flow_once_and_says_how_far_it_is(tmp_path, mon
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "data")
     command = "train --loso --scheme mmnet3 --model ststnet --flow fast --epochs 1 --device cpu --folds"
-    first, second = (CliRunner().invoke(cli.app, [*command.split(), subject]) for subject in ("01", "02"))
+    first, second = (CliRunner().invoke(main.app, [*command.split(), subject]) for subject in ("01", "02"))
     assert (first.exit_code, second.exit_code) == (0, 0), first.stderr
     assert first.stdout == second.stdout
     assert "flow: 5 of 5" in first.stderr
     assert "flow:" not in second.stderr
     file = tmp_path / "data/motion/casme2.flow-fast.h5"
     file.unlink()
-    again = CliRunner().invoke(cli.app, [*command.split(), "02"])
+    again = CliRunner().invoke(main.app, [*command.split(), "02"])
     assert (again.exit_code, again.stdout) == (0, first.stdout)
     assert not file.exists()  # nothing was to be trained
-    assert CliRunner().invoke(cli.app, [*command.split(), "03"]).exit_code == 0
+    assert CliRunner().invoke(main.app, [*command.split(), "03"]).exit_code == 0
     assert file.is_file()
     path = Path(first.stdout.strip())
     assert path.name.startswith("casme2-mmnet3-ststnet-published-s1-")

@@ -9,12 +9,10 @@ import pytest
 
 from mer_cli.errors import RunError
 from mer_cli.records import FoldPredictions
-from mer_cli.training.config import resolve_config
-from mer_cli.training.folds import cross_folds, loso_folds
-from mer_cli.training.read_run import read_run
-from mer_cli.training.run import is_finished, open_run, write_fold
-from mer_cli.training.run_config import PROTOCOL_VERSION, RunConfig, RunStore
-from mer_cli.training.sessions import Session, record_session
+from mer_cli.runs.config import resolve_config
+from mer_cli.runs.directory import Session, is_finished, open_run, read_run, record_session, write_fold
+from mer_cli.runs.folds import cross_folds, loso_folds
+from mer_cli.runs.run_config import PROTOCOL_VERSION, RunConfig, RunStore
 
 LABELS = {"casme2/01/a": 0, "casme2/01/b": 1, "casme2/02/a": 1}
 EMOTIONS = {"casme2/01/a": "happiness", "casme2/01/b": "disgust", "casme2/02/a": "disgust"}

@@ -6,9 +6,9 @@ import torch
 from tiny_run import config_of, stored, train
 from tiny_store import write_store
 
+from mer_cli.runs.directory import read_run
+from mer_cli.runs.folds import inner_labels, training_labels
 from mer_cli.training.plan import plan_run
-from mer_cli.training.read_run import read_run
-from mer_cli.training.shuffle import inner_labels, training_labels
 
 CLIPS = tuple(f"casme2/{subject:02d}/EP{clip}" for subject in range(1, 9) for clip in range(5))
 LABELS = {clip_id: index % 3 for index, clip_id in enumerate(CLIPS)}

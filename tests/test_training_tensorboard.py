@@ -10,11 +10,11 @@ from tiny_run import Silent, config_of
 from tiny_store import write_store
 from typer.testing import CliRunner
 
-from mer_cli.cli import app
+from mer_cli.cli.main import app
 from mer_cli.errors import ConfigError
-from mer_cli.training.history import read_history, write_history
+from mer_cli.runs.directory import read_history, write_history
+from mer_cli.runs.run_config import RunConfig
 from mer_cli.training.plan import plan_run
-from mer_cli.training.run_config import RunConfig
 from mer_cli.training.tensorboard_log import log_folder, require_tensorboard, write_log
 from mer_cli.training.train import train_run
 

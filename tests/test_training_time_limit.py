@@ -9,11 +9,11 @@ import pytest
 from tiny_store import write_store
 from typer.testing import CliRunner
 
-from mer_cli import cli
+from mer_cli.cli import main
 from mer_cli.errors import ConfigError
 from mer_cli.records import Fold
+from mer_cli.runs.directory import read_run
 from mer_cli.training import time_limit
-from mer_cli.training.read_run import read_run
 from mer_cli.training.time_limit import TimeLimit, parse_time_limit
 
 FOLDS = [Fold(f"casme2-0{subject}", ("clip",), (), ("other",)) for subject in (1, 2, 3)]
@@ -21,7 +21,7 @@ TRAIN = ["train", "--loso", "--model", "flow-svm", "--flow", "fast", "--scheme",
 
 
 def mer(*arguments):
-    return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+    return CliRunner().invoke(main.app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture

@@ -9,8 +9,7 @@ from tools import require_tool
 
 from mer_cli.training.hardware import COMPILERS
 from mer_cli.training.plan import plan_run
-from mer_cli.training.train import train_run
-from mer_cli.training.trainers import Trainers
+from mer_cli.training.train import Trainers, train_run
 
 MODEL = {"model": "ststnet", "flow": "fast", "epochs": 2, "precision": "fp32"}
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from mer_cli.training.config import resolve_config
+from mer_cli.runs.config import resolve_config
 from mer_cli.training.plan import plan_run
 from mer_cli.training.train import train_run
 

@@ -21,9 +21,9 @@ from torchvision import transforms
 from mer_cli.bench.pictures import N_CLASSES, draw_picture
 from mer_cli.faces.crop import CROP_SIZE
 from mer_cli.models import build_model
-from mer_cli.opencv import cv2
+from mer_cli.runs.config import TrainConfig
+from mer_cli.system.opencv import cv2
 from mer_cli.training.batches import IMAGENET_MEAN, IMAGENET_STD
-from mer_cli.training.config import TrainConfig
 
 Image = NDArray[np.uint8]
 

@@ -1,19 +1,108 @@
-"""A training step and an epoch, ours beside the plain ones, and beside the floor that the machine's ceilings set."""
+"""A training step and an epoch, ours beside the plain ones, and beside the floor that the machine's ceilings set.
+
+They are measured in processes that take turns, one action each: a machine whose speed drifts slows all of them alike.
+Each kind has a process of its own, because ours changes how memory is kept, and the plain one must not have that.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
+import statistics
 import tempfile
+import time
+from collections.abc import Callable, Mapping
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 
-from mer_cli.bench.ceilings import Ceilings
-from mer_cli.bench.floor import count_layers, floor_seconds, step_bytes, step_operations
-from mer_cli.bench.ours import our_epoch, our_step
-from mer_cli.bench.pictures import N_CLASSES
+import numpy as np
+import torch
+
+from mer_cli.bench.ceilings import Ceilings, count_layers, floor_seconds, step_bytes, step_operations
+from mer_cli.bench.pictures import N_CLASSES, draw_windows
 from mer_cli.bench.reference import reference_epoch, reference_step, write_clips
-from mer_cli.bench.turns import Maker, take_turns
-from mer_cli.training.config import TrainConfig
+from mer_cli.errors import RunError
+from mer_cli.runs.config import TrainConfig
+from mer_cli.training.batches import PairBatches
 from mer_cli.training.hardware import can_compile
+from mer_cli.training.loop import FoldTrainer
+
+Maker = Callable[[TrainConfig], Callable[[], object]]
+
+
+def take_turns(makers: Mapping[str, tuple[Maker, TrainConfig]], repeats: int) -> dict[str, dict[str, float]]:
+    """Seconds of each kind: `first_s`, what the first turn took, compilation and all, and the median of the others.
+
+    Parameters
+    ----------
+    makers : what makes the action to measure, of a module, and the config that it is given; both travel to a process
+
+    Raises
+    ------
+    RunError
+        If a process dies.
+    """
+    context = multiprocessing.get_context("spawn")
+    turns: dict[str, Connection] = {}
+    for kind, (maker, config) in makers.items():
+        turns[kind], theirs = context.Pipe()
+        context.Process(target=_act_when_told, args=(maker, config, theirs), daemon=True).start()
+        theirs.close()
+    first = {kind: _turn(kind, turns[kind]) for kind in makers}
+    rounds = [{kind: _turn(kind, turns[kind]) for kind in makers} for _ in range(repeats)]
+    for connection in turns.values():
+        connection.send(False)
+    return {
+        kind: {"first_s": first[kind], "median_s": statistics.median(seconds[kind] for seconds in rounds)}
+        for kind in makers
+    }
+
+
+def _turn(kind: str, connection: Connection) -> float:
+    try:
+        connection.send(True)
+        return float(connection.recv())
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        raise RunError(
+            f"mer bench: the process that measures '{kind}' died — expected its seconds; memory may have run out. Free "
+            "some and run the command again."
+        ) from None
+
+
+def _act_when_told(maker: Maker, config: TrainConfig, connection: Connection) -> None:
+    act: Callable[[], object] | None = None
+    while connection.recv():
+        started = time.perf_counter()
+        act = act or maker(config)
+        act()
+        if config.device == "cuda":
+            torch.cuda.synchronize()
+        connection.send(time.perf_counter() - started)
+
+
+def make_trainer(config: TrainConfig, n_clips: int) -> FoldTrainer:
+    return FoldTrainer(PairBatches(draw_windows(n_clips), config, torch.device(config.device)), N_CLASSES, config)
+
+
+def our_step(config: TrainConfig) -> Callable[[], object]:
+    """A step, its batch made as well."""
+    return our_epoch(config, config.batch_size, n_held_out=0)
+
+
+def our_epoch(config: TrainConfig, n_clips: int, n_held_out: int) -> Callable[[], object]:
+    """An epoch of `n_clips`, and the logits of held-out clips after it."""
+    trainer = make_trainer(config, n_clips + n_held_out)
+    rng = np.random.default_rng(0)
+    held_out = torch.arange(n_clips, n_clips + n_held_out, device=config.device)
+    trainer.steps.prepare(n_clips)
+
+    def epoch() -> object:
+        draw = trainer.batches.draw_epoch(np.arange(n_clips), rng)
+        loss = trainer.steps.train_epoch(draw, draw.row % N_CLASSES)
+        return loss, trainer.steps.plain_logits(held_out) if n_held_out else None
+
+    return epoch
+
 
 TRAINED, HELD_OUT = 240, 9  # clips of a fold of CASME II's 249
 

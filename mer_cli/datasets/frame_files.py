@@ -12,8 +12,8 @@ from pathlib import Path, PurePath
 from typing import Literal
 
 from mer_cli.errors import DatasetError
-from mer_cli.opencv import cv2
 from mer_cli.records import FrameRef
+from mer_cli.system.opencv import cv2
 
 Source = Literal["raw", "cropped"]
 

@@ -1,16 +1,22 @@
-"""What a guesser gets on the same clips and folds under the same epoch rule.
+"""What a guesser gets on the same clips and folds under the same epoch rule, and what a null control must reach.
 
 `majority` says the commonest class of the fold's training clips, so it does not change with the epoch. `prior-random`
 draws every clip of every epoch from the training clips' class shares; its draws are independent between epochs, so
 under `best-test` it is an upper bound on what choosing among so many epochs is worth by itself. Under `inner-val` the
 epoch is chosen without the held-out clips, so any one of them stands for it, and a guesser gets what it gets under
 `last`.
+
+A null control is a run on permuted training labels (`mer train --shuffle-labels`). It has nothing to learn, so under an
+honest rule its accuracy is that of predictions which know nothing: the sum over classes of predicted share times true
+share. What another rule gives beyond it is that rule's leak. Leaving one subject out pushes an honest accuracy slightly
+below that value: the held-out subject's clips are missing from the training clips, so the network says the classes
+that this subject shows a little too rarely.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -20,7 +26,9 @@ from numpy.typing import NDArray
 
 from mer_cli.errors import RunError
 from mer_cli.evaluation import metrics
-from mer_cli.evaluation.epoch_rules import check_rule, choose_epochs, pooled_f1
+from mer_cli.evaluation.epoch_rules import Scores, check_rule, choose_epochs, folds_of, pooled_f1
+from mer_cli.evaluation.statistics import bootstrap_interval, count_by_subject
+from mer_cli.runs.directory import Run
 
 REPETITIONS = 200
 SEED = 0
@@ -100,6 +108,26 @@ def chance_rows(
     return rows if as_rule == rule else (replace(rows[0], rule=rule), replace(rows[1], rule=rule))
 
 
+def run_chance(run: Run, rule: str, dataset: str | None = None) -> tuple[ChanceScores, ChanceScores]:
+    """Give what guessers get on a run's clips under a rule, knowing the clips that its folds were trained on.
+
+    Raises
+    ------
+    RunError
+        As `chance_rows`.
+    """
+    folds = folds_of(run, dataset)
+    return chance_rows(
+        rule,
+        run.labels,
+        run.fold_of,
+        run.config.epochs,
+        len(run.class_names),
+        [fold.fold for fold in folds],
+        {fold.fold: fold.inner_clip_ids for fold in folds},
+    )
+
+
 @lru_cache(maxsize=64)
 def _majority(rule: str, folds: tuple[_Fold, ...], n_classes: int) -> ChanceScores:
     guesses = (np.full((1, 1, len(fold.held_out)), np.argmax(fold.training)) for fold in folds)
@@ -173,3 +201,52 @@ def _score(
 def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
     low, high = np.quantile(values, [0.025, 0.975])
     return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class NullControl:
+    """Runs on permuted labels under one rule; shares, each pooled over the clips and averaged over the seeds.
+
+    accuracy : what they reached · expected : what predictions of these shares reach by chance
+    low, high : where an honest accuracy lies 95 times in 100; None for one subject, of whom none can be drawn
+    """
+
+    rule: str
+    accuracy: float
+    expected: float
+    low: float | None
+    high: float | None
+    n_seeds: int
+
+    @property
+    def is_at_chance(self) -> bool | None:
+        """None where there is no interval to tell it by."""
+        return None if self.low is None or self.high is None else self.low <= self.accuracy <= self.high
+
+
+def control_of(by_seed: Sequence[Scores], run: Run) -> NullControl:
+    """Score the control from the scores of its seeds, on the clips of `run`, which was trained on permuted labels.
+
+    The interval is that of the accuracy minus the expected one, drawn over subjects as every interval here is, moved
+    so that its centre is chance, and cut off at 0 and 1. A fold's permutation is its own, so under
+    leave-one-subject-out a draw of subjects is a draw of permutations as well; across datasets all clips of a fold
+    share one permutation, and the interval is too narrow by what that adds. The accuracy is the rule's own: under
+    `best-test` its epochs are not those of the predictions that give the shares.
+    """
+    n_classes = len(run.class_names)
+    counts = [count_by_subject(scores.predicted, run.labels, n_classes) for scores in by_seed]
+    tables = [scores.confusion for scores in by_seed]
+    expected = float(np.mean([metrics.expected_accuracy(table) for table in tables]))
+    found = float(np.mean([metrics.over_chance(table) for table in tables]))
+    low = high = None
+    if by_seed[0].n_subjects > 1:
+        interval = bootstrap_interval(counts, metrics.over_chance)
+        low, high = max(0.0, expected + interval.low - found), min(1.0, expected + interval.high - found)
+    return NullControl(
+        rule=by_seed[0].rule,
+        accuracy=float(np.mean([scores.accuracy for scores in by_seed])),
+        expected=expected,
+        low=low,
+        high=high,
+        n_seeds=len(by_seed),
+    )

@@ -6,15 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from mer_cli.errors import RunError
 from mer_cli.evaluation import metrics
-from mer_cli.evaluation.epoch_rules import SELECTED_ON_TEST, Scores
+from mer_cli.evaluation.epoch_rules import SELECTED_ON_TEST, Scores, evaluate
 from mer_cli.evaluation.run_text import settings, signed_fraction
-from mer_cli.evaluation.scoring import evaluate
 from mer_cli.evaluation.statistics import Comparison, SubjectCounts, compare, count_by_subject
 from mer_cli.evaluation.summary import TextTable, fraction
-from mer_cli.training.config import TrainConfig
-from mer_cli.training.methods import is_classical
-from mer_cli.training.run import Run
-from mer_cli.training.run_config import GENERATED
+from mer_cli.runs.config import TrainConfig
+from mer_cli.runs.directory import Run
+from mer_cli.runs.methods import is_classical
+from mer_cli.runs.run_config import GENERATED
 
 
 def compare_runs(first: Sequence[Run], second: Sequence[Run], rule: str) -> Comparison:

@@ -1,8 +1,8 @@
-"""Joins labels to stored predictions by clip id and applies a named epoch rule.
+"""Join labels to stored predictions by clip id, apply a named epoch rule, and score the epochs that it chooses.
 
 `last` takes the last epoch of every fold: nothing is chosen, and the score says what the recipe gives.
 `inner-val` chooses each fold's epoch by some of its training subjects, which were set aside (`mer train --inner-val`).
-The held-out clips play no part, so its score is honest, and noisy, for the inner clips are few.
+The held-out clips play no part, so its score is honest, and noisy, because the inner clips are few.
 `best-test` is what the released MMNet script prints: in each fold it picks epochs by the score on the held-out
 subject, one epoch for the accuracy and another for the F1. It is kept to compare with published numbers, and
 `Scores.stamp` must stand wherever its number appears.
@@ -20,11 +20,67 @@ from numpy.typing import NDArray
 from mer_cli.datasets.suggest import unknown_name
 from mer_cli.errors import ConfigError, RunError
 from mer_cli.evaluation import metrics
-from mer_cli.evaluation.fold_checks import check_clips, check_finite, check_folds
+from mer_cli.evaluation.run_text import unfinished
 from mer_cli.records import FoldPredictions
-from mer_cli.training.config import TrainConfig
-from mer_cli.training.folds import subject_of
-from mer_cli.training.methods import is_classical
+from mer_cli.runs.config import TrainConfig
+from mer_cli.runs.directory import Run
+from mer_cli.runs.folds import dataset_of, inner_labels, subject_of
+from mer_cli.runs.methods import is_classical
+
+
+def check_folds(folds: Sequence[FoldPredictions], labels: Mapping[str, int], n_classes: int) -> None:
+    """Refuse folds that `apply_rule` can't score.
+
+    Raises
+    ------
+    RunError
+        If there is none, their epochs or classes differ, a clip has no label or is held out twice, or a logit is not
+        finite.
+    """
+    if not folds:
+        raise RunError("No fold to score — expected the predictions of at least one held-out subject. Run: mer train.")
+    n_epochs = folds[0].logits.shape[0]
+    seen: dict[str, str] = {}
+    for fold in folds:
+        expected = (n_epochs, len(fold.clip_ids), n_classes)
+        if fold.logits.shape != expected or 0 in expected:
+            raise RunError(
+                f"fold {fold.fold}: the logits have shape {fold.logits.shape} — expected {expected} (epochs as in fold "
+                f"{folds[0].fold}, clips, classes), none of them 0. Delete the fold's folder and run mer train again."
+            )
+        for clip_id in fold.clip_ids:
+            if clip_id in seen:
+                raise RunError(
+                    f"fold {fold.fold}: clip {clip_id} is held out in fold {seen[clip_id]} as well — expected once. "
+                    "Delete both folds' folders and run mer train again."
+                )
+            seen[clip_id] = fold.fold
+        check_clips(fold.fold, fold.clip_ids, labels, n_classes)
+        check_finite(fold.fold, fold.clip_ids, fold.logits)
+
+
+def check_clips(fold: str, clip_ids: Sequence[str], labels: Mapping[str, int], n_classes: int) -> None:
+    """Refuse a clip of a fold whose label is absent or none of 0..n_classes-1."""
+    for clip_id in clip_ids:
+        if not 0 <= labels.get(clip_id, -1) < n_classes:
+            found = f"the label {labels[clip_id]}" if clip_id in labels else "no label"
+            raise RunError(
+                f"fold {fold}: clip {clip_id} has {found} — expected 0..{n_classes - 1}. "
+                "Restore the run's clips.csv, or train it anew."
+            )
+
+
+def check_finite(fold: str, clip_ids: Sequence[str], logits: NDArray[np.float32]) -> None:
+    """Refuse logits, (epochs, clips, classes), of which one is no finite number; the first one is named."""
+    wrong = np.argwhere(~np.isfinite(logits).all(axis=2))
+    if len(wrong):
+        epoch, clip = wrong[0]
+        raise RunError(
+            f"folds/{fold}/logits.npz, epoch {epoch + 1}, clip {clip_ids[clip]}: a logit is NaN or infinite — expected "
+            "finite numbers. The training diverged, or the file was edited: train with --precision fp32, a lower "
+            f"learning rate or another seed, or delete folds/{fold} and train it again."
+        )
+
 
 RULES = ("last", "inner-val", "best-test")
 SELECTED_ON_TEST = "selected on the test subject"
@@ -239,3 +295,31 @@ def _fold_f1(predicted: NDArray[np.integer[Any]], truth: NDArray[np.int64], n_cl
 def _count(says: NDArray[np.bool_]) -> NDArray[np.float32]:
     """How many clips, the first axis, are true; added up in the shortest integers that hold the number."""
     return np.asarray(says.sum(axis=0, dtype=np.min_scalar_type(len(says))), dtype=np.float32)
+
+
+def evaluate(run: Run, rule: str, dataset: str | None = None) -> Scores:
+    """Score a finished run under an epoch rule.
+
+    Parameters
+    ----------
+    dataset : pool over the folds of this dataset only; over all folds where left out
+
+    Raises
+    ------
+    RunError
+        If a fold is missing (a part of the subjects is not the protocol, and its score would not compare), or a
+        fold's predictions cannot be scored.
+    """
+    if run.missing:
+        raise RunError(unfinished(run))
+    try:
+        folds = folds_of(run, dataset)
+        inner = {fold.fold: inner_labels(fold.fold, fold.inner_clip_ids, run.labels, run.config) for fold in folds}
+        return apply_rule(rule, folds, run.labels, len(run.class_names), inner)
+    except RunError as error:
+        raise RunError(f"{run.path}, {error}") from None
+
+
+def folds_of(run: Run, dataset: str | None) -> list[FoldPredictions]:
+    """Give the finished folds that hold out clips of this dataset; all of them for None."""
+    return [fold for fold in run.folds if dataset in (None, dataset_of(fold.clip_ids[0]))]

@@ -10,11 +10,9 @@ from os import pardir, sep
 from os.path import relpath
 from typing import Any
 
-from mer_cli.training.config import TrainConfig, resolve_config
-from mer_cli.training.methods import MMNET
-from mer_cli.training.mmnet_settings import NETWORK_OPTIONS, RECIPE_STAMPS
-from mer_cli.training.run import Run
-from mer_cli.training.sessions import DEFAULT_ROOT
+from mer_cli.runs.config import NETWORK_OPTIONS, RECIPE_STAMPS, TrainConfig, resolve_config
+from mer_cli.runs.directory import DEFAULT_ROOT, Run
+from mer_cli.runs.methods import MMNET
 
 # Where the numbers were computed, not what was asked for: left out where a run's settings are named.
 _NOT_A_CHANGE = frozenset(

@@ -1,7 +1,8 @@
-"""How sure a score is, and whether two runs differ: everything is drawn over subjects, never over clips.
+"""How sure a score is, and whether two runs differ. Everything is drawn over subjects, never over clips.
 
-Clips of one subject resemble each other, so a binomial interval over clips is too narrow. Counts of each held-out
-subject come in; intervals and p-values go out. All draws are made at once. No torch.
+Clips of one subject resemble each other, so a binomial interval over clips is too narrow. Intervals and p-values are
+computed from the counts of each held-out subject; all draws are made at once. Several seeds of one configuration give
+their mean, the standard deviation over the seeds, and the interval of the mean.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from mer_cli.training.folds import subject_of
+from mer_cli.evaluation import metrics
+from mer_cli.evaluation.epoch_rules import Scores
+from mer_cli.runs.directory import Run
+from mer_cli.runs.folds import subject_of
 
 N_DRAWS = 10_000
 SEED = 0
@@ -205,3 +209,44 @@ def _pool(weights: NDArray[np.int64], confusion: NDArray[np.int64]) -> NDArray[n
     n_classes = confusion.shape[-1]
     flat = weights.astype(np.float64) @ confusion.reshape(len(confusion), -1).astype(np.float64)  # exact below 2^53
     return flat.reshape(-1, n_classes, n_classes).astype(np.int64)
+
+
+METRICS: dict[str, tuple[Metric, Callable[[Scores], float]]] = {
+    "accuracy": (metrics.accuracy, lambda scores: scores.accuracy),
+    "uf1": (metrics.uf1, lambda scores: scores.uf1),
+    "uar": (metrics.uar, lambda scores: scores.uar),
+}
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A score of several seeds, as a share.
+
+    sd : over the seeds, None for one
+    low, high : 95 % interval over subjects; None under a rule that chose the epoch on them, for none covers that
+    lost : share of the interval's draws in which a class had no clip
+    """
+
+    mean: float
+    sd: float | None = None
+    low: float | None = None
+    high: float | None = None
+    lost: float = 0.0
+
+
+def spread(name: str, by_seed: Sequence[Scores], run: Run) -> Spread:
+    """Give the spread of one of METRICS.
+
+    Parameters
+    ----------
+    by_seed : the scores of each seed under one rule, on the clips of `run`
+    """
+    metric, of_scores = METRICS[name]
+    values = [of_scores(scores) for scores in by_seed]
+    mean = float(np.mean(values))
+    sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    if by_seed[0].selected_on_test or by_seed[0].n_subjects < 2:
+        return Spread(mean, sd)
+    counts = [count_by_subject(scores.predicted, run.labels, len(run.class_names)) for scores in by_seed]
+    interval = bootstrap_interval(counts, metric)
+    return Spread(mean, sd, interval.low, interval.high, interval.lost)

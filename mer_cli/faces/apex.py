@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mer_cli.faces.crop import CROP_SIZE, Landmarks
 from mer_cli.faces.pictures import Image
-from mer_cli.opencv import cv2
+from mer_cli.system.opencv import cv2
 
 SIDE = CROP_SIZE // 2  # pixels
 # What moves: hulls of landmarks, and by how many crop pixels each is widened.

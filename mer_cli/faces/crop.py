@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mer_cli.errors import FaceError
 from mer_cli.faces.pictures import Image
-from mer_cli.opencv import cv2
+from mer_cli.system.opencv import cv2
 
 Align = Literal["box", "eyes"]
 Landmarks = NDArray[np.float32]

@@ -25,7 +25,7 @@ from filelock import FileLock
 from mer_cli.errors import FaceError
 from mer_cli.faces.crop import is_large
 from mer_cli.faces.pictures import Image
-from mer_cli.opencv import cv2
+from mer_cli.system.opencv import cv2
 
 HOG = "hog"
 CNN = "mmod"

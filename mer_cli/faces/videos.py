@@ -13,7 +13,7 @@ import numpy as np
 from mer_cli.datasets.frame_files import VIDEO_EXTENSIONS
 from mer_cli.errors import FaceError
 from mer_cli.faces.pictures import Image
-from mer_cli.opencv import cv2
+from mer_cli.system.opencv import cv2
 
 
 def is_video(path: Path) -> bool:

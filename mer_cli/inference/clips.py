@@ -9,9 +9,9 @@ import numpy as np
 
 from mer_cli.datasets.suggest import did_you_mean
 from mer_cli.errors import RunError
+from mer_cli.runs.directory import Run
 from mer_cli.store.hdf5 import StoreInfo, read_store, read_windows
 from mer_cli.training.batches import Windows
-from mer_cli.training.run import Run
 
 
 def find_clips(run: Run, names: Sequence[str]) -> tuple[str, ...]:

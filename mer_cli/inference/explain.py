@@ -14,9 +14,8 @@ from mer_cli.inference.attention import read_attention, require_maps
 from mer_cli.inference.clips import find_clips, find_stores
 from mer_cli.inference.gallery import draw_class_means, draw_clips, one_of_each_class
 from mer_cli.inference.measure import Measured, measure_runs, read_regions
+from mer_cli.runs.directory import Run, read_run
 from mer_cli.training.hardware import resolve_hardware
-from mer_cli.training.read_run import read_run
-from mer_cli.training.run import Run
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from mer_cli.errors import RunError
 from mer_cli.inference.attention import Attention
-from mer_cli.inference.grid import to_grid
-from mer_cli.inference.truth import Regions, TruthScores, moved_region, read_displacements, score_maps
+from mer_cli.inference.truth import Regions, TruthScores, moved_region, read_displacements, score_maps, to_grid
+from mer_cli.runs.directory import Run
+from mer_cli.runs.folds import dataset_of, subject_of
 from mer_cli.store.hdf5 import StoreInfo, read_transforms
-from mer_cli.training.folds import dataset_of, subject_of
-from mer_cli.training.run import Run
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,11 @@
-"""Takes maps and where a generated face really moved, gives how much of a map lies there. Numpy, no network.
+"""How much of an attention map lies where a generated face really moved. Needs numpy only, no network.
 
 `mer synth` leaves the true displacement at the apex beside a release. Carried into the crop, it says which part of the
 face moved; a map that finds motion has its mass there.
+
+Every step of the network that halves a map is a window of 3 with a margin of 1, centred on every second cell. So cell i
+of a map of S cells is centred on crop pixel i * 224 / S, not on the middle of the i-th of S equal parts: half a cell
+beside it, which is 7.5 pixels in the last map.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ import csv
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +24,38 @@ from numpy.typing import NDArray
 from mer_cli.datasets.synthetic.writer import GROUND_TRUTH
 from mer_cli.errors import RunError
 from mer_cli.faces.crop import CROP_SIZE, Transform
-from mer_cli.inference.grid import Maps, to_crop
-from mer_cli.opencv import cv2
+from mer_cli.system.opencv import cv2
+
+Maps = NDArray[np.float64]
+
+
+def to_crop(maps: NDArray[Any]) -> Maps:
+    """Maps (..., S, S) enlarged to (..., 224, 224), linear between the centres of cells and constant beyond the last.
+
+    Parameters
+    ----------
+    maps : S must divide 224
+    """
+    weights = _weights(maps.shape[-1])
+    return np.asarray(weights @ maps.astype(np.float64) @ weights.T)
+
+
+def to_grid(pictures: NDArray[Any], size: int) -> Maps:
+    """Pictures (..., 224, 224) reduced to maps (..., size, size): means, weighted as `to_crop` spreads a cell."""
+    weights = _weights(size)
+    means = (weights / weights.sum(axis=0)).T
+    return np.asarray(means @ pictures.astype(np.float64) @ means.T)
+
+
+@lru_cache
+def _weights(size: int) -> Maps:
+    """What each cell counts for each crop pixel along one axis, (224, size); rows sum to 1."""
+    place = np.arange(CROP_SIZE) * size / CROP_SIZE
+    distance = np.abs(np.minimum(place, size - 1)[:, None] - np.arange(size))
+    weights: Maps = np.maximum(1 - distance, 0)
+    weights.setflags(write=False)
+    return weights
+
 
 # The edge of motion is soft: half of its greatest length is the contour that neither leaves the centre of a wide motion
 # out nor takes the fading rim in, which the noise of the pictures hides.

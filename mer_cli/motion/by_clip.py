@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from mer_cli.errors import StoreError
 from mer_cli.store.parts import load_arrays, parts_dir, save_arrays
 from mer_cli.store.schema import OK, RESUMED
-from mer_cli.store.write_errors import require_no_folder, unwritten
+from mer_cli.system.files import require_no_folder, unwritten
 from mer_cli.system.lock import lock_path, lock_store
 from mer_cli.system.workers import run_in_workers
 

@@ -1,4 +1,4 @@
-"""The HDF5 file that keeps the flow of a store's clips: data/casme2.h5 -> data/motion/casme2.flow-tvl1.h5.
+"""The HDF5 file that keeps the flow of a store, computed once: data/casme2.h5 -> data/motion/casme2.flow-tvl1.h5.
 
 It lies in a folder of its own, as the audit does, because every .h5 file in the store's folder counts as a store.
 
@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -26,10 +28,11 @@ from numpy.typing import NDArray
 
 from mer_cli.errors import StoreError
 from mer_cli.faces.crop import CROP_SIZE
-from mer_cli.motion.flow import flow_settings
+from mer_cli.faces.frames import HALF_WINDOW
+from mer_cli.motion.by_clip import ByClip, build_by_clip, fingerprint
+from mer_cli.motion.flow import flow_settings, grey, optical_flow
 from mer_cli.motion.inputs import Backend
-from mer_cli.store.hdf5 import LIBRARY_VERSIONS, StoreInfo
-from mer_cli.store.open_file import open_hdf5
+from mer_cli.store.hdf5 import LIBRARY_VERSIONS, StoreInfo, open_hdf5, read_windows
 from mer_cli.store.schema import CONTENT_HASH
 
 FLOW_SHAPE = (2, CROP_SIZE, CROP_SIZE)
@@ -145,3 +148,45 @@ def _check(file: h5py.File, path: Path, store: StoreInfo, backend: Backend, agai
     settings = str(file.attrs.get(SETTINGS_ATTRIBUTE))
     if settings != expected:
         raise StoreError(f"{path}: computed with {settings}. Expected {expected}. {again}")
+
+
+def build_motion(store: StoreInfo, backend: Backend, *, jobs: int, on_clip: Callable[[str, str], None]) -> Path:
+    """See to it that the store's flow is there; what is there but stale or damaged is computed anew.
+
+    Parameters
+    ----------
+    jobs, on_clip : of `build_by_clip`
+
+    Returns
+    -------
+    the file, for `cache.read_motion`
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be read, or as `build_by_clip`.
+    """
+    clip_ids = list(map(str, store.clips.index))
+    wanted = ByClip(
+        what="the flow",
+        path=motion_path(store.path, backend),
+        clip_ids=clip_ids,
+        compute=partial(_flow_of, store.path, backend),
+        key=fingerprint({"store": store.content_hash, "flow": flow_settings(backend)}),
+        room=f"{math.ceil(len(clip_ids) * math.prod(FLOW_SHAPE) * np.dtype(np.float16).itemsize / 1e6)} MB of flow",
+    )
+    build_by_clip(
+        wanted,
+        is_current=lambda: is_current(store, backend),
+        write=lambda flows, temporary: write_motion(store, backend, np.stack(flows), temporary),
+        jobs=jobs,
+        on_clip=on_clip,
+    )
+    return wanted.path
+
+
+def _flow_of(store: Path, backend: Backend, clip_id: str) -> StoredFlow:
+    """A clip's flow between its labelled frames."""
+    onset, _, apex, _ = read_windows(store, [clip_id])
+    flow = optical_flow(grey(onset[0, HALF_WINDOW]), grey(apex[0, HALF_WINDOW]), backend)
+    return flow.astype(np.float16)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mer_cli.faces.pictures import Image
 from mer_cli.motion.inputs import Backend
-from mer_cli.opencv import cv2
+from mer_cli.system.opencv import cv2
 
 Grey = NDArray[np.uint8]
 Flow = NDArray[np.float32]

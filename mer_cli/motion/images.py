@@ -1,4 +1,4 @@
-"""Flow, apex pictures and whole clips come in at 224, the pictures that a network takes go out.
+"""The pictures that a network on motion takes, made from flow, apex pictures and whole clips at 224, and normalised.
 
 Everything is derived at 224 from the flow as it is stored, and only then made smaller, each plane by area. Making it
 smaller does not shorten vectors: u, v and magnitude stay in pixels of the crop, strain in pixels per pixel. Patches are
@@ -17,13 +17,105 @@ from mer_cli.faces.crop import CROP_SIZE, Landmarks
 from mer_cli.faces.frames import HALF_WINDOW
 from mer_cli.faces.pictures import Image
 from mer_cli.motion.cache import read_motion
-from mer_cli.motion.dynamic import dynamic_image
 from mer_cli.motion.flow import Flow, Grey, grey, strain
-from mer_cli.motion.inputs import GRID, Backend, Channel, MotionInput
-from mer_cli.motion.patches import cut_patches
-from mer_cli.opencv import cv2
+from mer_cli.motion.inputs import (
+    BROW_POINTS,
+    GRID,
+    MOUTH_POINTS,
+    PATCH_SIZE,
+    Backend,
+    Channel,
+    MotionInput,
+    Normalisation,
+)
 from mer_cli.store.hdf5 import StoreInfo, read_landmarks, read_windows
 from mer_cli.store.whole_clips import read_clip
+from mer_cli.system.opencv import cv2
+
+
+def dynamic_image(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Give the dynamic image of a clip by approximate rank pooling, stretched to 0..255.
+
+    The sum over t = 1..T of (2t - T - 1) I_t: what does not change cancels out, and of a clip of one frame nothing is
+    left.
+
+    Parameters
+    ----------
+    frames : (T, H, W, 3) uint8, RGB, onset to offset
+
+    Returns
+    -------
+    (3, H, W) float32, 0..255, red, green and blue stretched together; all 0 where nothing changes
+
+    Source
+    ------
+    Bilen et al., "Dynamic image networks for action recognition", CVPR 2016; the stretch is ours
+    """
+    n_frames = len(frames)
+    total = np.zeros(frames.shape[1:], np.int64)
+    for t, frame in enumerate(frames, start=1):  # one by one: a clip of 300 frames takes 360 MB as int64
+        total += (2 * t - n_frames - 1) * frame.astype(np.int64)
+    low, high = total.min(), total.max()
+    reach = max(high - low, 1)
+    return np.asarray(((total - low) / reach * 255).transpose(2, 0, 1), dtype=np.float32)  # (3, H, W)
+
+
+def cut_patches(plane: NDArray[np.float32], landmarks: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
+    """Cut the patches around 10 points of the brows and 20 of the mouth.
+
+    A patch is centred on the pixel that its landmark lies in; one that would reach over the border is moved inside,
+    which keeps its pixels those of a face and its place as near as can be.
+
+    Parameters
+    ----------
+    plane : (S, S) float32
+    landmarks : (68, 2) float32, (x, y) in pixels of another picture of the same square
+    scale : that picture's pixels times this are the plane's
+
+    Returns
+    -------
+    (30, 7, 7) float32, the brows first, each in the order of the landmarks
+    """
+    at = (landmarks[[*BROW_POINTS, *MOUTH_POINTS]] + 0.5) * scale  # from the picture's edge: pixel i covers i to i + 1
+    corners = np.floor(at).astype(int) - PATCH_SIZE // 2
+    corners = np.clip(corners, 0, len(plane) - PATCH_SIZE)
+    return np.stack([plane[y : y + PATCH_SIZE, x : x + PATCH_SIZE] for x, y in corners])
+
+
+Images = NDArray[np.float32]
+
+
+def normalise(images: Images, how: Normalisation, train_rows: NDArray[np.int64]) -> Images:
+    """Normalise the pictures of all clips of a fold.
+
+    Parameters
+    ----------
+    images : (N, P, S, S) float32
+    how : "raw" keeps the size of the motion: each plane's mean and standard deviation over the fold's training clips
+        become 0 and 1. "minmax8" throws it away: each plane of each clip is stretched to the integers 0..255, and fed
+        like that, as the published code of STSTNet does
+    train_rows : (n,) rows of the fold's training clips; "minmax8" looks at no other clip
+
+    Returns
+    -------
+    (N, P, S, S) float32
+    """
+    return _minmax8(images) if how == "minmax8" else _standardise(images, train_rows)
+
+
+def _minmax8(images: Images) -> Images:
+    low, high = images.min(axis=(2, 3), keepdims=True), images.max(axis=(2, 3), keepdims=True)
+    reach = np.where(high > low, high - low, 1)  # a plane without contrast becomes 0
+    return np.asarray(np.rint((images - low) / reach * 255), dtype=np.float32)
+
+
+def _standardise(images: Images, train_rows: NDArray[np.int64]) -> Images:
+    train = images[train_rows]
+    mean = train.mean(axis=(0, 2, 3), keepdims=True, dtype=np.float64)
+    deviation = train.std(axis=(0, 2, 3), keepdims=True, dtype=np.float64)
+    deviation[deviation == 0] = 1
+    return np.asarray((images - mean.astype(np.float32)) / deviation.astype(np.float32), dtype=np.float32)
+
 
 PATCHED = 128  # rows and columns of the plane that patches are cut from
 

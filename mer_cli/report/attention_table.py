@@ -17,9 +17,9 @@ from mer_cli.evaluation.summary import TextTable
 from mer_cli.inference.measure import Measured
 from mer_cli.inference.truth import TruthScores
 from mer_cli.report.collect import RunGroup, group_seeds
-from mer_cli.training.atomic import write_text
-from mer_cli.training.methods import MMNET
-from mer_cli.training.run import Run
+from mer_cli.runs.directory import Run
+from mer_cli.runs.methods import MMNET
+from mer_cli.system.files import write_text
 
 FILE_NAME = "attention.csv"
 HEADER = ("map", "mass / area", "95 %", "on other clips", "hit", "95 %")

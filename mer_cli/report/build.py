@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mer_cli.errors import ConfigError, StoreError
+from mer_cli.report.collect import Entry, score_runs
 from mer_cli.report.count_tables import build_count_table
 from mer_cli.report.method_tables import build_method_table
 from mer_cli.report.model import METHODS, SUMMARY, Table
 from mer_cli.report.placing import is_part_of, placed, protocol_key
-from mer_cli.report.scores import Entry, score_runs
-from mer_cli.report.summary_table import build_summary
+from mer_cli.report.summary import build_summary
+from mer_cli.runs.directory import Run
 from mer_cli.store.hdf5 import StoreInfo, read_store
 from mer_cli.store.overview import find_stores
-from mer_cli.training.run import Run
 
 COUNT_TABLES = ("1", "2")
 PAPER_TABLES = ("3", "4", "5", "6", "7")

@@ -7,10 +7,10 @@ from typing import cast
 
 from mer_cli.evaluation.epoch_rules import RULES
 from mer_cli.evaluation.run_text import signed_fraction
-from mer_cli.evaluation.spread import Spread
+from mer_cli.evaluation.statistics import Spread
 from mer_cli.evaluation.summary import fraction, percent
+from mer_cli.report.collect import metrics_of
 from mer_cli.report.model import Cell, Column, Group
-from mer_cli.report.scores import metrics_of
 
 HONEST = cast("tuple[Group, ...]", tuple(rule for rule in RULES if rule != "best-test"))
 NONE = Cell("–")  # there could be a number, and there is none

@@ -11,10 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from mer_cli.errors import RunError
-from mer_cli.evaluation.scoring import evaluate
+from mer_cli.evaluation.epoch_rules import evaluate
 from mer_cli.evaluation.summary import prediction_table
 from mer_cli.report.collect import RunGroup, group_seeds
-from mer_cli.training.run import Run
+from mer_cli.runs.directory import Run
 
 
 def only_group(runs: Sequence[Run], asked: str) -> RunGroup:

@@ -16,18 +16,25 @@ from mer_cli.evaluation.epoch_rules import usable_rules
 from mer_cli.evaluation.statistics import N_DRAWS
 from mer_cli.evaluation.summary import percent
 from mer_cli.report.cells import method_columns
-from mer_cli.report.guess_rows import guesser_rows, with_expected
-from mer_cli.report.layout import Line, lay_out
-from mer_cli.report.method_rows import honest_rules, in_rank_order, letters_of, method_rows
+from mer_cli.report.collect import Entry
+from mer_cli.report.lines import Line, lay_out
 from mer_cli.report.model import METHODS, Block, Column, Note, Table
 from mer_cli.report.paper import PaperBlock, paper_table
 from mer_cli.report.placing import Protocol, dataset_title, heading, is_of, other_labels, paper_blocks, protocols
-from mer_cli.report.scores import Entry
-from mer_cli.report.significance import P_MEANING, Tests, compare_lines
-from mer_cli.report.summary_table import NO_RUNS
-from mer_cli.training.config import resolve_config
-from mer_cli.training.grids import GRIDS
-from mer_cli.training.methods import is_classical
+from mer_cli.report.rows import (
+    P_MEANING,
+    Tests,
+    compare_lines,
+    guesser_rows,
+    honest_rules,
+    in_rank_order,
+    letters_of,
+    method_rows,
+    with_expected,
+)
+from mer_cli.report.summary import NO_RUNS
+from mer_cli.runs.config import GRIDS, resolve_config
+from mer_cli.runs.methods import is_classical
 
 _PUBLISHED = "Published: as printed. Clips: the number that the accuracy fits; different clips do not compare."
 _OURS = (

@@ -1,4 +1,4 @@
-"""Decides which runs a table of methods is about, which of its rows each belongs to, and which stand in one block.
+"""Decide which runs a table of methods is about, which row each belongs to, and what the row is called.
 
 Nothing is scored here: a run is told by its config, its clips and its labels.
 """
@@ -14,15 +14,14 @@ from typing import Any
 from mer_cli.datasets.registry import LAYOUTS
 from mer_cli.datasets.schemes import SCHEMES
 from mer_cli.evaluation.run_text import settings
-from mer_cli.report.paper import PaperBlock, paper_table
-from mer_cli.report.scores import Entry
-from mer_cli.training.config import TrainConfig, resolve_config
-from mer_cli.training.folds import dataset_of, subject_of
-from mer_cli.training.grids import GRIDS
-from mer_cli.training.methods import MMNET, OF_OTHERS
-from mer_cli.training.mmnet_settings import NETWORK_OPTIONS, VARIANTS
-from mer_cli.training.run import Run
-from mer_cli.training.run_config import RunConfig, RunStore
+from mer_cli.models.catalogue import METHODS, Method, method_of
+from mer_cli.report.collect import Entry
+from mer_cli.report.paper import PaperBlock, PaperRow, paper_table
+from mer_cli.runs.config import GRIDS, NETWORK_OPTIONS, VARIANTS, TrainConfig, resolve_config
+from mer_cli.runs.directory import Run
+from mer_cli.runs.folds import dataset_of, subject_of
+from mer_cli.runs.methods import MMNET, OF_OTHERS
+from mer_cli.runs.run_config import RunConfig, RunStore
 
 MACHINE = ("device", "precision", "compile", "deterministic")
 LAYERS_AND_HEADS = ("n_layers", "n_heads")  # what Table 5 varies
@@ -292,3 +291,49 @@ def _protocol_key(run: Run) -> tuple[object, ...]:
     clips = tuple(sorted((clip_id, label, run.fold_of[clip_id]) for clip_id, label in run.labels.items()))
     held = tuple((store.dataset, store.table_version, store.content_hash) for store in run.config.stores)
     return (run.config.protocol_id, run.config.scheme, held, run.class_names, clips)
+
+
+# Rows of our grids that the paper's tables lack.
+_OUR_NAMES = {
+    "ca-block": "CA block without attention",
+    "basic-continuous": "Basic block with continuous attention",
+    "cbam": "Independent attention, 7x7 (CBAM)",
+}
+
+
+def key_of_paper(number: int | None, row: PaperRow) -> Hashable | None:
+    """Give the key of the runs that belong beside a printed row; None where the method is quoted only."""
+    return None if row.settings is None else row_key(number, resolve_config(**row.settings))
+
+
+def row_order(number: int | None, key: Hashable) -> tuple[int, str]:
+    """Return what rows that the paper lacks are sorted by: the methods as `mer models` lists them."""
+    names = [method.name for method in METHODS]
+    return (0 if number in GRIDS else names.index(str(key).partition(", ")[0])), str(key)
+
+
+def row_name(number: int | None, key: Hashable) -> str:
+    """Return the name of a row that nothing is printed of, or of one in a table of ablations."""
+    if isinstance(key, tuple):
+        return "N_L {}, N_H {}".format(*key)
+    if number is None or number not in GRIDS:
+        name, comma, departures = str(key).partition(", ")
+        return f"{with_form(method_of(name))}{comma}{departures}"
+    for block in paper_table(number).blocks:
+        for row in block.rows:
+            if key_of_paper(number, row) == key:
+                return row.method
+    return _OUR_NAMES[str(key)]
+
+
+def name_beside(row: PaperRow) -> str:
+    """The printed method, and what stands for it here where that is a variant."""
+    if row.settings is None:
+        return row.method
+    return with_form(method_of(row.settings.get("model", MMNET)), row.method)
+
+
+def with_form(method: Method, printed: str = "") -> str:
+    """Return "STSTNet", "DSSN (variant)"; beside another printed name "TSCNN: TSCNN-lite (variant)"."""
+    name = method.title if printed in ("", method.title) else f"{printed}: {method.title}"
+    return f"{name} (variant)" if method.form == "variant" else name

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mer_cli.errors import RunError
-from mer_cli.evaluation.epoch_rules import Scores
+from mer_cli.evaluation.epoch_rules import Scores, evaluate
 from mer_cli.evaluation.run_text import progress, train_command
-from mer_cli.evaluation.scoring import evaluate
 from mer_cli.report.collect import run_dirs
-from mer_cli.training.disk import DiskUse, disk_use
-from mer_cli.training.mmnet_settings import RECIPE_STAMPS
-from mer_cli.training.read_run import read_run
-from mer_cli.training.run import Run
-from mer_cli.training.run_config import RunConfig, other_version
+from mer_cli.runs.config import RECIPE_STAMPS
+from mer_cli.runs.directory import Run, read_run
+from mer_cli.runs.disk import DiskUse, disk_use
+from mer_cli.runs.run_config import RunConfig, other_version
 
 RULE = "last"  # the rule of the listed scores; every run has it
 

@@ -22,16 +22,25 @@ from mer_cli.datasets.registry import release_words
 from mer_cli.errors import FaceError, StoreError
 from mer_cli.faces.crop import Transform
 from mer_cli.faces.frames import whole_clip
-from mer_cli.opencv import cv2
 from mer_cli.records import Clip, Release
-from mer_cli.store.encoded_clip import GZIP_LEVEL, encode_clip, load_clip, load_sizes, save_clip
 from mer_cli.store.hdf5 import read_store, read_transforms
 from mer_cli.store.parts import fingerprint, part_path
 from mer_cli.store.schema import FAILED, OK, RESUMED
-from mer_cli.store.whole_clips import FRAME_BYTES, State, append_clips, clips_state, copy_without_clips
-from mer_cli.store.write_errors import unwritten
-from mer_cli.system.disk import reserve
+from mer_cli.store.whole_clips import (
+    FRAME_BYTES,
+    GZIP_LEVEL,
+    State,
+    append_clips,
+    clips_state,
+    copy_without_clips,
+    encode_clip,
+    load_clip,
+    load_sizes,
+    save_clip,
+)
+from mer_cli.system.files import reserve, unwritten
 from mer_cli.system.lock import lock_store
+from mer_cli.system.opencv import cv2
 from mer_cli.system.workers import run_in_workers
 
 INDEX_BYTES = 256  # what HDF5 notes of a chunk, at most

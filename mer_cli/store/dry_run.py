@@ -19,13 +19,21 @@ from mer_cli.faces.frames import check_frame, needed_frames, whole_clip
 from mer_cli.faces.landmarks import find_predictor
 from mer_cli.records import Clip, FailedClip, Release
 from mer_cli.store.add_clips import clip_parts_dir
-from mer_cli.store.counts import Contents, CountTable, count_tables, count_warnings, table_fact, units_warning
-from mer_cli.store.differences import differences, effect_of_failure
+from mer_cli.store.build import require_place
+from mer_cli.store.counts import (
+    Contents,
+    CountTable,
+    count_tables,
+    count_warnings,
+    differences,
+    effect_of_failure,
+    table_fact,
+    units_warning,
+)
 from mer_cli.store.parts import parts_dir
-from mer_cli.store.place import require_place
 from mer_cli.store.schema import CLIP_BYTES
 from mer_cli.store.whole_clips import FRAME_BYTES
-from mer_cli.store.write_errors import unwritten
+from mer_cli.system.files import unwritten
 
 N_THREADS = 8  # they wait for the disk, most of the time
 CHECKED = "checked"

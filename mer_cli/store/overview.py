@@ -9,8 +9,15 @@ from pathlib import Path
 from mer_cli.errors import StoreError
 from mer_cli.records import FailedClip
 from mer_cli.store.audit_page import GENERATED
-from mer_cli.store.counts import Contents, CountTable, count_tables, count_warnings, table_fact, units_warning
-from mer_cli.store.differences import differences
+from mer_cli.store.counts import (
+    Contents,
+    CountTable,
+    count_tables,
+    count_warnings,
+    differences,
+    table_fact,
+    units_warning,
+)
 from mer_cli.store.hdf5 import StoreInfo
 from mer_cli.store.schema import APEX_NOTES, REPAIRED
 from mer_cli.store.whole_clips import clips_size, clips_state

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mer_cli.faces.frames import HALF_WINDOW
-from mer_cli.training.config import TrainConfig
+from mer_cli.runs.config import TrainConfig
 
 CENTRE = HALF_WINDOW  # index of the labelled frame in its window
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

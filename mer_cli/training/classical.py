@@ -23,7 +23,7 @@ from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
 from mer_cli.models.descriptors import DESCRIPTORS
-from mer_cli.training.config import TrainConfig
+from mer_cli.runs.config import TrainConfig
 from mer_cli.training.loop import TrainedFold
 
 # The field's grid starts at 2^-5, which is too much for a linear machine on thousands of numbers: there every fold

@@ -23,10 +23,9 @@ import torch
 
 from mer_cli.errors import ConfigError, RunError
 from mer_cli.records import Fold
-from mer_cli.system.jobs import available_memory
-from mer_cli.system.workers import run_in_workers
-from mer_cli.training.config import TrainConfig
-from mer_cli.training.methods import is_on_motion
+from mer_cli.runs.config import TrainConfig
+from mer_cli.runs.methods import is_on_motion
+from mer_cli.system.workers import available_memory, run_in_workers
 
 # What ResNet-18 on dynamic images took with 33 clips, the largest of the networks on motion, and .3 GB for 250 clips.
 WORKER_MEMORY = 2_300_000_000

@@ -1,14 +1,329 @@
-"""What the paper's ablation tables vary: a row of settings for each of their networks. No torch."""
+"""Grids of runs: the paper's ablation tables, and all methods on the same folds, the cheapest first.
+
+Every cell is an ordinary run, so a grid may be stopped at any time, and shares its runs with other grids and with
+`mer train`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
 from typing import Any
 
-# Rows of the paper's tables by what is set; after them, in Tables 3 and 4, cells that the paper does not have and that
-# tell apart what it changes at once. Table 5 is the paper's settings i to vi, in its order.
-GRIDS: dict[int, tuple[Mapping[str, Any], ...]] = {
-    3: tuple({"variant": name} for name in ("baseline", "ca", "pc", "mmnet", "ca-block", "basic-continuous")),
-    4: tuple({"variant": name} for name in ("independent", "mmnet", "cbam")),
-    5: tuple({"n_layers": n_layers, "n_heads": n_heads} for n_layers in (2, 3) for n_heads in (2, 4, 8)),
-}
+import torch
+
+from mer_cli.datasets.schemes import AUTO, SCHEMES, resolve_scheme
+from mer_cli.datasets.suggest import unknown_name
+from mer_cli.errors import ConfigError, DatasetError, StoreError
+from mer_cli.models.catalogue import METHODS, live_methods
+from mer_cli.models.cost import count_operations
+from mer_cli.models.descriptors import DESCRIPTORS
+from mer_cli.runs.config import GRIDS, NETWORK_OPTIONS, OF_NETWORK, TrainConfig, resolve_config
+from mer_cli.runs.directory import is_finished, read_history
+from mer_cli.runs.methods import OF_CLIPS, PUBLISHED, check_settings, is_classical, is_on_motion
+from mer_cli.runs.plan import RunPlan
+from mer_cli.store.hdf5 import StoreInfo, read_store
+from mer_cli.training.executor import choose_folds_at_once
+from mer_cli.training.plan import plan_run
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a grid.
+
+    name : what is set in it: "baseline", "n_layers 3, n_heads 2", "ststnet"
+    n_finished : folds that are there already · seconds : what one of them took, None where none is
+    n_turns : in which the missing ones are trained; fewer than those where the machine trains several at once
+    """
+
+    name: str
+    plan: RunPlan
+    n_finished: int
+    seconds: float | None
+    n_turns: int
+
+    @property
+    def n_missing(self) -> int:
+        return len(self.plan.folds) - self.n_finished
+
+
+def plan_grid(table: int, stores: Sequence[Path], settings: Mapping[str, Any], n_seeds: int, out: Path) -> list[Cell]:
+    """The runs of a table: each of its rows on each store, for each seed; the seeds innermost, so that they fill first.
+
+    Parameters
+    ----------
+    settings : of `resolve_config`, for all runs alike
+    n_seeds : seeds count up from the settings' own
+    out : the folder of all runs, in which finished folds are looked for
+
+    Raises
+    ------
+    ConfigError
+        If the table is not one of the ablations', or a setting is one of the network, which its rows settle.
+    """
+    if table not in GRIDS:
+        raise ConfigError(
+            f"--table: {table} is no table of ablations — expected {', '.join(map(str, GRIDS))}. Choose one."
+        )
+    refuse_network(settings, f"the rows of table {table} are networks")
+    first_seed = resolve_config(**settings).seed
+    cells = []
+    for store in stores:
+        for row in GRIDS[table]:
+            for seed in range(first_seed, first_seed + n_seeds):
+                config = resolve_config(**{**settings, **row, "seed": seed})
+                name = config.variant if "variant" in row else ", ".join(f"{key} {row[key]}" for key in row)
+                cells.append(cell_of(name, plan_run([store], config), out))
+    return cells
+
+
+def refuse_network(settings: Mapping[str, Any], rows: str) -> None:
+    """Raise a ConfigError where a setting is given that says which network it is.
+
+    Parameters
+    ----------
+    rows : what has its own, for the error: "the rows of table 3 are networks"
+    """
+    for name in OF_NETWORK:
+        if settings.get(name) is not None:
+            flag = name.replace("_", "-") if settings[name] is not False else f"no-{name}"
+            raise ConfigError(
+                f"--{flag}: {rows} of their own — expected no setting of the network beside them. Leave it out."
+            )
+
+
+def seconds_left(cells: Sequence[Cell]) -> float | None:
+    """An estimate from the folds that are finished; None where none is. Cells of other sizes are taken for alike."""
+    known = [cell.seconds for cell in cells if cell.seconds is not None]
+    if not known:
+        return None
+    typical = sum(known) / len(known)
+    return sum(cell.n_turns * (typical if cell.seconds is None else cell.seconds) for cell in cells)
+
+
+def cell_of(name: str, plan: RunPlan, out: Path) -> Cell:
+    """A run with how far it is; finished folds are looked for in `out`, the folder of all runs."""
+    path = out / plan.config.run_name
+    finished = [fold.id for fold in plan.folds if is_finished(path, fold.id)]
+    missing = [fold for fold in plan.folds if fold.id not in finished]
+    histories = [path / "folds" / fold_id / "history.csv" for fold_id in finished]
+    seconds = [sum(read_history(history, "seconds", plan.config.epochs)) for history in histories]
+    n_turns = 0
+    if missing:
+        n_turns = ceil(len(missing) / choose_folds_at_once(plan.config, missing, None, torch.get_num_threads()))
+    return Cell(name, plan, len(finished), sum(seconds) / len(seconds) if seconds else None, n_turns)
+
+
+COMPARABLE = 10  # times the arithmetic, up to which one network's time tells another's
+_ANY = -1  # a value that no setting has by itself
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A method that a store lacks something for; the reason says what, and the command that mends it."""
+
+    method: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The runs of a comparison in the order in which they are trained, and what can't be one of them."""
+
+    cells: tuple[Cell, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def plan_comparison(
+    stores: Sequence[Path],
+    settings: Mapping[str, Any],
+    n_seeds: int,
+    out: Path,
+    *,
+    methods: str | None = None,
+    together: bool = False,
+) -> Comparison:
+    """The runs of each method under each protocol, for each seed; a classical method has one, for it draws nothing.
+
+    Parameters
+    ----------
+    settings : of `resolve_config`; each goes to the methods that have a use for it. `scheme` may name several, with
+        commas between them: each store has those of them that cover it. Where it is left out a store has every scheme
+        that is of its dataset alone
+    n_seeds : seeds count up from the settings' own
+    out : the folder of all runs, in which finished folds are looked for
+    methods : names with commas between them; all where left out. What was named must be possible
+    together : whether the stores of MEGC 2019's datasets are one run as well
+
+    Raises
+    ------
+    MerError
+        If a store can't be read, a name or a setting can't be used, or a store lacks what a named method needs.
+    """
+    refuse_network(settings, "the methods (--methods) are networks")
+    given = {name: value for name, value in settings.items() if value is not None and name != "scheme"}
+    names = _named(methods)
+    _check_useful(given, names)
+    protocols = [*_protocols([read_store(path) for path in stores], settings.get("scheme"), together=together)]
+    configs = {name: resolve_config(**_fitting(given, name), model=name) for name in names}
+    cells: list[Cell] = []
+    left_out: list[LeftOut] = []
+    for name in sorted(names, key=lambda name: _cost(configs[name])):
+        for infos, scheme in protocols:
+            try:
+                cells += _cells(configs[name], [info.path for info in infos], scheme, n_seeds, out)
+            except (StoreError, DatasetError, ConfigError) as error:
+                if methods or (isinstance(error, ConfigError) and len(protocols) == 1):
+                    raise
+                left_out.append(LeftOut(name, str(error)))
+    return Comparison(tuple(cells), tuple(dict.fromkeys(left_out)))
+
+
+def expected_seconds(cells: Sequence[Cell]) -> list[float | None]:
+    """What a fold of each cell takes, as the finished folds tell it; None where they tell nothing of it.
+
+    A finished cell tells its own. Another is told by those of its method, else, of a network, by those of the network
+    nearest to it in arithmetic, times the ratio of the two, where that is not above `COMPARABLE`: small networks take
+    their time for other things. Time goes by the clips that are trained on and the epochs, so that the same method
+    takes longer under the scheme with more clips.
+    """
+    known: dict[str, list[float]] = {}  # seconds of a clip in an epoch, by method
+    for cell in cells:
+        if cell.seconds is not None:
+            known.setdefault(cell.name, []).append(cell.seconds / _passes(cell))
+    rates = {name: sum(rates) / len(rates) for name, rates in known.items()}
+    guesses = {cell.name: _guess_rate(cell, cells, rates) for cell in cells}
+    return [
+        cell.seconds if cell.seconds is not None else rate and rate * _passes(cell)
+        for cell, rate in ((cell, guesses[cell.name]) for cell in cells)
+    ]
+
+
+def _guess_rate(cell: Cell, cells: Sequence[Cell], rates: Mapping[str, float]) -> float | None:
+    """Seconds of a clip in an epoch, from those of the methods that are known."""
+    if cell.name in rates:
+        return rates[cell.name]
+    work = _operations(cell)
+    ratios = {work / done: rates[other.name] for other in cells if other.name in rates and (done := _operations(other))}
+    nearest = min(ratios, key=lambda ratio: max(ratio, 1 / ratio), default=None) if work else None
+    if nearest is None or not 1 / COMPARABLE <= nearest <= COMPARABLE:
+        return None
+    return nearest * ratios[nearest]
+
+
+def _named(methods: str | None) -> list[str]:
+    """The methods that are asked for, in the catalogue's order."""
+    known = [method.name for method in live_methods()]
+    if methods is None:
+        return known
+    wanted = [name for part in methods.split(",") if (name := part.strip().casefold())]
+    if not wanted:
+        raise ConfigError(
+            f"--methods: {methods!r} names no method — expected some of {', '.join(known)}. Name them with commas "
+            "between them, or leave it out for all."
+        )
+    for name in wanted:
+        _require_live(name, known)
+    return [name for name in known if name in wanted]
+
+
+def _require_live(name: str, known: Collection[str]) -> None:
+    """Refuse a method that is only quoted, with the reason, and a name that none has."""
+    for method in METHODS:
+        if method.name == name and method.kind == "quoted":
+            raise ConfigError(
+                f"--methods: {name} can't be run here, {method.title} is only quoted: {method.note} — expected some of "
+                f"{', '.join(known)}. Leave it out; `mer models` tells more."
+            )
+    if name not in known:
+        raise ConfigError(f"--methods: {unknown_name('method', name, known)}")
+
+
+def _check_useful(given: Mapping[str, Any], names: Collection[str]) -> None:
+    """Refuse a setting that none of the methods has a use for, unless it asks for what they do anyway."""
+    for setting, value in given.items():
+        if not any(_is_of_use(name, setting, value, given) or _takes(name, {setting: value}) for name in names):
+            raise ConfigError(
+                f"--{setting.replace('_', '-')}: is of no use to {', '.join(names)} — expected a setting that one of "
+                "them takes. Leave it out, or name other --methods."
+            )
+
+
+def _fitting(given: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The settings that a method has a use for."""
+    return {setting: value for setting, value in given.items() if _is_of_use(name, setting, value, given)}
+
+
+def _is_of_use(name: str, setting: str, value: Any, given: Mapping[str, Any]) -> bool:
+    """Whether a method takes a setting at all; that the value can be used is checked with its configuration."""
+    beside = {"shuffle_labels": True} if given.get("shuffle_labels") else {}  # a control's seed matters to every method
+    if setting in OF_CLIPS and "span" in given and _takes(name, {"span": _ANY}):
+        beside["span"] = given["span"]  # over the apex alone there is no clip to interpolate
+    return _takes(name, {**beside, setting: value if setting == "recipe" else _ANY})
+
+
+def _takes(name: str, settings: Mapping[str, Any]) -> bool:
+    has_own_recipe = is_on_motion(name) or is_classical(name)
+    if "recipe" in settings and has_own_recipe != (settings["recipe"] == PUBLISHED):
+        return False
+    try:
+        check_settings(name, settings, NETWORK_OPTIONS)
+    except ConfigError:
+        return False
+    return True
+
+
+def _protocols(
+    infos: Sequence[StoreInfo], schemes: str | None, *, together: bool
+) -> Iterator[tuple[tuple[StoreInfo, ...], str]]:
+    """Each store under each of its schemes; after them those that are trained on together."""
+    wanted = [scheme.strip() for scheme in schemes.split(",")] if schemes else []
+    for info in infos:
+        emotions = {info.dataset: set(info.clips["emotion"])}
+        own = wanted or [scheme.name for scheme in SCHEMES.values() if scheme.datasets == (info.dataset,)] or [AUTO]
+        fitting = [name for name in own if _covers(name, info.dataset)] or own[:1]  # of which the error is told
+        for resolved in dict.fromkeys(resolve_scheme(name, emotions).name for name in fitting):
+            yield (info,), resolved
+    if together:
+        (composite,) = (scheme for scheme in SCHEMES.values() if scheme.composite)
+        parts = tuple(info for info in infos if info.dataset in composite.datasets)
+        if len(parts) < 2:
+            raise ConfigError(
+                f"--together: {len(parts)} of the stores is of {', '.join(composite.datasets)} — expected at least "
+                "two. Name the stores, or leave it out."
+            )
+        yield parts, composite.name
+
+
+def _covers(scheme: str, dataset: str) -> bool:
+    """Whether a scheme is one of the dataset's; an unknown name, which is an error, counts."""
+    found = SCHEMES.get(scheme.casefold())
+    return found is None or dataset in found.datasets
+
+
+def _cells(config: TrainConfig, stores: Sequence[Path], scheme: str, n_seeds: int, out: Path) -> list[Cell]:
+    draws = not is_classical(config.model) or config.shuffle_labels
+    seeds = range(config.seed, config.seed + (n_seeds if draws else 1))
+    settled = (config.model_copy(update={"scheme": scheme, "seed": seed}) for seed in seeds)
+    return [cell_of(config.model, plan_run(stores, each), out) for each in settled]
+
+
+def _cost(config: TrainConfig) -> tuple[bool, bool, int]:
+    """What the methods are sorted by: classical ones first, those that see whole clips after the others."""
+    if is_classical(config.model):
+        return False, DESCRIPTORS[config.model].needs_clips, 0
+    return True, False, config.epochs * count_operations(config.model, 3, **config.network_options)
+
+
+def _passes(cell: Cell) -> float:
+    """Clips that a fold trains on, in the mean, times the epochs."""
+    folds = cell.plan.folds
+    return sum(len(fold.train) for fold in folds) / len(folds) * cell.plan.config.epochs
+
+
+def _operations(cell: Cell) -> int:
+    """Arithmetic of one clip; 0 of a classical method. The same under every scheme: classes hardly count."""
+    config = cell.plan.config
+    return 0 if is_classical(config.model) else count_operations(config.model, 3, **config.network_options)

@@ -1,4 +1,4 @@
-"""Takes stores and a configuration, settles what a run will be: clips, classes, folds, hardware. No picture is read."""
+"""Settle what a run will be from its stores and configuration: clips, classes, folds, hardware. Reads no picture."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ from mer_cli.datasets.schemes import Scheme, check_counts, protocol_id, resolve_
 from mer_cli.errors import ConfigError
 from mer_cli.models import motion_input
 from mer_cli.models.cost import count_weight_bytes
+from mer_cli.runs.config import TrainConfig
+from mer_cli.runs.folds import cross_folds, loso_folds, select_folds, set_aside
+from mer_cli.runs.methods import is_classical, is_on_motion, needs_clips
+from mer_cli.runs.plan import PlannedStore, RunPlan
+from mer_cli.runs.run_config import Role, RunConfig, RunStore
 from mer_cli.store.hdf5 import StoreInfo, read_store
 from mer_cli.store.whole_clips import clips_hash
-from mer_cli.training.config import TrainConfig
-from mer_cli.training.features import check_features
-from mer_cli.training.folds import cross_folds, loso_folds, select_folds
 from mer_cli.training.hardware import resolve_hardware
-from mer_cli.training.inner import set_aside
-from mer_cli.training.methods import is_classical, is_on_motion, needs_clips
-from mer_cli.training.motion import check_motion
-from mer_cli.training.run_config import Role, RunConfig, RunStore
-from mer_cli.training.run_plan import PlannedStore, RunPlan
+from mer_cli.training.inputs import check_features, check_motion
 
 
 def plan_run(

@@ -12,10 +12,10 @@ import importlib
 from pathlib import Path
 
 from mer_cli.errors import ConfigError
-from mer_cli.training.atomic import write_folder
-from mer_cli.training.history import read_history
-from mer_cli.training.methods import history_columns
-from mer_cli.training.run_config import GENERATED, RunConfig
+from mer_cli.runs.directory import read_history
+from mer_cli.runs.methods import history_columns
+from mer_cli.runs.run_config import GENERATED, RunConfig
+from mer_cli.system.files import write_folder
 
 
 def require_tensorboard() -> None:

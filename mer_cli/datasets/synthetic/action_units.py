@@ -13,7 +13,7 @@ import numpy as np
 from mer_cli.datasets.synthetic.assets import Floats, Part
 from mer_cli.datasets.synthetic.render import HEIGHT, SUPERSAMPLING, WIDTH, Light, Map, unit, vertex_normals
 from mer_cli.datasets.synthetic.skin import Scene
-from mer_cli.opencv import cv2
+from mer_cli.system.opencv import cv2
 
 # Face units and their weights; {side} is Left and Right.
 FACE_UNITS: dict[int, dict[str, float]] = {

@@ -17,8 +17,7 @@ import numpy as np
 
 from mer_cli.datasets.casme3 import VERSIONS
 from mer_cli.datasets.synthetic.layout import GeneratedLayout
-from mer_cli.datasets.synthetic.plan import ClipPlan, Draft, Pace
-from mer_cli.datasets.synthetic.recipes import objective_class
+from mer_cli.datasets.synthetic.plan import ClipPlan, Draft, Pace, objective_class
 from mer_cli.datasets.synthetic.roster import Pairs, deal, spell, spread
 from mer_cli.datasets.synthetic.spreadsheet import Cell, Sheets
 

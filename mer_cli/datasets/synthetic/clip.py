@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mer_cli.datasets.synthetic.plan import ClipPlan
 from mer_cli.datasets.synthetic.render import HEIGHT, WIDTH, Map
 from mer_cli.datasets.synthetic.subject import Subject
-from mer_cli.opencv import cv2
+from mer_cli.system.opencv import cv2
 
 STEP = 1 / 200  # seconds: the head's walk is told in such steps, whatever the frame rate
 MAINS = 100.0  # hertz of lamps' flicker

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_cli.datasets.synthetic.assets import Floats, Ints
-from mer_cli.opencv import cv2
+from mer_cli.system.opencv import cv2
 
 WIDTH, HEIGHT = 320, 360  # pixels of a frame; the real release has 640x480 with the face in part of it
 EYE_DISTANCE = 80.0  # pixels between the eye centres in a frame

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mer_cli.datasets.synthetic.assets import Floats, HeadAssets, Ints, Part
 from mer_cli.datasets.synthetic.head import Identity
 from mer_cli.datasets.synthetic.render import HEIGHT, SUPERSAMPLING, WIDTH, Camera, Map, Raster, unit
-from mer_cli.opencv import cv2
+from mer_cli.system.opencv import cv2
 
 SKINS = np.array([[0.20, 0.29, 0.42], [0.50, 0.66, 0.86], [0.58, 0.69, 0.90]])  # in the order of head.ANCESTRIES
 IRISES = np.array([[0.10, 0.16, 0.28], [0.30, 0.38, 0.45], [0.55, 0.42, 0.32], [0.25, 0.40, 0.38], [0.05, 0.09, 0.15]])

@@ -25,7 +25,7 @@ from mer_cli.datasets.synthetic.render import (
 )
 from mer_cli.datasets.synthetic.skin import Scene, backdrop, paint
 from mer_cli.errors import DatasetError
-from mer_cli.opencv import cv2
+from mer_cli.system.opencv import cv2
 
 ATTEMPTS = 20  # at a head in which Dlib finds a face; about one in thirty has none
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_cli.datasets.synthetic.render import Map
-from mer_cli.opencv import cv2
+from mer_cli.system.opencv import cv2
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_cli.models.descriptors.orientation import (
-    BLOCKS,
-    block_histograms,
-    block_of_pixels,
-    magnitudes,
-    to_sum_one,
-)
+from mer_cli.models.descriptors.orientation import BLOCKS, block_histograms, block_of_pixels, magnitudes, to_sum_one
 from mer_cli.motion.flow import Flow, strain
 
 N_BINS = 8  # of 45 degrees

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_cli.faces.crop import LEFT_EYE, RIGHT_EYE, Landmarks
-from mer_cli.opencv import cv2
+from mer_cli.system.opencv import cv2
 
 N_REGIONS = 36
 NO_REGION = -1

@@ -1,0 +1,68 @@
+"""The Typer application that commands register with; the one place that turns an error into text and an exit code.
+
+Exit code 0, 1 for a `MerError`, 2 for a wrong use, 130 for Ctrl-C and SIGTERM.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from mer_cli import __version__
+from mer_cli.cli import console
+from mer_cli.errors import MerError
+
+
+class Commands(TyperGroup):
+    """All commands, and what becomes of their errors."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except MerError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(1) from None
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            if not error.filename:  # standard output: what it still holds would fail again at the end
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            typer.echo(
+                f"error: {error.filename or 'the results'}: no space left on the device — expected room where they are "
+                "written. Make room, and run the same command again.",
+                err=True,
+            )
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            typer.echo("stopped: what was finished is kept, and the same command continues from there", err=True)
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(
+    name="mer",
+    cls=Commands,
+    help="Micro-expression recognition: MMNet's leave-one-subject-out experiment, from the raw release to the tables.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        console.out.print(f"mer {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Three commands make the experiment: mer preprocess casme2 /raw · mer train --loso · mer report."""

@@ -1,0 +1,242 @@
+"""The whole pipeline on generated faces: the commands that a user types, each run in a folder of its own, and a last
+screen with the answer in one line, each method beside chance, where to look, and what to type next.
+
+MMNet is trained once, on the faces of one release, and tested on other people in another one: a fold for each of the 24
+would take a processor without bf16 two hours. A fast method is trained and tested on the same clips.
+"""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby, takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+from mer_cli.cli import console
+from mer_cli.datasets.stamp import STAMP
+from mer_cli.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mer_cli.evaluation.chance import ChanceScores
+    from mer_cli.report.summary import SummaryRow
+
+
+PLACES = {
+    "report.html": "these scores in full, and the paper's tables",
+    "data/audit/casme2/index.html": "every training clip, with its face and landmarks",
+    "data/audit/casme/index.html": "every test clip",
+    "runs": "what was trained: settings, weights, and the predictions after every epoch",
+}
+WHAT_IT_MEANS = (
+    "MMNet was trained once, and for a few epochs. Another seed may give a score outside that interval. This "
+    "does not tell which method is better.",
+    "The faces are generated: this shows that everything works, and is not a result on any dataset.",
+)
+ON_A_REAL_RELEASE = {
+    "mer preprocess casme2 /raw": "with --dry-run first: what will fail, and why, in seconds",
+    "mer train --loso": "minutes on a GPU, many hours on two cores; --time-limit 4h stops after a fold",
+    "mer report --format html --out report.html": "your runs beside the paper's tables",
+}
+
+
+def show_demo(folder: Path, rows: Sequence[SummaryRow]) -> None:
+    """Print what the demo's runs reached.
+
+    Parameters
+    ----------
+    rows : of `report.summary`, finished, on generated faces; one of them is MMNet's
+    """
+    console.out.print()
+    ours = next(row for row in rows if row.method == "MMNet")
+    others = [row for row in rows if row.protocol == ours.protocol and row is not ours]
+    for line in console.folded(_scores_of_all(ours, others), ""):
+        console.out.print(f"[bold]{escape(line)}[/bold]")
+    for sentence in (_verdict(ours), *WHAT_IT_MEANS):
+        for line in console.folded(sentence, ""):
+            console.out.print(escape(line))
+    for line in _table(rows):
+        console.out.print(escape(line))
+    console.out.print("\nTo look at:")
+    for line in console.aligned([(f"  {folder / place}", what) for place, what in PLACES.items()]):
+        console.out.print(escape(line))
+    console.out.print("\nOn a real release, unpacked in /raw:")
+    for line in console.aligned([(f"  {command}", what) for command, what in ON_A_REAL_RELEASE.items()]):
+        console.out.print(escape(line))
+
+
+def _scores_of_all(ours: SummaryRow, others: Sequence[SummaryRow]) -> str:
+    """Return the accuracies of MMNet, of each other method, and of guessing."""
+    besides = "".join(f", {row.method} of {_accuracy(row)} %" for row in others)
+    return (
+        f"MMNet names the emotion of {_accuracy(ours)} % of {ours.n_clips} clips of people it has never seen{besides}, "
+        f"guessing of {_percent(_guesser(ours).accuracy)} %."
+    )
+
+
+def _verdict(row: SummaryRow) -> str:
+    """Return MMNet's interval beside the guessers', and whether its score is above theirs."""
+    assert row.accuracy is not None
+    low, high = _guesser(row).intervals["accuracy"]
+    found = "is above chance" if row.accuracy.mean > high else "can't be told from guessing here"
+    return (
+        f"Guessing stays between {_percent(low)} and {_percent(high)} % in 95 of 100 trials, so MMNet {found}. "
+        f"{_interval(row)}"
+    )
+
+
+def _interval(row: SummaryRow) -> str:
+    assert row.accuracy is not None
+    if row.accuracy.low is None or row.accuracy.high is None:
+        return f"{row.n_subjects} people are too few for an interval."
+    return (
+        f"Its 95 % interval over these {row.n_subjects} people is {_percent(row.accuracy.low)} to "
+        f"{_percent(row.accuracy.high)}."
+    )
+
+
+def _guesser(row: SummaryRow) -> ChanceScores:
+    return next(guesser for guesser in row.chance if guesser.intervals)
+
+
+def _accuracy(row: SummaryRow) -> str:
+    assert row.accuracy is not None
+    return _percent(row.accuracy.mean)
+
+
+def _table(rows: Sequence[SummaryRow]) -> Iterator[str]:
+    """Yield the lines of a table for each protocol, best method first, guessers last."""
+    for protocol, group in groupby(rows, lambda row: row.protocol):
+        same = list(group)
+        first = same[0]
+        cells = [("method", "accuracy %", "UF1", "UAR")]
+        for row in same:
+            seed = f", seed {row.seeds[0]}" if row.method == "MMNet" else ""  # the other draws nothing
+            cells.append((f"{row.method}, {row.settings}{seed}", *_scores(row)))
+        for guess in first.chance:
+            cells.append((f"chance: {guess.name}", *_texts(guess.accuracy, guess.uf1, guess.uar)))
+        yield f"\n{protocol}: {first.n_clips} clips, {first.n_subjects} subjects, last epoch"
+        yield from console.aligned(cells, numeric=(1, 2, 3))
+
+
+def _scores(row: SummaryRow) -> tuple[str, str, str]:
+    assert row.accuracy is not None
+    assert row.uf1 is not None
+    assert row.uar is not None
+    return _texts(row.accuracy.mean, row.uf1.mean, row.uar.mean)
+
+
+def _texts(accuracy: float, uf1: float, uar: float) -> tuple[str, str, str]:
+    from mer_cli.evaluation.summary import fraction, percent
+
+    return percent(accuracy), fraction(uf1), fraction(uar)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+# The motion peaks at 8 to 24 pixels instead of 1 to 3, because MMNet sees each clip only a few times. Many people with
+# one clip of each emotion, because of a few people it learns the faces instead of the motion (docs/performance.md).
+FACES = "--intensity 8 --emotions happiness,surprise,disgust"
+FACES_FILE = "faces.txt"  # in the demo's folder: the commands that have drawn their faces
+OTHER_FACES = 1000  # added to the seed: people of one seed are the same in every release
+COMMANDS = (
+    "mer preprocess casme2 raw/casme2",
+    "mer preprocess casme raw/casme",
+    "mer train data/casme2.h5 --test data/casme.h5 --scheme labels --model flow-svm --flow fast",
+    "mer train data/casme2.h5 --test data/casme.h5 --scheme labels --recipe quick --epochs 5 --decay .5 --seed {seed}",
+    "mer report --format html --out report.html",
+)
+
+
+def draw_faces(seed: int) -> tuple[str, ...]:
+    """Return the commands that draw the faces of a seed: one release to train on, another with other people in it."""
+    return (
+        f"mer synth casme2 raw/casme2 --subjects 24 --clips 72 {FACES} --seed {seed}",
+        f"mer synth casme raw/casme --subjects 12 --clips 36 {FACES} --seed {seed + OTHER_FACES}",
+    )
+
+
+def run_demo(folder: Path, seed: int, show: Callable[[str], None]) -> list[Path]:
+    """Run each command in `folder`, which is made; a demo that was interrupted there continues.
+
+    Parameters
+    ----------
+    seed : of the faces and of MMNet's training
+    show : told each command line before it runs
+
+    Returns
+    -------
+    The directories of the demo's own runs.
+
+    Raises
+    ------
+    ConfigError
+        If the folder holds something else, or a command fails.
+    """
+    synth = draw_faces(seed)
+    try:
+        drawn = _drawn_before(folder, synth)
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{folder}: can't be used as a folder ({error.strerror}). Give another --out.") from None
+    for line in synth[len(drawn) :]:
+        _run(line, folder, show)
+        drawn.append(line)
+        (folder / FACES_FILE).write_text("\n".join(drawn) + "\n", encoding="utf-8")
+    printed = [_run(line.format(seed=seed), folder, show) for line in COMMANDS]
+    return [folder / run for run in printed if run]
+
+
+def _drawn_before(folder: Path, synth: Sequence[str]) -> list[str]:
+    """Return the commands whose faces an earlier demo has drawn into the folder; refuse anything else in it."""
+    if not folder.exists() or not any(folder.iterdir()):
+        return []
+    try:
+        drawn = (folder / FACES_FILE).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        drawn = []
+    if not drawn and {path.name for path in folder.iterdir()} - {"raw"}:
+        raise ConfigError(f"{folder}: holds files that the demo did not write. Give another --out.")
+    if drawn != [*synth[: len(drawn)]]:
+        raise ConfigError(
+            f"{folder}: holds a demo whose faces were drawn by other commands ({FACES_FILE}). Give another --out, or "
+            "delete the folder."
+        )
+    return list(takewhile(lambda line: (folder / shlex.split(line)[3] / STAMP).exists(), drawn))
+
+
+def _run(line: str, folder: Path, show: Callable[[str], None]) -> str:
+    """Run a command line in the folder; return the run's path that `mer train` prints, nothing of other commands."""
+    show(line)
+    command = [sys.executable, "-m", "mer_cli", *shlex.split(line)[1:]]
+    stdout = subprocess.PIPE if line.startswith("mer train") else None  # the others print for the terminal's width
+    process = subprocess.Popen(command, cwd=folder, stdout=stdout, text=True, encoding="utf-8")
+    try:
+        printed, _ = process.communicate()
+    except KeyboardInterrupt:
+        _wait_for_end(process)
+        raise
+    path = (printed or "").strip()
+    if process.returncode:
+        raise ConfigError(
+            f"{line}: ended with exit code {process.returncode} in {folder}. Mend what it says above and run the "
+            "demo again (finished work is kept), or give another --out."
+        )
+    if path:
+        print(path)
+    return path
+
+
+def _wait_for_end(process: subprocess.Popen[str]) -> None:
+    """Let an interrupted command tidy up: Ctrl-C has reached it as well, a signal to the demo alone has not."""
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.terminate()
+        process.wait()

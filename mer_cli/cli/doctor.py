@@ -1,0 +1,125 @@
+"""Says what this machine has and lacks for each command, and the fix; imports each library to see that it works."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from mer_cli.errors import MerError
+
+PREDICTOR_LICENCE = (
+    "its author states that this model, trained on iBUG 300-W, can't be used in a commercial product; it is never "
+    "shipped with mer"
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. `fix` is empty where nothing is to be done; `needed` says whether mer needs it."""
+
+    what: str
+    found: str
+    fix: str = ""
+    needed: bool = True
+
+    @property
+    def is_missing(self) -> bool:
+        return bool(self.fix) and self.needed
+
+
+def examine(folder: Path = Path()) -> list[Finding]:
+    """Everything that a command may need, in the order of the data's way.
+
+    Parameters
+    ----------
+    folder : where data/ and runs/ would be written; its free space is told
+    """
+    return [
+        Finding("Python", f"{platform.python_version()} ({sys.executable})"),
+        _opencv(),
+        _library("dlib", "dlib", "pip install dlib-bin"),
+        _predictor(),
+        _library("h5py", "h5py", "pip install h5py"),
+        _library("PyTorch", "torch", "pip install torch torchvision"),
+        _device(),
+        _compiler(),
+        _tensorboard(),
+        _disk(folder),
+    ]
+
+
+def _library(what: str, module: str, fix: str) -> Finding:
+    try:
+        found = importlib.import_module(module)
+    except ImportError as error:
+        return Finding(what, f"can't be imported: {error}", fix)
+    return Finding(what, str(getattr(found, "__version__", "installed")))
+
+
+def _opencv() -> Finding:
+    try:
+        from mer_cli.system.opencv import cv2
+
+        return Finding("OpenCV", str(cv2.__version__))
+    except MerError as error:
+        return Finding("OpenCV", "can't be imported", str(error))
+
+
+def _predictor() -> Finding:
+    what = "68-point model (preprocess)"
+    try:
+        from mer_cli.faces.landmarks import find_predictor
+
+        return Finding(what, f"{find_predictor()}; {PREDICTOR_LICENCE}")
+    except (MerError, ImportError) as error:
+        return Finding(what, "not found", str(error))
+
+
+def _device() -> Finding:
+    try:
+        import torch
+
+        from mer_cli.training.hardware import computes_in_bf16
+    except ImportError:
+        return Finding("device", "unknown without PyTorch")
+    if torch.cuda.is_available():
+        device, name = "cuda", torch.cuda.get_device_name()
+    else:
+        why = "this torch is built without CUDA"
+        if torch.version.cuda:
+            why = "torch sees no GPU: see whether nvidia-smi does, and CUDA_VISIBLE_DEVICES"
+        device, name = "cpu", f"CPU, {torch.get_num_threads()} threads ({why})"
+    return Finding("device", f"{name}; trains in {'bf16' if computes_in_bf16(device) else 'fp32'}")
+
+
+def _compiler() -> Finding:
+    what = "compiler (train --compile)"
+    found = next(filter(None, map(shutil.which, ("g++", "clang++", "gcc", "clang"))), None)
+    if found:
+        return Finding(what, found)
+    return Finding(
+        what, "not found: compiled training needs one, as long runs on a GPU are", "apt-get install g++", needed=False
+    )
+
+
+def _tensorboard() -> Finding:
+    what = "TensorBoard (train --tensorboard)"
+    try:
+        return Finding(what, importlib.import_module("tensorboard").__version__)
+    except ImportError:
+        return Finding(what, "not installed", "pip install 'mer-cli[tensorboard]'", needed=False)
+
+
+def _disk(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free / 1e9
+    found = f"{free:.1f} GB free in {os.fspath(folder.resolve())}"
+    if free < 2:
+        return Finding(
+            "disk", found, "free some space: a store of CASME II takes about 0.5 GB, a run with weights 1 GB"
+        )
+    return Finding("disk", found)

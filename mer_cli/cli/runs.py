@@ -1,0 +1,176 @@
+"""The commands that look after run directories: `mer runs` lists them, `mer runs rm` removes some."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from typer.core import TyperGroup
+
+from mer_cli.cli import console
+from mer_cli.cli.app import app
+from mer_cli.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mer_cli.report.run_list import RunRow
+
+
+MAY_BE_IN_TRAINING = 600.0  # seconds since the last change; a fold on a slow CPU takes longer still
+
+
+def show_run_list(rows: Sequence[RunRow]) -> None:
+    """A line for each run, and below how to go on with those that are not finished."""
+    from mer_cli.evaluation.summary import fraction, percent
+    from mer_cli.report.run_list import RULE
+
+    if not rows:
+        console.err.print("no runs here; train one: mer train --loso")
+        return
+    now = time.time()
+    cells = [("run", "protocol", "seed", "state", "accuracy %", "UF1", "changed", "size", "")]
+    for row in rows:
+        scores = (
+            "" if row.accuracy is None else percent(row.accuracy),
+            "" if row.uf1 is None else fraction(row.uf1),
+        )
+        seed = "" if row.seed is None else str(row.seed)
+        changed, size = spell_age(now - row.disk.changed), spell_bytes(row.disk.size)
+        cells.append((str(row.path), row.protocol_id, seed, row.state, *scores, changed, size, ", ".join(row.marks)))
+    for line in _run_lines(cells):
+        console.out.print(escape(line))
+    if any(row.accuracy is not None for row in rows):
+        console.out.print(f"accuracy and UF1: epoch rule {RULE}, over all held-out clips")
+    for row in rows:
+        if row.hint:
+            console.err.print(escape(f"note: {row.hint}"))
+
+
+def _run_lines(cells: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """A line for each run; on a narrow terminal two: name and marks, then all else but the seed, which names it too."""
+    lines, wide = console.aligned(cells, numeric=(2, 4, 5, 7)), console.width()
+    if wide is None or max(map(len, lines)) <= wide:
+        yield from lines
+        return
+    below = console.aligned([(protocol, *rest) for _, protocol, _, *rest, _ in cells], numeric=(2, 3, 5))
+    for (path, *_, marks), line in zip(cells, below, strict=True):
+        yield f"{path}  {marks}".rstrip()
+        yield f"    {line}"
+
+
+def show_run_json(rows: Sequence[RunRow]) -> None:
+    """The same for machines: shares, bytes, times in UTC, null where nothing is known."""
+    from mer_cli.report.run_list import RULE
+
+    listed = [
+        {
+            "run": str(row.path),
+            "protocol": row.protocol_id or None,
+            "seed": row.seed,
+            "state": row.state,
+            "epoch_rule": RULE,
+            "accuracy": row.accuracy,
+            "uf1": row.uf1,
+            "marks": list(row.marks),
+            "changed": datetime.fromtimestamp(row.disk.changed, UTC).isoformat(timespec="seconds"),
+            "bytes": row.disk.size,
+            "hint": row.hint or None,
+        }
+        for row in rows
+    ]
+    console.out.print(escape(json.dumps(listed, indent=2, ensure_ascii=False)))
+
+
+def show_removal(rows: Sequence[RunRow]) -> None:
+    """What `mer runs rm` is about to remove, on stderr, with a warning where a run may be in training."""
+    now = time.time()
+    for row in rows:
+        age = now - row.disk.changed
+        console.err.print(escape(f"{row.path}: {row.state}, {spell_bytes(row.disk.size)}, changed {spell_age(age)}"))
+        if row.state != "finished" and age < MAY_BE_IN_TRAINING:
+            console.err.print("  warning: it changed a moment ago and is not finished: it may be in training right now")
+
+
+def spell_age(seconds: float) -> str:
+    """ "just now", "3 min ago", "5 h ago", "12 days ago"."""
+    minutes = int(seconds // 60)
+    if minutes < 1:
+        return "just now"
+    if minutes < 60:
+        return f"{minutes} min ago"
+    hours = minutes // 60
+    return f"{hours} h ago" if hours < 48 else f"{hours // 24} days ago"
+
+
+def spell_bytes(size: int) -> str:
+    """ "12 kB", "38 MB", "1.0 GB"."""
+    if size < 1_000_000:
+        return f"{size / 1e3:.0f} kB"
+    return f"{size / 1e6:.0f} MB" if size < 1_000_000_000 else f"{size / 1e9:.1f} GB"
+
+
+class ListByDefault(TyperGroup):
+    """A group whose command is `list` where none is named."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        named = bool(args) and (args[0] in self.commands or args[0] in ctx.help_option_names)
+        return super().parse_args(ctx, args if named else ["list", *args])
+
+
+runs = typer.Typer(
+    cls=ListByDefault,
+    help="List the runs with their state, scores, age and size, or remove some. Example: mer runs",
+)
+app.add_typer(runs, name="runs")
+
+
+@runs.command("list")
+def list_them(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FOLDER]...", help="Folders of runs; runs/ if left out.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """List the runs below the folders by name, and how to continue those that are not finished.
+
+    Example: mer runs list elsewhere/runs --json
+    """
+    from mer_cli.report.run_list import list_runs
+
+    show = show_run_json if as_json else show_run_list
+    show(list_runs(folders or [Path("runs")]))
+
+
+@runs.command("rm")
+def remove(
+    paths: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+) -> None:
+    """Remove runs with all their folds and weights, after it has shown them and asked.
+
+    Example: mer runs rm runs/casme2-5-mmnet-released-s1-0a1b2c3d
+    """
+    from mer_cli.report.run_list import list_runs
+    from mer_cli.runs.disk import check_removable, remove_run
+
+    chosen = check_removable(paths)
+    rows = list_runs(chosen)
+    show_removal(rows)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise ConfigError(
+                "mer runs rm: there is no terminal to ask at — expected an answer before anything is removed. "
+                "Nothing was removed; in a script: mer runs rm --yes RUN..."
+            )
+        size = spell_bytes(sum(row.disk.size for row in rows))
+        what = "this run" if len(rows) == 1 else f"these {len(rows)} runs"
+        typer.confirm(f"Remove {what} ({size}) for good?", abort=True, err=True)
+    for path in chosen:
+        remove_run(path)
+        typer.echo(f"removed {path}")

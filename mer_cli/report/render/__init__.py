@@ -1,0 +1,50 @@
+"""The formats of a report by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from mer_cli.errors import ConfigError
+from mer_cli.report.collect import group_seeds
+from mer_cli.report.model import Table
+from mer_cli.report.render.data import render_csv, render_json
+from mer_cli.report.render.figures import run_figures
+from mer_cli.report.render.html import render_html
+from mer_cli.report.render.latex import render_latex
+from mer_cli.report.render.markdown import render_markdown
+from mer_cli.runs.directory import Run
+
+_RENDERERS: Mapping[str, Callable[[Sequence[Table]], str]] = {
+    "markdown": render_markdown,
+    "latex": render_latex,
+    "csv": render_csv,
+    "json": render_json,
+}
+
+
+def render(format: str, tables: Sequence[Table], runs: Sequence[Run], with_images: bool) -> str:
+    """Give the tables as text of that format.
+
+    Parameters
+    ----------
+    format : of the renderers', or "html", which has figures of the runs as well
+    runs : those in the tables
+    with_images : whether the pictures that `mer explain` left in the runs are embedded
+
+    Raises
+    ------
+    RunError
+        If a file that a figure needs can't be read.
+    """
+    if format == "html":
+        return render_html(tables, run_figures(group_seeds(runs), with_images))
+    return _RENDERERS[format](tables)
+
+
+def check_images(format: str, with_images: bool) -> None:
+    """Raise a ConfigError where pictures are asked for in a format that holds none."""
+    if with_images and format != "html":
+        raise ConfigError(
+            f"--with-images: --format {format} holds no pictures — expected --format html with it. "
+            "Add --format html, or leave it out."
+        )

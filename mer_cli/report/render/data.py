@@ -1,0 +1,89 @@
+"""Tables for programs: one CSV with a line for each row of every table, or the model as it is, as JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+
+from mer_cli.report.model import GROUP_HEADINGS, Cell, Column, Note, Table
+
+_PARTS = ("sd", "low", "high")  # of a cell, each in a column of its own
+
+
+def render_csv(tables: Sequence[Table]) -> str:
+    """Give the tables as CSV with a header.
+
+    First table, block, generated ("true" or "false") and kind; then a column for each key of any table, empty where
+    the row's table has none or the number is absent; last `notes`, the text of all notes that the row refers to. A
+    number stands alone, in the printed unit: its standard deviation over seeds and its interval are in `<key>_sd`,
+    `<key>_low` and `<key>_high`. A published number has the characters that were printed ("71.20"). A cell that is a
+    command holds the command; one that refers to notes alone holds their text. Columns of `best-test` end in
+    `selected_on_test`. A table without a block has one line, its notes.
+    """
+    columns = {column.key: column for table in tables for column in table.columns}
+    lines = [line for table in tables for line in _lines(table)]
+    used = {name for line in lines for name in line}
+    names = ["table", "block", "generated", "kind"]
+    names += [name for column in columns.values() for name in _names(column) if name in used]
+    names.append("notes")
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
+
+
+def _lines(table: Table) -> Iterator[dict[str, str]]:
+    if not table.blocks:
+        yield {"table": table.id, "notes": " ".join(_plain(note) for note in table.notes)}
+    for block in table.blocks:
+        texts = {note.mark: _plain(note) for note in (*table.notes, *block.notes)}
+        for row in block.rows:
+            line = {
+                "table": table.id,
+                "block": ", ".join(part for part in (block.heading, block.origin) if part),
+                "generated": str(block.generated).lower(),
+                "kind": row.kind,
+            }
+            for column, cell in zip(table.columns, row.cells, strict=True):
+                line |= _fields(column, cell, texts)
+            marks = dict.fromkeys(mark for cell in row.cells if cell.text for mark in cell.marks)
+            yield line | {"notes": " ".join(texts[mark] for mark in marks)}
+
+
+def _plain(note: Note) -> str:
+    return note.text.replace("`", "")
+
+
+def _names(column: Column) -> tuple[str, ...]:
+    stamp = "_selected_on_test" if column.group == "best-test" else ""
+    parts = _PARTS if column.numeric else ()
+    return (f"{column.key}{stamp}", *(f"{column.key}_{part}{stamp}" for part in parts))
+
+
+def _fields(column: Column, cell: Cell, texts: Mapping[str, str]) -> dict[str, str]:
+    """The cell by the names of its columns; a part that is absent has none.
+
+    Parameters
+    ----------
+    texts : of the notes, by their mark
+    """
+    name, *parts = _names(column)
+    if not column.numeric:
+        return {name: cell.text or " ".join(texts[mark] for mark in cell.marks)}
+    if column.group == "published":
+        return {name: "" if cell.value is None else cell.text}
+    numbers = dict(zip((name, *parts), (cell.value, cell.sd, cell.low, cell.high), strict=True))
+    return {name: ""} | {key: f"{number:.10g}" for key, number in numbers.items() if number is not None}
+
+
+SCHEMA = 2  # raised whenever a field is renamed, dropped, or changes its meaning
+
+
+def render_json(tables: Sequence[Table]) -> str:
+    """Give the tables as one object: `schema`, the groups' headings, and `tables` with the fields of `report.model`."""
+    held = {"schema": SCHEMA, "groups": GROUP_HEADINGS, "tables": [asdict(table) for table in tables]}
+    return json.dumps(held, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

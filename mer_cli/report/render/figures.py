@@ -1,0 +1,175 @@
+"""Groups of runs in, what the page draws of each out: confusion, scores of each class, learning curves, pictures.
+
+Only seeds whose folds are all there count, as in the tables.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mer_cli.errors import RunError
+from mer_cli.evaluation.epoch_rules import evaluate, usable_rules
+from mer_cli.evaluation.metrics import ClassScores, per_class
+from mer_cli.evaluation.run_text import settings
+from mer_cli.report.collect import RunGroup
+from mer_cli.runs.directory import Run, read_history
+from mer_cli.runs.folds import dataset_of
+from mer_cli.runs.methods import is_classical
+from mer_cli.runs.run_config import RunStore
+
+EXPLAIN = "explain"  # the folder in a run where `mer explain` leaves its pictures
+HASH_LENGTH = 12  # digits of a store's hash that are shown
+
+
+@dataclass(frozen=True)
+class RuleFigure:
+    """What one epoch rule gives for a group of runs.
+
+    stamp : words that must stand beside it, "" where nothing was chosen on the test subject
+    confusion : counts of clips, added up over folds and seeds, rows true, columns predicted
+    classes : scores of that matrix, in label order
+    """
+
+    rule: str
+    stamp: str
+    confusion: tuple[tuple[int, ...], ...]
+    classes: tuple[ClassScores, ...]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG as a data URI, with its caption."""
+
+    caption: str
+    uri: str
+
+
+@dataclass(frozen=True)
+class RunFigure:
+    """One configuration on one protocol, all its finished seeds together.
+
+    protocol : in words · n_clips, n_subjects : that a seed is scored on
+    origin : the coding tables and stores that the runs used
+    runs : names of their directories
+    rules : the honest ones first
+    loss : mean training loss of each epoch, over folds and seeds; NaN or infinite where one of them diverged; empty
+        for a classical method, which has no epochs, as is `accuracy`
+    accuracy : share of held-out clips that are right after each epoch, pooled over folds, mean over seeds; looking at
+        it chooses no epoch
+    """
+
+    title: str
+    protocol_id: str
+    protocol: str
+    generated: bool
+    class_names: tuple[str, ...]
+    seeds: tuple[int, ...]
+    n_clips: int
+    n_subjects: int
+    origin: str
+    runs: tuple[str, ...]
+    rules: tuple[RuleFigure, ...]
+    loss: tuple[float, ...]
+    accuracy: tuple[float, ...]
+    pictures: tuple[Picture, ...]
+
+
+def run_figures(groups: Sequence[RunGroup], with_images: bool) -> tuple[RunFigure, ...]:
+    """Give the figures of every group that has a finished seed; across datasets one for each test dataset.
+
+    Parameters
+    ----------
+    with_images : whether the pictures that `mer explain` left are taken along; they show faces
+
+    Raises
+    ------
+    RunError
+        If a run cannot be scored, or the history of a fold or a picture cannot be read.
+    """
+    figures = []
+    for group in groups:
+        finished = tuple(run for run in group.runs if not run.missing)
+        if finished:
+            config = finished[0].config
+            datasets = (None,) if config.is_loso else config.test_datasets
+            figures += [_run_figure(finished, dataset, with_images) for dataset in datasets]
+    return tuple(figures)
+
+
+def _run_figure(runs: Sequence[Run], dataset: str | None, with_images: bool) -> RunFigure:
+    """The figure of the seeds of one configuration; `dataset` limits it to the folds that test on it."""
+    config = runs[0].config
+    rules = tuple(_rule_figure(runs, rule, dataset) for rule in usable_rules(config))
+    scores = evaluate(runs[0], rules[0].rule, dataset)
+    return RunFigure(
+        title=f"{config.model}, {settings(config)}",
+        protocol_id=config.protocol_id,
+        protocol=config.protocol([dataset] if dataset else None),
+        generated=config.generated,
+        class_names=runs[0].class_names,
+        seeds=tuple(run.config.seed for run in runs),
+        n_clips=scores.n_clips,
+        n_subjects=scores.n_subjects,
+        origin="; ".join(_origin(store) for store in config.stores),
+        runs=tuple(run.path.name for run in runs),
+        rules=rules,
+        loss=() if is_classical(config.model) else _mean_loss(runs),
+        accuracy=() if is_classical(config.model) else _mean([_held_out_accuracy(run, dataset) for run in runs]),
+        pictures=tuple(picture for run in runs for picture in _pictures(run)) if with_images else (),
+    )
+
+
+def _origin(store: RunStore) -> str:
+    table = f"table {store.table_version}" if store.table_version else "unknown table"
+    return f"{store.dataset}: {table}, store {store.content_hash[:HASH_LENGTH]}"
+
+
+def _rule_figure(runs: Sequence[Run], rule: str, dataset: str | None) -> RuleFigure:
+    scores = [evaluate(run, rule, dataset) for run in runs]
+    confusion = np.sum([score.confusion for score in scores], axis=0)
+    counts = tuple(tuple(int(count) for count in row) for row in confusion)
+    return RuleFigure(rule, scores[0].stamp, counts, per_class(confusion))
+
+
+def _mean_loss(runs: Sequence[Run]) -> tuple[float, ...]:
+    return _mean(
+        [
+            read_history(run.path / "folds" / fold.fold / "history.csv", "loss", run.config.epochs)
+            for run in runs
+            for fold in run.folds
+        ]
+    )
+
+
+def _mean(rows: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    return tuple(float(mean) for mean in np.mean(rows, axis=0))
+
+
+def _held_out_accuracy(run: Run, dataset: str | None) -> list[float]:
+    """The share of right clips after each epoch, of those of `dataset`."""
+    right = np.zeros(run.config.epochs, dtype=np.int64)
+    n_clips = 0
+    for fold in run.folds:
+        of_dataset = [dataset in (None, dataset_of(clip_id)) for clip_id in fold.clip_ids]
+        truth = np.array([run.labels[clip_id] for clip_id in fold.clip_ids])
+        right += (np.argmax(fold.logits, axis=-1) == truth)[:, of_dataset].sum(axis=1)
+        n_clips += sum(of_dataset)
+    return [float(count) / n_clips for count in right]
+
+
+def _pictures(run: Run) -> Iterator[Picture]:
+    for file in sorted((run.path / EXPLAIN).glob("*.png")):
+        try:
+            data = file.read_bytes()
+        except OSError as error:
+            raise RunError(
+                f"{file}: not readable ({error.strerror}) — expected a picture that `mer explain` wrote. Delete it, or "
+                "draw it again."
+            ) from None
+        yield Picture(
+            f"{file.stem}, seed {run.config.seed}", f"data:image/png;base64,{base64.b64encode(data).decode()}"
+        )

@@ -1,0 +1,60 @@
+"""Tables in, one Markdown page out; groups of columns are folded into the headings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from mer_cli.report.model import GROUP_HEADINGS, Cell, Column, Note, Table, without_empty_columns
+
+
+def render_markdown(tables: Sequence[Table]) -> str:
+    """Give the tables as one page that ends in a newline; best values in bold, commands as code.
+
+    A column that is empty in a whole block is left out there. Pipes and line breaks in a cell are escaped, so that a
+    row keeps its number of cells.
+    """
+    environment = Environment(
+        loader=PackageLoader("mer_cli.report"),
+        undefined=StrictUndefined,
+        autoescape=False,  # Markdown, not HTML
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"heading": _heading, "ruler": _ruler, "cell": _cell, "note": _note}
+    grids = [(table, [without_empty_columns(table, block) for block in table.blocks]) for table in tables]
+    return environment.get_template("report.md.j2").render(tables=grids)
+
+
+def _heading(column: Column) -> str:
+    group = GROUP_HEADINGS[column.group]
+    return _line(f"{group}: {_lower_first(column.heading)}" if group else column.heading)
+
+
+def _lower_first(heading: str) -> str:
+    """ "accuracy %" after a colon; "UF1", "F1" and "p" stay."""
+    return heading if heading[:2].isupper() or len(heading) < 3 else heading[0].lower() + heading[1:]
+
+
+def _ruler(column: Column) -> str:
+    return "---:" if column.numeric else "---"
+
+
+def _cell(cell: Cell) -> str:
+    text = _line(cell.text)
+    if text and cell.code:
+        text = f"`{text}`"
+    elif text and cell.best:
+        text = f"**{text}**"
+    marks = f"({', '.join(_line(mark) for mark in cell.marks)})" if cell.marks else ""
+    return " ".join(part for part in (text, marks) if part)
+
+
+def _note(note: Note) -> str:
+    return f"({note.mark}) {note.text}" if note.mark else note.text
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")

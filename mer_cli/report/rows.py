@@ -1,0 +1,366 @@
+"""The rows of a block of methods: published numbers, ours under every rule, tests against MMNet, guessers below them.
+
+No method may be read without what guessers get on the same clips, and what a run on shuffled labels shows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from string import ascii_lowercase
+
+from mer_cli.evaluation.chance import NullControl, control_of, run_chance
+from mer_cli.evaluation.comparison import compare_scores, under_seeds_of
+from mer_cli.evaluation.epoch_rules import Scores
+from mer_cli.evaluation.statistics import METRICS, N_DRAWS, Comparison, Spread, holm
+from mer_cli.evaluation.summary import fraction, percent
+from mer_cli.models.catalogue import METHODS
+from mer_cli.report.cells import (
+    HONEST,
+    NONE,
+    RANK,
+    RANKED_BY,
+    difference_cell,
+    key_of,
+    p_cell,
+    printed_cell,
+    score_cell,
+)
+from mer_cli.report.collect import Entry, metrics_of
+from mer_cli.report.lines import Line
+from mer_cli.report.model import Cell, Column, Group, Note, Row, RowKind
+from mer_cli.report.paper import PaperRow, paper_notes
+from mer_cli.report.placing import is_plain
+from mer_cli.runs.config import RECIPE_STAMPS
+from mer_cli.runs.methods import is_classical
+
+P_MEANING = (
+    f"p: paired permutation test on UF1, both methods' predictions swapped for whole subjects ({N_DRAWS:,} draws), "
+    "averaged over the seeds that both have, and adjusted by Holm over the tests of the whole table under that rule."
+)
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A row against its reference under one rule; `p_value` is adjusted by Holm over the table."""
+
+    comparison: Comparison
+    p_value: float
+
+
+Tests = Mapping[tuple[int, str], Tested]  # of a block, by the line's place and the rule
+
+
+def compare_lines(blocks: Sequence[Sequence[Line]], rules: Sequence[str]) -> list[Tests]:
+    """Compare each line that has a reference with it, where they share a rule and a seed; give the tests of each block.
+
+    Parameters
+    ----------
+    blocks : the lines of each block of one table
+    rules : honest ones: where the epoch was chosen on the test subject no p-value holds
+    """
+    tests: list[dict[tuple[int, str], Tested]] = [{} for _ in blocks]
+    for rule in rules:
+        found = {
+            (block, place): compare_scores(own, reference, line.entry.runs[0])
+            for block, lines in enumerate(blocks)
+            for place, line in enumerate(lines)
+            if line.entry and line.reference
+            for own, reference in [_by_seed(line.entry, line.reference, rule)]
+            if own.keys() & reference.keys()
+        }
+        adjusted = holm([comparison.p_value for comparison in found.values()])
+        for ((block, place), comparison), p_value in zip(found.items(), adjusted, strict=True):
+            tests[block][place, rule] = Tested(comparison, p_value)
+    return list(tests)
+
+
+def _by_seed(entry: Entry, reference: Entry, rule: str) -> tuple[dict[int, Scores], dict[int, Scores]]:
+    others = reference.by_seed(rule)
+    return under_seeds_of(others, entry.by_seed(rule), entry.config), others
+
+
+def comparison_notes(lines: Sequence[Line], marks: Mapping[int, str], tests: Tests) -> Iterator[Note]:
+    """Yield a note for each compared line: how many seeds, what such a test could find, and McNemar's p.
+
+    Parameters
+    ----------
+    marks : of the lines that were compared, by their place
+    """
+    for place, mark in marks.items():
+        of_line = {rule: tested.comparison for (at, rule), tested in tests.items() if at == place}
+        found = "; ".join(
+            f"`{rule}`: smallest difference that such a test finds 4 times in 5 {fraction(comparison.detectable)}, "
+            f"p of McNemar's test, seed {comparison.mcnemar_seed}, {fraction(comparison.mcnemar)} (over clips, so too "
+            "small)"
+            for rule, comparison in of_line.items()
+        )
+        n_seeds = next(iter(of_line.values())).n_seeds
+        yield Note(f"{lines[place].method}, minus MMNet; seeds in common: {n_seeds}. {found}.", mark)
+
+
+Cells = dict[str, Cell]  # by the key of the column
+NO_REFERENCE = Note(
+    "–, where a difference from MMNet would stand: no finished run of MMNet shares these settings and a seed."
+)
+
+
+def method_rows(
+    lines: Sequence[Line], tests: Tests, letters: Mapping[str, str], columns: Sequence[Column]
+) -> tuple[list[Row], list[Note]]:
+    """Give the rows of a block, and the notes that their marks refer to.
+
+    Letters mark what has to be known of published numbers, numbers the runs, "2-1" a comparison of run 2 with run 1.
+
+    Parameters
+    ----------
+    tests : of these lines · letters : of `letters_of` · columns : of `cells.method_columns`
+    """
+    rules = honest_rules(columns)
+    entries = [line.entry for line in lines if line.entry]
+    numbers = {_name(entry): str(number) for number, entry in enumerate(entries, start=1)}
+    pairs = {
+        place: f"{numbers[_name(line.entry)]}-{numbers[_name(line.reference)]}"
+        for place, line in enumerate(lines)
+        if line.entry and line.reference and any((place, rule) in tests for rule in rules)
+    }
+    filled: list[Cells] = []
+    for place, line in enumerate(lines):
+        own_mark = (numbers[_name(line.entry)],) if line.entry else ()
+        cells = {"method": Cell(line.method), "runs": Cell(line.command, marks=own_mark, code=bool(line.command))}
+        cells |= _published(line.paper, letters) | _ours(line, rules) | _against(lines, place, rules, tests, pairs)
+        filled.append(cells)
+    honest = _ranking(lines, filled)
+    mark_best(rules, honest)
+    _rank(honest)
+    said = {text for line in lines if line.paper for text in _to_know(line.paper)}
+    notes = [Note(text, letter) for text, letter in letters.items() if text in said]
+    notes += [Note(", ".join(f"`{run.path.name}`" for run in entry.runs), numbers[_name(entry)]) for entry in entries]
+    notes += comparison_notes(lines, pairs, tests)
+    if any(cells.get(key_of(rule, "difference")) is NONE for cells in filled for rule in rules):
+        notes.append(NO_REFERENCE)
+    return [table_row(line.kind, cells, columns) for line, cells in zip(lines, filled, strict=True)], notes
+
+
+def in_rank_order(lines: Sequence[Line]) -> list[Line]:
+    """Put the rows that are ranked first, from the best; equal ones, and all others after them, stay as laid out."""
+    return sorted(lines, key=lambda line: -_ranked_value(line) if _competes(line) else 1.0)
+
+
+def honest_rules(columns: Sequence[Column]) -> list[Group]:
+    """Give the honest rules that a table has columns for."""
+    return [rule for rule in HONEST if any(column.group == rule for column in columns)]
+
+
+def table_row(kind: RowKind, cells: Mapping[str, Cell], columns: Iterable[Column]) -> Row:
+    """Give the row of these cells; a column that it has none for stays empty."""
+    return Row(kind, tuple(cells.get(column.key, Cell()) for column in columns))
+
+
+def _published(paper: PaperRow | None, letters: Mapping[str, str]) -> Cells:
+    if paper is None:
+        return {}
+    known = set(_to_know(paper))
+    marks = tuple(letter for text, letter in letters.items() if text in known)
+    return {
+        "published_clips": Cell(paper.clips),
+        "published_accuracy": printed_cell(paper.accuracy, marks),
+        **({"published_f1": printed_cell(paper.f1)} if paper.f1 else {}),
+        "published_epoch_rule": Cell(paper.epoch_rule),
+    }
+
+
+def _ours(line: Line, rules: Sequence[str]) -> Cells:
+    """The scores, or dashes where there could be some; nothing for a method that is quoted only."""
+    if line.entry is None and not line.command:
+        return {}
+    known = line.entry.rules if line.entry and is_classical(line.entry.config.model) else (*rules, "best-test")
+    cells = {key_of(rule, metric): NONE for rule in known for metric in metrics_of(rule)}
+    if line.entry:
+        cells |= {key_of(rule, metric): score_cell(metric, it) for (rule, metric), it in line.entry.spreads.items()}
+        cells["seeds"] = Cell(", ".join(str(run.config.seed) for run in line.entry.runs))
+    return cells
+
+
+def _against(lines: Sequence[Line], place: int, rules: Sequence[str], tests: Tests, pairs: Mapping[int, str]) -> Cells:
+    """The difference to MMNet under each rule; dashes where it has no finished run of the same seed and settings."""
+    cells: Cells = {}
+    for rule in rules:
+        difference, p_value = key_of(rule, "difference"), key_of(rule, "p")
+        if (place, rule) in tests:
+            tested = tests[place, rule]
+            cells[difference] = difference_cell(tested.comparison.difference, pairs[place])
+            cells[p_value] = p_cell(tested.p_value)
+        elif any(_is_reference(lines[place], line, rule) for line in lines):
+            cells[difference] = Cell("reference")
+        elif _could_differ(lines[place], rule):
+            cells |= {difference: NONE, p_value: NONE}
+    return cells
+
+
+def _could_differ(line: Line, rule: str) -> bool:
+    """Whether a finished row could have a difference to MMNet under the rule."""
+    if line.kind != "method" or line.entry is None or is_plain(line.entry.config):
+        return False
+    return rule in line.entry.rules or not is_classical(line.entry.config.model)
+
+
+def _is_reference(line: Line, other: Line, rule: str) -> bool:
+    """Whether another line is compared with this one, and this one has a score to compare under the rule."""
+    return line.entry is not None and other.reference is line.entry and rule in line.entry.rules
+
+
+def _ranking(lines: Sequence[Line], filled: Sequence[Cells]) -> list[Cells]:
+    """The cells of rows that compete."""
+    return [cells for line, cells in zip(lines, filled, strict=True) if _competes(line)]
+
+
+def _competes(line: Line) -> bool:
+    """Whether a row is finished, no control, and nothing that was tuned on the test subjects."""
+    return line.kind == "method" and line.entry is not None and line.entry.config.recipe not in RECIPE_STAMPS
+
+
+def _ranked_value(line: Line) -> float:
+    """What a row that competes is ranked by, 0 to 1."""
+    assert line.entry, line.method
+    return score_cell(RANKED_BY[1], line.entry.spreads[RANKED_BY]).value or 0.0
+
+
+def _rank(honest: Sequence[Cells]) -> None:
+    """Number the rows from the best; equal values share a number, and the next ones are those that none has."""
+    values = [cells[key_of(*RANKED_BY)].value or 0.0 for cells in honest]
+    for cells, value in zip(honest, values, strict=True):
+        rank = 1 + sum(other > value for other in values)
+        cells[RANK] = Cell(str(rank), rank)
+
+
+def mark_best(rules: Sequence[str], honest: Sequence[Cells]) -> None:
+    """Set the best honest value of each column in bold."""
+    for key in [key_of(rule, metric) for rule in rules for metric in METRICS]:
+        values = {
+            place: value
+            for place, cells in enumerate(honest)
+            if key in cells and (value := cells[key].value) is not None
+        }
+        for place, value in values.items():
+            if value == max(values.values()):
+                honest[place][key] = replace(honest[place][key], best=True)
+
+
+def letters_of(lines: Iterable[Line]) -> dict[str, str]:
+    """Return a letter for each thing that has to be known of the published numbers of a whole table."""
+    texts = dict.fromkeys(text for line in lines if line.paper for text in _to_know(line.paper))
+    return {text: _letter(place) for place, text in enumerate(texts)}
+
+
+def _letter(place: int) -> str:
+    """Give "a" to "z", then "aa" to "az"."""
+    return ascii_lowercase[place] if place < 26 else f"a{ascii_lowercase[place - 26]}"
+
+
+def _to_know(paper: PaperRow) -> list[str]:
+    """What has to be known of a published row."""
+    rule = f"Epoch rule of the published number: {paper.epoch_rule}."
+    return [rule, *_here(paper), *(paper_notes()[key] for key in paper.notes)]
+
+
+def _here(paper: PaperRow) -> list[str]:
+    """Why a method is quoted only, or in what ours differs from it."""
+    name = (paper.settings or {}).get("model")
+    for method in METHODS:
+        if method.form == "quoted only" and paper.settings is None and method.title == paper.method:
+            return [f"Quoted only, not built here: {method.note}."]
+        if method.form == "variant" and method.name == name:
+            return [f"Ours is a variant: {method.note}."]
+    return []
+
+
+def _name(entry: Entry) -> str:
+    return str(entry.runs[0].path)
+
+
+def guesser_rows(entries: Sequence[Entry], columns: Sequence[Column]) -> Iterator[Row]:
+    """Yield the guessers for each number of epochs and of subjects set aside that a finished run has.
+
+    Under `inner-val` they know the clips that are left to train on, so what is set aside changes them as well. What
+    does not depend on the number of epochs has one row for all; a classical method has none, and has rows of its own
+    only where there is no network.
+    """
+    finished = [entry for entry in reversed(entries) if entry.is_finished]
+    networks = [entry for entry in finished if not is_classical(entry.config.model)]
+    of_setting = {(entry.config.epochs, entry.config.inner_val): entry for entry in networks or finished}
+    alike = Counter(n_inner for _, n_inner in of_setting)
+    said: set[tuple[str, int]] = set()
+    for (n_epochs, n_inner), entry in sorted(of_setting.items()):
+        aside = f", inner val {n_inner}" if n_inner else ""
+        for name, cells in _guesses(entry).items():
+            is_for_all = name == "majority" and alike[n_inner] > 1
+            if is_for_all and (name, n_inner) in said:
+                continue
+            said.add((name, n_inner))
+            number = "any number of" if is_for_all else str(n_epochs) if networks else "no"
+            epochs = f"{number} {'epoch' if number == '1' else 'epochs'}"
+            yield table_row("chance", {"method": Cell(f"chance: {name}, {epochs}{aside}"), **cells}, columns)
+
+
+def _guesses(entry: Entry) -> dict[str, Cells]:
+    """What each guesser gets on the clips of a run, under each rule."""
+    cells: dict[str, Cells] = {}
+    for rule in entry.rules:
+        for scores in run_chance(entry.runs[0], rule, entry.dataset):
+            of_guesser = cells.setdefault(scores.name, {})
+            for metric in metrics_of(rule):
+                of_guesser[key_of(rule, metric)] = score_cell(metric, Spread(getattr(scores, metric)))
+    return cells
+
+
+def with_expected(
+    lines: Sequence[Line], rows: Sequence[Row], columns: Sequence[Column]
+) -> tuple[list[Row], list[Note]]:
+    """Put below each finished control what it is expected to reach by chance, and give a note on how far off it is.
+
+    Parameters
+    ----------
+    lines, rows : of `method_rows`, one row for each line
+    """
+    place_of_runs = [column.key for column in columns].index("runs")
+    filled: list[Row] = []
+    notes = []
+    for line, row in zip(lines, rows, strict=True):
+        filled.append(row)
+        if line.kind != "control" or line.entry is None:
+            continue
+        entry, marks = line.entry, row.cells[place_of_runs].marks
+        found = {rule: control_of(entry.scores[rule], entry.runs[0]) for rule in entry.rules}
+        cells = {
+            key_of(rule, "accuracy"): score_cell("accuracy", Spread(null.expected, low=null.low, high=null.high))
+            for rule, null in found.items()
+            if rule in HONEST
+        }
+        method, runs = Cell(f"{line.method}: expected by chance"), Cell(marks=marks)
+        filled.append(table_row("control", {"method": method, **cells, "runs": runs}, columns))
+        notes.append(Note(_control_text(f"{line.method} ({', '.join(marks)})", found)))
+    return filled, notes
+
+
+def _control_text(name: str, found: Mapping[str, NullControl]) -> str:
+    honest = "; ".join(
+        f"`{rule}` gives {percent(null.accuracy)} %, {'within' if null.is_at_chance else 'outside'} the 95 % interval "
+        f"of an honest rule, {percent(null.low)} to {percent(null.high)} %"
+        for rule, null in found.items()
+        if rule in HONEST and null.low is not None and null.high is not None
+    )
+    n_seeds = found["last"].n_seeds
+    leak = ""
+    if "best-test" in found:
+        points = 100 * (found["best-test"].accuracy - found["last"].expected)
+        leak = (
+            f" `best-test` gives {percent(found['best-test'].accuracy)} %, {points:+.2f} points from what is expected "
+            "under `last`: the size of that rule's leak on this data."
+        )
+    return (
+        f"{name}: trained on shuffled labels, {n_seeds} {'seed' if n_seeds == 1 else 'seeds'}, so an honest rule must "
+        "give what is expected by chance, the sum over classes of predicted share times true share. "
+        f"{honest}.{leak}"
+    )

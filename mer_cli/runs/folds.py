@@ -1,0 +1,203 @@
+"""The folds of a protocol: leave one subject out (LOSO), or one for each test dataset; with their inner subjects.
+
+A fold's random streams are seeded by the run's seed and the fold's name, never by data. So a fold is the same whichever
+folds are trained beside it, and what one stream is used for moves no other. Under `--shuffle-labels`, the null control,
+only the training labels change: weights, batch order and augmentation are those of the ordinary run of that seed.
+Held-out labels stay as they are; no label is stored with a prediction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_cli.errors import ConfigError
+from mer_cli.records import Fold
+from mer_cli.runs.config import TrainConfig
+
+
+def dataset_of(clip_id: str) -> str:
+    """The dataset of a clip: "casme2/01/EP02_01f" -> "casme2"."""
+    return clip_id.partition("/")[0]
+
+
+def subject_of(clip_id: str) -> str:
+    """The subject of a clip, with its dataset: "casme2/01/EP02_01f" -> "casme2/01"."""
+    return "/".join(clip_id.split("/", 2)[:2])
+
+
+def fold_id(clip_id: str) -> str:
+    """The fold of LOSO that holds a clip out: "casme2/01/EP02_01f" -> "casme2-01"; no dataset's name holds a "-"."""
+    dataset, subject, _ = clip_id.split("/", 2)
+    return f"{dataset}-{subject}"
+
+
+def loso_folds(clip_ids: Iterable[str]) -> list[Fold]:
+    """One fold for each subject of each dataset, in the order of their ids; clip ids sorted within a fold.
+
+    Raises
+    ------
+    ConfigError
+        If there are fewer than two subjects.
+    """
+    by_fold = _grouped(clip_ids, fold_id)
+    if len(by_fold) < 2:
+        raise ConfigError(
+            f"LOSO needs at least 2 subjects; the store has {len(by_fold)} ({', '.join(by_fold) or 'none'}) "
+            "under this scheme — expected one to hold out and one to train on. "
+            "Preprocess more subjects, or choose another --scheme."
+        )
+    folds = []
+    for held_out in sorted(by_fold):
+        train = tuple(clip for other in sorted(by_fold) if other != held_out for clip in by_fold[other])
+        folds.append(Fold(id=held_out, train=train, inner=(), test=tuple(by_fold[held_out])))
+    return folds
+
+
+def cross_folds(train_ids: Iterable[str], test_ids: Iterable[str]) -> list[Fold]:
+    """One fold for each test dataset, with its name as id, trained on all training clips and on nothing else."""
+    train = tuple(sorted(train_ids))
+    by_dataset = _grouped(test_ids, dataset_of)
+    return [Fold(dataset, train, inner=(), test=tuple(by_dataset[dataset])) for dataset in sorted(by_dataset)]
+
+
+def select_folds(folds: Sequence[Fold], wanted: Sequence[str] | None) -> list[Fold]:
+    """The folds whose id or subject is named, all of them where nothing is.
+
+    Raises
+    ------
+    ConfigError
+        If a name fits no fold, or is a subject of several datasets.
+    """
+    if not wanted:
+        return list(folds)
+    known: dict[str, list[str]] = {fold.id: [fold.id] for fold in folds}
+    short_names = [fold.id.removeprefix(f"{dataset_of(fold.test[0])}-") for fold in folds]
+    for name, fold in zip(short_names, folds, strict=True):
+        if name != fold.id:
+            known.setdefault(name, []).append(fold.id)
+    chosen = set()
+    for name in (name.strip() for name in wanted):
+        if name not in known:
+            # A subject's id alone says enough where all are of one dataset.
+            names = short_names if len({dataset_of(fold.test[0]) for fold in folds}) == 1 else [f.id for f in folds]
+            raise ConfigError(
+                f"--folds: '{name}' is no fold of this run — expected some of {', '.join(names)}. Name those."
+            )
+        if len(known[name]) > 1:
+            raise ConfigError(
+                f"--folds: subject '{name}' is in {len(known[name])} datasets — expected one fold. "
+                f"Name {' or '.join(known[name])}."
+            )
+        chosen |= set(known[name])
+    return [fold for fold in folds if fold.id in chosen]
+
+
+def _grouped(clip_ids: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for clip_id in sorted(clip_ids):
+        groups.setdefault(key(clip_id), []).append(clip_id)
+    return groups
+
+
+Stream = Literal["weights", "draws", "inner", "shuffle", "shuffle-inner", "dropout"]
+
+_NUMBERS: dict[Stream, int] = {"weights": 0, "draws": 1, "inner": 2, "shuffle": 3, "shuffle-inner": 4, "dropout": 5}
+
+
+def fold_seed(seed: int, fold_id: str, stream: Stream) -> list[int]:
+    """Entropy for numpy's generators: batch order and augmentation are "draws"."""
+    return [seed, *fold_id.encode(), _NUMBERS[stream]]
+
+
+N_SETS = 1000
+
+
+def set_aside(fold: Fold, labels: Mapping[str, int], n_subjects: int, seed: int) -> Fold:
+    """Moves the clips of `n_subjects` training subjects from `train` to `inner`; the held-out clips play no part.
+
+    Of 1000 sets of that many subjects, drawn from the seed and the fold's id, it takes the one that leaves the fewest
+    classes without a training clip; among those, without an inner clip; among those, the one whose clips of each class
+    are nearest in number (sum of absolute differences) to the same part of the training clips as of the subjects, so
+    that the inner clips have about the training clips' shares of classes; and the first drawn of equals. So a class
+    that only one subject shows stays in training wherever a set without that subject was drawn. The order of the clips
+    makes no difference.
+
+    Parameters
+    ----------
+    labels : class by clip id, of the training clips at least
+
+    Raises
+    ------
+    ConfigError
+        If fewer than two training subjects, or clips of one class only, would be left.
+
+    Source
+    ------
+    ours
+    """
+    subjects = sorted({subject_of(clip_id) for clip_id in fold.train})
+    if len(subjects) - n_subjects < 2:
+        raise ConfigError(
+            f"--inner-val: {n_subjects} of the {len(subjects)} training subjects of fold {fold.id} leave "
+            f"{max(len(subjects) - n_subjects, 0)} to train on — expected at least 2. Lower it, or use a store with "
+            "more subjects."
+        )
+    counts = _count_classes(fold, labels, subjects)
+    random = np.random.default_rng(fold_seed(seed, fold.id, "inner"))
+    order = random.permuted(np.tile(np.arange(len(subjects)), (N_SETS, 1)), axis=1)
+    is_inner = np.zeros(order.shape, dtype=np.int64)
+    np.put_along_axis(is_inner, order[:, :n_subjects], 1, axis=1)
+    inner = is_inner @ counts  # (sets, classes)
+    everyone = counts.sum(axis=0)
+    n_lost = (inner == everyone).sum(axis=1)
+    distance = np.abs(len(subjects) * inner - n_subjects * everyone).sum(axis=1)  # times the subjects: whole numbers
+    best = int(np.lexsort((distance, (inner == 0).sum(axis=1), n_lost))[0])  # stable: the first drawn of equals
+    if len(everyone) - n_lost[best] < 2:
+        raise ConfigError(
+            f"--inner-val: {n_subjects} of the {len(subjects)} training subjects of fold {fold.id} leave clips of one "
+            "class only — expected at least 2 classes to train on. Lower it, or use a store with more subjects."
+        )
+    chosen = {subject for subject, is_in in zip(subjects, is_inner[best], strict=True) if is_in}
+    return replace(
+        fold,
+        train=tuple(clip_id for clip_id in fold.train if subject_of(clip_id) not in chosen),
+        inner=tuple(clip_id for clip_id in fold.train if subject_of(clip_id) in chosen),
+    )
+
+
+def _count_classes(fold: Fold, labels: Mapping[str, int], subjects: list[str]) -> NDArray[np.int64]:
+    """Training clips of each subject and class that has any, (subjects, classes)."""
+    classes = sorted({labels[clip_id] for clip_id in fold.train})
+    counts = np.zeros((len(subjects), len(classes)), dtype=np.int64)
+    for clip_id in fold.train:
+        counts[subjects.index(subject_of(clip_id)), classes.index(labels[clip_id])] += 1
+    return counts
+
+
+def training_labels(
+    fold_id: str, clip_ids: Sequence[str], labels: Mapping[str, int], config: TrainConfig
+) -> dict[str, int]:
+    """The labels that a fold's training clips are learnt with, by clip id."""
+    return _labels(fold_id, clip_ids, labels, config, "shuffle")
+
+
+def inner_labels(
+    fold_id: str, clip_ids: Sequence[str], labels: Mapping[str, int], config: TrainConfig
+) -> dict[str, int]:
+    """The labels that a fold's epoch is chosen by under `inner-val`: permuted too, or true labels would choose it."""
+    return _labels(fold_id, clip_ids, labels, config, "shuffle-inner")
+
+
+def _labels(
+    fold_id: str, clip_ids: Sequence[str], labels: Mapping[str, int], config: TrainConfig, stream: Stream
+) -> dict[str, int]:
+    ordered = sorted(clip_ids)
+    classes = np.array([labels[clip_id] for clip_id in ordered], dtype=np.int64)
+    if config.shuffle_labels:
+        classes = np.random.default_rng(fold_seed(config.seed, fold_id, stream)).permutation(classes)
+    return dict(zip(ordered, classes.tolist(), strict=True))

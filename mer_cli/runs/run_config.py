@@ -1,0 +1,177 @@
+"""`config.json`: the training settings with device, precision and compile resolved, and the stores they are used on.
+
+It is written with the run and read back here; the run's folder is named after it, so that an edit shows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from mer_cli.errors import RunError
+from mer_cli.runs.config import TrainConfig
+from mer_cli.runs.methods import MMNET
+
+PROTOCOL_VERSION = 4  # raised whenever a change of the code can move a stored logit: old runs are then not continued
+
+Role = Literal["loso", "train", "test"]
+
+GENERATED = "generated: not a result on any dataset"  # beside whatever such a run gives
+
+
+class RunStore(BaseModel):
+    """A store that a run uses: what it holds, not where it lies."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    dataset: str
+    """Dataset of the store; a run has one store of each."""
+    role: Role
+    """Its part in the protocol: each subject held out once, only trained on, or only tested on."""
+    content_hash: str
+    """The store's hash over all it holds."""
+    table_sha256: str
+    """SHA-256 of the coding table that the store was built from."""
+    table_version: str
+    """Published version of that table, or ""."""
+    generated: bool
+    """Whether the faces were generated: not a result on the dataset."""
+    clips_hash: str = ""
+    """The hash over its whole clips, where the method sees them."""
+
+
+class RunConfig(TrainConfig):
+    """Every setting of a run, resolved. The order in which stores were given is not one of them."""
+
+    stores: tuple[RunStore, ...]
+    """The stores, sorted by dataset."""
+    protocol_id: str
+    """Scheme and number of clips: "casme2-5/249", "casme2-to-samm-megc3/145-to-133"."""
+    class_names: tuple[str, ...]
+    """Classes in label order."""
+    protocol_version: int = PROTOCOL_VERSION
+    """Version of the code's protocol."""
+
+    @field_validator("stores")
+    @classmethod
+    def _sorted_by_dataset(cls, stores: tuple[RunStore, ...]) -> tuple[RunStore, ...]:
+        return tuple(sorted(stores, key=lambda store: store.dataset))
+
+    @property
+    def is_loso(self) -> bool:
+        return all(store.role == "loso" for store in self.stores)
+
+    @property
+    def test_datasets(self) -> tuple[str, ...]:
+        """The datasets that a score is about."""
+        return tuple(store.dataset for store in self.stores if store.role != "train")
+
+    @property
+    def generated(self) -> bool:
+        """Whether any of the faces were generated."""
+        return any(store.generated for store in self.stores)
+
+    @property
+    def run_name(self) -> str:
+        """The run's folder: readable, and with a hash over every setting that is not the default.
+
+        So a setting that a later version adds leaves the runs of before where they are; a default that changes must
+        raise the protocol version.
+        """
+        changed = self.model_dump(mode="json", exclude_defaults=True) | {"protocol_version": self.protocol_version}
+        settings = json.dumps(changed, sort_keys=True)
+        digest = hashlib.sha256(settings.encode()).hexdigest()[:8]
+        network = self.model if self.variant == MMNET else f"{self.model}-{self.variant}"
+        return f"{self.protocol_id.partition('/')[0]}-{network}-{self.recipe}-s{self.seed}-{digest}"
+
+    def protocol(self, tested: Iterable[str] | None = None) -> str:
+        """The protocol in words; across datasets for the test datasets `tested`, all of them where left out."""
+        if self.is_loso:
+            return "leave one subject out"
+        trained = (store.dataset for store in self.stores if store.role == "train")
+        return f"trained on {_listed(trained)}, tested on {_listed(tested or self.test_datasets)}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def read_config(path: Path) -> RunConfig:
+    """The config of a run directory.
+
+    Raises
+    ------
+    RunError
+        As `parse_config`, or if the settings are not those that the folder is named after.
+    """
+    config = parse_config(path)
+    name = path.resolve().name
+    if re.search(r"-s\d+-[0-9a-f]{8}$", name) and name != config.run_name:  # any other name was given by hand
+        raise RunError(
+            f"{path / 'config.json'}: its settings are those of {config.run_name} — expected those that the folder is "
+            "named after. The file was edited, or the folder renamed: restore it, or move the run away and train again."
+        )
+    return config
+
+
+def parse_config(path: Path) -> RunConfig:
+    """The config of a run directory, whatever the folder's name.
+
+    Raises
+    ------
+    RunError
+        If there is none, it was written by another version, or a setting in it can't be used.
+    """
+    if sentence := other_version(path):
+        raise RunError(sentence)
+    file = path / "config.json"
+    try:
+        return RunConfig.model_validate(_read_json(file))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        setting = ".".join(map(str, problem["loc"])) or "a setting"
+        raise _no_config(file, f"{setting} is {problem['input']!r}: {problem['msg']}") from None
+
+
+def other_version(path: Path) -> str | None:
+    """A sentence where the run was written under another protocol version, so that `parse_config` would refuse it.
+
+    Raises
+    ------
+    RunError
+        If it is no run directory, or its config is damaged.
+    """
+    file = path / "config.json"
+    version = _read_json(file).get("protocol_version")
+    if version == PROTOCOL_VERSION:
+        return None
+    return (
+        f"{file}: protocol version {version}, this program reads {PROTOCOL_VERSION} — expected a run of this "
+        "version. Train again; the old run stays as it is."
+    )
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise RunError(f"{file.parent}: no run directory — expected a config.json in it. `mer train --loso` makes one.")
+    try:
+        held = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise _no_config(file, str(error)) from None
+    if not isinstance(held, dict):
+        raise _no_config(file, f"a JSON {type(held).__name__}")
+    return held
+
+
+def _no_config(file: Path, problem: str) -> RunError:
+    return RunError(
+        f"{file}: not a run's config ({problem}) — expected the file that `mer train` wrote. "
+        "Restore it, or move the run away and train again."
+    )

@@ -1,0 +1,333 @@
+"""What a method sees of each clip, computed once a store: the flow, the vectors of a descriptor, batches of motion.
+
+The vectors lie beside the store's flow: data/casme2.h5 -> data/motion/casme2.lbp-top-1a2b3c4d5e6f7a8b.npz, with the
+clip ids (`ids`, sorted) and the vectors (`features`). The name ends in a fingerprint of everything that they depend on:
+the store's content, its whole clips where those are seen, the descriptor and its settings, the flow's. So a stale file
+is never found. A file has the clips that some run's scheme kept, because a clip that a scheme drops may lack landmarks;
+clips that another scheme keeps are added to it.
+
+Motion is normalised fold by fold. A network on the graph of action units is given the graph of the fold's training
+clips. Under `--shuffle-labels` their units stay as coded: the graph is the same for every clip, and so tells none of
+their classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mer_cli.datasets.action_units import EXPECTED, parse_units, unreadable_units
+from mer_cli.datasets.registry import release_words
+from mer_cli.errors import DatasetError, StoreError
+from mer_cli.models import motion_input
+from mer_cli.models.descriptors import DESCRIPTORS, Seen, descriptor_function
+from mer_cli.motion.by_clip import Array, ByClip, arrays_of, build_by_clip, fingerprint
+from mer_cli.motion.cache import build_motion, read_motion
+from mer_cli.motion.flow import flow_settings, grey, optical_flow
+from mer_cli.motion.images import normalise, read_images
+from mer_cli.motion.inputs import MotionInput
+from mer_cli.motion.interpolate import interpolate
+from mer_cli.motion.unit_graph import unit_adjacency
+from mer_cli.runs.config import TrainConfig
+from mer_cli.runs.methods import is_classical, needs_clips, needs_motion
+from mer_cli.runs.plan import PlannedStore, RunPlan
+from mer_cli.runs.run_config import PROTOCOL_VERSION
+from mer_cli.store.hdf5 import StoreInfo, read_landmarks
+from mer_cli.store.parts import save_arrays
+from mer_cli.store.whole_clips import clips_hash, read_clip
+from mer_cli.system.workers import default_jobs
+
+Units = frozenset[int]
+
+
+@dataclass(frozen=True)
+class Order:
+    """row : (n,) int64, rows of the training clips in the order of an epoch; nothing else of it is random."""
+
+    row: Tensor
+
+
+@dataclass(frozen=True)
+class CodedUnits:
+    """The action units `named`, which the network's graph is of, and those that are coded of each training clip.
+
+    by_row : by row; a clip that no fold trains on has no entry
+    """
+
+    named: tuple[int, ...]
+    by_row: dict[int, Units]
+
+
+class MotionBatches:
+    """All clips of a run, normalised anew for every fold, and how a batch is made from them."""
+
+    def __init__(
+        self, images: NDArray[np.float32], config: TrainConfig, device: torch.device, units: CodedUnits | None = None
+    ) -> None:
+        self.images = images  # (N, P, S, S)
+        self.config = config
+        self.device = device
+        self.units = units
+        # Filled anew for every fold, never replaced: a captured step reads them where they lie.
+        self.normalised = torch.zeros(images.shape, device=device)
+        self.shared: tuple[Tensor, ...] = ()  # what the network takes beside the clips, the same for all of a fold
+        if units is not None:
+            self.shared = (torch.zeros(len(units.named), len(units.named), device=device),)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def start_fold(self, train_rows: NDArray[np.int64]) -> None:
+        """Normalises all clips by the clips that the fold trains on, inner and held-out ones left out.
+
+        The graph of action units, where the network takes one, is that of the same clips.
+        """
+        images = normalise(self.images, self.config.normalisation, train_rows)
+        self.normalised.copy_(torch.from_numpy(images))
+        if self.units is not None:
+            coded = [self.units.by_row[row] for row in train_rows.tolist()]
+            self.shared[0].copy_(torch.from_numpy(unit_adjacency(coded, self.units.named)))
+
+    def draw_epoch(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Order:
+        """Shuffles the clips of `rows`."""
+        return Order(torch.from_numpy(rng.permutation(rows)).to(self.device, non_blocking=True))
+
+    def training_batch(self, draw: Order, batch: slice | Tensor) -> tuple[Tensor, ...]:
+        """As `plain_batch`, of the clips `batch` of the order."""
+        return self.plain_batch(draw.row[batch])
+
+    def plain_batch(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """The clips in `rows`, (B, P, S, S) float32, and the graph of action units, (A, A), where there is one."""
+        return (self.normalised[rows], *self.shared)
+
+
+def check_motion(plan: RunPlan) -> None:
+    """Looks whether the stores have what the plan's network takes beside motion, before any of that is computed.
+
+    Whole clips are asked for where the run's config names their hash (`plan`).
+
+    Raises
+    ------
+    StoreError
+        If landmarks are no face's, or a store that is trained on has no action units.
+    DatasetError
+        If the action units of a clip that is trained on can't be read.
+    """
+    wanted = motion_input(plan.config.model)
+    assert wanted is not None, plan.config.model
+    if wanted.needs_landmarks:
+        for store in plan.stores:
+            read_landmarks(store.info.path, list(store.clips))
+    if wanted.units:
+        _read_units(plan, wanted.units)
+
+
+def needs_flow(config: TrainConfig) -> bool:
+    """Whether a method sees the flow from onset to apex."""
+    if is_classical(config.model):
+        return needs_motion(config.model, config.span)
+    wanted = motion_input(config.model)
+    return wanted is not None and wanted.needs_flow
+
+
+def compute_motion(plan: RunPlan, on_clip: Callable[[str, str], None]) -> None:
+    """Computes the flow of the plan's stores, of which nothing is done again that is there.
+
+    Parameters
+    ----------
+    on_clip : of `build_motion`
+
+    Raises
+    ------
+    StoreError
+        As `build_motion`.
+    """
+    if needs_flow(plan.config):
+        for store in plan.stores:
+            build_motion(store.info, plan.config.flow, jobs=default_jobs(), on_clip=on_clip)
+
+
+def read_motion_batches(plan: RunPlan, wanted: MotionInput, device: torch.device) -> MotionBatches:
+    """The clips of all stores in the order of `plan.labels`; flow that is not there yet is computed."""
+    compute_motion(plan, lambda clip_id, status: None)
+    flow = plan.config.flow
+    images = [read_images(store.info, flow, list(store.clips), wanted) for store in plan.stores]
+    units = _read_units(plan, wanted.units) if wanted.units else None
+    return MotionBatches(np.concatenate(images), plan.config, device, units)
+
+
+def _read_units(plan: RunPlan, named: tuple[int, ...]) -> CodedUnits:
+    """The action units of every clip that is trained on in some fold; the others' are not looked at."""
+    trained_on = {clip_id for fold in plan.wanted for clip_id in fold.train}
+    cell_of: dict[str, str] = {}
+    for store in plan.stores:
+        cells = store.info.clips["action_units"].astype(str).to_dict()
+        of_store = {clip_id: cells[clip_id] for clip_id in store.clips if clip_id in trained_on}
+        _require_units(store.info, of_store, plan.config.model)
+        cell_of |= of_store
+    rows = {clip_id: row for row, clip_id in enumerate(plan.labels)}
+    return CodedUnits(named, {rows[clip_id]: parse_units(cell, clip_id) for clip_id, cell in cell_of.items()})
+
+
+def _require_units(store: StoreInfo, cells: Mapping[str, str], model: str) -> None:
+    """Refuse action units, by clip id, that make no graph."""
+    if cells and not any(cell.strip() for cell in cells.values()):
+        raise StoreError(
+            f"{store.path}: no clip of it has action units, which {model} makes its graph of. Expected a dataset whose "
+            "coding table has them; SMIC's has none. Leave this store out, or take another method: --model, or "
+            "--methods of a comparison."
+        )
+    found = unreadable_units(cells)
+    if found:
+        raise DatasetError(
+            f"{store.path}: {found}; {model} makes its graph of them. {EXPECTED} Correct the coding table, and build "
+            f"the store again: mer preprocess {release_words(store.dataset)} --out {store.path}."
+        )
+
+
+def check_features(plan: RunPlan) -> None:
+    """Looks whether the stores have what the plan's descriptor takes, before anything is computed.
+
+    Raises
+    ------
+    StoreError
+        If a store lacks whole clips, or a clip that the scheme keeps the landmarks of a face.
+    """
+    for store in plan.stores:
+        wanted = _wanted(store, plan.config)
+        if "landmarks" in DESCRIPTORS[plan.config.model].takes:
+            read_landmarks(store.info.path, wanted.clip_ids)
+
+
+def compute_features(plan: RunPlan, on_clip: Callable[[str, str], None]) -> None:
+    """Computes the features of all clips that the plan keeps, of which nothing is done again that is there.
+
+    Flow from onset to apex is taken from the store's motion, and computed first where it is not there.
+
+    Parameters
+    ----------
+    on_clip : of `build_by_clip`, for the features
+
+    Raises
+    ------
+    StoreError
+        As `check_features` or `build_by_clip`.
+    """
+    config = plan.config
+    for store in plan.stores:
+        wanted = _wanted(store, config)
+        held = _held(wanted)
+        missing = replace(wanted, clip_ids=[clip_id for clip_id in wanted.clip_ids if clip_id not in held])
+        if missing.clip_ids and needs_motion(config.model, config.span):
+            build_motion(store.info, config.flow, jobs=default_jobs(), on_clip=lambda clip_id, status: None)
+        build_by_clip(
+            missing,
+            is_current=partial(_has_all, wanted),
+            write=partial(_add, missing),
+            jobs=default_jobs(),
+            on_clip=on_clip,
+        )
+
+
+def read_features(plan: RunPlan) -> NDArray[np.float32]:
+    """Reads the features of the clips of all stores, (N, D), in the order of `plan.labels`.
+
+    Raises
+    ------
+    StoreError
+        If they are not there: `compute_features` comes first.
+    """
+    parts = []
+    for store in plan.stores:
+        wanted = _wanted(store, plan.config)
+        held = _held(wanted)
+        if not held.keys() >= set(wanted.clip_ids):
+            raise StoreError(
+                f"{wanted.path}: not there, or damaged. Expected {wanted.what} of {store.info.path.name}. "
+                "`mer train` computes it: run it again."
+            )
+        parts.append(np.stack([held[clip_id] for clip_id in wanted.clip_ids]))
+    return np.concatenate(parts)
+
+
+def _wanted(planned: PlannedStore, config: TrainConfig) -> ByClip:
+    """What a run needs of a store, and what it is computed from."""
+    store = planned.info
+    key = fingerprint(
+        {
+            "store": store.content_hash,
+            # Empty, too, where the flow to the apex alone is seen (--span).
+            "clips": clips_hash(store.path) if needs_clips(config.model, config.span) else "",
+            "descriptor": config.model,
+            "clip_frames": config.clip_frames,
+            "interpolation": config.interpolation,
+            "flow": flow_settings(config.flow) if {"flow", "flows"} & {*DESCRIPTORS[config.model].takes} else {},
+            "protocol_version": PROTOCOL_VERSION,
+        }
+    )
+    return ByClip(
+        what=f"the {config.model} features",
+        path=store.path.parent / "motion" / f"{store.path.stem}.{config.model}-{key}.npz",
+        clip_ids=list(planned.clips),
+        compute=partial(describe_clip, store, config),
+        key=key,
+        room="the features",
+    )
+
+
+def describe_clip(store: StoreInfo, config: TrainConfig, clip_id: str) -> NDArray[np.float32]:
+    """What the config's descriptor gives for a clip, (D,) float32."""
+    inputs = [_see(seen, store, config, clip_id) for seen in DESCRIPTORS[config.model].takes]
+    features: NDArray[np.float32] = descriptor_function(config.model)(*inputs)
+    return features
+
+
+def _see(seen: Seen, store: StoreInfo, config: TrainConfig, clip_id: str) -> Array:
+    """What a descriptor takes of a clip (`models.descriptors`)."""
+    if seen == "landmarks":
+        landmarks: Array = read_landmarks(store.path, [clip_id])[0]
+        return landmarks
+    if seen == "frames":
+        return _read_frames(store, config, clip_id)
+    if seen == "flows" and config.span == "clip":
+        onset, *later = _read_frames(store, config, clip_id)
+        return np.stack([optical_flow(onset, frame, config.flow) for frame in later])
+    flow = read_motion(store, config.flow, [clip_id]).astype(np.float32)  # (1, 2, H, W)
+    return flow if seen == "flows" else flow[0]
+
+
+def _read_frames(store: StoreInfo, config: TrainConfig, clip_id: str) -> NDArray[np.uint8]:
+    """The grey clip, (T, H, W): as recorded, or interpolated where the run or its length asks for it."""
+    frames = np.stack([grey(frame) for frame in read_clip(store.path, clip_id)])
+    n_frames = config.clip_frames or max(len(frames), DESCRIPTORS[config.model].min_frames)
+    return frames if n_frames == len(frames) else interpolate(frames, n_frames, config.interpolation)
+
+
+def _has_all(wanted: ByClip) -> bool:
+    return _held(wanted).keys() >= set(wanted.clip_ids)
+
+
+def _held(wanted: ByClip) -> dict[str, NDArray[np.float32]]:
+    """The vectors that the file has, by clip id; none where it is damaged or was edited: all are computed anew."""
+    arrays = arrays_of(wanted.path, "ids", "features")
+    if arrays is None:
+        return {}
+    ids, features = arrays[0].tolist(), arrays[1]
+    is_table = features.ndim == 2 and len(features) == len(ids)
+    is_whole = is_table and ids == sorted(set(ids)) and bool(np.isfinite(features).all())
+    return dict(zip(ids, features, strict=True)) if is_whole else {}
+
+
+def _add(missing: ByClip, computed: list[Array], temporary: Path) -> None:
+    """Put vectors beside those that the file has by now."""
+    features = _held(missing) | dict(zip(missing.clip_ids, computed, strict=True))
+    ids = sorted(features)
+    save_arrays(temporary, {"ids": np.array(ids), "features": np.stack([features[clip_id] for clip_id in ids])})
+    temporary.replace(missing.path)
