@@ -16,8 +16,8 @@ from mer_cli.bench.reference import ReleasedPictures, reference_epoch, write_cli
 from mer_cli.bench.training import our_epoch, take_turns
 from mer_cli.cli import main
 from mer_cli.errors import RunError
-from mer_cli.models.cost import count_operations
 from mer_cli.runs.config import resolve_config
+from mer_cli.training.cost import count_operations
 from mer_cli.training.hardware import resolve_hardware
 
 

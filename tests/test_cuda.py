@@ -7,8 +7,8 @@ from moved_store import write_moved_store
 from tiny_run import Silent, assert_same_fold, config_of, stored, train
 from tiny_store import write_store
 
-from mer_cli.models import build_model
 from mer_cli.runs.config import resolve_config
+from mer_cli.runs.methods import METHODS
 from mer_cli.training.batches import PairBatches, Windows
 from mer_cli.training.hardware import WORKSPACE, count_memory, resolve_hardware
 from mer_cli.training.loop import FoldTrainer
@@ -117,7 +117,7 @@ def test_bf16_gradients_point_where_those_of_float32_do(windows):
 
 def test_channels_filled_with_zeros_change_no_number():
     torch.backends.cudnn.allow_tf32 = False
-    network = build_model("mmnet", 5).eval()
+    network = METHODS["mmnet"].build(5).eval()
     onset, apex = torch.randn(2, 2, 3, 224, 224)
     with torch.no_grad():
         expected = network(onset, apex)

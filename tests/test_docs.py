@@ -7,9 +7,9 @@ import pytest
 import typer
 
 from mer_cli.cli.main import app
-from mer_cli.models import NETWORKS
-from mer_cli.models.recipes import RECIPES as METHODS_ON_MOTION
-from mer_cli.runs.config import OF_NETWORK, RECIPES, TrainConfig
+from mer_cli.runs.config import OF_NETWORK, TrainConfig, resolve_config
+from mer_cli.runs.methods import LIVE, METHODS
+from mer_cli.runs.variants import RECIPES
 
 ROOT = Path(__file__).parents[1]
 CLI = (ROOT / "docs/cli.md").read_text()
@@ -81,15 +81,15 @@ def test_tables_have_rows_of_equal_length(page):
         assert len(widths) == 1, block[:200]
 
 
-@pytest.mark.parametrize("name", METHODS_ON_MOTION)
+@pytest.mark.parametrize("name", [method.name for method in LIVE if method.sees_motion])
 def test_every_published_recipe_is_documented_as_it_is(name):
-    recipe = METHODS_ON_MOTION[name]
+    recipe = resolve_config(model=name)
     falls = "no" if recipe.decay == 1 else f"x {recipe.decay} every {recipe.decay_every} epochs"
     numbers = f"{recipe.learning_rate:g} | {recipe.weight_decay:g} | {recipe.epochs} | {recipe.batch_size}"
-    row = f"| `{name}` | {recipe.optimiser} | {numbers} | {falls} | {recipe.normalisation} | {recipe.source} |"
+    row = f"| `{name}` | {recipe.optimiser} | {numbers} | {falls} | {recipe.normalisation} | {METHODS[name].source} |"
     assert row in (ROOT / "docs/methods.md").read_text()
 
 
 def test_every_network_is_documented():
     methods = (ROOT / "docs/methods.md").read_text()
-    assert all(f"| `{name}` |" in methods for name in NETWORKS if name != "mmnet")
+    assert all(f"| `{name}` |" in methods for name in METHODS if METHODS[name].is_network and name != "mmnet")

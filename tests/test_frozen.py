@@ -116,7 +116,7 @@ def run_names():
         config = resolve_config(**changes)
         settled = config.model_dump() | fixed
         run = RunConfig(**settled, stores=(store,), protocol_id="casme2-5/249", class_names=("a", "b"))
-        names[json.dumps(changes)] = [run.run_name, digest(config.model_dump(mode="json"))]
+        names[json.dumps(changes)] = run.run_name
     return names
 
 

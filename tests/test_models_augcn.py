@@ -5,8 +5,8 @@ from itertools import pairwise
 import pytest
 import torch
 
-from mer_cli.models import build_model, motion_input
 from mer_cli.models.augcn import BROW_UNITS, MOUTH_UNITS, Attention
+from mer_cli.runs.methods import METHODS
 
 # Patches: 30 kernels of 3x3 with a bias, and 2 numbers of batch norm each: 30 * 10 + 30 * 2.
 PATCHES = 360
@@ -23,7 +23,7 @@ GRAPH = 9 * 40 + 40 * 80 + 80 * 160 + 2 * 9  # 16,378
 @pytest.fixture
 def network():
     torch.manual_seed(0)
-    return build_model("augcn-flow", 5).eval()
+    return METHODS["augcn-flow"].build(5).eval()
 
 
 def logits(network, patches, adjacency=None):
@@ -33,13 +33,13 @@ def logits(network, patches, adjacency=None):
 
 @pytest.mark.parametrize(("n_classes", "expected"), [(3, 1_047_176), (5, 1_047_196)])
 def test_the_number_of_parameters_is_that_of_the_layers(n_classes, expected):
-    network = build_model("augcn-flow", n_classes)
+    network = METHODS["augcn-flow"].build(n_classes)
     assert sum(parameter.numel() for parameter in network.parameters()) == expected
     assert PATCHES + BROW + MOUTH + GRAPH + 10 * n_classes == expected
 
 
 def test_the_units_are_the_papers_in_its_order():
-    assert motion_input("augcn-flow").units == (1, 2, 4, 10, 12, 14, 15, 17, 25)
+    assert METHODS["augcn-flow"].sees.units == (1, 2, 4, 10, 12, 14, 15, 17, 25)
     assert (BROW_UNITS, MOUTH_UNITS) == ((1, 2, 4), (10, 12, 14, 15, 17, 25))
 
 

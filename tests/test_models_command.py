@@ -7,10 +7,11 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from mer_cli.cli import console, main
-from mer_cli.models import NETWORKS, build_model
-from mer_cli.models.catalogue import METHODS, count_parameters, live_methods, method_of
-from mer_cli.models.descriptors import DESCRIPTORS
 from mer_cli.report.paper import paper_table
+from mer_cli.runs.methods import LIVE
+from mer_cli.runs.methods import METHODS as TABLE
+
+METHODS = tuple(TABLE.values())
 
 
 def mer(*arguments):
@@ -21,10 +22,9 @@ def mer(*arguments):
 
 def test_networks_come_first_then_descriptors_then_what_is_quoted_only():
     names = [method.name for method in METHODS]
-    live = [*NETWORKS, *DESCRIPTORS]
-    assert set(names[: len(NETWORKS)]) == set(NETWORKS)
-    assert names[len(NETWORKS) : len(live)] == list(DESCRIPTORS)
-    assert [method.name for method in live_methods()] == names[: len(live)]
+    kinds = [method.kind for method in METHODS]
+    assert kinds == sorted(kinds, key=["network", "classical", "quoted"].index)
+    assert [method.name for method in LIVE] == names[: len(LIVE)]
     assert len({method.name for method in METHODS}) == len({method.title for method in METHODS}) == len(METHODS)
 
 
@@ -35,9 +35,10 @@ def test_every_method_of_the_papers_comparison_is_listed(number):
 
 
 def test_parameters_are_those_of_the_network():
-    assert count_parameters(method_of("ststnet")) == {"3": 1683, "5": 2485}
-    assert count_parameters(method_of("mmnet"))["5"] == sum(p.numel() for p in build_model("mmnet", 5).parameters())
-    assert count_parameters(method_of("mtmnet")) == count_parameters(method_of("lbp-top")) == {}
+    listed = {each["name"]: each["parameters"] for each in json.loads(mer("models", "--json"))}
+    assert listed["ststnet"] == {"3": 1683, "5": 2485}
+    assert listed["mmnet"]["5"] == sum(p.numel() for p in TABLE["mmnet"].build(5).parameters())
+    assert listed["mtmnet"] == listed["lbp-top"] == {}
 
 
 def test_json_has_what_a_program_needs():

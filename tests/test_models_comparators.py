@@ -2,15 +2,17 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from mer_cli.models import NETWORKS, build_model, motion_input
-from mer_cli.models.recipes import RECIPES
 from mer_cli.models.tscnn import stream
+from mer_cli.motion.inputs import MotionInput, PairInput
+from mer_cli.runs.config import GROUPS
+from mer_cli.runs.methods import LIVE, METHODS, Method
 
 # Parameters for three and for five classes. TSCNN-lite with two planes of flow in place of four: 3,200 fewer.
 PARAMETERS = {
@@ -47,31 +49,31 @@ def n_parameters(module):
 
 
 def zeros(name, n=2):
-    wanted = motion_input(name)
+    wanted = METHODS[name].sees
     return torch.zeros(n, wanted.n_planes, wanted.size, wanted.size)
 
 
 def inputs(name, n=2):
-    if motion_input(name) is None:
+    if METHODS[name].sees == PairInput():
         return torch.randn(2, n, 3, 224, 224).unbind()
-    graph = [torch.eye(len(motion_input(name).units))] if motion_input(name).units else []
+    graph = [torch.eye(len(METHODS[name].sees.units))] if METHODS[name].sees.units else []
     return (torch.randn_like(zeros(name, n)), *graph)
 
 
 def test_every_network_but_mmnet_is_checked_here():
-    assert NETWORKS.keys() - {"mmnet"} == PARAMETERS.keys()
+    assert {method.name for method in LIVE if method.is_network} - {"mmnet"} == PARAMETERS.keys()
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_a_network_has_the_parameters_of_its_layers(name):
     with torch.device("meta"):  # no weights are drawn
-        assert tuple(n_parameters(build_model(name, n_classes)) for n_classes in (3, 5)) == PARAMETERS[name]
+        assert tuple(n_parameters(METHODS[name].build(n_classes)) for n_classes in (3, 5)) == PARAMETERS[name]
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_a_network_uses_all_its_parameters_and_gives_a_logit_for_each_class(name):
     torch.manual_seed(0)
-    network = build_model(name, 5)
+    network = METHODS[name].build(5)
     logits = network(*inputs(name, 3))
     assert logits.shape == (3, 5)
     logits.square().sum().backward()
@@ -82,7 +84,7 @@ def test_a_network_uses_all_its_parameters_and_gives_a_logit_for_each_class(name
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_a_clip_is_classified_alone_in_evaluation(name):
     torch.manual_seed(0)
-    network = build_model(name, 3).eval()
+    network = METHODS[name].build(3).eval()
     pictures = inputs(name, 3)
     with torch.no_grad():
         together = network(*pictures)
@@ -93,7 +95,7 @@ def test_a_clip_is_classified_alone_in_evaluation(name):
 @pytest.mark.parametrize(("name", "part"), SHAPES)
 def test_a_part_gives_the_shape_of_its_papers_table(name, part):
     shapes = []
-    network = build_model(name, 3).eval()
+    network = METHODS[name].build(3).eval()
     network.get_submodule(part).register_forward_hook(lambda _module, _in, out: shapes.append(tuple(out.shape[1:])))
     with torch.no_grad():
         assert network(zeros(name)).isfinite().all()
@@ -102,16 +104,16 @@ def test_a_part_gives_the_shape_of_its_papers_table(name, part):
 
 @pytest.mark.parametrize(("name", "n"), [("ststnet", 400), ("offapexnet", 1568), ("dual-inception", 6272)])
 def test_the_classifier_reads_as_many_features_as_the_paper_says(name, n):
-    network = build_model(name, 3)
+    network = METHODS[name].build(3)
     first = next(module for module in network.head.modules() if isinstance(module, nn.Linear))
     assert first.in_features == n
 
 
 def test_sssn_and_the_tscnn_with_four_planes_of_flow_have_their_published_size():
-    network = build_model("dssn", 5)
+    network = METHODS["dssn"].build(5)
     assert n_parameters(network.strain_stream) + n_parameters(network.head) == 630_405
     whole = sum(n_parameters(stream(n_planes)) for n_planes in (1, 16, 4)) + n_parameters(
-        build_model("tscnn-lite", 5).head
+        METHODS["tscnn-lite"].build(5).head
     )
     assert whole == 924_293
 
@@ -119,7 +121,7 @@ def test_sssn_and_the_tscnn_with_four_planes_of_flow_have_their_published_size()
 @pytest.mark.parametrize("name", ["offapexnet", "dual-inception"])
 def test_a_stream_for_each_component_of_the_flow(name):
     torch.manual_seed(0)
-    network = build_model(name, 3).eval()
+    network = METHODS[name].build(3).eval()
     seen = {}
     for part in ("horizontal", "vertical"):
         hook = lambda _module, given, _out, part=part: seen.update({part: given[0]})  # noqa: E731
@@ -132,7 +134,7 @@ def test_a_stream_for_each_component_of_the_flow(name):
 
 
 def test_dssn_shows_strain_to_one_stream_and_magnitude_to_the_other():
-    network = build_model("dssn", 3).eval()
+    network = METHODS["dssn"].build(3).eval()
     (picture,) = inputs("dssn")
     other = picture.clone()
     other[:, 3] += 1
@@ -144,7 +146,7 @@ def test_dssn_shows_strain_to_one_stream_and_magnitude_to_the_other():
 
 
 def test_tscnn_shows_each_stream_its_own_planes():
-    network = build_model("tscnn-lite", 3).eval()
+    network = METHODS["tscnn-lite"].build(3).eval()
     seen = []
     for each in network.streams:
         each.register_forward_hook(lambda _module, given, _out: seen.append(given[0]))
@@ -153,12 +155,12 @@ def test_tscnn_shows_each_stream_its_own_planes():
         network(picture)
     assert [part.shape[1] for part in seen] == [1, 16, 2]
     assert torch.equal(torch.cat(seen, dim=1), picture)
-    assert motion_input("tscnn-lite").channels == ("apex", "apex-grid", "u", "v")
+    assert METHODS["tscnn-lite"].sees.channels == ("apex", "apex-grid", "u", "v")
 
 
 def test_the_attention_of_rcn_is_the_classifiers_weights_on_the_features():
     torch.manual_seed(0)
-    network = build_model("rcn-a", 3)
+    network = METHODS["rcn-a"].build(3)
     pooled = torch.rand(2, 32, 5, 5)
     weights = network.head.weight.detach().numpy().reshape(3, 32, 5, 5)
     expected = np.zeros((2, 5, 5))
@@ -175,7 +177,7 @@ def test_the_attention_of_rcn_is_the_classifiers_weights_on_the_features():
 
 def test_rcn_applies_one_convolution_twice_to_its_input_plus_its_last_output():
     torch.manual_seed(0)
-    block = build_model("rcn-a", 3).recurrent.eval()
+    block = METHODS["rcn-a"].build(3).recurrent.eval()
     seen = []
     block.repeated.register_forward_hook(lambda _module, given, out: seen.append((given[0], out)))
     x = torch.randn(1, 32, 28, 28)
@@ -189,14 +191,14 @@ def test_rcn_applies_one_convolution_twice_to_its_input_plus_its_last_output():
 
 def test_rcn_is_initialised_as_published():
     torch.manual_seed(0)
-    network = build_model("rcn-a", 3)
+    network = METHODS["rcn-a"].build(3)
     assert network.head.weight.std().item() == pytest.approx(0.01, rel=0.1)
     assert network.recurrent.repeated[0].weight.std().item() == pytest.approx(np.sqrt(2 / (32 * 9)), rel=0.05)
 
 
 def test_the_difference_network_sees_no_face_that_does_not_move():
     torch.manual_seed(0)
-    network = build_model("resnet18-diff", 3).eval()
+    network = METHODS["resnet18-diff"].build(3).eval()
     one, other, apex = torch.randn(3, 1, 3, 224, 224)
     with torch.no_grad():
         assert torch.equal(network(one, one), network(other, other))
@@ -204,24 +206,24 @@ def test_the_difference_network_sees_no_face_that_does_not_move():
 
 
 def test_every_network_on_motion_has_a_recipe_with_its_source():
-    assert sorted(RECIPES) == sorted(ON_MOTION)
-    assert all(recipe.source for recipe in RECIPES.values())
+    assert sorted(method.name for method in LIVE if method.sees_motion) == sorted(ON_MOTION)
+    assert all(METHODS[name].source and METHODS[name].recipes.keys() == {"published"} for name in ON_MOTION)
+
+
+SETTINGS = ("optimiser", "learning_rate", "weight_decay", "epochs", "batch_size")
 
 
 def test_recipes_are_the_published_ones():
-    settings = {
-        name: (each.optimiser, each.learning_rate, each.weight_decay, each.epochs, each.batch_size)
-        for name, each in RECIPES.items()
-    }
+    settings = {name: tuple(METHODS[name].recipes["published"][setting] for setting in SETTINGS) for name in ON_MOTION}
     assert settings["ststnet"] == ("adam", 5e-5, 0, 500, 256)
     assert settings["offapexnet"] == ("adam", 1e-4, 0, 3000, 64)
     assert settings["sssnet"] == ("adam", 1e-4, 1e-3, 200, 32)
     assert settings["rcn-a"] == ("sgd", 5e-4, 0, 20, 64)
-    assert (RECIPES["rcn-a"].decay, RECIPES["rcn-a"].decay_every) == (0.5, 10)
+    assert [METHODS["rcn-a"].recipes["published"][name] for name in ("decay", "decay_every")] == [0.5, 10]
 
 
 def test_inputs_are_those_of_the_papers():
-    assert {name: (motion_input(name).size, motion_input(name).n_planes) for name in ON_MOTION} == {
+    assert {name: (METHODS[name].sees.size, METHODS[name].sees.n_planes) for name in ON_MOTION} == {
         "ststnet": (28, 3),
         "offapexnet": (28, 2),
         "sssnet": (64, 3),
@@ -233,11 +235,29 @@ def test_inputs_are_those_of_the_papers():
         "di-resnet18": (224, 3),
         "augcn-flow": (7, 30),
     }
-    assert {name for name in ON_MOTION if RECIPES[name].normalisation == "minmax8"} == {"ststnet", "offapexnet"}
-    assert motion_input("mmnet") is None
-    assert all(motion_input(name).needs_flow == RECIPES[name].takes_flow for name in ON_MOTION)
+    stretched = {name for name in ON_MOTION if "normalisation" in METHODS[name].recipes["published"]}
+    assert stretched == {"ststnet", "offapexnet"}
+    assert METHODS["mmnet"].sees == PairInput()
+    assert [name for name in ON_MOTION if not METHODS[name].sees.needs_flow("clip")] == ["di-resnet18"]
 
 
 def test_names_and_recipes_are_there_without_torch():
-    code = "import sys, mer_cli.models.recipes; print('torch' in sys.modules)"
+    code = "import sys, mer_cli.runs.methods; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_an_entry_with_a_part_forgotten_is_refused():
+    with pytest.raises(ValueError, match="method mynet has code but no recipes: complete its entry"):
+        Method("mynet", "MyNet", "A", "motion", "", None, code="mynet:MyNet", source="ours")
+
+
+def test_a_network_that_sees_something_else_than_its_entry_says_is_refused():
+    wrong = replace(METHODS["ststnet"], sees=MotionInput(64))
+    with pytest.raises(TypeError, match=r"ststnet:STSTNet.INPUT is not what the entry of ststnet"):
+        wrong.build(3)
+
+
+@pytest.mark.parametrize("method", LIVE, ids=lambda method: method.name)
+def test_every_entry_fits_its_code_and_its_groups_are_known(method):
+    assert callable(method.load())
+    assert method.groups <= GROUPS.keys()

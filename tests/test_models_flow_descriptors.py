@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from mer_cli.models.descriptors import DESCRIPTORS, descriptor_function
 from mer_cli.models.descriptors.bi_woof import bi_woof
 from mer_cli.models.descriptors.flow_pixels import flow_pixels
 from mer_cli.models.descriptors.hoof import fhofo, fhoof, hoof, membership
 from mer_cli.models.descriptors.orientation import block_histograms, block_of_pixels, direction_bins, magnitudes
 from mer_cli.motion.flow import strain
+from mer_cli.runs.methods import METHODS
 
 LENGTHS = {"flow-svm": 3072, "bi-woof": 200, "hoof": 200, "fhoof": 450, "fhofo": 450}
 ON_CLIPS = {"hoof": hoof, "fhoof": fhoof, "fhofo": fhofo}
@@ -182,8 +182,8 @@ def test_strain_of_flow_pixels_is_taken_at_full_size():
 
 @pytest.mark.parametrize("name", LENGTHS)
 def test_a_descriptor_gives_finite_floats_also_where_nothing_moves(name):
-    function = descriptor_function(name)
-    n_frames = 3 if "flows" in DESCRIPTORS[name].takes else None
+    function = METHODS[name].load()
+    n_frames = 3 if "flows" in METHODS[name].sees.arrays else None
     still = np.zeros((2, 224, 224) if n_frames is None else (n_frames, 2, 224, 224), np.float32)
     for flows in (still, -still):
         vector = function(flows)

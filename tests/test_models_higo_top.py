@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from mer_cli.models.descriptors import DESCRIPTORS
 from mer_cli.models.descriptors.higo_top import higo_top, orientation_bins
+from mer_cli.runs.methods import METHODS
 
 
 def clip(*shape: int, seed: int = 1) -> np.ndarray:
@@ -108,4 +108,4 @@ def test_a_clip_with_fewer_pixels_than_blocks_is_refused(shape):
 
 
 def test_the_registry_asks_for_frames_enough():
-    higo_top(clip(DESCRIPTORS["higo-top"].min_frames, 10, 10))
+    higo_top(clip(METHODS["higo-top"].sees.min_frames, 10, 10))

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from skimage.feature import local_binary_pattern
 
-from mer_cli.models.descriptors import DESCRIPTORS
 from mer_cli.models.descriptors.lbp_top import (
     CASME2_RADII,
     PLANES,
@@ -15,6 +14,7 @@ from mer_cli.models.descriptors.lbp_top import (
     plane_codes,
     uniform_labels,
 )
+from mer_cli.runs.methods import METHODS
 
 
 def clip(*shape: int, seed: int = 1) -> np.ndarray:
@@ -175,4 +175,4 @@ def test_a_clip_that_is_too_short_is_refused():
 
 
 def test_the_registry_asks_for_frames_enough():
-    assert DESCRIPTORS["lbp-top"].min_frames > 2 * CASME2_RADII[2]
+    assert METHODS["lbp-top"].sees.min_frames > 2 * CASME2_RADII[2]

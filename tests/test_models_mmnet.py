@@ -7,11 +7,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mer_cli.models import build_model
 from mer_cli.models.continuous_attention import ChannelPools, SpatialAttention
 from mer_cli.models.mmnet import MMNet, ResidualBlock
 from mer_cli.models.position_calibration import _attend
 from mer_cli.runs.config import VARIANTS, resolve_config
+from mer_cli.runs.methods import METHODS
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +141,7 @@ def test_ca_block_equals_equations_1_to_3(in_channels, out_channels, stride, has
 
 def test_initialisation_is_the_released_one():
     torch.manual_seed(1)
-    network = build_model("mmnet", 5)
+    network = METHODS["mmnet"].build(5)
     conv = network.blocks[3].conv1.weight
     assert conv.std().item() == pytest.approx(np.sqrt(2 / (512 * 9)), rel=0.02)  # kaiming normal, fan_out
     stem = network.stem[0].weight
@@ -171,7 +171,7 @@ PARAMETERS = {
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_variant_has_the_parameters_of_its_layers_and_uses_them_all(variant):
     torch.manual_seed(0)
-    network = build_model("mmnet", 5, **resolve_config(variant=variant).network_options)
+    network = METHODS["mmnet"].build(5, **resolve_config(variant=variant).network_options)
     assert n_parameters(network) == PARAMETERS[variant]
     onset, apex = torch.randn(2, 1, 3, 224, 224)
     logits, maps = network.forward_with_maps(onset, apex)

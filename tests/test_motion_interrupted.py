@@ -31,7 +31,7 @@ def on_clip(clip_id, status):
 
 if __name__ == "__main__":
     from mer_cli.errors import MerError
-    from mer_cli.motion.build import build_motion
+    from mer_cli.motion.cache import build_motion
     from mer_cli.store.hdf5 import read_store
 
     if how.endswith("kB"):

@@ -11,10 +11,10 @@ from test_report_method_tables import CASME2, CASME2_5, RELEASED, build, note, r
 
 from mer_cli.evaluation.comparison import compare_runs, comparison_table
 from mer_cli.evaluation.run_text import settings, train_command
-from mer_cli.models.catalogue import METHODS, method_of
 from mer_cli.report.model import Cell
 from mer_cli.report.paper import paper_table
 from mer_cli.report.placing import placed
+from mer_cli.runs.catalogue_shim import METHODS, method_of
 from mer_cli.runs.config import GRIDS, TrainConfig, resolve_config
 from mer_cli.runs.directory import read_run
 

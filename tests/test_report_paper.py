@@ -7,10 +7,10 @@ from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 import pytest
 
 from mer_cli.datasets.schemes import SCHEMES
-from mer_cli.models.catalogue import method_of
 from mer_cli.report.build import build_report
 from mer_cli.report.paper import paper_notes, paper_table
 from mer_cli.report.render import render
+from mer_cli.runs.catalogue_shim import method_of
 from mer_cli.runs.config import GRIDS, resolve_config
 
 NUMBERS = (3, 4, 5, 6, 7)

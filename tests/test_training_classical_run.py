@@ -16,13 +16,12 @@ from mer_cli.errors import ConfigError, RunError
 from mer_cli.evaluation.epoch_rules import evaluate
 from mer_cli.evaluation.run_text import train_command
 from mer_cli.inference.attention import require_maps
-from mer_cli.models.descriptors import DESCRIPTORS
 from mer_cli.report.collect import collect_runs
-from mer_cli.runs.config import resolve_config
+from mer_cli.runs.config import check_seeds, resolve_config
 from mer_cli.runs.directory import read_history, read_run
-from mer_cli.runs.methods import check_seeds, history_columns
+from mer_cli.runs.methods import LIVE, METHODS
 from mer_cli.training.classical import C_GRID
-from mer_cli.training.inputs import compute_features
+from mer_cli.training.inputs import compute_inputs
 from mer_cli.training.plan import plan_run
 from mer_cli.training.train import train_run
 
@@ -33,7 +32,7 @@ FOLDS = ("casme2-01", "casme2-02", "casme2-03")
 def store(tmp_path_factory):
     """A store with its flow and the features of flow-svm."""
     path = write_moved_store(tmp_path_factory.mktemp("data") / "casme2.h5").path
-    compute_features(plan_run([path], settings()), lambda clip_id, status: None)
+    compute_inputs(plan_run([path], settings()))
     return path
 
 
@@ -44,6 +43,7 @@ def settings(**changes):
 def train(stores, out, wanted=None, test_stores=(), **changes):
     listener = Silent()
     plan = plan_run(stores, settings(**changes), test_stores=test_stores, wanted=wanted)
+    compute_inputs(plan)
     return train_run(plan, out, listener), listener
 
 
@@ -70,7 +70,7 @@ def test_a_run_holds_the_folds_that_mmnet_has_and_no_weights(store, straight):
 
 def test_a_history_says_what_c_was_chosen_by(straight):
     file = straight / "folds" / "casme2-02" / "history.csv"
-    columns = history_columns("flow-svm")
+    columns = METHODS["flow-svm"].history_columns
     assert file.read_text().splitlines()[0] == ",".join(("epoch", *columns))
     c, uf1, seconds = (read_history(file, name, 1)[0] for name in columns)
     assert c in C_GRID
@@ -116,12 +116,17 @@ def test_several_stores_are_one_run_and_another_dataset_can_be_tested_on(store, 
     assert (fold.fold, set(fold.clip_ids)) == ("samm", set(SAMM_EMOTIONS))
 
 
-@pytest.mark.parametrize("model", DESCRIPTORS)
+@pytest.mark.parametrize("model", [method.name for method in LIVE if method.kind == "classical"])
 def test_every_descriptor_has_its_own_defaults(model):
-    config, descriptor = resolve_config(model=model), DESCRIPTORS[model]
+    config, arrays = resolve_config(model=model), METHODS[model].sees.arrays
     assert (config.recipe, config.epochs, config.class_weight) == ("published", 1, "none")
-    assert (config.clip_frames, config.interpolation) == (descriptor.clip_frames, descriptor.interpolation)
-    assert config.flow == ("fast" if "flows" in descriptor.takes else "tvl1")
+    assert config.clip_frames == (10 if "flows" in arrays or model == "higo-top" else 0)
+    assert config.interpolation == ("tim" if model == "higo-top" else "linear")
+    assert config.flow == ("fast" if "flows" in arrays else "tvl1")
+
+
+def no_effect(flag, model, why="a descriptor with a support-vector machine"):
+    return f"{flag} has no effect with --model {model}, {why}. Leave it out."
 
 
 @pytest.mark.parametrize(
@@ -129,71 +134,53 @@ def test_every_descriptor_has_its_own_defaults(model):
     [
         (
             {"epochs": 5},
-            "--epochs: is about the training of a network, and of no use to flow-svm — expected it with a network. "
-            "Leave it out, or choose another --model.",
+            no_effect("--epochs", "flow-svm"),
         ),
         (
             {"inner_val": 3},
-            "--inner-val: is about the training of a network, and of no use to flow-svm — expected it with a network. "
-            "Leave it out, or choose another --model.",
+            no_effect("--inner-val", "flow-svm"),
         ),
         (
             {"device": "cuda"},
-            "--device: is about the training of a network, and of no use to flow-svm — expected it with a network. "
-            "Leave it out, or choose another --model.",
+            no_effect("--device", "flow-svm"),
         ),
         (
-            {"flip": 0.5},
-            "--flip: is about pictures, and of no use to flow-svm — expected it with a network that takes pictures. "
-            "Leave it out, or choose another --model.",
+            {"flip": 0.3},
+            no_effect("--flip", "flow-svm"),
         ),
         (
             {"normalisation": "minmax8"},
-            "--normalisation: is about motion, and of no use to flow-svm — expected it with a network that takes "
-            "motion (see `mer models`). Leave it out, or choose another --model.",
+            no_effect("--normalisation", "flow-svm"),
         ),
         (
             {"model": "lbp-top", "flow": "fast"},
-            "--flow: is about motion, and of no use to lbp-top — expected it with a method that takes motion "
-            "(see `mer models`). Leave it out, or choose another --model.",
+            no_effect("--flow", "lbp-top"),
         ),
         (
             {"model": "lbp-top", "flow": None, "span": "apex"},
-            "--span: is about the flow over a clip, and of no use to lbp-top — expected it with hoof, fhoof, fhofo or "
-            "mdmo. Leave it out, or choose another --model.",
+            no_effect("--span", "lbp-top"),
         ),
         (
             {"clip_frames": 10},
-            "--clip-frames: is about whole clips, and of no use to flow-svm — expected it with a method that sees them "
-            "(see `mer models`). Leave it out, or choose another --model.",
+            no_effect("--clip-frames", "flow-svm"),
         ),
         (
             {"model": "hoof", "span": "apex", "interpolation": "tim"},
-            "--interpolation: is about whole clips, and of no use to hoof — expected it with a method that sees them "
-            "(see `mer models`). Leave it out, or choose another --model.",
+            no_effect("--interpolation", "hoof"),
         ),
         (
             {"model": "mmnet", "flow": None, "class_weight": "balanced"},
-            "--class-weight: is about a support-vector machine, and of no use to mmnet — expected it with a classical "
-            "method. Leave it out, or choose another --model.",
+            no_effect("--class-weight", "mmnet", "which sees two images"),
         ),
         (
             {"variant": "ca"},
-            "--variant: is a part of MMNet, and of no use to flow-svm — expected it with mmnet alone. "
-            "Leave it out, or choose another --model.",
+            no_effect("--variant", "flow-svm"),
         ),
-        (
-            {"recipe": "quick"},
-            "--recipe: 'quick' is not known for flow-svm — expected one of published. Choose one.",
-        ),
+        ({"seed": 2}, no_effect("--seed", "flow-svm", "which is the same for every seed")),
+        ({"recipe": "quick"}, "--recipe: flow-svm has no recipe 'quick'. Expected one of: published."),
         (
             {"model": "lbp-top", "flow": None, "clip_frames": 6},
-            "--clip-frames: 6 is fewer than lbp-top needs — expected 0, or at least 10. Raise it, or leave it out.",
-        ),
-        (
-            {"seed": 2},
-            "--seed: flow-svm draws nothing, and gives the same numbers for every seed — expected one run of it; the "
-            "null control alone permutes by the seed. Leave it out, or give --shuffle-labels.",
+            "--clip-frames must be 0, or at least 10 for lbp-top, got 6.",
         ),
     ],
 )
@@ -205,13 +192,13 @@ def test_what_is_of_no_use_to_a_classical_method_is_refused(changes, message):
 
 def test_several_seeds_of_a_method_that_draws_nothing_are_refused():
     with pytest.raises(ConfigError) as error:
-        check_seeds("hoof", 3, shuffle_labels=False)
+        check_seeds(METHODS["hoof"], 3, shuffle_labels=False)
     assert str(error.value) == (
-        "--seeds: hoof draws nothing, and gives the same numbers for every seed — expected one run of it; the null "
-        "control alone permutes by the seed. Leave it out, or give --shuffle-labels."
+        "--seeds has no effect with --model hoof, which is the same for every seed. "
+        "Leave it out, or add --shuffle-labels for null controls."
     )
-    check_seeds("hoof", 3, shuffle_labels=True)
-    check_seeds("mmnet", 3, shuffle_labels=False)
+    check_seeds(METHODS["hoof"], 3, shuffle_labels=True)
+    check_seeds(METHODS["mmnet"], 3, shuffle_labels=False)
 
 
 def test_the_command_that_continues_a_run_is_of_the_same_run(store, straight):

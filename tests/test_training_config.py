@@ -1,7 +1,8 @@
 import pytest
 
 from mer_cli.errors import ConfigError
-from mer_cli.runs.config import RECIPES, VARIANTS, TrainConfig, resolve_config
+from mer_cli.runs.config import TrainConfig, resolve_config
+from mer_cli.runs.variants import RECIPES, VARIANTS
 
 
 def test_released_recipe_is_the_scripts():
@@ -53,22 +54,22 @@ def test_a_network_that_no_variant_equals_is_named_after_the_nearest():
         (
             "fast",
             {},
-            "--recipe: 'fast' is not known — expected one of released, released-3, paper, quick. Choose one.",
+            "--recipe: mmnet has no recipe 'fast'. Expected one of: released, released-3, paper, quick.",
         ),
         (
             "released",
             {"epochs": 0},
-            "--epochs: 0 can't be used — expected greater than or equal to 1. Change the value.",
+            "--epochs must be at least 1, got 0.",
         ),
         (
             "released",
             {"precision": "fp16"},
-            "--precision: 'fp16' can't be used — expected 'auto', 'fp32' or 'bf16'. Change the value.",
+            "--precision must be 'auto', 'fp32' or 'bf16', got 'fp16'.",
         ),
         (
             "released",
             {"epochs": 5, "decay_epochs": 9},
-            "--decay-epochs: 9 is more than --epochs 5; expected at most as many. Lower it, or give both.",
+            "--decay-epochs must be at most --epochs, got 9 and 5. Lower it, or give both.",
         ),
     ],
 )
@@ -79,7 +80,7 @@ def test_a_value_that_cannot_be_used_names_its_flag_and_limits(recipe, overrides
 
 
 def test_an_unknown_setting_is_named():
-    with pytest.raises(ConfigError, match="'learning_rat' is not a setting — expected one of scheme, model, variant, "):
+    with pytest.raises(ConfigError, match="There is no setting 'learning_rat'. Expected one of: scheme, model, "):
         resolve_config(learning_rat=1)
 
 

@@ -62,14 +62,17 @@ def interrupt():
 
 if __name__ == "__main__":
     from mer_cli.errors import MerError
-    from mer_cli.training.config import resolve_config
+    from mer_cli.runs.config import resolve_config
+    from mer_cli.training.inputs import compute_inputs
     from mer_cli.training.plan import plan_run
     from mer_cli.training.train import train_run
 
     settings = {"scheme": "mmnet3", "batch_size": 2, "device": "cpu", "model": "ststnet", "flow": "fast"}
     config = resolve_config(**settings, precision="fp32", epochs=epochs)
     try:
-        train_run(plan_run([Path("casme2.h5")], config), Path("runs"), Listener(), folds_at_once=2)
+        plan = plan_run([Path("casme2.h5")], config)
+        compute_inputs(plan)
+        train_run(plan, Path("runs"), Listener(), folds_at_once=2)
     except MerError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
@@ -145,8 +148,8 @@ def test_a_dead_worker_is_said_and_the_next_start_goes_on(store, straight, tmp_p
     done = train_in_process("kill", MODEL["epochs"], store.parent, tmp_path)
     path = Path("runs") / straight.name
     assert done.stderr == (
-        f"error: {path}: a worker process died while folds were trained — expected it to live; memory may have run "
-        "out. Finished folds are kept: run the same command again with --folds-at-once 1.\n"
+        f"error: {path}: a worker process was killed while training folds, probably for lack of memory. "
+        "Finished folds are kept: run the same command again with --folds-at-once 1.\n"
     )
     finished = {fold.fold for fold in read_run(tmp_path / path).folds}
     assert 1 <= len(finished) < 3
@@ -228,15 +231,12 @@ def test_gpus_are_named_by_number_and_only_where_there_are_some():
     with pytest.raises(ConfigError) as error:
         resolve_gpus(config, (0,))
     assert str(error.value) == (
-        "--gpus: this run is on the processor — expected one on GPUs. Leave it out, or look at what `mer doctor` says "
-        "of the device."
+        "--gpus has no effect with --device cpu. Leave it out; `mer doctor` says why no GPU is used."
     )
     assert parse_gpus("0, 3") == (0, 3)
     with pytest.raises(ConfigError) as error:
         parse_gpus("0,all")
-    assert str(error.value) == (
-        "--gpus: '0,all' can't be read — expected numbers like 0,1. Give those of `nvidia-smi`."
-    )
+    assert str(error.value) == ("--gpus must be numbers as `nvidia-smi` shows them, such as 0,1, got '0,all'.")
 
 
 def test_only_networks_that_it_makes_faster_compute_in_bf16():
@@ -274,7 +274,7 @@ def test_on_a_gpu_long_runs_on_pictures_are_compiled_where_there_is_a_compiler(m
     with pytest.raises(ConfigError) as error:
         compiled("mmnet", long, "on")
     assert str(error.value) == (
-        "--compile on: no compiler was found — torch.compile needs one of gcc, clang. Get one, or use --compile off."
+        "--compile on: torch.compile needs one of gcc, clang, and none is installed. Use --compile off."
     )
 
 
@@ -283,6 +283,4 @@ def test_folds_at_once_are_a_number_or_auto():
     for text in ("0", "-1", "two", ""):
         with pytest.raises(ConfigError) as raised:
             parse_folds_at_once(text)
-        assert str(raised.value) == (
-            f"--folds-at-once: {text!r} is no number of folds — expected auto, or 1 and above. Leave it out for auto."
-        )
+        assert str(raised.value) == (f"--folds-at-once must be auto, or a number of at least 1, got {text!r}.")

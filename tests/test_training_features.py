@@ -12,14 +12,14 @@ from moved_store import SHIFTS, write_moved_store
 
 from mer_cli.errors import StoreError
 from mer_cli.faces.crop import NO_FACE_NOTE
-from mer_cli.models.descriptors import DESCRIPTORS, descriptor_function
 from mer_cli.motion.cache import build_motion, motion_path, read_motion
 from mer_cli.motion.flow import grey, optical_flow
 from mer_cli.motion.interpolate import interpolate
 from mer_cli.runs.config import resolve_config
+from mer_cli.runs.methods import METHODS
 from mer_cli.store.hdf5 import read_landmarks, read_store
 from mer_cli.store.whole_clips import read_clip
-from mer_cli.training.inputs import compute_features, describe_clip, read_features
+from mer_cli.training.inputs import compute_features, compute_flow, describe_clip, read_features
 from mer_cli.training.plan import plan_run
 
 CLIPS = list(SHIFTS)
@@ -32,6 +32,7 @@ def plan_of(path, **settings):
 def compute(plan):
     """Compute, and give how many clips ended in which way."""
     seen = Counter()
+    compute_flow(plan, lambda clip_id, status: None)
     compute_features(plan, lambda _, status: seen.update([status]))
     return dict(seen)
 
@@ -78,7 +79,7 @@ def test_features_are_the_descriptors_of_the_flow_in_the_order_of_the_labels(bui
     features = read_features(plan)
     assert (features.shape, features.dtype) == ((len(CLIPS), 3072), np.float32)
     cached = read_motion(read_store(built), "fast", list(plan.labels)).astype(np.float32)
-    np.testing.assert_array_equal(features, [descriptor_function("flow-svm")(flow) for flow in cached])
+    np.testing.assert_array_equal(features, [METHODS["flow-svm"].load()(flow) for flow in cached])
 
 
 def test_features_are_joined_by_clip_id(copy):
@@ -141,7 +142,7 @@ def test_flow_over_a_clip_goes_from_its_onset_to_every_later_frame(built, model,
     frames = interpolate(clip, n_frames or len(clip), settings.get("interpolation", "linear"))
     inputs = [flows(frames), *([read_landmarks(built, [CLIPS[1]])[0]] if model == "mdmo" else [])]
     ours = describe_clip(plan.stores[0].info, plan.config, CLIPS[1])
-    np.testing.assert_array_equal(ours, descriptor_function(model)(*inputs))
+    np.testing.assert_array_equal(ours, METHODS[model].load()(*inputs))
 
 
 def test_flow_to_the_apex_alone_is_the_stores_and_needs_no_clips(built, tmp_path):
@@ -151,17 +152,17 @@ def test_flow_to_the_apex_alone_is_the_stores_and_needs_no_clips(built, tmp_path
     flow = read_motion(read_store(built), "fast", [CLIPS[2]]).astype(np.float32)
     build_motion(store, "fast", jobs=1, on_clip=lambda clip_id, status: None)
     np.testing.assert_array_equal(
-        describe_clip(plan.stores[0].info, plan.config, CLIPS[2]), descriptor_function("fhofo")(flow)
+        describe_clip(plan.stores[0].info, plan.config, CLIPS[2]), METHODS["fhofo"].load()(flow)
     )
 
 
 @pytest.mark.parametrize("model", ["lbp-top", "higo-top"])
 def test_texture_is_of_the_grey_clip_lengthened_where_it_is_too_short(built, model):
     plan = plan_of(built, model=model, flow=None)
-    frames = interpolate(greys(built, CLIPS[3]), 10, DESCRIPTORS[model].interpolation)
+    frames = interpolate(greys(built, CLIPS[3]), 10, METHODS[model].recipes["published"].get("interpolation", "linear"))
     assert N_FRAMES[3] < 10
     np.testing.assert_array_equal(
-        describe_clip(plan.stores[0].info, plan.config, CLIPS[3]), descriptor_function(model)(frames)
+        describe_clip(plan.stores[0].info, plan.config, CLIPS[3]), METHODS[model].load()(frames)
     )
 
 

@@ -14,8 +14,8 @@ from safetensors import safe_open
 from tiny_run import Silent, assert_same_fold, config_of, stored, train
 from tiny_store import EMOTIONS, write_store
 
-from mer_cli.models import build_model
 from mer_cli.runs.directory import read_run
+from mer_cli.runs.methods import METHODS
 from mer_cli.training.hardware import computes_in_bf16
 from mer_cli.training.plan import plan_run
 from mer_cli.training.train import train_run
@@ -59,7 +59,7 @@ def test_a_run_holds_every_fold_with_a_logit_for_each_epoch_clip_and_class(strai
 def test_the_stored_weights_give_the_stored_logits_of_the_last_epoch(store, exact):
     """And the file explains itself: it carries the config and the fold."""
     logits, weights = stored(exact, "casme2-01")
-    network = build_model("mmnet", 3)
+    network = METHODS["mmnet"].build(3)
     network.load_state_dict(weights)
     from mer_cli.store.hdf5 import read_windows
 

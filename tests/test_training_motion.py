@@ -3,7 +3,6 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import h5py
 import numpy as np
@@ -19,22 +18,21 @@ from mer_cli.cli import main
 from mer_cli.errors import ConfigError, MerError, RunError
 from mer_cli.faces.crop import NO_FACE_NOTE
 from mer_cli.inference.attention import require_maps
-from mer_cli.models import NETWORKS, build_model, motion_input
-from mer_cli.models.descriptors import DESCRIPTORS
-from mer_cli.models.recipes import RECIPES
 from mer_cli.motion.images import normalise, read_images
 from mer_cli.motion.unit_graph import unit_adjacency
-from mer_cli.runs.config import TrainConfig, resolve_config
+from mer_cli.runs.config import resolve_config
 from mer_cli.runs.directory import read_run
+from mer_cli.runs.methods import LIVE, METHODS
 from mer_cli.store.hdf5 import read_store
-from mer_cli.training.inputs import read_motion_batches
+from mer_cli.training.inputs import compute_inputs, read_motion_batches
 from mer_cli.training.plan import plan_run
 from mer_cli.training.train import train_run
 
 MODEL = {"model": "sssnet", "flow": "fast"}  # the size of the motion and dropout are in it
 AUGCN = {"model": "augcn-flow", "flow": "fast"}
 FOLDS = ("casme2-01", "casme2-02", "casme2-03")
-OTHERS = [name for name in NETWORKS if name != "mmnet"]
+OTHERS = [method.name for method in LIVE if method.is_network and method.name != "mmnet"]
+ON_MOTION = [method.name for method in LIVE if method.sees_motion]
 
 
 def write(folder, replaced=""):
@@ -75,9 +73,9 @@ def same_weights(one, other, fold):
 
 @pytest.mark.parametrize("model", OTHERS)
 def test_every_network_trains_a_fold_under_its_own_name(complete, tmp_path, model):
-    flow = {"flow": "fast"} if model in RECIPES and RECIPES[model].takes_flow else {}
+    flow = {"flow": "fast"} if METHODS[model].sees.needs_flow("clip") else {}
     path, _ = train(complete, tmp_path, ["03"], model=model, epochs=1, **flow)
-    recipe = "published" if model in RECIPES else "released"
+    recipe = "published" if model in ON_MOTION else "released"
     assert path.name.startswith(f"casme2-mmnet3-{model}-{recipe}-s1-")
     logits, _ = stored(path, "casme2-03")
     assert logits.shape == (1, 1, 3)
@@ -119,6 +117,7 @@ def test_inner_pictures_move_no_weight(store, tmp_path):
         plan = plan_run([used], config_of(**MODEL), wanted=["01"])
         (whole,) = plan.wanted
         fold = replace(whole, train=whole.train[:2], inner=whole.train[2:])
+        compute_inputs(plan)
         paths.append(train_run(replace(plan, wanted=(fold,)), tmp_path / name, Silent()))
         with np.load(paths[-1] / "folds/casme2-01/logits.npz") as arrays:
             assert arrays["inner_clip_ids"].tolist() == ["casme2/03/EP01_01"]
@@ -129,12 +128,12 @@ def test_inner_pictures_move_no_weight(store, tmp_path):
 
 def test_the_stored_weights_give_the_stored_logits_with_the_training_clips_normalisation(store, straight):
     logits, weights = stored(straight, "casme2-02")
-    network = build_model("sssnet", 3).eval()
+    network = METHODS["sssnet"].build(3).eval()
     network.load_state_dict(weights)
     clip_ids = sorted(EMOTIONS)
-    images = read_images(read_store(store), "fast", clip_ids, motion_input("sssnet"))
+    images = read_images(read_store(store), "fast", clip_ids, METHODS["sssnet"].sees)
     held_out = np.array(["/02/" in clip_id for clip_id in clip_ids])
-    normalised = normalise(images, "raw", np.flatnonzero(~held_out))
+    normalised = normalise(images, "standard", np.flatnonzero(~held_out))
     with torch.no_grad():
         ours = network(torch.from_numpy(normalised[held_out])).numpy()
     np.testing.assert_allclose(ours, logits[-1], atol=0.05 * np.abs(logits[-1]).max())
@@ -178,11 +177,11 @@ def test_training_action_units_do_move_weights(complete, straight_augcn, tmp_pat
 
 def test_inner_action_units_have_no_part_in_the_graph(complete):
     plan = plan_run([complete], config_of(**AUGCN))
-    batches = read_motion_batches(plan, motion_input("augcn-flow"), torch.device("cpu"))
+    batches = read_motion_batches(plan, METHODS["augcn-flow"].sees, torch.device("cpu"))
     batches.start_fold(np.array([0, 3]))
     images, graph = batches.plain_batch(torch.tensor([1, 4]))
     assert images.shape == (2, 30, 7, 7)
-    expected = unit_adjacency([{6, 12}, {12, 14}], motion_input("augcn-flow").units)
+    expected = unit_adjacency([{6, 12}, {12, 14}], METHODS["augcn-flow"].sees.units)
     np.testing.assert_array_equal(graph, expected)
 
 
@@ -228,21 +227,16 @@ def test_action_units_that_cannot_be_read_are_refused_before_anything_is_trained
 
 
 def test_the_flow_is_not_chosen_where_none_is_seen():
-    with pytest.raises(ConfigError, match="--flow: is about motion, and of no use to di-resnet18"):
+    with pytest.raises(ConfigError, match="--flow has no effect with --model di-resnet18, which sees motion"):
         resolve_config(model="di-resnet18", flow="fast")
 
 
-def test_every_method_has_a_name_in_the_config():
-    assert get_args(TrainConfig.model_fields["model"].annotation) == (*NETWORKS, *DESCRIPTORS)
-
-
-@pytest.mark.parametrize("model", RECIPES)
+@pytest.mark.parametrize("model", ON_MOTION)
 def test_the_published_recipe_is_the_default(model):
-    config, recipe = resolve_config(model=model), RECIPES[model]
+    config, recipe = resolve_config(model=model), METHODS[model].recipes["published"]
     assert config == resolve_config("published", model=model)
     assert config.recipe == "published"
-    for name in ("optimiser", "learning_rate", "epochs", "batch_size", "weight_decay", "decay", "normalisation"):
-        assert getattr(config, name) == getattr(recipe, name)
+    assert all(getattr(config, name) == value for name, value in recipe.items())
     assert config.decay_epochs == config.epochs
     assert (config.flip, config.rotation, config.padding, config.frame_jitter) == (0, 0, 0, "none")
 
@@ -265,31 +259,27 @@ def test_the_network_on_pictures_trains_as_mmnet_does():
     [
         (
             {"model": "ststnet", "n_layers": 3},
-            "--n-layers: is a part of MMNet, and of no use to ststnet — expected it with mmnet alone. "
-            "Leave it out, or choose another --model.",
+            "--n-layers has no effect with --model ststnet, which sees motion. Leave it out.",
         ),
         (
             {"model": "resnet18-diff", "variant": "ca"},
-            "--variant: is a part of MMNet, and of no use to resnet18-diff — expected it with mmnet alone. "
-            "Leave it out, or choose another --model.",
+            "--variant has no effect with --model resnet18-diff, which sees two images. Leave it out.",
         ),
         (
-            {"model": "ststnet", "rotation": 0.0},
-            "--rotation: is about pictures, and of no use to ststnet — expected it with a network that takes pictures. "
-            "Leave it out, or choose another --model.",
+            {"model": "ststnet", "rotation": 1.0},
+            "--rotation has no effect with --model ststnet, which sees motion. Leave it out.",
         ),
         (
             {"flow": "fast"},
-            "--flow: is about motion, and of no use to mmnet — expected it with a method that takes motion "
-            "(see `mer models`). Leave it out, or choose another --model.",
+            "--flow has no effect with --model mmnet, which sees two images. Leave it out.",
         ),
         (
             {"recipe": "paper", "model": "ststnet"},
-            "--recipe: 'paper' is not known for ststnet — expected one of published. Choose one.",
+            "--recipe: ststnet has no recipe 'paper'. Expected one of: published.",
         ),
         (
             {"recipe": "published"},
-            "--recipe: 'published' is not known — expected one of released, released-3, paper, quick. Choose one.",
+            "--recipe: mmnet has no recipe 'published'. Expected one of: released, released-3, paper, quick.",
         ),
     ],
 )

@@ -8,6 +8,7 @@ from tiny_store import write_store
 from tools import require_tool
 
 from mer_cli.training.hardware import COMPILERS
+from mer_cli.training.inputs import compute_inputs
 from mer_cli.training.plan import plan_run
 from mer_cli.training.train import Trainers, train_run
 
@@ -16,7 +17,9 @@ MODEL = {"model": "ststnet", "flow": "fast", "epochs": 2, "precision": "fp32"}
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    return write_moved_store(tmp_path_factory.mktemp("data") / "casme2.h5").path
+    path = write_moved_store(tmp_path_factory.mktemp("data") / "casme2.h5").path
+    compute_inputs(plan_run([path], config_of(**MODEL)))
+    return path
 
 
 def test_a_seed_trained_after_another_equals_it_trained_alone(store, tmp_path):
@@ -45,6 +48,7 @@ def test_seeds_that_set_other_subjects_aside_share_a_trainer_too(tmp_path):
     }
     store = write_store(tmp_path / "casme2.h5", emotions)
     trainers = Trainers()
+    compute_inputs(plan_run([store], config_of(**MODEL)))
     plans = [plan_run([store], config_of(**MODEL, seed=seed, inner_val=1)) for seed in (1, 2, 3)]
     assert len({plan.folds for plan in plans}) > 1
     assert len({id(trainers.of(plan)) for plan in plans}) == 1

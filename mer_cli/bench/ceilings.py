@@ -20,8 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mer_cli.models.cost import without_numbers
 from mer_cli.runs.config import TrainConfig
+from mer_cli.training.cost import without_numbers
 from mer_cli.training.hardware import describe_environment
 
 

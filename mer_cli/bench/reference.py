@@ -20,7 +20,6 @@ from torchvision import transforms
 
 from mer_cli.bench.pictures import N_CLASSES, draw_picture
 from mer_cli.faces.crop import CROP_SIZE
-from mer_cli.models import build_model
 from mer_cli.runs.config import TrainConfig
 from mer_cli.system.opencv import cv2
 from mer_cli.training.batches import IMAGENET_MEAN, IMAGENET_STD
@@ -93,7 +92,7 @@ def reference_epoch(config: TrainConfig, folders: list[Path]) -> Callable[[], No
 
 
 def _network(config: TrainConfig) -> tuple[nn.Module, torch.optim.Optimizer]:
-    network = build_model(config.model, N_CLASSES, **config.network_options).to(config.device)
+    network = config.method.build(N_CLASSES, **config.network_options).to(config.device)
     rate, decay = config.learning_rate, config.weight_decay
     return network, torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=decay)
 

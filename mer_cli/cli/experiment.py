@@ -29,16 +29,15 @@ def train_with_progress(plan: RunPlan, out: Path, *, resume: bool = True, **opti
     options : of `training.train.train_run`
     """
     from mer_cli.runs.directory import folds_to_train
-    from mer_cli.runs.methods import is_classical
-    from mer_cli.training.inputs import compute_features, compute_motion, needs_flow
+    from mer_cli.training.inputs import compute_features, compute_flow
     from mer_cli.training.train import train_run
 
     config = plan.config
     if folds_to_train(out / config.run_name, plan.wanted, resume=resume):
-        if needs_flow(config):
+        if config.method.sees.needs_flow(config.span):
             with console.Steps("flow", sum(len(store.info.clips) for store in plan.stores)) as steps:
-                compute_motion(plan, steps.on_clip)
-        if is_classical(config.model):
+                compute_flow(plan, steps.on_clip)
+        if not config.method.is_network:
             with console.Steps("features", len(plan.labels)) as steps:
                 compute_features(plan, steps.on_clip)
     with console.TrainProgress(config.epochs) as progress:
@@ -179,9 +178,8 @@ def train(
 
     An interrupted run continues after its last finished fold. Example: mer train --loso
     """
-    from mer_cli.runs.config import resolve_config
+    from mer_cli.runs.config import check_seeds, resolve_config
     from mer_cli.runs.directory import folds_to_train
-    from mer_cli.runs.methods import check_seeds
     from mer_cli.store.hdf5 import find_store
     from mer_cli.training.executor import parse_folds_at_once
     from mer_cli.training.hardware import parse_gpus
@@ -191,7 +189,7 @@ def train(
 
     _check_asked(loso=loso, test=bool(test), tensorboard=tensorboard, trains_anew=bool(time_limit) and not resume)
     config = resolve_config(**ctx.obj)
-    check_seeds(config.model, seeds, shuffle_labels=config.shuffle_labels)
+    check_seeds(config.method, seeds, shuffle_labels=config.shuffle_labels)
     stores, wanted = stores or [find_store()], folds.split(",") if folds else None
     on_gpus, at_once = parse_gpus(gpus) if gpus else None, parse_folds_at_once(folds_at_once)
     trainers, limit, plans = Trainers(), parse_time_limit(time_limit), []

@@ -63,7 +63,7 @@ def _setting_flags() -> list[Any]:
             default=None,  # "as in the recipe": the defaults are the model's
             annotation=Annotated[
                 field.annotation | None,  # type: ignore[operator]  # a field of a model always has one
-                typer.Option(help=f"{field.description} Released: {field.default}.", rich_help_panel="Settings"),
+                typer.Option(help=f"{field.description} {field.default} as released.", rich_help_panel="Settings"),
             ],
         )
         for name, field in TrainConfig.model_fields.items()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +18,7 @@ from mer_cli.errors import MerError
 
 if TYPE_CHECKING:
     from mer_cli.errors import MerError
-    from mer_cli.models.catalogue import Method
+    from mer_cli.runs.methods import Method
     from mer_cli.training.grids import Cell, Comparison, LeftOut
 
 
@@ -27,6 +26,8 @@ LEGEND = (
     "Parameters are for 3 / 5 classes; descriptors with a support-vector machine have none. Grade: A fully public, "
     "A- but for a detail that is ours, B needs labels or weights that can be had, C what is not public."
 )
+N_CLASSES = (3, 5)  # of which parameters are counted
+FACTS = ("kind", "form", "name", "title", "grade", "input", "paper", "year", "note", "command")  # of the JSON
 HOW_TO_TRAIN = "Train one: mer train --loso --model NAME, or all that are not quoted only: mer compare-methods"
 
 
@@ -34,9 +35,7 @@ def show_methods(methods: Sequence[tuple[Method, Mapping[str, int]]], as_json: b
     """Every method with its number of parameters by number of classes."""
     if as_json:
         known = [
-            {"kind": method.kind, "form": method.form}
-            | {name: value for name, value in asdict(method).items() if name != "is_variant"}  # which the form says
-            | {"command": method.command, "parameters": dict(parameters)}
+            {name: getattr(method, name) for name in FACTS} | {"parameters": dict(parameters)}
             for method, parameters in methods
         ]
         console.out.print_json(json.dumps(known))
@@ -119,9 +118,14 @@ def models(
 
     Example: mer models --json
     """
-    from mer_cli.models.catalogue import METHODS, count_parameters
+    from mer_cli.runs.methods import METHODS
+    from mer_cli.training.cost import count_parameters
 
-    show_methods([(method, count_parameters(method)) for method in METHODS], as_json)
+    counts = {
+        method.name: {str(n): count_parameters(method.name, n) for n in N_CLASSES if method.is_network}
+        for method in METHODS.values()
+    }
+    show_methods([(method, counts[method.name]) for method in METHODS.values()], as_json)
 
 
 @app.command(cls=GridCommand)

@@ -23,12 +23,10 @@ if TYPE_CHECKING:
 
 def show_plan(plan: RunPlan, out: Path, save_weights: str) -> None:
     """What `train` is about to do, on stderr: it is progress, not a result."""
-    from mer_cli.runs.methods import is_classical
-
     config = plan.config
     keeps_weights = save_weights == "last" and plan.weight_bytes > 0
     size = f", weights {plan.weight_bytes * len(plan.wanted) / 1e6:.0f} MB" if keeps_weights else ""
-    if is_classical(config.model):
+    if not config.method.is_network:
         how = f"{config.model} and a support-vector machine"
     else:
         compiled = ", compiled" if config.compile == "on" else ""

@@ -4,7 +4,7 @@ Zhou, Mao, Xue, "Dual-Inception Network for Cross-Database Micro-Expression Reco
 the authors; the layers are those of a re-implementation (ECNU-Cross-Innovation-Lab/Off-TANet at b6149ba). Another
 (xiazhaoqiang/Benchmark-MicroExpressionRec at 78d418c) shows both streams three channels at 20x20.
 
-Deliberate differences: none known. The normalisation of its input is not told, so it is "raw".
+Deliberate differences: none known. The normalisation of its input is not told, so it is "standard".
 
 Legend: B batch, n filters of each path, K classes.
 """

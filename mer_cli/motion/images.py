@@ -151,7 +151,7 @@ def read_images(store: StoreInfo, backend: Backend, clip_ids: Sequence[str], wan
         As `read_motion`, `read_windows`, `read_landmarks` and `read_clip`, each where a channel is drawn from it.
     """
     path = store.path
-    flows = read_motion(store, backend, clip_ids) if wanted.needs_flow else None
+    flows = read_motion(store, backend, clip_ids) if wanted.needs_flow("apex") else None
     landmarks = read_landmarks(path, clip_ids) if wanted.needs_landmarks else None
     images = np.empty((len(clip_ids), wanted.n_planes, wanted.size, wanted.size), np.float32)
     for row, clip_id in enumerate(clip_ids):
@@ -159,7 +159,7 @@ def read_images(store: StoreInfo, backend: Backend, clip_ids: Sequence[str], wan
             flow=None if flows is None else flows[row].astype(np.float32),
             apex=grey(read_windows(path, [clip_id])[2][0, HALF_WINDOW]) if wanted.needs_apex else None,
             landmarks=None if landmarks is None else landmarks[row],
-            frames=read_clip(path, clip_id) if wanted.needs_clips else None,
+            frames=read_clip(path, clip_id) if wanted.needs_clips("clip") else None,
         )
         images[row] = draw_motion(sources, wanted)
     return images

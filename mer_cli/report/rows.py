@@ -15,7 +15,6 @@ from mer_cli.evaluation.comparison import compare_scores, under_seeds_of
 from mer_cli.evaluation.epoch_rules import Scores
 from mer_cli.evaluation.statistics import METRICS, N_DRAWS, Comparison, Spread, holm
 from mer_cli.evaluation.summary import fraction, percent
-from mer_cli.models.catalogue import METHODS
 from mer_cli.report.cells import (
     HONEST,
     NONE,
@@ -32,6 +31,7 @@ from mer_cli.report.lines import Line
 from mer_cli.report.model import Cell, Column, Group, Note, Row, RowKind
 from mer_cli.report.paper import PaperRow, paper_notes
 from mer_cli.report.placing import is_plain
+from mer_cli.runs.catalogue_shim import METHODS
 from mer_cli.runs.config import RECIPE_STAMPS
 from mer_cli.runs.methods import is_classical
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from mer_cli.evaluation.chance import REPETITIONS, ChanceScores, run_chance
 from mer_cli.evaluation.run_text import progress, settings
 from mer_cli.evaluation.statistics import METRICS, Spread
-from mer_cli.models.catalogue import method_of
 from mer_cli.report.cells import HEADINGS, NONE, key_of, score_cell
 from mer_cli.report.collect import Entry, score_runs
 from mer_cli.report.model import SUMMARY, Block, Cell, Column, Note, Row, RowKind, Table
 from mer_cli.report.placing import Protocol, class_counts, n_subjects, protocols, with_form
 from mer_cli.report.rows import Cells, mark_best, table_row
+from mer_cli.runs.catalogue_shim import method_of
 from mer_cli.runs.config import RECIPE_STAMPS
 from mer_cli.runs.directory import Run
 

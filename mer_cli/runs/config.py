@@ -1,8 +1,8 @@
-"""The configuration of a run: every setting that can move a number, each default written once, here.
+"""The settings of a run: each is declared here once, with its default, its limits and its group.
 
-A recipe is a named set of settings; a flag overrides one of them. The released five-class script is the default
-(muse1998/MMNet `CASME2_5.py` at 7b62fa9). What the paper does not state is taken from that script in `paper` as well.
-Variants are the networks of the paper's ablations, and grids the rows of its tables.
+A recipe is a named set of settings; a flag overrides one of them. MMNet's released five-class script is the default
+(muse1998/MMNet `CASME2_5.py` at 7b62fa9). A method says which groups mean something to it; a setting of another group
+is refused, because it would do nothing and still name another run.
 """
 
 from __future__ import annotations
@@ -10,97 +10,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mer_cli.errors import ConfigError
-from mer_cli.motion.inputs import Backend, Interpolation, Normalisation
-from mer_cli.runs.methods import (
-    FIRST_SEED,
-    MMNET,
-    PUBLISHED,
-    check_settings,
-    is_classical,
-    is_on_motion,
-    published_settings,
-)
+from mer_cli.motion.inputs import Backend, Interpolation, Normalisation, Span
+from mer_cli.runs.methods import METHODS, MMNET, Method, find_method
+from mer_cli.runs.variants import GRIDS as GRIDS
+from mer_cli.runs.variants import RECIPE_STAMPS as RECIPE_STAMPS
+from mer_cli.runs.variants import RECIPES as RECIPES
+from mer_cli.runs.variants import VARIANTS as VARIANTS
 
-NETWORK_OPTIONS = (
-    "stem",
-    "block",
-    "attention",
-    "attention_kernel",
-    "pc",
-    "n_layers",
-    "n_heads",
-    "mlp_ratio",
-    "stochastic_depth",
-)
-OF_NETWORK = ("model", "variant", *NETWORK_OPTIONS)  # settings that say which network it is
-
-# Rows of the paper's Tables 3 and 4 as its section 3.3 tells them (no script of theirs was released); then cells that
-# the tables do not have, and stems.
-VARIANTS: dict[str, dict[str, Any]] = {
-    "mmnet": {},
-    "baseline": {"block": "basic", "attention": "none", "pc": False},
-    "ca": {"pc": False},
-    "pc": {"block": "basic", "attention": "none"},
-    "independent": {"attention": "independent"},
-    "cbam": {"attention": "independent", "attention_kernel": 7},
-    # From baseline to ca two things change at once; these change one each.
-    "ca-block": {"attention": "none", "pc": False},
-    "basic-continuous": {"block": "basic", "pc": False},
-    "figure": {"stem": "figure"},
-    "literal": {"stem": "literal"},
-}
-
-# What must stand beside every number of a recipe.
-RECIPE_STAMPS = {"released-3": "tuned on test"}
-
-RECIPES: dict[str, dict[str, Any]] = {
-    "released": {},
-    # `CASME2_3.py`, whose settings differ from the five-class script's on the same clips.
-    "released-3": {
-        "epochs": 99,
-        "batch_size": 24,
-        "weight_decay": 0.7,
-        "rotation": 4.0,
-        "padding": 4,
-        "frame_jitter": "released-3",
-        "n_layers": 3,
-        "mlp_ratio": 2,
-        "stochastic_depth": 0.3,
-    },
-    # Section 3.2 of the paper: batch 32, rate .0008, 70 epochs of exponential decay; flip, random crop, colour jitter;
-    # one of four frames around the onset and the apex. It gives neither weight decay nor the decay's factor, nor how
-    # strong the augmentation is: those are the released script's, and colour jitter, which that lacks, is ours.
-    "paper": {
-        "epochs": 70,
-        "decay_epochs": 70,
-        "rotation": 0.0,
-        "color_jitter": 0.2,
-        "frame_jitter": "around",
-    },
-    # Ours, for generated faces on two cores. With the flat head of 100,352 inputs a step of AdamW swings the logits by
-    # far more than motion moves them; the rate starts high, to learn, and falls fast, to let the swing settle.
-    "quick": {
-        "epochs": 8,
-        "batch_size": 4,
-        "learning_rate": 5e-4,
-        "decay": 0.65,
-        "decay_epochs": 8,
-        "rotation": 0.0,
-        "padding": 0,
-    },
+# Group of settings: where `mer train --help` shows it.
+GROUPS = {
+    "method": "Method",
+    "protocol": "Protocol",
+    "training": "Training of a network",
+    "augmentation": "Augmentation, for networks that see two images",
+    "flow": "Motion",
+    "normalisation": "Motion",
+    "span": "Motion",
+    "clips": "Motion",
+    "svm": "Support-vector machine",
+    "parts": "Parts of MMNet",
+    "machine": "Machine",
 }
 
 
-# Rows of the paper's tables by what is set; after them, in Tables 3 and 4, cells that the paper does not have and that
-# tell apart what it changes at once. Table 5 is the paper's settings i to vi, in its order.
-GRIDS: dict[int, tuple[Mapping[str, Any], ...]] = {
-    3: tuple({"variant": name} for name in ("baseline", "ca", "pc", "mmnet", "ca-block", "basic-continuous")),
-    4: tuple({"variant": name} for name in ("independent", "mmnet", "cbam")),
-    5: tuple({"n_layers": n_layers, "n_heads": n_heads} for n_layers in (2, 3) for n_heads in (2, 4, 8)),
-}
+def setting(default: Any, group: str, **limits: Any) -> Any:
+    """Declare a setting with its default, its group (a key of `GROUPS`) and its limits, as pydantic's `Field`."""
+    return Field(default, json_schema_extra={"group": group}, **limits)
 
 
 class TrainConfig(BaseModel):
@@ -108,195 +46,257 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    scheme: str = "auto"
-    """Label scheme: which emotions make which class; auto is the dataset's own."""
-    model: Literal[
-        "mmnet",
-        "ststnet",
-        "offapexnet",
-        "sssnet",
-        "resnet18-flow",
-        "resnet18-diff",
-        "rcn-a",
-        "dual-inception",
-        "dssn",
-        "tscnn-lite",
-        "augcn-flow",
-        "di-resnet18",
-        "flow-svm",
-        "bi-woof",
-        "hoof",
-        "fhoof",
-        "fhofo",
-        "mdmo",
-        "lbp-top",
-        "higo-top",
-    ] = "mmnet"
-    """Method: MMNet, another network, or a classical descriptor (`mer models`)."""
-    variant: Literal[
-        "mmnet", "baseline", "ca", "pc", "independent", "cbam", "ca-block", "basic-continuous", "figure", "literal"
-    ] = "mmnet"
-    """Named form of the network: MMNet, or a cell of the paper's ablations (docs/protocol.md)."""
-    recipe: Literal["released", "released-3", "paper", "quick", "published"] = "released"
-    """Named settings: MMNet's five- or three-class script, its paper, a short one; published, of any other method."""
-    seed: int = Field(FIRST_SEED, ge=0)
+    scheme: str = setting("auto", "protocol")
+    """Label scheme, which says which emotions make which class; auto uses the dataset's own."""
+    model: str = setting(MMNET, "method")
+    """Method: MMNet, another network, or a classical descriptor (`mer models` lists them)."""
+    variant: str = setting(MMNET, "parts")
+    """Named form of MMNet: mmnet, or a row of the paper's ablations (docs/protocol.md)."""
+    recipe: str = setting("released", "method")
+    """Named settings: released, released-3, paper or quick of MMNet; published of any other method."""
+    seed: int = setting(1, "protocol", ge=0)
     """Seed of weights, batch order and augmentation; a classical method draws nothing."""
-    inner_val: int = Field(0, ge=0)
-    """Training subjects of each fold to set aside and choose its epoch by (rule inner-val); not trained on."""
-    shuffle_labels: bool = False
-    """Permute each fold's training labels: a null control, whose accuracy must be chance."""
-    epochs: int = Field(74, ge=1)
-    """Passes over the training clips of a fold."""
-    batch_size: int = Field(32, ge=2)
-    """Onset-apex pairs in a step; the last partial batch is kept."""
-    optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
-    """What turns gradients into steps; sgd has momentum .9."""
-    learning_rate: float = Field(8e-4, gt=0)
-    """The learning rate in the first epoch."""
-    decay: float = Field(0.987, gt=0, le=1)
-    """Factor on the learning rate after every `decay_every` of the first `decay_epochs` epochs."""
-    decay_every: int = Field(1, ge=1)
-    """Epochs between two such factors."""
-    decay_epochs: int = Field(50, ge=0)
-    """Epochs after which the learning rate still falls."""
-    weight_decay: float = Field(0.6, ge=0)
-    """The optimiser's weight decay, on every parameter."""
-    flip: float = Field(0.5, ge=0, le=1)
+    inner_val: int = setting(0, "training", ge=0)
+    """Number of training subjects held back in each fold to choose the epoch (rule inner-val)."""
+    shuffle_labels: bool = setting(False, "protocol")
+    """Permute the training labels of each fold: a null control, whose accuracy must be chance."""
+    epochs: int = setting(74, "training", ge=1)
+    """Number of passes over the training clips of a fold."""
+    batch_size: int = setting(32, "training", ge=2)
+    """Number of clips in a training step; the last partial batch is kept."""
+    optimiser: Literal["adamw", "adam", "sgd"] = setting("adamw", "training")
+    """Optimiser; sgd uses momentum 0.9."""
+    learning_rate: float = setting(8e-4, "training", gt=0)
+    """Learning rate of the first epoch."""
+    decay: float = setting(0.987, "training", gt=0, le=1)
+    """Factor on the learning rate each time it decays."""
+    decay_every: int = setting(1, "training", ge=1)
+    """Number of epochs between two decays of the learning rate."""
+    decay_epochs: int = setting(50, "training", ge=0)
+    """Number of epochs during which the learning rate decays."""
+    weight_decay: float = setting(0.6, "training", ge=0)
+    """Weight decay of the optimiser, on every parameter."""
+    flip: float = setting(0.5, "augmentation", ge=0, le=1)
     """Probability of a horizontal flip, the same for onset and apex."""
-    rotation: float = Field(3.0, ge=0, le=45)
-    """Largest rotation either way, degrees."""
-    padding: int = Field(15, ge=0, le=112)
-    """Largest shift of the random crop either way, pixels."""
-    color_jitter: float = Field(0.0, ge=0, lt=1)
+    rotation: float = setting(3.0, "augmentation", ge=0, le=45)
+    """Largest rotation to either side, in degrees."""
+    padding: int = setting(15, "augmentation", ge=0, le=112)
+    """Largest shift of the random crop to either side, in pixels."""
+    color_jitter: float = setting(0.0, "augmentation", ge=0, lt=1)
     """Largest relative change of brightness, contrast and saturation, the same for onset and apex."""
-    frame_jitter: Literal["released", "released-3", "around", "none"] = "released"
-    """Frames that may stand for onset and apex in training: the scripts' windows, two on either side, none."""
-    flow: Backend = "tvl1"
-    """Optical flow that a method sees: TV-L1, or DIS, which takes a thirtieth of the time."""
-    normalisation: Normalisation = "raw"
-    """Of that motion: by the training clips' mean and deviation, or each plane of a clip stretched to 0..255."""
-    span: Literal["clip", "apex"] = "clip"
-    """What a descriptor of flow sees: the flow from the onset to every later frame, or to the apex alone."""
-    clip_frames: int = Field(0, ge=0)
-    """Frames that a whole clip is interpolated to; 0 leaves it as recorded."""
-    interpolation: Interpolation = "linear"
-    """How: between neighbouring frames, or on the clip's curve (TIM)."""
-    class_weight: Literal["none", "balanced"] = "none"
-    """Whether the support-vector machine weighs a clip by the inverse of its class's size."""
-    stem: Literal["released", "figure", "literal"] = "released"
+    frame_jitter: Literal["released", "released-3", "around", "none"] = setting("released", "augmentation")
+    """Frames drawn in place of onset and apex in training: the windows of the released scripts, two to either side, or
+    none."""
+    flow: Backend = setting("tvl1", "flow")
+    """Optical flow: tvl1 (TV-L1), or fast (DIS), which takes a thirtieth of the time."""
+    normalisation: Normalisation = setting("standard", "normalisation")
+    """Normalisation of motion: standard, by mean and deviation of the training clips; minmax8, each plane of a clip
+    stretched to 0..255."""
+    span: Span = setting("clip", "span")
+    """Flow that a descriptor sees: from the onset to every later frame of the clip, or to the apex alone."""
+    clip_frames: int = setting(0, "clips", ge=0)
+    """Number of frames that a whole clip is interpolated to; 0 leaves it as recorded."""
+    interpolation: Interpolation = setting("linear", "clips")
+    """Interpolation of a whole clip: linear between neighbouring frames, or tim, on the clip's curve."""
+    class_weight: Literal["none", "balanced"] = setting("none", "svm")
+    """Weight of a clip: the same for all, or balanced, the inverse of its class's size."""
+    stem: Literal["released", "figure", "literal"] = setting("released", "parts")
     """First layers: as released, as the paper's figure 2 draws them, or with the widths of equations 2 and 3."""
-    block: Literal["ca", "basic"] = "ca"
-    """Convolutions of a block: 3x3 and 1x1 (the paper's CA block), or ResNet-18's 3x3 and 3x3."""
-    attention: Literal["continuous", "independent", "none"] = "continuous"
-    """Whether blocks weight their output by a map, and whether the map is handed on to the next block."""
-    attention_kernel: Literal[1, 7] = 1
-    """Side of the attention's convolution; 7 is CBAM's."""
-    pc: bool = True
-    """Whether there is a position-calibration branch."""
-    n_layers: int = Field(2, ge=1, le=12)
-    """Transformer layers of that branch (the paper's N_L)."""
-    n_heads: Literal[1, 2, 4, 8, 16] = 4
-    """Its heads (the paper's N_H)."""
-    mlp_ratio: int = Field(4, ge=1, le=8)
-    """Hidden width of its MLPs, in token widths."""
-    stochastic_depth: float = Field(0.0, ge=0, lt=1)
-    """Probability of skipping in its last layer, while training."""
-    device: Literal["auto", "cuda", "cpu"] = "auto"
-    """Where to train; auto takes CUDA where there is one."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Arithmetic of the network; auto takes bf16 where the processor computes in it."""
-    compile: Literal["auto", "on", "off"] = "auto"
-    """Whether to compile the network; auto does on a GPU, where the steps to come repay it."""
-    deterministic: bool = False
+    block: Literal["ca", "basic"] = setting("ca", "parts")
+    """Convolutions of a block: ca, 3x3 and 1x1 as in the paper, or basic, ResNet-18's 3x3 and 3x3."""
+    attention: Literal["continuous", "independent", "none"] = setting("continuous", "parts")
+    """Attention maps of the blocks: handed on from block to block, independent of each other, or none."""
+    attention_kernel: Literal[1, 7] = setting(1, "parts")
+    """Side of the convolution that makes an attention map; 7 is CBAM's."""
+    pc: bool = setting(True, "parts")
+    """Position-calibration branch."""
+    n_layers: int = setting(2, "parts", ge=1, le=12)
+    """Transformer layers of the position-calibration branch (the paper's N_L)."""
+    n_heads: Literal[1, 2, 4, 8, 16] = setting(4, "parts")
+    """Attention heads of the position-calibration branch (the paper's N_H)."""
+    mlp_ratio: int = setting(4, "parts", ge=1, le=8)
+    """Hidden width of the position-calibration branch's MLPs, in token widths."""
+    stochastic_depth: float = setting(0.0, "parts", ge=0, lt=1)
+    """Probability of skipping the last transformer layer of the position-calibration branch in training."""
+    device: Literal["auto", "cuda", "mps", "cpu"] = setting("auto", "machine")
+    """Device to train on; auto uses CUDA if there is a GPU, and the processor otherwise."""
+    precision: Literal["auto", "fp32", "bf16"] = setting("auto", "machine")
+    """Arithmetic of the network; auto uses bf16 where the device computes in it."""
+    compile: Literal["auto", "on", "off"] = setting("auto", "machine")
+    """Compile the network; auto does on a GPU if the steps to come repay it."""
+    deterministic: bool = setting(False, "machine")
     """Make a GPU compute the same bits every time, more slowly; the CPU always does."""
+
+    @field_validator("model", "variant")
+    @classmethod
+    def _is_known(cls, name: str, info: Any) -> str:
+        known = [method.name for method in METHODS.values() if method.code] if info.field_name == "model" else VARIANTS
+        if name not in known:
+            raise ValueError(f"must be one of {', '.join(known)}")
+        return name
+
+    @field_validator("normalisation", mode="before")
+    @classmethod
+    def _was_called_raw(cls, name: Any) -> Any:
+        return "standard" if name == "raw" else name  # its name in runs of before
 
     @model_validator(mode="after")
     def _decay_ends_within_epochs(self) -> TrainConfig:
         if self.decay_epochs > self.epochs:
             raise ValueError(
-                f"--decay-epochs: {self.decay_epochs} is more than --epochs {self.epochs}; expected at most as many. "
+                f"--decay-epochs must be at most --epochs, got {self.decay_epochs} and {self.epochs}. "
                 "Lower it, or give both."
             )
         return self
 
     @property
+    def method(self) -> Method:
+        """The entry of the run's method."""
+        return METHODS[self.model]
+
+    @property
     def network_options(self) -> dict[str, Any]:
         """Keyword arguments of the network's class; only MMNet has any."""
-        if self.model != MMNET:
-            return {}
-        return {name: getattr(self, name) for name in NETWORK_OPTIONS}
+        return {name: getattr(self, name) for name in PARTS} if "parts" in self.method.groups else {}
 
     def learning_rate_in(self, epoch: int) -> float:
-        """The learning rate of an epoch, counted from 0."""
+        """Return the learning rate of an epoch, counted from 0."""
         return self.learning_rate * self.decay ** (min(epoch, self.decay_epochs) // self.decay_every)
 
 
-def resolve_config(recipe: str | None = None, variant: str | None = None, **overrides: Any) -> TrainConfig:
-    """The recipe's settings, the variant's on top of them, and the given ones on top of both.
+def group_of(name: str) -> str:
+    """Return the group of a setting."""
+    extra: Any = TrainConfig.model_fields[name].json_schema_extra
+    return str(extra["group"])
 
-    The network's name in the result is that of the variant from which it departs in the fewest settings, the first of
+
+def settings_of(*groups: str) -> tuple[str, ...]:
+    """Return the names of the settings in these groups, in the order of their declaration."""
+    return tuple(name for name in TrainConfig.model_fields if group_of(name) in groups)
+
+
+PARTS = tuple(name for name in settings_of("parts") if name != "variant")
+OF_NETWORK = ("model", "variant", *PARTS)  # settings that say which network it is
+
+
+def resolve_config(recipe: str | None = None, variant: str | None = None, **overrides: Any) -> TrainConfig:
+    """Return the recipe's settings with the variant's on top of them, and the given ones on top of both.
+
+    The variant named in the result is the one from which the network departs in the fewest settings, the first of
     equals, whatever it was asked for by: so one network has one name, and one run.
 
     Parameters
     ----------
-    recipe, variant : None means the network's own recipe (MMNet's released one), and MMNet itself
+    recipe, variant : None means the method's own recipe (MMNet's released one), and MMNet itself
     overrides : None means "as in the recipe"
 
     Raises
     ------
     ConfigError
-        If a name or a value can't be used, or is of no use to the network; the message names the flag and its limits.
+        If a name or a value can't be used, or has no effect with the method; the message names the flag and its limits.
     """
     given = {name: value for name, value in overrides.items() if value is not None}
-    model = given.get("model", MMNET)
-    has_own_recipe = is_on_motion(model) or is_classical(model)
-    recipe = recipe or (PUBLISHED if has_own_recipe else "released")
-    check_settings(model, given | ({"variant": variant} if variant else {}), NETWORK_OPTIONS)
-    variant = variant or MMNET
-    known_recipes = [PUBLISHED] if has_own_recipe else [*RECIPES]
-    for flag, name, known in (("recipe", recipe, known_recipes), ("variant", variant, [*VARIANTS])):
-        if name not in known:
-            whom = "" if model == MMNET else f" for {model}"
-            raise ConfigError(
-                f"--{flag}: '{name}' is not known{whom} — expected one of {', '.join(known)}. Choose one."
-            )
-    standard = _recipe_settings(model, recipe, given.get("span", "clip"))
-    settings = {**standard, **VARIANTS[variant], **given}
+    method = find_method(given.get("model", MMNET))
+    recipe = recipe or next(iter(method.recipes))
+    if recipe not in method.recipes:
+        known = ", ".join(method.recipes)
+        raise ConfigError(f"--recipe: {method.name} has no recipe '{recipe}'. Expected one of: {known}.")
+    check_settings(method, given | ({"variant": variant} if variant else {}))
+    own = recipe_settings(method, recipe, given.get("span", "clip"))
+    settings = {**own, **VARIANTS.get(variant or MMNET, {}), **given}
     if "epochs" in given and "decay_epochs" not in given:  # a shorter run decays for as long as it lasts
-        decay_epochs = standard.get("decay_epochs", TrainConfig.model_fields["decay_epochs"].default)
-        longest = given["epochs"] if is_on_motion(model) else decay_epochs  # their rate falls to the end
+        decay_epochs = own.get("decay_epochs", TrainConfig.model_fields["decay_epochs"].default)
+        longest = given["epochs"] if method.sees_motion else decay_epochs  # their rate falls to the end
         settings["decay_epochs"] = min(longest, given["epochs"]) if isinstance(given["epochs"], int) else decay_epochs
     try:
-        config = TrainConfig(recipe=recipe, variant=variant, **settings)  # type: ignore[arg-type]  # checked by pydantic
+        config = TrainConfig(recipe=recipe, variant=variant or MMNET, **settings)
     except ValidationError as error:
-        raise ConfigError(_as_sentence(error)) from None
-    return config.model_copy(update={"variant": _nearest_variant(config)}) if model == MMNET else config
+        raise ConfigError(describe_invalid(error)) from None
+    return config.model_copy(update={"variant": _nearest_variant(config)}) if method.variants else config
 
 
-def _recipe_settings(model: str, recipe: str, span: str) -> dict[str, Any]:
-    """What a recipe sets of a method; parts of MMNet are MMNet's alone."""
-    if is_on_motion(model) or is_classical(model):
-        return published_settings(model, span)
-    return {name: value for name, value in RECIPES[recipe].items() if model == MMNET or name not in NETWORK_OPTIONS}
+def recipe_settings(method: Method, recipe: str, span: Span) -> dict[str, Any]:
+    """Return what a recipe sets of a method; from onset to apex alone there is one flow, and no clip to interpolate."""
+    if span == "apex":
+        return {**method.recipes[recipe], "flow": "tvl1", "clip_frames": 0, "interpolation": "linear"}
+    return dict(method.recipes[recipe])
+
+
+def check_settings(method: Method, given: Mapping[str, Any]) -> None:
+    """Refuse a setting that was given and has no effect with the method; a value that its run has anyway is harmless.
+
+    Raises
+    ------
+    ConfigError
+        If there is such a setting, or too few frames are asked for.
+    """
+    for name, value in given.items():
+        if name not in TrainConfig.model_fields or has_effect(method, name, given):
+            continue
+        if not _is_harmless(method, name, value, given):
+            flag = f"--{'' if value is not False else 'no-'}{name.replace('_', '-')}"
+            seen = "which is the same for every seed" if name == "seed" else method.sees.words
+            raise ConfigError(f"{flag} has no effect with --model {method.name}, {seen}. Leave it out.")
+    n_frames, needed = given.get("clip_frames") or 0, getattr(method.sees, "min_frames", 0)
+    if isinstance(n_frames, int) and 0 < n_frames < needed:
+        raise ConfigError(f"--clip-frames must be 0, or at least {needed} for {method.name}, got {n_frames}.")
+
+
+def has_effect(method: Method, name: str, given: Mapping[str, Any]) -> bool:
+    """Whether a setting means something to a method, beside the other settings that are given."""
+    group = group_of(name)
+    if name == "seed":
+        return method.is_network or bool(given.get("shuffle_labels"))
+    if group == "clips" and given.get("span") == "apex":
+        return "frames" in getattr(method.sees, "arrays", ())
+    return group in method.groups
+
+
+def _is_harmless(method: Method, name: str, value: Any, given: Mapping[str, Any]) -> bool:
+    own = recipe_settings(method, next(iter(method.recipes)), given.get("span", "clip"))
+    return bool(value == "auto" or value == own.get(name, TrainConfig.model_fields[name].default))
+
+
+def check_seeds(method: Method, n_seeds: int, *, shuffle_labels: bool) -> None:
+    """Refuse several runs of a classical method, which would be one and the same unless its labels are permuted.
+
+    Raises
+    ------
+    ConfigError
+        If several are asked for.
+    """
+    if n_seeds > 1 and not (method.is_network or shuffle_labels):
+        raise ConfigError(
+            f"--seeds has no effect with --model {method.name}, which is the same for every seed. "
+            "Leave it out, or add --shuffle-labels for null controls."
+        )
 
 
 def _nearest_variant(config: TrainConfig) -> str:
-    standard = {name: TrainConfig.model_fields[name].default for name in NETWORK_OPTIONS}
+    standard = {name: TrainConfig.model_fields[name].default for name in PARTS}
 
     def n_departures(variant: str) -> int:
-        options = standard | RECIPES[config.recipe] | VARIANTS[variant]
+        options = standard | dict(config.method.recipes[config.recipe]) | dict(VARIANTS[variant])
         return sum(options[name] != value for name, value in config.network_options.items())
 
     return min(VARIANTS, key=n_departures)
 
 
-def _as_sentence(error: ValidationError) -> str:
-    """pydantic's first complaint in our four parts."""
+def describe_invalid(error: ValidationError) -> str:
+    """Return pydantic's first complaint as a sentence that names the flag and its limits."""
     problem = error.errors()[0]
     if not problem["loc"]:
         return str(problem["ctx"]["error"])
     name = str(problem["loc"][0])
     if problem["type"] == "extra_forbidden":
-        return f"'{name}' is not a setting — expected one of {', '.join(TrainConfig.model_fields)}. Correct the name."
+        return f"There is no setting '{name}'. Expected one of: {', '.join(TrainConfig.model_fields)}."
+    flag = f"--{name.replace('_', '-')}"
+    if problem["type"] == "value_error":
+        return f"{flag} {problem['ctx']['error']}, got {problem['input']!r}."
     expected = problem["msg"].removeprefix("Input should be ")
-    return f"--{name.replace('_', '-')}: {problem['input']!r} can't be used — expected {expected}. Change the value."
+    for theirs, ours in (("greater than or equal to", "at least"), ("less than or equal to", "at most")):
+        expected = expected.replace(theirs, ours)
+    return f"{flag} must be {expected}, got {problem['input']!r}."
+
+
+NETWORK_OPTIONS = PARTS  # SHIM

@@ -1,170 +1,422 @@
-"""What differs in a configuration from method to method: its default recipe, and the settings that it has no use for.
+"""The one table of methods: networks and classical methods that run here, and those that are only quoted.
 
-MMNet and `resnet18-diff` take two pictures, and train by MMNet's recipes; the other networks take the motion between
-them, and train as their authors did (`models.recipes`). A classical method is a descriptor (`models.descriptors`) and
-a support-vector machine: it has no epochs, and draws nothing. No torch.
+A method is added with its file in `models/` and one entry here. Everything else that a method needs follows from the
+entry: which settings mean something to it, what is computed beforehand, what the tables and `mer models` print.
+The entry is checked when the table is made, and against the network's class when one is built.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Literal
 
+from mer_cli.datasets.suggest import unknown_name
 from mer_cli.errors import ConfigError
-from mer_cli.models import recipes
-from mer_cli.models.descriptors import DESCRIPTORS, Seen
+from mer_cli.motion.inputs import DescriptorInput, MotionInput, PairInput
+from mer_cli.runs.variants import RECIPES, VARIANTS
 
 MMNET = "mmnet"  # the network, and that variant of it which is the paper's
-PUBLISHED = "published"
-FIRST_SEED = 1
-OF_PICTURES = ("flip", "rotation", "padding", "color_jitter", "frame_jitter")
-OF_SCHEDULE = (
-    *("inner_val", "epochs", "batch_size", "optimiser", "learning_rate"),
-    *("decay", "decay_every", "decay_epochs", "weight_decay"),
-)
-OF_CLIPS = ("clip_frames", "interpolation")
-OF_OTHERS = ("flow", "normalisation", "span", *OF_CLIPS, "class_weight")  # what MMNet has no use for
-# Values that change nothing in a classical method, which is the same for every seed, and computed on the CPU.
-HARMLESS: dict[str, tuple[Any, ...]] = {
-    "device": ("auto", "cpu"),
-    "precision": ("auto", "fp32"),
-    "compile": ("auto", "off"),
+PUBLISHED = "published"  # the recipe of every method that has one only
+
+Form = Literal["as published", "variant", "quoted only"]
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method of the field.
+
+    name : of `mer train --model`; of a quoted method a short one of ours
+    grade : how far public facts go: "A" fully specified, "A-" but for a detail that is ours, "B" needs labels or
+        weights that can be had, "C" needs what is not public
+    input : what it sees of a clip, in words; of a descriptor, how many numbers it makes of it
+    year : of the publication; None where it was not looked up
+    note : what keeps it from running here, or what differs
+    is_variant : whether what runs here differs in more than a detail: other weights, another input, a part left out
+    code : module and name in `mer_cli.models` of the network's class or the descriptor's function; "" if only quoted
+    sees : what it sees of a clip, for the program
+    recipes : its named settings, the first of them its own
+    source : where the numbers of its recipe are from, and which of them are ours
+    variants : named forms of the network, each by the settings that it changes; MMNet alone has any
+    """
+
+    name: str
+    title: str
+    grade: Literal["A", "A-", "B", "B-", "C"]
+    input: str
+    paper: str
+    year: int | None
+    note: str = ""
+    is_variant: bool = False
+    code: str = ""
+    sees: PairInput | MotionInput | DescriptorInput = field(default_factory=PairInput)
+    recipes: Mapping[str, Settings] = field(default_factory=dict)
+    source: str = ""
+    variants: Mapping[str, Settings] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        forgotten = [name for name in ("recipes", "source") if not getattr(self, name)] if self.code else []
+        if forgotten:
+            raise ValueError(f"method {self.name} has code but no {forgotten[0]}: complete its entry")
+
+    @property
+    def kind(self) -> Literal["network", "classical", "quoted"]:
+        """A network, a descriptor with a support-vector machine, or nothing that runs here."""
+        if not self.code:
+            return "quoted"
+        return "classical" if isinstance(self.sees, DescriptorInput) else "network"
+
+    @property
+    def is_network(self) -> bool:
+        """Whether it has epochs and weights, and draws random numbers; a classical method has and draws none."""
+        return self.kind == "network"
+
+    @property
+    def sees_motion(self) -> bool:
+        """Whether it is a network on motion: a small one, which one thread trains."""
+        return isinstance(self.sees, MotionInput)
+
+    @property
+    def groups(self) -> frozenset[str]:
+        """Groups of settings that mean something to it (`config.GROUPS`)."""
+        return self.sees.groups | {"method", "protocol"} | ({"parts"} if self.variants else set())
+
+    @property
+    def history_columns(self) -> tuple[str, ...]:
+        """What a fold's `history.csv` holds of each epoch; of a classical method, what it chose its C by."""
+        return ("loss", "learning_rate", "seconds") if self.is_network else ("C", "inner_uf1", "seconds")
+
+    @property
+    def form(self) -> Form:
+        """Whether what runs here is the published method, a variant of it, or nothing."""
+        if not self.code:
+            return "quoted only"
+        return "variant" if self.is_variant else "as published"
+
+    @property
+    def command(self) -> str:
+        """What trains it; "" where nothing does."""
+        return f"mer train --loso --model {self.name}" if self.code else ""
+
+    def load(self) -> Any:
+        """Import and return the network's class or the descriptor's function.
+
+        Raises
+        ------
+        TypeError
+            If the class says that it sees something else than this entry does.
+        """
+        module, _, name = self.code.partition(":")
+        found = getattr(import_module(f"mer_cli.models.{module}"), name)
+        if self.is_network and getattr(found, "INPUT", PairInput()) != self.sees:
+            raise TypeError(f"{self.code}.INPUT is not what the entry of {self.name} in runs/methods.py says")
+        return found
+
+    def build(self, n_classes: int, **options: Any) -> Any:
+        """Return a freshly initialised network, a torch module that gives logits (B, K).
+
+        Its forward pass takes an onset and an apex, each (B, 3, 224, 224) float; on motion one image, (B, P, S, S), and
+        where `sees` names action units, their graph, (A, A).
+
+        Parameters
+        ----------
+        options : keyword arguments of the network's class
+        """
+        return self.load()(n_classes, **options)
+
+    @property
+    def describe(self) -> Callable[..., Any]:
+        """The function of a descriptor: the arrays of `sees` in, a vector of float32 out."""
+        function: Callable[..., Any] = self.load()
+        return function
+
+
+def _on_motion(
+    optimiser: Literal["adam", "sgd"], learning_rate: float, epochs: int, batch_size: int, **others: Any
+) -> dict[str, Settings]:
+    """Return the recipe of a network on motion: the loss is cross-entropy, and no image is augmented.
+
+    The optimiser's weight decay is its own, not decoupled; sgd uses momentum 0.9; the rate decays to the end.
+    """
+    own = {"optimiser": optimiser, "learning_rate": learning_rate, "epochs": epochs, "batch_size": batch_size}
+    plain = {"weight_decay": 0.0, "decay": 1.0, "decay_epochs": epochs}
+    unchanged = {"flip": 0.0, "rotation": 0.0, "padding": 0, "frame_jitter": "none"}
+    return {PUBLISHED: own | plain | unchanged | others}
+
+
+def _described(**settings: Any) -> dict[str, Settings]:
+    """Return the recipe of a classical method, which is learnt in one pass, on the processor, in float32."""
+    machine = {"device": "cpu", "precision": "fp32", "compile": "off"}
+    return {PUBLISHED: {"epochs": 1, "decay_epochs": 0} | machine | settings}
+
+
+_OF_PARTS = {"n_layers", "mlp_ratio", "stochastic_depth"}  # settings in a recipe that only MMNet has
+_OF_IMAGES = {
+    recipe: {name: value for name, value in settings.items() if name not in _OF_PARTS}
+    for recipe, settings in RECIPES.items()
 }
+# Ten flows a clip: TV-L1 would take minutes where the fast one takes seconds.
+_OF_FLOWS = _described(flow="fast", clip_frames=10)
+_AS_RELEASED = "muse1998/MMNet; what the paper does not state is taken from its script"
+_AS_PUBLISHED = "the descriptor's paper; C is chosen on the training subjects"
+
+_ALL = (
+    Method(
+        *("mmnet", "MMNet", "A", "onset and apex, 224x224 RGB", "IJCAI 2022 (arXiv 2201.05297)", 2022),
+        code="mmnet:MMNet",
+        recipes=RECIPES,
+        source=_AS_RELEASED,
+        variants=VARIANTS,
+    ),
+    Method(
+        *("ststnet", "STSTNet", "A", "u, v, strain at 28x28", "FG 2019 (arXiv 1902.03634)", 2019),
+        code="ststnet:STSTNet",
+        sees=MotionInput(28),
+        recipes=_on_motion("adam", 5e-5, 500, 256, normalisation="minmax8"),
+        source="paper (500 epochs) and christy1206/STSTNet main.py, which runs 800",
+    ),
+    Method(
+        *("offapexnet", "OFF-ApexNet", "A", "u and v at 28x28"),
+        "Signal Processing: Image Communication 2019 (arXiv 1805.08699)",
+        2019,
+        "no code of the authors; layers of a re-implementation",
+        code="offapexnet:OFFApexNet",
+        sees=MotionInput(28, ("u", "v")),
+        recipes=_on_motion("adam", 1e-4, 3000, 64, normalisation="minmax8"),
+        source="paper and STSTNet's table V; MEB adds weight decay 1e-3",
+    ),
+    Method(
+        *("sssnet", "SSSNet", "A", "u, v, strain at 64x64", "IEEE TAC 2023 (arXiv 2211.11425)", 2023),
+        code="sssnet:SSSNet",
+        sees=MotionInput(64),
+        recipes=_on_motion("adam", 1e-4, 200, 32, weight_decay=1e-3),
+        source="tvaranka/meb; batches there are 32 to 256",
+    ),
+    Method(
+        *("resnet18-flow", "ResNet-18 on flow", "A", "u, v, strain at 112x112"),
+        "IEEE TAC 2023 (arXiv 2211.11425), as a baseline",
+        2023,
+        "no ImageNet weights",
+        is_variant=True,
+        code="resnet18:ResNet18Flow",
+        sees=MotionInput(112),
+        recipes=_on_motion("adam", 1e-4, 50, 32, weight_decay=1e-3),
+        source="tvaranka/meb",
+    ),
+    Method(
+        *("resnet18-diff", "ResNet-18 on apex minus onset", "A", "onset and apex, 224x224 RGB"),
+        "CVPR 2016",
+        2016,
+        "trained as MMNet is; MMNet's baseline has four of its eight blocks",
+        is_variant=True,
+        code="resnet18:ResNet18Difference",
+        recipes=_OF_IMAGES,
+        source=_AS_RELEASED,
+    ),
+    Method(
+        *("rcn-a", "RCN-A", "A", "u, v, strain at 60x60", "IEEE TIP 2020 (arXiv 2006.09674)", 2020),
+        code="rcn:RCNA",
+        sees=MotionInput(60),
+        recipes=_on_motion("sgd", 5e-4, 20, 64, decay=0.5, decay_every=10),
+        source="README of xiazhaoqiang/ParameterFreeRCNs",
+    ),
+    Method(
+        *("dual-inception", "Dual-Inception", "A", "u and v at 28x28", "FG 2019", 2019, "layers second-hand"),
+        code="dual_inception:DualInception",
+        sees=MotionInput(28, ("u", "v")),
+        recipes=_on_motion("adam", 1e-3, 500, 32),
+        source="paper, second-hand; the batch is ours",
+    ),
+    Method(
+        *("dssn", "DSSN", "A-", "u, v, strain, magnitude at 227x227", "ICIP 2019", 2019),
+        "random weights, the published one starts from ImageNet's (CaffeNet)",
+        is_variant=True,
+        code="dssn:DSSN",
+        sees=MotionInput(227, ("u", "v", "strain", "magnitude")),
+        recipes=_on_motion("adam", 1e-4, 15, 32),
+        source="Justin900429/PyTorch-DSSN-MER",
+    ),
+    Method(
+        *("tscnn-lite", "TSCNN-lite", "A-", "apex, its 16 blocks, u and v at 48x48"),
+        "IEEE Access 2019, sizes of SKD-TSTSAN (arXiv 2406.17538)",
+        2019,
+        "no FER2013 pretraining, no flow to the offset",
+        is_variant=True,
+        code="tscnn:TSCNNLite",
+        sees=MotionInput(48, ("apex", "apex-grid", "u", "v")),
+        recipes=_on_motion("adam", 1e-3, 100, 16, weight_decay=5e-4),
+        source="SKD-TSTSAN; the epochs are ours, its 20,000 steps would be some 1,300",
+    ),
+    Method(
+        *("augcn-flow", "AU-GCN on flow", "B", "30 landmark patches of flow magnitude, 7x7 at 128x128; AU labels"),
+        "CVPR Workshops 2021",
+        2021,
+        "no magnified pictures (MagNet)",
+        is_variant=True,
+        code="augcn:AUGCNFlow",
+        sees=MotionInput(7, ("patches",), units=(1, 2, 4, 10, 12, 14, 15, 17, 25)),
+        recipes=_on_motion("adam", 1e-4, 15, 32),
+        source="Justin900429's re-implementation; the authors' batch is 64",
+    ),
+    Method(
+        *("di-resnet18", "ResNet-18 on a dynamic image", "A", "dynamic image of the whole clip, 224x224 RGB"),
+        "Neurocomputing 2021, as an ablation of GEME",
+        2021,
+        "GEME with one task: no gender, no second stream; no ImageNet weights; settings ours",
+        is_variant=True,
+        code="resnet18:ResNet18Dynamic",
+        sees=MotionInput(224, ("dynamic",)),
+        recipes=_on_motion("adam", 1e-4, 50, 32),
+        source="ours; GEME's own are not public",
+    ),
+    Method(
+        *("flow-svm", "Flow + SVM", "A", "u, v, strain at 32x32: 3,072 numbers"),
+        "IEEE TAC 2023 (arXiv 2211.11425), as a baseline",
+        2023,
+        "features standardised, C chosen on the training subjects: there C is 28, on features as they are",
+        is_variant=True,
+        code="descriptors.flow_pixels:flow_pixels",
+        sees=DescriptorInput(("flow",), kernel="rbf"),
+        recipes=_described(),
+        source=_AS_PUBLISHED,
+    ),
+    Method(
+        *("bi-woof", "Bi-WOOF", "A", "flow and strain, 5x5 blocks, 8 directions: 200 numbers"),
+        "Signal Processing: Image Communication 2018 (arXiv 1606.01721)",
+        2018,
+        code="descriptors.bi_woof:bi_woof",
+        sees=DescriptorInput(("flow",)),
+        recipes=_described(),
+        source=_AS_PUBLISHED,
+    ),
+    Method(
+        *("hoof", "HOOF", "A-", "flow of the whole clip, 5x5 blocks, 8 directions: 200 numbers"),
+        "CVPR 2009",
+        2009,
+        "blocks, number of directions and mean over time ours",
+        is_variant=True,
+        code="descriptors.hoof:hoof",
+        sees=DescriptorInput(("flows",)),
+        recipes=_OF_FLOWS,
+        source=_AS_PUBLISHED,
+    ),
+    Method(
+        *("fhoof", "FHOOF", "A-", "flow of the whole clip, 5x5 blocks, 18 fuzzy directions: 450 numbers"),
+        "IEEE TAC 2019",
+        2019,
+        "blocks and mean over time ours",
+        is_variant=True,
+        code="descriptors.hoof:fhoof",
+        sees=DescriptorInput(("flows",)),
+        recipes=_OF_FLOWS,
+        source=_AS_PUBLISHED,
+    ),
+    Method(
+        *("fhofo", "FHOFO", "A-", "flow of the whole clip, as FHOOF but for the magnitude: 450 numbers"),
+        "IEEE TAC 2019",
+        2019,
+        "blocks and mean over time ours",
+        is_variant=True,
+        code="descriptors.hoof:fhofo",
+        sees=DescriptorInput(("flows",)),
+        recipes=_OF_FLOWS,
+        source=_AS_PUBLISHED,
+    ),
+    Method(
+        *("mdmo", "MDMO", "A-", "flow of the whole clip, 36 regions by landmarks: 72 numbers"),
+        "IEEE TAC 2016",
+        2016,
+        "regions second-hand; the mean over time is one of vectors, all frames alike",
+        is_variant=True,
+        code="descriptors.mdmo:mdmo",
+        sees=DescriptorInput(("flows", "landmarks")),
+        recipes=_OF_FLOWS,
+        source=_AS_PUBLISHED,
+    ),
+    Method(
+        *("lbp-top", "LBP-TOP", "A", "whole clip, grey, 5x5 blocks: 4,425 numbers"),
+        "PLoS ONE 2014, CASME II",
+        2014,
+        "8 neighbours, the paper is told to have 4; clips of fewer than 10 frames interpolated",
+        is_variant=True,
+        code="descriptors.lbp_top:lbp_top",
+        sees=DescriptorInput(("frames",), min_frames=10),
+        recipes=_described(),
+        source=_AS_PUBLISHED,
+    ),
+    Method(
+        *("higo-top", "HIGO-TOP", "A-", "whole clip, grey, 10 frames, 8x8x2 blocks: 3,072 numbers"),
+        "IEEE TAC 2018",
+        2018,
+        "grid second-hand; no motion magnification",
+        is_variant=True,
+        code="descriptors.higo_top:higo_top",
+        sees=DescriptorInput(("frames",), min_frames=4),
+        recipes=_described(clip_frames=10, interpolation="tim"),
+        source=_AS_PUBLISHED,
+    ),
+    Method(
+        *("tscnn", "TSCNN", "C", "apex, its blocks, flow", "IEEE Access 2019", 2019),
+        "FER2013 pretraining; sizes not public",
+    ),
+    Method("skd-tstsan", "SKD-TSTSAN", "B", "48x48, magnified", "arXiv 2406.17538", 2024, "magnification weights"),
+    Method(
+        *("au-gcn", "AU-GCN", "B", "30 landmark patches, magnified; AU labels"),
+        "CVPR Workshops 2021",
+        2021,
+        "magnification weights (MagNet)",
+    ),
+    Method("geme", "GEME", "C", "dynamic image", "Neurocomputing 2021", 2021, "gender labels; second stream"),
+    Method("capsulenet", "CapsuleNet", "A-", "apex, 224x224 RGB", "FG 2019", 2019, "not built"),
+    Method("htnet", "HTNet", "A", "four crops of a 28x28 picture of motion", "arXiv 2307.14637", 2023, "not built"),
+    Method("slstt", "SLSTT", "B", "11 pictures of flow at 384", "", None, "ViT weights"),
+    Method("graph-tcn", "Graph-TCN", "C", "28 landmark patches, magnified", "ACM MM 2020", 2020, "sizes not public"),
+    Method("au-gacn", "AU-GACN", "C", "", "ACM MM 2020", 2020, "synthetic data; results only were released"),
+    Method("mtmnet", "MTMNet", "C", "apex pictures", "ACM MM 2020", 2020, "no code; macro-expression data"),
+    Method("minet-manet", "MiNet&MaNet", "C", "two tasks", "IJCAI 2021", 2021, "no code; macro-expression data"),
+    Method("gacnn", "GACNN", "C", "graph of landmarks and flow", "CVPR Workshops 2021", 2021, "no code"),
+    Method("dynamic", "Dynamic", "C", "clip", "IEEE TAC 2020", 2020, "also DIKD; no code; a teacher trained on AUs"),
+    Method("sma-stn", "SMA-STN", "C", "segments", "arXiv 2010.09342", 2020, "no code; face-detection pretraining"),
+    Method("mersiamc3d", "MERSiamC3D", "C", "adaptive key frames", "Neurocomputing 2021", 2021, "no code"),
+    Method("featref", "FeatRef", "B-", "flow at 28x28", "arXiv 2101.04838", 2021, "module sizes unknown"),
+    Method("ice-gan", "ICE-GAN", "C", "apex", "", None, "architecture only was released"),
+    Method("meranet", "MERANet", "C", "", "", None, "no code found"),
+    Method("micron-bert", "Micron-BERT", "C", "", "", None, "pretraining; no training code"),
+    Method("strcn", "STRCN-G / A", "B", "flow at 300x245", "", None, "MATLAB; RCN-A came after it"),
+)
+
+METHODS: Mapping[str, Method] = {method.name: method for method in _ALL}
+LIVE = tuple(method for method in _ALL if method.code)
 
 
-def is_on_motion(model: str) -> bool:
-    """Whether a network takes the motion between two pictures, and so has a published recipe of its own."""
-    return model in recipes.RECIPES
+def find_method(name: str, flag: str = "--model") -> Method:
+    """Return the method of this name that runs here.
+
+    Raises
+    ------
+    ConfigError
+        If there is none; a method that is only quoted is told as that.
+    """
+    method = METHODS.get(name)
+    if method is None:
+        raise ConfigError(f"{flag}: {unknown_name('method', name, [live.name for live in LIVE])}")
+    if not method.code:
+        raise ConfigError(
+            f"{flag}: {method.title} is only quoted and can't be run here: {method.note}. `mer models` lists what can."
+        )
+    return method
 
 
 def is_classical(model: str) -> bool:
-    """Whether a method is a descriptor and a support-vector machine, and no network."""
-    return model in DESCRIPTORS
-
-
-def needs_clips(model: str, span: str) -> bool:
-    """Whether a classical method sees whole clips, which a store has where it was built with `--clips`."""
-    takes = DESCRIPTORS[model].takes if is_classical(model) else ()
-    return "frames" in takes or ("flows" in takes and span == "clip")
-
-
-def needs_motion(model: str, span: str) -> bool:
-    """Whether a classical method sees the flow from onset to apex, which is computed once a store."""
-    takes = DESCRIPTORS[model].takes if is_classical(model) else ()
-    return "flow" in takes or ("flows" in takes and span == "apex")
+    """SHIM."""
+    return not METHODS[model].is_network
 
 
 def history_columns(model: str) -> tuple[str, ...]:
-    """What a fold's `history.csv` holds of each epoch; of a classical method, what it chose its C by."""
-    return ("C", "inner_uf1", "seconds") if is_classical(model) else ("loss", "learning_rate", "seconds")
+    """SHIM."""
+    return METHODS[model].history_columns
 
 
-def published_settings(model: str, span: str = "clip") -> dict[str, Any]:
-    """What the authors of a network on motion trained it with; no picture is augmented. Of a classical method, its own.
-
-    Parameters
-    ----------
-    span : of a classical method's flow. Over the whole clip it is the fast one: there are ten of them to a clip, and
-        TV-L1 would take minutes where this takes seconds
-    """
-    if is_classical(model):
-        descriptor = DESCRIPTORS[model]
-        is_of_clip = needs_clips(model, span)
-        return {
-            "epochs": 1,
-            "decay_epochs": 0,
-            "flow": "fast" if is_of_clip and "flows" in descriptor.takes else "tvl1",
-            "clip_frames": descriptor.clip_frames if is_of_clip else 0,
-            "interpolation": descriptor.interpolation if is_of_clip else "linear",
-        }
-    recipe = recipes.RECIPES[model]
-    return {
-        "optimiser": recipe.optimiser,
-        "learning_rate": recipe.learning_rate,
-        "epochs": recipe.epochs,
-        "batch_size": recipe.batch_size,
-        "weight_decay": recipe.weight_decay,
-        "decay": recipe.decay,
-        "decay_every": recipe.decay_every,
-        "decay_epochs": recipe.epochs,
-        "normalisation": recipe.normalisation,
-        "flip": 0.0,
-        "rotation": 0.0,
-        "padding": 0,
-        "frame_jitter": "none",
-    }
-
-
-def check_settings(model: str, given: Mapping[str, Any], of_mmnet: Collection[str]) -> None:
-    """Refuse what was asked for and would do nothing to this method.
-
-    Parameters
-    ----------
-    given : the settings that were given, `variant` among them
-    of_mmnet : settings of MMNet's parts
-
-    Raises
-    ------
-    ConfigError
-        If there is such a setting.
-    """
-    classical, on_motion = is_classical(model), is_on_motion(model)
-    takes = DESCRIPTORS[model].takes if classical else ()
-    sees_clip = needs_clips(model, given.get("span", "clip"))
-    sees_flow = (on_motion and recipes.RECIPES[model].takes_flow) or "flow" in takes or "flows" in takes
-    without_use: list[tuple[str, str, Collection[str]]] = [
-        ("a part of MMNet", f"{MMNET} alone", () if model == MMNET else ("variant", *of_mmnet)),
-        ("about pictures", "a network that takes pictures", OF_PICTURES if on_motion or classical else ()),
-        ("about motion", "a method that takes motion (see `mer models`)", () if sees_flow else ("flow",)),
-        ("about motion", "a network that takes motion (see `mer models`)", () if on_motion else ("normalisation",)),
-        ("about the training of a network", "a network", (*OF_SCHEDULE, *HARMLESS) if classical else ()),
-        ("about a support-vector machine", "a classical method", () if classical else ("class_weight",)),
-        ("about the flow over a clip", _names_of("flows"), () if "flows" in takes else ("span",)),
-        ("about whole clips", "a method that sees them (see `mer models`)", () if sees_clip else OF_CLIPS),
-    ]
-    for what, fitting, names in without_use:
-        for name in names:
-            if name in given and given[name] not in _changes_nothing(model, name):
-                raise ConfigError(
-                    f"--{name.replace('_', '-')}: is {what}, and of no use to {model} — expected it with {fitting}. "
-                    "Leave it out, or choose another --model."
-                )
-    n_frames = given.get("clip_frames") or 0
-    if sees_clip and 0 < n_frames < DESCRIPTORS[model].min_frames:
-        raise ConfigError(
-            f"--clip-frames: {n_frames} is fewer than {model} needs — expected 0, or at least "
-            f"{DESCRIPTORS[model].min_frames}. Raise it, or leave it out."
-        )
-    if classical and given.get("seed", FIRST_SEED) != FIRST_SEED and not given.get("shuffle_labels"):
-        raise ConfigError(f"--seed: {_same_for_every_seed(model)} Leave it out, or give --shuffle-labels.")
-
-
-def check_seeds(model: str, n_seeds: int, *, shuffle_labels: bool) -> None:
-    """Refuse several runs of a classical method that would be one and the same.
-
-    Raises
-    ------
-    ConfigError
-        If it is such a method, and its labels are not permuted.
-    """
-    if is_classical(model) and n_seeds > 1 and not shuffle_labels:
-        raise ConfigError(f"--seeds: {_same_for_every_seed(model)} Leave it out, or give --shuffle-labels.")
-
-
-def _names_of(seen: Seen) -> str:
-    *first, last = (name for name, descriptor in DESCRIPTORS.items() if seen in descriptor.takes)
-    return f"{', '.join(first)} or {last}"
-
-
-def _same_for_every_seed(model: str) -> str:
-    return (
-        f"{model} draws nothing, and gives the same numbers for every seed — expected one run of it; the null control "
-        "alone permutes by the seed."
-    )
-
-
-def _changes_nothing(model: str, name: str) -> tuple[Any, ...]:
-    """Values of a setting that is of no use to a method which are as good as left out: those that its run has."""
-    if not is_classical(model):
-        return ()
-    return HARMLESS.get(name) or (published_settings(model, span="apex").get(name),)
+OF_OTHERS = ("flow", "normalisation", "span", "clip_frames", "interpolation", "class_weight")

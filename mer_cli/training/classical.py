@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
-from mer_cli.models.descriptors import DESCRIPTORS
+from mer_cli.motion.inputs import DescriptorInput
 from mer_cli.runs.config import TrainConfig
 from mer_cli.training.loop import TrainedFold
 
@@ -126,7 +126,8 @@ class _Machine:
         scaler = StandardScaler()
         seen = scaler.fit_transform(train.astype(np.float64))
         unseen = scaler.transform(others.astype(np.float64))
-        if DESCRIPTORS[config.model].kernel == "rbf":
+        assert isinstance(config.method.sees, DescriptorInput), config.model
+        if config.method.sees.kernel == "rbf":
             kernel = partial(rbf_kernel, gamma=1 / (seen.shape[1] * seen.var() or 1.0))  # scikit-learn's "scale"
         else:
             kernel = linear_kernel

@@ -24,7 +24,6 @@ import torch
 from mer_cli.errors import ConfigError, RunError
 from mer_cli.records import Fold
 from mer_cli.runs.config import TrainConfig
-from mer_cli.runs.methods import is_on_motion
 from mer_cli.system.workers import available_memory, run_in_workers
 
 # What ResNet-18 on dynamic images took with 33 clips, the largest of the networks on motion, and .3 GB for 250 clips.
@@ -62,7 +61,7 @@ class EndedFold:
 
 def has_one_thread(config: TrainConfig) -> bool:
     """Whether the method is a network on motion: two threads win it less than a second fold does."""
-    return is_on_motion(config.model)
+    return config.method.sees_motion
 
 
 def choose_folds_at_once(
@@ -80,7 +79,7 @@ def choose_folds_at_once(
     if wanted is not None:
         return max(1, min(wanted * n_devices, len(todo)))
     n_pairs = sum(len(fold.train) for fold in todo) * config.epochs
-    if not is_on_motion(config.model) or n_pairs < PAIRS_THAT_REPAY_WORKERS:
+    if not config.method.sees_motion or n_pairs < PAIRS_THAT_REPAY_WORKERS:
         return min(n_devices, len(todo))
     memory = available_memory()
     n_fitting = len(todo) if memory is None else memory // WORKER_MEMORY
@@ -98,9 +97,7 @@ def parse_folds_at_once(text: str) -> int | None:
     if text == "auto":
         return None
     if not text.isdecimal() or int(text) == 0:
-        raise ConfigError(
-            f"--folds-at-once: {text!r} is no number of folds — expected auto, or 1 and above. Leave it out for auto."
-        )
+        raise ConfigError(f"--folds-at-once must be auto, or a number of at least 1, got {text!r}.")
     return int(text)
 
 
@@ -128,19 +125,16 @@ def resolve_gpus(config: TrainConfig, wanted: Sequence[int] | None) -> tuple[int
     ConfigError
         If GPUs are named on the processor, or one that is not there.
     """
-    if config.device == "cpu":
+    if config.device != "cuda":
         if wanted:
             raise ConfigError(
-                "--gpus: this run is on the processor — expected one on GPUs. Leave it out, or look at "
-                "what `mer doctor` says of the device."
+                f"--gpus has no effect with --device {config.device}. Leave it out; `mer doctor` says why no GPU is used."
             )
         return ()
     there = range(torch.cuda.device_count())
     absent = [gpu for gpu in wanted or () if gpu not in there]
     if absent:
-        raise ConfigError(
-            f"--gpus: torch sees no GPU {absent[0]} — expected some of {', '.join(map(str, there))}. Leave it out."
-        )
+        raise ConfigError(f"--gpus: there is no GPU {absent[0]}. Available: {', '.join(map(str, there))}.")
     return tuple(dict.fromkeys(wanted or (0,)))
 
 
@@ -175,7 +169,7 @@ def train_at_once(
         run_in_workers(train, tasks, n_at_once, on_end, drop_on_interrupt=True, on_start=take)
     except BrokenProcessPool:
         raise RunError(
-            f"{path}: a worker process died while folds were trained — expected it to live; memory may have run out. "
+            f"{path}: a worker process was killed while training folds, probably for lack of memory. "
             "Finished folds are kept: run the same command again with --folds-at-once 1."
         ) from None
 

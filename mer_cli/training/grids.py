@@ -15,16 +15,14 @@ from typing import Any
 import torch
 
 from mer_cli.datasets.schemes import AUTO, SCHEMES, resolve_scheme
-from mer_cli.datasets.suggest import unknown_name
 from mer_cli.errors import ConfigError, DatasetError, StoreError
-from mer_cli.models.catalogue import METHODS, live_methods
-from mer_cli.models.cost import count_operations
-from mer_cli.models.descriptors import DESCRIPTORS
-from mer_cli.runs.config import GRIDS, NETWORK_OPTIONS, OF_NETWORK, TrainConfig, resolve_config
+from mer_cli.runs.config import OF_NETWORK, TrainConfig, check_settings, has_effect, resolve_config
 from mer_cli.runs.directory import is_finished, read_history
-from mer_cli.runs.methods import OF_CLIPS, PUBLISHED, check_settings, is_classical, is_on_motion
+from mer_cli.runs.methods import LIVE, Method, find_method
 from mer_cli.runs.plan import RunPlan
+from mer_cli.runs.variants import GRIDS
 from mer_cli.store.hdf5 import StoreInfo, read_store
+from mer_cli.training.cost import count_operations
 from mer_cli.training.executor import choose_folds_at_once
 from mer_cli.training.plan import plan_run
 
@@ -117,7 +115,6 @@ def cell_of(name: str, plan: RunPlan, out: Path) -> Cell:
 
 
 COMPARABLE = 10  # times the arithmetic, up to which one network's time tells another's
-_ANY = -1  # a value that no setting has by itself
 
 
 @dataclass(frozen=True)
@@ -164,13 +161,13 @@ def plan_comparison(
     """
     refuse_network(settings, "the methods (--methods) are networks")
     given = {name: value for name, value in settings.items() if value is not None and name != "scheme"}
-    names = _named(methods)
-    _check_useful(given, names)
+    named = _named(methods)
+    _check_useful(given, named)
     protocols = [*_protocols([read_store(path) for path in stores], settings.get("scheme"), together=together)]
-    configs = {name: resolve_config(**_fitting(given, name), model=name) for name in names}
+    configs = {method.name: resolve_config(**_fitting(given, method), model=method.name) for method in named}
     cells: list[Cell] = []
     left_out: list[LeftOut] = []
-    for name in sorted(names, key=lambda name: _cost(configs[name])):
+    for name in sorted(configs, key=lambda name: _cost(configs[name])):
         for infos, scheme in protocols:
             try:
                 cells += _cells(configs[name], [info.path for info in infos], scheme, n_seeds, out)
@@ -213,66 +210,42 @@ def _guess_rate(cell: Cell, cells: Sequence[Cell], rates: Mapping[str, float]) -
     return nearest * ratios[nearest]
 
 
-def _named(methods: str | None) -> list[str]:
-    """The methods that are asked for, in the catalogue's order."""
-    known = [method.name for method in live_methods()]
+def _named(methods: str | None) -> list[Method]:
+    """Return the methods that are asked for, in the table's order; all that run here if none is named."""
     if methods is None:
-        return known
+        return list(LIVE)
     wanted = [name for part in methods.split(",") if (name := part.strip().casefold())]
     if not wanted:
-        raise ConfigError(
-            f"--methods: {methods!r} names no method — expected some of {', '.join(known)}. Name them with commas "
-            "between them, or leave it out for all."
-        )
-    for name in wanted:
-        _require_live(name, known)
-    return [name for name in known if name in wanted]
+        raise ConfigError(f"--methods: {methods!r} names no method. Separate names by commas: ststnet,flow-svm.")
+    named = [find_method(name, flag="--methods") for name in wanted]
+    return [method for method in LIVE if method in named]
 
 
-def _require_live(name: str, known: Collection[str]) -> None:
-    """Refuse a method that is only quoted, with the reason, and a name that none has."""
-    for method in METHODS:
-        if method.name == name and method.kind == "quoted":
-            raise ConfigError(
-                f"--methods: {name} can't be run here, {method.title} is only quoted: {method.note} — expected some of "
-                f"{', '.join(known)}. Leave it out; `mer models` tells more."
-            )
-    if name not in known:
-        raise ConfigError(f"--methods: {unknown_name('method', name, known)}")
-
-
-def _check_useful(given: Mapping[str, Any], names: Collection[str]) -> None:
-    """Refuse a setting that none of the methods has a use for, unless it asks for what they do anyway."""
+def _check_useful(given: Mapping[str, Any], methods: Collection[Method]) -> None:
+    """Refuse a setting that has an effect with none of the methods, unless it asks for what they do anyway."""
     for setting, value in given.items():
-        if not any(_is_of_use(name, setting, value, given) or _takes(name, {setting: value}) for name in names):
-            raise ConfigError(
-                f"--{setting.replace('_', '-')}: is of no use to {', '.join(names)} — expected a setting that one of "
-                "them takes. Leave it out, or name other --methods."
-            )
+        if not any(_is_of_use(method, setting, given) or _accepts(method, setting, value) for method in methods):
+            names = ", ".join(method.name for method in methods)
+            raise ConfigError(f"--{setting.replace('_', '-')} has no effect with {names}. Leave it out.")
 
 
-def _fitting(given: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The settings that a method has a use for."""
-    return {setting: value for setting, value in given.items() if _is_of_use(name, setting, value, given)}
+def _fitting(given: Mapping[str, Any], method: Method) -> dict[str, Any]:
+    """Return the settings that have an effect with a method."""
+    return {setting: value for setting, value in given.items() if _is_of_use(method, setting, given)}
 
 
-def _is_of_use(name: str, setting: str, value: Any, given: Mapping[str, Any]) -> bool:
-    """Whether a method takes a setting at all; that the value can be used is checked with its configuration."""
-    beside = {"shuffle_labels": True} if given.get("shuffle_labels") else {}  # a control's seed matters to every method
-    if setting in OF_CLIPS and "span" in given and _takes(name, {"span": _ANY}):
-        beside["span"] = given["span"]  # over the apex alone there is no clip to interpolate
-    return _takes(name, {**beside, setting: value if setting == "recipe" else _ANY})
+def _is_of_use(method: Method, setting: str, given: Mapping[str, Any]) -> bool:
+    if setting == "recipe":
+        return given["recipe"] in method.recipes
+    return has_effect(method, setting, given)
 
 
-def _takes(name: str, settings: Mapping[str, Any]) -> bool:
-    has_own_recipe = is_on_motion(name) or is_classical(name)
-    if "recipe" in settings and has_own_recipe != (settings["recipe"] == PUBLISHED):
-        return False
+def _accepts(method: Method, setting: str, value: Any) -> bool:
     try:
-        check_settings(name, settings, NETWORK_OPTIONS)
+        check_settings(method, {setting: value})
     except ConfigError:
         return False
-    return True
+    return setting != "recipe"
 
 
 def _protocols(
@@ -304,7 +277,7 @@ def _covers(scheme: str, dataset: str) -> bool:
 
 
 def _cells(config: TrainConfig, stores: Sequence[Path], scheme: str, n_seeds: int, out: Path) -> list[Cell]:
-    draws = not is_classical(config.model) or config.shuffle_labels
+    draws = config.method.is_network or config.shuffle_labels
     seeds = range(config.seed, config.seed + (n_seeds if draws else 1))
     settled = (config.model_copy(update={"scheme": scheme, "seed": seed}) for seed in seeds)
     return [cell_of(config.model, plan_run(stores, each), out) for each in settled]
@@ -312,8 +285,8 @@ def _cells(config: TrainConfig, stores: Sequence[Path], scheme: str, n_seeds: in
 
 def _cost(config: TrainConfig) -> tuple[bool, bool, int]:
     """What the methods are sorted by: classical ones first, those that see whole clips after the others."""
-    if is_classical(config.model):
-        return False, DESCRIPTORS[config.model].needs_clips, 0
+    if not config.method.is_network:
+        return False, config.method.sees.needs_clips("clip"), 0
     return True, False, config.epochs * count_operations(config.model, 3, **config.network_options)
 
 
@@ -326,4 +299,4 @@ def _passes(cell: Cell) -> float:
 def _operations(cell: Cell) -> int:
     """Arithmetic of one clip; 0 of a classical method. The same under every scheme: classes hardly count."""
     config = cell.plan.config
-    return 0 if is_classical(config.model) else count_operations(config.model, 3, **config.network_options)
+    return count_operations(config.model, 3, **config.network_options) if config.method.is_network else 0

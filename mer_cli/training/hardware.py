@@ -23,10 +23,10 @@ import torch
 from mer_cli.errors import ConfigError
 from mer_cli.faces.crop import CROP_SIZE
 from mer_cli.faces.frames import HALF_WINDOW
-from mer_cli.models import motion_input
-from mer_cli.models.cost import count_parameters, count_saved
+from mer_cli.motion.inputs import MotionInput
 from mer_cli.runs.config import TrainConfig
-from mer_cli.runs.methods import is_classical, is_on_motion
+from mer_cli.runs.methods import METHODS
+from mer_cli.training.cost import count_parameters, count_saved
 
 # Measured on an H200 (docs/performance.md): compiling takes 40 s and saves .16 ms a pair of MMNet, and of the small
 # networks on motion nothing that would repay it. On the CPU no network is faster for it, most are slower.
@@ -40,7 +40,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names and values of glibc's mallo
 
 
 def resolve_hardware(config: TrainConfig, n_pairs: int) -> TrainConfig:
-    """The config with device, precision and compile settled; a classical method knows one of each.
+    """Return the config with device, precision and compile decided; a classical method's recipe says all three.
 
     Parameters
     ----------
@@ -49,35 +49,32 @@ def resolve_hardware(config: TrainConfig, n_pairs: int) -> TrainConfig:
     Raises
     ------
     ConfigError
-        If CUDA or the compiler is asked for and absent.
+        If a device or the compiler is asked for and not available.
     """
-    if is_classical(config.model):
-        settled = {"device": "cpu", "precision": "fp32", "compile": "off", "deterministic": False}
-        return config.model_copy(update=settled)
     device = config.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     elif device == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
-            "--device cuda: torch sees no CUDA device here — expected an NVIDIA GPU with a working driver. "
-            "Check `mer doctor`, or use --device cpu."
+            "--device cuda: torch finds no NVIDIA GPU with a working driver. Look at `mer doctor`, or use --device cpu."
         )
+    elif device == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError("--device mps: torch finds no Apple GPU. Use --device cpu.")
     precision = config.precision
     if precision == "auto":
-        loses = device == "cpu" and config.model in FASTER_IN_FP32
+        loses = device == "mps" or (device == "cpu" and config.model in FASTER_IN_FP32)
         precision = "bf16" if computes_in_bf16(device) and not loses else "fp32"
     compiled = config.compile
     if compiled == "auto":
-        gains = device == "cuda" and not is_on_motion(config.model) and n_pairs >= PAIRS_THAT_REPAY_COMPILING
+        gains = device == "cuda" and not config.method.sees_motion and n_pairs >= PAIRS_THAT_REPAY_COMPILING
         compiled = "on" if gains and can_compile(device) else "off"
     elif compiled == "on" and not can_compile(device):
         needed = ", ".join(COMPILERS[device])
         raise ConfigError(
-            f"--compile on: no compiler was found — torch.compile needs one of {needed}. Get one, or use --compile off."
+            f"--compile on: torch.compile needs one of {needed}, and none is installed. Use --compile off."
         )
-    settled = {"device": device, "precision": precision, "compile": compiled}
-    if device == "cpu":  # which knows no other way
-        settled["deterministic"] = False
+    deterministic = config.deterministic and device == "cuda"  # the others know no other way
+    settled = {"device": device, "precision": precision, "compile": compiled, "deterministic": deterministic}
     return config.model_copy(update=settled)
 
 
@@ -91,7 +88,7 @@ def parse_gpus(text: str) -> tuple[int, ...]:
     """
     numbers = [part.strip() for part in text.split(",")]
     if not all(number.isdecimal() for number in numbers):
-        raise ConfigError(f"--gpus: '{text}' can't be read — expected numbers like 0,1. Give those of `nvidia-smi`.")
+        raise ConfigError(f"--gpus must be numbers as `nvidia-smi` shows them, such as 0,1, got '{text}'.")
     return tuple(map(int, numbers))
 
 
@@ -126,14 +123,15 @@ def keep_freed_memory() -> None:
 
 def memory_layout(config: TrainConfig) -> torch.memory_format:
     """How pictures and weights lie: channels last, but for float32 on the CPU, which that makes slower by a fifth."""
-    is_float_on_cpu = config.device == "cpu" and config.precision == "fp32"
-    return torch.contiguous_format if is_float_on_cpu else torch.channels_last
+    is_plain_float = config.device != "cuda" and config.precision == "fp32"
+    return torch.contiguous_format if is_plain_float else torch.channels_last
 
 
 def set_up_device(config: TrainConfig) -> None:
     """Switches of this process that the config asks for, before the network goes to the device."""
     if config.device == "cpu":
         keep_freed_memory()
+    if config.device != "cuda":
         return
     # By default CUDA convolutions of float32 compute in the shorter TF32; float32 is the reference here.
     torch.backends.cudnn.allow_tf32 = config.precision != "fp32"
@@ -217,7 +215,7 @@ def require_memory(config: TrainConfig, needed: NeededMemory, free: int, folds_o
 
 
 def _bytes_of_a_clip(model: str) -> int:
-    wanted = motion_input(model)
-    if wanted is None:
+    wanted = METHODS[model].sees
+    if not isinstance(wanted, MotionInput):
         return 2 * (2 * HALF_WINDOW + 1) * CROP_SIZE * CROP_SIZE * 3  # two windows, uint8
     return wanted.n_planes * wanted.size * wanted.size * 4

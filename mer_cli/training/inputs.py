@@ -26,17 +26,14 @@ from torch import Tensor
 from mer_cli.datasets.action_units import EXPECTED, parse_units, unreadable_units
 from mer_cli.datasets.registry import release_words
 from mer_cli.errors import DatasetError, StoreError
-from mer_cli.models import motion_input
-from mer_cli.models.descriptors import DESCRIPTORS, Seen, descriptor_function
 from mer_cli.motion.by_clip import Array, ByClip, arrays_of, build_by_clip, fingerprint
 from mer_cli.motion.cache import build_motion, read_motion
 from mer_cli.motion.flow import flow_settings, grey, optical_flow
 from mer_cli.motion.images import normalise, read_images
-from mer_cli.motion.inputs import MotionInput
+from mer_cli.motion.inputs import DescriptorInput, MotionInput, Seen
 from mer_cli.motion.interpolate import interpolate
 from mer_cli.motion.unit_graph import unit_adjacency
 from mer_cli.runs.config import TrainConfig
-from mer_cli.runs.methods import is_classical, needs_clips, needs_motion
 from mer_cli.runs.plan import PlannedStore, RunPlan
 from mer_cli.runs.run_config import PROTOCOL_VERSION
 from mer_cli.store.hdf5 import StoreInfo, read_landmarks
@@ -45,6 +42,7 @@ from mer_cli.store.whole_clips import clips_hash, read_clip
 from mer_cli.system.workers import default_jobs
 
 Units = frozenset[int]
+OnClip = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)
@@ -108,55 +106,78 @@ class MotionBatches:
         return (self.normalised[rows], *self.shared)
 
 
-def check_motion(plan: RunPlan) -> None:
-    """Looks whether the stores have what the plan's network takes beside motion, before any of that is computed.
+def check_inputs(plan: RunPlan) -> None:
+    """Check that the stores have what the method sees, before anything is computed.
 
     Whole clips are asked for where the run's config names their hash (`plan`).
 
     Raises
     ------
     StoreError
-        If landmarks are no face's, or a store that is trained on has no action units.
+        If landmarks are missing that the method needs, or a store that is trained on has no action units.
     DatasetError
         If the action units of a clip that is trained on can't be read.
     """
-    wanted = motion_input(plan.config.model)
-    assert wanted is not None, plan.config.model
-    if wanted.needs_landmarks:
+    sees = plan.config.method.sees
+    if sees.needs_landmarks:
         for store in plan.stores:
             read_landmarks(store.info.path, list(store.clips))
-    if wanted.units:
-        _read_units(plan, wanted.units)
+    if isinstance(sees, MotionInput) and sees.units:
+        _read_units(plan, sees.units)
 
 
-def needs_flow(config: TrainConfig) -> bool:
-    """Whether a method sees the flow from onset to apex."""
-    if is_classical(config.model):
-        return needs_motion(config.model, config.span)
-    wanted = motion_input(config.model)
-    return wanted is not None and wanted.needs_flow
+def compute_inputs(plan: RunPlan) -> None:
+    """Compute what the method sees of the plan's clips and is not there yet: the flow, then the vectors.
 
-
-def compute_motion(plan: RunPlan, on_clip: Callable[[str, str], None]) -> None:
-    """Computes the flow of the plan's stores, of which nothing is done again that is there.
-
-    Parameters
-    ----------
-    on_clip : of `build_motion`
+    A run is planned, its inputs are computed, then its folds are trained (`train.train_run`).
 
     Raises
     ------
     StoreError
-        As `build_motion`.
+        As `build_motion` and `build_by_clip`.
     """
-    if needs_flow(plan.config):
+    compute_flow(plan, lambda clip_id, status: None)
+    compute_features(plan, lambda clip_id, status: None)
+
+
+def compute_flow(plan: RunPlan, on_clip: OnClip) -> None:
+    """Compute the flow of the plan's stores that is needed and not there yet; `on_clip` is told of each clip."""
+    config = plan.config
+    if config.method.sees.needs_flow(config.span) and not _has_features(plan):
         for store in plan.stores:
-            build_motion(store.info, plan.config.flow, jobs=default_jobs(), on_clip=on_clip)
+            build_motion(store.info, config.flow, jobs=default_jobs(), on_clip=on_clip)
+
+
+def compute_features(plan: RunPlan, on_clip: OnClip) -> None:
+    """Compute the vectors of the plan's clips that a descriptor makes and that are not there yet; flow comes first."""
+    if not isinstance(plan.config.method.sees, DescriptorInput):
+        return
+    for store in plan.stores:
+        wanted = _wanted(store, plan.config)
+        held = _held(wanted)
+        missing = replace(wanted, clip_ids=[clip_id for clip_id in wanted.clip_ids if clip_id not in held])
+        build_by_clip(
+            missing,
+            is_current=partial(_has_all, wanted),
+            write=partial(_add, missing),
+            jobs=default_jobs(),
+            on_clip=on_clip,
+        )
+
+
+def _has_features(plan: RunPlan) -> bool:
+    is_described = isinstance(plan.config.method.sees, DescriptorInput)
+    return is_described and all(_has_all(_wanted(store, plan.config)) for store in plan.stores)
 
 
 def read_motion_batches(plan: RunPlan, wanted: MotionInput, device: torch.device) -> MotionBatches:
-    """The clips of all stores in the order of `plan.labels`; flow that is not there yet is computed."""
-    compute_motion(plan, lambda clip_id, status: None)
+    """Return the clips of all stores in the order of `plan.labels`.
+
+    Raises
+    ------
+    StoreError
+        If the flow is not there: `compute_inputs` comes first.
+    """
     flow = plan.config.flow
     images = [read_images(store.info, flow, list(store.clips), wanted) for store in plan.stores]
     units = _read_units(plan, wanted.units) if wanted.units else None
@@ -192,57 +213,13 @@ def _require_units(store: StoreInfo, cells: Mapping[str, str], model: str) -> No
         )
 
 
-def check_features(plan: RunPlan) -> None:
-    """Looks whether the stores have what the plan's descriptor takes, before anything is computed.
-
-    Raises
-    ------
-    StoreError
-        If a store lacks whole clips, or a clip that the scheme keeps the landmarks of a face.
-    """
-    for store in plan.stores:
-        wanted = _wanted(store, plan.config)
-        if "landmarks" in DESCRIPTORS[plan.config.model].takes:
-            read_landmarks(store.info.path, wanted.clip_ids)
-
-
-def compute_features(plan: RunPlan, on_clip: Callable[[str, str], None]) -> None:
-    """Computes the features of all clips that the plan keeps, of which nothing is done again that is there.
-
-    Flow from onset to apex is taken from the store's motion, and computed first where it is not there.
-
-    Parameters
-    ----------
-    on_clip : of `build_by_clip`, for the features
-
-    Raises
-    ------
-    StoreError
-        As `check_features` or `build_by_clip`.
-    """
-    config = plan.config
-    for store in plan.stores:
-        wanted = _wanted(store, config)
-        held = _held(wanted)
-        missing = replace(wanted, clip_ids=[clip_id for clip_id in wanted.clip_ids if clip_id not in held])
-        if missing.clip_ids and needs_motion(config.model, config.span):
-            build_motion(store.info, config.flow, jobs=default_jobs(), on_clip=lambda clip_id, status: None)
-        build_by_clip(
-            missing,
-            is_current=partial(_has_all, wanted),
-            write=partial(_add, missing),
-            jobs=default_jobs(),
-            on_clip=on_clip,
-        )
-
-
 def read_features(plan: RunPlan) -> NDArray[np.float32]:
     """Reads the features of the clips of all stores, (N, D), in the order of `plan.labels`.
 
     Raises
     ------
     StoreError
-        If they are not there: `compute_features` comes first.
+        If they are not there: `compute_inputs` comes first.
     """
     parts = []
     for store in plan.stores:
@@ -259,16 +236,16 @@ def read_features(plan: RunPlan) -> NDArray[np.float32]:
 
 def _wanted(planned: PlannedStore, config: TrainConfig) -> ByClip:
     """What a run needs of a store, and what it is computed from."""
-    store = planned.info
+    store, sees = planned.info, _descriptor_input(config)
     key = fingerprint(
         {
             "store": store.content_hash,
             # Empty, too, where the flow to the apex alone is seen (--span).
-            "clips": clips_hash(store.path) if needs_clips(config.model, config.span) else "",
+            "clips": clips_hash(store.path) if sees.needs_clips(config.span) else "",
             "descriptor": config.model,
             "clip_frames": config.clip_frames,
             "interpolation": config.interpolation,
-            "flow": flow_settings(config.flow) if {"flow", "flows"} & {*DESCRIPTORS[config.model].takes} else {},
+            "flow": flow_settings(config.flow) if {"flow", "flows"} & {*sees.arrays} else {},
             "protocol_version": PROTOCOL_VERSION,
         }
     )
@@ -284,9 +261,14 @@ def _wanted(planned: PlannedStore, config: TrainConfig) -> ByClip:
 
 def describe_clip(store: StoreInfo, config: TrainConfig, clip_id: str) -> NDArray[np.float32]:
     """What the config's descriptor gives for a clip, (D,) float32."""
-    inputs = [_see(seen, store, config, clip_id) for seen in DESCRIPTORS[config.model].takes]
-    features: NDArray[np.float32] = descriptor_function(config.model)(*inputs)
+    inputs = [_see(seen, store, config, clip_id) for seen in _descriptor_input(config).arrays]
+    features: NDArray[np.float32] = config.method.describe(*inputs)
     return features
+
+
+def _descriptor_input(config: TrainConfig) -> DescriptorInput:
+    assert isinstance(config.method.sees, DescriptorInput), config.model
+    return config.method.sees
 
 
 def _see(seen: Seen, store: StoreInfo, config: TrainConfig, clip_id: str) -> Array:
@@ -306,7 +288,7 @@ def _see(seen: Seen, store: StoreInfo, config: TrainConfig, clip_id: str) -> Arr
 def _read_frames(store: StoreInfo, config: TrainConfig, clip_id: str) -> NDArray[np.uint8]:
     """The grey clip, (T, H, W): as recorded, or interpolated where the run or its length asks for it."""
     frames = np.stack([grey(frame) for frame in read_clip(store.path, clip_id)])
-    n_frames = config.clip_frames or max(len(frames), DESCRIPTORS[config.model].min_frames)
+    n_frames = config.clip_frames or max(len(frames), _descriptor_input(config).min_frames)
     return frames if n_frames == len(frames) else interpolate(frames, n_frames, config.interpolation)
 
 

@@ -22,7 +22,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mer_cli.models import build_model
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.folds import Stream, fold_seed
 from mer_cli.training.captured import CapturedSteps
@@ -227,7 +226,7 @@ class FoldTrainer:
         self.config = config
         set_up_device(config)
         self.network = (
-            build_model(config.model, n_classes, **config.network_options)
+            config.method.build(n_classes, **config.network_options)
             .to(batches.device)
             .to(memory_format=memory_layout(config))
         )
@@ -288,5 +287,5 @@ class FoldTrainer:
         """Fresh weights in place: drawn on the CPU, so that the device does not move them."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            fresh = build_model(self.config.model, self.n_classes, **self.config.network_options)
+            fresh = self.config.method.build(self.n_classes, **self.config.network_options)
         self.network.load_state_dict(fresh.state_dict())

@@ -7,17 +7,15 @@ from pathlib import Path
 
 from mer_cli.datasets.schemes import Scheme, check_counts, protocol_id, resolve_scheme
 from mer_cli.errors import ConfigError
-from mer_cli.models import motion_input
-from mer_cli.models.cost import count_weight_bytes
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.folds import cross_folds, loso_folds, select_folds, set_aside
-from mer_cli.runs.methods import is_classical, is_on_motion, needs_clips
 from mer_cli.runs.plan import PlannedStore, RunPlan
 from mer_cli.runs.run_config import Role, RunConfig, RunStore
 from mer_cli.store.hdf5 import StoreInfo, read_store
 from mer_cli.store.whole_clips import clips_hash
+from mer_cli.training.cost import count_weight_bytes
 from mer_cli.training.hardware import resolve_hardware
-from mer_cli.training.inputs import check_features, check_motion
+from mer_cli.training.inputs import check_inputs
 
 
 def plan_run(
@@ -39,7 +37,7 @@ def plan_run(
     ------
     MerError
         If a store can't be read or two are of one dataset, the scheme does not fit them, a fold is unknown, too many
-        subjects are to be set aside, or a store lacks what the method takes (`check_motion`, `check_features`).
+        subjects are to be set aside, or a store lacks what the method takes (`check_inputs`).
     """
     infos = _read_all(stores, test_stores)
     scheme = resolve_scheme(config.scheme, {info.dataset: set(info.clips["emotion"]) for info, _ in infos})
@@ -69,10 +67,7 @@ def plan_run(
         warnings=tuple(warning for store in planned if (warning := _count_warning(scheme, store))),
         weight_bytes=_weight_bytes(run_config),
     )
-    if is_classical(config.model):
-        check_features(plan)
-    elif is_on_motion(config.model):
-        check_motion(plan)
+    check_inputs(plan)
     return plan
 
 
@@ -119,7 +114,7 @@ def _check_classes(planned: Sequence[PlannedStore], scheme: Scheme) -> None:
 
 
 def _weight_bytes(config: RunConfig) -> int:
-    if is_classical(config.model):
+    if not config.method.is_network:
         return 0
     return count_weight_bytes(config.model, len(config.class_names), **config.network_options)
 
@@ -133,16 +128,8 @@ def _record(store: PlannedStore, config: TrainConfig) -> RunStore:
         table_sha256=info.table_sha256,
         table_version=info.table_version,
         generated=info.generated,
-        clips_hash=clips_hash(info.path) if _sees_clips(config) else "",
+        clips_hash=clips_hash(info.path) if config.method.sees.needs_clips(config.span) else "",
     )
-
-
-def _sees_clips(config: TrainConfig) -> bool:
-    """Whether the run's method takes whole clips."""
-    if is_classical(config.model):
-        return needs_clips(config.model, config.span)
-    wanted = motion_input(config.model)
-    return wanted is not None and wanted.needs_clips
 
 
 def _protocol_id(scheme: Scheme, planned: Sequence[PlannedStore]) -> str:

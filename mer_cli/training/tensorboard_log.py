@@ -13,7 +13,6 @@ from pathlib import Path
 
 from mer_cli.errors import ConfigError
 from mer_cli.runs.directory import read_history
-from mer_cli.runs.methods import history_columns
 from mer_cli.runs.run_config import GENERATED, RunConfig
 from mer_cli.system.files import write_folder
 
@@ -48,7 +47,7 @@ def write_log(run: Path, fold_id: str, config: RunConfig) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
     file = run / "folds" / fold_id / "history.csv"
-    curves = {name: read_history(file, name, config.epochs) for name in history_columns(config.model)}
+    curves = {name: read_history(file, name, config.epochs) for name in config.method.history_columns}
 
     def fill(partial: Path) -> None:
         with SummaryWriter(str(partial)) as writer:

@@ -20,18 +20,17 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mer_cli.errors import RunError
-from mer_cli.models import motion_input
+from mer_cli.motion.inputs import MotionInput
 from mer_cli.records import Fold, FoldPredictions
 from mer_cli.runs.directory import Session, folds_to_train, is_finished, open_run, record_session, write_fold
 from mer_cli.runs.folds import subject_of, training_labels
-from mer_cli.runs.methods import is_classical
 from mer_cli.runs.plan import RunPlan
 from mer_cli.runs.run_config import RunConfig
 from mer_cli.store.hdf5 import empty_windows, read_windows
 from mer_cli.training.batches import PairBatches, Windows
 from mer_cli.training.executor import EndedFold, Listener, choose_folds_at_once, resolve_gpus, threads_of, train_at_once
 from mer_cli.training.hardware import count_memory, describe_environment, require_memory
-from mer_cli.training.inputs import compute_features, compute_motion, read_features, read_motion_batches
+from mer_cli.training.inputs import read_features, read_motion_batches
 from mer_cli.training.loop import Batches, FoldTrainer, TrainedFold
 from mer_cli.training.tensorboard_log import log_folder, require_tensorboard, write_log
 from mer_cli.training.time_limit import TimeLimit
@@ -58,17 +57,10 @@ class Trainers:
         return self.trainer
 
 
-def compute_inputs(plan: RunPlan) -> None:
-    """The features or the motion of the plan's clips, of which nothing is done again that is there."""
-    compute = compute_features if is_classical(plan.config.model) else compute_motion
-    compute(plan, lambda clip_id, status: None)
-
-
 def make_trainer(plan: RunPlan) -> Trainer:
     """What trains the plan's folds, all clips in it."""
     config = plan.config
-    compute_inputs(plan)
-    if is_classical(config.model):
+    if not config.method.is_network:
         from mer_cli.training.classical import ClassicalTrainer  # and with it scikit-learn, which takes a second
 
         subjects = [subject_of(clip_id) for clip_id in plan.labels]
@@ -85,8 +77,8 @@ def _without_seed(plan: RunPlan | None) -> tuple[Any, ...] | None:
 
 
 def _read_batches(plan: RunPlan, device: torch.device) -> Batches:
-    wanted = motion_input(plan.config.model)
-    if wanted is not None:
+    wanted = plan.config.method.sees
+    if isinstance(wanted, MotionInput):
         return read_motion_batches(plan, wanted, device)
     return PairBatches(_read_windows(plan), plan.config, device)
 
@@ -157,7 +149,7 @@ def train_run(
     config, labels = plan.config, plan.labels
     if tensorboard:
         require_tensorboard()
-    keeps_weights = save_weights == "last" and not is_classical(config.model)
+    keeps_weights = save_weights == "last" and config.method.is_network
     devices, n_cores = resolve_gpus(config, gpus), torch.get_num_threads()
     with threads_of(config, folds_at_once) as threads:
         session = Session(
@@ -183,7 +175,6 @@ def train_run(
                 plan, path, begun, limit, listener, trainer_of, save_weights=keeps_weights, tensorboard=tensorboard
             )
         else:
-            compute_inputs(plan)  # here once, not in every worker
             pickled = pickle.dumps(plan)
             tasks = (FoldTask(pickled, path, fold, keeps_weights, tensorboard, threads) for fold in begun)
             train_at_once(_train_task, tasks, n_at_once, path, partial(_tell, listener, limit, config.model), devices)

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mer_cli.models import build_model, motion_input
+from mer_cli.motion.inputs import MotionInput
+from mer_cli.runs.methods import METHODS
 
 PICTURE = (3, 224, 224)
 
@@ -21,10 +22,10 @@ def without_numbers(name: str, n_classes: int, n_clips: int, **options: Any) -> 
     ----------
     options : keyword arguments of the network's class
     """
-    wanted = motion_input(name)
+    wanted = METHODS[name].sees
     with torch.device("meta"):
-        network = build_model(name, n_classes, **options)
-        if wanted is None:
+        network = METHODS[name].build(n_classes, **options)
+        if not isinstance(wanted, MotionInput):
             return network, [torch.empty(n_clips, *PICTURE), torch.empty(n_clips, *PICTURE)]
         inputs = [torch.empty(n_clips, wanted.n_planes, wanted.size, wanted.size)]
         return network, inputs + ([torch.empty(len(wanted.units), len(wanted.units))] if wanted.units else [])
