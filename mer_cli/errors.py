@@ -11,6 +11,11 @@ Every message has four parts: where it is, what is wrong with the value, what wa
 The library raises; only the command line prints, and exits with 1 (`app.py`).
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class MerError(Exception):
     """The root of all errors that a user can mend."""
@@ -34,3 +39,16 @@ class ConfigError(MerError):
 
 class RunError(MerError):
     """A run directory is absent, incomplete, or belongs to another configuration."""
+
+
+def did_you_mean(value: str, known: Iterable[str]) -> str:
+    """Return " Did you mean 'casme2'?" for the known name closest to `value`, or "" if none is close."""
+    by_folded = {name.casefold(): name for name in known}
+    close = get_close_matches(value.casefold(), by_folded, n=1)
+    return f" Did you mean '{by_folded[close[0]]}'?" if close else ""
+
+
+def unknown_name(kind: str, value: str, known: Iterable[str]) -> str:
+    """Return the message for an unknown name, with all known names and the closest one."""
+    names = tuple(known)
+    return f"Unknown {kind} '{value}'. Known: {', '.join(names)}.{did_you_mean(value, names)}"

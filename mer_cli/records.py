@@ -55,6 +55,31 @@ class Clip:
         return f"{self.dataset}/{self.subject}/{self.name}"
 
 
+def parts_of(clip_id: str) -> tuple[str, str, str]:
+    """Return dataset, subject and name of a clip: "casme2/01/EP02_01f" -> "casme2", "01", "EP02_01f"."""
+    dataset, subject, name = clip_id.split("/", 2)
+    return dataset, subject, name
+
+
+def dataset_of(clip_id: str) -> str:
+    """Return the dataset of a clip: "casme2/01/EP02_01f" -> "casme2"."""
+    return clip_id.partition("/")[0]
+
+
+def subject_of(clip_id: str) -> str:
+    """Return the subject of a clip, with its dataset: "casme2/01/EP02_01f" -> "casme2/01"."""
+    return "/".join(clip_id.split("/", 2)[:2])
+
+
+def fold_id(clip_id: str) -> str:
+    """Return the LOSO fold that holds a clip out: "casme2/01/EP02_01f" -> "casme2-01".
+
+    The name of a dataset never holds a "-", so that dataset and subject can be told apart.
+    """
+    dataset, subject, _ = parts_of(clip_id)
+    return f"{dataset}-{subject}"
+
+
 @dataclass(frozen=True)
 class FailedClip:
     """A row of the table that gave no usable clip, and why."""

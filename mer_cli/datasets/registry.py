@@ -12,9 +12,8 @@ from mer_cli.datasets.layout import Layout
 from mer_cli.datasets.loading import load
 from mer_cli.datasets.own_table import load_own
 from mer_cli.datasets.stamp import with_stamp
-from mer_cli.datasets.suggest import unknown_name
 from mer_cli.datasets.tree import look_through, shows_frames_of
-from mer_cli.errors import DatasetError
+from mer_cli.errors import DatasetError, unknown_name
 from mer_cli.records import ApexRule, Release
 
 OWN = "table"  # one's own data, told by a CSV

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mer_cli.datasets.suggest import unknown_name
-from mer_cli.errors import ConfigError, DatasetError
+from mer_cli.errors import ConfigError, DatasetError, unknown_name
+from mer_cli.records import dataset_of, subject_of
 
 AUTO = "auto"
 OWN_LABELS = "labels"
@@ -56,7 +56,7 @@ class Scheme:
         DatasetError
             If the scheme does not know the emotion for the clip's dataset.
         """
-        class_of = self.class_of[clip_id.partition("/")[0]]
+        class_of = self.class_of[dataset_of(clip_id)]
         if emotion not in class_of:
             raise DatasetError(
                 f"clip {clip_id}: emotion '{emotion}' is unknown to scheme '{self.name}'. Expected one of "
@@ -281,7 +281,7 @@ def check_counts(scheme: Scheme, dataset: str, table_version: str, labels: Mappi
         )
     counts = Counter(labels.values())
     found = tuple(counts[label] for label in range(len(scheme.class_names)))
-    n_subjects = len({clip_id.split("/")[1] for clip_id in labels})
+    n_subjects = len({subject_of(clip_id) for clip_id in labels})
     published_subjects = scheme.n_subjects.get(table, n_subjects)
     if (found, n_subjects) != (published, published_subjects):
         sentences.append(

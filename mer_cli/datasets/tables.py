@@ -18,8 +18,7 @@ from typing import Literal
 
 import pandas as pd
 
-from mer_cli.datasets.suggest import did_you_mean
-from mer_cli.errors import DatasetError
+from mer_cli.errors import DatasetError, did_you_mean
 
 WORKBOOKS = frozenset({".xlsx", ".xls"})
 WHOLE_NUMBER = re.compile(r"[0-9]{1,9}(\.0*)?")  # a float cell of a re-saved table reads "46.0"

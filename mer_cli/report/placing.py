@@ -15,11 +15,11 @@ from mer_cli.datasets.registry import LAYOUTS
 from mer_cli.datasets.schemes import SCHEMES
 from mer_cli.evaluation.run_text import settings
 from mer_cli.models.catalogue import METHODS, Method, method_of
+from mer_cli.records import dataset_of, subject_of
 from mer_cli.report.collect import Entry
 from mer_cli.report.paper import PaperBlock, PaperRow, paper_table
 from mer_cli.runs.config import GRIDS, NETWORK_OPTIONS, VARIANTS, TrainConfig, resolve_config
 from mer_cli.runs.directory import Run
-from mer_cli.runs.folds import dataset_of, subject_of
 from mer_cli.runs.methods import MMNET, OF_OTHERS
 from mer_cli.runs.run_config import RunConfig, RunStore
 

@@ -27,7 +27,7 @@ from mer_cli.datasets.schemes import (
     protocol_id,
     resolve_scheme,
 )
-from mer_cli.records import FailedClip
+from mer_cli.records import FailedClip, dataset_of, subject_of
 
 # dataset -> the version of its table that the published counts are of
 PUBLISHED = dict((CASME2_2019, SAMM_V2, MMEW_300, SMIC_HS, CASME3_A_V2))
@@ -179,7 +179,7 @@ def _count(scheme: Scheme, parts: Sequence[Contents], suffix: str = "") -> Count
     tables = [(part.dataset, PUBLISHED.get(part.dataset, "")) for part in parts]
     published = _sum_up(scheme.expected.get(table) for table in tables)
     subjects = _sum_up((scheme.n_subjects[table],) if table in scheme.n_subjects else None for table in tables)
-    n_subjects = len({tuple(clip_id.split("/", 2)[:2]) for clip_id in labels})
+    n_subjects = len({subject_of(clip_id) for clip_id in labels})
     return CountColumn(
         heading=protocol_id(scheme, [part.dataset for part in parts], len(labels)) + suffix,
         classes={
@@ -300,7 +300,7 @@ def _spell(effects: list[str]) -> str:
 
 def _class_name(scheme: Scheme, clip_id: str, emotion: str) -> str | None:
     """The class that a scheme counts a clip in; None where it leaves it out, or the emotion is of no class at all."""
-    if emotion not in scheme.class_of[clip_id.partition("/")[0]]:
+    if emotion not in scheme.class_of[dataset_of(clip_id)]:
         return None
     label = scheme.label(clip_id, emotion)
     return None if label is None else scheme.class_names[label]

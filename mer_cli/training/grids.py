@@ -15,8 +15,7 @@ from typing import Any
 import torch
 
 from mer_cli.datasets.schemes import AUTO, SCHEMES, resolve_scheme
-from mer_cli.datasets.suggest import unknown_name
-from mer_cli.errors import ConfigError, DatasetError, StoreError
+from mer_cli.errors import ConfigError, DatasetError, StoreError, unknown_name
 from mer_cli.models.catalogue import METHODS, live_methods
 from mer_cli.models.cost import count_operations
 from mer_cli.models.descriptors import DESCRIPTORS

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mer_cli.datasets.suggest import unknown_name
 from mer_cli.datasets.synthetic.plan import ClipPlan, Draft, Pace, draft_clip
 from mer_cli.datasets.synthetic.roster import Pairs, equal_numbers, in_proportion
 from mer_cli.datasets.synthetic.spreadsheet import Sheets
 from mer_cli.datasets.synthetic.view import View
-from mer_cli.errors import ConfigError
+from mer_cli.errors import ConfigError, unknown_name
 
 MOST_SUBJECTS = 99
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from mer_cli.datasets.suggest import unknown_name
 from mer_cli.datasets.synthetic import (
     casme2_release,
     casme3_release,
@@ -18,7 +17,7 @@ from mer_cli.datasets.synthetic import (
 from mer_cli.datasets.synthetic.faces import Draw, draw_faces
 from mer_cli.datasets.synthetic.layout import GeneratedLayout
 from mer_cli.datasets.synthetic.writer import write_plans
-from mer_cli.errors import DatasetError
+from mer_cli.errors import DatasetError, unknown_name
 
 LAYOUTS: Mapping[str, GeneratedLayout] = {
     module.LAYOUT.name: module.LAYOUT
