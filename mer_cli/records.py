@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 
 ApexRule = Literal["annotated", "midpoint", "flow"]
+Source = Literal["raw", "cropped"]
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Release:
     """
 
     dataset: str
-    source: str
+    source: Source
     table_path: Path
     table_sha256: str
     table_version: str

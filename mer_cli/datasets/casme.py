@@ -1,7 +1,7 @@
-"""CASME I: 195 clips in the paper, 193 rows in the table of 2019-07-21, 18 subjects, 60 frames a second.
+"""CASME I: 195 clips in the paper, 193 rows in the table of 2019-07-21, 18 subjects, 60 frames per second.
 
 Frame numbers are unpadded in the first recordings (`EP01_12-73.jpg`) and padded to three digits in the others. A clip
-may have a second apex; where it has none the table holds a backslash. The first is taken.
+may have a second apex; if it has none, the table holds a backslash. The first apex is taken.
 """
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ from __future__ import annotations
 import re
 
 from mer_cli.datasets.casme2 import subject_clip_key, subject_id, subject_number
-from mer_cli.datasets.layout import Entry, Layout, Pictures, fold_emotion
-from mer_cli.datasets.schemes import SCHEMES
+from mer_cli.datasets.dataset import Dataset, Entry, Pictures, Scheme, as_named, fold_emotion
 from mer_cli.datasets.tables import Row
+
+EMOTIONS = ("tense", "disgust", "repression", "surprise", "happiness", "sadness", "contempt", "fear")
+# The table's own labels; no published counts, because no public copy of the 193-row table could be read.
+SCHEME = Scheme(name="casme-8", class_names=EMOTIONS, class_of={"casme": as_named(*EMOTIONS)})
 
 
 def _read_row(row: Row) -> Entry:
@@ -27,7 +30,7 @@ def _read_row(row: Row) -> Entry:
     )
 
 
-LAYOUT = Layout(
+DATASET = Dataset(
     name="casme",
     title="CASME I",
     fps=60.0,
@@ -41,6 +44,7 @@ LAYOUT = Layout(
     example="sub01/EP01_12",
     clip_key=subject_clip_key,
     read_row=_read_row,
-    emotions=SCHEMES["casme-8"].class_names,
+    emotions=EMOTIONS,
     frame_name=re.compile(r"(reg_)?EP.*-\d+\.jpe?g", re.IGNORECASE),
+    schemes=(SCHEME,),
 )

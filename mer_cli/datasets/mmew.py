@@ -1,7 +1,7 @@
-"""MMEW: 300 micro-expressions of 30 subjects, 90 frames a second, pictures cropped to the face.
+"""MMEW: 300 micro-expressions of 30 subjects, 90 frames per second, images cropped to the face.
 
-A clip is found by its name, since two trees are about: emotion first (`Micro_Expression/happiness/S01-01-001`) and
-subject first (`S01/happiness/S01-01-001`). What one copy calls `others` is `repression` in another: one class here.
+A clip is found by its name, because there are two trees: emotion first (`Micro_Expression/happiness/S01-01-001`) and
+subject first (`S01/happiness/S01-01-001`). What one copy calls `others` is `repression` in another; both are one class.
 No public copy of the table could be read; its columns are known from the loaders that read it.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from mer_cli.datasets.layout import Entry, Layout, Pictures, fold_emotion
+from mer_cli.datasets.dataset import Dataset, Entry, Pictures, Scheme, all_to, as_named, fold_emotion
 from mer_cli.datasets.tables import Row
 
 CLIP = re.compile(r"(S\d\d)-\d\d-\d{3}", re.IGNORECASE)
@@ -18,6 +18,14 @@ CLIP = re.compile(r"(S\d\d)-\d\d-\d{3}", re.IGNORECASE)
 VERSIONS = {
     "300": {"happiness": 36, "surprise": 89, "disgust": 72, "others": 66, "fear": 16, "sadness": 13, "anger": 8}
 }
+
+_FOUR = ("happiness", "surprise", "disgust", "others")
+SCHEME = Scheme(
+    name="mmew-4",
+    class_names=_FOUR,
+    class_of={"mmew": {**as_named(*_FOUR), **all_to(None, "fear", "sadness", "anger")}},
+    expected={("mmew", "300"): (36, 89, 72, 66)},
+)
 
 
 def _clip_key(way: Sequence[str]) -> str | None:
@@ -42,7 +50,7 @@ def _read_row(row: Row) -> Entry:
     )
 
 
-LAYOUT = Layout(
+DATASET = Dataset(
     name="mmew",
     title="MMEW",
     fps=90.0,
@@ -57,4 +65,6 @@ LAYOUT = Layout(
     emotions=tuple(VERSIONS["300"]),
     frame_name=re.compile(r"\d+\.jpe?g", re.IGNORECASE),
     versions=VERSIONS,
+    published="300",
+    schemes=(SCHEME,),
 )

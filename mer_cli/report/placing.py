@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from mer_cli.datasets.registry import LAYOUTS
+from mer_cli.datasets.registry import DATASETS
 from mer_cli.datasets.schemes import SCHEMES
 from mer_cli.evaluation.run_text import settings
 from mer_cli.models.catalogue import METHODS, Method, method_of
@@ -132,7 +132,7 @@ def heading(protocol: str, counts: Sequence[int], subjects: int | None) -> str:
 
 def dataset_title(dataset: str) -> str:
     """Give "CASME II"; the name itself for one's own data."""
-    return LAYOUTS[dataset].title if dataset in LAYOUTS else dataset
+    return DATASETS[dataset].title if dataset in DATASETS else dataset
 
 
 def row_key(number: int | None, config: TrainConfig) -> Hashable | None:

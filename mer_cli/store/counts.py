@@ -12,25 +12,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from mer_cli.datasets.action_units import EXPECTED, unreadable_units
-from mer_cli.datasets.schemes import (
-    CASME2_2014,
-    CASME2_2019,
-    CASME3_A_V2,
-    MMEW_300,
-    OWN_LABELS,
-    SAMM_V2,
-    SCHEMES,
-    SMIC_HS,
-    SMIC_HS_LONG,
-    Scheme,
-    check_counts,
-    protocol_id,
-    resolve_scheme,
-)
+from mer_cli.datasets.dataset import Scheme
+from mer_cli.datasets.registry import DATASETS
+from mer_cli.datasets.schemes import OWN_LABELS, SCHEMES, check_counts, protocol_id, resolve_scheme
 from mer_cli.records import FailedClip, dataset_of, subject_of
 
 # dataset -> the version of its table that the published counts are of
-PUBLISHED = dict((CASME2_2019, SAMM_V2, MMEW_300, SMIC_HS, CASME3_A_V2))
+PUBLISHED = {name: dataset.published for name, dataset in DATASETS.items() if dataset.published}
 
 PAPER_TABLES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Table 1: clips of each class, tasks of five and of four classes", ("casme2-5", "samm-5", "mmew-4")),
@@ -202,36 +190,6 @@ def _sum_up(parts: Iterable[tuple[int, ...] | None]) -> tuple[int, ...] | None:
 
 
 @dataclass(frozen=True)
-class TableChange:
-    """A clip whose emotion is not the same in a version of a table and in the one that the published counts are of.
-
-    here : its emotion in that version, None where the version has no such clip
-    """
-
-    clip_id: str
-    here: str | None
-    published: str
-
-
-# (dataset, version) -> its changes against the version in `PUBLISHED`. SMIC's long release counts five clips of the 164
-# within others' videos and lacks two.
-TABLE_CHANGES: Mapping[tuple[str, str], tuple[TableChange, ...]] = {
-    CASME2_2014: tuple(
-        TableChange(f"casme2/24/{name}", "sadness", "surprise") for name in ("EP07_01", "EP07_04f", "EP10_03")
-    ),
-    SMIC_HS_LONG: (
-        TableChange("smic/01/s1_ne_02", None, "negative"),
-        TableChange("smic/02/s2_sur_05", None, "surprise"),
-        TableChange("smic/03/s3_ne_03", None, "negative"),
-        TableChange("smic/03/s3_ne_20", None, "negative"),
-        TableChange("smic/04/s4_ne_05", None, "negative"),
-        TableChange("smic/04/s4_ne_06", None, "negative"),
-        TableChange("smic/09/s9_sur_02", None, "surprise"),
-    ),
-}
-
-
-@dataclass(frozen=True)
 class Difference:
     """One clip that is counted otherwise than in the published counts.
 
@@ -256,7 +214,8 @@ def differences(contents: Contents) -> tuple[Difference, ...]:
         why = f"({failed.emotion}) failed: {failed.reason.rstrip('.')}."
         found.append(Difference(failed.clip_id, True, why, effect_of_failure(contents, failed)))
     schemes, version = schemes_of(contents.dataset), contents.table_version
-    for change in TABLE_CHANGES.get((contents.dataset, version), ()):
+    known = DATASETS.get(contents.dataset)
+    for change in known.changes.get(version, ()) if known else ():
         published = PUBLISHED[contents.dataset]
         if change.here is None:
             why = f"is no clip of its own in table {version}, but one in {published}."
