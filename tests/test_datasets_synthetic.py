@@ -10,10 +10,9 @@ import pytest
 from tiny_faces import draw_flat, person_of, write_tiny_release
 
 from mer_cli.datasets.registry import load_release
-from mer_cli.datasets.synthetic.clip import Motion, clip_motion, draw_frames
+from mer_cli.datasets.synthetic.clip import Motion, View, clip_motion, draw_frames
 from mer_cli.datasets.synthetic.releases import LAYOUTS, write_release
 from mer_cli.datasets.synthetic.subject import Subject
-from mer_cli.datasets.synthetic.view import View
 from mer_cli.errors import ConfigError, DatasetError
 
 SMALL = {"subjects": 2, "clips": 6, "seed": 3, "intensity": 2.0}
@@ -22,7 +21,7 @@ SMALL = {"subjects": 2, "clips": 6, "seed": 3, "intensity": 2.0}
 @pytest.fixture(scope="module", autouse=True)
 def _people_drawn_once():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mer_cli.datasets.synthetic.faces.draw_subject", person_of)
+        patch.setattr("mer_cli.datasets.synthetic.clip.draw_subject", person_of)
         yield
 
 

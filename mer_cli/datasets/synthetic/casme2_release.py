@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from mer_cli.datasets.casme2 import VERSIONS
-from mer_cli.datasets.synthetic.layout import GeneratedLayout
+from mer_cli.datasets.casme2 import DATASET, RELABELLED, VERSIONS
+from mer_cli.datasets.synthetic.layout import GeneratedLayout, Pairs, deal, spell
 from mer_cli.datasets.synthetic.plan import ClipPlan, Draft, Pace, objective_class
-from mer_cli.datasets.synthetic.roster import Pairs, deal, spell
 from mer_cli.datasets.synthetic.spreadsheet import Cell, Sheets
 
 PICTURES = "CASME2_RAW_selected"
@@ -34,7 +33,7 @@ AFRAID = 10  # whose one clip of fear keeps the subject in MMNet's three classes
 MIXED = (5, 9, 12, 17, 19, 24, 26)  # subjects that have several classes, to whom the other rare clips go
 # Clips that must be of an emotion: the faulty ones below, and three of subject 24 that the older table calls sadness.
 RESERVED = {4: ("disgust",), 5: ("disgust",), 24: ("surprise",) * 3}
-RELABELLED = (24, ("EP07_01", "EP07_04f", "EP10_03"))
+RELABELLED_SUBJECT = 24
 
 # By subject: a clip without an apex, one whose apex is its onset, one whose last annotated frames were never cut.
 MISSING_FRAMES = 16
@@ -78,9 +77,8 @@ def _faulty(plans: list[ClipPlan]) -> list[ClipPlan]:
         disgusted = [index for index in own if plans[index].emotion == "disgust"]
         for index in (disgusted or own)[:1]:
             faulty[index] = replace(plans[index], **quirk)
-    subject, names = RELABELLED
-    surprised = [i for i, plan in enumerate(plans) if plan.subject == subject and plan.emotion == "surprise"]
-    for index, name in zip(surprised, names, strict=False):
+    surprised = [i for i, plan in enumerate(plans) if plan.subject == RELABELLED_SUBJECT and plan.emotion == "surprise"]
+    for index, name in zip(surprised, RELABELLED, strict=False):
         faulty[index] = replace(faulty[index], name=name)
     if all(plan.subject != MISSING_FRAMES for plan in plans):
         last = faulty[-1]
@@ -98,16 +96,16 @@ def _sheets(plans: Sequence[ClipPlan]) -> Sheets:
 
 
 LAYOUT = GeneratedLayout(
-    name="casme2",
-    title="CASME II",
+    name=DATASET.name,
+    title=DATASET.title,
     subjects=tuple(range(1, len(FIVE_CLASSES) + 1)),
     subject_id="{:02d}",
     emotions=EMOTION_COUNTS,
-    pace=Pace(fps=200, scale=6, shortest=9, longest=60),
+    pace=Pace(fps=DATASET.fps, scale=6, shortest=9, longest=60),
     roster=_roster,
     place=_place,
     folder=PICTURES,
     first_person=0,
-    table=f"{PICTURES}/CASME2-coding-20190701.xlsx",
+    table=f"{PICTURES}/{DATASET.tables[0]}",
     sheets=_sheets,
 )

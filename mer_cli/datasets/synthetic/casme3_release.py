@@ -15,10 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mer_cli.datasets.casme3 import VERSIONS
-from mer_cli.datasets.synthetic.layout import GeneratedLayout
+from mer_cli.datasets.casme3 import DATASET, VERSIONS
+from mer_cli.datasets.synthetic.layout import GeneratedLayout, Pairs, deal_unevenly
 from mer_cli.datasets.synthetic.plan import ClipPlan, Draft, Pace, objective_class
-from mer_cli.datasets.synthetic.roster import Pairs, deal, spell, spread
 from mer_cli.datasets.synthetic.spreadsheet import Cell, Sheets
 
 PICTURES = "Part_A_ME_clip"
@@ -59,10 +58,9 @@ def _roster(rng: np.random.Generator) -> Pairs:
     """Of the clips by subject is published how many subjects have any of three classes."""
     least = {subject: max(1, len(FAULTS.get(subject, ()))) for subject in SUBJECTS if subject not in ONLY_OTHERS}
     main = {word: count for word, count in EMOTION_COUNTS.items() if word != "others"}
-    others = EMOTION_COUNTS["others"]
-    pairs = deal(spell(main), spread(sum(main.values()), least, rng), rng)
+    pairs = deal_unevenly(main, least, rng)
     least = {subject: int(subject in ONLY_OTHERS) for subject in SUBJECTS}
-    return pairs + deal(["others"] * others, spread(others, least, rng), rng)
+    return pairs + deal_unevenly({"others": EMOTION_COUNTS["others"]}, least, rng)
 
 
 def _place(drafts: Sequence[Draft]) -> list[ClipPlan]:
@@ -146,16 +144,16 @@ def _sheets(plans: Sequence[ClipPlan]) -> Sheets:
 
 
 LAYOUT = GeneratedLayout(
-    name="casme3",
-    title="CAS(ME)^3 part A",
+    name=DATASET.name,
+    title=DATASET.title,
     subjects=SUBJECTS,
     subject_id="spNO.{}",
     emotions=EMOTION_COUNTS,
-    pace=Pace(fps=30, scale=2, shortest=8, longest=25),
+    pace=Pace(fps=DATASET.fps, scale=2, shortest=8, longest=25),
     roster=_roster,
     place=_place,
     folder=PICTURES,
     first_person=4000,
-    table="cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx",
+    table=DATASET.tables[0],
     sheets=_sheets,
 )

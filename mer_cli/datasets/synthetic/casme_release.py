@@ -11,13 +11,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from mer_cli.datasets.synthetic.layout import GeneratedLayout
+from mer_cli.datasets.casme import DATASET
+from mer_cli.datasets.synthetic.layout import GeneratedLayout, Pairs, deal_unevenly, share_out
 from mer_cli.datasets.synthetic.plan import ClipPlan, Draft, Pace
-from mer_cli.datasets.synthetic.roster import Pairs, deal, share_out, spell, spread
 from mer_cli.datasets.synthetic.spreadsheet import Cell, Sheets
 
 PICTURES = "CASME_raw_selected"
-FPS = 60
 HEADER = ("Subject", "Filename", None, "OnsetF", "ApexF1", "ApexF2", "OffsetF", None, "Onset", "Total", "AU",
           "Emotion")  # fmt: skip
 SUBJECTS = tuple(range(1, 19))
@@ -41,7 +40,7 @@ NO_SECOND_APEX = "\\"
 
 def _roster(rng: np.random.Generator) -> Pairs:
     """Nothing is published of the clips by subject but that each of 18 has some."""
-    return deal(spell(EMOTION_COUNTS), spread(N_CLIPS, dict.fromkeys(SUBJECTS, 1), rng), rng)
+    return deal_unevenly(EMOTION_COUNTS, dict.fromkeys(SUBJECTS, 1), rng)
 
 
 def _place(drafts: Sequence[Draft]) -> list[ClipPlan]:
@@ -74,22 +73,22 @@ def _sheets(plans: Sequence[ClipPlan]) -> Sheets:
     rows: list[Sequence[Cell]] = [HEADER]
     for plan in plans:
         frames = (plan.onset, plan.apex, plan.told["second apex"], plan.offset)
-        rise, whole = (round((end - plan.onset + 1) * 1000 / FPS) for end in (plan.apex, plan.offset))
+        rise, whole = (round((end - plan.onset + 1) * 1000 / DATASET.fps) for end in (plan.apex, plan.offset))
         rows.append((plan.subject, plan.name, None, *frames, None, rise, whole, plan.units_cell, plan.emotion))
     return {"Sheet1": rows}
 
 
 LAYOUT = GeneratedLayout(
-    name="casme",
-    title="CASME I",
+    name=DATASET.name,
+    title=DATASET.title,
     subjects=SUBJECTS,
     subject_id="{:02d}",
     emotions=EMOTION_COUNTS,
-    pace=Pace(fps=FPS, scale=2, shortest=8, longest=40),
+    pace=Pace(fps=DATASET.fps, scale=2, shortest=8, longest=40),
     roster=_roster,
     place=_place,
     folder=PICTURES,
     first_person=5000,
-    table=f"{PICTURES}/CASME-coded-20190721.xls",
+    table=f"{PICTURES}/{DATASET.tables[0]}",
     sheets=_sheets,
 )

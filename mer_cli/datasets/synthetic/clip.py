@@ -1,16 +1,20 @@
-"""Draws the frames of one clip: the neutral face moved and shaded by its units, head motion, flicker, noise."""
+"""Draw the clips of a person as the release shows them.
+
+A frame is the neutral face, moved and shaded by its action units, with head motion, flicker and noise.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mer_cli.datasets.synthetic.plan import ClipPlan
 from mer_cli.datasets.synthetic.render import HEIGHT, WIDTH, Map
-from mer_cli.datasets.synthetic.subject import Subject
+from mer_cli.datasets.synthetic.subject import Subject, draw_subject
 from mer_cli.system.opencv import cv2
 
 STEP = 1 / 200  # seconds: the head's walk is told in such steps, whatever the frame rate
@@ -21,6 +25,41 @@ HEAD = np.array([0.0144, 0.0144, 0.002, 1.5e-5])  # step of the head's random wa
 DRIFT = np.array([0.010, 0.010, 0.028, 1e-5])  # its steady part, a step
 FADE = 0.8  # of what is left of an expression after its offset, from frame to frame
 PIVOT = (WIDTH / 2, HEIGHT * 0.55)
+
+
+@dataclass(frozen=True)
+class View:
+    """A window on the drawn picture; outside it, the picture's edge goes on.
+
+    width, height : of the shown picture, pixels
+    scale : shown pixels for a drawn one
+    left, top : the window's corner, drawn pixels
+    """
+
+    width: int
+    height: int
+    scale: float
+    left: float = 0.0
+    top: float = 0.0
+    is_grey: bool = False
+
+    def show(self, drawn: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """(height, width, 3) uint8, blue green red, or (height, width) grey, of a drawn picture."""
+        if self.is_grey:
+            drawn = np.asarray(cv2.cvtColor(drawn, cv2.COLOR_BGR2GRAY), np.uint8)
+        return np.asarray(self._warp(drawn, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE), np.uint8)
+
+    def show_field(self, displacement: Map) -> Map:
+        """(height, width, 2) float32, shown pixels, of a displacement in drawn pixels; zero outside those."""
+        shown = self._warp(displacement, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
+        return np.asarray(shown * np.float32(self.scale), np.float32)
+
+    def _warp(self, picture: NDArray[Any], interpolation: int, border: int) -> NDArray[Any]:
+        # Of pixel centres: the drawn (x + 0.5 - left) times the scale is the shown (x + 0.5).
+        across, down = (self.scale * (0.5 - corner) - 0.5 for corner in (self.left, self.top))
+        matrix = np.array([[self.scale, 0, across], [0, self.scale, down]])
+        warped = cv2.warpAffine(picture, matrix, (self.width, self.height), flags=interpolation, borderMode=border)
+        return np.asarray(warped)
 
 
 @dataclass(frozen=True)
@@ -94,6 +133,33 @@ def draw_frames(subject: Subject, plan: ClipPlan, motion: Motion) -> Iterator[ND
         noisy += lit
         noisy += 0.5
         yield np.clip(noisy, 0, 255, out=noisy).astype(np.uint8)
+
+
+class DrawnClip(NamedTuple):
+    """A clip's pictures, from its first to its last frame, and how far each pixel has moved at the apex.
+
+    pictures : (height, width, 3) uint8, blue green red, or (height, width) uint8
+    displacement : (height, width, 2) float32, pixels (x, y) of those pictures
+    """
+
+    pictures: Iterable[NDArray[np.uint8]]
+    displacement: Map
+
+
+# The view, the release's seed and all clips of one person; gives them in their order.
+Draw = Callable[[View | None, int, Sequence[ClipPlan]], Iterable[DrawnClip]]
+
+
+def draw_faces(view: View | None, seed: int, plans: Sequence[ClipPlan]) -> Iterator[DrawnClip]:
+    """Draws the person once and each clip of it."""
+    subject = draw_subject(seed, plans[0].person)
+    for plan in plans:
+        motion = clip_motion(subject, plan)
+        frames, moved = draw_frames(subject, plan, motion), motion.displacement(plan.apex - plan.first)
+        if view is None:
+            yield DrawnClip(frames, moved)
+        else:
+            yield DrawnClip(map(view.show, frames), view.show_field(moved))
 
 
 def _envelope(n_frames: int, peak: int, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -12,12 +12,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from mer_cli.datasets.mmew import VERSIONS
-from mer_cli.datasets.synthetic.layout import GeneratedLayout
+from mer_cli.datasets.mmew import DATASET, VERSIONS
+from mer_cli.datasets.synthetic.clip import View
+from mer_cli.datasets.synthetic.layout import GeneratedLayout, Pairs, deal_unevenly
 from mer_cli.datasets.synthetic.plan import ClipPlan, Draft, Pace
-from mer_cli.datasets.synthetic.roster import Pairs, deal, spell, spread
 from mer_cli.datasets.synthetic.spreadsheet import Cell, Sheets
-from mer_cli.datasets.synthetic.view import View
 
 PICTURES = "MMEW_Final"
 HEADER = ("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Action Units", "Estimated Emotion",
@@ -39,10 +38,9 @@ def _roster(rng: np.random.Generator) -> Pairs:
     expressive = {subject: max(1, len(RESERVED.get(subject, ()))) for subject in SUBJECTS if subject != SUBTLE}
     main = {word: EMOTION_COUNTS[word] for word in ("happiness", "surprise", "disgust")}
     minor = {word: EMOTION_COUNTS[word] for word in ("fear", "sadness", "anger")}
-    others = EMOTION_COUNTS["others"]
-    pairs = deal(spell(main), spread(sum(main.values()), expressive, rng), rng, RESERVED)
-    pairs += deal(spell(minor), spread(sum(minor.values()), dict.fromkeys(expressive, 0) | {SUBTLE: 2}, rng), rng)
-    return pairs + deal(["others"] * others, spread(others, dict.fromkeys(expressive, 0), rng), rng)
+    pairs = deal_unevenly(main, expressive, rng, RESERVED)
+    pairs += deal_unevenly(minor, dict.fromkeys(expressive, 0) | {SUBTLE: 2}, rng)
+    return pairs + deal_unevenly({"others": EMOTION_COUNTS["others"]}, dict.fromkeys(expressive, 0), rng)
 
 
 def _place(drafts: Sequence[Draft]) -> list[ClipPlan]:
@@ -73,17 +71,17 @@ def _sheets(plans: Sequence[ClipPlan]) -> Sheets:
 
 SHOWN = 218  # drawn pixels, hairline to chin
 LAYOUT = GeneratedLayout(
-    name="mmew",
-    title="MMEW",
+    name=DATASET.name,
+    title=DATASET.title,
     subjects=SUBJECTS,
     subject_id="S{:02d}",
     emotions=EMOTION_COUNTS,
-    pace=Pace(fps=90, scale=3, shortest=8, longest=45),
+    pace=Pace(fps=DATASET.fps, scale=3, shortest=8, longest=45),
     roster=_roster,
     place=_place,
     folder=PICTURES,
     first_person=2000,
     view=View(231, 231, 231 / SHOWN, left=51, top=80),
-    table=f"{PICTURES}/MMEW_Micro_Exp.xlsx",
+    table=f"{PICTURES}/{DATASET.tables[0]}",
     sheets=_sheets,
 )

@@ -11,24 +11,23 @@ from mer_cli.datasets.synthetic import (
     casme_release,
     mmew_release,
     samm_release,
-    smic_long_release,
     smic_release,
 )
-from mer_cli.datasets.synthetic.faces import Draw, draw_faces
+from mer_cli.datasets.synthetic.clip import Draw, draw_faces
 from mer_cli.datasets.synthetic.layout import GeneratedLayout
 from mer_cli.datasets.synthetic.writer import write_plans
 from mer_cli.errors import DatasetError, unknown_name
 
 LAYOUTS: Mapping[str, GeneratedLayout] = {
-    module.LAYOUT.name: module.LAYOUT
-    for module in (
-        casme2_release,
-        samm_release,
-        mmew_release,
-        smic_release,
-        smic_long_release,
-        casme3_release,
-        casme_release,
+    layout.name: layout
+    for layout in (
+        casme2_release.LAYOUT,
+        samm_release.LAYOUT,
+        mmew_release.LAYOUT,
+        smic_release.LAYOUT,
+        smic_release.LONG_LAYOUT,
+        casme3_release.LAYOUT,
+        casme_release.LAYOUT,
     )
 }
 

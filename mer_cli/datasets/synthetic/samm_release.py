@@ -14,13 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from mer_cli.datasets.samm import VERSIONS
-from mer_cli.datasets.synthetic.layout import GeneratedLayout
+from mer_cli.datasets.samm import DATASET, VERSIONS
+from mer_cli.datasets.synthetic.clip import View
+from mer_cli.datasets.synthetic.layout import GeneratedLayout, Pairs, deal, spell
 from mer_cli.datasets.synthetic.plan import ClipPlan, Draft, Pace, objective_class
 from mer_cli.datasets.synthetic.render import HEIGHT, WIDTH
-from mer_cli.datasets.synthetic.roster import Pairs, deal, spell
 from mer_cli.datasets.synthetic.spreadsheet import Cell, Formula, Sheets
-from mer_cli.datasets.synthetic.view import View
 
 PICTURES = "SAMM"
 EMOTION_COUNTS = VERSIONS["v2"]
@@ -162,17 +161,17 @@ def _units_cell(plan: ClipPlan, index: int) -> int | str:
 
 SCALE = 650 / HEIGHT
 LAYOUT = GeneratedLayout(
-    name="samm",
-    title="SAMM",
+    name=DATASET.name,
+    title=DATASET.title,
     subjects=SUBJECTS,
     subject_id="{:03d}",
     emotions=EMOTION_COUNTS,
-    pace=Pace(fps=200, scale=6, shortest=9, longest=60),
+    pace=Pace(fps=DATASET.fps, scale=6, shortest=9, longest=60),
     roster=_roster,
     place=_place,
     folder=PICTURES,
     first_person=1000,
     view=View(960, 650, SCALE, left=(WIDTH - 960 / SCALE) / 2, is_grey=True),
-    table=f"{PICTURES}/SAMM_Micro_FACS_Codes_v2.xlsx",
+    table=f"{PICTURES}/{DATASET.tables[0]}",
     sheets=_sheets,
 )

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from mer_cli.datasets.stamp import STAMP
-from mer_cli.datasets.synthetic.faces import Draw
+from mer_cli.datasets.synthetic.clip import Draw
 from mer_cli.datasets.synthetic.layout import GeneratedLayout
 from mer_cli.datasets.synthetic.plan import ClipPlan
 from mer_cli.datasets.synthetic.spreadsheet import write_workbook
