@@ -75,10 +75,10 @@ def synthesise(
     on_clip: Callable[[int, int], None],
 ) -> Path:
     """Write generated faces in the dataset's own layout; return the release's root."""
-    from mer_cli.datasets.synthetic import releases  # not above: it loads Dlib and OpenCV
+    from mer_cli.datasets.synthetic import writer  # not above: it loads Dlib and OpenCV
 
-    return releases.write_release(
-        _known(dataset, releases.LAYOUTS),
+    return writer.write_release(
+        _known(dataset, writer.LAYOUTS),
         out,
         subjects=subjects,
         clips=clips,

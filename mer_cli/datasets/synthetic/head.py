@@ -1,4 +1,4 @@
-"""Draws who a subject is: a mix of ancestries, sexes, ages and weights, then some sixty small changes of features."""
+"""Draw the head of a subject: a mix of ancestries, sexes, ages and weights, then some sixty small changes."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Identity:
 
 
 def draw_identity(assets: HeadAssets, rng: np.random.Generator) -> Identity:
-    """A new head."""
+    """Draw a new head."""
     vertices = assets.vertices.copy()
     ancestry = rng.dirichlet([0.35, 0.35, 0.35])
     masculinity = float(rng.beta(0.35, 0.35))
@@ -100,7 +100,7 @@ def _outline_target(outline: str) -> str:
 
 
 def build(ancestry: Floats, masculinity: float, age: float, weight: float) -> list[tuple[str, float]]:
-    """The whole-body targets and how much of each, for a body weight from -1 (thin) to 1 (heavy)."""
+    """Return the whole-body targets and how much of each, for a body weight from -1 (thin) to 1 (heavy)."""
     targets = []
     for sex, sex_share in (("male", masculinity), ("female", 1.0 - masculinity)):
         for years, age_share in (("young", 1.0 - age), ("old", age)):
@@ -117,6 +117,6 @@ def build(ancestry: Floats, masculinity: float, age: float, weight: float) -> li
 
 
 def shift(assets: HeadAssets, vertices: Floats, target: str, weight: float) -> None:
-    """Moves the vertices, in place, by a share of one identity target."""
+    """Move the vertices, in place, by a share of one identity target."""
     indices, offsets = assets.target(target)
     vertices[indices] += weight * offsets

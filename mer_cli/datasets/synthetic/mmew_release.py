@@ -1,4 +1,4 @@
-"""MMEW's own layout: a folder for each emotion, pictures cropped to the face and counted from 1.
+"""MMEW's own layout: a folder for each emotion, images cropped to the face and counted from 1.
 
 MMEW_Final/MMEW_Micro_Exp.xlsx
 MMEW_Final/Micro_Expression/happiness/S01-01-001/1.jpg ...
@@ -26,15 +26,16 @@ CODES = {
 }  # fmt: skip
 EMOTION_COUNTS = VERSIONS["300"]
 SUBJECTS = tuple(range(1, 31))
-SUBTLE = 23  # the one subject without happiness, surprise or disgust; it is taken to have no others either
-EARLY_APEX = {"S05-03-004": 3, "S15-03-001": 3}  # clips whose annotated apex comes suspiciously early
+SUBTLE = 23  # the one subject without happiness, surprise or disgust; assumed to have no others either
+EARLY_APEX = {"S05-03-004": 3, "S15-03-001": 3}  # clips with a suspiciously early annotated apex
 RESERVED = {5: ("disgust",) * 4, 15: ("disgust",)}
-WRONG_ROWS = (33, *range(35, 43), 142, 143, 145, 146, 148, 154, 156)  # of the real table; what is wrong is not known
+# Rows of the real table; what is wrong in them is not known.
+WRONG_ROWS = (33, *range(35, 43), 142, 143, 145, 146, 148, 154, 156)
 WRONG_EVERY = 19  # rows, in a release of another size
 
 
 def _roster(rng: np.random.Generator) -> Pairs:
-    """Nothing is published of the clips by subject but which subjects have any."""
+    """Deal the clips: it is only published which subjects have any."""
     expressive = {subject: max(1, len(RESERVED.get(subject, ()))) for subject in SUBJECTS if subject != SUBTLE}
     main = {word: EMOTION_COUNTS[word] for word in ("happiness", "surprise", "disgust")}
     minor = {word: EMOTION_COUNTS[word] for word in ("fear", "sadness", "anger")}

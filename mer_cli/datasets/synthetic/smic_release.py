@@ -34,7 +34,7 @@ PICTURES = "SMIC_all_raw"
 SUBJECTS = (1, 2, 3, 4, 5, 6, 8, 9, 11, 12, 13, 14, 15, 18, 19, 20)
 EMOTION_COUNTS = VERSIONS["HS"]
 CODES = {emotion: code for code, emotion in EMOTION_OF.items()}
-# So many of one class have the subjects whose clips are known by name: s3_ne_20, s4_ne_06, s18_sur_03 ...
+# At least this many clips of a class, because some are known by name: s3_ne_20, s4_ne_06, s18_sur_03 ...
 RESERVED = {
     1: ("negative",) * 2, 2: ("surprise",) * 5, 3: ("negative",) * 20, 4: ("negative",) * 6, 9: ("surprise",) * 2,
     18: ("surprise",) * 3, 20: ("negative",) * 6,
@@ -46,29 +46,29 @@ LONG_PICTURES = "SMIC-E_raw_image"
 HEADER = ("Subject", "Filename", None, "OnsetF", "OffsetF", "Onset2F", "Offset2F", "Onset3F", "Offset3F", None,
           "FirstF", "LastF", "TotalMF1", "TotalMF2", "TotalMF3", "TotalVL", "Emotion", Blank(), Blank())  # fmt: skip
 N_EMPTY_ROWS = 6  # at the table's end
-VIS_SHARE = 4  # frames for one of the slower VIS camera
+VIS_SHARE = 4  # frames per frame of the slower VIS camera
 
 PARTS_OF_OTHERS = ("s3_ne_03", "s3_ne_20", "s4_ne_05", "s4_ne_06", "s9_sur_02")
 ABSENT = ("s1_ne_02", "s2_sur_05")
 MISLABELLED = {"s18_sur_03": "negative"}
-# Videos of several micro-expressions, and how many more than one; which eight they are is not published.
+# Videos of several micro-expressions, and how many beyond the first; which eight they are is not published.
 MORE = {
     "s3_ne_02": 1, "s3_ne_08": 1, "s3_ne_12": 1, "s3_ne_19": 1, "s4_ne_02": 1, "s4_ne_04": 2, "s9_sur_01": 1,
     "s20_ne_06": 1,
 }  # fmt: skip
 MORE_EVERY = 20  # videos, in a release of another size
-GARBAGE = "s20_ne_06"  # whose third onset and its neighbours hold computed values that mean nothing
+GARBAGE = "s20_ne_06"  # its third onset and the cells beside it hold meaningless computed values
 LONG_COUNTS = {"negative": 65, "positive": 51, "surprise": 41}
 
 
 def _deal_classes(rng: np.random.Generator) -> Pairs:
-    """The 164 clips of the short release; nothing is published of the clips by subject."""
+    """Deal the 164 clips of the short release; their numbers by subject are not published."""
     least = {subject: max(1, len(RESERVED.get(subject, ()))) for subject in SUBJECTS}
     return deal_unevenly(EMOTION_COUNTS, least, rng, RESERVED)
 
 
 def _name_clips(drafts: Sequence[Draft], unused: Collection[str] = ()) -> Iterator[tuple[Draft, str]]:
-    """Each clip's name ("s1_ne_01"), counted within a subject's class; `unused` names are left out."""
+    """Yield each clip with its name ("s1_ne_01"), counted within a subject's class; skip `unused` names."""
     taken: Counter[str] = Counter()
     for draft in drafts:
         stem = f"s{draft.subject}_{CODES[draft.emotion]}"
@@ -118,7 +118,7 @@ def _place_long(drafts: Sequence[Draft]) -> list[ClipPlan]:
 
 
 def _sheets(plans: Sequence[ClipPlan]) -> Sheets:
-    """Sheet HS, most of whose frames are formulas, some of them of cells in VIS, the slower camera's sheet."""
+    """Return sheet HS, with formulas for most frames, some of them on cells of VIS, and VIS, the slower camera's."""
     fast: list[Sequence[Cell]] = [HEADER]
     slow: list[Sequence[Cell]] = [HEADER]
     for row, plan in enumerate(plans, start=2):
