@@ -7,27 +7,15 @@ may have a second apex; if it has none, the table holds a backslash. The first a
 from __future__ import annotations
 
 import re
+from functools import partial
 
-from mer_cli.datasets.casme2 import subject_clip_key, subject_id, subject_number
-from mer_cli.datasets.dataset import Dataset, Entry, Pictures, Scheme, as_named, fold_emotion
-from mer_cli.datasets.tables import Row
+from mer_cli.datasets.casme2 import numbered_entry, subject_clip_key
+from mer_cli.datasets.dataset import Columns, Dataset, Pictures, Scheme, as_named
 
+COLUMNS = Columns("Subject", "Filename", "OnsetF", "ApexF1", "OffsetF", "AU", "Emotion")
 EMOTIONS = ("tense", "disgust", "repression", "surprise", "happiness", "sadness", "contempt", "fear")
 # The table's own labels; no published counts, because no public copy of the 193-row table could be read.
 SCHEME = Scheme(name="casme-8", class_names=EMOTIONS, class_of={"casme": as_named(*EMOTIONS)})
-
-
-def _read_row(row: Row) -> Entry:
-    subject, name = subject_id(row.cells["Subject"]), row.cells["Filename"]
-    return Entry(
-        where=f"row {row.number}",
-        subject=subject,
-        name=name,
-        emotion=fold_emotion(row.cells["Emotion"]),
-        action_units=row.cells["AU"],
-        keys=(f"{subject_number(subject)}/{name.casefold()}",),
-        cells={"onset": row.cells["OnsetF"], "apex": row.cells["ApexF1"], "offset": row.cells["OffsetF"]},
-    )
 
 
 DATASET = Dataset(
@@ -35,7 +23,7 @@ DATASET = Dataset(
     title="CASME I",
     fps=60.0,
     tables=("CASME-coded-20190721.xls", "CASME-cod*", "casme"),
-    columns=("Subject", "Filename", "OnsetF", "ApexF1", "OffsetF", "AU", "Emotion"),
+    columns=COLUMNS,
     pictures=(
         Pictures("CASME_raw_selected", "raw"),
         Pictures("Cropped", "cropped"),
@@ -43,7 +31,7 @@ DATASET = Dataset(
     ),
     example="sub01/EP01_12",
     clip_key=subject_clip_key,
-    read_row=_read_row,
+    read_row=partial(numbered_entry, COLUMNS),
     emotions=EMOTIONS,
     frame_name=re.compile(r"(reg_)?EP.*-\d+\.jpe?g", re.IGNORECASE),
     schemes=(SCHEME,),

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 
 from mer_cli.datasets.annotation import Erratum
-from mer_cli.datasets.dataset import Dataset, Entry, Pictures, Scheme, TableChange, all_to, as_named, fold_emotion
+from mer_cli.datasets.dataset import Columns, Dataset, Entry, Pictures, Scheme, TableChange, all_to, as_named
 from mer_cli.datasets.tables import Row
 
 CLIP = re.compile(r"EP\d.*", re.IGNORECASE)
+COLUMNS = Columns("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Action Units", "Estimated Emotion")
 
 # Rows of each emotion in the published tables, both of 255 rows.
 VERSIONS = {
@@ -106,21 +108,10 @@ def subject_id(cell: str) -> str:
     return cell if number is None else f"{number:02d}"
 
 
-def _read_row(row: Row) -> Entry:
-    subject, name = subject_id(row.cells["Subject"]), row.cells["Filename"]
-    return Entry(
-        where=f"row {row.number}",
-        subject=subject,
-        name=name,
-        emotion=fold_emotion(row.cells["Estimated Emotion"]),
-        action_units=row.cells["Action Units"],
-        keys=(f"{subject_number(subject)}/{name.casefold()}",),
-        cells={
-            "onset": row.cells["OnsetFrame"],
-            "apex": row.cells["ApexFrame"],
-            "offset": row.cells["OffsetFrame"],
-        },
-    )
+def numbered_entry(columns: Columns, row: Row) -> Entry:
+    """Return a row as an entry whose clip folder is found by the subject's number."""
+    subject, name = subject_id(row.cells[columns.subject]), row.cells[columns.name]
+    return columns.entry(row, subject, name, (f"{subject_number(subject)}/{name.casefold()}",))
 
 
 DATASET = Dataset(
@@ -133,7 +124,7 @@ DATASET = Dataset(
         "CASME2-coding*",
         "CASME2_label*",
     ),
-    columns=("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Action Units", "Estimated Emotion"),
+    columns=COLUMNS,
     pictures=(
         Pictures("CASME2_RAW_selected", "raw"),
         Pictures("CASME2-RAW", "raw"),
@@ -144,7 +135,7 @@ DATASET = Dataset(
     ),
     example="sub01/EP02_01f",
     clip_key=subject_clip_key,
-    read_row=_read_row,
+    read_row=partial(numbered_entry, COLUMNS),
     emotions=tuple(VERSIONS["20190701"]),
     frame_name=re.compile(r"(reg_)?img\d+\.jpe?g", re.IGNORECASE),
     table_hint=" (CASME2-ObjectiveClasses.xlsx holds no frame numbers)",

@@ -11,9 +11,10 @@ import re
 from collections.abc import Sequence
 
 from mer_cli.datasets.annotation import Erratum, apply_errata
-from mer_cli.datasets.dataset import Dataset, Entry, Pictures, Scheme, all_to, as_named, fold_emotion
+from mer_cli.datasets.dataset import Columns, Dataset, Entry, Pictures, Scheme, all_to, as_named
 from mer_cli.datasets.tables import Row
 
+COLUMNS = Columns("Subject", "Filename", "Onset", "Apex", "Offset", "AU", "emotion")
 CUT_CLIP = re.compile(r"(spno\.\d+)_([a-z]+)_(\d+)", re.IGNORECASE)
 SUBJECT = re.compile(r"spno\.\d+", re.IGNORECASE)
 VERSIONS = {
@@ -93,17 +94,8 @@ def _read_row(row: Row) -> Entry:
     subject, recording, onset = (row.cells[column] for column in ("Subject", "Filename", "Onset"))
     name = f"{recording}_{onset}"
     corrected, _ = apply_errata(ERRATA, subject, name, {"onset": onset})
-    return Entry(
-        where=f"row {row.number}",
-        subject=subject,
-        name=name,
-        emotion=fold_emotion(row.cells["emotion"]),
-        action_units=row.cells["AU"],
-        keys=tuple(
-            f"{subject}_{folder}".casefold() for folder in (name, f"{recording}_{corrected['onset']}", recording)
-        ),
-        cells={"onset": onset, "apex": row.cells["Apex"], "offset": row.cells["Offset"]},
-    )
+    folders = (name, f"{recording}_{corrected['onset']}", recording)
+    return COLUMNS.entry(row, subject, name, tuple(f"{subject}_{folder}".casefold() for folder in folders))
 
 
 DATASET = Dataset(
@@ -111,7 +103,7 @@ DATASET = Dataset(
     title="CAS(ME)^3 part A",
     fps=30.0,
     tables=("cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx", "*part_A*JpgIndex_v2*", "*part_A*JpgIndex*"),
-    columns=("Subject", "Filename", "Onset", "Apex", "Offset", "AU", "emotion"),
+    columns=COLUMNS,
     pictures=(Pictures("Part_A_ME_clip", "raw"), Pictures("frame", "raw"), Pictures("part_A", "raw")),
     example="frame/spNo.1_a_355",
     clip_key=_clip_key,

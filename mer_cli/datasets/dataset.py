@@ -50,6 +50,48 @@ class Entry:
     fps: float | None = None
 
 
+class Columns(NamedTuple):
+    """The names of a table's columns; "" for one that the table does not have."""
+
+    subject: str
+    name: str
+    onset: str
+    apex: str
+    offset: str
+    action_units: str
+    emotion: str
+
+    def entry(
+        self,
+        row: Row,
+        subject: str,
+        name: str,
+        keys: tuple[str, ...],
+        *,
+        also: Mapping[str, str] | None = None,
+        repairs: tuple[str, ...] = (),
+    ) -> Entry:
+        """Return a row as an entry, with its labels as the schemes know them: in lower case, "Other" as "others".
+
+        Parameters
+        ----------
+        subject, name, keys : as they follow from the row's cells in this dataset
+        also : further words for a label, in lower case
+        """
+        emotion = row.cells[self.emotion].casefold()
+        frames: tuple[tuple[Field, str], ...] = (("onset", self.onset), ("apex", self.apex), ("offset", self.offset))
+        return Entry(
+            where=f"row {row.number}",
+            subject=subject,
+            name=name,
+            emotion={"other": "others", **(also or {})}.get(emotion, emotion),
+            action_units=row.cells.get(self.action_units, ""),
+            keys=keys,
+            cells={field: row.cells[column] for field, column in frames if column},
+            repairs=repairs,
+        )
+
+
 @dataclass(frozen=True)
 class Scheme:
     """A named map from emotions to classes, and the counts that should come out.
@@ -124,7 +166,7 @@ class Dataset:
     fps : frames per second
     tables : patterns of the coding table's file name, the preferred one first; case and extension do not matter
     sheet : the table's sheet, if others have the same columns
-    columns, optional_columns : columns that `read_row` reads
+    columns, optional_columns : columns that `read_row` reads; the latter may be missing
     pictures : folder names, the preferred ones first
     source : the kind of images if no such folder name is on the way to them
     example : a clip's folder as a user sees it, for errors
@@ -149,7 +191,7 @@ class Dataset:
     title: str
     fps: float
     tables: tuple[str, ...]
-    columns: tuple[str, ...]
+    columns: Columns
     pictures: tuple[Pictures, ...]
     example: str
     clip_key: Callable[[Sequence[str]], str | None]
@@ -170,14 +212,3 @@ class Dataset:
     older: Mapping[str, str] = field(default_factory=dict)
     changes: Mapping[str, tuple[TableChange, ...]] = field(default_factory=dict)
     errata: tuple[Erratum, ...] = ()
-
-
-def fold_emotion(text: str, also: Mapping[str, str] | None = None) -> str:
-    """Return a label as the schemes know it: in lower case, "Other" and "Others" as one.
-
-    Parameters
-    ----------
-    also : further words for a label, in lower case
-    """
-    emotion = text.casefold()
-    return {"other": "others", **(also or {})}.get(emotion, emotion)

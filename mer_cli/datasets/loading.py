@@ -97,7 +97,8 @@ def _read_entries(dataset: Dataset, root: Path, tree: Tree, held: ClipFolders) -
             f"{root}: no coding table; the tables here are {found}. Expected {dataset.tables[0]}, which the dataset's "
             f"owners send with the release{dataset.table_hint}. Copy it into {root}."
         )
-    table = read_table(path, dataset.columns, dataset.optional_columns, dataset.sheet)
+    columns = [column for column in dataset.columns if column and column not in dataset.optional_columns]
+    table = read_table(path, columns, dataset.optional_columns, dataset.sheet)
     return path, table.sha256, [dataset.read_row(row) for row in table.rows]
 
 

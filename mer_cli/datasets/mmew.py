@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from mer_cli.datasets.dataset import Dataset, Entry, Pictures, Scheme, all_to, as_named, fold_emotion
+from mer_cli.datasets.dataset import Columns, Dataset, Entry, Pictures, Scheme, all_to, as_named
 from mer_cli.datasets.tables import Row
 
+COLUMNS = Columns("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Action Units", "Estimated Emotion")
 CLIP = re.compile(r"(S\d\d)-\d\d-\d{3}", re.IGNORECASE)
 # 66 others are what is left of 300.
 VERSIONS = {
@@ -35,19 +36,8 @@ def _clip_key(way: Sequence[str]) -> str | None:
 def _read_row(row: Row) -> Entry:
     name = row.cells["Filename"]
     clip = CLIP.fullmatch(name)
-    return Entry(
-        where=f"row {row.number}",
-        subject=clip.group(1).upper() if clip else row.cells["Subject"],
-        name=name,
-        emotion=fold_emotion(row.cells["Estimated Emotion"], {"repression": "others"}),
-        action_units=row.cells.get("Action Units", ""),
-        keys=(name.casefold(),),
-        cells={
-            "onset": row.cells["OnsetFrame"],
-            "apex": row.cells["ApexFrame"],
-            "offset": row.cells["OffsetFrame"],
-        },
-    )
+    subject = clip.group(1).upper() if clip else row.cells["Subject"]
+    return COLUMNS.entry(row, subject, name, (name.casefold(),), also={"repression": "others"})
 
 
 DATASET = Dataset(
@@ -55,7 +45,7 @@ DATASET = Dataset(
     title="MMEW",
     fps=90.0,
     tables=("MMEW_Micro_Exp.xlsx", "MMEW_Micro_Exp*"),
-    columns=("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Estimated Emotion"),
+    columns=COLUMNS,
     optional_columns=("Action Units",),
     pictures=(Pictures("Micro_Expression", "cropped"), Pictures("MMEW_Final", "cropped")),
     source="cropped",

@@ -10,9 +10,12 @@ import re
 from collections.abc import Sequence
 
 from mer_cli.datasets.annotation import Erratum
-from mer_cli.datasets.dataset import Dataset, Entry, Pictures, Scheme, all_to, as_named, fold_emotion
+from mer_cli.datasets.dataset import Columns, Dataset, Entry, Pictures, Scheme, all_to, as_named
 from mer_cli.datasets.tables import Row
 
+COLUMNS = Columns(
+    "Subject", "Filename", "Onset Frame", "Apex Frame", "Offset Frame", "Action Units", "Estimated Emotion"
+)
 CLIP = re.compile(r"\d{3}_\d+_\d+")
 VERSIONS = {
     "v2": {
@@ -77,19 +80,7 @@ def _clip_key(way: Sequence[str]) -> str | None:
 
 def _read_row(row: Row) -> Entry:
     name = row.cells["Filename"]
-    return Entry(
-        where=f"row {row.number}",
-        subject=row.cells["Subject"].removesuffix(".0").zfill(3),
-        name=name,
-        emotion=fold_emotion(row.cells["Estimated Emotion"]),
-        action_units=row.cells["Action Units"],
-        keys=(name,),
-        cells={
-            "onset": row.cells["Onset Frame"],
-            "apex": row.cells["Apex Frame"],
-            "offset": row.cells["Offset Frame"],
-        },
-    )
+    return COLUMNS.entry(row, row.cells["Subject"].removesuffix(".0").zfill(3), name, (name,))
 
 
 DATASET = Dataset(
@@ -97,7 +88,7 @@ DATASET = Dataset(
     title="SAMM",
     fps=200.0,
     tables=("SAMM_Micro_FACS_Codes_v2.xlsx", "SAMM*Micro*FACS*Codes*"),
-    columns=("Subject", "Filename", "Onset Frame", "Apex Frame", "Offset Frame", "Action Units", "Estimated Emotion"),
+    columns=COLUMNS,
     pictures=(
         Pictures("SAMM", "raw"),
         Pictures("SAMM_CROP", "cropped"),

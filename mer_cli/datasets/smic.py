@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mer_cli.datasets.annotation import Erratum
-from mer_cli.datasets.dataset import Dataset, Entry, Pictures, Scheme, TableChange, as_named, fold_emotion
+from mer_cli.datasets.dataset import Columns, Dataset, Entry, Pictures, Scheme, TableChange, as_named
 from mer_cli.datasets.tables import Row, whole_number
 
+COLUMNS = Columns("Subject", "Filename", "OnsetF", "", "OffsetF", "", "Emotion")
+MORE_ONSETS = ("Onset2F", "Onset3F")
 CLIP = re.compile(r"s(\d+)_(ne|po|sur)_(\d+)", re.IGNORECASE)
 EMOTION_OF = {"ne": "negative", "po": "positive", "sur": "surprise"}
 VERSIONS = {
@@ -61,18 +63,11 @@ def _key(name: str) -> str | None:
 
 def _read_row(row: Row) -> Entry:
     name = _key(row.cells["Filename"]) or row.cells["Filename"]
+    subject = row.cells["Subject"].casefold().removeprefix("s").removesuffix(".0").zfill(2)
     # One cell holds a meaningless negative number, left there by a formula.
-    n_more = sum(whole_number(row.cells.get(column, "")) is not None for column in ("Onset2F", "Onset3F"))
-    return Entry(
-        where=f"row {row.number}",
-        subject=row.cells["Subject"].casefold().removeprefix("s").removesuffix(".0").zfill(2),
-        name=name,
-        emotion=fold_emotion(row.cells["Emotion"]),
-        action_units="",
-        keys=(name,),
-        cells={"onset": row.cells["OnsetF"], "offset": row.cells["OffsetF"]},
-        repairs=(f"the video holds {n_more + 1} micro-expressions: the first is taken",) if n_more else (),
-    )
+    n_more = sum(whole_number(row.cells.get(column, "")) is not None for column in MORE_ONSETS)
+    repairs = (f"the video holds {n_more + 1} micro-expressions: the first is taken",) if n_more else ()
+    return COLUMNS.entry(row, subject, name, (name,), repairs=repairs)
 
 
 def _read_folder(folder: Path) -> Entry:
@@ -96,8 +91,8 @@ DATASET = Dataset(
     fps=100.0,
     tables=("SMIC-HS-E_annotation.xlsx", "SMIC-HS-E_annotation*"),
     sheet="HS",
-    columns=("Subject", "Filename", "OnsetF", "OffsetF", "Emotion"),
-    optional_columns=("Onset2F", "Onset3F"),
+    columns=COLUMNS,
+    optional_columns=MORE_ONSETS,
     pictures=(
         Pictures("SMIC_all_raw", "raw", has_table=False),
         Pictures("SMIC-HS-E", "raw"),

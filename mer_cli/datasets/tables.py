@@ -112,19 +112,15 @@ def _read_text(content: bytes) -> list[list[str]]:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = content.decode("latin-1")
-    rows = list(csv.reader(io.StringIO(text, newline=""), _delimiter(text)))
+    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)))
     width = max(map(len, rows), default=0)
     return [row + [""] * (width - len(row)) for row in rows]
 
 
-def _delimiter(text: str) -> type[csv.Dialect]:
-    """Return a dialect with the separator that the header has most of."""
+def _delimiter(text: str) -> str:
+    """Return the separator that the header has most of."""
     header = next((line for line in text.splitlines() if line.strip()), "")
-
-    class Found(csv.excel):
-        delimiter = max(",;\t", key=header.count)
-
-    return Found
+    return max(",;\t", key=header.count)
 
 
 def _find_header(
