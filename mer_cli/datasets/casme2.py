@@ -21,24 +21,12 @@ COLUMNS = Columns("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame
 # Rows of each emotion in the published tables, both of 255 rows.
 VERSIONS = {
     "20190701": {
-        "happiness": 32,
-        "disgust": 63,
-        "repression": 27,
-        "surprise": 28,
-        "others": 99,
-        "sadness": 4,
-        "fear": 2,
+        "happiness": 32, "disgust": 63, "repression": 27, "surprise": 28, "others": 99, "sadness": 4, "fear": 2,
     },
     "20140508": {
-        "happiness": 32,
-        "disgust": 63,
-        "repression": 27,
-        "surprise": 25,
-        "others": 99,
-        "sadness": 7,
-        "fear": 2,
+        "happiness": 32, "disgust": 63, "repression": 27, "surprise": 25, "others": 99, "sadness": 7, "fear": 2,
     },
-}
+}  # fmt: skip
 TABLE_2019 = ("casme2", "20190701")
 TABLE_2014 = ("casme2", "20140508")
 RELABELLED = ("EP07_01", "EP07_04f", "EP10_03")  # clips of subject 24: sadness in 2014, surprise in 2019
@@ -69,22 +57,16 @@ MEGC_PART = Scheme(
     class_of={"casme2": {**_THREE, **all_to(None, "fear", "sadness", "others")}},
     expected={TABLE_2019: (88, 32, 25), TABLE_2014: (88, 32, 25)},
     n_subjects={TABLE_2019: 24, TABLE_2014: 24},
-    left_out=frozenset(
-        {"casme2/04/EP12_01f", "casme2/05/EP09_05f", *(f"casme2/24/{name}" for name in RELABELLED)},
-    ),
+    left_out=frozenset({"casme2/04/EP12_01f", "casme2/05/EP09_05f", *(f"casme2/24/{name}" for name in RELABELLED)}),
 )
 
 ERRATA = (
-    Erratum(
-        "04", "EP12_01f", "apex", "/", "291",
-        reason="no apex is annotated, the middle of onset 261 and offset 321 is taken",
-        source="ours; the table itself counts the clip in its 249",
-    ),
-    Erratum(
-        "16", "EP01_08", "offset", "110", "96",
-        reason="the release's frames end at 96",
-        source="an audit of the released frames; SLSTT's coding.csv has 96 too",
-    ),
+    Erratum("04", "EP12_01f", "apex", "/", "291",
+            reason="no apex is annotated, the middle of onset 261 and offset 321 is taken",
+            source="ours; the table itself counts the clip in its 249"),
+    Erratum("16", "EP01_08", "offset", "110", "96",
+            reason="the release's frames end at 96",
+            source="an audit of the released frames; SLSTT's coding.csv has 96 too"),
 )  # fmt: skip
 
 
@@ -118,12 +100,7 @@ DATASET = Dataset(
     name="casme2",
     title="CASME II",
     fps=200.0,
-    tables=(
-        "CASME2-coding-20190701.xlsx",
-        "CASME2-coding-20140508.xlsx",
-        "CASME2-coding*",
-        "CASME2_label*",
-    ),
+    tables=("CASME2-coding-20190701.xlsx", "CASME2-coding-20140508.xlsx", "CASME2-coding*", "CASME2_label*"),
     columns=COLUMNS,
     pictures=(
         Pictures("CASME2_RAW_selected", "raw"),

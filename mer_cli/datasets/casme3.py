@@ -49,36 +49,24 @@ SCHEMES = (
 )
 
 ERRATA = (
-    Erratum(
-        "spNO.149", "d_112", "apex", "83", "123",
-        reason="the apex lies before the onset 112",
-        source="MEB, meb/datasets/datasets.py",
-    ),
-    Erratum(
-        "spNO.216", "d_3647", "onset", "3647", "2647",
-        reason="the onset lies after apex 2668 and offset 2694",
-        source="ours; one digit differs from them",
-    ),
-    Erratum(
-        "spNO.216", "e_0", "onset", "0", "1",
-        reason="the recording has no frame 0",
-        source="ours; the released frames begin at 1",
-    ),
-    Erratum(
-        "spNO.40", "e_1812", "offset", "0", "1845",
-        reason="the offset lies before the onset",
-        source="MEB, meb/datasets/datasets.py",
-    ),
-    Erratum(
-        "spNO.40", "e_2327", "offset", "0", "2403",
-        reason="the offset lies before the onset",
-        source="MEB, meb/datasets/datasets.py",
-    ),
-    Erratum(
-        "spNO.214", "c_5", "offset", "3460", "34",
-        reason="a digit too many: the clip would last two minutes",
-        source="MEB, meb/datasets/datasets.py",
-    ),
+    Erratum("spNO.149", "d_112", "apex", "83", "123",
+            reason="the apex lies before the onset 112",
+            source="MEB, meb/datasets/datasets.py"),
+    Erratum("spNO.216", "d_3647", "onset", "3647", "2647",
+            reason="the onset lies after apex 2668 and offset 2694",
+            source="ours; one digit differs from them"),
+    Erratum("spNO.216", "e_0", "onset", "0", "1",
+            reason="the recording has no frame 0",
+            source="ours; the released frames begin at 1"),
+    Erratum("spNO.40", "e_1812", "offset", "0", "1845",
+            reason="the offset lies before the onset",
+            source="MEB, meb/datasets/datasets.py"),
+    Erratum("spNO.40", "e_2327", "offset", "0", "2403",
+            reason="the offset lies before the onset",
+            source="MEB, meb/datasets/datasets.py"),
+    Erratum("spNO.214", "c_5", "offset", "3460", "34",
+            reason="a digit too many: the clip would last two minutes",
+            source="MEB, meb/datasets/datasets.py"),
 )  # fmt: skip
 
 

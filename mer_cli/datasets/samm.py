@@ -19,16 +19,10 @@ COLUMNS = Columns(
 CLIP = re.compile(r"\d{3}_\d+_\d+")
 VERSIONS = {
     "v2": {
-        "anger": 57,
-        "happiness": 26,
-        "others": 26,
-        "surprise": 15,
-        "contempt": 12,
-        "disgust": 9,
-        "fear": 8,
+        "anger": 57, "happiness": 26, "others": 26, "surprise": 15, "contempt": 12, "disgust": 9, "fear": 8,
         "sadness": 6,
     }
-}
+}  # fmt: skip
 TABLE = ("samm", "v2")
 
 _FIVE = ("happiness", "anger", "contempt", "surprise", "others")
@@ -56,21 +50,15 @@ THREE = Scheme(
 )
 
 ERRATA = (
-    Erratum(
-        "028", "028_4_1", "apex", "1143", "1113",
-        reason="the apex lies after the offset 1134",
-        source="quangdtsc/megc2019, README and apex list",
-    ),
-    Erratum(
-        "032", "032_3_1", "apex", "1930", "4930",
-        reason="the apex lies before the onset 4896",
-        source="quangdtsc/megc2019, README and apex list; SLSTT's coding.csv and MiE-X's path list have 4930 too",
-    ),
-    Erratum(
-        "013", "013_1_9", "offset", "5793", "5739",
-        reason="two digits are swapped in some copies",
-        source="the pristine table; MEB sets the same",
-    ),
+    Erratum("028", "028_4_1", "apex", "1143", "1113",
+            reason="the apex lies after the offset 1134",
+            source="quangdtsc/megc2019, README and apex list"),
+    Erratum("032", "032_3_1", "apex", "1930", "4930",
+            reason="the apex lies before the onset 4896",
+            source="quangdtsc/megc2019, README and apex list; SLSTT's coding.csv and MiE-X's path list have 4930 too"),
+    Erratum("013", "013_1_9", "offset", "5793", "5739",
+            reason="two digits are swapped in some copies",
+            source="the pristine table; MEB sets the same"),
 )  # fmt: skip
 
 
@@ -89,11 +77,7 @@ DATASET = Dataset(
     fps=200.0,
     tables=("SAMM_Micro_FACS_Codes_v2.xlsx", "SAMM*Micro*FACS*Codes*"),
     columns=COLUMNS,
-    pictures=(
-        Pictures("SAMM", "raw"),
-        Pictures("SAMM_CROP", "cropped"),
-        Pictures("SAMM_Cropped", "cropped"),
-    ),
+    pictures=(Pictures("SAMM", "raw"), Pictures("SAMM_CROP", "cropped"), Pictures("SAMM_Cropped", "cropped")),
     example="006/006_1_2",
     clip_key=_clip_key,
     read_row=_read_row,

@@ -44,11 +44,9 @@ MISSING_IN_LONG = (
     TableChange("smic/04/s4_ne_06", None, "negative"),
     TableChange("smic/09/s9_sur_02", None, "surprise"),
 )
-MISLABELLED = Erratum(
-    "18", "s18_sur_03", "emotion", "negative", "surprise",
+MISLABELLED = Erratum("18", "s18_sur_03", "emotion", "negative", "surprise",
     reason="the clip's own name says surprise, and so do the published 70, 51 and 43 clips",
-    source="quangdtsc/megc2019, README",
-)  # fmt: skip
+    source="quangdtsc/megc2019, README")  # fmt: skip
 
 
 def _clip_key(way: Sequence[str]) -> str | None:
