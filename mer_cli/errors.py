@@ -1,19 +1,24 @@
-"""What can go wrong that a user can mend; everything else is a bug and keeps its traceback.
+"""The errors that a user can fix; everything else is a bug and keeps its traceback.
 
     MerError
     ├── DatasetError   the raw release or its coding table
-    ├── FaceError      a picture, a face, or a landmark model
+    ├── FaceError      an image, a face, or a landmark model
     ├── StoreError     the HDF5 store: schema, version, missing clip
     ├── ConfigError    a flag or a setting
     └── RunError       a run directory or one of its folds
 
-Every message has four parts: where it is, what is wrong with the value, what was expected, and what to do.
-The library raises; only the command line prints, and exits with 1 (`app.py`).
+A message says where the problem is, what is wrong with which value, what was expected if there are limits or choices,
+and what to do. The library raises; only the command line prints, and exits with 1 (`cli/main.py`).
 """
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class MerError(Exception):
-    """The root of all errors that a user can mend."""
+    """The root of all errors that a user can fix."""
 
 
 class DatasetError(MerError):
@@ -21,16 +26,29 @@ class DatasetError(MerError):
 
 
 class FaceError(MerError):
-    """A picture cannot be read, holds no usable face, or the landmark model is absent."""
+    """An image can't be read or holds no usable face, or the landmark model is missing."""
 
 
 class StoreError(MerError):
-    """The HDF5 store is absent, damaged, of another version, or lacks what is asked for."""
+    """The HDF5 store is missing, damaged, of another version, or lacks what is asked for."""
 
 
 class ConfigError(MerError):
-    """A flag or a setting has a value that cannot be used."""
+    """A flag or a setting has a value that can't be used."""
 
 
 class RunError(MerError):
-    """A run directory is absent, incomplete, or belongs to another configuration."""
+    """A run directory is missing, incomplete, or belongs to another configuration."""
+
+
+def did_you_mean(value: str, known: Iterable[str]) -> str:
+    """Return " Did you mean 'casme2'?" for the known name closest to `value`, or "" if none is close."""
+    by_folded = {name.casefold(): name for name in known}
+    close = get_close_matches(value.casefold(), by_folded, n=1)
+    return f" Did you mean '{by_folded[close[0]]}'?" if close else ""
+
+
+def unknown_name(kind: str, value: str, known: Iterable[str]) -> str:
+    """Return the message for an unknown name, with all known names and the closest one."""
+    names = tuple(known)
+    return f"Unknown {kind} '{value}'. Known: {', '.join(names)}.{did_you_mean(value, names)}"

@@ -1,4 +1,4 @@
-"""The frozen records that the stages hand on; every one is joined by `clip_id`, never by position."""
+"""The frozen records that the stages pass on, joined by `clip_id` and never by position; and the parts of a clip id."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ if TYPE_CHECKING:
 
 
 ApexRule = Literal["annotated", "midpoint", "flow"]
+Source = Literal["raw", "cropped"]
 
 
 @dataclass(frozen=True)
 class FrameRef:
-    """One picture of a clip on disk; `number` is the frame number in its file name.
+    """One image of a clip on disk; `number` is the frame number in its file name.
 
-    Where `path` is a video, `number` is the frame's place in it, counted from 1.
+    If `path` is a video, `number` is the frame's position in it, counted from 1.
     """
 
     number: int
@@ -30,10 +31,10 @@ class Clip:
     """One annotated video sequence.
 
     `onset`, `apex`, `offset` are frame numbers after errata and repairs, ends included; `frames` is sorted by number.
-    `emotion` is the sheet's own word; `subject` its text ("01"). `repairs` says how the annotation was mended, a
-    sentence each; it is empty for a clip that is as released. `notes` says what is odd about it and was left as it is.
-    `apex_rule` says where `apex` comes from; under "flow"
-    it is the midpoint for now, and the frame of the strongest motion takes its place when the pictures are read.
+    `emotion` is the table's own word; `subject` its text ("01"). `repairs` has a sentence for each change of the
+    annotation, so it is empty for a clip that is as released. `notes` has one for each oddity that was left as it is.
+    `apex_rule` says where `apex` comes from; under "flow" it is the midpoint until the images are read, and then the
+    frame with the strongest motion.
     """
 
     dataset: str
@@ -55,9 +56,34 @@ class Clip:
         return f"{self.dataset}/{self.subject}/{self.name}"
 
 
+def parts_of(clip_id: str) -> tuple[str, str, str]:
+    """Return dataset, subject and name of a clip: "casme2/01/EP02_01f" -> "casme2", "01", "EP02_01f"."""
+    dataset, subject, name = clip_id.split("/", 2)
+    return dataset, subject, name
+
+
+def dataset_of(clip_id: str) -> str:
+    """Return the dataset of a clip: "casme2/01/EP02_01f" -> "casme2"."""
+    return clip_id.partition("/")[0]
+
+
+def subject_of(clip_id: str) -> str:
+    """Return the subject of a clip, with its dataset: "casme2/01/EP02_01f" -> "casme2/01"."""
+    return "/".join(clip_id.split("/", 2)[:2])
+
+
+def fold_id(clip_id: str) -> str:
+    """Return the LOSO fold that holds a clip out: "casme2/01/EP02_01f" -> "casme2-01".
+
+    The name of a dataset never holds a "-", so that dataset and subject can be told apart.
+    """
+    dataset, subject, _ = parts_of(clip_id)
+    return f"{dataset}-{subject}"
+
+
 @dataclass(frozen=True)
 class FailedClip:
-    """A row of the table that gave no usable clip, and why."""
+    """A row of the table that could not be made a clip, and the reason."""
 
     clip_id: str
     emotion: str
@@ -68,14 +94,13 @@ class FailedClip:
 class Release:
     """A release as read from disk: each row of its table is in `clips` or in `failed`.
 
-    `table_version` is the published version that the row count and per-emotion counts match ("20190701"), or ""
-    for a table that is not known. `errata` lists the corrections that were applied, a sentence each. `generated` says
-    that pictures or table come from `mer synth`; `stamps` are the GENERATED.txt files that say so, and `n_generated`
-    counts the clips that lie below one.
+    `table_version` is the published version with the same counts of each emotion ("20190701"), or "" if there is none.
+    `errata` has a sentence for each correction that was applied. `generated` says that images or table come from
+    `mer synth`; `stamps` are the GENERATED.txt files that say so, and `n_generated` counts the clips below one.
     """
 
     dataset: str
-    source: str
+    source: Source
     table_path: Path
     table_sha256: str
     table_version: str
@@ -91,8 +116,8 @@ class Release:
 class Fold:
     """One held-out subject, or one test dataset; the tuples hold clip ids.
 
-    `id` is "<dataset>-<subject>", and across datasets the test dataset's name. `inner` holds the clips of training
-    subjects that are set aside to choose an epoch by (`--inner-val`); they are not in `train`.
+    `id` is "<dataset>-<subject>", or across datasets the test dataset's name. `inner` holds the clips of training
+    subjects that are held back to choose an epoch (`--inner-val`); they are not in `train`.
     """
 
     id: str
@@ -103,10 +128,10 @@ class Fold:
 
 @dataclass(frozen=True)
 class FoldPredictions:
-    """What a trained fold says of its held-out clips after every epoch; no label is in it.
+    """The predictions of a trained fold for its held-out clips after every epoch, without labels.
 
     logits : (epochs, clips, classes) float32, clips in the order of `clip_ids`
-    inner_clip_ids, inner_logits : the same for the clips of `Fold.inner`, where some were set aside
+    inner_clip_ids, inner_logits : the same for the clips of `Fold.inner`, if there are any
     """
 
     fold: str

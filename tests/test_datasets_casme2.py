@@ -194,19 +194,18 @@ def test_context_frames_around_the_clip_are_kept(tmp_path):
     ("changes", "expected"),
     [
         ({"offset": 5}, "row 2: offset 5 is before onset 10. Expected onset <= apex <= offset. Correct the table."),
-        ({"onset": "x"}, "row 2: onset 'x' is no frame number. Expected a whole number. Correct the table."),
+        ({"onset": "x"}, "row 2: onset 'x' is not a frame number. Expected a whole number. Correct the table."),
         (
             {"offset": None},
-            "row 2: offset '' is no frame number. Expected a whole number. Correct the table (a formula without "
+            "row 2: offset '' is not a frame number. Expected a whole number. Correct the table (a formula without "
             "a saved value reads as blank: open it in LibreOffice and save it).",
         ),
         (
             {"on_disk": range(100, 300)},
-            "row 2: none of 10..20 is on disk, which has 100..299. Expected the annotated frames. Correct the table, "
-            "or unpack the release again.",
+            "row 2: no frame of 10..20 is on disk, which has 100..299. Correct the table, or unpack the release again.",
         ),
-        ({"emotion": "angry"}, "row 2: emotion 'angry' is unknown. Expected one of happiness, disgust, repression, "),
-        ({"on_disk": []}, "the clip's folder holds no pictures. Expected its frames. Unpack it again."),
+        ({"emotion": "angry"}, "row 2: Unknown emotion 'angry'. Known: happiness, disgust, repression, "),
+        ({"on_disk": []}, "the clip's folder holds no images. Unpack the release again."),
     ],
 )
 def test_a_row_that_cannot_be_used_fails_with_its_number(tmp_path, changes, expected):
@@ -219,7 +218,7 @@ def test_a_name_that_would_leave_the_release_fails_and_nothing_is_read(tmp_path,
     root = tmp_path / "deep" / "release"
     write_release(root, rows=ROWS[:1])
     write_table(root / TABLE, [("01", name, 10, 15, 20, 4, "disgust")])
-    assert "is no folder name and would lead out of the release" in reason(load(root, None))
+    assert "is not a folder name and would lead out of the release" in reason(load(root, None))
 
 
 def test_a_clip_that_is_a_link_out_of_the_release_fails(tmp_path):
@@ -250,7 +249,7 @@ def test_a_second_row_that_says_otherwise_fails_both(tmp_path):
     release = load(root, None)
     assert len(release.clips) == len(ROWS) - 1
     assert [failed.reason for failed in release.failed] == [
-        f"row {row}: the clip has another row, row {other}, that says otherwise. Expected one row a clip. "
+        f"row {row}: the clip has a second row, row {other}, with other values. Expected one row per clip. "
         "Delete the wrong one."
         for row, other in ((2, 6), (6, 2))
     ]
@@ -316,21 +315,19 @@ def test_every_row_ends_as_a_clip_or_a_failure_whatever_is_in_it(tmp_path):
 def test_a_folder_that_is_not_there_or_holds_no_release_is_named(tmp_path):
     with pytest.raises(DatasetError) as error:
         load_release("casme2", tmp_path / "none")
-    assert str(error.value) == (
-        f"{tmp_path}/none: no such folder. Expected the unpacked CASME II release. Check the path."
-    )
+    assert str(error.value) == (f"{tmp_path}/none: no such folder. Give the folder of the unpacked CASME II release.")
     (tmp_path / "photos").mkdir()
     with pytest.raises(DatasetError) as error:
         load_release("casme2", tmp_path)
     assert str(error.value) == (
-        f"{tmp_path}: no CASME II pictures; it holds photos. Expected clips like sub01/EP02_01f in a folder "
+        f"{tmp_path}: no CASME II images; it holds photos. Expected clips like sub01/EP02_01f in a folder "
         "CASME2_RAW_selected or CASME2-RAW or Cropped or Cropped-updated or CASME2_Cropped or Cropped_original. "
         "Give the folder of the unpacked release."
     )
 
 
 def test_a_source_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(DatasetError, match="no cropped pictures; it holds CASME2_RAW_selected. Expected clips"):
+    with pytest.raises(DatasetError, match="no cropped images; it holds CASME2_RAW_selected. Expected clips"):
         load(write_release(tmp_path), "cropped")
 
 

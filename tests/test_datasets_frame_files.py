@@ -84,7 +84,7 @@ def test_list_frames_refuses_two_pictures_of_one_number(tmp_path, copy):
     (tmp_path / copy).write_bytes(b"x")
     first, second = sorted(("img46.jpg", copy))
     assert message(list_frames, tmp_path) == (
-        f"{tmp_path}: frame 46 has two pictures, {first} and {second}. Expected one. Remove the copy."
+        f"{tmp_path}: frame 46 has two images, {first} and {second}. Remove the copy."
     )
 
 
@@ -93,14 +93,13 @@ def test_list_frames_names_a_folder_without_frames(tmp_path, names):
     for name in names:
         (tmp_path / name).write_bytes(b"x")
     assert message(list_frames, tmp_path) == (
-        f"{tmp_path}: the clip's folder holds no pictures. Expected its frames. Unpack it again."
+        f"{tmp_path}: the clip's folder holds no images. Unpack the release again."
     )
 
 
 def test_a_folder_that_cannot_be_listed_is_named(tmp_path):
     assert message(list_frames, tmp_path / "gone") == (
-        f"{tmp_path}/gone: cannot be listed (No such file or directory). Expected a readable folder. "
-        "Check its permissions."
+        f"{tmp_path}/gone: can't be listed (No such file or directory). Check its permissions."
     )
     (tmp_path / "file").write_bytes(b"x")
     assert f"{tmp_path}/file: cannot be listed (Not a directory)." in message(list_frames, tmp_path / "file")
@@ -109,7 +108,7 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path):
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "/etc", "a\\b", "..\\x", "C:", "C:x", "EP\0"])
 def test_a_clips_name_that_is_no_folder_name_is_refused(name):
     assert message(check_folder_name, name, "sub01/EP02_01f") == (
-        f"the clip name '{name}' is no folder name and would lead out of the release. "
+        f"the clip name '{name}' is not a folder name and would lead out of the release. "
         "Expected a name like 'sub01/EP02_01f'. Correct the table."
     )
 
@@ -126,8 +125,7 @@ def test_a_link_or_path_out_of_the_release_is_refused(tmp_path):
         link = tmp_path / "release" / f"to_{place}"
         link.symlink_to(tmp_path / place)
         assert message(check_inside, link, boundary) == (
-            f"{link} leads to {(tmp_path / place).resolve()}, outside the release. "
-            f"Expected a place in {boundary}. Copy the frames there."
+            f"{link} leads to {(tmp_path / place).resolve()}, outside the release {boundary}. Copy the frames into it."
         )
     assert "outside the release" in message(check_inside, tmp_path / "release" / ".." / "elsewhere", boundary)
 
@@ -150,13 +148,12 @@ def test_list_video_counts_the_frames_from_one(tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no video"])
-def test_list_video_names_a_file_that_is_no_video(tmp_path, content):
+def test_list_video_names_a_file_that_is_not_a_video(tmp_path, content):
     path = tmp_path / "clip.mp4"
     if content is not None:
         path.write_bytes(content)
     assert message(list_video, path) == (
-        f"{path}: no video that can be opened. Expected one of .avi, .mkv, .mov, .mp4, .mpg, .webm, .wmv that holds "
-        "frames. Copy it again, or write its frames into a folder."
+        f"{path}: can't be opened as a video. Copy it again, or write its frames into a folder."
     )
 
 

@@ -66,33 +66,30 @@ def test_windows_line_ends_and_a_byte_order_mark_change_nothing(tmp_path):
     [
         (
             "p01,smile,12,20,28,happy,p01/grin",
-            "row 2: path 'p01/grin' is neither a folder nor a video in {root}. Expected one of them. "
-            "Correct the table.",
+            "row 2: path 'p01/grin' is neither a folder nor a video in {root}. Correct the table.",
         ),
         (
             "p01,smile,12,20,28,happy,mylab.csv",
-            "row 2: path 'mylab.csv' is neither a folder nor a video in {root}. Expected one of them. "
-            "Correct the table.",
+            "row 2: path 'mylab.csv' is neither a folder nor a video in {root}. Correct the table.",
         ),
         (
             "p01,smile,12,20,28,happy,../secret",
-            "row 2: {root}/../secret leads to {parent}/secret, outside the release. Expected a place in {root}. "
-            "Copy the frames there.",
+            "row 2: {root}/../secret leads to {parent}/secret, outside the release {root}. Copy the frames into it.",
         ),
-        ("p01,smile,12,20,28,,p01/smile", "row 2: emotion '' is unknown. Expected a label. Correct the table."),
+        ("p01,smile,12,20,28,,p01/smile", "row 2: the label is blank. Fill it in."),
         (
             "p01,a/b,12,20,28,happy,p01/smile",
-            "row 2: the clip name 'a/b' is no folder name and would lead out of the release. Expected a name like "
+            "row 2: the clip name 'a/b' is not a folder name and would lead out of the release. Expected a name like "
             "'smile_1'. Correct the table.",
         ),
         (
             ",smile,12,20,28,happy,p01/smile",
-            "row 2: the clip name '' is no folder name and would lead out of the release. Expected a name like 'p01'. "
-            "Correct the table.",
+            "row 2: the clip name '' is not a folder name and would lead out of the release. Expected a name like "
+            "'p01'. Correct the table.",
         ),
         (
             "p01,smile,first,20,28,happy,p01/smile",
-            "row 2: onset 'first' is no frame number. Expected a whole number. Correct the table.",
+            "row 2: onset 'first' is not a frame number. Expected a whole number. Correct the table.",
         ),
     ],
 )
@@ -115,13 +112,13 @@ def test_a_table_named_like_a_known_dataset_is_refused(tmp_path, name):
         load(tmp_path, "p01,smile,12,20,28,happy,p01/smile", name=name)
     dataset = name.removesuffix(".csv").casefold().strip("-")
     assert str(error.value) == (
-        f"{tmp_path / name}: the file's name would make the dataset '{dataset}'. Expected a name that no known dataset "
-        "has (casme2, samm, mmew, smic, casme3, casme, table). Rename the file, for example to mylab.csv."
+        f"{tmp_path / name}: the dataset, named after the file, would be '{dataset}'. Expected a name other than "
+        "casme2, samm, mmew, smic, casme3, casme, table. Rename the file, for example to mylab.csv."
     )
 
 
 def test_a_missing_folder_and_a_missing_column_are_named(tmp_path):
-    with pytest.raises(DatasetError, match="no such folder. Expected the one that the table's paths start in"):
+    with pytest.raises(DatasetError, match="no such folder. Give the folder that the table's paths start in"):
         load_release("table", tmp_path / "none", table=tmp_path / "x.csv")
     with pytest.raises(DatasetError, match="row 1: no column 'label'; found subject, clip, onset, emotion, offset, "):
         load(tmp_path, "p01,smile,12,happy,28,p01/smile", header="subject,clip,onset,emotion,offset,path")
@@ -132,11 +129,11 @@ def test_a_missing_folder_and_a_missing_column_are_named(tmp_path):
     [
         (
             "P01,frown,12,20,28,happy,p01/smile",
-            "row 3: subject 'P01' is 'p01' above. Expected one spelling. Correct the table.",
+            "row 3: subject 'P01' is spelt 'p01' above. Use one spelling.",
         ),
         (
             "p01,frown,12,20,28,Happy,p01/smile",
-            "row 3: label 'Happy' is 'happy' above. Expected one spelling. Correct the table.",
+            "row 3: label 'Happy' is spelt 'happy' above. Use one spelling.",
         ),
     ],
 )
@@ -150,8 +147,8 @@ def test_a_frame_rate_that_is_no_number_is_refused(tmp_path):
     with pytest.raises(DatasetError) as error:
         load(tmp_path, "p01,smile,12,28,happy,p01/smile,30 fps", header="subject,clip,onset,offset,label,path,fps")
     assert str(error.value) == (
-        f"{tmp_path}/mylab.csv: row 2: fps '30 fps' is no number. Expected frames a second, such as 200, or a blank. "
-        "Correct the table."
+        f"{tmp_path}/mylab.csv: row 2: fps '30 fps' is not a number. Expected frames per second, such as 200, or a "
+        "blank cell. Correct the table."
     )
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from mer_cli.datasets.casme3 import LAYOUT as CASME3
-from mer_cli.datasets.registry import LAYOUTS
+from mer_cli.datasets.registry import DATASETS
 from mer_cli.datasets.schemes import SCHEMES, check_counts, protocol_id, resolve_scheme
 from mer_cli.errors import ConfigError, DatasetError
 
@@ -101,13 +101,13 @@ def test_the_same_emotion_is_another_class_in_another_dataset():
 @pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)
 def test_a_scheme_knows_every_emotion_of_its_datasets(scheme):
     for dataset, class_of in scheme.class_of.items():
-        assert set(class_of) == set(LAYOUTS[dataset].emotions)
+        assert set(class_of) == set(DATASETS[dataset].emotions)
         assert set(class_of.values()) - {None} == set(scheme.class_names)
 
 
 def test_every_dataset_has_a_scheme_of_its_own():
-    for dataset, layout in LAYOUTS.items():
-        assert resolve_scheme("auto", {dataset: layout.emotions}).datasets == (dataset,)
+    for name, dataset in DATASETS.items():
+        assert resolve_scheme("auto", {name: dataset.emotions}).datasets == (name,)
 
 
 @pytest.mark.parametrize("clip_id", LEFT_OUT_BY_MEGC)
@@ -119,13 +119,16 @@ def test_megc3_leaves_out_five_clips_that_the_other_schemes_keep(clip_id):
     assert SCHEMES["casme2-5"].label(clip_id, emotion) is not None
 
 
-@pytest.mark.parametrize("emotion", ["anger", "Happiness", "other", ""])
-def test_label_names_the_clip_of_an_unknown_emotion(emotion):
+@pytest.mark.parametrize(
+    ("emotion", "meant"),
+    [("anger", ""), ("Happiness", " Did you mean 'happiness'?"), ("other", " Did you mean 'others'?"), ("", "")],
+)
+def test_label_names_the_clip_of_an_unknown_emotion(emotion, meant):
     with pytest.raises(DatasetError) as error:
         SCHEMES["mmnet3"].label("casme2/04/EP12_01f", emotion)
     assert str(error.value) == (
-        f"clip casme2/04/EP12_01f: emotion '{emotion}' is unknown to scheme 'mmnet3'. Expected one of happiness, "
-        "surprise, disgust, repression, fear, sadness, others. Correct the coding table, or choose another --scheme."
+        f"clip casme2/04/EP12_01f, scheme mmnet3: Unknown emotion '{emotion}'. Known: happiness, surprise, disgust, "
+        f"repression, fear, sadness, others.{meant} Correct the coding table, or choose another --scheme."
     )
 
 
@@ -137,7 +140,7 @@ def test_a_published_table_gives_the_published_counts(scheme, dataset, version, 
     assert len(labels) == total
     assert dict(zip(names, SCHEMES[scheme].expected[dataset, version], strict=True)) == classes
     assert SCHEMES[scheme].n_subjects.get((dataset, version)) == n_subjects
-    assert LAYOUTS[dataset].versions[version] == rows
+    assert DATASETS[dataset].versions[version] == rows
 
 
 def test_the_composite_has_442_clips_of_68_subjects():
@@ -171,8 +174,8 @@ def test_check_counts_names_the_table_of_2014_though_its_own_counts_are_right(sc
     labels = labels_of(scheme, "casme2", COUNTS_2014, SCHEMES[scheme].n_subjects["casme2", "20140508"])
     assert check_counts(SCHEMES[scheme], "casme2", "20140508", labels) == (
         f"the coding table is that of 2014-05-08: under {scheme} it gives {old}, where the papers' table of 2019-07-01 "
-        f"gives {new}, since 24/EP07_01, 24/EP07_04f and 24/EP10_03 became surprise. Expected "
-        "CASME2-coding-20190701.xlsx for MMNet's numbers; the dataset's owners send it."
+        f"gives {new}, since 24/EP07_01, 24/EP07_04f and 24/EP10_03 became surprise. For MMNet's numbers, use "
+        "CASME2-coding-20190701.xlsx, which the dataset's owners send."
     )
 
 
@@ -243,8 +246,8 @@ def test_auto_has_nothing_for_datasets_that_no_scheme_covers():
     with pytest.raises(ConfigError) as error:
         resolve_scheme("auto", {"mmew": (), "casme3": ()})
     assert str(error.value) == (
-        "--scheme: no scheme covers casme3 and mmew together. Expected stores of one dataset, or of several among "
-        "casme2, samm, smic. Give those, or --scheme labels."
+        "--scheme: no scheme covers casme3 and mmew together. Give stores of one dataset, or of several among "
+        "casme2, samm, smic, or --scheme labels."
     )
 
 
@@ -252,7 +255,7 @@ def test_a_scheme_of_another_dataset_is_refused_with_those_that_fit():
     with pytest.raises(ConfigError) as error:
         resolve_scheme("mmnet3", {"samm": ()})
     assert str(error.value) == (
-        "--scheme: 'mmnet3' is of casme2, not of samm. Expected one of megc3, samm-5, samm-3. Choose one."
+        "--scheme: 'mmnet3' is made for casme2, not for samm. Choose one of megc3, samm-5, samm-3."
     )
 
 

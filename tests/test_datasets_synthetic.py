@@ -10,10 +10,9 @@ import pytest
 from tiny_faces import draw_flat, person_of, write_tiny_release
 
 from mer_cli.datasets.registry import load_release
-from mer_cli.datasets.synthetic.clip import Motion, clip_motion, draw_frames
-from mer_cli.datasets.synthetic.releases import LAYOUTS, write_release
+from mer_cli.datasets.synthetic.clip import Motion, View, clip_motion, draw_frames
 from mer_cli.datasets.synthetic.subject import Subject
-from mer_cli.datasets.synthetic.view import View
+from mer_cli.datasets.synthetic.writer import LAYOUTS, write_release
 from mer_cli.errors import ConfigError, DatasetError
 
 SMALL = {"subjects": 2, "clips": 6, "seed": 3, "intensity": 2.0}
@@ -22,7 +21,7 @@ SMALL = {"subjects": 2, "clips": 6, "seed": 3, "intensity": 2.0}
 @pytest.fixture(scope="module", autouse=True)
 def _people_drawn_once():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mer_cli.datasets.synthetic.faces.draw_subject", person_of)
+        patch.setattr("mer_cli.datasets.synthetic.clip.draw_subject", person_of)
         yield
 
 
@@ -186,14 +185,14 @@ def test_a_release_takes_the_place_of_an_earlier_one(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"subjects": 0}, "--subjects: 0 can't be used — expected 1 to 99. Change the value."),
+        ({"subjects": 0}, "--subjects must be from 1 to 99, got 0."),
         (
             {"subjects": 9, "clips": 5},
-            "--clips: 5 is fewer than --subjects 9 — expected at least one clip a subject. Raise it.",
+            "--clips must be at least --subjects (9), got 5.",
         ),
         (
             {"intensity": 0.0},
-            "--intensity: 0.0 can't be used — expected more than 0, up to 10. Change the value.",
+            "--intensity must be more than 0 and at most 10, got 0.0.",
         ),
         (
             {"emotions": ("hapiness",)},
@@ -220,7 +219,7 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
     with pytest.raises(DatasetError) as error:
         write_release("casme2", tmp_path, **SMALL)
     assert str(error.value) == (
-        f"{tmp_path}: holds files that mer synth did not write — expected an empty folder. Give another OUT."
+        f"{tmp_path}: holds files that mer synth did not write. Expected an empty folder. Give another OUT."
     )
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.docx"]
 
@@ -231,8 +230,8 @@ def test_a_generated_release_of_another_dataset_is_left_alone(tmp_path):
     with pytest.raises(DatasetError) as error:
         write_tiny_release("mmew", root, subjects=1, clips=2)
     assert str(error.value) == (
-        f"{root}: holds a generated release of another dataset — expected an empty folder, or one of MMEW. "
-        "Give another OUT."
+        f"{root}: holds a generated release of another dataset. Expected an empty folder, or a generated "
+        "release of MMEW. Give another OUT."
     )
     assert contents(root) == before
 

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from mer_cli.datasets.schemes import SCHEMES
-from mer_cli.datasets.synthetic.releases import LAYOUTS
+from mer_cli.datasets.synthetic.writer import LAYOUTS
 
 FOLDS = {  # clips by subject, computed from the published tables
     "samm-5": "006 9, 007 9, 009 3, 010 4, 011 15, 012 1, 013 6, 014 10, 015 2, 016 5, 017 6, 018 2, 019 3, 020 9, "

@@ -12,7 +12,7 @@ from openpyxl import load_workbook
 from tiny_faces import write_tiny_release
 
 from mer_cli.datasets.registry import load_release
-from mer_cli.datasets.synthetic.releases import LAYOUTS
+from mer_cli.datasets.synthetic.writer import LAYOUTS
 
 UNITS = re.compile(r"[LR]?\d+(\+[LR]?\d+)*")
 

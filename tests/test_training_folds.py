@@ -4,7 +4,8 @@ import pytest
 from sklearn.model_selection import LeaveOneGroupOut
 
 from mer_cli.errors import ConfigError
-from mer_cli.runs.folds import cross_folds, fold_id, loso_folds, select_folds
+from mer_cli.records import fold_id
+from mer_cli.runs.folds import cross_folds, loso_folds, select_folds
 
 
 def make_clip_ids(seed, n_subjects=7):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from mer_cli.errors import ConfigError
-from mer_cli.records import Fold
-from mer_cli.runs.folds import cross_folds, loso_folds, set_aside, subject_of
+from mer_cli.records import Fold, subject_of
+from mer_cli.runs.folds import cross_folds, loso_folds, set_aside
 
 
 def make_labels(seed, n_subjects=9, n_classes=3):

@@ -8,8 +8,8 @@ import pytest
 from run_factory import write_run
 
 from mer_cli.errors import RunError
+from mer_cli.records import subject_of
 from mer_cli.runs.directory import read_history, read_run, write_history
-from mer_cli.runs.folds import subject_of
 
 EDITED = "The file was edited or damaged: restore it, or move the run away and train again."
 ONLY_THIS_FOLD = "and train again: only this fold is repeated."

@@ -4,9 +4,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from mer_cli.datasets.synthetic.faces import DrawnClip
-from mer_cli.datasets.synthetic.releases import write_release
+from mer_cli.datasets.synthetic.clip import DrawnClip
 from mer_cli.datasets.synthetic.subject import draw_subject
+from mer_cli.datasets.synthetic.writer import write_release
 
 SIDE = 8
 

@@ -1,3 +1,4 @@
-"""Takes a raw release as it is downloaded: folders of frames and a coding table.
-Gives a `Release`: every row of the table as a `Clip`, mended where needed, or as a `FailedClip` with the reason.
+"""Read a raw release as it is downloaded, folders of frames and a coding table, into a `Release`.
+
+Every row of the table becomes a `Clip`, repaired where needed, or a `FailedClip` with the reason.
 """

@@ -1,4 +1,4 @@
-"""A cell of a coding table's column of action units comes in, the numbers of the units go out.
+"""Read the numbers of the action units in a cell of a coding table.
 
     4+L10          {4, 10}      CASME II: L and R name the side that moves
     A1B+A2C        {1, 2}       SAMM: A asymmetric, T and B top and bottom; a letter behind the number is its intensity
@@ -9,9 +9,9 @@
     R14+17+soft focus  {14, 17}
     B23            {23}         CAS(ME)^3
 
-What is decided here (ours): a side and an intensity are left out. Of alternatives ("or", "/") each counts, and so does
-what stands in "ref(...)" and what is doubted ("?"): a coder saw it, and other loaders take every number of a cell. A
-remark on the picture ("soft focus") is no unit. A blank cell and a 0 are a clip for which none is coded.
+What is decided here (ours): side and intensity are ignored. Every alternative ("or", "/") counts, and so does what is
+in "ref(...)" or doubted ("?"): a coder saw it, and other loaders take every number of a cell. A remark on the image
+("soft focus") is not a unit. A blank cell or a 0 means that no unit is coded.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 
 from mer_cli.errors import DatasetError
 
-LARGEST = 98  # the last code of FACS; more digits are two numbers whose "+" is lost
+LARGEST = 98  # the last code of FACS; more digits are two numbers that have lost their "+"
 REMARKS = frozenset({"soft focus"})
 NONE_CODED = 0
 EXPECTED = f"Expected numbers up to {LARGEST}, as in '4+L10', 'A1B+A2C' or 'L12 or L14'."
@@ -33,17 +33,17 @@ _BRACKETS = re.compile(r"\bref\b|[()]", re.IGNORECASE)
 
 
 def parse_units(text: str, clip_id: str) -> frozenset[int]:
-    """Gives the action units that a cell names; none for a blank cell.
+    """Return the action units that a cell names; none for a blank cell.
 
     Parameters
     ----------
     text : the cell, as the coding table and the store have it
-    clip_id : named by the error
+    clip_id : for the error
 
     Raises
     ------
     DatasetError
-        If a part of the cell is no action unit.
+        If a part of the cell is not an action unit.
     """
     units = set()
     for part in _parts(text):
@@ -58,7 +58,7 @@ def parse_units(text: str, clip_id: str) -> frozenset[int]:
 
 
 def unreadable_units(cells: Mapping[str, str]) -> str:
-    """Say how many cells can't be read, and why the first can't: "2 of 255 clips ..., the first of casme2/01/a: ...".
+    """Return how many cells can't be read, and why the first can't: "... of 2 of 255 clips ..., the first of ...".
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def unreadable_units(cells: Mapping[str, str]) -> str:
 
     Returns
     -------
-    the beginning of a sentence; "" where all can be read
+    the beginning of a sentence; "" if all can be read
     """
     wrong = {clip_id: bad for clip_id, text in sorted(cells.items()) if (bad := _first_wrong(text)) is not None}
     if not wrong:
@@ -83,7 +83,7 @@ def _first_wrong(text: str) -> str | None:
 
 
 def _parts(text: str) -> Iterator[str]:
-    """What stands between the separators, but for remarks and letters that are no units."""
+    """Yield what is between the separators, except remarks and letters that are not units."""
     plain = _BRACKETS.sub(" ", text).strip()
     for part in map(str.strip, _BETWEEN.split(plain) if plain else []):
         if part.casefold() not in REMARKS and not _LETTER.fullmatch(part):

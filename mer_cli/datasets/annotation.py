@@ -1,26 +1,74 @@
-"""The frame numbers of one table row against the frames on disk: onset, apex and offset come out, and what was mended.
+"""The annotation of one table row: known mistakes are corrected, then its frame numbers are fitted to the disk.
 
 Shared by all releases: tables name frames that were never cut, have no apex, or follow another release's numbering.
+
+A correction names subject, clip and field, never a row number, which another copy of the table need not share. It is
+applied only if the table still holds the old value, so that a table which its user has corrected is left alone.
+
+Repairs, notes and the words of errata go into a store's column `note` and so into its content hash: rewording one
+changes the hash of every store that holds it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from mer_cli.datasets.errata import Field
 from mer_cli.datasets.tables import whole_number
 from mer_cli.errors import DatasetError
 from mer_cli.records import FrameRef
 
-SAME_LENGTH = 1.5  # a folder's frames to the annotation's, or the other way round, where both are of one clip
+SAME_LENGTH = 1.5  # at most, of a folder's frames to the annotation's or the other way round, if both are of one clip
+
+Field = Literal["onset", "apex", "offset", "emotion"]
+
+
+@dataclass(frozen=True)
+class Erratum:
+    """One correction; `old` and `new` are cell texts, `source` says who established the new value."""
+
+    subject: str
+    clip: str
+    field: Field
+    old: str
+    new: str
+    reason: str
+    source: str
+
+    def sentence(self) -> str:
+        return f"{self.field} {self.old} set to {self.new}: {self.reason} (erratum; {self.source})."
+
+
+def apply_errata(
+    errata: Iterable[Erratum], subject: str, clip: str, annotation: Mapping[Field, str]
+) -> tuple[dict[Field, str], tuple[Erratum, ...]]:
+    """Return the annotation with its known mistakes corrected, and the corrections that were made.
+
+    Parameters
+    ----------
+    annotation : the texts of the table's cells; those that it lacks are not corrected
+    """
+    applied = tuple(
+        erratum
+        for erratum in errata
+        if (erratum.subject, erratum.clip) == (subject, clip)
+        and erratum.field in annotation
+        and _same_cell(annotation[erratum.field], erratum.old)
+    )
+    return {**annotation, **{erratum.field: erratum.new for erratum in applied}}, applied
+
+
+def _same_cell(text: str, other: str) -> bool:
+    number = whole_number(text)
+    return text == other if number is None else number == whole_number(other)
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """Frame numbers that lie on disk, onset <= apex <= offset.
+    """Frame numbers that are on disk, onset <= apex <= offset.
 
-    repairs : a sentence for each that was changed · notes : for what is odd and was kept
+    repairs : a sentence for each number that was changed · notes : a sentence for each that is odd and was kept
     """
 
     onset: int
@@ -31,13 +79,15 @@ class Annotation:
 
 
 def settle_annotation(cells: Mapping[Field, str], frames: Sequence[FrameRef]) -> Annotation:
-    """Turns a row's cells into frame numbers that the clip really has.
+    """Return the frame numbers of a row, changed where needed so that the clip really has those frames.
 
-    A cell that the release does not annotate is absent: onset and offset are then the first and last frame on disk, the
-    apex is the midpoint, and none of it counts as a repair. An apex that is no number or lies outside onset..offset
-    becomes their midpoint; a frame that is not on disk becomes the nearest one that is. Where the apex and one of the
-    ends lie off the disk, and the folder is about as long as the annotation, another release numbered the clip
-    otherwise: the annotation is moved to the folder's first and last frame, the apex keeping its relative place.
+    - A cell that the release does not annotate is absent: onset and offset are then the first and last frame on disk,
+      the apex is the midpoint, and none of it counts as a repair.
+    - An apex that is not a number or lies outside onset..offset becomes their midpoint.
+    - A frame that is not on disk becomes the nearest one that is.
+    - If the apex and an end are both beyond the frames on disk, and the folder is about as long as the annotation, then
+      another release numbered the clip differently: the annotation is moved to the folder's first and last frame, and
+      the apex keeps its relative place.
 
     Parameters
     ----------
@@ -47,7 +97,7 @@ def settle_annotation(cells: Mapping[Field, str], frames: Sequence[FrameRef]) ->
     Raises
     ------
     DatasetError
-        If onset or offset is no number, the offset comes before the onset, or none of onset..offset is on disk.
+        If onset or offset is not a number, the offset comes before the onset, or no frame of onset..offset is on disk.
     """
     numbers = [frame.number for frame in frames]
     first, last = numbers[0], numbers[-1]
@@ -80,8 +130,8 @@ def settle_annotation(cells: Mapping[Field, str], frames: Sequence[FrameRef]) ->
         onset, apex, offset = moved
     if offset < first or onset > last:
         raise DatasetError(
-            f"none of {onset}..{offset} is on disk, which has {first}..{last}. Expected the annotated frames. "
-            "Correct the table, or unpack the release again."
+            f"no frame of {onset}..{offset} is on disk, which has {first}..{last}. Correct the table, or unpack the "
+            "release again."
         )
     settled = {}
     for name, number in (("onset", onset), ("apex", apex), ("offset", offset)):
@@ -106,6 +156,6 @@ def _number(cells: Mapping[Field, str], name: Field, not_annotated: int) -> int:
             else " (a formula without a saved value reads as blank: open it in LibreOffice and save it)"
         )
         raise DatasetError(
-            f"{name} '{cells[name]}' is no frame number. Expected a whole number. Correct the table{hint}."
+            f"{name} '{cells[name]}' is not a frame number. Expected a whole number. Correct the table{hint}."
         )
     return number

@@ -1,14 +1,13 @@
-"""Entries come in, clips go out: frames looked up, errata applied, frame numbers settled; each entry ends somewhere."""
+"""Make clips of entries: look up their frames, apply errata, settle their frame numbers. No entry gets lost."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from mer_cli.datasets.annotation import settle_annotation
-from mer_cli.datasets.errata import apply_errata
-from mer_cli.datasets.layout import Entry
-from mer_cli.errors import DatasetError
+from mer_cli.datasets.annotation import Erratum, apply_errata, settle_annotation
+from mer_cli.datasets.dataset import Entry
+from mer_cli.errors import DatasetError, unknown_name
 from mer_cli.records import ApexRule, Clip, FailedClip, FrameRef
 
 KEPT_AROUND = 10  # frames kept before the onset and after the offset of a long recording
@@ -30,38 +29,40 @@ def assemble(
     emotions: tuple[str, ...],
     frames_of: Callable[[Entry], tuple[FrameRef, ...]],
     apex_rule: ApexRule,
+    errata: Sequence[Erratum] = (),
 ) -> Assembled:
-    """Make a clip of each entry, or a failed clip with the reason.
+    """Make a clip of each entry, or a failed clip with the reason if that is not possible.
 
     Parameters
     ----------
-    emotions : the labels that are known; any label where empty
-    frames_of : the frames of an entry, sorted by number, at least one; raises a DatasetError where there are none
-    apex_rule : how the apex of an entry without one is settled
+    emotions : the known labels; if empty, any label is accepted
+    frames_of : the frames of an entry, sorted by number, at least one; raises a DatasetError if there are none
+    apex_rule : how to find the apex of an entry that has none annotated
     """
     clips: list[Clip] = []
     failed: list[FailedClip] = []
-    errata: list[str] = []
+    sentences: list[str] = []
     for entry, others in _with_others_of_the_clip(entries):
         clip_id = f"{dataset}/{entry.subject}/{entry.name}"
         emotion = entry.emotion
         try:
             if others:
                 raise DatasetError(
-                    f"the clip has another row, {others[0].where}, that says otherwise. Expected one row a clip. "
+                    f"the clip has a second row, {others[0].where}, with other values. Expected one row per clip. "
                     "Delete the wrong one."
                 )
-            cells, applied = apply_errata(dataset, entry.subject, entry.name, {**entry.cells, "emotion": entry.emotion})
+            cells, applied = apply_errata(errata, entry.subject, entry.name, {**entry.cells, "emotion": entry.emotion})
             emotion = cells.pop("emotion")
-            if not emotion or (emotions and emotion not in emotions):
-                expected = f"one of {', '.join(emotions)}" if emotions else "a label"
-                raise DatasetError(f"emotion '{emotion}' is unknown. Expected {expected}. Correct the table.")
+            if emotions and emotion not in emotions:
+                raise DatasetError(f"{unknown_name('emotion', emotion, emotions)} Correct the table.")
+            if not emotion:
+                raise DatasetError("the label is blank. Fill it in.")
             frames = frames_of(entry)
             annotation = settle_annotation(cells, frames)
         except DatasetError as error:
             failed.append(FailedClip(clip_id, emotion, f"{entry.where}: {error}"))
             continue
-        errata += [f"{clip_id}: {erratum.sentence()}" for erratum in applied]
+        sentences += [f"{clip_id}: {erratum.sentence()}" for erratum in applied]
         mended = (*entry.repairs, *(erratum.sentence().rstrip(".") for erratum in applied), *annotation.repairs)
         first, last = annotation.onset - KEPT_AROUND, annotation.offset + KEPT_AROUND
         clips.append(
@@ -82,11 +83,11 @@ def assemble(
             )
         )
     clips.sort(key=lambda clip: clip.clip_id)
-    return Assembled(tuple(clips), tuple(failed), tuple(sorted(errata)))
+    return Assembled(tuple(clips), tuple(failed), tuple(sorted(sentences)))
 
 
 def _with_others_of_the_clip(entries: Iterable[Entry]) -> Iterator[tuple[Entry, list[Entry]]]:
-    """Each entry with those of the same clip that differ from it; entries that say the same are one."""
+    """Yield each entry with the entries of the same clip that differ from it; equal entries count as one."""
     by_clip: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
         same_clip = by_clip.setdefault((entry.subject.casefold(), entry.name.casefold()), [])

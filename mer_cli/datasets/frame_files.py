@@ -1,7 +1,7 @@
-"""Lists the frames of a clip: a folder of pictures comes in, `FrameRef`s sorted by number go out.
+"""List the frames of a clip, from a folder of images or a video, sorted by number.
 
-A frame's number is the last run of digits before the extension, in every release; nothing is ever built by padding.
-Names from a coding table are not trusted: one that would lead out of the release is refused before any file is touched.
+A frame's number is the last run of digits before the extension, in every release; no file name is built by padding.
+Names from a coding table are not trusted: one that leads out of the release is refused before any file is touched.
 """
 
 from __future__ import annotations
@@ -9,13 +9,9 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path, PurePath
-from typing import Literal
 
 from mer_cli.errors import DatasetError
 from mer_cli.records import FrameRef
-from mer_cli.system.opencv import cv2
-
-Source = Literal["raw", "cropped"]
 
 PICTURE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
 VIDEO_EXTENSIONS = frozenset({".avi", ".mp4", ".mov", ".mkv", ".mpg", ".wmv", ".webm"})
@@ -24,9 +20,9 @@ LAST_DIGITS = re.compile(r"([0-9]+)[^0-9]*$")
 
 
 def frame_number(file_name: str) -> int | None:
-    """Give the frame number in a picture's name: `reg_img46.jpg` -> 46, `006_05562.jpg` -> 5562.
+    """Return the frame number in an image's name: `reg_img46.jpg` -> 46, `006_05562.jpg` -> 5562.
 
-    None for anything that is not a frame: no picture, no digits, or a hidden file such as macOS's `._img1.jpg`.
+    None for anything else: another kind of file, a name without digits, or a hidden file such as macOS's `._img1.jpg`.
     """
     path = PurePath(file_name)
     stem, extension = path.stem, path.suffix
@@ -42,7 +38,7 @@ def list_frames(folder: Path) -> tuple[FrameRef, ...]:
     Raises
     ------
     DatasetError
-        If the folder cannot be listed, holds no frames, or has two pictures of one number.
+        If the folder can't be listed, holds no frames, or has two images of one number.
     """
     names: dict[int, str] = {}
     for name, is_folder in folder_entries(folder):
@@ -51,38 +47,35 @@ def list_frames(folder: Path) -> tuple[FrameRef, ...]:
             continue
         if number in names:
             first, second = sorted((names[number], name))
-            raise DatasetError(
-                f"{folder}: frame {number} has two pictures, {first} and {second}. Expected one. Remove the copy."
-            )
+            raise DatasetError(f"{folder}: frame {number} has two images, {first} and {second}. Remove the copy.")
         names[number] = name
     if not names:
-        raise DatasetError(f"{folder}: the clip's folder holds no pictures. Expected its frames. Unpack it again.")
+        raise DatasetError(f"{folder}: the clip's folder holds no images. Unpack the release again.")
     return tuple(FrameRef(number, folder / names[number]) for number in sorted(names))
 
 
 def list_video(path: Path) -> tuple[FrameRef, ...]:
-    """List the frames of a video, counted from 1; their number is what its header says.
+    """List the frames of a video, counted from 1, as many as its header says.
 
     Raises
     ------
     DatasetError
-        If it is no video that OpenCV can open.
+        If OpenCV can't open it as a video.
     """
+    from mer_cli.system.opencv import cv2  # not above: the releases, which hold images, are listed without it
+
     video = cv2.VideoCapture(str(path))
     try:
         n_frames = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0
     finally:
         video.release()
     if n_frames < 1:
-        raise DatasetError(
-            f"{path}: no video that can be opened. Expected one of {', '.join(sorted(VIDEO_EXTENSIONS))} that holds "
-            "frames. Copy it again, or write its frames into a folder."
-        )
+        raise DatasetError(f"{path}: can't be opened as a video. Copy it again, or write its frames into a folder.")
     return tuple(FrameRef(number, path) for number in range(1, n_frames + 1))
 
 
 def check_folder_name(name: str, example: str) -> None:
-    """Refuse a clip's name from a table that is no plain folder name.
+    """Refuse a name from a table that is not a plain folder name.
 
     Raises
     ------
@@ -91,7 +84,7 @@ def check_folder_name(name: str, example: str) -> None:
     """
     if not name or name in {".", ".."} or re.search(r"[/\\:\0]", name):
         raise DatasetError(
-            f"the clip name '{name}' is no folder name and would lead out of the release. "
+            f"the clip name '{name}' is not a folder name and would lead out of the release. "
             f"Expected a name like '{example}'. Correct the table."
         )
 
@@ -101,7 +94,7 @@ def check_inside(path: Path, boundary: Path) -> None:
 
     Parameters
     ----------
-    boundary : the folder that nothing may lie outside of, with its own links resolved
+    boundary : the release's folder, with its own links resolved
 
     Raises
     ------
@@ -110,26 +103,23 @@ def check_inside(path: Path, boundary: Path) -> None:
     """
     if not path.resolve().is_relative_to(boundary):
         raise DatasetError(
-            f"{path} leads to {path.resolve()}, outside the release. Expected a place in {boundary}. "
-            "Copy the frames there."
+            f"{path} leads to {path.resolve()}, outside the release {boundary}. Copy the frames into it."
         )
 
 
 def folder_entries(folder: Path) -> list[tuple[str, bool]]:
-    """List what a folder holds, each with whether it is a folder itself; links to nothing are left out.
+    """List the names in a folder, each with whether it is a folder itself; broken links are left out.
 
     Raises
     ------
     DatasetError
-        If `folder` cannot be listed.
+        If `folder` can't be listed.
     """
     try:
         with os.scandir(folder) as entries:
             return [(entry.name, kind == FOLDER) for entry in entries if (kind := _kind(entry))]
     except OSError as error:
-        raise DatasetError(
-            f"{folder}: cannot be listed ({error.strerror}). Expected a readable folder. Check its permissions."
-        ) from error
+        raise DatasetError(f"{folder}: can't be listed ({error.strerror}). Check its permissions.") from error
 
 
 def _kind(entry: os.DirEntry[str]) -> str:

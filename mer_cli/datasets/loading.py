@@ -1,4 +1,4 @@
-"""Reads a release as its owners sent it: a folder and a layout come in, a `Release` goes out. No picture is opened."""
+"""Read a release as its owners sent it, by the description of its dataset. No image is opened."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from functools import cache
 from pathlib import Path
 
 from mer_cli.datasets.assemble import assemble
-from mer_cli.datasets.frame_files import Source, check_folder_name, check_inside, folder_entries, list_frames
-from mer_cli.datasets.layout import Entry, Layout
+from mer_cli.datasets.dataset import Dataset, Entry
+from mer_cli.datasets.frame_files import check_folder_name, check_inside, folder_entries, list_frames
 from mer_cli.datasets.tables import read_table
 from mer_cli.datasets.tree import ClipFolders, Tree, look_through
 from mer_cli.errors import DatasetError
-from mer_cli.records import ApexRule, FrameRef, Release
+from mer_cli.records import ApexRule, FrameRef, Release, Source
 
 
-def load(layout: Layout, root: Path, source: Source | None, apex_rule: ApexRule) -> Release:
-    """Reads the coding table and lists the frames of every clip.
+def load(dataset: Dataset, root: Path, source: Source | None, apex_rule: ApexRule) -> Release:
+    """Read the coding table and list the frames of every clip.
 
     Parameters
     ----------
-    root : the folder that holds the release, one above it, or its picture folder itself
-    source : which pictures; None takes the ones that the layout prefers
-    apex_rule : how the apex of a clip is settled that has none annotated
+    root : the folder that holds the release, one above it, or its image folder itself
+    source : which images; None takes those that the dataset prefers
+    apex_rule : how to find the apex of a clip that has none annotated
 
     Returns
     -------
@@ -32,15 +32,15 @@ def load(layout: Layout, root: Path, source: Source | None, apex_rule: ApexRule)
     Raises
     ------
     DatasetError
-        If the folder holds no pictures of the release, or no coding table that can be read.
+        If the folder holds no images of the release, or no coding table that can be read.
     """
     root = root.absolute()
     if not root.is_dir():
-        raise DatasetError(f"{root}: no such folder. Expected the unpacked {layout.title} release. Check the path.")
-    folder_entries(root)  # says so where it may not be listed
-    tree = look_through(root, layout)
-    held = _choose(layout, root, tree, source)
-    table_path, sha256, entries = _read_entries(layout, root, tree, held)
+        raise DatasetError(f"{root}: no such folder. Give the folder of the unpacked {dataset.title} release.")
+    folder_entries(root)  # raises if it can't be listed
+    tree = look_through(root, dataset)
+    held = _choose(dataset, root, tree, source)
+    table_path, sha256, entries = _read_entries(dataset, root, tree, held)
     boundary = held.root.resolve()
 
     @cache
@@ -49,60 +49,60 @@ def load(layout: Layout, root: Path, source: Source | None, apex_rule: ApexRule)
         return list_frames(folder)
 
     def frames_of(entry: Entry) -> tuple[FrameRef, ...]:
-        check_folder_name(entry.name, layout.example)
+        check_folder_name(entry.name, dataset.example)
         for key in entry.keys:
             if key in held.folders:
                 return frames_in(held.folders[key])
         raise DatasetError(
-            f"no folder '{entry.name}' of subject {entry.subject} in {held.root}. Expected one like {layout.example}. "
+            f"no folder '{entry.name}' of subject {entry.subject} in {held.root}. Expected one like {dataset.example}. "
             "Unpack the release again."
         )
 
-    assembled = assemble(layout.name, layout.fps, entries, layout.emotions, frames_of, apex_rule)
+    assembled = assemble(dataset.name, dataset.fps, entries, dataset.emotions, frames_of, apex_rule, dataset.errata)
     return Release(
-        dataset=layout.name,
+        dataset=dataset.name,
         source=held.pictures.source,
         table_path=table_path,
         table_sha256=sha256,
-        table_version=_version(layout, entries) if sha256 else layout.tableless_version,
+        table_version=_version(dataset, entries) if sha256 else dataset.tableless_version,
         clips=assembled.clips,
         failed=assembled.failed,
         errata=assembled.errata,
     )
 
 
-def _choose(layout: Layout, root: Path, tree: Tree, source: Source | None) -> ClipFolders:
+def _choose(dataset: Dataset, root: Path, tree: Tree, source: Source | None) -> ClipFolders:
     for held in tree.sets:
         if source in (None, held.pictures.source):
             return held
-    wanted = [pictures.folder for pictures in layout.pictures if source in (None, pictures.source)]
+    wanted = [pictures.folder for pictures in dataset.pictures if source in (None, pictures.source)]
     if not wanted:
         raise DatasetError(
-            f"--source {source}: {layout.title} comes as {layout.source} pictures only. Expected no --source. "
-            "Leave it out."
+            f"--source {source}: {dataset.title} comes with {dataset.source} images only. Leave --source out."
         )
     raise DatasetError(
-        f"{root}: no {source or layout.title} pictures; it holds {', '.join(tree.children) or 'nothing'}. Expected "
-        f"clips like {layout.example} in a folder {' or '.join(wanted)}. Give the folder of the unpacked release."
+        f"{root}: no {source or dataset.title} images; it holds {', '.join(tree.children) or 'nothing'}. Expected "
+        f"clips like {dataset.example} in a folder {' or '.join(wanted)}. Give the folder of the unpacked release."
     )
 
 
-def _read_entries(layout: Layout, root: Path, tree: Tree, held: ClipFolders) -> tuple[Path, str, Sequence[Entry]]:
-    """Path and SHA-256 of the table, and its rows; of a release without a table its folder, "", and its clips."""
-    if layout.read_folder and not held.pictures.has_table:
-        return held.root, "", [layout.read_folder(folder) for folder in held.folders.values()]
-    path = tree.table(layout.tables)
+def _read_entries(dataset: Dataset, root: Path, tree: Tree, held: ClipFolders) -> tuple[Path, str, Sequence[Entry]]:
+    """Return path and SHA-256 of the table, and its rows; without a table the folder, "", and its clips."""
+    if dataset.read_folder and not held.pictures.has_table:
+        return held.root, "", [dataset.read_folder(folder) for folder in held.folders.values()]
+    path = tree.table(dataset.tables)
     if path is None:
         found = ", ".join(sorted(table.name for table in tree.tables)) or "none"
         raise DatasetError(
-            f"{root}: no coding table; the tables here are {found}. Expected {layout.tables[0]}, which the dataset's "
-            f"owners send with the release{layout.table_hint}. Copy it into {root}."
+            f"{root}: no coding table; the tables here are {found}. Expected {dataset.tables[0]}, which the dataset's "
+            f"owners send with the release{dataset.table_hint}. Copy it into {root}."
         )
-    table = read_table(path, layout.columns, layout.optional_columns, layout.sheet)
-    return path, table.sha256, [layout.read_row(row) for row in table.rows]
+    columns = [column for column in dataset.columns if column and column not in dataset.optional_columns]
+    table = read_table(path, columns, dataset.optional_columns, dataset.sheet)
+    return path, table.sha256, [dataset.read_row(row) for row in table.rows]
 
 
-def _version(layout: Layout, entries: Sequence[Entry]) -> str:
-    """The published version that has just these rows of each emotion, whatever the file is called."""
+def _version(dataset: Dataset, entries: Sequence[Entry]) -> str:
+    """Return the published version with exactly these rows of each emotion, whatever the name of the file."""
     counts = Counter(entry.emotion for entry in entries)
-    return next((version for version, published in layout.versions.items() if counts == published), "")
+    return next((version for version, published in dataset.versions.items() if counts == published), "")

@@ -1,7 +1,7 @@
-"""MMEW: 300 micro-expressions of 30 subjects, 90 frames a second, pictures cropped to the face.
+"""MMEW: 300 micro-expressions of 30 subjects, 90 frames per second, images cropped to the face.
 
-A clip is found by its name, since two trees are about: emotion first (`Micro_Expression/happiness/S01-01-001`) and
-subject first (`S01/happiness/S01-01-001`). What one copy calls `others` is `repression` in another: one class here.
+A clip is found by its name, because there are two trees: emotion first (`Micro_Expression/happiness/S01-01-001`) and
+subject first (`S01/happiness/S01-01-001`). What one copy calls `others` is `repression` in another; both are one class.
 No public copy of the table could be read; its columns are known from the loaders that read it.
 """
 
@@ -10,14 +10,23 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from mer_cli.datasets.layout import Entry, Layout, Pictures, fold_emotion
+from mer_cli.datasets.dataset import Columns, Dataset, Entry, Pictures, Scheme, all_to, as_named
 from mer_cli.datasets.tables import Row
 
+COLUMNS = Columns("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Action Units", "Estimated Emotion")
 CLIP = re.compile(r"(S\d\d)-\d\d-\d{3}", re.IGNORECASE)
 # 66 others are what is left of 300.
 VERSIONS = {
     "300": {"happiness": 36, "surprise": 89, "disgust": 72, "others": 66, "fear": 16, "sadness": 13, "anger": 8}
 }
+
+_FOUR = ("happiness", "surprise", "disgust", "others")
+SCHEME = Scheme(
+    name="mmew-4",
+    class_names=_FOUR,
+    class_of={"mmew": {**as_named(*_FOUR), **all_to(None, "fear", "sadness", "anger")}},
+    expected={("mmew", "300"): (36, 89, 72, 66)},
+)
 
 
 def _clip_key(way: Sequence[str]) -> str | None:
@@ -27,27 +36,16 @@ def _clip_key(way: Sequence[str]) -> str | None:
 def _read_row(row: Row) -> Entry:
     name = row.cells["Filename"]
     clip = CLIP.fullmatch(name)
-    return Entry(
-        where=f"row {row.number}",
-        subject=clip.group(1).upper() if clip else row.cells["Subject"],
-        name=name,
-        emotion=fold_emotion(row.cells["Estimated Emotion"], {"repression": "others"}),
-        action_units=row.cells.get("Action Units", ""),
-        keys=(name.casefold(),),
-        cells={
-            "onset": row.cells["OnsetFrame"],
-            "apex": row.cells["ApexFrame"],
-            "offset": row.cells["OffsetFrame"],
-        },
-    )
+    subject = clip.group(1).upper() if clip else row.cells["Subject"]
+    return COLUMNS.entry(row, subject, name, (name.casefold(),), also={"repression": "others"})
 
 
-LAYOUT = Layout(
+DATASET = Dataset(
     name="mmew",
     title="MMEW",
     fps=90.0,
     tables=("MMEW_Micro_Exp.xlsx", "MMEW_Micro_Exp*"),
-    columns=("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Estimated Emotion"),
+    columns=COLUMNS,
     optional_columns=("Action Units",),
     pictures=(Pictures("Micro_Expression", "cropped"), Pictures("MMEW_Final", "cropped")),
     source="cropped",
@@ -57,4 +55,6 @@ LAYOUT = Layout(
     emotions=tuple(VERSIONS["300"]),
     frame_name=re.compile(r"\d+\.jpe?g", re.IGNORECASE),
     versions=VERSIONS,
+    published="300",
+    schemes=(SCHEME,),
 )

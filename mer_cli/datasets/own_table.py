@@ -1,12 +1,12 @@
-"""One's own data: a CSV with a row for each clip comes in, over folders of frames or video files; a `Release` goes out.
+r"""Read your own data: a CSV with a row for each clip, which is a folder of frames or a video file.
 
     subject,clip,onset,apex,offset,label,path
     p01,smile_1,46,59,86,happiness,p01/smile_1
-    p01,frown_1,1,,,negative,videos\\p01_frown.mp4
+    p01,frown_1,1,,,negative,videos\p01_frown.mp4
 
-`path` is relative to the folder given. A blank onset or offset is the first or last frame; a blank apex is found.
-Further columns may be there: `action_units`, `fps`. The dataset is called after the file: My-lab.csv -> "my_lab"; its
-name holds no "-", which parts dataset and subject in a fold's id.
+`path` is relative to the folder given. A blank onset or offset means the first or last frame; a blank apex is found.
+Optional columns: `action_units`, `fps`. The dataset is named after the file: My-lab.csv -> "my_lab". Its name holds no
+"-", because that separates dataset and subject in a fold's id.
 """
 
 from __future__ import annotations
@@ -16,20 +16,19 @@ from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
+from mer_cli.datasets.annotation import Field
 from mer_cli.datasets.assemble import assemble
-from mer_cli.datasets.errata import Field
+from mer_cli.datasets.dataset import Entry
 from mer_cli.datasets.frame_files import (
     VIDEO_EXTENSIONS,
-    Source,
     check_folder_name,
     check_inside,
     list_frames,
     list_video,
 )
-from mer_cli.datasets.layout import Entry
 from mer_cli.datasets.tables import Row, Table, read_table
 from mer_cli.errors import DatasetError
-from mer_cli.records import ApexRule, FrameRef, Release
+from mer_cli.records import ApexRule, FrameRef, Release, Source
 
 COLUMNS = ("subject", "clip", "onset", "offset", "label", "path")
 OPTIONAL_COLUMNS = ("apex", "action_units", "fps")
@@ -40,12 +39,12 @@ UNKNOWN_FPS = 0.0
 def load_own(
     root: Path, table_path: Path, source: Source | None, apex_rule: ApexRule, reserved: Collection[str]
 ) -> Release:
-    """Reads one's own clips.
+    """Read your own clips.
 
     Parameters
     ----------
     root : the folder that the paths are relative to
-    source : "cropped" for pictures that are cut to the face already; raw if left out
+    source : "cropped" if the images are cut to the face already; None means raw
     reserved : names that the dataset must not have
 
     Raises
@@ -55,12 +54,12 @@ def load_own(
     """
     root = root.absolute()
     if not root.is_dir():
-        raise DatasetError(f"{root}: no such folder. Expected the one that the table's paths start in. Check the path.")
+        raise DatasetError(f"{root}: no such folder. Give the folder that the table's paths start in.")
     name = re.sub(r"[^a-z0-9]+", "_", table_path.stem.casefold()).strip("_")
     if not name or name in reserved:
         raise DatasetError(
-            f"{table_path}: the file's name would make the dataset '{name}'. Expected a name that no known dataset has "
-            f"({', '.join(reserved)}). Rename the file, for example to mylab.csv."
+            f"{table_path}: the dataset, named after the file, would be '{name}'. Expected a name other than "
+            f"{', '.join(reserved)}. Rename the file, for example to mylab.csv."
         )
     table = read_table(table_path, COLUMNS, OPTIONAL_COLUMNS)
     boundary = root.resolve()
@@ -73,9 +72,7 @@ def load_own(
             return list_frames(place)
         if place.is_file() and place.suffix.casefold() in VIDEO_EXTENSIONS:
             return list_video(place)
-        raise DatasetError(
-            f"path '{path}' is neither a folder nor a video in {root}. Expected one of them. Correct the table."
-        )
+        raise DatasetError(f"path '{path}' is neither a folder nor a video in {root}. Correct the table.")
 
     def frames_of(entry: Entry) -> tuple[FrameRef, ...]:
         check_folder_name(entry.subject, "p01")
@@ -99,14 +96,14 @@ def load_own(
 
 
 def _check_case(table: Table, column: str) -> None:
-    """Two spellings of one subject could stand on both sides of a fold, two of a label would be two classes."""
+    """Refuse two spellings: a subject could be on both sides of a fold, and a label would be two classes."""
     spelt: dict[str, str] = {}
     for row in table.rows:
         text = row.cells[column]
         if spelt.setdefault(text.casefold(), text) != text:
             raise DatasetError(
-                f"{table.path}: row {row.number}: {column} '{text}' is '{spelt[text.casefold()]}' above. Expected one "
-                "spelling. Correct the table."
+                f"{table.path}: row {row.number}: {column} '{text}' is spelt '{spelt[text.casefold()]}' above. Use one "
+                "spelling."
             )
 
 
@@ -128,7 +125,7 @@ def _fps(path: Path, row: Row) -> float | None:
     text = row.cells.get("fps", "")
     if text and not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
         raise DatasetError(
-            f"{path}: row {row.number}: fps '{text}' is no number. Expected frames a second, such as 200, or a blank. "
-            "Correct the table."
+            f"{path}: row {row.number}: fps '{text}' is not a number. Expected frames per second, such as 200, or a "
+            "blank cell. Correct the table."
         )
     return float(text) if text else None

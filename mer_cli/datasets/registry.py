@@ -1,4 +1,4 @@
-"""The datasets by name: how each is loaded, and how generated faces are written in its layout."""
+"""The datasets by name, and what can be done with one: load a release, or write generated faces in its layout."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from mer_cli.datasets import casme, casme2, casme3, mmew, samm, smic
-from mer_cli.datasets.frame_files import Source
-from mer_cli.datasets.layout import Layout
+from mer_cli.datasets.dataset import Dataset
 from mer_cli.datasets.loading import load
 from mer_cli.datasets.own_table import load_own
 from mer_cli.datasets.stamp import with_stamp
-from mer_cli.datasets.suggest import unknown_name
 from mer_cli.datasets.tree import look_through, shows_frames_of
-from mer_cli.errors import DatasetError
-from mer_cli.records import ApexRule, Release
+from mer_cli.errors import DatasetError, unknown_name
+from mer_cli.records import ApexRule, Release, Source
 
-OWN = "table"  # one's own data, told by a CSV
-LAYOUTS: dict[str, Layout] = {module.LAYOUT.name: module.LAYOUT for module in (casme2, samm, mmew, smic, casme3, casme)}
+OWN = "table"  # your own data, described by a CSV
+DATASETS: dict[str, Dataset] = {
+    module.DATASET.name: module.DATASET for module in (casme2, samm, mmew, smic, casme3, casme)
+}
 
 
 def load_release(
@@ -29,41 +29,38 @@ def load_release(
     apex_rule: ApexRule = "flow",
     table: Path | None = None,
 ) -> Release:
-    """Reads a release as unpacked.
+    """Read a release as unpacked.
 
     Parameters
     ----------
-    dataset : its name or title, in any case, or "table" for one's own clips
+    dataset : its name or title, in any case, or "table" for your own clips
     root : its folder
-    source : which pictures; None takes raw where both are there
-    apex_rule : how the apex of a clip is settled that has none annotated: "flow" or "midpoint"
-    table : the CSV of one's own clips; for "table" alone
+    source : which images; None takes raw if the release has both
+    apex_rule : how to find the apex of a clip that has none annotated: "flow" or "midpoint"
+    table : the CSV of your own clips; only with "table"
 
     Raises
     ------
     DatasetError
-        If the dataset is unknown or the release is not as expected; a release of another dataset is named.
+        If the dataset is unknown or the release is not as expected; another dataset that the folder may hold is named.
     """
-    known = _known(dataset, (*LAYOUTS, OWN))
+    known = _known(dataset, (*DATASETS, OWN))
     if (known == OWN) != (table is not None):
-        raise DatasetError(
-            f"mer preprocess {known}: --table {table or 'is missing'}. Expected --table CLIPS.csv with the dataset "
-            f"'{OWN}' and with no other. Type: mer preprocess {OWN} RAW --table CLIPS.csv"
-        )
+        wrong = f"--table goes with the dataset '{OWN}' only" if table else "--table is missing"
+        raise DatasetError(f"mer preprocess {known}: {wrong}. Type: mer preprocess {OWN} RAW --table CLIPS.csv")
     if table is not None:
-        return with_stamp(load_own(root, table, source, apex_rule, reserved=(*LAYOUTS, OWN)), root)
-    layout = LAYOUTS[known]
+        return with_stamp(load_own(root, table, source, apex_rule, reserved=(*DATASETS, OWN)), root)
     try:
-        return with_stamp(load(layout, root, source, apex_rule), root)
+        return with_stamp(load(DATASETS[known], root, source, apex_rule), root)
     except DatasetError as error:
-        other = _looks_like(root, layout)
+        other = _looks_like(root, DATASETS[known])
         hint = f" It looks like {other.title}: mer preprocess {other.name} {root}" if other else ""
         raise DatasetError(f"{error}{hint}") from None
 
 
 def release_words(dataset: str) -> str:
-    """Give what `mer preprocess` is to be told to read a store's release again: "casme2 RAW"."""
-    return f"{dataset} RAW" if dataset in LAYOUTS else f"{OWN} RAW --table {dataset}.csv"
+    """Return the arguments of `mer preprocess` that read a store's release again: "casme2 RAW"."""
+    return f"{dataset} RAW" if dataset in DATASETS else f"{OWN} RAW --table {dataset}.csv"
 
 
 def synthesise(
@@ -77,11 +74,11 @@ def synthesise(
     emotions: tuple[str, ...] | None,
     on_clip: Callable[[int, int], None],
 ) -> Path:
-    """Writes generated faces in the dataset's own layout; gives the release's root."""
-    from mer_cli.datasets.synthetic import releases
+    """Write generated faces in the dataset's own layout; return the release's root."""
+    from mer_cli.datasets.synthetic import writer  # not above: it loads Dlib and OpenCV
 
-    return releases.write_release(
-        _known(dataset, releases.LAYOUTS),
+    return writer.write_release(
+        _known(dataset, writer.LAYOUTS),
         out,
         subjects=subjects,
         clips=clips,
@@ -92,20 +89,20 @@ def synthesise(
     )
 
 
-def _looks_like(root: Path, layout: Layout) -> Layout | None:
-    """Another dataset whose clips the folder holds, with their pictures named as there."""
+def _looks_like(root: Path, dataset: Dataset) -> Dataset | None:
+    """Return another dataset whose clips the folder holds, with images named as there; None if there is none."""
     if not root.is_dir():
         return None
     root = root.absolute()
-    if shows_frames_of(look_through(root, layout), layout):
+    if shows_frames_of(look_through(root, dataset), dataset):
         return None
-    return next((other for other in LAYOUTS.values() if shows_frames_of(look_through(root, other), other)), None)
+    return next((other for other in DATASETS.values() if shows_frames_of(look_through(root, other), other)), None)
 
 
 def _known(dataset: str, names: Collection[str]) -> str:
-    """The name among `names`; a dataset's title will do ("CASME II"), signs and spaces make no difference."""
+    """Return the name among `names` that is meant; a title will do ("CASME II"), and signs and spaces don't matter."""
     spelt = {
-        _letters(text): name for name in names for text in (name, LAYOUTS[name].title if name in LAYOUTS else name)
+        _letters(text): name for name in names for text in (name, DATASETS[name].title if name in DATASETS else name)
     }
     if _letters(dataset) not in spelt:
         raise DatasetError(unknown_name("dataset", dataset, names))

@@ -1,8 +1,8 @@
-"""SMIC-HS: 164 clips of 16 subjects, 100 frames a second; no apex is annotated.
+"""SMIC-HS: 164 clips of 16 subjects, 100 frames per second; no apex is annotated.
 
 The short release (`SMIC_all_raw`, `SMIC_all_cropped`) comes without a table: the class is in the clip's name, and the
-pictures run from onset to offset. The long one (`SMIC-HS-E`) has frames around and SMIC-HS-E_annotation.xlsx with 157
-videos: five clips of the 164 are no videos of their own there, two are absent, one is labelled wrong (`errata`).
+images run from onset to offset. The long one (`SMIC-HS-E`) has frames around and SMIC-HS-E_annotation.xlsx with 157
+videos: five clips of the 164 are parts of other videos there, two are absent, and one is labelled wrong.
 """
 
 from __future__ import annotations
@@ -11,15 +11,42 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from mer_cli.datasets.layout import Entry, Layout, Pictures, fold_emotion
+from mer_cli.datasets.annotation import Erratum
+from mer_cli.datasets.dataset import Columns, Dataset, Entry, Pictures, Scheme, TableChange, as_named
 from mer_cli.datasets.tables import Row, whole_number
 
+COLUMNS = Columns("Subject", "Filename", "OnsetF", "", "OffsetF", "", "Emotion")
+MORE_ONSETS = ("Onset2F", "Onset3F")
 CLIP = re.compile(r"s(\d+)_(ne|po|sur)_(\d+)", re.IGNORECASE)
 EMOTION_OF = {"ne": "negative", "po": "positive", "sur": "surprise"}
 VERSIONS = {
     "HS": {"negative": 70, "positive": 51, "surprise": 43},
     "HS-long": {"negative": 66, "positive": 51, "surprise": 40},
 }
+SHORT = ("smic", "HS")
+LONG = ("smic", "HS-long")
+
+_THREE = ("negative", "positive", "surprise")
+SCHEME = Scheme(
+    name="smic-3",
+    class_names=_THREE,
+    class_of={"smic": as_named(*_THREE)},
+    expected={SHORT: (70, 51, 43), LONG: (65, 51, 41)},
+    n_subjects={SHORT: 16, LONG: 16},
+)
+# The long release counts five clips of the 164 within others' videos and lacks two.
+MISSING_IN_LONG = (
+    TableChange("smic/01/s1_ne_02", None, "negative"),
+    TableChange("smic/02/s2_sur_05", None, "surprise"),
+    TableChange("smic/03/s3_ne_03", None, "negative"),
+    TableChange("smic/03/s3_ne_20", None, "negative"),
+    TableChange("smic/04/s4_ne_05", None, "negative"),
+    TableChange("smic/04/s4_ne_06", None, "negative"),
+    TableChange("smic/09/s9_sur_02", None, "surprise"),
+)
+MISLABELLED = Erratum("18", "s18_sur_03", "emotion", "negative", "surprise",
+    reason="the clip's own name says surprise, and so do the published 70, 51 and 43 clips",
+    source="quangdtsc/megc2019, README")  # fmt: skip
 
 
 def _clip_key(way: Sequence[str]) -> str | None:
@@ -27,25 +54,18 @@ def _clip_key(way: Sequence[str]) -> str | None:
 
 
 def _key(name: str) -> str | None:
-    """ "s1_ne_01", as the released folders are called, for "S1_NE_01" and for "s01_ne_01", too."""
+    """Return the name that the released folder has, "s1_ne_01", also for "S1_NE_01" and "s01_ne_01"."""
     clip = CLIP.fullmatch(name)
     return f"s{int(clip.group(1))}_{clip.group(2).casefold()}_{int(clip.group(3)):02d}" if clip else None
 
 
 def _read_row(row: Row) -> Entry:
     name = _key(row.cells["Filename"]) or row.cells["Filename"]
+    subject = row.cells["Subject"].casefold().removeprefix("s").removesuffix(".0").zfill(2)
     # One cell holds a meaningless negative number, left there by a formula.
-    n_more = sum(whole_number(row.cells.get(column, "")) is not None for column in ("Onset2F", "Onset3F"))
-    return Entry(
-        where=f"row {row.number}",
-        subject=row.cells["Subject"].casefold().removeprefix("s").removesuffix(".0").zfill(2),
-        name=name,
-        emotion=fold_emotion(row.cells["Emotion"]),
-        action_units="",
-        keys=(name,),
-        cells={"onset": row.cells["OnsetF"], "offset": row.cells["OffsetF"]},
-        repairs=(f"the video holds {n_more + 1} micro-expressions: the first is taken",) if n_more else (),
-    )
+    n_more = sum(whole_number(row.cells.get(column, "")) is not None for column in MORE_ONSETS)
+    repairs = (f"the video holds {n_more + 1} micro-expressions: the first is taken",) if n_more else ()
+    return COLUMNS.entry(row, subject, name, (name,), repairs=repairs)
 
 
 def _read_folder(folder: Path) -> Entry:
@@ -63,14 +83,14 @@ def _read_folder(folder: Path) -> Entry:
     )
 
 
-LAYOUT = Layout(
+DATASET = Dataset(
     name="smic",
     title="SMIC",
     fps=100.0,
     tables=("SMIC-HS-E_annotation.xlsx", "SMIC-HS-E_annotation*"),
     sheet="HS",
-    columns=("Subject", "Filename", "OnsetF", "OffsetF", "Emotion"),
-    optional_columns=("Onset2F", "Onset3F"),
+    columns=COLUMNS,
+    optional_columns=MORE_ONSETS,
     pictures=(
         Pictures("SMIC_all_raw", "raw", has_table=False),
         Pictures("SMIC-HS-E", "raw"),
@@ -84,8 +104,12 @@ LAYOUT = Layout(
     emotions=tuple(VERSIONS["HS"]),
     frame_name=re.compile(r"(reg_)?image\d+\.(bmp|jpe?g)", re.IGNORECASE),
     skipped=frozenset({"nir", "vis", "non_micro", "vis_long", "nir_long"}),  # other cameras, and no expression
-    versions=VERSIONS,
     read_folder=_read_folder,
     tableless="micro",
     tableless_version="HS",
+    versions=VERSIONS,
+    published="HS",
+    changes={"HS-long": MISSING_IN_LONG},
+    errata=(MISLABELLED,),
+    schemes=(SCHEME,),
 )

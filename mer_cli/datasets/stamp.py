@@ -1,7 +1,7 @@
-"""Whether the faces of a release were drawn by `mer synth`: decided here for every way in.
+"""Decide whether the faces of a release were drawn by `mer synth`, for every way of loading one.
 
-`mer synth` leaves GENERATED.txt in the folder that it writes. All that lies in that folder or below it is generated,
-whichever path or link leads there.
+`mer synth` leaves GENERATED.txt in the folder that it writes. Everything in or below that folder is generated, whatever
+path or link leads there.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ STAMP = "GENERATED.txt"
 def with_stamp(release: Release, root: Path) -> Release:
     """Return the release with all stamps found in, or above, any folder that its clips or table come from.
 
-    A single generated clip, or a table from a generated folder, makes the whole release generated. Folders are
-    remembered, so that thousands of clips beside each other look for a stamp above them once.
+    A single generated clip, or a table from a generated folder, makes the whole release generated. Results
+    are kept by folder, so that thousands of clips beside each other look for a stamp above them only once.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def with_stamp(release: Release, root: Path) -> Release:
 
 
 def stamp_sentence(release: Release) -> str:
-    """Say which clips of a generated release are, and by which stamp."""
+    """Return a sentence on which clips of a release are generated, and which stamp says so."""
     stamp, *others = map(str, release.stamps)
     more = f" and {len(others)} more" if others else ""
     if release.n_generated == len(release.clips):

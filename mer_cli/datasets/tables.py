@@ -1,8 +1,8 @@
-"""Reads a coding table: a workbook or CSV comes in, its rows go out as text, each with its row number there.
+"""Read the rows of a coding table, a workbook or a CSV, as text.
 
-Sheet and header row are found by content (the row holding most of the wanted columns), since releases put notes above
-the header and empty sheets after the data. Every cell is read as text: a subject "01" stays "01", an apex "/" is no
-crash. Columns match without case or spaces; blank and further columns are ignored.
+Sheet and header row are found by content (the row with most of the wanted columns), because releases put notes above
+the header and empty sheets after the data. Every cell is read as text: a subject "01" stays "01", and an apex "/"
+causes no crash. Columns match without regard to case or spaces; blank and further columns are ignored.
 """
 
 from __future__ import annotations
@@ -14,12 +14,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import pandas as pd
-
-from mer_cli.datasets.suggest import did_you_mean
-from mer_cli.errors import DatasetError
+from mer_cli.errors import DatasetError, did_you_mean
 
 WORKBOOKS = frozenset({".xlsx", ".xls"})
 WHOLE_NUMBER = re.compile(r"[0-9]{1,9}(\.0*)?")  # a float cell of a re-saved table reads "46.0"
@@ -27,7 +24,7 @@ WHOLE_NUMBER = re.compile(r"[0-9]{1,9}(\.0*)?")  # a float cell of a re-saved ta
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table: `number` as a spreadsheet program shows it (from 1), `cells` the wanted columns' text."""
+    """One row of a table: its number in a spreadsheet program, from 1, and the text of each wanted column."""
 
     number: int
     cells: Mapping[str, str]
@@ -49,17 +46,17 @@ def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = (),
     ----------
     path : an .xlsx or .xls file, or text: UTF-8 or Latin-1, with commas, semicolons or tabs
     columns : the wanted columns, by the names that the published table gives them
-    optional : columns that are taken where the table has them
-    sheet : the name of the sheet that is meant, where several have the columns
+    optional : columns that are read if the table has them
+    sheet : name of the sheet to prefer if several have the columns
 
     Returns
     -------
-    Table whose rows hold just those columns, as text without surrounding spaces; a blank cell is ""
+    Table whose rows hold only those columns, as text without surrounding spaces; a blank cell is ""
 
     Raises
     ------
     DatasetError
-        If the file can't be read as a table, if a wanted column is missing or there twice, or if it has no data rows.
+        If the file can't be read as a table, lacks a wanted column, has it twice, or has no data rows.
     """
     content, sheets = _read_sheets(path)
     sheet, header = _find_header(path, sheets, columns, sheet)
@@ -74,14 +71,12 @@ def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = (),
         if any(wanted.values()):
             rows.append(Row(index + 1, wanted))
     if not rows:
-        raise DatasetError(
-            f"{path}: sheet '{sheet}' has no rows below its header. Expected one row a clip. Download the table again."
-        )
+        raise DatasetError(f"{path}: sheet '{sheet}' has no rows below its header. Download the table again.")
     return Table(path, hashlib.sha256(content).hexdigest(), tuple(rows))
 
 
 def whole_number(text: str) -> int | None:
-    """Give the frame number that a cell holds ("46", "46.0"), or None for anything else ("/", "", "46.5")."""
+    """Return the frame number that a cell holds ("46", "46.0"), or None for anything else ("/", "", "46.5")."""
     return int(text.partition(".")[0]) if WHOLE_NUMBER.fullmatch(text) else None
 
 
@@ -90,47 +85,42 @@ def _read_sheets(path: Path) -> tuple[bytes, dict[str, list[list[str]]]]:
         content = path.read_bytes()
     except OSError as error:
         raise DatasetError(
-            f"{path}: the coding table cannot be read ({error.strerror}). "
-            "Expected a readable file. Check its permissions."
+            f"{path}: the coding table can't be read ({error.strerror}). Check its permissions."
         ) from error
     try:
         is_workbook = path.suffix.casefold() in WORKBOOKS
-        frames = _read_workbook(content, path.suffix) if is_workbook else _read_text(content)
+        sheets = _read_workbook(content, path.suffix) if is_workbook else {"csv": _read_text(content)}
     except Exception as error:  # openpyxl alone raises a dozen kinds for a damaged file, from BadZipFile to KeyError
         raise DatasetError(
-            f"{path}: not a table that can be read ({error}). Expected the release's coding table. "
-            "Download it again, or open it in Excel or LibreOffice and save it as .xlsx without a password."
+            f"{path}: can't be read as a table ({error}). Download the coding table again, or open it in Excel or "
+            "LibreOffice and save it as .xlsx without a password."
         ) from error
-    return content, {
-        str(name): [[str(cell).strip() for cell in row] for row in frame.to_numpy().tolist()]
-        for name, frame in frames.items()
-    }
+    return content, {name: [[str(cell).strip() for cell in row] for row in rows] for name, rows in sheets.items()}
 
 
-def _read_workbook(content: bytes, suffix: str) -> dict[str, pd.DataFrame]:
-    """All sheets; of formula cells the values that were saved with them."""
+def _read_workbook(content: bytes, suffix: str) -> dict[str, list[list[Any]]]:
+    """Return the rows of all sheets; of formula cells the values that were saved with them."""
+    import pandas as pd  # not above: the description of a dataset needs `Row` alone
+
     engine: Literal["calamine", "openpyxl"] = "calamine" if suffix.casefold() == ".xls" else "openpyxl"
-    return pd.read_excel(io.BytesIO(content), sheet_name=None, header=None, dtype=str, na_filter=False, engine=engine)
+    frames = pd.read_excel(io.BytesIO(content), sheet_name=None, header=None, dtype=str, na_filter=False, engine=engine)
+    return {str(name): frame.to_numpy().tolist() for name, frame in frames.items()}
 
 
-def _read_text(content: bytes) -> dict[str, pd.DataFrame]:
+def _read_text(content: bytes) -> list[list[str]]:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = content.decode("latin-1")
-    rows = list(csv.reader(io.StringIO(text, newline=""), _delimiter(text)))
+    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)))
     width = max(map(len, rows), default=0)
-    return {"csv": pd.DataFrame([row + [""] * (width - len(row)) for row in rows], dtype=object)}
+    return [row + [""] * (width - len(row)) for row in rows]
 
 
-def _delimiter(text: str) -> type[csv.Dialect]:
-    """A dialect with the separator that the header has most of."""
+def _delimiter(text: str) -> str:
+    """Return the separator that the header has most of."""
     header = next((line for line in text.splitlines() if line.strip()), "")
-
-    class Found(csv.excel):
-        delimiter = max(",;\t", key=header.count)
-
-    return Found
+    return max(",;\t", key=header.count)
 
 
 def _find_header(
@@ -156,7 +146,7 @@ def _match_columns(path: Path, sheet: str, header: int, titles: list[str], colum
     where = f"{path}: sheet '{sheet}' row {header + 1}"
     for column in columns:
         if folded.count(_folded(column)) > 1:
-            raise DatasetError(f"{where}: column '{column}' is there twice. Expected it once. Delete the wrong one.")
+            raise DatasetError(f"{where}: there are two columns '{column}'. Delete the wrong one.")
     missing = [column for column in columns if _folded(column) not in folded]
     if missing:
         found = [title for title in titles if title]

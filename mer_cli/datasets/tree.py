@@ -1,7 +1,8 @@
-"""Looks through a release's folders once: a root and a layout come in; clip folders by key, and tables, go out.
+"""Find the clip folders and the tables of a release in one look through its folders.
 
-Where the pictures lie is told by names: of the clip folders, and of the folders on the way to them. So a zip unpacked
-into a folder of its own name, a folder given one level too high or too low, and renamed parents are all the same.
+Images are found by names: of the clip folders, and of the folders on the way to them. So it makes no difference if a
+zip was unpacked into a folder of its own name, if the given folder is one level too high or too low, or if parents were
+renamed.
 """
 
 from __future__ import annotations
@@ -11,18 +12,19 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-from mer_cli.datasets.frame_files import Source, folder_entries, frame_number
-from mer_cli.datasets.layout import Layout, Pictures
+from mer_cli.datasets.dataset import Dataset, Pictures
+from mer_cli.datasets.frame_files import folder_entries, frame_number
 from mer_cli.errors import DatasetError
+from mer_cli.records import Source
 
 DEPTH = 8  # levels below the root; the deepest release has six
 TABLE_EXTENSIONS = frozenset({".xlsx", ".xls", ".csv"})
-CROPPED_PREFIX = "reg_"  # of a picture's name, in all of the releases that come cropped
+CROPPED_PREFIX = "reg_"  # of an image's name, in all releases that come cropped
 
 
 @dataclass(frozen=True)
 class ClipFolders:
-    """The clips of one kind of pictures: `folders` has a folder for each key, `root` is the folder they lie in."""
+    """The clips of one kind of images: `folders` has a folder for each key, `root` is the folder that holds them."""
 
     root: Path
     pictures: Pictures
@@ -31,9 +33,9 @@ class ClipFolders:
 
 @dataclass(frozen=True)
 class Tree:
-    """What a look through a release found.
+    """The clip folders and tables of a release.
 
-    sets : kinds of pictures, the preferred one first
+    sets : kinds of images, the preferred one first
     tables : spreadsheet files, the nearest to the root first, those beside the root last
     children : names of the folders in the root
     """
@@ -43,7 +45,7 @@ class Tree:
     children: tuple[str, ...]
 
     def table(self, patterns: Sequence[str]) -> Path | None:
-        """Give the file that fits the first pattern that any fits; what extension a pattern has does not matter."""
+        """Return a file that fits the first pattern that any file fits, whatever the extensions; None if none fits."""
         for pattern in patterns:
             stem = Path(pattern).stem if Path(pattern).suffix in TABLE_EXTENSIONS else pattern
             for path in self.tables:
@@ -52,12 +54,12 @@ class Tree:
         return None
 
 
-def look_through(root: Path, layout: Layout) -> Tree:
-    """List the clip folders below `root` by the layout's names, and the spreadsheets beside them; no clip is entered.
+def look_through(root: Path, dataset: Dataset) -> Tree:
+    """Find the clip folders below `root` by the dataset's names, and the spreadsheets beside them; enter no clip.
 
     Parameters
     ----------
-    root : an absolute path of a folder
+    root : absolute path of a folder
     """
     found: dict[tuple[Path, Pictures], dict[str, Path]] = {}
     tables: list[Path] = []
@@ -74,24 +76,24 @@ def look_through(root: Path, layout: Layout) -> Tree:
                     continue
                 if depth == 0:
                     children.append(name)
-                if name.casefold() in layout.skipped:
+                if name.casefold() in dataset.skipped:
                     continue
-                key = layout.clip_key((root.name, *here))
+                key = dataset.clip_key((root.name, *here))
                 if key is None:
                     below.append(here)
                 else:
-                    place = _pictures(root, here, layout)
+                    place = _pictures(root, here, dataset)
                     found.setdefault(place, {}).setdefault(key, root.joinpath(*here))
         level = below
     for above in (root.parent, root.parent.parent):
         files = (above / name for name, is_folder in _entries(above) if not is_folder)
         tables += [path for path in files if path.suffix.casefold() in TABLE_EXTENSIONS]
     sets = [ClipFolders(place, pictures, folders) for (place, pictures), folders in found.items()]
-    order = [*layout.pictures, *(pictures for _, pictures in found)]
+    order = [*dataset.pictures, *(pictures for _, pictures in found)]
     # Another dataset's clips may lie under the same root, in a folder of the same name.
     sets.sort(
         key=lambda held: (
-            not _shows_frames_of(held, layout),
+            not _shows_frames_of(held, dataset),
             order.index(held.pictures),
             len(held.root.parts),
             held.root,
@@ -100,40 +102,40 @@ def look_through(root: Path, layout: Layout) -> Tree:
     return Tree(tuple(sets), tuple(tables), tuple(children))
 
 
-def shows_frames_of(tree: Tree, layout: Layout) -> bool:
-    """Whether clip folders hold pictures named as in this dataset."""
-    return any(_shows_frames_of(held, layout) for held in tree.sets)
+def shows_frames_of(tree: Tree, dataset: Dataset) -> bool:
+    """Return whether any clip folders hold images named as in this dataset."""
+    return any(_shows_frames_of(held, dataset) for held in tree.sets)
 
 
-def _shows_frames_of(held: ClipFolders, layout: Layout) -> bool:
-    """Whether the first clip folder that is not empty holds a picture named as in this dataset."""
+def _shows_frames_of(held: ClipFolders, dataset: Dataset) -> bool:
+    """Return whether the first clip folder that is not empty holds an image named as in this dataset."""
     for folder in held.folders.values():
         names = [name for name, _ in _entries(folder)]
         if names:
-            return any(layout.frame_name.fullmatch(name) for name in names)
+            return any(dataset.frame_name.fullmatch(name) for name in names)
     return False
 
 
-def _pictures(root: Path, way: Sequence[str], layout: Layout) -> tuple[Path, Pictures]:
-    """Which pictures a clip folder belongs to, by the innermost name on the way to it that says so; and that folder."""
-    known = {pictures.folder.casefold(): pictures for pictures in layout.pictures}
+def _pictures(root: Path, way: Sequence[str], dataset: Dataset) -> tuple[Path, Pictures]:
+    """Return the kind of images of a clip folder, by the innermost name on the way that says so, and that folder."""
+    known = {pictures.folder.casefold(): pictures for pictures in dataset.pictures}
     for n_parts in range(len(way) - 1, -1, -1):
         place = root.joinpath(*way[:n_parts])
         if place.name.casefold() in known:
             return place, known[place.name.casefold()]
-    is_tableless = layout.tableless in (part.casefold() for part in way)
-    return root, Pictures("", _source_by_name(root.joinpath(*way), layout), has_table=not is_tableless)
+    is_tableless = dataset.tableless in (part.casefold() for part in way)
+    return root, Pictures("", _source_by_name(root.joinpath(*way), dataset), has_table=not is_tableless)
 
 
-def _source_by_name(folder: Path, layout: Layout) -> Source:
+def _source_by_name(folder: Path, dataset: Dataset) -> Source:
     for name, _ in _entries(folder):
         if frame_number(name) is not None:
-            return "cropped" if name.casefold().startswith(CROPPED_PREFIX) else layout.source
-    return layout.source
+            return "cropped" if name.casefold().startswith(CROPPED_PREFIX) else dataset.source
+    return dataset.source
 
 
 def _entries(folder: Path) -> list[tuple[str, bool]]:
-    """Names in a folder, sorted, and whether each is a folder; nothing where the system does not let us look."""
+    """Return the names in a folder, sorted, and whether each is a folder; nothing if the folder can't be listed."""
     try:
         held = folder_entries(folder)
     except DatasetError:  # such as lost+found

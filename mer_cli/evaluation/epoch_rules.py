@@ -17,14 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_cli.datasets.suggest import unknown_name
-from mer_cli.errors import ConfigError, RunError
+from mer_cli.errors import ConfigError, RunError, unknown_name
 from mer_cli.evaluation import metrics
 from mer_cli.evaluation.run_text import unfinished
-from mer_cli.records import FoldPredictions
+from mer_cli.records import FoldPredictions, dataset_of, subject_of
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.directory import Run
-from mer_cli.runs.folds import dataset_of, inner_labels, subject_of
+from mer_cli.runs.folds import inner_labels
 from mer_cli.runs.methods import is_classical
 
 

@@ -16,8 +16,8 @@ from scipy.stats import binomtest
 
 from mer_cli.evaluation import metrics
 from mer_cli.evaluation.epoch_rules import Scores
+from mer_cli.records import subject_of
 from mer_cli.runs.directory import Run
-from mer_cli.runs.folds import subject_of
 
 N_DRAWS = 10_000
 SEED = 0

@@ -12,6 +12,7 @@ from mer_cli.evaluation.chance import NullControl, control_of, run_chance
 from mer_cli.evaluation.epoch_rules import Scores, evaluate
 from mer_cli.evaluation.run_text import settings
 from mer_cli.evaluation.statistics import Spread, spread
+from mer_cli.records import parts_of
 from mer_cli.runs.directory import Run
 from mer_cli.runs.methods import is_classical
 from mer_cli.runs.run_config import GENERATED
@@ -180,7 +181,7 @@ def prediction_table(run: Run, scores: Scores) -> TextTable:
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         shares = powers / powers.sum(axis=1, keepdims=True)
         for clip_id, clip_logits, clip_shares in zip(fold.clip_ids, logits, shares, strict=True):
-            dataset, subject, clip = clip_id.split("/", 2)
+            dataset, subject, clip = parts_of(clip_id)
             classes = (str(run.labels[clip_id]), str(int(np.argmax(clip_logits))))
             probabilities = (f"{share:.6f}" for share in clip_shares)
             named = (dataset, subject, clip, fold.fold, str(run.config.seed), scores.rule)

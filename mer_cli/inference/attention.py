@@ -20,8 +20,8 @@ from safetensors.torch import load_file
 from mer_cli.errors import RunError
 from mer_cli.inference.clips import read_crops
 from mer_cli.models.mmnet import MMNet
+from mer_cli.records import dataset_of
 from mer_cli.runs.directory import Run
-from mer_cli.runs.folds import dataset_of
 from mer_cli.runs.methods import MMNET
 from mer_cli.runs.run_config import RunConfig
 from mer_cli.store.hdf5 import StoreInfo

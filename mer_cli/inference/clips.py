@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mer_cli.datasets.suggest import did_you_mean
-from mer_cli.errors import RunError
+from mer_cli.errors import RunError, did_you_mean
 from mer_cli.runs.directory import Run
 from mer_cli.store.hdf5 import StoreInfo, read_store, read_windows
 from mer_cli.training.batches import Windows

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from mer_cli.errors import RunError
 from mer_cli.inference.attention import Attention
 from mer_cli.inference.truth import Regions, TruthScores, moved_region, read_displacements, score_maps, to_grid
+from mer_cli.records import dataset_of, subject_of
 from mer_cli.runs.directory import Run
-from mer_cli.runs.folds import dataset_of, subject_of
 from mer_cli.store.hdf5 import StoreInfo, read_transforms
 
 

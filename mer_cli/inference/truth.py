@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from mer_cli.datasets.synthetic.writer import GROUND_TRUTH
 from mer_cli.errors import RunError
 from mer_cli.faces.crop import CROP_SIZE, Transform
+from mer_cli.records import parts_of
 from mer_cli.system.opencv import cv2
 
 Maps = NDArray[np.float64]
@@ -95,7 +96,7 @@ def read_displacements(folder: Path, onsets: Mapping[str, int]) -> dict[str, NDA
     drawn = _read_onsets(truth)
     displacements = {}
     for clip_id, onset in onsets.items():
-        _, subject, name = clip_id.split("/", 2)
+        _, subject, name = parts_of(clip_id)
         if drawn.get((subject, name)) != onset:
             said = f"an onset of {drawn[subject, name]}" if (subject, name) in drawn else "no such clip"
             raise RunError(

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from mer_cli.datasets.registry import LAYOUTS
+from mer_cli.datasets.registry import DATASETS
 from mer_cli.datasets.schemes import SCHEMES
 from mer_cli.evaluation.run_text import settings
+from mer_cli.records import dataset_of, subject_of
 from mer_cli.report.collect import Entry
 from mer_cli.report.paper import PaperBlock, PaperRow, paper_table
 from mer_cli.runs.catalogue_shim import METHODS, Method, method_of
 from mer_cli.runs.config import GRIDS, NETWORK_OPTIONS, VARIANTS, TrainConfig, resolve_config
 from mer_cli.runs.directory import Run
-from mer_cli.runs.folds import dataset_of, subject_of
 from mer_cli.runs.methods import MMNET, OF_OTHERS
 from mer_cli.runs.run_config import RunConfig, RunStore
 
@@ -132,7 +132,7 @@ def heading(protocol: str, counts: Sequence[int], subjects: int | None) -> str:
 
 def dataset_title(dataset: str) -> str:
     """Give "CASME II"; the name itself for one's own data."""
-    return LAYOUTS[dataset].title if dataset in LAYOUTS else dataset
+    return DATASETS[dataset].title if dataset in DATASETS else dataset
 
 
 def row_key(number: int | None, config: TrainConfig) -> Hashable | None:

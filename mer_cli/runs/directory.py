@@ -29,8 +29,7 @@ from numpy.typing import NDArray
 
 from mer_cli.datasets.schemes import OWN_LABELS, SCHEMES
 from mer_cli.errors import DatasetError, RunError
-from mer_cli.records import Fold, FoldPredictions
-from mer_cli.runs.folds import dataset_of, fold_id, subject_of
+from mer_cli.records import Fold, FoldPredictions, dataset_of, fold_id, subject_of
 from mer_cli.runs.run_config import RunConfig, parse_config, read_config
 from mer_cli.system.files import write_folder, write_text
 

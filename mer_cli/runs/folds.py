@@ -16,24 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_cli.errors import ConfigError
-from mer_cli.records import Fold
+from mer_cli.records import Fold, dataset_of, fold_id, subject_of
 from mer_cli.runs.config import TrainConfig
-
-
-def dataset_of(clip_id: str) -> str:
-    """The dataset of a clip: "casme2/01/EP02_01f" -> "casme2"."""
-    return clip_id.partition("/")[0]
-
-
-def subject_of(clip_id: str) -> str:
-    """The subject of a clip, with its dataset: "casme2/01/EP02_01f" -> "casme2/01"."""
-    return "/".join(clip_id.split("/", 2)[:2])
-
-
-def fold_id(clip_id: str) -> str:
-    """The fold of LOSO that holds a clip out: "casme2/01/EP02_01f" -> "casme2-01"; no dataset's name holds a "-"."""
-    dataset, subject, _ = clip_id.split("/", 2)
-    return f"{dataset}-{subject}"
 
 
 def loso_folds(clip_ids: Iterable[str]) -> list[Fold]:

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal
 
-from mer_cli.datasets.suggest import unknown_name
-from mer_cli.errors import ConfigError
+from mer_cli.errors import ConfigError, unknown_name
 from mer_cli.motion.inputs import DescriptorInput, MotionInput, PairInput
 from mer_cli.runs.variants import RECIPES, VARIANTS
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mer_cli.faces.crop import CROP_SIZE
-from mer_cli.records import Clip, FailedClip
+from mer_cli.records import Clip, FailedClip, parts_of
 from mer_cli.store.audit_page import INDEX, PICTURES, AuditRow, file_stem, render_index, render_subject, subject_pages
 from mer_cli.store.contact_sheet import ContactSheet, draw_clip, encode
 from mer_cli.store.schema import FAILED, CroppedClip
@@ -135,4 +135,5 @@ def _read_manifest(folder: Path) -> list[str]:
 
 
 def _title(row: AuditRow) -> str:
-    return f"{row.clip_id.partition('/')[2]} {row.emotion}"
+    _, subject, name = parts_of(row.clip_id)
+    return f"{subject}/{name} {row.emotion}"

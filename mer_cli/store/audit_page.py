@@ -17,7 +17,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mer_cli.faces.crop import CROP_SIZE
-from mer_cli.records import FailedClip
+from mer_cli.records import FailedClip, parts_of
 from mer_cli.store.counts import Contents, count_tables, count_warnings, differences, table_fact
 from mer_cli.store.schema import FAILED, OK, REPAIRED
 
@@ -46,7 +46,7 @@ class AuditRow:
 
     @property
     def subject(self) -> str:
-        return self.clip_id.split("/", 2)[1]
+        return parts_of(self.clip_id)[1]
 
     @property
     def anchor(self) -> str:

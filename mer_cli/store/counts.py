@@ -12,25 +12,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from mer_cli.datasets.action_units import EXPECTED, unreadable_units
-from mer_cli.datasets.schemes import (
-    CASME2_2014,
-    CASME2_2019,
-    CASME3_A_V2,
-    MMEW_300,
-    OWN_LABELS,
-    SAMM_V2,
-    SCHEMES,
-    SMIC_HS,
-    SMIC_HS_LONG,
-    Scheme,
-    check_counts,
-    protocol_id,
-    resolve_scheme,
-)
-from mer_cli.records import FailedClip
+from mer_cli.datasets.dataset import Scheme
+from mer_cli.datasets.registry import DATASETS
+from mer_cli.datasets.schemes import OWN_LABELS, SCHEMES, check_counts, protocol_id, resolve_scheme
+from mer_cli.records import FailedClip, dataset_of, subject_of
 
 # dataset -> the version of its table that the published counts are of
-PUBLISHED = dict((CASME2_2019, SAMM_V2, MMEW_300, SMIC_HS, CASME3_A_V2))
+PUBLISHED = {name: dataset.published for name, dataset in DATASETS.items() if dataset.published}
 
 PAPER_TABLES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Table 1: clips of each class, tasks of five and of four classes", ("casme2-5", "samm-5", "mmew-4")),
@@ -179,7 +167,7 @@ def _count(scheme: Scheme, parts: Sequence[Contents], suffix: str = "") -> Count
     tables = [(part.dataset, PUBLISHED.get(part.dataset, "")) for part in parts]
     published = _sum_up(scheme.expected.get(table) for table in tables)
     subjects = _sum_up((scheme.n_subjects[table],) if table in scheme.n_subjects else None for table in tables)
-    n_subjects = len({tuple(clip_id.split("/", 2)[:2]) for clip_id in labels})
+    n_subjects = len({subject_of(clip_id) for clip_id in labels})
     return CountColumn(
         heading=protocol_id(scheme, [part.dataset for part in parts], len(labels)) + suffix,
         classes={
@@ -199,36 +187,6 @@ def _sum_up(parts: Iterable[tuple[int, ...] | None]) -> tuple[int, ...] | None:
             return None
         sums = tuple(a + b for a, b in zip(sums, part, strict=True)) if sums else part
     return sums
-
-
-@dataclass(frozen=True)
-class TableChange:
-    """A clip whose emotion is not the same in a version of a table and in the one that the published counts are of.
-
-    here : its emotion in that version, None where the version has no such clip
-    """
-
-    clip_id: str
-    here: str | None
-    published: str
-
-
-# (dataset, version) -> its changes against the version in `PUBLISHED`. SMIC's long release counts five clips of the 164
-# within others' videos and lacks two.
-TABLE_CHANGES: Mapping[tuple[str, str], tuple[TableChange, ...]] = {
-    CASME2_2014: tuple(
-        TableChange(f"casme2/24/{name}", "sadness", "surprise") for name in ("EP07_01", "EP07_04f", "EP10_03")
-    ),
-    SMIC_HS_LONG: (
-        TableChange("smic/01/s1_ne_02", None, "negative"),
-        TableChange("smic/02/s2_sur_05", None, "surprise"),
-        TableChange("smic/03/s3_ne_03", None, "negative"),
-        TableChange("smic/03/s3_ne_20", None, "negative"),
-        TableChange("smic/04/s4_ne_05", None, "negative"),
-        TableChange("smic/04/s4_ne_06", None, "negative"),
-        TableChange("smic/09/s9_sur_02", None, "surprise"),
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -256,7 +214,8 @@ def differences(contents: Contents) -> tuple[Difference, ...]:
         why = f"({failed.emotion}) failed: {failed.reason.rstrip('.')}."
         found.append(Difference(failed.clip_id, True, why, effect_of_failure(contents, failed)))
     schemes, version = schemes_of(contents.dataset), contents.table_version
-    for change in TABLE_CHANGES.get((contents.dataset, version), ()):
+    known = DATASETS.get(contents.dataset)
+    for change in known.changes.get(version, ()) if known else ():
         published = PUBLISHED[contents.dataset]
         if change.here is None:
             why = f"is no clip of its own in table {version}, but one in {published}."
@@ -300,7 +259,7 @@ def _spell(effects: list[str]) -> str:
 
 def _class_name(scheme: Scheme, clip_id: str, emotion: str) -> str | None:
     """The class that a scheme counts a clip in; None where it leaves it out, or the emotion is of no class at all."""
-    if emotion not in scheme.class_of[clip_id.partition("/")[0]]:
+    if emotion not in scheme.class_of[dataset_of(clip_id)]:
         return None
     label = scheme.label(clip_id, emotion)
     return None if label is None else scheme.class_names[label]

@@ -16,7 +16,14 @@ import torch
 
 from mer_cli.datasets.schemes import AUTO, SCHEMES, resolve_scheme
 from mer_cli.errors import ConfigError, DatasetError, StoreError
-from mer_cli.runs.config import OF_NETWORK, TrainConfig, check_settings, has_effect, resolve_config
+from mer_cli.runs.config import (
+    GRIDS,
+    OF_NETWORK,
+    TrainConfig,
+    check_settings,
+    has_effect,
+    resolve_config,
+)
 from mer_cli.runs.directory import is_finished, read_history
 from mer_cli.runs.methods import LIVE, Method, find_method
 from mer_cli.runs.plan import RunPlan

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mer_cli.datasets.schemes import Scheme, check_counts, protocol_id, resolve_scheme
+from mer_cli.datasets.dataset import Scheme
+from mer_cli.datasets.schemes import check_counts, protocol_id, resolve_scheme
 from mer_cli.errors import ConfigError
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.folds import cross_folds, loso_folds, select_folds, set_aside

@@ -21,9 +21,9 @@ from torch import Tensor
 
 from mer_cli.errors import RunError
 from mer_cli.motion.inputs import MotionInput
-from mer_cli.records import Fold, FoldPredictions
+from mer_cli.records import Fold, FoldPredictions, subject_of
 from mer_cli.runs.directory import Session, folds_to_train, is_finished, open_run, record_session, write_fold
-from mer_cli.runs.folds import subject_of, training_labels
+from mer_cli.runs.folds import training_labels
 from mer_cli.runs.plan import RunPlan
 from mer_cli.runs.run_config import RunConfig
 from mer_cli.store.hdf5 import empty_windows, read_windows

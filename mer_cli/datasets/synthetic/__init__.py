@@ -1,4 +1,4 @@
-"""Takes a size and a seed, and the head data in this folder (CC0, see HEAD_DATA_LICENSE.md).
+"""Write releases of generated faces in the layouts of the real ones, with the true motion of each clip beside them.
 
-Gives a release of generated faces on disk, in the layout of a real one, with the true motion of each clip beside it.
+The faces are made from the head data in this folder (CC0, see HEAD_DATA_LICENSE.md).
 """

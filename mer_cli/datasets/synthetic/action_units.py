@@ -1,4 +1,4 @@
-"""Action units as fields over the picture: how each pixel moves and how its shading changes, for one subject.
+"""Compute action units as fields over the image: how each pixel of a subject moves and how its shading changes.
 
 A unit is a combination of ARKit face units on the subject's own head, projected by the subject's own camera, so that
 the field is exact. AU 5 and 7 move lids; the eyeball itself stays.
@@ -34,13 +34,13 @@ FACE_UNITS: dict[int, dict[str, float]] = {
 ONE_SIDED = (2, 10, 12, 14, 15)  # units that are often seen on one side only
 BOTH = "B"
 SIDES = {BOTH: ("Left", "Right"), "L": ("Left",), "R": ("Right",)}
-CONTRACTION = 0.5  # of a full face unit, where the fields are taken; they are nearly linear below it
-LOWEST_DIFFUSE = 0.05  # where the face is darker than this, a change of its shading means nothing
+CONTRACTION = 0.5  # of a full face unit, at which the fields are computed; they are nearly linear below it
+LOWEST_DIFFUSE = 0.05  # in darker places than this, a change of shading means nothing
 
 
 @dataclass(frozen=True)
 class UnitField:
-    """A unit at a peak motion of one frame pixel.
+    """The field of an action unit whose peak motion is one frame pixel.
 
     displacement : (HEIGHT, WIDTH, 2) float32, pixels (x, y) · shading : (HEIGHT, WIDTH) float32, relative change
     """
@@ -55,7 +55,7 @@ def face_unit_names() -> set[str]:
 
 
 def unit_field(scene: Scene, light: Light, rest_diffuse: Map, unit_number: int, side: str) -> UnitField:
-    """The field of one action unit.
+    """Compute the field of one action unit.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def unit_field(scene: Scene, light: Light, rest_diffuse: Map, unit_number: int, 
 
 
 def scene_normals(scene: Scene, vertices: Floats) -> Floats:
-    """Vertex normals in the camera's axes; those of eyes, lashes and teeth are not mixed with the skin's."""
+    """Compute vertex normals in the camera's axes; those of eyes, lashes and teeth are not mixed with the skin's."""
     turned = scene.camera.turn(vertices)
     is_skin = scene.assets.parts == Part.SKIN
     normals = vertex_normals(turned, scene.assets.triangles[is_skin])
@@ -105,5 +105,5 @@ def _weights(unit_number: int, side: str) -> dict[str, float]:
 
 
 def _shrink(drawn: Map) -> Map:
-    """From drawn pixels to the frame's."""
+    """Scale a map from drawn pixels down to frame pixels."""
     return np.asarray(cv2.resize(drawn, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), np.float32)

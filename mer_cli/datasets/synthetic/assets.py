@@ -1,6 +1,6 @@
-"""Reads the head data of this package: the mesh of a head, the targets that shape it, the face units that move it.
+"""Read the head data of this package: the mesh of a head, the targets that shape it, the face units that move it.
 
-The file is made by `pack_head_data.py`; HEAD_DATA_LICENSE.md says who made the data (CC0).
+`pack_head_data.py` makes the file; HEAD_DATA_LICENSE.md says who made the data (CC0).
 Lengths are decimetres; x points to the subject's left, y up, z out of the face.
 """
 
@@ -19,8 +19,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 HEAD_DATA = Path(__file__).with_name("head_data.npz")
-FACE_UNITS_FOLDER = "faceunits"  # of the names of face units
-# The source files are decimal text. Whole numbers of its last digit give the same floats as the text did.
+FACE_UNITS_FOLDER = "faceunits"  # begins the names of face units
+# The source files are decimal text. Whole numbers of its last digit restore the same floats.
 VERTICES_PER_DECIMETRE = 10_000
 OFFSETS_PER_DECIMETRE = 1_000
 

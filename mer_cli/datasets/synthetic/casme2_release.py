@@ -3,7 +3,7 @@
     CASME2_RAW_selected/CASME2-coding-20190701.xlsx
     CASME2_RAW_selected/sub01/EP02_01f/img46.jpg ...
 
-Frames are 320x360, smaller than the real 640x480, with the face as large as there.
+Frames are 320x360 pixels, smaller than the real 640x480, but the face is as large as in those.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from mer_cli.datasets.casme2 import VERSIONS
-from mer_cli.datasets.synthetic.layout import GeneratedLayout
+from mer_cli.datasets.casme2 import DATASET, RELABELLED, VERSIONS
+from mer_cli.datasets.synthetic.layout import GeneratedLayout, Pairs, deal, spell
 from mer_cli.datasets.synthetic.plan import ClipPlan, Draft, Pace, objective_class
-from mer_cli.datasets.synthetic.roster import Pairs, deal, spell
 from mer_cli.datasets.synthetic.spreadsheet import Cell, Sheets
 
 PICTURES = "CASME2_RAW_selected"
@@ -27,16 +26,16 @@ HEADER = ("Subject", "Filename", None, "OnsetFrame", "ApexFrame", "OffsetFrame",
 # The table of 2019-07-01.
 EMOTION_COUNTS = VERSIONS["20190701"]
 RARE = ("sadness", "fear")
-# Clips by subject, 1 to 26: of the five classes, and of MMNet's three, which take in the rare ones and not others.
+# Clips by subject, 1 to 26: of the five classes, and of MMNet's three, which include the rare emotions but not others.
 FIVE_CLASSES = (9, 13, 7, 5, 19, 5, 9, 3, 13, 13, 10, 12, 8, 4, 3, 4, 34, 3, 15, 11, 2, 2, 12, 10, 7, 16)
 THREE_CLASSES = (3, 9, 5, 3, 7, 4, 5, 1, 11, 1, 4, 11, 2, 3, 3, 3, 33, 0, 12, 2, 1, 2, 8, 6, 5, 12)
-AFRAID = 10  # whose one clip of fear keeps the subject in MMNet's three classes
-MIXED = (5, 9, 12, 17, 19, 24, 26)  # subjects that have several classes, to whom the other rare clips go
+AFRAID = 10  # subject whose only clip in MMNet's three classes is one of fear
+MIXED = (5, 9, 12, 17, 19, 24, 26)  # subjects with several classes, who get the other rare clips
 # Clips that must be of an emotion: the faulty ones below, and three of subject 24 that the older table calls sadness.
 RESERVED = {4: ("disgust",), 5: ("disgust",), 24: ("surprise",) * 3}
-RELABELLED = (24, ("EP07_01", "EP07_04f", "EP10_03"))
+RELABELLED_SUBJECT = 24
 
-# By subject: a clip without an apex, one whose apex is its onset, one whose last annotated frames were never cut.
+# By subject: a clip without an apex, one with its apex at the onset, one without its last annotated frames on disk.
 MISSING_FRAMES = 16
 QUIRKS: dict[int, dict[str, Any]] = {
     4: {"name": "EP12_01f", "onset": 261, "apex": 291, "offset": 321, "told": {"apex": "/"}},
@@ -46,7 +45,7 @@ QUIRKS: dict[int, dict[str, Any]] = {
 
 
 def _roster(rng: np.random.Generator) -> Pairs:
-    """The real fold sizes of both schemes; which subjects show the rare emotions is not published, but for one."""
+    """Deal the clips to the real fold sizes of both schemes; who shows rare emotions is unknown, except for one."""
     rare = sorted(spell({word: EMOTION_COUNTS[word] for word in RARE}))  # fear comes first
     owners = [AFRAID, *(int(owner) for owner in rng.choice(MIXED, len(rare) - 1))]
     pairs = list(zip(owners, rare, strict=True))
@@ -68,9 +67,9 @@ def _place(drafts: Sequence[Draft]) -> list[ClipPlan]:
 
 
 def _faulty(plans: list[ClipPlan]) -> list[ClipPlan]:
-    """CASME II's own faults, on the clips that have them where those subjects are planned.
+    """Put CASME II's own faults on the clips that have them, as far as their subjects are planned.
 
-    A release with fewer subjects has its missing frames on the last clip instead.
+    If the subject with missing frames is not planned, frames of the last clip are missing instead.
     """
     faulty = list(plans)
     for subject, quirk in QUIRKS.items():
@@ -78,9 +77,8 @@ def _faulty(plans: list[ClipPlan]) -> list[ClipPlan]:
         disgusted = [index for index in own if plans[index].emotion == "disgust"]
         for index in (disgusted or own)[:1]:
             faulty[index] = replace(plans[index], **quirk)
-    subject, names = RELABELLED
-    surprised = [i for i, plan in enumerate(plans) if plan.subject == subject and plan.emotion == "surprise"]
-    for index, name in zip(surprised, names, strict=False):
+    surprised = [i for i, plan in enumerate(plans) if plan.subject == RELABELLED_SUBJECT and plan.emotion == "surprise"]
+    for index, name in zip(surprised, RELABELLED, strict=False):
         faulty[index] = replace(faulty[index], name=name)
     if all(plan.subject != MISSING_FRAMES for plan in plans):
         last = faulty[-1]
@@ -89,7 +87,7 @@ def _faulty(plans: list[ClipPlan]) -> list[ClipPlan]:
 
 
 def _sheets(plans: Sequence[ClipPlan]) -> Sheets:
-    """Subjects are text, a single unit is a number."""
+    """Return the coding table; subjects are text, a single unit is a number."""
     rows: list[Sequence[Cell]] = [HEADER]
     for plan in plans:
         what = (plan.units_cell, plan.emotion, objective_class(plan.unit_numbers))
@@ -98,16 +96,16 @@ def _sheets(plans: Sequence[ClipPlan]) -> Sheets:
 
 
 LAYOUT = GeneratedLayout(
-    name="casme2",
-    title="CASME II",
+    name=DATASET.name,
+    title=DATASET.title,
     subjects=tuple(range(1, len(FIVE_CLASSES) + 1)),
     subject_id="{:02d}",
     emotions=EMOTION_COUNTS,
-    pace=Pace(fps=200, scale=6, shortest=9, longest=60),
+    pace=Pace(fps=DATASET.fps, scale=6, shortest=9, longest=60),
     roster=_roster,
     place=_place,
     folder=PICTURES,
     first_person=0,
-    table=f"{PICTURES}/CASME2-coding-20190701.xlsx",
+    table=f"{PICTURES}/{DATASET.tables[0]}",
     sheets=_sheets,
 )

@@ -15,26 +15,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mer_cli.datasets.casme3 import VERSIONS
-from mer_cli.datasets.synthetic.layout import GeneratedLayout
+from mer_cli.datasets.casme3 import DATASET, VERSIONS
+from mer_cli.datasets.synthetic.layout import GeneratedLayout, Pairs, deal_unevenly
 from mer_cli.datasets.synthetic.plan import ClipPlan, Draft, Pace, objective_class
-from mer_cli.datasets.synthetic.roster import Pairs, deal, spell, spread
 from mer_cli.datasets.synthetic.spreadsheet import Cell, Sheets
 
 PICTURES = "Part_A_ME_clip"
 HEADER = ("Subject", "Filename", "Onset", "Apex", "Offset", "AU", "Objective class", "emotion")
 ROMAN = ("", "I", "II", "III", "IV", "V", "VI", "VII")
 EMOTION_COUNTS = VERSIONS["part-A-v2"]
-# 94 numbers; which are the real ones is published, but matters here only for those with known faults.
+# 94 numbers; only those of subjects with known faults have to be the real ones.
 SUBJECTS = (*range(1, 16), *range(39, 42), *range(142, 218))
-ONLY_OTHERS = (9, 41, 150, 170, 190, 210)  # 88 of the 94 have a clip of another emotion; which is not published
-N_REPEATED = 191  # pairs of subject and file name that stand for several clips
+ONLY_OTHERS = (9, 41, 150, 170, 190, 210)  # 88 of the 94 have a clip of another emotion; which 88 is not published
+N_REPEATED = 191  # pairs of subject and file name that several clips share
 RECORDINGS = "abcdefghijklm"
 UPPER_CASE = (14, "j")  # the one recording whose name is in upper case in the table
 
 
 class Fault(NamedTuple):
-    """A faulty row: the recording, the true onset, apex and offset, which are drawn, and what the table tells."""
+    """A faulty row: its recording, the true onset, apex and offset, which are drawn, and what the table says."""
 
     recording: str
     onset: int
@@ -49,20 +48,19 @@ FAULTS: dict[int, tuple[Fault, ...]] = {
     214: (Fault("c", 5, 14, 34, {"apex": 5, "offset": 3460}),),
     216: (Fault("d", 2647, 2668, 2694, {"onset": 3647}), Fault("e", 1, 12, 25, {"onset": 0, "apex": 0})),
 }
-N_STILL = 53  # rows with onset == apex, beside those among the faults
+N_STILL = 53  # rows with onset == apex, besides those in FAULTS
 N_CAPITALS = 3  # rows with `Others` for others
 ODD_UNITS = ("B23", "B28")
 DROPPED = 0.1  # of the clips, whose recordings have dropped frames
 
 
 def _roster(rng: np.random.Generator) -> Pairs:
-    """Of the clips by subject is published how many subjects have any of three classes."""
+    """Deal the clips: 88 subjects show one of the three classes; more is not published about subjects."""
     least = {subject: max(1, len(FAULTS.get(subject, ()))) for subject in SUBJECTS if subject not in ONLY_OTHERS}
     main = {word: count for word, count in EMOTION_COUNTS.items() if word != "others"}
-    others = EMOTION_COUNTS["others"]
-    pairs = deal(spell(main), spread(sum(main.values()), least, rng), rng)
+    pairs = deal_unevenly(main, least, rng)
     least = {subject: int(subject in ONLY_OTHERS) for subject in SUBJECTS}
-    return pairs + deal(["others"] * others, spread(others, least, rng), rng)
+    return pairs + deal_unevenly({"others": EMOTION_COUNTS["others"]}, least, rng)
 
 
 def _place(drafts: Sequence[Draft]) -> list[ClipPlan]:
@@ -85,7 +83,7 @@ def _place(drafts: Sequence[Draft]) -> list[ClipPlan]:
 
 
 def _deal_repeats(sizes: Mapping[int, int], total: int) -> dict[int, int]:
-    """How many of each subject's recordings hold several clips: one each in turn, as far as the clips go."""
+    """Return how many recordings of each subject hold several clips: one each in turn, while there are clips for it."""
     repeats = dict.fromkeys(sizes, 0)
     total = min(total, sum(size // 2 for size in sizes.values()))
     for subject in cycle(sizes):
@@ -96,7 +94,7 @@ def _deal_repeats(sizes: Mapping[int, int], total: int) -> dict[int, int]:
 
 
 def _place_subject(drafts: Sequence[Draft], n_repeated: int) -> Iterator[ClipPlan]:
-    """One subject's clips by recording, those of a recording one after the other."""
+    """Plan one subject's clips, recording by recording."""
     subject, rng = drafts[0].subject, drafts[0].rng
     faults = FAULTS.get(subject, ())
     waiting = iter(drafts)
@@ -117,7 +115,7 @@ def _place_subject(drafts: Sequence[Draft], n_repeated: int) -> Iterator[ClipPla
 
 
 def _recordings(drafts: Sequence[Draft], n_repeated: int, rng: np.random.Generator) -> Iterator[tuple[str, int]]:
-    """The subject's recordings, and how many clips each holds; `n_repeated` of them hold several."""
+    """Return the subject's recordings and the number of clips in each; `n_repeated` of them hold several."""
     subject, n_clips = drafts[0].subject, len(drafts)
     known = dict.fromkeys(fault.recording for fault in FAULTS.get(subject, ()))
     wanted = [*known, *(recording for owner, recording in (UPPER_CASE,) if owner == subject)]
@@ -129,7 +127,7 @@ def _recordings(drafts: Sequence[Draft], n_repeated: int, rng: np.random.Generat
 
 
 def _evenly(indices: Sequence[int], count: int) -> list[int]:
-    """So many of the indices, or all, at even distances."""
+    """Return `count` of the indices at even distances, or all if there are fewer."""
     count = min(count, len(indices))
     return [indices[turn * len(indices) // count] for turn in range(count)]
 
@@ -146,16 +144,16 @@ def _sheets(plans: Sequence[ClipPlan]) -> Sheets:
 
 
 LAYOUT = GeneratedLayout(
-    name="casme3",
-    title="CAS(ME)^3 part A",
+    name=DATASET.name,
+    title=DATASET.title,
     subjects=SUBJECTS,
     subject_id="spNO.{}",
     emotions=EMOTION_COUNTS,
-    pace=Pace(fps=30, scale=2, shortest=8, longest=25),
+    pace=Pace(fps=DATASET.fps, scale=2, shortest=8, longest=25),
     roster=_roster,
     place=_place,
     folder=PICTURES,
     first_person=4000,
-    table="cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx",
+    table=DATASET.tables[0],
     sheets=_sheets,
 )

@@ -11,17 +11,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from mer_cli.datasets.synthetic.layout import GeneratedLayout
+from mer_cli.datasets.casme import DATASET
+from mer_cli.datasets.synthetic.layout import GeneratedLayout, Pairs, deal_unevenly, share_out
 from mer_cli.datasets.synthetic.plan import ClipPlan, Draft, Pace
-from mer_cli.datasets.synthetic.roster import Pairs, deal, share_out, spell, spread
 from mer_cli.datasets.synthetic.spreadsheet import Cell, Sheets
 
 PICTURES = "CASME_raw_selected"
-FPS = 60
 HEADER = ("Subject", "Filename", None, "OnsetF", "ApexF1", "ApexF2", "OffsetF", None, "Onset", "Total", "AU",
           "Emotion")  # fmt: skip
 SUBJECTS = tuple(range(1, 19))
-# Of a copy with 189 rows; the 193 rows of the released table are taken to hold the same proportions.
+# Of a copy with 189 rows; the 193 rows of the released table are assumed to have the same proportions.
 KNOWN_COUNTS = {
     "tense": 68, "disgust": 45, "repression": 39, "surprise": 20, "happiness": 7, "sadness": 6, "contempt": 2,
     "fear": 2,
@@ -34,14 +33,14 @@ EMOTION_COUNTS = dict(
         strict=True,
     )
 )
-N_UNPADDED = 92  # first rows, whose frame numbers have no zeros in front
+N_UNPADDED = 92  # rows at the top, whose frame numbers have no leading zeros
 N_WITHOUT_SECOND_APEX = 68
 NO_SECOND_APEX = "\\"
 
 
 def _roster(rng: np.random.Generator) -> Pairs:
-    """Nothing is published of the clips by subject but that each of 18 has some."""
-    return deal(spell(EMOTION_COUNTS), spread(N_CLIPS, dict.fromkeys(SUBJECTS, 1), rng), rng)
+    """Deal the clips: it is only known that each of 18 subjects has some."""
+    return deal_unevenly(EMOTION_COUNTS, dict.fromkeys(SUBJECTS, 1), rng)
 
 
 def _place(drafts: Sequence[Draft]) -> list[ClipPlan]:
@@ -62,7 +61,7 @@ def _place(drafts: Sequence[Draft]) -> list[ClipPlan]:
 
 
 def _name(draft: Draft) -> str:
-    """Mostly "EP01_12"; now and then "EP12_2_11" or "EP11"."""
+    """Make up a clip's name: mostly "EP01_12", now and then "EP12_2_11" or "EP11"."""
     number, kind = int(draft.rng.integers(1, 20)), draft.rng.random()
     if kind < 0.04:
         return f"EP{draft.order:02d}"
@@ -70,26 +69,26 @@ def _name(draft: Draft) -> str:
 
 
 def _sheets(plans: Sequence[ClipPlan]) -> Sheets:
-    """Durations are milliseconds: from onset to apex, and in all."""
+    """Return the coding table; its durations are milliseconds, from onset to apex and in total."""
     rows: list[Sequence[Cell]] = [HEADER]
     for plan in plans:
         frames = (plan.onset, plan.apex, plan.told["second apex"], plan.offset)
-        rise, whole = (round((end - plan.onset + 1) * 1000 / FPS) for end in (plan.apex, plan.offset))
+        rise, whole = (round((end - plan.onset + 1) * 1000 / DATASET.fps) for end in (plan.apex, plan.offset))
         rows.append((plan.subject, plan.name, None, *frames, None, rise, whole, plan.units_cell, plan.emotion))
     return {"Sheet1": rows}
 
 
 LAYOUT = GeneratedLayout(
-    name="casme",
-    title="CASME I",
+    name=DATASET.name,
+    title=DATASET.title,
     subjects=SUBJECTS,
     subject_id="{:02d}",
     emotions=EMOTION_COUNTS,
-    pace=Pace(fps=FPS, scale=2, shortest=8, longest=40),
+    pace=Pace(fps=DATASET.fps, scale=2, shortest=8, longest=40),
     roster=_roster,
     place=_place,
     folder=PICTURES,
     first_person=5000,
-    table=f"{PICTURES}/CASME-coded-20190721.xls",
+    table=f"{PICTURES}/{DATASET.tables[0]}",
     sheets=_sheets,
 )

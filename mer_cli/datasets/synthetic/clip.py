@@ -1,26 +1,65 @@
-"""Draws the frames of one clip: the neutral face moved and shaded by its units, head motion, flicker, noise."""
+"""Draw the clips of a person as the release shows them.
+
+A frame is the neutral face, moved and shaded by its action units, with head motion, flicker and noise.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mer_cli.datasets.synthetic.plan import ClipPlan
 from mer_cli.datasets.synthetic.render import HEIGHT, WIDTH, Map
-from mer_cli.datasets.synthetic.subject import Subject
+from mer_cli.datasets.synthetic.subject import Subject, draw_subject
 from mer_cli.system.opencv import cv2
 
-STEP = 1 / 200  # seconds: the head's walk is told in such steps, whatever the frame rate
-MAINS = 100.0  # hertz of lamps' flicker
-AT_224 = 224 / 205  # crop pixels for a frame pixel: the usual crop is about 205 frame pixels wide
-NOISE = 1.6  # deviation of the sensor's noise at mid-grey, of 255
+STEP = 1 / 200  # seconds, step of the head's random walk at any frame rate
+MAINS = 100.0  # hertz, flicker of lamps
+AT_224 = 224 / 205  # crop pixels per frame pixel: the usual crop is about 205 frame pixels wide
+NOISE = 1.6  # standard deviation of the sensor's noise at mid-grey, of 255
 HEAD = np.array([0.0144, 0.0144, 0.002, 1.5e-5])  # step of the head's random walk: x, y in pixels, degrees, scale
-DRIFT = np.array([0.010, 0.010, 0.028, 1e-5])  # its steady part, a step
-FADE = 0.8  # of what is left of an expression after its offset, from frame to frame
+DRIFT = np.array([0.010, 0.010, 0.028, 1e-5])  # its steady part, per step
+FADE = 0.8  # factor from frame to frame on the rest of an expression after its offset
 PIVOT = (WIDTH / 2, HEIGHT * 0.55)
+
+
+@dataclass(frozen=True)
+class View:
+    """How a release shows a drawn face: a window on the drawn image, scaled; beyond its edge, the edge is repeated.
+
+    width, height : of the shown image, pixels
+    scale : shown pixels per drawn pixel
+    left, top : the window's corner, drawn pixels
+    """
+
+    width: int
+    height: int
+    scale: float
+    left: float = 0.0
+    top: float = 0.0
+    is_grey: bool = False
+
+    def show(self, drawn: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return what is seen of a drawn image: (height, width, 3) uint8, blue green red, or (height, width) grey."""
+        if self.is_grey:
+            drawn = np.asarray(cv2.cvtColor(drawn, cv2.COLOR_BGR2GRAY), np.uint8)
+        return np.asarray(self._warp(drawn, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE), np.uint8)
+
+    def show_field(self, displacement: Map) -> Map:
+        """Return a displacement in shown pixels, (height, width, 2) float32; zero outside the drawn image."""
+        shown = self._warp(displacement, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
+        return np.asarray(shown * np.float32(self.scale), np.float32)
+
+    def _warp(self, picture: NDArray[Any], interpolation: int, border: int) -> NDArray[Any]:
+        # For pixel centres: the drawn (x + 0.5 - left) times the scale is the shown (x + 0.5).
+        across, down = (self.scale * (0.5 - corner) - 0.5 for corner in (self.left, self.top))
+        matrix = np.array([[self.scale, 0, across], [0, self.scale, down]])
+        warped = cv2.warpAffine(picture, matrix, (self.width, self.height), flags=interpolation, borderMode=border)
+        return np.asarray(warped)
 
 
 @dataclass(frozen=True)
@@ -37,16 +76,16 @@ class Motion:
     envelopes: NDArray[np.float32]
 
     def displacement(self, frame: int) -> Map:
-        """(HEIGHT, WIDTH, 2) float32, frame pixels, from the neutral face; `frame` counts from the first one drawn."""
+        """Return the motion from the neutral face, (HEIGHT, WIDTH, 2) float32, pixels; frame 0 is the first drawn."""
         return np.tensordot(self.envelopes[:, frame], self.displacements, 1)
 
     def shading(self, frame: int) -> Map:
-        """(HEIGHT, WIDTH) float32, factor on the neutral face's light."""
+        """Return the factor on the neutral face's light, (HEIGHT, WIDTH) float32."""
         return 1 + np.tensordot(self.envelopes[:, frame], self.shadings, 1)
 
 
 def clip_motion(subject: Subject, plan: ClipPlan) -> Motion:
-    """The motion of a planned clip; later units lag the first by up to two frames."""
+    """Compute the motion of a planned clip; the peak of later units is up to two frames before or after the first's."""
     rng = np.random.default_rng([*plan.seed, 1])
     n_frames, rise = plan.offset - plan.onset + 1, plan.apex - plan.onset
     fields = [subject.unit_field(unit.number, unit.side) for unit in plan.units]
@@ -64,7 +103,7 @@ def clip_motion(subject: Subject, plan: ClipPlan) -> Motion:
 
 
 def draw_frames(subject: Subject, plan: ClipPlan, motion: Motion) -> Iterator[NDArray[np.uint8]]:
-    """Each frame of the plan, the first to the last: (HEIGHT, WIDTH, 3) uint8, blue green red."""
+    """Yield each frame of the plan: (HEIGHT, WIDTH, 3) uint8, blue green red."""
     rng = np.random.default_rng([*plan.seed, 2])
     across, down = np.arange(WIDTH, dtype=float)[None], np.arange(HEIGHT, dtype=float)[:, None]
     flicker, phase, slow = rng.uniform([0.002, 0.0, 0.5], [0.008, 2 * np.pi, 3.0])
@@ -96,8 +135,35 @@ def draw_frames(subject: Subject, plan: ClipPlan, motion: Motion) -> Iterator[ND
         yield np.clip(noisy, 0, 255, out=noisy).astype(np.uint8)
 
 
+class DrawnClip(NamedTuple):
+    """A clip's images, from its first to its last frame, and how far each pixel has moved at the apex.
+
+    pictures : (height, width, 3) uint8, blue green red, or (height, width) uint8
+    displacement : (height, width, 2) float32, pixels (x, y) of those images
+    """
+
+    pictures: Iterable[NDArray[np.uint8]]
+    displacement: Map
+
+
+# Draws all clips of one person in their order; arguments are the view, the release's seed and the plans.
+Draw = Callable[[View | None, int, Sequence[ClipPlan]], Iterable[DrawnClip]]
+
+
+def draw_faces(view: View | None, seed: int, plans: Sequence[ClipPlan]) -> Iterator[DrawnClip]:
+    """Draw the person once, then each of the clips."""
+    subject = draw_subject(seed, plans[0].person)
+    for plan in plans:
+        motion = clip_motion(subject, plan)
+        frames, moved = draw_frames(subject, plan, motion), motion.displacement(plan.apex - plan.first)
+        if view is None:
+            yield DrawnClip(frames, moved)
+        else:
+            yield DrawnClip(map(view.show, frames), view.show_field(moved))
+
+
 def _envelope(n_frames: int, peak: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Smooth rise to 1 at `peak`, smooth fall to a rest of up to a quarter at the end."""
+    """Return a smooth rise to 1 at `peak` and a smooth fall to a rest of up to a quarter at the end, (frames,)."""
     time = np.arange(n_frames, dtype=float)
     rising = np.clip(time / peak, 0, 1) ** rng.uniform(0.8, 1.25)
     falling = np.clip((n_frames - 1 - time) / (n_frames - 1 - peak), 0, 1) ** rng.uniform(0.8, 1.25)
@@ -107,7 +173,7 @@ def _envelope(n_frames: int, peak: int, rng: np.random.Generator) -> NDArray[np.
 
 
 def _in_context(envelope: NDArray[np.float64], plan: ClipPlan) -> NDArray[np.float64]:
-    """The envelope among the frames around it: nothing before, what is left of it fading after, and once more."""
+    """Extend the envelope to all frames: nothing before it, a fading rest after it; and repeat it if planned."""
     whole = np.zeros(plan.last - plan.first + 1)
     for onset in (plan.onset, *plan.again):
         start = onset - plan.first
@@ -122,7 +188,7 @@ def _smooth(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _pose_matrix(pose: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The head's motion (2, 3): shift, roll and scale about a point of the face."""
+    """Return the head's motion as a matrix (2, 3): shift, roll and scale about a point of the face."""
     matrix = cv2.getRotationMatrix2D(PIVOT, float(pose[2]), float(1 + pose[3]))
     moved = np.asarray(matrix, np.float64)
     moved[:, 2] += pose[:2]
@@ -130,7 +196,7 @@ def _pose_matrix(pose: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _noise_bank(rng: np.random.Generator) -> list[Map]:
-    """A few tiles of noise larger than a frame: each frame takes another window of one, which is cheap."""
+    """Draw a few tiles of noise, larger than a frame: each frame uses another window of one, which is cheap."""
     tiles = (rng.normal(size=(HEIGHT + 64, WIDTH + 64, 3)).astype(np.float32) for _ in range(3))
     return [np.asarray(cv2.GaussianBlur(tile, (0, 0), 0.45) * 1.35, np.float32) for tile in tiles]
 

@@ -1,4 +1,4 @@
-"""Draws who a subject is: a mix of ancestries, sexes, ages and weights, then some sixty small changes of features."""
+"""Draw the head of a subject: a mix of ancestries, sexes, ages and weights, then some sixty small changes."""
 
 from __future__ import annotations
 
@@ -11,76 +11,38 @@ from mer_cli.datasets.synthetic.assets import Floats, HeadAssets
 ANCESTRIES = ("african", "asian", "caucasian")
 
 # Features with two opposite targets, "folder/name-minus|plus". A name with {side} is drawn once and used on both
-# sides, so that faces stay symmetric. Nothing here moves a feature sideways.
-FEATURES = (
-    "head/head-age-decr|incr",
-    "head/head-angle-in|out",
-    "head/head-fat-decr|incr",
-    "head/head-scale-depth-decr|incr",
-    "head/head-scale-horiz-decr|incr",
-    "forehead/forehead-nubian-decr|incr",
-    "forehead/forehead-scale-vert-decr|incr",
-    "forehead/forehead-temple-decr|incr",
-    "forehead/forehead-trans-backward|forward",
-    "eyebrows/eyebrows-angle-down|up",
-    "eyebrows/eyebrows-trans-backward|forward",
-    "eyebrows/eyebrows-trans-down|up",
-    "eyes/{side}-eye-bag-decr|incr",
-    "eyes/{side}-eye-corner1-down|up",
-    "eyes/{side}-eye-corner2-down|up",
-    "eyes/{side}-eye-epicanthus-in|out",
-    "eyes/{side}-eye-eyefold-angle-down|up",
-    "eyes/{side}-eye-eyefold-concave|convex",
-    "eyes/{side}-eye-eyefold-down|up",
-    "eyes/{side}-eye-height1-decr|incr",
-    "eyes/{side}-eye-height2-decr|incr",
-    "eyes/{side}-eye-height3-decr|incr",
-    "eyes/{side}-eye-push1-in|out",
-    "eyes/{side}-eye-push2-in|out",
-    "eyes/{side}-eye-scale-decr|incr",
-    "eyes/{side}-eye-trans-down|up",
-    "eyes/{side}-eye-trans-in|out",
-    "nose/nose-base-down|up",
-    "nose/nose-curve-concave|convex",
-    "nose/nose-flaring-decr|incr",
-    "nose/nose-greek-decr|incr",
-    "nose/nose-hump-decr|incr",
-    "nose/nose-nostrils-angle-down|up",
-    "nose/nose-nostrils-width-decr|incr",
-    "nose/nose-point-down|up",
-    "nose/nose-point-width-decr|incr",
-    "nose/nose-scale-depth-decr|incr",
-    "nose/nose-scale-horiz-decr|incr",
-    "nose/nose-scale-vert-decr|incr",
-    "nose/nose-trans-down|up",
-    "mouth/mouth-angles-down|up",
-    "mouth/mouth-cupidsbow-decr|incr",
-    "mouth/mouth-dimples-in|out",
-    "mouth/mouth-laugh-lines-in|out",
-    "mouth/mouth-lowerlip-height-decr|incr",
-    "mouth/mouth-lowerlip-volume-decr|incr",
-    "mouth/mouth-philtrum-volume-decr|incr",
-    "mouth/mouth-scale-horiz-decr|incr",
-    "mouth/mouth-scale-vert-decr|incr",
-    "mouth/mouth-trans-down|up",
-    "mouth/mouth-upperlip-height-decr|incr",
-    "mouth/mouth-upperlip-volume-decr|incr",
-    "cheek/{side}-cheek-bones-decr|incr",
-    "cheek/{side}-cheek-inner-decr|incr",
-    "cheek/{side}-cheek-trans-down|up",
-    "cheek/{side}-cheek-volume-decr|incr",
-    "chin/chin-bones-decr|incr",
-    "chin/chin-cleft-decr|incr",
-    "chin/chin-height-decr|incr",
-    "chin/chin-jaw-drop-decr|incr",
-    "chin/chin-prognathism-decr|incr",
-    "chin/chin-prominent-decr|incr",
-    "chin/chin-width-decr|incr",
-    "ears/{side}-ear-lobe-decr|incr",
-    "ears/{side}-ear-scale-decr|incr",
-    "ears/{side}-ear-wing-decr|incr",
-    "neck/neck-double-decr|incr",
-    "neck/neck-scale-horiz-decr|incr",
+# sides, so that faces stay symmetric. No target moves a feature sideways.
+FEATURES = tuple(
+    f"{folder}-{feature}"
+    for folder, features in {
+        "head/head": "age-decr|incr angle-in|out fat-decr|incr scale-depth-decr|incr scale-horiz-decr|incr",
+        "forehead/forehead": "nubian-decr|incr scale-vert-decr|incr temple-decr|incr trans-backward|forward",
+        "eyebrows/eyebrows": "angle-down|up trans-backward|forward trans-down|up",
+        "eyes/{side}-eye": (
+            "bag-decr|incr corner1-down|up corner2-down|up epicanthus-in|out eyefold-angle-down|up "
+            "eyefold-concave|convex eyefold-down|up height1-decr|incr height2-decr|incr "
+            "height3-decr|incr push1-in|out push2-in|out scale-decr|incr trans-down|up trans-in|out"
+        ),
+        "nose/nose": (
+            "base-down|up curve-concave|convex flaring-decr|incr greek-decr|incr hump-decr|incr "
+            "nostrils-angle-down|up nostrils-width-decr|incr point-down|up point-width-decr|incr "
+            "scale-depth-decr|incr scale-horiz-decr|incr scale-vert-decr|incr trans-down|up"
+        ),
+        "mouth/mouth": (
+            "angles-down|up cupidsbow-decr|incr dimples-in|out laugh-lines-in|out "
+            "lowerlip-height-decr|incr lowerlip-volume-decr|incr philtrum-volume-decr|incr "
+            "scale-horiz-decr|incr scale-vert-decr|incr trans-down|up upperlip-height-decr|incr "
+            "upperlip-volume-decr|incr"
+        ),
+        "cheek/{side}-cheek": "bones-decr|incr inner-decr|incr trans-down|up volume-decr|incr",
+        "chin/chin": (
+            "bones-decr|incr cleft-decr|incr height-decr|incr jaw-drop-decr|incr "
+            "prognathism-decr|incr prominent-decr|incr width-decr|incr"
+        ),
+        "ears/{side}-ear": "lobe-decr|incr scale-decr|incr wing-decr|incr",
+        "neck/neck": "double-decr|incr scale-horiz-decr|incr",
+    }.items()
+    for feature in features.split()
 )
 OUTLINES = ("diamond", "invertedtriangular", "oval", "rectangular", "round", "square", "triangular")
 
@@ -101,7 +63,7 @@ class Identity:
 
 
 def draw_identity(assets: HeadAssets, rng: np.random.Generator) -> Identity:
-    """A new head."""
+    """Draw a new head."""
     vertices = assets.vertices.copy()
     ancestry = rng.dirichlet([0.35, 0.35, 0.35])
     masculinity = float(rng.beta(0.35, 0.35))
@@ -138,7 +100,7 @@ def _outline_target(outline: str) -> str:
 
 
 def build(ancestry: Floats, masculinity: float, age: float, weight: float) -> list[tuple[str, float]]:
-    """The whole-body targets and how much of each, for a body weight from -1 (thin) to 1 (heavy)."""
+    """Return the whole-body targets and how much of each, for a body weight from -1 (thin) to 1 (heavy)."""
     targets = []
     for sex, sex_share in (("male", masculinity), ("female", 1.0 - masculinity)):
         for years, age_share in (("young", 1.0 - age), ("old", age)):
@@ -155,6 +117,6 @@ def build(ancestry: Floats, masculinity: float, age: float, weight: float) -> li
 
 
 def shift(assets: HeadAssets, vertices: Floats, target: str, weight: float) -> None:
-    """Moves the vertices, in place, by a share of one identity target."""
+    """Move the vertices, in place, by a share of one identity target."""
     indices, offsets = assets.target(target)
     vertices[indices] += weight * offsets

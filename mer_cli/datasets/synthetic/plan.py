@@ -1,8 +1,8 @@
-"""Plan what is to be drawn: clips with their action units, frame numbers and random streams. Draws nothing.
+"""Plan what is to be drawn: clips with their action units, frame numbers and random streams. Nothing is drawn here.
 
 A release's module turns drafts (who, which emotion, how long) into planned clips: it names them, numbers their frames
-and puts in the release's own faults. Which action units make an emotion is told here in the words of all releases, and
-so is the objective class of a combination of units.
+and adds the release's own faults. This module decides which action units express an emotion, in the words of all
+releases, and the objective class of a combination of units.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Recipe = tuple[tuple[int, ...], ...]
 
 _HAPPY: Recipe = ((12,), (6, 12), (12, 14), (6, 12, 15))
 _SAD: Recipe = ((1, 4, 15), (1, 15))
-# The commonest first; 4+7 stands for three emotions on purpose, as annotators' does.
+# The commonest first; 4+7 expresses three emotions on purpose, as in the annotators' tables.
 RECIPES: dict[str, Recipe] = {
     "happiness": _HAPPY,
     "disgust": ((4, 7), (4, 9), (9,), (10,), (4, 7, 9), (9, 10)),
@@ -38,7 +38,7 @@ RECIPES: dict[str, Recipe] = {
 }
 RECIPE_WEIGHTS = (0.4, 0.3, 0.1, 0.1, 0.05, 0.05)
 
-# Units -> objective class, roughly after CASME II's own: the first row whose units are all there.
+# Units -> objective class, roughly as in CASME II: the first row whose units are all there.
 OBJECTIVE_CLASSES = (
     ((12,), 1),
     ((6,), 1),
@@ -54,7 +54,7 @@ OTHER_CLASS = 7
 
 
 def objective_class(units: Collection[int]) -> int:
-    """1-5 after the units, or 7."""
+    """Return the objective class of a combination of units, 1-5, or 7 for any other."""
     return next((value for wanted, value in OBJECTIVE_CLASSES if set(units).issuperset(wanted)), OTHER_CLASS)
 
 
@@ -71,7 +71,7 @@ class UnitPlan:
 
     @property
     def code(self) -> str:
-        """As in a coding table: "4", "L10"."""
+        """Return the unit as in a coding table: "4", "L10"."""
         return f"{'' if self.side == BOTH else self.side}{self.number}"
 
 
@@ -80,11 +80,11 @@ class ClipPlan:
     """A clip to draw. `seed` is its own random stream; onset, apex and offset are the frame numbers that are drawn.
 
     person : number of the face that is drawn
-    path : of a picture, relative to the release, for `path.format(number)`
-    told : what the coding table says other than the truth, by the name of the field
+    path : of an image, relative to the release, for `path.format(number)`
+    told : what the coding table wrongly says, by the name of the field
     absent : frame numbers that are not on disk
     before, after : neutral frames around onset..offset
-    again : frame numbers at which the same expression begins once more
+    again : frame numbers at which the same expression starts again
     """
 
     subject: int
@@ -106,17 +106,17 @@ class ClipPlan:
 
     @property
     def first(self) -> int:
-        """Number of the first frame that is drawn."""
+        """Return the number of the first frame that is drawn."""
         return self.onset - self.before
 
     @property
     def last(self) -> int:
-        """Number of the last frame that is drawn."""
+        """Return the number of the last frame that is drawn."""
         return self.offset + self.after
 
     @property
     def unit_codes(self) -> str:
-        """As in a coding table: "4+L10"."""
+        """Return the units as in a coding table: "4+L10"."""
         return "+".join(unit.code for unit in self.units)
 
     @property
@@ -124,25 +124,25 @@ class ClipPlan:
         return tuple(unit.number for unit in self.units)
 
     def cell(self, name: str) -> int | str:
-        """What the coding table says of a field: "onset", "apex", "offset" or "emotion"."""
+        """Return what the coding table says of a field: "onset", "apex", "offset" or "emotion"."""
         return self.told.get(name, getattr(self, name))
 
     @property
     def frame_cells(self) -> tuple[int | str, int | str, int | str]:
-        """What the coding table says of onset, apex and offset."""
+        """Return what the coding table says of onset, apex and offset."""
         return self.cell("onset"), self.cell("apex"), self.cell("offset")
 
     @property
     def units_cell(self) -> int | str:
-        """What a spreadsheet makes of the units: a number where they are one."""
+        """Return the units as a cell: a number if there is just one without a side."""
         return int(self.unit_codes) if self.unit_codes.isdecimal() else self.unit_codes
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How long a release's clips are: frames a second, and frames from onset to offset.
+    """The frame rate of a release and the length of its clips, in frames from onset to offset.
 
-    The length is gamma-distributed, `scale` frames times 6 on average, within `shortest`..`longest`.
+    The length is gamma-distributed with an average of 6 times `scale`, within `shortest`..`longest`.
     """
 
     fps: float
@@ -156,10 +156,10 @@ class Draft:
     """A clip before it has a name and frame numbers.
 
     person : number of the face that is drawn
-    order : of the subject's clips, from 1
+    order : number among the subject's clips, from 1
     n_frames : from onset to offset, both included
     rise : frames from the onset to the apex
-    rng : its random stream, for whatever the release's own layout leaves to chance
+    rng : its random stream, for what the release's own layout leaves to chance
     """
 
     subject: int
@@ -174,7 +174,7 @@ class Draft:
     rng: np.random.Generator = field(repr=False)
 
     def place(self, name: str, onset: int, **more: Any) -> ClipPlan:
-        """The clip under a name, from an onset on; `more` are further fields of the plan."""
+        """Return the planned clip with a name and an onset; `more` are further fields of the plan."""
         apex, offset = onset + self.rise, onset + self.n_frames - 1
         return ClipPlan(
             subject=self.subject,
@@ -192,7 +192,7 @@ class Draft:
 
 
 def draft_clip(seed: int, subject: int, person: int, order: int, emotion: str, pace: Pace, intensity: float) -> Draft:
-    """Draws the units and the length of a clip from a random stream of its own, for a release's seed."""
+    """Draw the units and the length of a clip from a random stream of its own, for a release's seed."""
     stream = (seed, 1, person, order)
     rng = np.random.default_rng(stream)
     recipes = RECIPES[emotion]

@@ -1,7 +1,7 @@
-"""Turns a head into pixels: camera, z-buffer, normals and light. Mesh in, per-pixel maps out; no colour yet.
+"""Turn the mesh of a head into maps over pixels: camera, z-buffer, normals and light. There is no colour yet.
 
-Everything is drawn at twice the picture's size and averaged down. Screen x runs right, y down; the subject's left is at
-the right of the picture.
+Everything is drawn at twice the image's size and averaged down. Screen x runs right, y down; the subject's left is at
+the right of the image.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from mer_cli.system.opencv import cv2
 WIDTH, HEIGHT = 320, 360  # pixels of a frame; the real release has 640x480 with the face in part of it
 EYE_DISTANCE = 80.0  # pixels between the eye centres in a frame
 SUPERSAMPLING = 2
-EYE_LEVEL = 0.46  # of the height, so that hair and chin are in the picture
+EYE_LEVEL = 0.46  # of the height, so that hair and chin are in the image
 
-PIECES = 8  # the triangles are drawn in so many, which bounds the memory: some 40 MB
+PIECES = 8  # the triangles are drawn in this many parts, which limits the memory to some 40 MB
 
 Map = NDArray[np.float32]
 
@@ -37,12 +37,12 @@ class Camera:
     middle: Floats
 
     def turn(self, vertices: Floats) -> Floats:
-        """The vertices in the camera's axes, (V, 3)."""
+        """Return the vertices in the camera's axes, (V, 3)."""
         turned: Floats = (vertices - self.centre) @ self.rotation.T
         return turned
 
     def project(self, vertices: Floats) -> Floats:
-        """Screen x, y and depth of the vertices, (V, 3)."""
+        """Return screen x, y and depth of the vertices, (V, 3)."""
         turned = self.turn(vertices)
         depth = self.distance - turned[:, 2]
         scale = self.focal / depth
@@ -50,7 +50,7 @@ class Camera:
 
 
 def place_camera(eyes: Floats, rng: np.random.Generator) -> Camera:
-    """A nearly frontal camera that puts the eyes (2, 3) at their distance and level."""
+    """Draw a nearly frontal camera that puts the eyes (2, 3) at their distance and level."""
     yaw, pitch, roll = np.clip(rng.normal([0.0, 0.02, 0.0], [0.05, 0.05, 0.02]), -0.1, 0.1)
     rotation = _axis(2, roll) @ _axis(0, pitch) @ _axis(1, yaw)
     between = eyes.mean(axis=0)
@@ -64,7 +64,7 @@ def place_camera(eyes: Floats, rng: np.random.Generator) -> Camera:
 
 
 def _axis(axis: int, angle: float) -> Floats:
-    """Rotation about one axis."""
+    """Return the rotation about one axis, (3, 3)."""
     i, j = [(1, 2), (2, 0), (0, 1)][axis]
     matrix = np.eye(3)
     matrix[i, i] = matrix[j, j] = np.cos(angle)
@@ -74,7 +74,7 @@ def _axis(axis: int, angle: float) -> Floats:
 
 @dataclass(frozen=True)
 class Raster:
-    """Which triangle each drawn pixel shows.
+    """The triangle that each drawn pixel shows.
 
     corners : (h, w, 3) vertex indices · weights : (h, w, 3) float32, barycentric
     triangle : (h, w) int, -1 for the background · depth : (h, w) float, infinite there
@@ -91,7 +91,7 @@ class Raster:
 
     @cached_property
     def _shown(self) -> tuple[Ints, Ints, Map]:
-        """The flat indices (N,) of the pixels that show a triangle, its corners (3, N) and their weights (3, N)."""
+        """Return flat indices (N,) of the pixels that show a triangle, its corners (3, N) and their weights (3, N)."""
         return (
             np.flatnonzero(self.hit),
             np.ascontiguousarray(self.corners[self.hit].T),
@@ -99,7 +99,7 @@ class Raster:
         )
 
     def interpolate(self, values: Floats) -> Map:
-        """Return a vertex attribute (V, k) over the pixels, (h, w, k); zero in the background."""
+        """Spread a vertex attribute (V, k) over the pixels, (h, w, k); zero in the background."""
         pixels, corners, weights = self._shown
         shown = np.zeros((self.hit.size, values.shape[1]), np.float32)
         for axis, of_vertices in enumerate(np.ascontiguousarray(values.T, np.float32)):
@@ -149,7 +149,7 @@ def _pixels_in(low: Ints, high: Ints) -> tuple[Ints, Ints, Ints]:
 
 
 def vertex_normals(points: Floats, triangles: Ints) -> Floats:
-    """Unit normals of the vertices (V, 3), averaged over their triangles."""
+    """Return unit normals of the vertices (V, 3), averaged over their triangles."""
     a, b, c = (points[triangles[:, corner]] for corner in range(3))
     faces = np.cross(b - a, c - a)
     normals = np.zeros_like(points)
@@ -178,20 +178,20 @@ class Light:
     gloss: float
 
     def diffuse(self, normals: Map) -> Map:
-        """(h, w) float32."""
+        """Return the diffuse light, (h, w) float32."""
         sky = self.ambient * (0.75 + 0.25 * normals[..., 1])
         key = self.key_strength * _wrapped(normals @ self.key.astype(np.float32))
         fill = self.fill_strength * _wrapped(normals @ self.fill.astype(np.float32))
         return np.asarray(sky + key + fill, np.float32)
 
     def specular(self, normals: Map) -> Map:
-        """(h, w) float32."""
+        """Return the specular light, (h, w) float32."""
         half = unit(self.key + np.array([0.0, 0.0, 1.0])).astype(np.float32)
         return np.asarray(self.gloss * np.clip(normals @ half, 0, 1) ** 22, np.float32)
 
 
 def draw_light(rng: np.random.Generator) -> Light:
-    """A light somewhere in front of the face."""
+    """Draw a light somewhere in front of the face."""
     side, height = rng.uniform(-0.7, 0.7), rng.uniform(0.2, 0.8)
     key = np.array([np.sin(side) * np.cos(height), np.sin(height), np.cos(side) * np.cos(height)])
     fill = np.asarray(unit(np.array([-0.8 * np.sign(side), 0.1, 0.6])), np.float64)
@@ -200,12 +200,12 @@ def draw_light(rng: np.random.Generator) -> Light:
 
 
 def _wrapped(cosine: Map) -> Map:
-    """Light that reaches a little around the edge, as it does on skin."""
+    """Return light that reaches a little around the edge, as on skin."""
     return np.asarray(np.clip((cosine + 0.25) / 1.25, 0, 1), np.float32)
 
 
 def cavity(raster: Raster) -> Map:
-    """How much light hollows keep: 1 on open surfaces, less in eye sockets and beside the nose; from the depth."""
+    """Return how much light a place gets, by its depth: 1 on open surfaces, less in eye sockets and at the nose."""
     far = raster.depth[raster.hit].max()
     depth = np.where(raster.hit, raster.depth, far).astype(np.float32)
     hollow = np.zeros_like(depth)

@@ -1,9 +1,9 @@
-"""SAMM's own layout: grey pictures, four or five digits in a frame's name, and a table below thirteen rows of notes.
+"""SAMM's own layout: grey images, four or five digits in a frame's name, and a table below thirteen rows of notes.
 
     SAMM/SAMM_Micro_FACS_Codes_v2.xlsx
     SAMM/006/006_1_2/006_05562.jpg ...
 
-Pictures have the real size, 960x650; the drawn face is enlarged to fill their height.
+Images have the real size, 960x650; the drawn face is enlarged to fill their height.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from mer_cli.datasets.samm import VERSIONS
-from mer_cli.datasets.synthetic.layout import GeneratedLayout
+from mer_cli.datasets.samm import DATASET, VERSIONS
+from mer_cli.datasets.synthetic.clip import View
+from mer_cli.datasets.synthetic.layout import GeneratedLayout, Pairs, deal, spell
 from mer_cli.datasets.synthetic.plan import ClipPlan, Draft, Pace, objective_class
 from mer_cli.datasets.synthetic.render import HEIGHT, WIDTH
-from mer_cli.datasets.synthetic.roster import Pairs, deal, spell
 from mer_cli.datasets.synthetic.spreadsheet import Cell, Formula, Sheets
-from mer_cli.datasets.synthetic.view import View
 
 PICTURES = "SAMM"
 EMOTION_COUNTS = VERSIONS["v2"]
@@ -66,7 +65,7 @@ NOTES = (
     "Estimated emotions are not reported by the participants",
     None,
 )
-# How coders write units otherwise than "4+L10", each made from codes such as ("4", "L10").
+# Other ways of coders to write units than "4+L10", each made from codes such as ("4", "L10").
 DIRTY: tuple[Callable[[Sequence[str]], str], ...] = (
     lambda codes: "+".join(f"{code}B" for code in codes),  # 7B
     lambda codes: "+".join(codes) + " ",
@@ -83,10 +82,10 @@ EMOTION_WORDS = {"others": "Other"}  # the table's own
 
 
 def _in_both_schemes() -> dict[int, int]:
-    """Clips by subject of the emotions that both the five and the three classes keep.
+    """Return the number of clips by subject whose emotions both the five and the three classes keep.
 
-    Nothing published says it. It is at most the smaller of both numbers; together they must leave as many clips for
-    `others`, and for the emotions of the three classes alone, as the table has, so the largest give one each.
+    It is not published. It is at most the smaller of both numbers; together they must leave as many clips for `others`,
+    and for the emotions of the three classes alone, as the table has, so each of the largest is one lower.
     """
     sizes = {subject: min(FIVE_CLASSES.get(subject, 0), THREE_CLASSES.get(subject, 0)) for subject in SUBJECTS}
     surplus = sum(sizes.values()) + EMOTION_COUNTS["others"] - sum(FIVE_CLASSES.values())
@@ -96,7 +95,7 @@ def _in_both_schemes() -> dict[int, int]:
 
 
 def _roster(rng: np.random.Generator) -> Pairs:
-    """The real fold sizes of both schemes."""
+    """Deal the clips to the real fold sizes of both schemes."""
     shared = _in_both_schemes()
     left_by_five = {subject: size - shared[subject] for subject, size in FIVE_CLASSES.items()}
     left_by_three = {subject: size - shared[subject] for subject, size in THREE_CLASSES.items()}
@@ -108,7 +107,7 @@ def _roster(rng: np.random.Generator) -> Pairs:
 
 
 def _place(drafts: Sequence[Draft]) -> list[ClipPlan]:
-    """A subject's clips follow each other in recordings, which have a number, a first frame and digits of their own."""
+    """Place a subject's clips in recordings, each with a number, a first frame and a number of digits of its own."""
     plans: list[ClipPlan] = []
     wide: set[str] = set()
     session, take, last = 0, 0, 0
@@ -134,7 +133,7 @@ def _place(drafts: Sequence[Draft]) -> list[ClipPlan]:
 
 
 def _recording(plan: ClipPlan) -> str:
-    """ "006_1_" for the clip 006_1_2."""
+    """Return "006_1_" for the clip 006_1_2."""
     return plan.name[: plan.name.rindex("_") + 1]
 
 
@@ -143,7 +142,7 @@ def _path(plan: ClipPlan, digits: int) -> str:
 
 
 def _sheets(plans: Sequence[ClipPlan]) -> Sheets:
-    """Subjects are text; the duration is a formula without a computed value; units are written as coders write them."""
+    """Return the coding table; durations are formulas without a value, and units are written as coders write them."""
     rows: list[Sequence[Cell]] = [*((note,) for note in NOTES), HEADER]
     for index, plan in enumerate(plans):
         duration = Formula("=SUM(F{0}-D{0})+1".format(len(rows) + 1))
@@ -162,17 +161,17 @@ def _units_cell(plan: ClipPlan, index: int) -> int | str:
 
 SCALE = 650 / HEIGHT
 LAYOUT = GeneratedLayout(
-    name="samm",
-    title="SAMM",
+    name=DATASET.name,
+    title=DATASET.title,
     subjects=SUBJECTS,
     subject_id="{:03d}",
     emotions=EMOTION_COUNTS,
-    pace=Pace(fps=200, scale=6, shortest=9, longest=60),
+    pace=Pace(fps=DATASET.fps, scale=6, shortest=9, longest=60),
     roster=_roster,
     place=_place,
     folder=PICTURES,
     first_person=1000,
     view=View(960, 650, SCALE, left=(WIDTH - 960 / SCALE) / 2, is_grey=True),
-    table=f"{PICTURES}/SAMM_Micro_FACS_Codes_v2.xlsx",
+    table=f"{PICTURES}/{DATASET.tables[0]}",
     sheets=_sheets,
 )

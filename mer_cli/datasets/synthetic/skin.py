@@ -1,7 +1,7 @@
-"""Paints a head: skin, lips, brows, hair, eyes and clothes as one albedo map. No light, no motion.
+"""Paint a head: skin, lips, brows, hair, eyes and clothes as one albedo map, without light or motion.
 
-Places on the face are told in eye distances from the point between the eyes: `right` (to the subject's left side) and
-`up`. Colours are blue, green, red, 0-1, as OpenCV keeps them.
+Places on the face are measured in eye distances from the point between the eyes: `right` (to the subject's left side)
+and `up`. Colours are blue, green, red, 0-1, as OpenCV keeps them.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from mer_cli.system.opencv import cv2
 SKINS = np.array([[0.20, 0.29, 0.42], [0.50, 0.66, 0.86], [0.58, 0.69, 0.90]])  # in the order of head.ANCESTRIES
 IRISES = np.array([[0.10, 0.16, 0.28], [0.30, 0.38, 0.45], [0.55, 0.42, 0.32], [0.25, 0.40, 0.38], [0.05, 0.09, 0.15]])
 IRIS_SHARES = (0.35, 0.15, 0.15, 0.1, 0.25)
-FARTHEST = 40  # a share of exp(-40) taken from 1 leaves 1
-# Identity targets whose reach is a region of the face.
+FARTHEST = 40  # 1 - exp(-40) is 1
+# Identity targets that move a region of the face.
 LIPS = ("mouth/mouth-upperlip-volume-incr", "mouth/mouth-lowerlip-volume-incr")
 EARS = ("ears/l-ear-scale-incr", "ears/r-ear-scale-incr")
 
@@ -47,15 +47,15 @@ class Scene:
 
     @property
     def eye_gap(self) -> float:
-        """Distance of the eye centres, decimetres."""
+        """Return the distance of the eye centres, decimetres."""
         return float(np.linalg.norm(self.eyes[0] - self.eyes[1]))
 
     def region(self, *targets: str) -> Map:
-        """A soft map of the region that identity targets move, 0-1."""
+        """Return a soft map of the region that identity targets move, 0-1."""
         return self.raster.interpolate(self.assets.reach(*targets)[:, None])[..., 0]
 
     def spot(self, right: float, up: float, width: float, height: float) -> Map:
-        """A soft spot on both sides of the face, 0-1."""
+        """Return a soft spot on both sides of the face, 0-1."""
         across = (np.abs(self.right) - right) / width
         return np.asarray(np.exp(-(across**2 + ((self.up - up) / height) ** 2) / 2), np.float32)
 
@@ -69,7 +69,7 @@ class Paint:
 
 
 def paint(scene: Scene, rng: np.random.Generator) -> Paint:
-    """The colours of a new person."""
+    """Draw the colours of a new person."""
     tone = (
         (scene.identity.ancestry @ SKINS) * rng.uniform(0.85, 1.1) * rng.uniform([0.92, 0.96, 0.98], [1.06, 1.03, 1.02])
     )
@@ -94,7 +94,7 @@ def paint(scene: Scene, rng: np.random.Generator) -> Paint:
 
 
 def backdrop(rng: np.random.Generator) -> Map:
-    """A plain wall with a gradient, (h, w, 3)."""
+    """Draw a plain wall with a gradient, (h, w, 3)."""
     down, across = np.mgrid[0 : HEIGHT * SUPERSAMPLING, 0 : WIDTH * SUPERSAMPLING]
     slope = rng.uniform(-0.3, 0.3, 2)
     shade = 1 + slope[0] * (across / across.max() - 0.5) + slope[1] * (down / down.max() - 0.5)
@@ -103,7 +103,7 @@ def backdrop(rng: np.random.Generator) -> Map:
 
 
 def _skin(scene: Scene, tone: Floats, fine: Map, rng: np.random.Generator) -> Floats:
-    """Tone, blotches, pores, red cheeks, shade under the eyes, moles."""
+    """Paint tone, blotches, pores, red cheeks, shade under the eyes and moles."""
     pores = cv2.GaussianBlur(_noise(rng), (0, 0), 1.3) * 3
     albedo: Floats = tone * (1 + 0.035 * _texture(rng, 2, 4) + 0.028 * fine + 0.03 * pores)[..., None]
     flush = rng.uniform(0.3, 1.2)
@@ -130,7 +130,7 @@ def _lips(scene: Scene, albedo: Floats, tone: Floats, fine: Map, rng: np.random.
 
 
 def _brows(scene: Scene, rng: np.random.Generator) -> Map:
-    """Short hairs along an arch over each eye, drawn as lines on the skin; how much they cover, 0-1."""
+    """Draw short hairs along an arch over each eye, as lines on the skin; return how much they cover, 0-1."""
     cover = np.zeros(scene.up.shape, np.float32)
     thick, low, arch, tilt = rng.uniform([0.045, 0.24, 0.02, -0.03], [0.085, 0.33, 0.08, 0.04])
     for side in (-1, 1):
@@ -150,7 +150,7 @@ def _brows(scene: Scene, rng: np.random.Generator) -> Map:
 
 
 def _on_screen(scene: Scene, places: Floats) -> Floats:
-    """Screen points (N, 2) of places on the face's front (N, 2), in eye distances."""
+    """Return screen points (N, 2) of places on the face's front (N, 2), in eye distances."""
     between = scene.eyes.mean(axis=0)
     points = between[:2] + places * scene.eye_gap
     front = scene.assets.triangles[scene.assets.parts == Part.SKIN].ravel()
@@ -162,12 +162,12 @@ def _on_screen(scene: Scene, places: Floats) -> Floats:
 
 
 def _sixteenths(point: Floats) -> Sequence[int]:
-    """A point in the fixed-point pixels of cv2.line with shift 4."""
+    """Return a point in the fixed-point pixels of cv2.line with shift 4."""
     return [int(value * 16) for value in point]
 
 
 def _hair_cap(scene: Scene, rng: np.random.Generator) -> Map:
-    """Short hair: above a hairline and behind the temples, not over the ears; how much it covers, 0-1."""
+    """Draw short hair above a hairline and behind the temples, not over the ears; return how much it covers, 0-1."""
     height, receding = rng.uniform(0.82, 1.15), rng.uniform(0.0, 0.35)
     side = np.abs(scene.right)
     line = height - receding * side**2 * (side < 0.9) - np.clip(side - 0.88, 0, 1) * 5.5
@@ -191,7 +191,7 @@ def _beard(scene: Scene, rng: np.random.Generator) -> Map:
 
 
 def _eyeballs(scene: Scene, albedo: Floats, rng: np.random.Generator) -> Floats:
-    """White, iris with a dark rim, pupil; both eyes look the same way."""
+    """Paint white, iris with a dark rim, and pupil; both eyes look the same way."""
     iris_color = IRISES[rng.choice(len(IRISES), p=IRIS_SHARES)]
     gaze = unit(np.array([rng.normal(0, 0.03), rng.normal(0, 0.02), 1.0]))
     painted = albedo.copy()
@@ -207,12 +207,12 @@ def _eyeballs(scene: Scene, albedo: Floats, rng: np.random.Generator) -> Floats:
 
 
 def _over(below: Floats, color: Floats, cover: Map) -> Floats:
-    """`color` painted over `below`, covering it by 0-1."""
+    """Return `below` painted over with `color`, which covers it by 0-1."""
     return below * (1 - cover[..., None]) + color * cover[..., None]
 
 
 def _texture(rng: np.random.Generator, coarsest: int, finest: int) -> Map:
-    """Noise of several scales, mean 0 and deviation 1; scales are powers of two of the cells across."""
+    """Draw noise of several scales, of mean 0 and deviation 1; the cells across are powers of two."""
     texture = np.zeros((HEIGHT * SUPERSAMPLING, WIDTH * SUPERSAMPLING), np.float32)
     for octave in range(coarsest, finest + 1):
         cells = rng.normal(size=(2**octave, 2**octave)).astype(np.float32)

@@ -1,6 +1,6 @@
-"""Writes coding tables cell by cell: text stays text, formulas may carry the value that a spreadsheet has computed.
+"""Write coding tables cell by cell: text stays text, and a formula may carry the value that was computed for it.
 
-The same cells give the same bytes: no time of saving goes into a file.
+The same cells result in the same bytes: no time of saving goes into a file.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ LONG_AGO = datetime(2019, 7, 1)  # a workbook's times have no zone
 
 
 class Formula(NamedTuple):
-    """A formula cell; with the value None, the file holds no computed one."""
+    """A formula cell, with its computed value; None if the file holds none."""
 
     text: str
     value: int | None = None
 
 
 class Blank(NamedTuple):
-    """A cell that is empty but there, as a table keeps where something was deleted."""
+    """A cell that is empty but there, as after something was deleted."""
 
 
 Cell = str | int | float | Formula | Blank | None

@@ -1,4 +1,4 @@
-"""A generated person: one neutral picture, and how each action unit changes it."""
+"""Draw a generated person: one neutral image, and how each action unit changes it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from mer_cli.datasets.synthetic.skin import Scene, backdrop, paint
 from mer_cli.errors import DatasetError
 from mer_cli.system.opencv import cv2
 
-ATTEMPTS = 20  # at a head in which Dlib finds a face; about one in thirty has none
+ATTEMPTS = 20  # to draw a head in which Dlib finds a face; it finds none in about one of thirty
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Subject:
     _fields: dict[tuple[int, str], UnitField] = field(default_factory=dict, repr=False)
 
     def unit_field(self, unit_number: int, side: str) -> UnitField:
-        """The field of an action unit at a peak of one pixel; computed once."""
+        """Return the field of an action unit at a peak of one pixel; it is computed once."""
         key = (unit_number, side)
         if key not in self._fields:
             self._fields[key] = unit_field(self._scene, self._light, self._rest_diffuse, unit_number, side)
@@ -52,7 +52,7 @@ class Subject:
 
 
 def draw_subject(seed: int, number: int) -> Subject:
-    """Person `number` of a release: the first of a seeded row of heads in which Dlib's detector finds a face."""
+    """Draw person `number` of a release: the first of a seeded series of heads in which Dlib finds a face."""
     detector = _detector()
     for attempt in range(ATTEMPTS):
         subject = _draw(np.random.default_rng([seed, number, attempt]))
@@ -61,7 +61,7 @@ def draw_subject(seed: int, number: int) -> Subject:
             return subject
     raise DatasetError(
         f"mer synth: Dlib finds no face in any of {ATTEMPTS} heads drawn for person {number} with seed {seed}. "
-        "Expected one in the first few. Give another --seed."
+        "Give another --seed."
     )
 
 

@@ -15,9 +15,9 @@ from mer_cli.errors import RunError
 from mer_cli.evaluation.epoch_rules import evaluate, usable_rules
 from mer_cli.evaluation.metrics import ClassScores, per_class
 from mer_cli.evaluation.run_text import settings
+from mer_cli.records import dataset_of
 from mer_cli.report.collect import RunGroup
 from mer_cli.runs.directory import Run, read_history
-from mer_cli.runs.folds import dataset_of
 from mer_cli.runs.methods import is_classical
 from mer_cli.runs.run_config import RunStore
 

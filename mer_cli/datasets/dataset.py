@@ -1,0 +1,214 @@
+"""What differs between the datasets, as data: a dataset's module describes all its facts in one `Dataset`.
+
+`tree` finds the images by it, `loading` reads the release with it, `schemes` and the tables of counts take its classes
+and published counts from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from re import Pattern
+from typing import NamedTuple
+
+from mer_cli.datasets.annotation import Erratum, Field
+from mer_cli.datasets.tables import Row
+from mer_cli.errors import DatasetError, unknown_name
+from mer_cli.records import Source, dataset_of
+
+
+class Pictures(NamedTuple):
+    """A folder name that says which images lie below it.
+
+    `has_table` is False for a release that comes without a table: its clips are read from the folders' names.
+    """
+
+    folder: str
+    source: Source
+    has_table: bool = True
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One clip as its table row (or, without a table, its folder) describes it.
+
+    where : names the row in errors: "row 15"
+    keys : possible names of the clip's folder, in the form of `Dataset.clip_key`, the likeliest first
+    cells : the texts of the frame cells; one that the release does not annotate is absent
+    fps : frames per second, if they differ between the clips of a dataset
+    """
+
+    where: str
+    subject: str
+    name: str
+    emotion: str
+    action_units: str
+    keys: tuple[str, ...]
+    cells: Mapping[Field, str]
+    repairs: tuple[str, ...] = ()
+    fps: float | None = None
+
+
+class Columns(NamedTuple):
+    """The names of a table's columns; "" for one that the table does not have."""
+
+    subject: str
+    name: str
+    onset: str
+    apex: str
+    offset: str
+    action_units: str
+    emotion: str
+
+    def entry(
+        self,
+        row: Row,
+        subject: str,
+        name: str,
+        keys: tuple[str, ...],
+        *,
+        also: Mapping[str, str] | None = None,
+        repairs: tuple[str, ...] = (),
+    ) -> Entry:
+        """Return a row as an entry, with its labels as the schemes know them: in lower case, "Other" as "others".
+
+        Parameters
+        ----------
+        subject, name, keys : as they follow from the row's cells in this dataset
+        also : further words for a label, in lower case
+        """
+        emotion = row.cells[self.emotion].casefold()
+        frames: tuple[tuple[Field, str], ...] = (("onset", self.onset), ("apex", self.apex), ("offset", self.offset))
+        return Entry(
+            where=f"row {row.number}",
+            subject=subject,
+            name=name,
+            emotion={"other": "others", **(also or {})}.get(emotion, emotion),
+            action_units=row.cells.get(self.action_units, ""),
+            keys=keys,
+            cells={field: row.cells[column] for field, column in frames if column},
+            repairs=repairs,
+        )
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """A named map from emotions to classes, and the counts that should come out.
+
+    class_names : in label order
+    class_of : dataset -> emotion -> class name, or None for an emotion that the scheme leaves out
+    left_out : ids of single clips that it leaves out
+    expected : (dataset, table version) -> clips of each class, in label order, if the whole table is used
+    n_subjects : (dataset, table version) -> subjects that then have a clip, if that is known
+    composite : the protocol's name if all datasets are used together
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    class_of: Mapping[str, Mapping[str, str | None]]
+    expected: Mapping[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
+    n_subjects: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    left_out: frozenset[str] = frozenset()
+    composite: str = ""
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        return tuple(self.class_of)
+
+    def label(self, clip_id: str, emotion: str) -> int | None:
+        """Return the clip's class, or None if the scheme leaves the clip out.
+
+        Raises
+        ------
+        DatasetError
+            If the scheme does not know the emotion for the clip's dataset.
+        """
+        class_of = self.class_of[dataset_of(clip_id)]
+        if emotion not in class_of:
+            raise DatasetError(
+                f"clip {clip_id}, scheme {self.name}: {unknown_name('emotion', emotion, class_of)} Correct the coding "
+                "table, or choose another --scheme."
+            )
+        class_name = class_of[emotion]
+        if class_name is None or clip_id in self.left_out:
+            return None
+        return self.class_names.index(class_name)
+
+
+def as_named(*emotions: str) -> dict[str, str | None]:
+    """Return a map in which each emotion is a class of its own."""
+    return {emotion: emotion for emotion in emotions}
+
+
+def all_to(class_name: str | None, *emotions: str) -> dict[str, str | None]:
+    """Return a map of several emotions to one class, or to None, which leaves them out."""
+    return dict.fromkeys(emotions, class_name)
+
+
+@dataclass(frozen=True)
+class TableChange:
+    """A clip whose emotion differs between a version of a table and the version of the published counts.
+
+    here : its emotion in that version, None if the version has no such clip
+    """
+
+    clip_id: str
+    here: str | None
+    published: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One dataset: how its releases lie on disk, what a row of its table says, its known mistakes, classes and counts.
+
+    name, title : "casme2", "CASME II"
+    fps : frames per second
+    tables : patterns of the coding table's file name, the preferred one first; case and extension do not matter
+    sheet : the table's sheet, if others have the same columns
+    columns, optional_columns : columns that `read_row` reads; the latter may be missing
+    pictures : folder names, the preferred ones first
+    source : the kind of images if no such folder name is on the way to them
+    example : a clip's folder as a user sees it, for errors
+    clip_key : returns a key for the folder of a clip, None for any other folder; takes the names on the way to it,
+        beginning with the root's
+    skipped : folder names that are not looked into, in lower case: other cameras, depth images
+    read_row : turns a row of the table into an entry
+    read_folder : turns the folder of a clip into an entry, for a release without a table
+    tableless : name of a folder on the way to such clips, by which they are known · tableless_version : theirs
+    emotions : the labels that occur
+    frame_name : file names of the images, to tell them from another dataset's in folders of the same names
+    table_hint : what to know if the table is missing
+    versions : published version -> rows of each emotion, by which a table is recognised
+    published : the version that the published counts are of; "" if there are none
+    older : version -> a warning about it, with {scheme}, {here} and {published} for its counts and the published ones
+    changes : version -> clips that differ from the published version
+    errata : known mistakes of the table
+    schemes : those of this dataset alone; protocols over several datasets are in `schemes.py`
+    """
+
+    name: str
+    title: str
+    fps: float
+    tables: tuple[str, ...]
+    columns: Columns
+    pictures: tuple[Pictures, ...]
+    example: str
+    clip_key: Callable[[Sequence[str]], str | None]
+    read_row: Callable[[Row], Entry]
+    emotions: tuple[str, ...]
+    frame_name: Pattern[str]
+    schemes: tuple[Scheme, ...]
+    optional_columns: tuple[str, ...] = ()
+    sheet: str = ""
+    source: Source = "raw"
+    skipped: frozenset[str] = frozenset()
+    read_folder: Callable[[Path], Entry] | None = None
+    tableless: str = ""
+    tableless_version: str = ""
+    table_hint: str = ""
+    versions: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    published: str = ""
+    older: Mapping[str, str] = field(default_factory=dict)
+    changes: Mapping[str, tuple[TableChange, ...]] = field(default_factory=dict)
+    errata: tuple[Erratum, ...] = ()
