@@ -1,9 +1,9 @@
-"""The landmarks of a face come in, MDMO's 36 regions come out: corners, and which pixel lies in which region.
+"""MDMO's 36 regions of the face, from its landmarks: their corners, and the region of each pixel.
 
 The table is that of tvaranka/meb at 010a379 (`meb/utils/traditional_methods.py`, `load_roi_36`). Each region is a
 quadrilateral between Dlib's 68 points, f0 to f67, and points t0 to t21 that are made of them.
 
-Deliberate difference: 20 pixels there are a part of the distance between the eyes here, so that a region is the same
+Deliberate difference: 20 pixels there are a fraction of the distance between the eyes here, so a region is the same
 part of every face.
 """
 
@@ -18,7 +18,7 @@ from mer_cli.system.opencv import cv2
 N_REGIONS = 36
 NO_REGION = -1
 
-# There it is 20 pixels in crops of CASME II, 280 pixels from jaw to jaw; such a face's eyes are 130 pixels apart.
+# There it is 20 pixels, in crops of CASME II that are 280 pixels from jaw to jaw; the eyes are then 130 pixels apart.
 RISE = 20 / 130  # of the distance between the eye centres
 
 RAISED = {"t0": "f17", "t1": "f19", "t2": "f21", "t4": "f22", "t5": "f24", "t6": "f26"}  # above this point of a brow
@@ -48,7 +48,7 @@ CORNERS = """
 
 
 def region_corners(landmarks: Landmarks) -> Landmarks:
-    """Give the corners of the regions.
+    """Return the corners of the regions.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def region_corners(landmarks: Landmarks) -> Landmarks:
 
     Returns
     -------
-    (36, 4, 2) float32, in the order in which they are joined; a corner may lie outside the picture
+    (36, 4, 2) float32, in drawing order; a corner may lie outside the image
     """
     eyes = landmarks[RIGHT_EYE].mean(axis=0) - landmarks[LEFT_EYE].mean(axis=0)
     up = np.array([0, -RISE * float(np.hypot(*eyes))])
@@ -69,9 +69,9 @@ def region_corners(landmarks: Landmarks) -> Landmarks:
 
 
 def region_map(landmarks: Landmarks, height: int, width: int) -> NDArray[np.int32]:
-    """Give the region of each pixel: (H, W) int32, 0 to 35, or -1.
+    """Return the region of each pixel, (H, W) int32: 0 to 35, or -1 outside all of them.
 
-    What lies outside the picture is cut off. A pixel on the edge of two regions belongs to the later one.
+    A pixel on the edge of two regions belongs to the later one.
     """
     regions = np.full((height, width), NO_REGION, np.int32)
     for number, corners in enumerate(np.rint(region_corners(landmarks)).astype(np.int32)):

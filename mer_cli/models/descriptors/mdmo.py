@@ -4,10 +4,12 @@ Liu, Zhang, Yan, Wang, Zhao, Fu, "A main directional mean optical flow feature f
 recognition", IEEE Transactions on Affective Computing 7, 2016; its details after tvaranka/meb at 010a379
 (`meb/utils/traditional_methods.py`), which is not the authors'.
 
-Deliberate differences from that file: vectors are averaged as vectors (there lengths and angles apart, so that angles
-on both sides of zero give the opposite direction); all frames weigh the same (there each by the sum of its angles); a
-pixel that does not move has no direction (there it goes to the right); and the motion of the head is removed, as the
-paper does (there it is written, but not called).
+Deliberate differences from that file:
+- vectors are averaged as vectors (there lengths and angles separately, so angles on both sides of zero average to the
+  opposite direction);
+- all frames have the same weight (there the sum of their angles);
+- a pixel that does not move has no direction (there it moves to the right);
+- the motion of the head is removed, as in the paper (there the code exists, but is not called).
 """
 
 from __future__ import annotations
@@ -23,9 +25,9 @@ from mer_cli.models.descriptors.orientation import direction_bins, magnitudes
 from mer_cli.motion.flow import Flow
 
 N_BINS = 8
-FIRST_EDGE = -0.5 / N_BINS  # turns: the first bin lies around "to the right"
-BETA = 0.8  # what a length weighs in the vector; an angle weighs the rest
-STILL = 1e-3  # pixels; what moves less does not move: the stored flow is no finer
+FIRST_EDGE = -0.5 / N_BINS  # turns: the first bin is centred on "to the right"
+BETA = 0.8  # weight of a length in the vector; the rest is that of an angle
+STILL = 1e-3  # pixels; less does not count as motion, since the stored flow is not finer
 
 # Points of the jaw and the tip of the nose, which expressions move least.
 STABLE = (0, 1, 2, 3, 4, 5, 11, 12, 13, 14, 15, 16, 30)
@@ -34,7 +36,7 @@ Points = NDArray[np.float64]
 
 
 def mdmo(flows: Flow, landmarks: Landmarks) -> NDArray[np.float32]:
-    """Give the length and the angle of the main motion of each region.
+    """Return the length and the angle of the main motion of each region.
 
     Parameters
     ----------
@@ -43,8 +45,8 @@ def mdmo(flows: Flow, landmarks: Landmarks) -> NDArray[np.float32]:
 
     Returns
     -------
-    (72,) float32: 36 lengths as parts of the longest, times 0.8, then 36 angles, -pi to pi, times 0.2. A region that
-    does not move, or lies outside the picture, has zero for both.
+    (72,) float32: 36 lengths as fractions of the longest, times 0.8, then 36 angles, -pi to pi, times 0.2. Both are
+    zero for a region that does not move or is outside the image.
     """
     regions = region_map(landmarks, *flows.shape[2:])
     y, x = np.nonzero(regions != NO_REGION)
@@ -56,7 +58,7 @@ def mdmo(flows: Flow, landmarks: Landmarks) -> NDArray[np.float32]:
 
 
 def _main_motions(flows: Flow, regions: NDArray[np.int32]) -> Points:
-    """The mean of the vectors of the fullest bin.
+    """Return the average of the vectors in each region's fullest bin.
 
     Parameters
     ----------
@@ -81,12 +83,12 @@ def _main_motions(flows: Flow, regions: NDArray[np.int32]) -> Points:
 
 
 def _against_head(flows: Flow, landmarks: Landmarks, at: NDArray[np.intp]) -> Points:
-    """The motion that puts the head back where it was: the affine one that does so best for 13 points that stay.
+    """Return the motion that puts the head back: the affine one that fits best for 13 points that should not move.
 
     Parameters
     ----------
     flows : (T, 2, H, W)
-    at : (P, 2) int, (x, y), the pixels that it is wanted at
+    at : (P, 2) int, (x, y), the pixels at which it is computed
 
     Returns
     -------
@@ -103,5 +105,5 @@ def _against_head(flows: Flow, landmarks: Landmarks, at: NDArray[np.intp]) -> Po
 
 
 def _with_one(points: Points) -> Points:
-    """Points, (P, 2), with a third coordinate of 1, by which an affine motion shifts."""
+    """Append a third coordinate of 1 to points (P, 2), by which an affine motion shifts."""
     return np.column_stack([points, np.ones(len(points))])
