@@ -36,6 +36,10 @@ COLOUR_MAP = "turbo"
 OPACITY = 0.55  # of a map over the face
 CONTOUR = "white"
 GREY = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601 luma
+CLASS_MEANS = "class-means.png"
+NAME_LENGTH = 80
+COLOURS = "Attention maps M1 to M4 over the {face}: blue is 0, red is the map's own maximum, printed below it."
+OUTLINE = " White: where the face really moved."
 
 
 @dataclass(frozen=True)
@@ -129,12 +133,6 @@ def _frame(panel: Axes, heading: str) -> None:
     panel.set_title(heading, fontsize=8, pad=3)
     for side in panel.spines.values():
         side.set_visible(False)
-
-
-CLASS_MEANS = "class-means.png"
-NAME_LENGTH = 80
-COLOURS = "Attention maps M1 to M4 over the {face}: blue is 0, red is the map's own maximum, printed below it."
-OUTLINE = " White: where the face really moved."
 
 
 def draw_clips(

@@ -10,7 +10,7 @@ The paper gives few sizes; they are those of the authors' five-class script (mus
 - the stem halves the image and the first block keeps its size (in the paper the other way round: `stem="figure"`);
 - the widths of the blocks are 128, 128, 256, 512, where equations 2 and 3 double them (`stem="literal"`);
 - the first block's shortcut is the identity, where equation 2 has a 1x1 convolution (`stem="literal"`);
-- BatchNorm follows every convolution, that of the attention too, and ReLU follows the sum of equation 2.
+- BatchNorm follows every convolution of the main branch, the attention's too, and ReLU the sum of equation 2.
 
 Deliberate differences from the script:
 - layers that its forward pass never uses are left out: 532,106 parameters;
@@ -44,7 +44,8 @@ Stem = Literal["released", "figure", "literal"]
 GRID = 14  # rows and columns of the last feature map F_M, and of the onset that the PC branch sees
 WIDTH = 512  # channels of F_M, and D
 
-# Channels of the stem's two convolutions; channels of the four blocks; stride of the stem.
+# Channels of the stem's two convolutions; channels of the four blocks; stride of the stem. If that is 1, the first
+# block halves the image.
 SHAPES: dict[Stem, tuple[tuple[int, int], tuple[int, int, int, int], int]] = {
     "released": ((180, 128), (128, 128, 256, WIDTH), 2),
     "figure": ((180, 128), (128, 128, 256, WIDTH), 1),
