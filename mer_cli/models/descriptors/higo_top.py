@@ -13,12 +13,8 @@ What others say of the paper (Li et al. 2018), not verified: 8 bins, the gradien
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from numpy.typing import NDArray
 
 BINS = 8
 BLOCKS = (2, 8, 8)  # along t, y and x

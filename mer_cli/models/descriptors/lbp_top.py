@@ -14,14 +14,12 @@ Differences, and what the source leaves open:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Clip = NDArray[np.uint8] | NDArray[np.float64]
+Clip = NDArray[np.uint8] | NDArray[np.float64]
 
 Plane = Literal["XY", "XT", "YT"]
 PLANES: tuple[Plane, ...] = ("XY", "XT", "YT")
