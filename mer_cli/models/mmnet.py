@@ -94,7 +94,7 @@ class SpatialAttention(nn.Module):
             return own
         if prior.shape[-1] != own.shape[-1]:
             prior = F.max_pool2d(prior, kernel_size=3, stride=2, padding=1)  # (B, 1, H, W)
-        return own * prior
+        return own * prior  # equation 1
 
 
 class CABlock(nn.Module):
@@ -131,7 +131,7 @@ class CABlock(nn.Module):
         self.attention = attention
 
     def forward(self, x: Tensor, prior: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        residual = self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x)), inplace=True)))
+        residual = self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x)), inplace=True)))  # (B, C, H, W)
         features = F.relu(residual + self.shortcut(x), inplace=True)  # F_conv of equation 2: (B, C, H, W)
         if self.attention is None:
             return features, None
@@ -185,7 +185,8 @@ class PositionCalibration(nn.Module):
         self.norm = nn.LayerNorm(WIDTH, eps=1e-6)
 
     def forward(self, onset: Tensor) -> Tensor:
-        small = F.interpolate(onset, size=(GRID, GRID), mode="bilinear", align_corners=False, antialias=False)
+        size = (GRID, GRID)
+        small = F.interpolate(onset, size, mode="bilinear", align_corners=False, antialias=False)  # (B, 3, 14, 14)
         x: Tensor = self.patch(small).flatten(2).transpose(1, 2) + self.position  # E_p: (B, N, D)
         for layer in self.layers:
             x = layer(x)
