@@ -10,10 +10,8 @@ from counting import counting
 from typer.testing import CliRunner
 
 from mer_cli.bench.ceilings import Ceilings, count_layers, floor_seconds, step_bytes, step_operations
-from mer_cli.bench.experiment import bench_load, bench_loso
-from mer_cli.bench.pictures import draw_windows, uneven_folds
-from mer_cli.bench.reference import ReleasedPictures, reference_epoch, write_clips
-from mer_cli.bench.training import our_epoch, take_turns
+from mer_cli.bench.reference import ReleasedClips, reference_epoch, write_clips
+from mer_cli.bench.training import bench_load, bench_loso, draw_windows, our_epoch, take_turns, uneven_folds
 from mer_cli.cli import main
 from mer_cli.errors import RunError
 from mer_cli.runs.config import resolve_config
@@ -73,9 +71,9 @@ def test_a_sample_of_the_plain_loader_is_nine_files_moved_by_one_draw(tmp_path, 
     read = []
     from mer_cli.bench import reference
 
-    actual = reference.read_picture
-    monkeypatch.setattr(reference, "read_picture", lambda path: read.append(path) or actual(path))
-    onset, apex, label = ReleasedPictures([folder], config_of())[0]
+    actual = reference.read_image
+    monkeypatch.setattr(reference, "read_image", lambda path: read.append(path) or actual(path))
+    onset, apex, label = ReleasedClips([folder], config_of())[0]
     assert [path.name for path in read] == [f"{number}.jpg" for number in range(9)]
     assert onset.shape == (3, 224, 224)
     assert torch.equal(onset, apex)
@@ -98,11 +96,11 @@ def test_folds_are_uneven_and_hold_every_clip_out_once():
 
 
 def test_a_whole_experiment_on_the_cpu_is_said_to_be_projected(monkeypatch):
-    from mer_cli.bench import experiment
+    from mer_cli.bench import training
 
-    monkeypatch.setitem(experiment.SIZES, "cpu", ((2, 1), (4, 1)))
-    monkeypatch.setattr(experiment, "CLIPS", 5)
-    monkeypatch.setattr(experiment, "FOLDS", 2)
+    monkeypatch.setitem(training.SIZES, "cpu", ((2, 1), (4, 1)))
+    monkeypatch.setattr(training, "CLIPS", 5)
+    monkeypatch.setattr(training, "FOLDS", 2)
     figures = bench_loso(config_of(epochs=74, model="resnet18-diff"), Ceilings(1e10, 1e11))
     assert [(size["clips"], size["epochs"]) for size in figures["sizes"]] == [(2, 1), (4, 1)]
     whole = figures["whole"]
@@ -126,20 +124,20 @@ def test_processes_take_turns_and_one_that_dies_is_said():
     with pytest.raises(RunError) as error:
         take_turns({"a": (partial(counting, step=1), config)}, 3)
     assert str(error.value) == (
-        "mer bench: the process that measures 'a' died — expected its seconds; memory may have run out. Free some and "
-        "run the command again."
+        "mer bench: the process that measures 'a' died, probably for lack of memory. "
+        "Free some memory and run the command again."
     )
 
 
 def test_reading_a_store_is_measured_beside_unpacking_it_twice(monkeypatch):
-    monkeypatch.setattr("mer_cli.bench.experiment.CLIPS", 3)
+    monkeypatch.setattr("mer_cli.bench.training.LOADED", 3)
     figures = bench_load(repeats=1)
     assert figures["megabytes"] == pytest.approx(3 * 14 * 224 * 224 * 3 / 1e6)
     assert figures["ratio"] == pytest.approx(figures["gzip_twice_s"] / figures["store_s"])
 
 
 def test_the_command_prints_json_and_text(monkeypatch):
-    monkeypatch.setattr("mer_cli.bench.experiment.CLIPS", 2)
+    monkeypatch.setattr("mer_cli.bench.training.LOADED", 2)
     from mer_cli.bench import ceilings
 
     monkeypatch.setitem(ceilings.COPIED, "cpu", 2**20)

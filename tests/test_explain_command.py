@@ -12,8 +12,7 @@ from tiny_truth import STILL, write_moving_store, write_truth
 from typer.testing import CliRunner
 
 from mer_cli.cli import main
-from mer_cli.inference.measure import Measured
-from mer_cli.inference.truth import TruthScores
+from mer_cli.inference.truth import Measured, TruthScores
 from mer_cli.report.attention_table import attention_rows, attention_sections
 from mer_cli.runs.directory import read_run
 
@@ -71,7 +70,9 @@ def test_with_the_truth_come_numbers_block_by_block_and_run_by_run(explained, ru
     arguments = ("explain", runs[0], "03/EP01_01", "--truth", explained / "raw", "--compare", runs[1])
     result = mer(*arguments)
     assert result.exit_code == 0, result.stderr
-    assert f"note: {STILL} is in no number: its onset and apex are one picture in the store" in result.stderr
+    assert (
+        f"note: {STILL} is left out of the numbers: its onset and apex are the same image in the store" in result.stderr
+    )
     assert "maps: 6 of 6" in result.stderr
     file = runs[0] / "explain/attention.csv"
     assert result.stdout.splitlines()[-2:] == [str(runs[0] / "explain/casme2-03-EP01_01.png"), str(file)]
@@ -108,8 +109,8 @@ def test_an_unknown_clip_is_refused_before_anything_is_written(runs):
     result = mer("explain", runs[0], "casme2/01/EP02_02")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
-        f"error: {runs[0]}: holds no clip 'casme2/01/EP02_02' — expected one of its {len(EMOTIONS)} held-out clips, as "
-        f"casme2/01/EP01_01. Did you mean 'casme2/01/EP02_01'? See them in {runs[0] / 'clips.csv'}.\n"
+        f"error: {runs[0]}: this run has no clip 'casme2/01/EP02_02' among its {len(EMOTIONS)} held-out clips. "
+        f"Did you mean 'casme2/01/EP02_01'? See them in {runs[0] / 'clips.csv'}.\n"
     )
     assert not (runs[0] / "explain").exists()
 
@@ -118,7 +119,7 @@ def test_another_store_is_refused(runs, tmp_path):
     other = write_moving_store(tmp_path / "other.h5")
     result = mer("explain", runs[0], "--store", other)
     assert result.exit_code == 1
-    assert result.stderr.startswith(f"error: {other}: content hash ")
+    assert result.stderr.startswith(f"error: {other}: this is not the store that {runs[0]} was trained on: ")
     assert "--store PATH" in result.stderr
 
 
@@ -126,15 +127,15 @@ def test_the_truth_of_another_release_is_refused(runs, tmp_path):
     raw = write_truth(tmp_path / "raw", onset=12)
     result = mer("explain", runs[0], "--truth", raw)
     assert result.exit_code == 1
-    assert "an onset of 12 for casme2/01/EP01_01, the store has an onset of 10 — expected the truth of" in result.stderr
+    assert "casme2/01/EP01_01 has an onset of 12, and the store has an onset of 10. Name the release" in result.stderr
 
 
 def test_a_comparison_needs_the_truth(runs):
     result = mer("explain", runs[0], "--compare", runs[1])
     assert result.exit_code == 1
     assert result.stderr == (
-        f"error: {runs[0]}: --compare without --truth — expected both: runs are compared by where the generated faces "
-        "really moved. Add --truth RAW, the release that the store was built from.\n"
+        f"error: {runs[0]}: --compare needs --truth, because runs are compared by where the generated faces really "
+        "moved. Add --truth RAW, the release that the store was built from.\n"
     )
 
 
@@ -143,8 +144,8 @@ def test_recorded_faces_have_no_truth(tmp_path):
     result = mer("explain", run, "--truth", "raw")
     assert result.exit_code == 1
     assert result.stderr == (
-        f"error: {run}: --truth raw, but its faces were recorded, and nobody knows where those really moved — expected "
-        "a run on generated faces. Leave --truth out.\n"
+        f"error: {run}: --truth is only for generated faces, and this run's are recorded: nobody knows where they "
+        "really moved. Leave --truth out.\n"
     )
 
 
@@ -152,13 +153,16 @@ def test_runs_on_other_clips_are_refused(explained, runs, tmp_path):
     other = write_run(tmp_path, generated=True)
     result = mer("explain", runs[0], "--truth", explained / "raw", "--compare", other)
     assert result.exit_code == 1
-    assert result.stderr.startswith(f"error: {other}: casme2-mmnet3/12, and {runs[0]}: casme2-mmnet3/5 — expected runs")
+    assert result.stderr == (
+        f"error: {other} (casme2-mmnet3/12) and {runs[0]} (casme2-mmnet3/5) differ in their stores, clips, labels or "
+        "folds. Compare runs of one store and scheme.\n"
+    )
 
 
 def test_the_same_run_twice_is_refused(explained, runs):
     result = mer("explain", runs[0], "--truth", explained / "raw", "--compare", runs[0])
     assert result.exit_code == 1
-    assert "--compare names a run twice, or a copy — expected another configuration or seed each" in result.stderr
+    assert "--compare names a run twice, or a copy of one. Leave the second one out." in result.stderr
 
 
 def test_several_seeds_are_averaged_clip_by_clip(runs):

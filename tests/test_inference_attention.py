@@ -12,8 +12,7 @@ from tiny_store import EMOTIONS, write_store
 from tiny_truth import write_moving_store
 
 from mer_cli.errors import RunError
-from mer_cli.inference.attention import read_attention, require_maps
-from mer_cli.inference.clips import find_clips, find_stores
+from mer_cli.inference.attention import find_clips, find_stores, read_attention, require_maps
 from mer_cli.models.mmnet import MMNet
 from mer_cli.runs.directory import read_run
 
@@ -82,8 +81,8 @@ def test_a_network_without_attention_has_no_maps(tmp_path):
     with pytest.raises(RunError) as caught:
         require_maps(run)
     assert str(caught.value) == (
-        f"{run.path}: its network has no attention (variant pc) — expected a run with --attention continuous or "
-        "independent. Train one: mer train --loso --save-weights last."
+        f"{run.path}: this run's network has no attention (variant pc). Train one with --attention continuous or "
+        "independent: mer train --loso --save-weights last."
     )
 
 
@@ -93,8 +92,8 @@ def test_a_run_without_weights_says_how_to_train_them(copied):
     with pytest.raises(RunError) as caught:
         maps_of(copied, find_clips(copied, []))
     assert str(caught.value) == (
-        f"{file}: no weights — expected those that the fold ended with (`mer ablate` and --save-weights none keep "
-        "none). Train again with the same settings and: mer train ... --save-weights last --no-resume."
+        f"{file}: the fold's weights were not kept (`mer ablate` and --save-weights none keep none). Train again "
+        "with the same settings and: mer train ... --save-weights last --no-resume."
     )
 
 
@@ -103,7 +102,7 @@ def test_weights_of_another_fold_are_refused(copied):
     file = copied.path / "folds/casme2-02/model.safetensors"
     file.unlink()
     file.symlink_to(copied.path / "folds/casme2-01/model.safetensors")
-    with pytest.raises(RunError, match=r"holds the weights of fold casme2-01 of .* — expected fold casme2-02 of "):
+    with pytest.raises(RunError, match=r"these are the weights of fold casme2-01 of .*, not of fold casme2-02 of "):
         maps_of(copied, find_clips(copied, []))
 
 
@@ -111,7 +110,7 @@ def test_damaged_weights_are_named(copied):
     file = copied.path / "folds/casme2-02/model.safetensors"
     file.unlink()
     file.write_bytes(b"no weights")
-    with pytest.raises(RunError, match=r"casme2-02/model\.safetensors: not readable as weights .* only this fold is"):
+    with pytest.raises(RunError, match=r"casme2-02/model\.safetensors: can't be read as weights .* only this fold is"):
         maps_of(copied, find_clips(copied, []))
 
 
@@ -123,10 +122,10 @@ def test_clips_are_found_by_their_ends_in_the_order_of_the_names(run):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("EP02_01", "'EP02_01' is the end of 2 clip ids — expected one clip. Name casme2/01/EP02_01 or casme2/02/EP02"),
+        ("EP02_01", "'EP02_01' fits 2 clips. Name casme2/01/EP02_01 or casme2/02/EP02"),
         (
             "casme2/01/EP02_1",
-            "holds no clip 'casme2/01/EP02_1' — expected one of its 5 held-out clips, as casme2/01/EP01_01. "
+            "this run has no clip 'casme2/01/EP02_1' among its 5 held-out clips. "
             "Did you mean 'casme2/01/EP02_01'? See them in ",
         ),
     ],
@@ -141,20 +140,24 @@ def test_a_clip_of_an_unfinished_fold_has_no_network_yet(tmp_path):
     run = read_run(write_run(tmp_path, finished=1))
     assert find_clips(run, ["01/EP00"]) == ("casme2/01/EP00",)
     for names in (["02/EP00"], []):
-        with pytest.raises(RunError, match=r"fold casme2-02 is not finished, so no network has held casme2/02/EP00 ou"):
+        with pytest.raises(RunError, match=r"fold casme2-02, which holds out casme2/02/EP00, is not finished \(1 of "):
             find_clips(run, names)
 
 
 def test_a_clip_that_was_only_trained_on_is_refused(tmp_path):
     run = read_run(write_run(tmp_path, "megc3", datasets=("samm",), trained_on=("casme2",)))
     assert {clip_id.partition("/")[0] for clip_id in find_clips(run, [])} == {"samm"}
-    with pytest.raises(RunError, match=r"casme2/01/EP00 was only trained on — expected a held-out clip, as samm/01/EP"):
+    with pytest.raises(
+        RunError, match=r"casme2/01/EP00 was trained on, and .* Name a clip of .*, for example samm/01/EP"
+    ):
         find_clips(run, ["casme2/01/EP00"])
 
 
 def test_the_store_must_be_the_one_that_was_trained_on(run, tmp_path):
     other = write_moving_store(tmp_path / "other.h5")
-    with pytest.raises(RunError, match=r"other\.h5: content hash [0-9a-f]{12}, and .* was trained on [0-9a-f]{12} — "):
+    with pytest.raises(
+        RunError, match=r"other\.h5: this is not the store .*: its content hash is [0-9a-f]{12}, not [0-9a-f]{12}\. "
+    ):
         find_stores(run, [other])
     moved = shutil.copy(run.sessions[-1].stores[0], tmp_path / "moved.h5")
     assert find_stores(run, [moved])["casme2"].path == moved
@@ -162,7 +165,7 @@ def test_the_store_must_be_the_one_that_was_trained_on(run, tmp_path):
 
 def test_a_store_of_another_dataset_is_refused(run, tmp_path):
     samm = write_store(tmp_path / "samm.h5", {"samm/006/006_1_2": "anger"})
-    with pytest.raises(RunError, match=r"--store .*samm\.h5: holds samm — expected the store of casme2, which "):
+    with pytest.raises(RunError, match=r"--store .*samm\.h5: this is a store of samm, and .* was tested on casme2\. "):
         find_stores(run, [samm])
 
 
@@ -171,14 +174,13 @@ def test_a_store_that_is_gone_asks_where_it_lies(tmp_path):
     with pytest.raises(RunError) as caught:
         find_stores(run, [])
     assert str(caught.value) == (
-        f"{run.path}: its store data/casme2.h5 is not there, seen from this folder — expected the casme2 store that it "
-        "was trained on. Say where it lies: --store PATH."
+        f"{run.path}: its casme2 store data/casme2.h5 can't be found from this folder. Say where it is: --store PATH."
     )
 
 
 def test_across_datasets_the_tested_store_is_looked_for(tmp_path):
     run = read_run(write_run(tmp_path, "megc3", datasets=("samm",), trained_on=("casme2",)))
-    with pytest.raises(RunError, match=r"its store data/samm\.h5 is not there"):
+    with pytest.raises(RunError, match=r"its samm store data/samm\.h5 can't be found"):
         find_stores(run, [])
 
 

@@ -121,8 +121,8 @@ def test_the_truth_is_read_from_the_release_or_from_its_folder(tmp_path):
 @pytest.mark.parametrize(
     ("onsets", "said"),
     [
-        ({CLIP: 11}, "an onset of 10 for casme2/01/EP01_01, the store has an onset of 11"),
-        ({"casme2/09/EP01_01": 10}, "no such clip for casme2/09/EP01_01, the store has an onset of 10"),
+        ({CLIP: 11}, "casme2/01/EP01_01 has an onset of 10, and the store has an onset of 11"),
+        ({"casme2/09/EP01_01": 10}, "casme2/09/EP01_01 is missing, and the store has an onset of 10"),
     ],
 )
 def test_the_truth_of_another_release_is_refused(tmp_path, onsets, said):
@@ -130,13 +130,12 @@ def test_the_truth_of_another_release_is_refused(tmp_path, onsets, said):
     with pytest.raises(RunError) as caught:
         read_displacements(raw, onsets)
     assert str(caught.value) == (
-        f"{raw / 'ground_truth' / 'clips.csv'}: {said} — expected the truth of the very release that the store was "
-        "built from. Name that release: --truth RAW."
+        f"{raw / 'ground_truth' / 'clips.csv'}: {said}. Name the release that the store was built from: --truth RAW."
     )
 
 
 def test_a_folder_without_truth_is_refused(tmp_path):
-    with pytest.raises(RunError, match=r"clips\.csv: not readable \(FileNotFoundError.* Name the release or its groun"):
+    with pytest.raises(RunError, match=r"clips\.csv: can't be read as the truth .*\(FileNotFoundError.* or its groun"):
         read_displacements(tmp_path, {CLIP: 10})
 
 
@@ -149,5 +148,5 @@ def test_a_damaged_truth_is_named(tmp_path, damage):
         file.write_bytes(file.read_bytes()[:100])
     else:
         np.savez(file, displacement=np.zeros((4, 4)))
-    with pytest.raises(RunError, match=r"EP01_01\.npz: not readable .* expected `displacement`.* the same seed"):
+    with pytest.raises(RunError, match=r"EP01_01\.npz: can't be read as the displacement .* the same seed"):
         read_displacements(tmp_path / "raw", {CLIP: 10})

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from mer_cli.models.descriptors.face_regions import NO_REGION, region_corners, region_map
-from mer_cli.models.descriptors.mdmo import mdmo
+from mer_cli.models.descriptors.mdmo import NO_REGION, mdmo, region_corners, region_map
 
 SIZE = 224
 POINTS = """

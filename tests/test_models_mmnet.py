@@ -5,11 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
-from mer_cli.models.continuous_attention import ChannelPools, SpatialAttention
-from mer_cli.models.mmnet import MMNet, ResidualBlock
-from mer_cli.models.position_calibration import _attend
+from mer_cli.models.mmnet import CABlock, MMNet, SpatialAttention
 from mer_cli.runs.config import VARIANTS, resolve_config
 from mer_cli.runs.methods import METHODS
 
@@ -121,7 +118,7 @@ def block_reference(block, x, prior, stride):
 @pytest.mark.parametrize(("in_channels", "out_channels", "stride", "has_prior"), [(6, 6, 1, False), (4, 8, 2, True)])
 def test_ca_block_equals_equations_1_to_3(in_channels, out_channels, stride, has_prior):
     torch.manual_seed(3)
-    block = ResidualBlock(in_channels, out_channels, stride, attention=SpatialAttention(1)).eval()
+    block = CABlock(in_channels, out_channels, stride, attention=SpatialAttention(1)).eval()
     for module in block.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_()
@@ -194,7 +191,7 @@ def test_independent_attention_takes_no_map_from_the_block_before():
         _, maps = network.forward_with_maps(onset, apex)
         assert maps[0].max() < 1e-6
         assert maps[1].max() > 0.1
-        network.hands_on = True
+        network.is_continuous = True
         assert network.forward_with_maps(onset, apex)[1][1].max() < 1e-6
 
 
@@ -203,51 +200,9 @@ def test_stochastic_depth_skips_in_training_only_and_keeps_the_mean():
     layer = MMNet(3, n_layers=3, stochastic_depth=0.5).position.layers[2]
     x = torch.randn(400, 4, 512)
     with torch.no_grad():
-        kept = layer._kept(x)
+        kept = layer.drop(x)
         is_skipped = (kept == 0).all(dim=(1, 2))
         assert 0.4 < is_skipped.float().mean() < 0.6
         torch.testing.assert_close(kept[~is_skipped], 2 * x[~is_skipped])
-        torch.testing.assert_close(layer.eval()._kept(x), x)
+        torch.testing.assert_close(layer.eval().drop(x), x)
     assert [each.skip for each in MMNet(3, n_layers=3, stochastic_depth=0.3).position.layers] == [0.0, 0.15, 0.3]
-
-
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_the_gradient_of_a_largest_channel_goes_to_the_first_of_equals_and_lies_as_the_features_do(layout):
-    features = torch.randn(2, 6, 4, 4, dtype=torch.float64).to(memory_format=layout).requires_grad_()
-    pools = ChannelPools.apply(features)[0]
-    assert torch.equal(pools, torch.stack([features.mean(1), features.amax(1)], dim=1))
-    assert torch.autograd.gradcheck(lambda x: ChannelPools.apply(x)[0], (features,))
-    equal = torch.ones(2, 6, 4, 4).to(memory_format=layout).requires_grad_()
-    ChannelPools.apply(equal)[0][:, 1].sum().backward()
-    assert torch.equal(equal.grad[:, 0], torch.ones(2, 4, 4))
-    assert not equal.grad[:, 1:].any()
-    assert equal.grad.is_contiguous(memory_format=layout)
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_the_channels_that_fill_up_the_stem_change_no_number(training):
-    torch.manual_seed(0)
-    plain, filled = MMNet(3, pc=False).double().stem, MMNet(3, pc=False).double().stem
-    for held in (plain[1].running_mean, plain[1].running_var, plain[1].weight.data, plain[1].bias.data):
-        held.uniform_(0.5, 2)
-    widths = []
-    for stem in (plain, filled):
-        stem[2].register_forward_hook(lambda module, inputs, output: widths.append(output.shape[1]))
-    filled.load_state_dict(plain.state_dict())
-    picture = torch.randn(2, 3, 16, 16, dtype=torch.float64)
-    expected = plain.train(training)(picture)
-    found = filled.train(training)(picture.to(memory_format=torch.channels_last))
-    assert widths == [180, 192]
-    torch.testing.assert_close(found, expected)
-    for features in (expected, found):
-        features.square().sum().backward()
-    for ours, theirs in zip(filled.parameters(), plain.parameters(), strict=True):
-        torch.testing.assert_close(ours.grad, theirs.grad)
-    torch.testing.assert_close(filled.state_dict(), plain.state_dict())
-    assert filled[1].num_batches_tracked == (1 if training else 0)
-
-
-def test_attention_of_the_tokens_is_torchs():
-    torch.manual_seed(0)
-    q, k, v = torch.randn(3, 2, 4, 9, 16, dtype=torch.float64)
-    torch.testing.assert_close(_attend(q, k, v), F.scaled_dot_product_attention(q, k, v))

@@ -230,9 +230,7 @@ def test_gpus_are_named_by_number_and_only_where_there_are_some():
     assert resolve_gpus(config, None) == ()
     with pytest.raises(ConfigError) as error:
         resolve_gpus(config, (0,))
-    assert str(error.value) == (
-        "--gpus has no effect with --device cpu. Leave it out; `mer doctor` says why there is no GPU."
-    )
+    assert str(error.value) == ("--gpus has no effect with --device cpu. Leave it out; `mer doctor` says why.")
     assert parse_gpus("0, 3") == (0, 3)
     with pytest.raises(ConfigError) as error:
         parse_gpus("0,all")

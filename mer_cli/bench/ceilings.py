@@ -1,10 +1,10 @@
-"""The machine's ceilings, and the time below which no step of a network can come on it.
+"""The machine's ceilings, and the time below which no training step of a network can be on it.
 
-The ceilings are bytes a second of a large copy, and operations a second of a large matrix product. Operations and bytes
-are counted from the network itself, on shapes without numbers. Training takes three times a layer's operations:
-forward, for the gradient of its input, for that of its weights. As often it reads and writes what goes in and out;
-pointwise work between layers is taken as done on the way, so the bytes are the fewest that there can be. A layer takes
-the longer of the two times, at the machine's ceilings.
+The ceilings are the bytes a second of a large copy and the operations a second of a large matrix product. Operations
+and bytes are counted from the network itself, on shapes without numbers. Training takes three times a layer's
+operations: forward, for the gradient of its input, and for that of its weights. It reads and writes the layer's input
+and output as often. Pointwise work between layers counts as free, so the bytes are the fewest possible. A layer takes
+the longer of the two times.
 """
 
 from __future__ import annotations
@@ -24,16 +24,44 @@ from mer_cli.runs.config import TrainConfig
 from mer_cli.training.cost import without_numbers
 from mer_cli.training.hardware import describe_environment
 
+COPIED = {"cpu": 2**29, "cuda": 2**31}  # bytes: far more than any cache
+SIDE = {"cpu": 4096, "cuda": 8192}  # of the square matrices
+REPEATS = 7
+TIMES = 3  # forward, and the two gradients
+BYTES = {"bf16": 2, "fp32": 4}
+
+
+@dataclass(frozen=True)
+class Ceilings:
+    """bytes_per_s : read plus written · operations_per_s : a multiplication and an addition are two."""
+
+    bytes_per_s: float
+    operations_per_s: float
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a network, for one pair of images.
+
+    macs : multiplications with an addition
+    numbers : in its input and output
+    weights : of the layer, read once a batch
+    """
+
+    name: str
+    macs: int
+    numbers: int
+    weights: int
+
 
 def describe_machine(config: TrainConfig) -> dict[str, Any]:
-    """Device, threads, precision, versions and the date."""
-    on_gpu = config.device == "cuda"
+    """Return device, threads, precision, versions and the date."""
     facts: dict[str, Any] = describe_environment(config.device) | {
         "kind": config.device,
         "precision": config.precision,
         "date": date.today().isoformat(),
     }
-    if on_gpu:
+    if config.device == "cuda":
         facts |= {
             "cuda": torch.version.cuda,
             "cudnn": torch.backends.cudnn.version(),
@@ -45,21 +73,8 @@ def describe_machine(config: TrainConfig) -> dict[str, Any]:
     return facts
 
 
-COPIED = {"cpu": 2**29, "cuda": 2**31}  # bytes: far more than any cache
-SIDE = {"cpu": 4096, "cuda": 8192}  # of the square matrices
-REPEATS = 7
-
-
-@dataclass(frozen=True)
-class Ceilings:
-    """bytes_per_s : read plus written · operations_per_s : a multiplication and an addition are two."""
-
-    bytes_per_s: float
-    operations_per_s: float
-
-
 def measure_ceilings(config: TrainConfig) -> Ceilings:
-    """Medians on the config's device, the product in its precision, of numbers drawn at random."""
+    """Measure the ceilings on the config's device, the product in its precision; medians, of random numbers."""
     device, n_bytes, side = torch.device(config.device), COPIED[config.device], SIDE[config.device]
     source = torch.randint(0, 256, (n_bytes,), dtype=torch.uint8, device=device)
     copying = median_seconds(partial(torch.empty_like(source).copy_, source), device, REPEATS)
@@ -70,7 +85,7 @@ def measure_ceilings(config: TrainConfig) -> Ceilings:
 
 
 def median_seconds(act: Callable[[], object], device: torch.device, repeats: int) -> float:
-    """Median of some runs after one that is not counted; a GPU is waited for."""
+    """Return the median time of several runs, after one that is not counted; wait for a GPU to finish."""
     seconds = []
     for _ in range(repeats + 1):
         started = time.perf_counter()
@@ -81,25 +96,8 @@ def median_seconds(act: Callable[[], object], device: torch.device, repeats: int
     return statistics.median(seconds[1:])
 
 
-TIMES = 3  # forward, and the two gradients
-BYTES = {"bf16": 2, "fp32": 4}
-
-
-@dataclass(frozen=True)
-class Layer:
-    """name : of the module · macs : multiplications with an addition, of a pair · numbers : in and out, of a pair
-
-    weights : of the layer, read once a batch
-    """
-
-    name: str
-    macs: int
-    numbers: int
-    weights: int
-
-
 def count_layers(name: str, n_classes: int, **options: Any) -> list[Layer]:
-    """Convolutions, matrix products and attention of a network on pairs of pictures, in the forward pass's order."""
+    """Count the convolutions, matrix products and attention of a network on pairs of images, in forward order."""
     layers: list[Layer] = []
 
     def note(called: str, module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -121,12 +119,9 @@ def count_layers(name: str, n_classes: int, **options: Any) -> list[Layer]:
 
 
 def floor_seconds(layers: Sequence[Layer], batch_size: int, precision: str, ceilings: Ceilings) -> dict[str, float]:
-    """Least seconds of a training step: by operations alone, by bytes alone, and layer by layer the longer of both."""
-    operations = [2 * TIMES * layer.macs * batch_size / ceilings.operations_per_s for layer in layers]
-    n_bytes = [
-        TIMES * BYTES[precision] * (layer.numbers * batch_size + layer.weights) / ceilings.bytes_per_s
-        for layer in layers
-    ]
+    """Return the least seconds of a training step: by operations, by bytes, and by the longer of both in each layer."""
+    operations = [step_operations([layer], batch_size) / ceilings.operations_per_s for layer in layers]
+    n_bytes = [step_bytes([layer], batch_size, precision) / ceilings.bytes_per_s for layer in layers]
     return {
         "operations_s": sum(operations),
         "bytes_s": sum(n_bytes),
@@ -135,10 +130,10 @@ def floor_seconds(layers: Sequence[Layer], batch_size: int, precision: str, ceil
 
 
 def step_operations(layers: Sequence[Layer], batch_size: int) -> int:
-    """Floating-point operations of a training step."""
+    """Count the floating-point operations of a training step."""
     return 2 * TIMES * sum(layer.macs for layer in layers) * batch_size
 
 
 def step_bytes(layers: Sequence[Layer], batch_size: int, precision: str) -> int:
-    """The fewest bytes that a training step reads and writes."""
+    """Count the fewest bytes that a training step can read and write."""
     return TIMES * BYTES[precision] * sum(layer.numbers * batch_size + layer.weights for layer in layers)

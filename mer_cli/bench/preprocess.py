@@ -1,7 +1,7 @@
-"""Measures what cutting a clip of large pictures takes, side by side with decoding the pictures that it needs.
+"""Measure how long cropping a clip of large images takes, compared with decoding the images that it needs.
 
-The pictures are generated faces, enlarged and put into a large frame with a sensor's noise. Decoding and cutting take
-turns clip by clip on one core, so that a machine whose speed drifts slows both.
+The images are generated faces, enlarged and put into a large frame with a sensor's noise. Decoding and cropping take
+turns clip by clip on one core, so a machine whose speed drifts slows both.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mer_cli.records import Clip, FrameRef
 from mer_cli.store.cut import CutTask, cut_to_part
 from mer_cli.system.opencv import cv2
 
-SIZES = {"samm": (2040, 1088), "mmew": (1920, 1080)}  # (width, height) of the releases' pictures
+SIZES = {"samm": (2040, 1088), "mmew": (1920, 1080)}  # (width, height) of the releases' images
 ENLARGED = 2.4  # times: a face is then about 400 pixels wide, as in those releases
 NOISE = 1.6  # deviation, of 255
 JPEG_QUALITY = 95
@@ -30,12 +30,12 @@ N_FRAMES = 2 * (2 * HALF_WINDOW + 1)  # two whole windows
 
 
 def bench_cut(repeats: int = 9) -> dict[str, dict[str, float]]:
-    """Give, by dataset, medians for a clip: decode_s, cut_s and their ratio.
+    """Return by dataset the medians for a clip: decode_s, cut_s and their ratio.
 
     Raises
     ------
     FaceError
-        If the landmark model is absent.
+        If the landmark model is missing.
     """
     predictor = find_predictor()
     threads = cv2.getNumThreads()

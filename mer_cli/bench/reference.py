@@ -1,7 +1,9 @@
-"""The plain training that ours is measured beside: the same network and recipe, written as the released script is.
+"""The plain training that ours is compared with: the same network and recipe, written like the released script.
 
 Float32, contiguous, eager; a DataLoader without workers that reads nine JPEGs a sample, of which the network uses two,
-and augments each sample on the processor. On a GPU with torch's defaults: TF32 in convolutions, not in matrix products.
+and augments each sample on the processor. On a GPU it has torch's defaults: TF32 in convolutions, not in products.
+
+The images are generated: smooth patches with a sensor's noise, as large as a store's. No time depends on them.
 """
 
 from __future__ import annotations
@@ -18,7 +20,6 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from mer_cli.bench.pictures import N_CLASSES, draw_picture
 from mer_cli.faces.crop import CROP_SIZE
 from mer_cli.runs.config import TrainConfig
 from mer_cli.system.opencv import cv2
@@ -26,12 +27,39 @@ from mer_cli.training.batches import IMAGENET_MEAN, IMAGENET_STD
 
 Image = NDArray[np.uint8]
 
+N_CLASSES = 5
+NOISE = 3  # grey levels either way
 FRAMES_READ = 9
 ONSET, APEX = 0, FRAMES_READ - 1
 JPEG_QUALITY = 95
 
 
-class ReleasedPictures(Dataset[tuple[Tensor, Tensor, int]]):
+def draw_image(rng: np.random.Generator) -> Image:
+    """Draw patches of colour under noise, (224, 224, 3)."""
+    patches = rng.integers(NOISE, 256 - NOISE, (14, 14, 3)).repeat(CROP_SIZE // 14, 0).repeat(CROP_SIZE // 14, 1)
+    noise = rng.integers(-NOISE, NOISE + 1, (CROP_SIZE, CROP_SIZE, 1))
+    return np.asarray(patches + noise, dtype=np.uint8)
+
+
+def write_clips(folder: Path, n_clips: int) -> list[Path]:
+    """Write nine JPEG files for each clip, each clip in a folder of its own; return the folders."""
+    rng = np.random.default_rng(0)
+    folders = [folder / f"{number:04}" for number in range(n_clips)]
+    for clip in folders:
+        clip.mkdir()
+        for frame in range(FRAMES_READ):
+            cv2.imwrite(str(clip / f"{frame}.jpg"), draw_image(rng), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return folders
+
+
+def read_image(path: Path) -> Image:
+    """Read an image, (H, W, 3) RGB."""
+    image = cv2.imread(str(path))
+    assert image is not None, path
+    return np.asarray(image[..., ::-1], dtype=np.uint8).copy()
+
+
+class ReleasedClips(Dataset[tuple[Tensor, Tensor, int]]):
     """Clips as folders of JPEG files; a sample is onset and apex, augmented by one draw for all nine frames."""
 
     def __init__(self, folders: list[Path], config: TrainConfig) -> None:
@@ -49,39 +77,21 @@ class ReleasedPictures(Dataset[tuple[Tensor, Tensor, int]]):
         return len(self.folders)
 
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor, int]:
-        frames = [self.normalise(read_picture(path)) for path in sorted(self.folders[number].iterdir())]
+        frames = [self.normalise(read_image(path)) for path in sorted(self.folders[number].iterdir())]
         moved: Tensor = self.augment(torch.cat(frames))  # (27, 224, 224)
         return moved[3 * ONSET : 3 * ONSET + 3], moved[3 * APEX : 3 * APEX + 3], number % N_CLASSES
 
 
-def read_picture(path: Path) -> Image:
-    """(H, W, 3) uint8, RGB."""
-    picture = cv2.imread(str(path))
-    assert picture is not None, path
-    return np.asarray(picture[..., ::-1], dtype=np.uint8).copy()
-
-
-def write_clips(folder: Path, n_clips: int) -> list[Path]:
-    """Nine JPEG files a clip, each clip in a folder of its own."""
-    rng = np.random.default_rng(0)
-    folders = [folder / f"{number:04}" for number in range(n_clips)]
-    for clip in folders:
-        clip.mkdir()
-        for frame in range(FRAMES_READ):
-            cv2.imwrite(str(clip / f"{frame}.jpg"), draw_picture(rng), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    return folders
-
-
 def reference_step(config: TrainConfig) -> Callable[[], None]:
-    """A step on pictures that lie ready on the device."""
+    """Return a training step on images that are already on the device."""
     onset, apex = torch.randn(2, config.batch_size, 3, CROP_SIZE, CROP_SIZE, device=config.device)
     labels = torch.arange(config.batch_size, device=config.device) % N_CLASSES
     return partial(_step, *_network(config), onset, apex, labels)
 
 
 def reference_epoch(config: TrainConfig, folders: list[Path]) -> Callable[[], None]:
-    """An epoch from the clips' files on."""
-    loader = DataLoader(ReleasedPictures(folders, config), config.batch_size, shuffle=True)
+    """Return an epoch that starts from the clips' files."""
+    loader = DataLoader(ReleasedClips(folders, config), config.batch_size, shuffle=True)
     network, optimiser = _network(config)
 
     def epoch() -> None:

@@ -69,8 +69,7 @@ def bench(
     Takes minutes on a GPU, half an hour on two cores. Example: mer bench step --json
     """
     from mer_cli.bench.ceilings import describe_machine, measure_ceilings
-    from mer_cli.bench.experiment import bench_load, bench_loso
-    from mer_cli.bench.training import bench_epoch, bench_step
+    from mer_cli.bench.training import bench_epoch, bench_load, bench_loso, bench_step
     from mer_cli.runs.config import resolve_config
     from mer_cli.training.hardware import resolve_hardware
 

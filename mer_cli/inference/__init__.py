@@ -1,4 +1,4 @@
-"""Takes a trained run and the store it was trained on, gives what its network looks at: pictures and numbers.
+"""Show what a trained network looks at: attention maps of held-out clips, as images and as numbers.
 
-Nothing here trains, and nothing that it gives enters a score.
+Nothing here trains, and nothing here enters a score.
 """

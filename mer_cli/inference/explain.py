@@ -1,4 +1,4 @@
-"""Takes a run, gives pictures of what its networks look at, and beside a generated release's truth how well they do."""
+"""`mer explain`: draw where a run's networks look, and score that where a generated release's truth is known."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from typing import Literal
 import torch
 
 from mer_cli.errors import RunError
-from mer_cli.inference.attention import read_attention, require_maps
-from mer_cli.inference.clips import find_clips, find_stores
+from mer_cli.inference.attention import find_clips, find_stores, read_attention, require_maps
 from mer_cli.inference.gallery import draw_class_means, draw_clips, one_of_each_class
-from mer_cli.inference.measure import Measured, measure_runs, read_regions
+from mer_cli.inference.truth import Measured, measure_runs, read_regions
 from mer_cli.runs.directory import Run, read_run
 from mer_cli.training.hardware import resolve_hardware
 
 
 @dataclass(frozen=True)
 class Explained:
-    """The files that were drawn, and with a truth what was measured.
+    """The files that were drawn, and the scores if there is a truth.
 
-    undrawn : classes of which no clip is drawn, since the network has none right and no clip was named
+    undrawn : classes without a drawn clip, because the network has none right and you named none
     """
 
     pictures: tuple[Path, ...]
@@ -45,19 +44,19 @@ def explain_run(
 
     Parameters
     ----------
-    names : clips to draw, as `clips.find_clips` reads them; where none is named, the class means and for each class
-        the first clip that the network has right
-    out : folder of the pictures
-    on_fold : told the number of folds done and in all
-    stores : as for `clips.find_stores`
-    truth : a generated release, or the ground_truth folder in it; the numbers are over all clips, whichever are drawn
-    compare : runs on the same clips and folds, scored beside this one
+    names : clips to draw, as for `find_clips`; without names, the class means and for each class the first clip that
+        the network has right
+    out : folder of the images
+    on_fold : called with the number of finished folds and of all folds
+    stores : as for `find_stores`
+    truth : a generated release, or the ground_truth folder in it; the scores are over all clips, whichever are drawn
+    compare : runs on the same clips and folds, to be scored as well
 
     Raises
     ------
     RunError
-        If a run has no attention maps, weights or such clip, the runs don't fit each other or the store, or the truth
-        is of another release.
+        If a run has no attention maps, no weights or no such clip, the runs don't fit each other or the store, or the
+        truth is of another release.
     StoreError
         If a store can't be read.
     """
@@ -93,26 +92,22 @@ def _check(runs: Sequence[Run], truth: Path | None) -> None:
     first = runs[0]
     for run in runs:
         require_maps(run)
-        same = (run.labels, run.fold_of, run.config.stores) == (first.labels, first.fold_of, first.config.stores)
-        if not same:
+        if (run.labels, run.fold_of, run.config.stores) != (first.labels, first.fold_of, first.config.stores):
             raise RunError(
-                f"{run.path}: {run.config.protocol_id}, and {first.path}: {first.config.protocol_id} — expected runs "
-                "of the same stores, clips, labels and folds. Compare runs of one store and scheme."
+                f"{run.path} ({run.config.protocol_id}) and {first.path} ({first.config.protocol_id}) differ in their "
+                "stores, clips, labels or folds. Compare runs of one store and scheme."
             )
     if len({run.config for run in runs}) < len(runs):
-        raise RunError(
-            f"{first.path}: --compare names a run twice, or a copy — expected another configuration or seed each time. "
-            "Leave the second one out."
-        )
+        raise RunError(f"{first.path}: --compare names a run twice, or a copy of one. Leave the second one out.")
     if truth is None and len(runs) > 1:
         raise RunError(
-            f"{first.path}: --compare without --truth — expected both: runs are compared by where the generated faces "
-            "really moved. Add --truth RAW, the release that the store was built from."
+            f"{first.path}: --compare needs --truth, because runs are compared by where the generated faces really "
+            "moved. Add --truth RAW, the release that the store was built from."
         )
     if truth is not None and not first.config.generated:
         raise RunError(
-            f"{first.path}: --truth {truth}, but its faces were recorded, and nobody knows where those really moved — "
-            "expected a run on generated faces. Leave --truth out."
+            f"{first.path}: --truth is only for generated faces, and this run's are recorded: nobody knows where they "
+            "really moved. Leave --truth out."
         )
 
 

@@ -1,7 +1,7 @@
-"""The paper's figure 4 for a run, as PNG: a picture for each clip, and class means.
+"""Draw the paper's figure 4 for a run, as PNG files: one for each clip, and one of the class means.
 
-Each row shows a clip, what differs between its frames, and the attention maps over the face. The same input gives the
-same bytes: matplotlib's own defaults and fonts, no time and no version in the file.
+Each row shows a clip, the difference between its frames, and the attention maps over the face. The same input always
+gives the same bytes: matplotlib's own defaults and fonts, no time and no version in the file.
 """
 
 from __future__ import annotations
@@ -29,21 +29,25 @@ from mer_cli.runs.directory import Run
 from mer_cli.store.contact_sheet import DIFFERENCE_GAIN, difference_image
 from mer_cli.system.files import write_bytes
 
-PIXELS_PER_INCH = 112  # a panel is two inches wide, so that a crop pixel is one of the picture
+PIXELS_PER_INCH = 112  # a panel is two inches wide, so a crop pixel is one pixel of the image
 PANEL, GAP, LEFT = 2.0, 0.08, 1.1  # inches
-HEADING, BELOW = 0.75, 0.3  # inches above the panels for what is said of all, and of each; below them for the scale
+HEADING, BELOW = 0.75, 0.3  # inches above the panels for the title and headings; below them for the scale
 COLOUR_MAP = "turbo"
 OPACITY = 0.55  # of a map over the face
 CONTOUR = "white"
 GREY = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601 luma
+CLASS_MEANS = "class-means.png"
+NAME_LENGTH = 80
+COLOURS = "Attention maps M1 to M4 over the {face}: blue is 0, red is the map's own maximum, printed below it."
+OUTLINE = " White: where the face really moved."
 
 
 @dataclass(frozen=True)
-class PictureRow:
+class ImageRow:
     """One row of panels.
 
-    name : stands at its left
-    first : what stands before the maps: heading and (224, 224, 3) uint8 RGB
+    name : text at its left
+    first : the panels before the maps: heading and (224, 224, 3) uint8 RGB
     face : (224, 224, 3) uint8 RGB, drawn grey under the maps
     maps : for each block (S, S) in 0..1
     region : where the face really moved, drawn as a contour
@@ -58,34 +62,27 @@ class PictureRow:
 
 def clip_row(
     onset: NDArray[np.uint8], apex: NDArray[np.uint8], maps: tuple[NDArray[Any], ...], region: Regions | None
-) -> PictureRow:
-    """The row of one clip: onset, apex, their signed difference as the audit shows it, and the maps over the onset."""
+) -> ImageRow:
+    """Return the row of a clip: onset, apex, their signed difference as in the audit, and the maps over the onset."""
     first = (
         ("onset", onset),
         ("apex", apex),
         (f"{DIFFERENCE_GAIN} x (apex - onset), grey 0", difference_image(onset, apex)),
     )
-    return PictureRow("", first, onset, maps, region)
+    return ImageRow("", first, onset, maps, region)
 
 
-def mean_row(
-    name: str, onset: NDArray[np.uint8], apex: NDArray[np.uint8], maps: tuple[NDArray[Any], ...]
-) -> PictureRow:
-    """The row of the mean over several clips, (N, ...) each: |apex - onset|, and the maps over the mean onset."""
+def mean_row(name: str, onset: NDArray[np.uint8], apex: NDArray[np.uint8], maps: tuple[NDArray[Any], ...]) -> ImageRow:
+    """Return the row of the average of clips, (N, ...) each: |apex - onset|, and the maps over the mean onset."""
     difference = np.abs(apex.astype(np.int16) - onset).mean(axis=(0, 3))  # (224, 224)
     shown = np.rint(255 * difference / max(difference.max(), 1e-9)).astype(np.uint8)
     face = np.rint(onset.mean(axis=0)).astype(np.uint8)
     first = (("mean |apex - onset|", np.repeat(shown[..., None], 3, axis=2)),)
-    return PictureRow(name, first, face, tuple(block.mean(axis=0) for block in maps))
+    return ImageRow(name, first, face, tuple(block.mean(axis=0) for block in maps))
 
 
-def draw_rows(title: Sequence[str], rows: Sequence[PictureRow]) -> bytes:
-    """A picture of rows that have the same panels, as the bytes of a PNG.
-
-    Parameters
-    ----------
-    title : lines above the panels
-    """
+def draw_rows(title: Sequence[str], rows: Sequence[ImageRow]) -> bytes:
+    """Draw rows that have the same panels, under the lines of a title; return the bytes of a PNG."""
     n_columns = len(rows[0].first) + len(rows[0].maps)
     left = LEFT if any(row.name for row in rows) else GAP
     width = left + n_columns * (PANEL + GAP)
@@ -110,11 +107,11 @@ def draw_rows(title: Sequence[str], rows: Sequence[PictureRow]) -> bytes:
     return file.getvalue()
 
 
-def _draw_row(row: PictureRow, axes: Sequence[Axes], *, has_headings: bool) -> None:
+def _draw_row(row: ImageRow, axes: Sequence[Axes], *, has_headings: bool) -> None:
     plain, mapped = axes[: len(row.first)], axes[len(row.first) :]
-    for panel, (heading, picture) in zip(plain, row.first, strict=True):
+    for panel, (heading, image) in zip(plain, row.first, strict=True):
         _frame(panel, heading if has_headings else "")
-        panel.imshow(picture, interpolation="nearest")
+        panel.imshow(image, interpolation="nearest")
     face = row.face @ GREY
     for number, (panel, block) in enumerate(zip(mapped, row.maps, strict=True), start=1):
         _frame(panel, f"M{number}, {block.shape[0]} x {block.shape[0]}" if has_headings else "")
@@ -138,21 +135,15 @@ def _frame(panel: Axes, heading: str) -> None:
         side.set_visible(False)
 
 
-CLASS_MEANS = "class-means.png"
-NAME_LENGTH = 80
-COLOURS = "Attention maps M1 to M4 over the {face}: blue is 0, red is the map's own maximum, printed below it."
-OUTLINE = " White: where the face really moved."
-
-
 def draw_clips(
     run: Run, attention: Attention, clip_ids: Sequence[str], regions: Mapping[str, Regions], out: Path
 ) -> list[Path]:
-    """Draw clips of a run into a folder, a file for each.
+    """Draw clips of a run into a folder, one file each.
 
     Parameters
     ----------
     clip_ids : some of those of `attention`
-    regions : where their faces really moved, by clip id; empty where that is not known
+    regions : where their faces really moved, by clip id; empty if that is not known
 
     Raises
     ------
@@ -164,41 +155,42 @@ def draw_clips(
         row = attention.clip_ids.index(clip_id)
         maps = tuple(block[row] for block in attention.maps)
         title = (
-            f"{clip_id}, {run.class_names[run.labels[clip_id]]}. {_said(run, clip_id)}",
+            f"{clip_id}, {run.class_names[run.labels[clip_id]]}. {_verdict(run, clip_id)}",
             _origin(run),
             COLOURS.format(face="onset") + (OUTLINE if regions else ""),
         )
-        picture = clip_row(attention.onset[row], attention.apex[row], maps, regions.get(clip_id))
-        drawn.append(_write(out / file_name(clip_id), draw_rows(title, [picture])))
+        row_drawn = clip_row(attention.onset[row], attention.apex[row], maps, regions.get(clip_id))
+        drawn.append(out / file_name(clip_id))
+        write_bytes(drawn[-1], draw_rows(title, [row_drawn]))
     return drawn
 
 
 def draw_class_means(run: Run, attention: Attention, out: Path) -> Path:
-    """Draw the mean maps of each true class, over all clips of `attention`, into a folder.
+    """Draw the average maps of each true class, over all clips of `attention`, into a folder.
 
     Raises
     ------
     RunError
         If the file can't be written.
     """
-    pictures = []
+    rows_drawn = []
     for label, class_name in enumerate(run.class_names):
         rows = [row for row, clip_id in enumerate(attention.clip_ids) if run.labels[clip_id] == label]
         if rows:
             maps = tuple(block[rows] for block in attention.maps)
-            pictures.append(
-                mean_row(f"{class_name}\n{len(rows)} clips", attention.onset[rows], attention.apex[rows], maps)
-            )
+            name = f"{class_name}\n{len(rows)} clips"
+            rows_drawn.append(mean_row(name, attention.onset[rows], attention.apex[rows], maps))
     title = (
         "Means over the clips of each true class, each clip's maps from the fold that held it out.",
         _origin(run),
         COLOURS.format(face="mean onset"),
     )
-    return _write(out / CLASS_MEANS, draw_rows(title, pictures))
+    write_bytes(out / CLASS_MEANS, draw_rows(title, rows_drawn))
+    return out / CLASS_MEANS
 
 
 def one_of_each_class(run: Run) -> tuple[str, ...]:
-    """For each class its first clip, in the order of ids, that the run has right after the last epoch, if any."""
+    """Return for each class the first clip, by id, that is classified correctly after the last epoch, if any."""
     by_label: dict[int, str] = {}
     for clip_id, probabilities in sorted(_last_probabilities(run).items()):
         label = run.labels[clip_id]
@@ -208,19 +200,20 @@ def one_of_each_class(run: Run) -> tuple[str, ...]:
 
 
 def file_name(clip_id: str) -> str:
-    """A clip's file: "casme2-01-EP02_01f.png"; with a hash where other characters or the length had to go."""
+    """Return a clip's file name, "casme2-01-EP02_01f.png", with a hash if characters had to be replaced or cut."""
     name = re.sub(r"[^A-Za-z0-9._]", "-", clip_id)[:NAME_LENGTH]
     if re.fullmatch(r"[A-Za-z0-9._]+/[A-Za-z0-9._]+/[A-Za-z0-9._]+", clip_id) and len(clip_id) <= NAME_LENGTH:
         return f"{name}.png"
     return f"{name}-{hashlib.sha256(clip_id.encode()).hexdigest()[:8]}.png"
 
 
-def _said(run: Run, clip_id: str) -> str:
+def _verdict(run: Run, clip_id: str) -> str:
     probabilities = _last_probabilities(run)[clip_id]
-    said = int(probabilities.argmax())
+    predicted = int(probabilities.argmax())
     return (
         f"The network of fold {run.fold_of[clip_id]}, which held it out, said after its last epoch: "
-        f"{run.class_names[said]} ({probabilities[said]:.0%}), {'right' if said == run.labels[clip_id] else 'wrong'}."
+        f"{run.class_names[predicted]} ({probabilities[predicted]:.0%}), "
+        f"{'right' if predicted == run.labels[clip_id] else 'wrong'}."
     )
 
 
@@ -230,15 +223,10 @@ def _origin(run: Run) -> str:
 
 
 def _last_probabilities(run: Run) -> dict[str, NDArray[np.float64]]:
-    """Class probabilities of every held-out clip of a finished fold after the last epoch, by clip id."""
+    """Return the class probabilities of the clips of finished folds after the last epoch, by clip id."""
     found = {}
     for fold in run.folds:
         for clip_id, logits in zip(fold.clip_ids, fold.logits[-1].astype(np.float64), strict=True):
             powers = np.exp(logits - logits.max())
             found[clip_id] = powers / powers.sum()
     return found
-
-
-def _write(path: Path, data: bytes) -> Path:
-    write_bytes(path, data)
-    return path

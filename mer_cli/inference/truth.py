@@ -1,7 +1,7 @@
-"""How much of an attention map lies where a generated face really moved. Needs numpy only, no network.
+"""How much of an attention map lies where a generated face really moved. It decides what counts as having moved.
 
 `mer synth` leaves the true displacement at the apex beside a release. Carried into the crop, it says which part of the
-face moved; a map that finds motion has its mass there.
+face moved; the mass of a map that finds motion lies there.
 
 Every step of the network that halves a map is a window of 3 with a margin of 1, centred on every second cell. So cell i
 of a map of S cells is centred on crop pixel i * 224 / S, not on the middle of the i-th of S equal parts: half a cell
@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import csv
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,53 +24,28 @@ from numpy.typing import NDArray
 from mer_cli.datasets.synthetic.writer import GROUND_TRUTH
 from mer_cli.errors import RunError
 from mer_cli.faces.crop import CROP_SIZE, Transform
-from mer_cli.records import parts_of
+from mer_cli.records import dataset_of, parts_of, subject_of
+from mer_cli.store.hdf5 import StoreInfo, read_transforms
 from mer_cli.system.opencv import cv2
 
+if TYPE_CHECKING:
+    from mer_cli.inference.attention import Attention
+    from mer_cli.runs.directory import Run
+
 Maps = NDArray[np.float64]
-
-
-def to_crop(maps: NDArray[Any]) -> Maps:
-    """Maps (..., S, S) enlarged to (..., 224, 224), linear between the centres of cells and constant beyond the last.
-
-    Parameters
-    ----------
-    maps : S must divide 224
-    """
-    weights = _weights(maps.shape[-1])
-    return np.asarray(weights @ maps.astype(np.float64) @ weights.T)
-
-
-def to_grid(pictures: NDArray[Any], size: int) -> Maps:
-    """Pictures (..., 224, 224) reduced to maps (..., size, size): means, weighted as `to_crop` spreads a cell."""
-    weights = _weights(size)
-    means = (weights / weights.sum(axis=0)).T
-    return np.asarray(means @ pictures.astype(np.float64) @ means.T)
-
-
-@lru_cache
-def _weights(size: int) -> Maps:
-    """What each cell counts for each crop pixel along one axis, (224, size); rows sum to 1."""
-    place = np.arange(CROP_SIZE) * size / CROP_SIZE
-    distance = np.abs(np.minimum(place, size - 1)[:, None] - np.arange(size))
-    weights: Maps = np.maximum(1 - distance, 0)
-    weights.setflags(write=False)
-    return weights
-
-
-# The edge of motion is soft: half of its greatest length is the contour that neither leaves the centre of a wide motion
-# out nor takes the fading rim in, which the noise of the pictures hides.
-PART_OF_MAXIMUM = 0.5
-
 Regions = NDArray[np.bool_]
+
+# The edge of motion is soft. A contour at half of the greatest length neither cuts the centre out of a wide motion nor
+# includes the fading rim, which the noise of the images hides.
+PART_OF_MAXIMUM = 0.5
 
 
 @dataclass(frozen=True)
 class TruthScores:
-    """How one kind of map of each clip lies to where the face moved. Row i is the same clip in every array.
+    """How the maps of one kind compare with where the faces moved. Row i is the same clip in every array.
 
-    mass : (N,) share of the map's mass inside the region over the region's share of the crop; 1 is no preference
-    elsewhere : (N,) the same against the regions of the other clips, on average: what knowing faces alone gives
+    mass : (N,) share of the map's mass inside the region over the region's share of the crop; 1 means no preference
+    elsewhere : (N,) the average of the same against the regions of the other clips: what knowing faces alone achieves
     hit : (N,) the share of the map's maximum, one pixel unless tied, that is inside the region
     """
 
@@ -79,55 +54,68 @@ class TruthScores:
     hit: NDArray[np.float64] = field(repr=False)
 
 
-def read_displacements(folder: Path, onsets: Mapping[str, int]) -> dict[str, NDArray[np.float32]]:
-    """The true displacement of each clip, (H, W, 2) float32, (x, y) in pixels of its source frame.
+@dataclass(frozen=True)
+class Measured:
+    """Maps of several runs against the truth. Row i of every score is the clip `clip_ids[i]`.
+
+    runs : each with the scores of its blocks, first to last
+    difference : scores of |apex - onset|, reduced to each block's size
+    areas : (N,) the region's share of the crop, which is also what a uniform map or a random point hits
+    left_out : a sentence for each clip that is left out of the numbers, with the reason
+    """
+
+    clip_ids: tuple[str, ...]
+    runs: tuple[tuple[Run, tuple[TruthScores, ...]], ...]
+    difference: tuple[TruthScores, ...]
+    areas: NDArray[np.float64] = field(repr=False)
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def n_subjects(self) -> int:
+        return len(set(map(subject_of, self.clip_ids)))
+
+
+def measure_runs(runs: Sequence[Run], attention: Sequence[Attention], regions: Mapping[str, Regions]) -> Measured:
+    """Score every block of every run, and |apex - onset| at the same sizes.
+
+    A clip is left out if nothing in the crop moved, or if its two labelled frames are the same image: there was nothing
+    to find.
 
     Parameters
     ----------
-    folder : a generated release, or the ground_truth folder in it
-    onsets : frame number of the onset as the store has it, by clip id
+    attention : of each run, on the same clips
 
     Raises
     ------
     RunError
-        If the folder holds no truth, lacks a clip, or is of another release.
+        If fewer than two clips can be scored.
     """
-    truth = folder / GROUND_TRUTH if (folder / GROUND_TRUTH).is_dir() else folder
-    drawn = _read_onsets(truth)
-    displacements = {}
-    for clip_id, onset in onsets.items():
-        _, subject, name = parts_of(clip_id)
-        if drawn.get((subject, name)) != onset:
-            said = f"an onset of {drawn[subject, name]}" if (subject, name) in drawn else "no such clip"
-            raise RunError(
-                f"{truth / 'clips.csv'}: {said} for {clip_id}, the store has an onset of {onset} — expected the truth "
-                "of the very release that the store was built from. Name that release: --truth RAW."
-            )
-        displacements[clip_id] = _read_displacement(truth / subject / f"{name}.npz")
-    return displacements
-
-
-def moved_region(displacement: NDArray[np.float32], transform: Transform) -> Regions:
-    """The crop pixels that moved at least half as far as the one that moved most.
-
-    Parameters
-    ----------
-    displacement : (H, W, 2) float32, (x, y) in pixels of the source frame
-    transform : (2, 3) float32, source pixel -> crop pixel
-
-    Returns
-    -------
-    (224, 224) bool; nothing of it is set where nothing in the crop moved
-
-    Source
-    ------
-    ours
-    """
-    shown = cv2.warpAffine(
-        displacement, transform.astype(np.float64), (CROP_SIZE, CROP_SIZE), flags=cv2.INTER_LINEAR, borderValue=0
+    first = attention[0]
+    rows, left_out = [], []
+    for row, clip_id in enumerate(first.clip_ids):
+        if not regions[clip_id].any():
+            left_out.append(f"{clip_id} is left out of the numbers: nothing moved in its crop")
+        elif np.array_equal(first.onset[row], first.apex[row]):
+            left_out.append(f"{clip_id} is left out of the numbers: its onset and apex are the same image in the store")
+        else:
+            rows.append(row)
+    if len(rows) < 2:
+        raise RunError(
+            f"{runs[0].path}: only {len(rows)} of {len(first.clip_ids)} clips can be scored against the truth, because "
+            "the other faces did not move. At least 2 are needed. Generate a release with motion: mer synth."
+        )
+    of_clips = np.stack([regions[first.clip_ids[row]] for row in rows])
+    moved = np.abs(first.apex[rows].astype(np.int16) - first.onset[rows]).mean(axis=3)  # (N, 224, 224)
+    return Measured(
+        clip_ids=tuple(first.clip_ids[row] for row in rows),
+        runs=tuple(
+            (run, tuple(score_maps(block[rows], of_clips) for block in maps.maps))
+            for run, maps in zip(runs, attention, strict=True)
+        ),
+        difference=tuple(score_maps(to_grid(moved, block.shape[-1]), of_clips) for block in first.maps),
+        areas=of_clips.mean(axis=(1, 2)),
+        left_out=tuple(left_out),
     )
-    length = np.linalg.norm(shown, axis=2)  # (224, 224); the crop keeps the aspect, so source pixels compare as well
-    return np.asarray((length >= PART_OF_MAXIMUM * length.max()) & (length > 0))
 
 
 def score_maps(maps: NDArray[Any], regions: Regions) -> TruthScores:
@@ -152,16 +140,112 @@ def score_maps(maps: NDArray[Any], regions: Regions) -> TruthScores:
     return TruthScores(own, others, (peaks * flat).sum(axis=1) / peaks.sum(axis=1))
 
 
+def to_crop(maps: NDArray[Any]) -> Maps:
+    """Enlarge maps (..., S, S) to (..., 224, 224), linear between the centres of cells and constant beyond the last.
+
+    S must divide 224.
+    """
+    weights = _weights(maps.shape[-1])
+    return np.asarray(weights @ maps.astype(np.float64) @ weights.T)
+
+
+def to_grid(images: NDArray[Any], size: int) -> Maps:
+    """Reduce images (..., 224, 224) to maps (..., size, size): averages, weighted as `to_crop` spreads a cell."""
+    weights = _weights(size)
+    means = (weights / weights.sum(axis=0)).T
+    return np.asarray(means @ images.astype(np.float64) @ means.T)
+
+
+@lru_cache
+def _weights(size: int) -> Maps:
+    """Return the weight of each cell in each crop pixel along one axis, (224, size); rows sum to 1."""
+    place = np.arange(CROP_SIZE) * size / CROP_SIZE
+    distance = np.abs(np.minimum(place, size - 1)[:, None] - np.arange(size))
+    weights: Maps = np.maximum(1 - distance, 0)
+    weights.setflags(write=False)
+    return weights
+
+
+def read_regions(truth: Path, stores: Mapping[str, StoreInfo], clip_ids: Sequence[str]) -> dict[str, Regions]:
+    """Read where the face really moved in each clip, (224, 224) bool of its crop.
+
+    Parameters
+    ----------
+    truth : a generated release, or the ground_truth folder in it
+    stores : by dataset
+
+    Raises
+    ------
+    RunError
+        If the truth is not that of the clips.
+    """
+    regions = {}
+    for dataset, store in stores.items():
+        of_store = [clip_id for clip_id in clip_ids if dataset_of(clip_id) == dataset]
+        onsets = {str(clip_id): int(onset) for clip_id, onset in store.clips.loc[of_store, "onset"].items()}
+        displacements = read_displacements(truth, onsets)
+        for clip_id, transform in zip(of_store, read_transforms(store.path, of_store), strict=True):
+            regions[clip_id] = moved_region(displacements[clip_id], transform)
+    return regions
+
+
+def moved_region(displacement: NDArray[np.float32], transform: Transform) -> Regions:
+    """Return the crop pixels that moved at least half as far as the one that moved most.
+
+    Parameters
+    ----------
+    displacement : (H, W, 2) float32, (x, y) in pixels of the source frame
+    transform : (2, 3) float32, source pixel -> crop pixel
+
+    Returns
+    -------
+    (224, 224) bool; all False if nothing in the crop moved
+    """
+    shown = cv2.warpAffine(
+        displacement, transform.astype(np.float64), (CROP_SIZE, CROP_SIZE), flags=cv2.INTER_LINEAR, borderValue=0
+    )
+    length = np.linalg.norm(shown, axis=2)  # (224, 224); the crop keeps the aspect, so source pixels compare as well
+    return np.asarray((length >= PART_OF_MAXIMUM * length.max()) & (length > 0))
+
+
+def read_displacements(folder: Path, onsets: Mapping[str, int]) -> dict[str, NDArray[np.float32]]:
+    """Read the true displacement of each clip, (H, W, 2) float32, (x, y) in pixels of its source frame.
+
+    Parameters
+    ----------
+    folder : a generated release, or the ground_truth folder in it
+    onsets : frame number of the onset in the store, by clip id
+
+    Raises
+    ------
+    RunError
+        If the folder has no truth, lacks a clip, or belongs to another release.
+    """
+    truth = folder / GROUND_TRUTH if (folder / GROUND_TRUTH).is_dir() else folder
+    drawn = _read_onsets(truth)
+    displacements = {}
+    for clip_id, onset in onsets.items():
+        _, subject, name = parts_of(clip_id)
+        if drawn.get((subject, name)) != onset:
+            found = f"has an onset of {drawn[subject, name]}" if (subject, name) in drawn else "is missing"
+            raise RunError(
+                f"{truth / 'clips.csv'}: {clip_id} {found}, and the store has an onset of {onset}. "
+                "Name the release that the store was built from: --truth RAW."
+            )
+        displacements[clip_id] = _read_displacement(truth / subject / f"{name}.npz")
+    return displacements
+
+
 def _read_onsets(truth: Path) -> dict[tuple[str, str], int]:
-    """True onset of each clip, by subject and clip."""
+    """Read the true onset of each clip, by subject and clip."""
     file = truth / "clips.csv"
     try:
         with file.open(newline="", encoding="utf-8") as opened:
             return {(row["subject"], row["clip"]): int(row["onset"]) for row in csv.DictReader(opened)}
     except (OSError, KeyError, ValueError) as error:
         raise RunError(
-            f"{file}: not readable ({error!r}) — expected what `mer synth` writes beside a generated release. "
-            "Name the release or its ground_truth folder: --truth RAW."
+            f"{file}: can't be read as the truth of a generated release ({error!r}). "
+            "Name a release that `mer synth` wrote, or its ground_truth folder: --truth RAW."
         ) from None
 
 
@@ -173,7 +257,7 @@ def _read_displacement(file: Path) -> NDArray[np.float32]:
             raise ValueError(f"an array of shape {displacement.shape}, or not of finite numbers")
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise RunError(
-            f"{file}: not readable ({error}) — expected `displacement`, (height, width, 2), of the clip at its apex. "
+            f"{file}: can't be read as the displacement of a clip, (height, width, 2) ({error}). "
             "Generate the release again with the same seed: mer synth."
         ) from None
     return np.asarray(displacement)

@@ -1,16 +1,16 @@
-"""AU-GCN on flow: patches at brows and mouth through two transformers, read against a graph of action units.
+"""AU-GCN on flow: patches at brows and mouth pass two transformers and are scored against a graph of action units.
 
 Lei, Chen, Li, Li, "Micro-expression Recognition Based on Facial Graph Representation Learning and Facial Action Unit
 Fusion", CVPR Workshops 2021 (reference 27 of MMNet); sizes of the authors' model file (raying777/FGRMER at 1ed1be2),
 layers of a re-implementation (Justin900429/Facial-Graph-Representation-Learning at a41fe68). Each landmark is a node
-whose patch is its token. How action units come together among the training clips makes a second graph; its nodes are
-the directions in which the face's two feature vectors are scored.
+and its patch is the token. A second graph tells which action units occur together in the training clips; its nodes
+are the directions in which the two feature vectors of the face are scored.
 
 A variant, hence its name. Deliberate differences:
-- the patches show the magnitude of the flow at 128x128, where the authors take the shape features of MagNet, a network
-  for motion magnification with weights of its own; so there is no random amplification either;
-- the six layers follow each other, with dropout .1, as in the re-implementation; the authors' loop feeds each of them
-  the same tokens and keeps the last one's, so that theirs is one layer deep, with dropout .5.
+- the patches show the magnitude of the flow at 128x128. The authors use the shape features of MagNet, a network for
+  motion magnification with weights of its own; so there is no random amplification either;
+- the six layers follow each other, with dropout .1, as in the re-implementation. The authors' loop feeds all of them
+  the same tokens and keeps the last output, so theirs is one layer deep, with dropout .5.
 
 Legend: B batch, N tokens, D = 49 pixels of a patch, h = 8 heads of d = 16, F = 160 features, A = 9 action units, K
 classes.
@@ -42,7 +42,7 @@ EPSILON = 1e-6  # of every layer norm
 
 
 class Attention(nn.Module):
-    """Every token looks at every other, through heads that are together wider than the token."""
+    """Self-attention over the tokens; its heads together are wider than a token."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class Attention(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """Attention and a small MLP; a layer norm follows each sum, as in the first transformer."""
+    """Attention and a small MLP, each followed by a sum and a layer norm, as in the first transformer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class EncoderLayer(nn.Module):
 
 
 class GraphConvolution(nn.Module):
-    """Each node becomes the sum of its neighbours, linearly mapped, by the weight of the edge."""
+    """A layer that replaces each node by the sum of its neighbours, linearly mapped and weighted by the edges."""
 
     def __init__(self, n_in: int, n_out: int) -> None:
         super().__init__()
@@ -88,12 +88,7 @@ class GraphConvolution(nn.Module):
 
 
 class AUGCNFlow(nn.Module):
-    """AU-GCN on patches of flow: 1,047,176 parameters for three classes.
-
-    Parameters
-    ----------
-    n_classes : number of emotion classes, K
-    """
+    """AU-GCN on patches of flow: 1,047,176 parameters for three classes."""
 
     INPUT: ClassVar = MotionInput(PATCH_SIZE, ("patches",), units=BROW_UNITS + MOUTH_UNITS)
 
@@ -113,7 +108,7 @@ class AUGCNFlow(nn.Module):
         self.head = nn.Linear(len(self.INPUT.units), n_classes)
 
     def forward(self, patches: Tensor, adjacency: Tensor) -> Tensor:
-        """Logits (B, K).
+        """Return the logits (B, K).
 
         Parameters
         ----------
@@ -130,7 +125,7 @@ class AUGCNFlow(nn.Module):
 
 
 def _face_part(n_tokens: int) -> nn.Sequential:
-    """Tokens (B, N, D) in, features of that part of the face (B, F) out."""
+    """Return the layers from tokens (B, N, D) to the features of that part of the face (B, F)."""
     return nn.Sequential(
         *(EncoderLayer() for _ in range(N_LAYERS)),
         nn.Flatten(),

@@ -5,9 +5,9 @@ IcedDoggie/DSSN-MER at 763f257 (Keras) and Justin900429/PyTorch-DSSN-MER at 740d
 second convolution; the two maps are multiplied, which was the best of the paper's three merges.
 
 Deliberate differences:
-- trained from scratch: the published streams start from CaffeNet's ImageNet weights, and torchvision's AlexNet has
-  other shapes. So its input is normalised as any other and not by ImageNet's mean;
-- the streams' pictures are the re-implementation's, u and v with magnitude or strain as the third plane;
+- it is trained from scratch: the published streams start from CaffeNet's ImageNet weights, and torchvision's AlexNet
+  has other shapes. So its input is not normalised by ImageNet's mean;
+- the streams see what they see in the re-implementation: u and v, with magnitude or strain as the third plane;
 - local response normalisation follows the pooling, as in CaffeNet; the re-implementation has it before.
 
 Legend: B batch, K classes.
@@ -23,12 +23,7 @@ from mer_cli.motion.inputs import MotionInput
 
 
 class DSSN(nn.Module):
-    """DSSN: 972,805 parameters for five classes.
-
-    Parameters
-    ----------
-    n_classes : number of emotion classes, K
-    """
+    """DSSN: 972,805 parameters for five classes."""
 
     INPUT: ClassVar = MotionInput(227, ("u", "v", "strain", "magnitude"))
 
@@ -38,7 +33,7 @@ class DSSN(nn.Module):
         self.head = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(256 * 15 * 15, n_classes))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (B, K) of u, v, strain and magnitude, (B, 4, 227, 227) float."""
+        """Return the logits (B, K) of u, v, strain and magnitude, (B, 4, 227, 227) float."""
         strained = self.strain_stream(x[:, :3])  # (B, 256, 15, 15)
         strong = self.magnitude_stream(x[:, [0, 1, 3]])  # (B, 256, 15, 15)
         logits: Tensor = self.head(strained * strong)  # (B, K)
@@ -46,7 +41,7 @@ class DSSN(nn.Module):
 
 
 def _stream() -> nn.Sequential:
-    """(B, 3, 227, 227) -> (B, 256, 15, 15)."""
+    """Return the layers of a stream, (B, 3, 227, 227) -> (B, 256, 15, 15)."""
     return nn.Sequential(
         nn.Conv2d(3, 96, kernel_size=11, stride=4),  # (B, 96, 55, 55)
         nn.ReLU(inplace=True),

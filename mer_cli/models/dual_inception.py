@@ -38,12 +38,7 @@ class InceptionBlock(nn.Module):
 
 
 class DualInception(nn.Module):
-    """Dual-Inception: 6,449,867 parameters for three classes.
-
-    Parameters
-    ----------
-    n_classes : number of emotion classes, K
-    """
+    """Dual-Inception: 6,449,867 parameters for three classes."""
 
     INPUT: ClassVar = MotionInput(28, ("u", "v"))
 
@@ -57,14 +52,14 @@ class DualInception(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (B, K) of u and v, (B, 2, 28, 28) float."""
+        """Return the logits (B, K) of u and v, (B, 2, 28, 28) float."""
         u, v = self.horizontal(x[:, :1]), self.vertical(x[:, 1:])  # (B, 3136) each
         logits: Tensor = self.head(torch.cat([u, v], dim=1))  # (B, K)
         return logits
 
 
 def _stream() -> nn.Sequential:
-    """(B, 1, 28, 28) -> (B, 3136)."""
+    """Return the layers of a stream, (B, 1, 28, 28) -> (B, 3136)."""
     return nn.Sequential(
         InceptionBlock(1, 6),
         nn.MaxPool2d(2),  # (B, 24, 14, 14)

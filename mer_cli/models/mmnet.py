@@ -1,42 +1,51 @@
-"""MMNet: a muscle-motion-guided network for micro-expression recognition.
+"""MMNet, the muscle motion-guided network for micro-expression recognition, in the order of its paper.
 
-Li, Sui, Zhu, Zhao, "MMNet: Muscle Motion-guided Network for Micro-expression Recognition", IJCAI 2022
-(arXiv 2201.05297), figure 2 and equations 1-3; the sizes are those of the authors' five-class script
-(muse1998/MMNet at 7b62fa9: `CASME2_5.py`, `CA_block.py`, `PC_module.py`). The main branch sees only apex minus onset:
-how the muscles moved. The position-calibration (PC) branch sees only the onset at 14x14: where on the face that is.
-Their sum is classified.
+Li, Sui, Zhu, Zhao, "MMNet: Muscle Motion-guided Network for Micro-expression Recognition", IJCAI 2022 (arXiv
+2201.05297). Figure 2: the main branch sees only apex minus onset, which shows how the muscles moved; the
+position-calibration (PC) branch sees only the onset at 14x14, which shows where on the face that is. Their sum is
+classified.
 
-Deliberate differences from the released class:
-- the layers that its forward pass never uses are left out: 532,106 parameters;
-- two pictures come in, not nine;
-- the onset is scaled to 14x14 without antialiasing, which is what its torchvision of 2022 did;
-- the attention maps can be had from the same forward pass (`forward_with_maps`).
+The paper gives few sizes; they are those of the authors' five-class script (muse1998/MMNet at 7b62fa9:
+`CASME2_5.py`, `CA_block.py`, `PC_module.py`). Where the script differs from the paper, the script is followed:
+- the stem halves the image and the first block keeps its size (in the paper the other way round: `stem="figure"`);
+- the widths of the blocks are 128, 128, 256, 512, where equations 2 and 3 double them (`stem="literal"`);
+- the first block's shortcut is the identity, where equation 2 has a 1x1 convolution (`stem="literal"`);
+- BatchNorm follows every convolution of the main branch, the attention's too, and ReLU the sum of equation 2.
 
-The paper's ablations (tables 3 to 5) are options of the same network: what a block is made of, whether and how it
-attends, whether there is a PC branch and how deep it is. No script of them was released;
-section 3.3 says what they are, and `VARIANTS` of `training/mmnet_settings.py` names them.
+Deliberate differences from the script:
+- layers that its forward pass never uses are left out: 532,106 parameters;
+- the network takes two images, not nine;
+- the onset is scaled to 14x14 without antialiasing, as torchvision did in 2022;
+- the forward pass can return its attention maps (`forward_with_maps`).
 
-Legend: B batch, C channels, H and W rows and columns, K classes.
+The paper's ablations (tables 3 to 5, section 3.3) are options of the network. No script of them was released;
+`VARIANTS` of `runs/config.py` names them.
+
+Legend: B batch, C channels, H and W rows and columns, K classes; N = 14 * 14 tokens, D = 512 width of a token,
+h heads, d = D / h. `attend`, `channel_pools` and `ConvolutionPair` are plain layers, written for speed in
+`fast_layers.py`.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mer_cli.models.continuous_attention import SpatialAttention
-from mer_cli.models.position_calibration import GRID, WIDTH, PositionCalibration
+from mer_cli.models.fast_layers import ConvolutionPair, attend, channel_pools
 
 Block = Literal["ca", "basic"]
 Attention = Literal["continuous", "independent", "none"]
 Stem = Literal["released", "figure", "literal"]
 
-# Channels after each of the two stem convolutions, then after each block, and the stride of the first convolution.
-# Where the stem keeps the picture's size (the paper's figure 2), the first block halves it (equations 2 and 3).
+GRID = 14  # rows and columns of the last feature map F_M, and of the onset that the PC branch sees
+WIDTH = 512  # channels of F_M, and D
+
+# Channels of the stem's two convolutions; channels of the four blocks; stride of the stem. If that is 1, the first
+# block halves the image.
 SHAPES: dict[Stem, tuple[tuple[int, int], tuple[int, int, int, int], int]] = {
     "released": ((180, 128), (128, 128, 256, WIDTH), 2),
     "figure": ((180, 128), (128, 128, 256, WIDTH), 1),
@@ -44,52 +53,58 @@ SHAPES: dict[Stem, tuple[tuple[int, int], tuple[int, int, int, int], int]] = {
 }
 
 
-class StemLayers(nn.Sequential):
-    """Convolution, BatchNorm and ReLU, twice.
-
-    Where a pixel's channels lie side by side, those between the convolutions are filled up with zeros to a multiple of
-    64, which changes no number: fast kernels take no other count. The released one, 180, costs a GPU a twelfth of a
-    step, and BatchNorm on the CPU three times as long as 192.
-    """
-
-    def forward(self, difference: Tensor) -> Tensor:
-        layers: Any = tuple(self)  # of kinds that a Sequential does not tell
-        first, first_norm, first_relu, second, second_norm, second_relu = layers
-        n_missing = -first.out_channels % 64
-        if n_missing and difference.is_contiguous(memory_format=torch.channels_last):
-            filters = F.pad(first.weight, (0, 0, 0, 0, 0, 0, 0, n_missing))  # more of them
-            x = F.conv2d(difference, filters, stride=first.stride, padding=first.padding)
-            x = first_relu(_filled_norm(first_norm, x))
-            filters = F.pad(second.weight, (0, 0, 0, 0, 0, n_missing))  # deeper ones
-            x = F.conv2d(x, filters, padding=second.padding)
-        else:
-            x = second(first_relu(first_norm(first(difference))))
-        features: Tensor = second_relu(second_norm(x))
-        return features
+# --- Main branch: stem (figure 2) ---
 
 
-def _filled_norm(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
-    """BatchNorm of a picture with more channels than it knows; those behind are zeros, and stay it."""
-    known, fill = slice(norm.num_features), (0, x.shape[1] - norm.num_features)
-    mean, variance = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
-    assert norm.momentum is not None
-    means, variances, weight, bias = (F.pad(held, fill) for held in (mean, variance, norm.weight, norm.bias))
-    normalised = F.batch_norm(x, means, variances, weight, bias, norm.training, norm.momentum, norm.eps)
-    if norm.training:  # which has moved the running statistics
-        mean.copy_(means[known])
-        variance.copy_(variances[known])
-        norm.get_buffer("num_batches_tracked").add_(1)
-    return normalised
+def make_stem(first: int, second: int, stride: int) -> nn.Sequential:
+    """Return the two convolutions of 3x3, to `first` and `second` channels, that come before the blocks."""
+    return ConvolutionPair(
+        nn.Conv2d(3, first, kernel_size=3, stride=stride, padding=1, bias=False),
+        nn.BatchNorm2d(first),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(first, second, kernel_size=3, padding=1, bias=False),
+        nn.BatchNorm2d(second),
+        nn.ReLU(inplace=True),
+    )
 
 
-class ResidualBlock(nn.Module):
-    """A residual block whose output may be weighted by an attention map (equations 2, 3).
+# --- Main branch: continuous attention blocks (section 2.2) ---
+
+
+class SpatialAttention(nn.Module):
+    """The CA module M^i: the attention map of a block, multiplied by that of the block before (equation 1, figure 3b).
+
+    Attn^i = sigmoid(BN(conv([mean_C F_conv; max_C F_conv]))) * maxpool(Attn^(i-1)); the first block lacks the last
+    factor. The next block gets the product, so a region that one block closes stays closed.
 
     Parameters
     ----------
-    second_kernel : side of the second convolution: 1 in the paper's CA block, 3 in ResNet-18's basic block
-    projects : whether the shortcut is a 1x1 convolution even where the shape does not change
-    attention : what makes the map; None leaves the output as it is
+    kernel : side of the convolution: 1 in the paper, 7 in CBAM (Woo et al. 2018, figure 3a)
+    """
+
+    def __init__(self, kernel: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 1, kernel_size=kernel, padding=kernel // 2, bias=False)
+        self.norm = nn.BatchNorm2d(1)
+
+    def forward(self, features: Tensor, prior: Tensor | None) -> Tensor:
+        pooled = channel_pools(features)  # (B, 2, H, W)
+        own = torch.sigmoid(self.norm(self.conv(pooled)))  # (B, 1, H, W)
+        if prior is None:
+            return own
+        if prior.shape[-1] != own.shape[-1]:
+            prior = F.max_pool2d(prior, kernel_size=3, stride=2, padding=1)  # (B, 1, H, W)
+        return own * prior  # equation 1
+
+
+class CABlock(nn.Module):
+    """A residual block (equation 2) whose output is weighted by its attention map (equation 3).
+
+    Parameters
+    ----------
+    second_kernel : side of the second convolution: 1 in the CA block, 3 in ResNet-18's block (the paper's baseline)
+    projects : whether the shortcut is a 1x1 convolution even if the shape does not change
+    attention : the CA module; None leaves the output unweighted
     """
 
     def __init__(
@@ -116,29 +131,87 @@ class ResidualBlock(nn.Module):
         self.attention = attention
 
     def forward(self, x: Tensor, prior: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        residual = self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x)), inplace=True)))
-        features = F.relu(residual + self.shortcut(x), inplace=True)  # (B, C, H, W)
+        residual = self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x)), inplace=True)))  # (B, C, H, W)
+        features = F.relu(residual + self.shortcut(x), inplace=True)  # F_conv of equation 2: (B, C, H, W)
         if self.attention is None:
             return features, None
         attention: Tensor = self.attention(features, prior)  # (B, 1, H, W)
-        return features * attention, attention
+        return features * attention, attention  # equation 3
+
+
+# --- Position-calibration branch (section 2.3) ---
+
+
+class TransformerLayer(nn.Module):
+    """Self-attention and MLP over the tokens, each after a LayerNorm.
+
+    skip : probability that a clip skips either of the two in training
+    """
+
+    def __init__(self, width: int, n_heads: int, mlp_ratio: int, skip: float) -> None:
+        super().__init__()
+        self.n_heads, self.skip = n_heads, skip
+        self.norm1 = nn.LayerNorm(width, eps=1e-6)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.project = nn.Linear(width, width)
+        self.norm2 = nn.LayerNorm(width, eps=1e-6)
+        self.mlp1 = nn.Linear(width, mlp_ratio * width)
+        self.mlp2 = nn.Linear(mlp_ratio * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        B, N, D = x.shape
+        qkv = self.qkv(self.norm1(x)).view(B, N, 3, self.n_heads, D // self.n_heads)  # (B, N, 3, h, d)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, h, N, d) each
+        mixed = attend(q, k, v).transpose(1, 2).reshape(B, N, D)  # (B, N, D)
+        x = x + self.drop(self.project(mixed))
+        return x + self.drop(self.mlp2(F.gelu(self.mlp1(self.norm2(x)))))  # (B, N, D)
+
+    def drop(self, branch: Tensor) -> Tensor:
+        """Apply stochastic depth (Huang et al. 2016): zero some clips in training and scale the others up."""
+        if not self.training or self.skip == 0:
+            return branch
+        return branch * torch.empty_like(branch[:, :1, :1]).bernoulli_(1 - self.skip).div_(1 - self.skip)
+
+
+class PositionCalibration(nn.Module):
+    """The PC module: a small vision transformer without class token; its patches are the pixels of the small onset."""
+
+    def __init__(self, n_layers: int, n_heads: int, mlp_ratio: int, stochastic_depth: float) -> None:
+        super().__init__()
+        self.patch = nn.Conv2d(3, WIDTH, kernel_size=1)
+        self.position = nn.Parameter(torch.zeros(1, GRID * GRID, WIDTH))
+        skips = [stochastic_depth * index / max(n_layers - 1, 1) for index in range(n_layers)]  # rising with depth
+        self.layers = nn.ModuleList([TransformerLayer(WIDTH, n_heads, mlp_ratio, skip) for skip in skips])
+        self.norm = nn.LayerNorm(WIDTH, eps=1e-6)
+
+    def forward(self, onset: Tensor) -> Tensor:
+        size = (GRID, GRID)
+        small = F.interpolate(onset, size, mode="bilinear", align_corners=False, antialias=False)  # (B, 3, 14, 14)
+        x: Tensor = self.patch(small).flatten(2).transpose(1, 2) + self.position  # E_p: (B, N, D)
+        for layer in self.layers:
+            x = layer(x)
+        x = self.norm(x).transpose(1, 2).reshape(-1, WIDTH, GRID, GRID)  # E_pos: (B, D, 14, 14)
+        return x
+
+
+# --- The whole network (figure 2) ---
 
 
 class MMNet(nn.Module):
-    """MMNet; by default as its authors trained it, 9,438,841 parameters for five classes.
+    """MMNet; by default as its authors trained it, with 9,438,841 parameters for five classes.
 
     Parameters
     ----------
     n_classes : number of emotion classes, K
-    stem : "released"; "figure", which keeps the picture's size as the paper draws it; "literal", the widths that follow
-        from equations 2 and 3, with a 1x1 shortcut in every block
+    stem : "released"; "figure", which keeps the image's size as the paper draws it; "literal", the widths and shortcuts
+        of equations 2 and 3
     block : "ca", 3x3 then 1x1; "basic", ResNet-18's 3x3 then 3x3
-    attention : "continuous" hands each block's map on; "independent" does not; "none" has no maps
+    attention : "continuous" passes each block's map to the next; "independent" does not; "none" has no maps
     attention_kernel : side of the attention's convolution
     pc : whether there is a PC branch
     n_layers, n_heads : transformer layers and heads of the PC branch (the paper's N_L and N_H)
-    mlp_ratio : hidden width of a transformer layer's MLP, in token widths
-    stochastic_depth : probability of skipping in the last transformer layer, while training
+    mlp_ratio : hidden width of a transformer layer's MLP, as a multiple of D
+    stochastic_depth : probability of skipping the last transformer layer's branches in training
     """
 
     def __init__(
@@ -157,16 +230,9 @@ class MMNet(nn.Module):
     ) -> None:
         super().__init__()
         (first, second), widths, stride = SHAPES[stem]
-        self.stem = StemLayers(
-            nn.Conv2d(3, first, kernel_size=3, stride=stride, padding=1, bias=False),
-            nn.BatchNorm2d(first),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(first, second, kernel_size=3, padding=1, bias=False),
-            nn.BatchNorm2d(second),
-            nn.ReLU(inplace=True),
-        )
+        self.stem = make_stem(first, second, stride)
         self.blocks = nn.ModuleList(
-            ResidualBlock(
+            CABlock(
                 in_channels,
                 out_channels,
                 stride=1 if index == 0 and stride == 2 else 2,
@@ -176,13 +242,13 @@ class MMNet(nn.Module):
             )
             for index, (in_channels, out_channels) in enumerate(pairwise((second, *widths)))
         )
-        self.hands_on = attention == "continuous"
+        self.is_continuous = attention == "continuous"
         self.position = PositionCalibration(n_layers, n_heads, mlp_ratio, stochastic_depth) if pc else None
         self.head = nn.Linear(WIDTH * GRID * GRID, n_classes)
         self._initialise()
 
     def forward(self, onset: Tensor, apex: Tensor) -> Tensor:
-        """Logits of each pair.
+        """Return the logits of each pair.
 
         Parameters
         ----------
@@ -195,30 +261,29 @@ class MMNet(nn.Module):
         return self.forward_with_maps(onset, apex)[0]
 
     def forward_with_maps(self, onset: Tensor, apex: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Logits (B, K), and each block's attention map M_l: (B, 1, S, S) in 0..1 with S = 112, 56, 28 and 14.
+        """Return the logits, (B, K), and the attention maps of the blocks, M1 to M4.
 
-        Without attention there are no maps.
+        A map is (B, 1, S, S) in 0..1, with S = 112, 56, 28 and 14. Without attention there are none.
         """
         x = self.stem(apex - onset)  # (B, 128, 112, 112)
         prior: Tensor | None = None
         maps: list[Tensor] = []
         for block in self.blocks:
-            x, attention = block(x, prior)
+            x, attention = block(x, prior)  # (B, C, S, S), (B, 1, S, S)
             if attention is not None:
                 maps.append(attention)
-            prior = attention if self.hands_on else None
+            prior = attention if self.is_continuous else None
         if self.position is not None:
-            x = x + self.position(onset)  # (B, 512, 14, 14)
+            x = x + self.position(onset)  # F_M + E_pos: (B, 512, 14, 14)
         return self.head(x.flatten(1)), tuple(maps)  # (B, K)
 
     def _initialise(self) -> None:
-        """The released initialisation: kaiming for the main branch's convolutions, normal for the PC branch.
+        """Draw the weights as the script does: Kaiming for the main branch, normal for the PC branch.
 
-        The released normal is cut off at -2 and 2, a hundred standard deviations away: never, but looking for what is
-        to be cut takes most of the time that a fold's fresh weights do.
-        The first stem convolution, the patch convolution and the head keep torch's default.
+        The first stem convolution, the patch convolution and the head keep torch's default. The script cuts the normal
+        off at -2 and 2, a hundred standard deviations away; not looking for such values saves most of the time.
         """
-        if self.head.weight.is_meta:  # a network to be counted, whose drawing would load torch's compiler
+        if self.head.weight.is_meta:  # a network that is only counted; drawing would load torch's compiler
             return
         for name, module in self.named_modules():
             if isinstance(module, nn.Conv2d) and (name == "stem.3" or name.startswith("blocks")):

@@ -5,8 +5,8 @@ Communication 2019 (arXiv 1805.08699). There is no code of the authors; the laye
 re-implementation (ECNU-Cross-Innovation-Lab/Off-TANet at b6149ba). Table V of the STSTNet paper says 2.77 million
 parameters, that re-implementation's README 2.66.
 
-Deliberate differences: a ReLU follows each convolution, as in the paper and not in the re-implementation. Of the
-minmax8 normalisation in its recipe only the re-implementation tells.
+Deliberate differences: a ReLU follows each convolution, as in the paper and not in the re-implementation. Only the
+re-implementation mentions the minmax8 normalisation of its recipe.
 
 Legend: B batch, K classes.
 """
@@ -22,12 +22,7 @@ from mer_cli.motion.inputs import MotionInput
 
 
 class OFFApexNet(nn.Module):
-    """OFF-ApexNet: 2,664,475 parameters for three classes.
-
-    Parameters
-    ----------
-    n_classes : number of emotion classes, K
-    """
+    """OFF-ApexNet: 2,664,475 parameters for three classes."""
 
     INPUT: ClassVar = MotionInput(28, ("u", "v"))
 
@@ -45,14 +40,14 @@ class OFFApexNet(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (B, K) of u and v, (B, 2, 28, 28) float."""
+        """Return the logits (B, K) of u and v, (B, 2, 28, 28) float."""
         u, v = self.horizontal(x[:, :1]), self.vertical(x[:, 1:])  # (B, 784) each
         logits: Tensor = self.head(torch.cat([u, v], dim=1))  # (B, K)
         return logits
 
 
 def _stream() -> nn.Sequential:
-    """(B, 1, 28, 28) -> (B, 784)."""
+    """Return the layers of a stream, (B, 1, 28, 28) -> (B, 784)."""
     return nn.Sequential(
         nn.Conv2d(1, 6, kernel_size=5, padding=2),
         nn.ReLU(inplace=True),

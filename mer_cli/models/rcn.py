@@ -2,12 +2,12 @@
 
 Xia, Peng, Khor, Feng, Zhao, "Revealing the Invisible with Model and Data Shrinking for Composite-database
 Micro-expression Recognition", IEEE Transactions on Image Processing 2020 (arXiv 2006.09674); sizes of the README of
-xiazhaoqiang/ParameterFreeRCNs at 0c516cb. One convolution is applied again and again to the sum of its input and its
-last output; the classifier's own weights say where on the face the classes look.
+xiazhaoqiang/ParameterFreeRCNs at 0c516cb. One convolution is applied repeatedly to the sum of its input and its last
+output; the classifier's own weights say where on the face the classes look.
 
 Deliberate differences from the authors' file:
-- the attention map is stretched to 0..1 with a small number under the fraction, or a flat map would divide by 0;
-- the classifier that the map is made of is the one that classifies (the file calls one layer by two names).
+- a small number is added to the range by which the attention map is stretched to 0..1; a flat map would divide by 0;
+- the map is made of the weights of the classifier itself (the file calls one layer by two names).
 
 Legend: B batch, D = 32 feature maps, P = 5 rows and columns of the pooled map, K classes.
 """
@@ -28,7 +28,7 @@ EPSILON = 1e-6
 
 
 class RecurrentConvolution(nn.Module):
-    """A 1x1 convolution, then twice the same 3x3 one on what came in plus what came out last."""
+    """A 1x1 convolution, then twice the same 3x3 convolution on the sum of the input and its last output."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,12 +47,7 @@ class RecurrentConvolution(nn.Module):
 
 
 class RCNA(nn.Module):
-    """RCN-A: 15,331 parameters for three classes.
-
-    Parameters
-    ----------
-    n_classes : number of emotion classes, K
-    """
+    """RCN-A: 15,331 parameters for three classes."""
 
     INPUT: ClassVar = MotionInput(60)
 
@@ -74,7 +69,7 @@ class RCNA(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (B, K) of u, v and strain, (B, 3, 60, 60) float."""
+        """Return the logits (B, K) of u, v and strain, (B, 3, 60, 60) float."""
         stem = self.stem(x)  # (B, D, 28, 28)
         attention = self.attention(F.adaptive_avg_pool2d(stem, POOLED))  # (B, 1, P, P)
         features = F.adaptive_avg_pool2d(self.recurrent(stem), POOLED)  # (B, D, P, P)
@@ -82,10 +77,10 @@ class RCNA(nn.Module):
         return logits
 
     def attention(self, pooled: Tensor) -> Tensor:
-        """Where the classes look in the pooled stem features (B, D, P, P): (B, 1, P, P) in 0..1.
+        """Return where the classes look in the pooled stem features (B, D, P, P): (B, 1, P, P) in 0..1.
 
-        Each class's weights, laid out as a map, times the features, mean over the D maps, stretched to 0..1 clip by
-        clip; then the mean over the classes.
+        The weights of each class, as a map, times the features are averaged over the D maps and stretched to 0..1 clip
+        by clip; the result is averaged over the classes.
         """
         weights = self.head.weight.view(-1, WIDTH, POOLED, POOLED)  # (K, D, P, P)
         maps = torch.einsum("kdij,bdij->bkij", weights, pooled) / WIDTH  # (B, K, P, P)

@@ -4,8 +4,8 @@ Varanka, Li, Peng, Zhao, "Data Leakage and Evaluation Issues in Micro-Expression
 Affective Computing 2023 (arXiv 2211.11425); tvaranka/meb at f731b0a (Apache-2.0). Two convolutions and one hidden
 layer, on flow that is not stretched clip by clip.
 
-Deliberate differences: none in the network. MEB's flow is another one (classic+NL, in MATLAB), and nothing tells
-whether it was scaled.
+Deliberate differences: none in the network. MEB uses another flow (classic+NL, in MATLAB), and it is not known whether
+that was scaled.
 
 Legend: B batch, K classes.
 """
@@ -20,12 +20,7 @@ from mer_cli.motion.inputs import MotionInput
 
 
 class SSSNet(nn.Module):
-    """SSSNet: 1,349,251 parameters for three classes.
-
-    Parameters
-    ----------
-    n_classes : number of emotion classes, K
-    """
+    """SSSNet: 1,349,251 parameters for three classes."""
 
     INPUT: ClassVar = MotionInput(64)
 
@@ -52,6 +47,6 @@ class SSSNet(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (B, K) of u, v and strain, (B, 3, 64, 64) float."""
+        """Return the logits (B, K) of u, v and strain, (B, 3, 64, 64) float."""
         logits: Tensor = self.head(self.features(x))  # (B, 5184) -> (B, K)
         return logits

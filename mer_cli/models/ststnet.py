@@ -2,12 +2,12 @@
 
 Liong, Gan, See, Khor, Huang, "Shallow Triple Stream Three-dimensional CNN (STSTNet) for Micro-expression Recognition",
 FG 2019 (arXiv 1902.03634); checked against the authors' PyTorch file (christy1206/STSTNet at 1afb56e,
-`main.py`). Three branches of 3, 5 and 8 filters see the same picture of motion side by side; one linear layer reads
-what is left of them after pooling.
+`main.py`). Three branches of 3, 5 and 8 filters see the same image of motion; one linear layer reads their pooled
+outputs.
 
-Deliberate differences: none in what is computed from the PyTorch file. The branches differ in nothing but their number
-of filters, so they are one branch of 16 here, in less than half the time. That file pads by 2 where the paper pads to
-the same size, which is 10x10 either way after the pooling, and has batch normalisation, with which there are 13
+Deliberate differences: none in what the PyTorch file computes. The branches differ only in their number of filters, so
+they are one branch of 16 here: an epoch takes 33 ms instead of 54 (Z4 of docs/performance.md). That file pads by 2,
+and the paper to the same size, which is 10x10 either way after the pooling. It has batch normalisation, which makes 13
 parameters more than the 1,670 that the paper prints. The faces are this store's crops, not the paper's 170x140 ones.
 
 Legend: B batch, K classes.
@@ -25,12 +25,7 @@ N_FILTERS = 3 + 5 + 8  # of the three branches
 
 
 class STSTNet(nn.Module):
-    """STSTNet: 1,683 parameters for three classes.
-
-    Parameters
-    ----------
-    n_classes : number of emotion classes, K
-    """
+    """STSTNet: 1,683 parameters for three classes."""
 
     INPUT: ClassVar = MotionInput(28)
 
@@ -47,7 +42,7 @@ class STSTNet(nn.Module):
         self.head = nn.Linear(N_FILTERS * 5 * 5, n_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (B, K) of u, v and strain, (B, 3, 28, 28) float."""
+        """Return the logits (B, K) of u, v and strain, (B, 3, 28, 28) float."""
         x = self.pool(self.branches(x))  # (B, 16, 10, 10) -> (B, 16, 5, 5)
         logits: Tensor = self.head(x.flatten(1))  # (B, 400) -> (B, K)
         return logits

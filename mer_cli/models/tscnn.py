@@ -1,12 +1,12 @@
-"""TSCNN-lite: three streams, on the whole apex picture, on its blocks, and on the flow from onset to apex.
+"""TSCNN-lite: three streams, on the whole apex frame, on its blocks, and on the flow from onset to apex.
 
 Song, Li, Zong, Zhu, Zheng, Shi, Zhao, "Recognizing Spontaneous Micro-Expression Using a Three-Stream Convolutional
 Neural Network", IEEE Access 2019. Its own sizes are not public; the streams here are those of its successor
-SKD-TSTSAN (arXiv 2406.17538; MIT) without what that adds.
+SKD-TSTSAN (arXiv 2406.17538; MIT) without its additions.
 
 Deliberate differences, and so "lite":
 - no pretraining on FER2013, which the published numbers have;
-- the temporal stream sees the flow from onset to apex only: the store keeps no offset for the one from apex to offset.
+- the temporal stream sees only the flow from onset to apex: the store has no offset frame for the flow to it.
 
 Legend: B batch, K classes.
 """
@@ -24,12 +24,7 @@ PLANES = (1, GRID * GRID, 2)  # of the static stream, the local one and the temp
 
 
 class TSCNNLite(nn.Module):
-    """TSCNN-lite: 921,093 parameters for five classes.
-
-    Parameters
-    ----------
-    n_classes : number of emotion classes, K
-    """
+    """TSCNN-lite: 921,093 parameters for five classes."""
 
     INPUT: ClassVar = MotionInput(48, ("apex", "apex-grid", "u", "v"))
 
@@ -39,7 +34,7 @@ class TSCNNLite(nn.Module):
         self.head = nn.Sequential(nn.Dropout(0.2), nn.Linear(len(PLANES) * 128, n_classes))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (B, K) of the apex, its 16 blocks, u and v, (B, 19, 48, 48) float."""
+        """Return the logits (B, K) of the apex, its 16 blocks, u and v, (B, 19, 48, 48) float."""
         parts = x.split(PLANES, dim=1)  # (B, 1 | 16 | 2, 48, 48)
         features = [stream(part) for stream, part in zip(self.streams, parts, strict=True)]  # (B, 128) each
         logits: Tensor = self.head(torch.cat(features, dim=1))  # (B, 384) -> (B, K)
@@ -47,7 +42,7 @@ class TSCNNLite(nn.Module):
 
 
 def stream(n_planes: int) -> nn.Sequential:
-    """One stream, (B, n_planes, 48, 48) -> (B, 128)."""
+    """Return the layers of a stream, (B, n_planes, 48, 48) -> (B, 128)."""
     return nn.Sequential(
         *_conv(n_planes, 64, 5, padding=0),  # (B, 64, 44, 44)
         nn.MaxPool2d(5, stride=2, padding=2),  # (B, 64, 22, 22)

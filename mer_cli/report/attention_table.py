@@ -14,8 +14,7 @@ import numpy as np
 from mer_cli.evaluation.run_text import settings
 from mer_cli.evaluation.statistics import mean_interval
 from mer_cli.evaluation.summary import TextTable
-from mer_cli.inference.measure import Measured
-from mer_cli.inference.truth import TruthScores
+from mer_cli.inference.truth import Measured, TruthScores
 from mer_cli.report.collect import RunGroup, group_seeds
 from mer_cli.runs.directory import Run
 from mer_cli.runs.methods import MMNET

@@ -128,7 +128,7 @@ def resolve_gpus(config: TrainConfig, wanted: Sequence[int] | None) -> tuple[int
     if config.device != "cuda":
         if wanted:
             raise ConfigError(
-                f"--gpus has no effect with --device {config.device}. Leave it out; `mer doctor` says why there is no GPU."
+                f"--gpus has no effect with --device {config.device}. Leave it out; `mer doctor` says why."
             )
         return ()
     there = range(torch.cuda.device_count())

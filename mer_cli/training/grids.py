@@ -17,7 +17,6 @@ import torch
 from mer_cli.datasets.schemes import AUTO, SCHEMES, resolve_scheme
 from mer_cli.errors import ConfigError, DatasetError, StoreError
 from mer_cli.runs.config import (
-    GRIDS,
     OF_NETWORK,
     TrainConfig,
     check_settings,

@@ -2,10 +2,10 @@
 
 Liong, See, Wong, Phan, "Less is more: micro-expression recognition from video using apex frame", Signal Processing:
 Image Communication 62, 2018 (arXiv 1606.01721); checked against the authors' `biwoof.m` (christy1206/biwoof at
-efa566b). In each of 5x5 blocks a histogram of directions, where magnitude weighs the pixels of a block and strain the
-blocks of the face.
+efa566b). Each of 5x5 blocks has a histogram of directions; magnitude weights the pixels of a block, and strain weights
+the blocks of the face.
 
-Deliberate difference: blocks do not overlap. The authors' share a pixel or two with the next one.
+Deliberate difference: blocks do not overlap. The authors' blocks share a pixel or two with the next one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ N_BINS = 8  # of 45 degrees
 
 
 def bi_woof(flow: Flow) -> NDArray[np.float32]:
-    """Give the histograms of the blocks, row by row, as one vector of length 1.
+    """Return the weighted histograms of the blocks, row by row, as one vector of length 1.
 
     Parameters
     ----------

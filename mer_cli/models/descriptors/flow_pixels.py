@@ -1,4 +1,4 @@
-"""Raw flow: the motion from onset to apex as it is, made small.
+"""Raw flow: the motion from onset to apex itself, at a small size.
 
 The plainest baseline of Varanka, Li, Peng, Zhao, "Data leakage and evaluation issues in micro-expression analysis",
 IEEE Transactions on Affective Computing 2023 (tvaranka/meb at f731b0a, optical flow and an SVM).
@@ -16,7 +16,7 @@ SIZE = 32  # rows and columns
 
 
 def flow_pixels(flow: Flow) -> NDArray[np.float32]:
-    """Give u, v and strain at 32x32, one plane after the other.
+    """Return u, v and strain at 32x32, one plane after the other.
 
     Parameters
     ----------

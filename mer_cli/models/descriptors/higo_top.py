@@ -1,37 +1,32 @@
-"""The grey frames of a whole clip come in, a vector of edge directions goes out: HIGO-TOP.
+"""HIGO-TOP: histograms of image gradient orientation on three orthogonal planes of a clip.
 
-Histograms of image gradient orientation on three orthogonal planes: HOG without its weights. In the plane of a frame
-(XY) and in the two planes that hold time (XT, YT) each pixel of a block votes once for the direction of its gradient,
-be the gradient weak or strong.
+It is HOG without weights. In the plane of a frame (XY) and in the two planes along time (XT, YT) each pixel of a block
+votes once for the direction of its gradient, whether the gradient is weak or strong.
 
-Told of the paper (Li et al. 2018), none of it verified: 8 bins, the gradient [-1, 0, 1], 8x8x2 blocks. Ours:
+What others say of the paper (Li et al. 2018), not verified: 8 bins, the gradient [-1, 0, 1], 8x8x2 blocks. Ours:
 - Directions are unsigned, 0 to 180 degrees in bins of 22.5: a dark edge on a bright ground and its opposite move alike,
-  and the bins are twice as fine. Bins start at 0, so that in XT and YT the two ways of moving fall in different ones.
-- A pixel whose gradient is zero in a plane has no direction and does not vote there. A block without votes stays 0.
-- No motion magnification (EVM).
-- The crop is taken as it is, hair and background with it, like by every method here.
+  and the bins are twice as fine. Bins start at 0, so in XT and YT the two ways of moving have different bins.
+- A pixel with a gradient of zero in a plane has no direction and does not vote there. A block without votes stays 0.
+- There is no motion magnification (EVM).
+- The whole crop is used, with hair and background, as by every method here.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from numpy.typing import NDArray
 
 BINS = 8
 BLOCKS = (2, 8, 8)  # along t, y and x
 
 
 def higo_top(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """HIGO-TOP of a clip.
+    """Return the HIGO-TOP vector of a clip.
 
     Parameters
     ----------
-    frames : (T, H, W) uint8, grey, 0-255, onset to offset; the method takes clips of 10 interpolated frames. T at
-        least 4, so that both halves of the time hold a frame: the first and last have no gradient along time
+    frames : (T, H, W) uint8, grey, 0-255, onset to offset; the method uses clips of 10 interpolated frames. T is at
+        least 4, so that both halves of the time have a frame: the first and last have no gradient along time
 
     Returns
     -------
@@ -65,15 +60,15 @@ def higo_top(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def orientation_bins(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.int64]:
-    """The bin of each gradient's direction, from the first axis towards the second, opposite directions alike.
+    """Return the bin of each gradient's direction, from the first axis towards the second; opposites share a bin.
 
     Parameters
     ----------
-    first, second : (n,) float32, the two parts of each gradient, not both 0
+    first, second : (n,) float32, the two components of each gradient, not both 0
 
     Returns
     -------
-    (n,) int64, 0..7; bin b holds the angles from 22.5 b degrees up to, but without, the next bin's
+    (n,) int64, 0..7; bin b has the angles from 22.5 b degrees to just below the next bin's
     """
     turn = (second < 0) | ((second == 0) & (first < 0))  # half a turn brings these to 0..180 degrees
     sign = np.where(turn, np.float32(-1), np.float32(1))
@@ -82,7 +77,7 @@ def orientation_bins(first: NDArray[np.float32], second: NDArray[np.float32]) ->
 
 
 def _gradient(grey: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
-    """[-1, 0, 1] along an axis, at the pixels that have both neighbours along all three."""
+    """Apply [-1, 0, 1] along an axis, at the pixels with both neighbours along all three axes."""
     after, before = ([slice(1, -1)] * 3 for _ in range(2))
     after[axis], before[axis] = slice(2, None), slice(None, -2)
     return grey[tuple(after)] - grey[tuple(before)]

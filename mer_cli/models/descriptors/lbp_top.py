@@ -1,27 +1,25 @@
-"""The grey frames of a whole clip come in, a vector of texture goes out: LBP-TOP.
+"""LBP-TOP: histograms of local binary patterns on three orthogonal planes of a clip.
 
-Local binary patterns on three orthogonal planes: a pixel of the clip is compared with its neighbours on an ellipse in
-the plane of a frame (XY) and in the two planes that hold time (XT, YT), and each block of the face counts what it saw.
+Each pixel of the clip is compared with its neighbours on an ellipse in the plane of a frame (XY) and in the two planes
+along time (XT, YT), and each block of the face counts the patterns.
 
-The defaults are the best ones of the search of Yan et al. 2014 on CASME II: R_X = R_Y = 1, R_T = 4, 5x5 blocks.
+The defaults are the best settings that Yan et al. 2014 found on CASME II: R_X = R_Y = 1, R_T = 4, 5x5 blocks.
 Differences, and what the source leaves open:
-- 8 neighbours in each plane. The 4 that are told of that paper could not be verified. Uniform codes are counted here,
-  and the public LBP-TOP code of Zhao has them for 8 alone, by the copy that we read; MEB takes 8 too.
-- The crop is taken as it is, hair and background with it, like by every method here.
+- There are 8 neighbours in each plane. Others say that the paper has 4, which could not be verified. Uniform codes are
+  counted here; Zhao's public LBP-TOP code, in the copy that we read, has them only for 8, and MEB uses 8 too.
+- The whole crop is used, with hair and background, as by every method here.
 - The positions on the ellipse are rounded to 2^-20 pixel, so that every sum of an interpolation is exact in float64:
-  a neighbour that equals its centre then does so on every machine.
+  a neighbour that equals its centre does so on every machine.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Clip = NDArray[np.uint8] | NDArray[np.float64]
+Clip = NDArray[np.uint8] | NDArray[np.float64]
 
 Plane = Literal["XY", "XT", "YT"]
 PLANES: tuple[Plane, ...] = ("XY", "XT", "YT")
@@ -35,7 +33,7 @@ _STEP = 2.0**20  # positions in a pixel: 8 bits of grey and twice 20 of weight s
 
 
 def lbp_top(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """LBP-TOP of a clip, as for CASME II.
+    """Return the LBP-TOP vector of a clip, with the settings for CASME II.
 
     Parameters
     ----------
@@ -65,9 +63,9 @@ def lbp_top_histograms(
     neighbours: int = NEIGHBOURS,
     blocks: int = CASME2_BLOCKS,
 ) -> NDArray[np.float32]:
-    """How often each label occurs in each block and plane.
+    """Count how often each label occurs in each block and plane.
 
-    Blocks split the pixels that are left without the border (`plane_codes`), and span the whole time.
+    Blocks split the pixels inside the border (`plane_codes`) and span the whole time.
 
     Parameters
     ----------
@@ -78,7 +76,7 @@ def lbp_top_histograms(
 
     Returns
     -------
-    (3, blocks, blocks, labels) float32, each row of labels with the sum 1; plane XY, XT, YT
+    (3, blocks, blocks, labels) float32, each row of labels with sum 1; plane XY, XT, YT
 
     Raises
     ------
@@ -104,9 +102,9 @@ def lbp_top_histograms(
 
 
 def plane_codes(frames: Clip, plane: Plane, *, radii: tuple[int, int, int], neighbours: int) -> NDArray[np.uint8]:
-    """The binary pattern of each pixel in a plane.
+    """Return the binary pattern of each pixel in a plane.
 
-    Bit p is 1 where the neighbour at the angle 2 pi p / P is not darker than the centre. The neighbour lies at
+    Bit p is 1 if the neighbour at the angle 2 pi p / P is not darker than the centre. The neighbour is at
     R cos along the plane's first axis and -R sin along its second; between pixels it is interpolated bilinearly.
 
     Parameters
@@ -117,7 +115,7 @@ def plane_codes(frames: Clip, plane: Plane, *, radii: tuple[int, int, int], neig
 
     Returns
     -------
-    (T - 2 R_T, H - 2 R_Y, W - 2 R_X) uint8: a border as wide as the radius is left out along every axis, in each plane
+    (T - 2 R_T, H - 2 R_Y, W - 2 R_X) uint8: every plane leaves out a border as wide as the radius along every axis
     """
     shape = _inner_shape(frames, radii)
     border = tuple(reversed(radii))  # along t, y and x
@@ -142,7 +140,7 @@ def plane_codes(frames: Clip, plane: Plane, *, radii: tuple[int, int, int], neig
 
 
 def uniform_labels(neighbours: int) -> NDArray[np.int64]:
-    """The label of each code: "u2", which keeps the patterns of at most two changes round the circle apart.
+    """Return the label of each code, "u2": patterns of at most two changes round the circle have one of their own.
 
     Returns
     -------
@@ -156,7 +154,7 @@ def uniform_labels(neighbours: int) -> NDArray[np.int64]:
 
 
 def _corners(offset: float) -> list[tuple[int, float]]:
-    """The whole steps to either side of an offset, with their weights; one where the offset is whole."""
+    """Return the whole steps on either side of an offset with their weights; one step if the offset is whole."""
     offset = round(offset * _STEP) / _STEP
     step = int(np.floor(offset))
     part = offset - step

@@ -1,7 +1,7 @@
-"""Flows come in, histograms of their directions go out: where a direction is counted, and in which block of the face.
+"""Histograms of the directions of flow: which bin a direction falls in, and which block of the face a pixel is in.
 
-An angle runs from u, to the right, towards v, down, as the flow's axes do. Of two bins a vector on their edge belongs
-to the one of the larger angle.
+An angle runs from u, to the right, towards v, down, as the flow's axes do. A vector on the edge of two bins
+belongs to the one of the larger angle.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from mer_cli.motion.flow import Flow
 
 BLOCKS = 5  # rows and columns of blocks, as in Bi-WOOF
-LEFT = -0.5  # -180 degrees, where most papers let the first bin begin
+LEFT = -0.5  # -180 degrees, where the first bin begins in most papers
 
 Bins = NDArray[np.intp]
 Sums = NDArray[np.float64]
 
 
 def direction_bins(flows: Flow, n_bins: int, start: float = LEFT) -> Bins:
-    """Give the bin that each vector's direction falls in.
+    """Return the bin that each vector's direction falls in.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def direction_bins(flows: Flow, n_bins: int, start: float = LEFT) -> Bins:
 
     Returns
     -------
-    (T, H, W) int, 0 to n_bins - 1; of a vector of length zero it means nothing
+    (T, H, W) int, 0 to n_bins - 1; meaningless for a vector of length zero
     """
     u, v = flows[:, 0].astype(np.float64), flows[:, 1].astype(np.float64)  # 45 degrees are an eighth, to the bit
     turns = np.arctan2(v, u) / (2 * np.pi)
@@ -38,12 +38,12 @@ def direction_bins(flows: Flow, n_bins: int, start: float = LEFT) -> Bins:
 
 
 def magnitudes(flows: Flow) -> Flow:
-    """Give the length of each vector of flows, (T, 2, H, W), as (T, H, W) float32."""
+    """Return the length of each vector of flows, (T, 2, H, W), as (T, H, W) float32."""
     return np.hypot(flows[:, 0], flows[:, 1])
 
 
 def block_of_pixels(height: int, width: int) -> Bins:
-    """Give the block of each pixel, row by row: (H, W) int; the blocks do not overlap and differ by a pixel at most."""
+    """Return the block of each pixel, (H, W) int, row by row; blocks do not overlap and differ by a pixel at most."""
     rows, columns = (np.arange(size) * BLOCKS // size for size in (height, width))
     return rows[:, None] * BLOCKS + columns
 
@@ -69,6 +69,6 @@ def block_histograms(flows: Flow, weights: Flow, n_bins: int) -> Sums:
 
 
 def to_sum_one(histograms: Sums) -> Sums:
-    """Divide each histogram, along the last axis, by its sum; where nothing was counted it stays zero."""
+    """Divide each histogram, along the last axis, by its sum; an empty one stays zero."""
     sums = histograms.sum(axis=-1, keepdims=True)
     return histograms / np.where(sums > 0, sums, 1)
