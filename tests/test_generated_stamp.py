@@ -262,7 +262,7 @@ def test_a_stamp_that_was_removed_after_the_store_was_built_stops_the_next_build
     ) in (result.stdout if options == ("--dry-run",) else result.stderr)
     assert store.read_bytes() == before
     stamp(stamped / "raw")
-    assert "was there already" in preprocess(stamped).stdout
+    assert "is up to date" in preprocess(stamped).stdout
     assert store.read_bytes() == before
 
 

@@ -12,11 +12,10 @@ import pytest
 from moved_store import SHIFTS, write_moved_store
 
 from mer_cli.errors import StoreError
-from mer_cli.motion.by_clip import ByClip, build_by_clip
 from mer_cli.motion.cache import build_motion, is_current, motion_path, read_motion
 from mer_cli.store.hdf5 import find_store, read_store
-from mer_cli.store.parts import parts_dir
-from mer_cli.system.lock import lock_store
+from mer_cli.system.files import lock_file
+from mer_cli.system.resumable import ByClip, build_by_clip, parts_dir
 
 CLIPS = list(SHIFTS)
 
@@ -167,8 +166,8 @@ def test_a_folder_in_the_way_is_said_before_anything_is_computed(copy):
     with pytest.raises(StoreError) as error:
         build(copy, "tvl1")
     assert str(error.value) == (
-        f"{path}: cannot be written (Is a directory). Expected nothing else of that name. Move {path} away, then run "
-        "the same command again: finished clips are kept."
+        f"{path}: cannot be written (Is a directory). Move {path} away, then run the "
+        "same command again: finished clips are kept."
     )
     assert not parts_dir(path).exists()
 
@@ -178,8 +177,8 @@ def test_a_file_in_the_folders_place_is_said(built, tmp_path):
     with pytest.raises(StoreError) as error:
         build(replace(built, path=tmp_path / "casme2.h5"))
     assert str(error.value) == (
-        f"{motion_path(tmp_path / 'casme2.h5', 'fast')}: cannot be written (File exists). Expected nothing else of "
-        f"that name. Move {tmp_path / 'motion'} away, then run the same command again: finished clips are kept."
+        f"{motion_path(tmp_path / 'casme2.h5', 'fast')}: cannot be written (File exists). "
+        f"Move {tmp_path / 'motion'} away, then run the same command again: finished clips are kept."
     )
 
 
@@ -194,8 +193,8 @@ def test_a_folder_that_may_not_be_written_to_is_said(tmp_path):
     with pytest.raises(StoreError) as error:
         build_by_clip(wanted, is_current=lambda: False, write=refuse, jobs=1, on_clip=lambda *_: None)
     assert str(error.value) == (
-        f"{path}: cannot be written (Permission denied). Expected a folder that may be written to. Give yourself that "
-        f"right on {tmp_path} or copy the store to a folder of your own and name it there, then run the same "
+        f"{path}: cannot be written (Permission denied). Give yourself permission to write to {tmp_path} "
+        f"or copy the store to a folder of your own and name it there, then run the same "
         "command again: finished clips are kept."
     )
 
@@ -210,7 +209,7 @@ def test_a_clip_that_is_not_there_is_said(built):
 
 
 def test_a_build_that_another_process_is_at_is_said(copy):
-    with lock_store(motion_path(copy.path, "tvl1")), pytest.raises(StoreError, match="is building it"):
+    with lock_file(motion_path(copy.path, "tvl1")), pytest.raises(StoreError, match="is building it"):
         build(copy, "tvl1")
 
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -29,11 +28,11 @@ from numpy.typing import NDArray
 from mer_cli.errors import StoreError
 from mer_cli.faces.crop import CROP_SIZE
 from mer_cli.faces.frames import HALF_WINDOW
-from mer_cli.motion.by_clip import ByClip, build_by_clip, fingerprint
 from mer_cli.motion.flow import flow_settings, grey, optical_flow
 from mer_cli.motion.inputs import Backend
 from mer_cli.store.hdf5 import LIBRARY_VERSIONS, StoreInfo, open_hdf5, read_windows
 from mer_cli.store.schema import CONTENT_HASH
+from mer_cli.system.resumable import ByClip, build_by_clip, fingerprint
 
 FLOW_SHAPE = (2, CROP_SIZE, CROP_SIZE)
 SETTINGS_ATTRIBUTE = "settings"
@@ -86,8 +85,8 @@ def is_current(store: StoreInfo, backend: Backend) -> bool:
         return False
 
 
-def write_motion(store: StoreInfo, backend: Backend, flows: StoredFlow, temporary: Path) -> None:
-    """Write the flow of all clips, (N, 2, 224, 224), under a temporary name and move it into place.
+def write_motion(store: StoreInfo, backend: Backend, flows: StoredFlow, path: Path) -> None:
+    """Write the flow of all clips, (N, 2, 224, 224), to a file.
 
     Raises
     ------
@@ -100,11 +99,7 @@ def write_motion(store: StoreInfo, backend: Backend, flows: StoredFlow, temporar
         file.create_dataset("flow", data=flows, chunks=(1, *FLOW_SHAPE))
         file.attrs[CONTENT_HASH] = store.content_hash
         file.attrs[SETTINGS_ATTRIBUTE] = json.dumps(flow_settings(backend), sort_keys=True)
-    with temporary.open("wb") as target:
-        target.write(image.getbuffer())
-        target.flush()
-        os.fsync(target.fileno())  # a power cut must not leave half a file under the final name
-    temporary.replace(motion_path(store.path, backend))
+    path.write_bytes(image.getbuffer())
 
 
 def _check_finite(flow: StoredFlow, path: Path, clip_id: str, store: StoreInfo) -> None:
@@ -178,7 +173,7 @@ def build_motion(store: StoreInfo, backend: Backend, *, jobs: int, on_clip: Call
     build_by_clip(
         wanted,
         is_current=lambda: is_current(store, backend),
-        write=lambda flows, temporary: write_motion(store, backend, np.stack(flows), temporary),
+        write=lambda flows, path: write_motion(store, backend, np.stack(flows), path),
         jobs=jobs,
         on_clip=on_clip,
     )

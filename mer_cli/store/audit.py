@@ -21,8 +21,9 @@ from mer_cli.faces.crop import CROP_SIZE
 from mer_cli.records import Clip, FailedClip
 from mer_cli.store.audit_page import INDEX, PICTURES, AuditRow, file_stem, render_index, render_subject, subject_pages
 from mer_cli.store.contact_sheet import ContactSheet, draw_clip, encode
-from mer_cli.store.schema import FAILED, CroppedClip
+from mer_cli.store.schema import CroppedClip
 from mer_cli.system.opencv import cv2
+from mer_cli.system.resumable import FAILED
 
 CSV_NAME = "audit.csv"
 FIELDS = tuple(field.name for field in fields(AuditRow))

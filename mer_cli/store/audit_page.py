@@ -19,7 +19,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from mer_cli.faces.crop import CROP_SIZE
 from mer_cli.records import FailedClip
 from mer_cli.store.counts import Contents, count_tables, count_warnings, differences, table_fact
-from mer_cli.store.schema import FAILED, OK, REPAIRED
+from mer_cli.store.schema import REPAIRED
+from mer_cli.system.resumable import FAILED, OK
 
 INDEX = "index.html"
 PICTURES = "clips"

@@ -17,8 +17,9 @@ import numpy as np
 
 from mer_cli.faces.crop import Landmarks, crop_landmarks
 from mer_cli.faces.frames import HALF_WINDOW, Image
-from mer_cli.store.schema import FAILED, OK, REPAIRED, CroppedClip
+from mer_cli.store.schema import REPAIRED, CroppedClip
 from mer_cli.system.opencv import cv2
+from mer_cli.system.resumable import FAILED, OK
 
 DIFFERENCE_GAIN = 5
 DOT = (0, 255, 120)  # seen on any skin; the rim keeps it apart from a green background

@@ -18,7 +18,7 @@ from mer_cli.errors import FaceError, StoreError
 from mer_cli.faces.frames import check_frame, needed_frames, whole_clip
 from mer_cli.faces.landmarks import find_predictor
 from mer_cli.records import Clip, FailedClip, Release
-from mer_cli.store.add_clips import clip_parts_dir
+from mer_cli.store.add_clips import CLIP_PARTS
 from mer_cli.store.build import require_place
 from mer_cli.store.counts import (
     Contents,
@@ -30,10 +30,10 @@ from mer_cli.store.counts import (
     table_fact,
     units_warning,
 )
-from mer_cli.store.parts import parts_dir
 from mer_cli.store.schema import CLIP_BYTES
 from mer_cli.store.whole_clips import FRAME_BYTES
 from mer_cli.system.files import unwritten
+from mer_cli.system.resumable import parts_dir
 
 N_THREADS = 8  # they wait for the disk, most of the time
 CHECKED = "checked"
@@ -183,14 +183,14 @@ def _in_the_way(release: Release, out: Path, *, resume: bool) -> str:
     except StoreError as error:
         return str(error)
     except OSError as error:
-        return unwritten(out, error, what="cannot be written", room="the store", elsewhere="give another --out")
+        return unwritten(out, error, room="the store", kept="finished clips are kept")
     return ""
 
 
 def _find_room(out: Path, n_bytes: int) -> tuple[str, str]:
     """How much room there is for a store of `n_bytes` and its parts, or the reason why a build would stop."""
     parent = next(folder for folder in out.absolute().parents if folder.exists())
-    folders = (parts_dir(out), clip_parts_dir(out))
+    folders = (parts_dir(out), parts_dir(out, CLIP_PARTS))
     held = sum(part.stat().st_size for folder in folders for part in folder.glob("*") if part.is_file())
     needed = math.ceil(max(2 * n_bytes - held, 0) / 1e6)
     free = int(shutil.disk_usage(parent).free / 1e6)

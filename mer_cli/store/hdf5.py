@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mer_cli.datasets.registry import release_words
 from mer_cli.errors import StoreError
-from mer_cli.faces.crop import N_LANDMARKS, NO_FACE_NOTE, crop_landmarks
+from mer_cli.faces.crop import N_LANDMARKS, crop_landmarks
 from mer_cli.store.schema import (
     ARRAYS,
     CLIPS_GROUP,
@@ -28,8 +28,9 @@ from mer_cli.store.schema import (
     TEXT,
     VERSION_ATTRIBUTE,
     CroppedClip,
+    has_face,
 )
-from mer_cli.system.lock import NO_LOCKS
+from mer_cli.system.files import NO_LOCKS
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"  # what every HDF5 file of ours begins with, one that was cut short as well
 
@@ -316,7 +317,7 @@ def read_landmarks(path: Path, clip_ids: Sequence[str]) -> NDArray[np.float32]:
         rows = rows_of(file, path, clip_ids)
         notes = file[CLIPS_GROUP]["note"].asstr()[:]
         for clip_id, row in zip(clip_ids, rows, strict=True):
-            if NO_FACE_NOTE in notes[row]:
+            if not has_face(notes[row]):
                 raise StoreError(
                     f"{path}: clip {clip_id} was taken whole since no face was found in it, so its landmarks are a "
                     "guess. Expected those of a face. Cut it from the raw pictures: mer preprocess "

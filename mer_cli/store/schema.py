@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_cli.faces.crop import CROP_SIZE, N_LANDMARKS
+from mer_cli.faces.crop import CROP_SIZE, N_LANDMARKS, NO_FACE_NOTE
 from mer_cli.faces.frames import WINDOW
+from mer_cli.records import ApexRule
 
 SCHEMA_VERSION = 1
 
@@ -48,21 +49,38 @@ CLIP_BYTES = sum(math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in
 
 VERSION_ATTRIBUTE = "schema_version"
 CONTENT_HASH = "content_hash"  # over columns and arrays: equal for equal clips, whenever and wherever they were built
+NOTE_SEPARATOR = "; "  # between the sentences of a clip's note
 BUILD_KEY = "build_key"  # over all that a build depends on: tells whether a store is what would be built now
 # Attributes that hold JSON; all others are plain text, numbers or truth values.
 JSON_ATTRIBUTES = ("detectors", "crop", "errata", "failed", "tools")
 
-# What a clip's note says of an apex that is not annotated, by the rule that settled it.
-APEX_NOTES = {
+# A store holds clips that are OK or REPAIRED.
+REPAIRED = "repaired"
+
+# How a note marks a clip without an annotated apex, by the rule that chose the apex. Like `NO_FACE_NOTE` this text is
+# part of the format: the content hash covers it, so it never changes, and the two functions below read it.
+APEX_NOTES: dict[ApexRule, str] = {
     "flow": "apex not annotated: frame {} has the strongest motion",
     "midpoint": "apex not annotated: the midpoint {} is taken",
 }
 
-# How a clip ends; a store holds the first two only.
-OK = "ok"
-REPAIRED = "repaired"
-FAILED = "failed"
-RESUMED = "resumed"
+
+def apex_notes(rule: ApexRule, apex: int) -> tuple[str, ...]:
+    """Return what the note of a clip says about its apex; nothing if it is annotated. This is not a repair."""
+    return (APEX_NOTES[rule].format(apex),) if rule in APEX_NOTES else ()
+
+
+def apex_rule(note: str, apex: int) -> ApexRule:
+    """Return the rule that chose the apex of a stored clip, from its note."""
+    for rule, mark in APEX_NOTES.items():
+        if mark.format(apex) in note.split(NOTE_SEPARATOR):
+            return rule
+    return "annotated"
+
+
+def has_face(note: str) -> bool:
+    """Tell from its note whether a face was found in a stored clip."""
+    return NO_FACE_NOTE not in note.split(NOTE_SEPARATOR)
 
 
 @dataclass(frozen=True)

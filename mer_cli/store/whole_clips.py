@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -31,12 +31,10 @@ from mer_cli.faces.crop import CROP_SIZE, Transform, warp
 from mer_cli.faces.frames import read_frames, whole_clip
 from mer_cli.records import Clip
 from mer_cli.store.hdf5 import LIBRARY_VERSIONS, open_store, rows_of
-from mer_cli.store.parts import load_arrays, save_arrays
 from mer_cli.store.schema import CLIPS_GROUP, CONTENT_HASH
+from mer_cli.system.resumable import Task, read_part
 
 GZIP_LEVEL = 1  # HDF5's gzip filter is zlib's format, so that a frame is compressed where it is cut
-
-_NUMBERS, _SIZES, _DATA, _DIGEST = "numbers", "sizes", "data", "digest"
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,10 @@ class EncodedClip:
     sizes: NDArray[np.int64]
     data: NDArray[np.uint8] = field(repr=False)
     digest: str
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what a part keeps of it."""
+        return {"numbers": self.numbers, "sizes": self.sizes, "data": self.data, "digest": np.array(self.digest)}
 
 
 def encode_clip(clip: Clip, transform: Transform) -> EncodedClip:
@@ -81,33 +83,15 @@ def encode_clip(clip: Clip, transform: Transform) -> EncodedClip:
     )
 
 
-def save_clip(path: Path, clip: EncodedClip) -> None:
-    """Keep a clip as a part.
-
-    Raises
-    ------
-    OSError
-        If the disk is full or cannot be written.
-    """
-    save_arrays(path, {_NUMBERS: clip.numbers, _SIZES: clip.sizes, _DATA: clip.data, _DIGEST: np.array(clip.digest)})
+def load_clip(task: Task) -> EncodedClip:
+    """Read a clip back from its part; errors as `read_part`."""
+    part = read_part(task)
+    return EncodedClip(part["numbers"], part["sizes"], part["data"], str(part["digest"]))
 
 
-def load_clip(path: Path) -> EncodedClip:
-    """Read a clip's part.
-
-    Raises
-    ------
-    StoreError
-        If it is absent or damaged.
-    """
-    numbers, sizes, data, digest = load_arrays(path, (_NUMBERS, _SIZES, _DATA, _DIGEST))
-    return EncodedClip(numbers, sizes, data, str(digest))
-
-
-def load_sizes(path: Path) -> NDArray[np.int64]:
-    """Read the sizes of a part's frames, and nothing else of it; errors as `load_clip`."""
-    (sizes,) = load_arrays(path, [_SIZES])
-    return sizes
+def load_sizes(task: Task) -> NDArray[np.int64]:
+    """Read the sizes of a part's frames and nothing else of it; errors as `read_part`."""
+    return read_part(task, ["sizes"])["sizes"]
 
 
 CLIP_GROUP = "clip"
