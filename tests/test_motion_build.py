@@ -85,8 +85,8 @@ def test_an_absent_flow_is_said(copy):
     with pytest.raises(StoreError) as error:
         read_motion(copy, "tvl1", CLIPS)
     assert str(error.value) == (
-        f"{motion_path(copy.path, 'tvl1')}: no such file. Expected the motion of casme2.h5. "
-        f"`mer train` of a network on motion computes it: run it on {copy.path}."
+        f"{motion_path(copy.path, 'tvl1')}: no such file, so casme2.h5 has no flow yet. "
+        f"Training a network on motion with {copy.path} computes it."
     )
 
 
@@ -95,8 +95,8 @@ def test_the_flow_of_another_store_is_not_read_but_computed_anew(copy):
     with pytest.raises(StoreError) as error:
         read_motion(other, "fast", CLIPS)
     assert str(error.value) == (
-        f"{motion_path(copy.path, 'fast')}: the motion of another store, of content 000000000000. Expected that of "
-        f"casme2.h5, 111111111111. `mer train` of a network on motion computes it: run it on {copy.path}."
+        f"{motion_path(copy.path, 'fast')}: flow of another store (content hash 000000000000; casme2.h5 has "
+        f"111111111111). Training a network on motion with {copy.path} computes it."
     )
     assert not is_current(other, "fast")
     assert build(other) == {"ok": len(CLIPS)}
@@ -112,8 +112,8 @@ def test_a_flow_of_other_settings_is_not_read(copy):
     with pytest.raises(StoreError) as error:
         read_motion(copy, "fast", CLIPS)
     assert str(error.value) == (
-        f"{path}: computed with {stale}. Expected {expected}. "
-        f"`mer train` of a network on motion computes it: run it on {copy.path}."
+        f"{path}: computed with {stale}, not with {expected}. "
+        f"Training a network on motion with {copy.path} computes it."
     )
     assert not is_current(copy, "fast")
 
@@ -124,7 +124,7 @@ def test_a_file_that_lacks_the_flow_of_a_clip_is_not_read(copy):
         flow = file["flow"][:-1]
         del file["flow"]
         file["flow"] = flow
-    with pytest.raises(StoreError, match="damaged, /flow is absent or of another shape"):
+    with pytest.raises(StoreError, match="damaged, /flow is absent or has a wrong shape"):
         read_motion(copy, "fast", CLIPS)
     assert not is_current(copy, "fast")
 
@@ -132,7 +132,7 @@ def test_a_file_that_lacks_the_flow_of_a_clip_is_not_read(copy):
 def test_a_damaged_flow_is_not_read(copy):
     path = motion_path(copy.path, "fast")
     path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(StoreError, match="cannot be read as HDF5, damaged or cut short .* Expected a whole file. `mer"):
+    with pytest.raises(StoreError, match="as HDF5, because it is damaged or truncated .* Training a network"):
         read_motion(copy, "fast", CLIPS)
     assert not is_current(copy, "fast")
 
@@ -145,8 +145,8 @@ def test_a_flow_that_is_not_finite_is_told_and_computed_anew(built, copy, value)
     with pytest.raises(StoreError) as error:
         read_motion(copy, "fast", CLIPS)
     assert str(error.value) == (
-        f"{path}: damaged, the flow of clip {CLIPS[3]} is not finite. Expected numbers of pixels. "
-        f"`mer train` of a network on motion computes it: run it on {copy.path}."
+        f"{path}: damaged, the flow of clip {CLIPS[3]} is not finite. "
+        f"Training a network on motion with {copy.path} computes it."
     )
     assert build(copy) == {"ok": len(CLIPS)}
     assert path.read_bytes() == motion_path(built.path, "fast").read_bytes()
@@ -155,7 +155,7 @@ def test_a_flow_that_is_not_finite_is_told_and_computed_anew(built, copy, value)
 def test_a_flow_of_other_clips_is_computed_anew(copy):
     with h5py.File(motion_path(copy.path, "fast"), "r+") as file:
         file["id"][0] = "casme2/99/x"
-    with pytest.raises(StoreError, match="damaged, /id does not name the clips. Expected those of the store. `mer"):
+    with pytest.raises(StoreError, match="damaged, /id doesn't name the store's clips. Training"):
         read_motion(copy, "fast", CLIPS[1:])
     assert build(copy) == {"ok": len(CLIPS)}
 
@@ -203,8 +203,8 @@ def test_a_clip_that_is_not_there_is_said(built):
     with pytest.raises(StoreError) as error:
         read_motion(built, "fast", [CLIPS[0], "casme2/99/x", "casme2/99/y"])
     assert str(error.value) == (
-        f"{motion_path(built.path, 'fast')}: holds no clip casme2/99/x (and 1 more that were asked for). "
-        f"Expected some of its 5 clips. See them with `mer info {built.path}`."
+        f"{motion_path(built.path, 'fast')}: lacks 2 of the clips that were asked for: "
+        "casme2/99/x, casme2/99/y. It has 5 others."
     )
 
 

@@ -305,13 +305,12 @@ def test_an_interrupted_build_of_generated_faces_does_not_go_on_without_their_st
 
 
 @pytest.mark.parametrize("resume", [True, False])
-def test_build_store_writes_over_no_file_that_is_no_store(tmp_path, resume):
+def test_build_store_writes_over_no_file_that_is_not_a_store(tmp_path, resume):
     release, out = write_release(tmp_path, 1), tmp_path / "mylab.csv"
     out.write_text("subject,clip\n")
     with pytest.raises(StoreError) as error:
         build(release, out, resume=resume)
     assert str(error.value) == (
-        f"{out}: a file that is no store, and would be lost. Expected a store, or nothing, where one is to be "
-        "written. Give another --out, or move the file away."
+        f"{out}: not a store, and writing one here would destroy it. Give another --out, or move the file away."
     )
     assert out.read_text() == "subject,clip\n"

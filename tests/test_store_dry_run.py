@@ -242,10 +242,10 @@ def test_what_lies_in_the_stores_place_stops_the_build(tmp_path):
     release, out = make_release(tmp_path, (write_clip(tmp_path),)), tmp_path / "store"
     assert not check(release, out).obstacles
     out.mkdir()
-    assert check(release, out).obstacles[0].startswith(f"{out}: cannot be written (Is a directory). Expected nothing")
+    assert check(release, out).obstacles[0].startswith(f"{out}: cannot be written (Is a directory). Move")
     out.rmdir()
     out.write_text("subject,clip\n")
-    assert check(release, out).obstacles[0].startswith(f"{out}: a file that is no store, and would be lost.")
+    assert check(release, out).obstacles[0].startswith(f"{out}: not a store, and writing one here would destroy it.")
     out.unlink()
     build_store(release, out, jobs=1, resume=True, on_clip=lambda clip_id, status: None)
     generated = replace(release, generated=True)

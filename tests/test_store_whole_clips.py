@@ -296,8 +296,8 @@ def test_a_store_without_the_group_says_how_it_is_added(built, tmp_path):
         (own, "table RAW --table mylab.csv", "mylab/p01/smile"),
     ):
         expected = (
-            f"{path}: holds the frames around onset and apex only. Expected whole clips, its group /clip. "
-            f"Add it: mer preprocess {release} --clips --out {path}."
+            f"{path}: holds only the frames around onset and apex, not whole clips. "
+            f"Add them: mer preprocess {release} --clips --out {path}."
         )
         for read in (clips_hash, clips_size, lambda path, clip_id=clip_id: read_clip(path, clip_id)):
             with pytest.raises(StoreError, match=f"^{re.escape(expected)}$"):
@@ -305,7 +305,7 @@ def test_a_store_without_the_group_says_how_it_is_added(built, tmp_path):
 
 
 def test_read_clip_refuses_a_clip_that_is_not_there(whole):
-    with pytest.raises(StoreError, match=r"holds no clip casme2/01/EP09 .*Expected some of its 3 clips"):
+    with pytest.raises(StoreError, match=r"lacks 1 of the clips that were asked for: casme2/01/EP09\. It has 3 others"):
         read_clip(whole, "casme2/01/EP09")
 
 
@@ -352,7 +352,7 @@ def test_preprocess_adds_whole_clips_of_pictures_and_videos(tmp_path, monkeypatc
     assert f"\nwhole clips   17 frames, {n_bytes / 1e6:.0f} MB\n" in mer("info")
     with h5py.File(store, "r+") as file:
         drop_frames(file["clip"])
-    assert "\nwhole clips   damaged (mer preprocess --clips mends them)\n" in mer("info")
+    assert "\nwhole clips   damaged (mer preprocess --clips repairs them)\n" in mer("info")
     mer(*command)
     assert "\nwhole clips repaired: 17 frames, " in mer(*command, "--clips")
 
@@ -378,15 +378,14 @@ def shrink_pictures(group):
 
 
 @pytest.mark.parametrize("damage", [drop_frames, drop_hash, shorten_start, shrink_pictures])
-def test_a_damaged_group_is_said_with_what_mends_it_and_mended(release, built, whole, tmp_path, damage):
+def test_a_damaged_group_is_said_and_repaired(release, built, whole, tmp_path, damage):
     out = Path(shutil.copy(whole, tmp_path))
     with h5py.File(out, "r+") as file:
         damage(file["clip"])
     with pytest.raises(StoreError) as error:
         clips_hash(out)
     assert str(error.value) == (
-        f"{out}: /clip is damaged. Expected frames, their numbers and where each clip starts. "
-        f"Mend it: mer preprocess casme2 RAW --clips --out {out}."
+        f"{out}: its whole clips (/clip) are damaged. Repair them: mer preprocess casme2 RAW --clips --out {out}."
     )
     assert clips_state(out) == "damaged"
     assert add(release, out) == "repaired"

@@ -1,4 +1,4 @@
-"""Stores come in, what a person asks of them goes out: provenance, and clips by class beside the published counts."""
+"""Describe stores: where they come from, and their clips of each class beside the published counts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from mer_cli.store.whole_clips import clips_size, clips_state
 Facts = tuple[tuple[str, str], ...]
 WITHOUT_CLIPS = {
     "absent": "none (mer preprocess --clips adds them)",
-    "damaged": "damaged (mer preprocess --clips mends them)",
+    "damaged": "damaged (mer preprocess --clips repairs them)",
 }
 APEX_FOUND: dict[ApexRule, str] = {"flow": "by the strongest motion", "midpoint": "at the midpoint"}
 
@@ -35,7 +35,7 @@ APEX_FOUND: dict[ApexRule, str] = {"flow": "by the strongest motion", "midpoint"
 class Overview:
     """Printable facts of some stores.
 
-    facts : of each store, what and which value
+    facts : (name, value) pairs of each store
     tables : the counts
     differences : a sentence for each clip that makes a count differ from the published one
     warnings : a sentence each
@@ -50,7 +50,7 @@ class Overview:
 
 
 def describe_stores(stores: Sequence[StoreInfo]) -> Overview:
-    """Say where stores come from, and count their clips under every scheme of their datasets."""
+    """Return where stores come from, and the counts of their clips under every scheme of their datasets."""
     held = [_contents(info) for info in stores]
     return Overview(
         facts=tuple(_facts(info) for info in stores),
@@ -62,19 +62,10 @@ def describe_stores(stores: Sequence[StoreInfo]) -> Overview:
 
 
 def find_stores(folder: Path = Path("data")) -> list[Path]:
-    """Give all stores of a folder, sorted by name.
-
-    Raises
-    ------
-    StoreError
-        If it holds none.
-    """
+    """Return all stores of a folder, sorted by name; raise StoreError if it holds none."""
     stores = sorted(folder.glob("*.h5"))
     if not stores:
-        raise StoreError(
-            f"{folder}: holds no .h5 file. Expected at least one store where none is named. "
-            "Name the store, or make one: mer preprocess casme2 RAW."
-        )
+        raise StoreError(f"{folder}: holds no store (.h5 file). Name a store, or make one: mer preprocess casme2 RAW.")
     return stores
 
 

@@ -1,8 +1,8 @@
-"""What is in a store: names, shapes and dtypes of one HDF5 file per dataset, and the record of one clip in it.
+"""Names, shapes and dtypes in a store, one HDF5 file per dataset, and the record of one clip in it.
 
-The file is readable with nothing but h5py. The windows are stored as they are. Measured on 105 MB of them, one core:
-gzip level 1 saves 37 %, but writing takes 1.6 s instead of .1 s and reading .47 s instead of .04-.24 s; lzf saves 23 %
-for .8 s and .38 s. Training reads the whole store at each start.
+The file can be read with nothing but h5py. The windows are not compressed, because training reads the whole store at
+each start. Measured on 105 MB, one core: gzip level 1 saves 37 %, but writing takes 1.6 s instead of .1 s and reading
+.47 s instead of .04-.24 s; lzf saves 23 % for .8 s and .38 s.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ COLUMNS: dict[str, str] = {
     "note": TEXT,
 }
 
-# Shape of one clip's entry and dtype; each dataset is chunked per clip.
+# Shape of one clip's entry, and dtype; each HDF5 dataset is chunked per clip.
 ARRAYS: dict[str, tuple[tuple[int, ...], str]] = {
     "onset_window": ((WINDOW, CROP_SIZE, CROP_SIZE, 3), "|u1"),
     "apex_window": ((WINDOW, CROP_SIZE, CROP_SIZE, 3), "|u1"),
@@ -48,10 +48,10 @@ ARRAYS: dict[str, tuple[tuple[int, ...], str]] = {
 CLIP_BYTES = sum(math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in ARRAYS.values())
 
 VERSION_ATTRIBUTE = "schema_version"
-CONTENT_HASH = "content_hash"  # over columns and arrays: equal for equal clips, whenever and wherever they were built
+CONTENT_HASH = "content_hash"  # over columns and arrays: the same for the same clips, whenever and wherever built
 NOTE_SEPARATOR = "; "  # between the sentences of a clip's note
-BUILD_KEY = "build_key"  # over all that a build depends on: tells whether a store is what would be built now
-# Attributes that hold JSON; all others are plain text, numbers or truth values.
+BUILD_KEY = "build_key"  # over everything that a build depends on: tells whether a store is up to date
+# Attributes that hold JSON; all others are text, numbers or booleans.
 JSON_ATTRIBUTES = ("detectors", "crop", "errata", "failed", "tools")
 
 # A store holds clips that are OK or REPAIRED.
@@ -85,7 +85,7 @@ def has_face(note: str) -> bool:
 
 @dataclass(frozen=True)
 class CroppedClip:
-    """One clip as it goes into a store.
+    """One clip for a store.
 
     columns : a value for each of `COLUMNS`
     arrays : an array for each of `ARRAYS`, of that shape and dtype
