@@ -275,8 +275,8 @@ def test_a_store_whose_stamp_was_overlooked_is_not_up_to_date(outputs, tmp_path)
     assert result.exit_code == 1
     assert result.stderr.endswith(
         f"error: {store}: holds mylab without the stamp of generated faces, and these clips are generated. If it was "
-        "built from them by a version that overlooked the stamp, build it anew with --no-resume and train again; if it "
-        "holds real faces, give another --out.\n"
+        "built from them by a version that overlooked the stamp, build it again with --no-resume and train again; if "
+        "it holds real faces, give another --out.\n"
     )
     assert store.read_bytes() == before
     assert preprocess(folder, "--no-resume").exit_code == 0

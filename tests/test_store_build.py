@@ -160,7 +160,7 @@ def test_build_store_of_no_usable_clip_writes_the_audit_and_keeps_the_old_store(
     picture.write_bytes(b"")
     expected = (
         f"{out}: not written, because none of 1 clips can be used. The first says: {picture}: the file is "
-        f"empty (0 bytes). Expected a whole picture. Copy the file from the release again. See all in "
+        f"empty (0 bytes). Copy the file from the release again. See all in "
         f"{tmp_path}/audit/casme2/audit.csv."
     )
     with pytest.raises(StoreError, match=f"^{re.escape(expected)}$"):
@@ -252,8 +252,8 @@ def test_build_store_replaces_real_faces_by_generated_ones_only_where_it_is_told
         build(generated, out)
     assert str(error.value) == (
         f"{out}: holds casme2 without the stamp of generated faces, and these clips are generated. If it was built "
-        "from them by a version that overlooked the stamp, build it anew with --no-resume and train again; if it holds "
-        "real faces, give another --out."
+        "from them by a version that overlooked the stamp, build it again with --no-resume and train again; if it "
+        "holds real faces, give another --out."
     )
     assert out.read_bytes() == before
     with pytest.raises(StoreError, match=r"holds casme2, and would be replaced by samm. Give another --out, or --no"):

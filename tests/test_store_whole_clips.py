@@ -241,7 +241,7 @@ def test_a_picture_that_cannot_be_read_is_named_with_its_clip_and_the_others_are
     try:
         expected = (
             f"{out}: whole clips not added, because 1 of 3 can't be read. The "
-            f"first is casme2/01/EP02: {broken}: the file is empty (0 bytes). Expected a whole picture. Copy the file "
+            f"first is casme2/01/EP02: {broken}: the file is empty (0 bytes). Copy the file "
             "from the release again. Then run the same command again: finished clips are kept. Frames that "
             "the release doesn't have are left out."
         )

@@ -22,8 +22,7 @@ from mer_cli.inference.attention import require_maps
 from mer_cli.models import NETWORKS, build_model, motion_input
 from mer_cli.models.descriptors import DESCRIPTORS
 from mer_cli.models.recipes import RECIPES
-from mer_cli.motion.images import normalise, read_images
-from mer_cli.motion.unit_graph import unit_adjacency
+from mer_cli.motion.images import normalise, read_images, unit_adjacency
 from mer_cli.runs.config import TrainConfig, resolve_config
 from mer_cli.runs.directory import read_run
 from mer_cli.store.hdf5 import read_store

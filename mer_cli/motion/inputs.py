@@ -1,4 +1,4 @@
-"""What a network on motion takes: which channels, at which size; and what a run may choose. It costs no import."""
+"""What the input of a network on motion is made of, and what a run may choose; imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ Channel = Literal["u", "v", "strain", "magnitude", "patches", "apex", "apex-grid
 Normalisation = Literal["raw", "minmax8"]
 Interpolation = Literal["linear", "tim"]
 
-GRID = 4  # rows and columns of blocks that "apex-grid" cuts the apex picture into
+GRID = 4  # rows and columns of blocks that "apex-grid" cuts the apex into
 PATCH_SIZE = 7
-BROW_POINTS = range(17, 27)  # of the 68 landmarks, those that "patches" are cut out at
+BROW_POINTS = range(17, 27)  # the landmarks, of 68, that "patches" are cut around
 MOUTH_POINTS = range(48, 68)
 
 _N_PLANES: dict[Channel, int] = {
@@ -24,13 +24,13 @@ _N_PLANES: dict[Channel, int] = {
 
 @dataclass(frozen=True)
 class MotionInput:
-    """The picture (P, size, size) that a network takes for each clip.
+    """The input (P, size, size) of a network for each clip.
 
     size : rows and columns
     channels : "u", "v", the flow from onset to apex, right and down, in pixels of the crop; "strain" and "magnitude"
         of it; "patches" of its magnitude at 30 landmarks, a plane each; "apex", the grey apex; "apex-grid", its 4x4
         blocks, a plane each; "dynamic", the dynamic image of the whole clip, a plane for each colour
-    units : action units whose co-occurrence among the training clips the network takes too; most take none
+    units : action units whose co-occurrence in the training clips is an input, too; empty for most networks
     """
 
     size: int
@@ -39,7 +39,7 @@ class MotionInput:
 
     @property
     def n_planes(self) -> int:
-        """P, one for most channels."""
+        """P, the sum over the channels; most have one plane."""
         return sum(_N_PLANES.get(channel, 1) for channel in self.channels)
 
     @property

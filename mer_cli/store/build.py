@@ -158,18 +158,18 @@ def _place(audit: Audit, drawn: Path, out: Path) -> None:
 
 
 def require_place(out: Path, release: Release, *, resume: bool) -> None:
-    """Refuse to write the release's store over what would be lost.
+    """Refuse to overwrite a file that can't be made again, or a store that runs may need, since they find it by path.
 
-    Runs find their store by its path. One whose pictures or table were mended is replaced, and a damaged one.
+    A damaged store is replaced, and one whose images or table were corrected.
 
     Raises
     ------
     OSError
         If a folder has that name.
     StoreError
-        If a file is there that is not a store; or the store of generated faces, where the release has its coding table
-        and no stamp; or, with `resume`, parts of generated faces where these have no stamp, the store of another
-        dataset, of generated faces where these have no stamp, or the other way round.
+        If a file that is not a store is there; or a store of generated faces, if the release has the same coding table
+        and no stamp; or, with `resume`, parts or a store of generated faces if the release has no stamp, a store
+        without the stamp if the release has it, or the store of another dataset.
     """
     require_no_folder(out)
     require_no_other_file(out)
@@ -194,13 +194,13 @@ def require_place(out: Path, release: Release, *, resume: bool) -> None:
     elif resume and release.generated and not store.generated:
         raise StoreError(
             f"{out}: holds {store.dataset} without the stamp of generated faces, and these clips are generated. If it "
-            "was built from them by a version that overlooked the stamp, build it anew with --no-resume and train "
+            "was built from them by a version that overlooked the stamp, build it again with --no-resume and train "
             "again; if it holds real faces, give another --out."
         )
 
 
 def _require_no_lost_stamp(store: StoreInfo, release: Release, *, resume: bool) -> None:
-    """Refuse to call faces real that the store calls generated; where the table is the same one, whatever is asked."""
+    """Refuse to replace generated faces by the same dataset without the stamp; with the same table, always."""
     if store.table_sha256 and store.table_sha256 == release.table_sha256:
         real = "remove the store yourself, or give another --out"
     elif resume:
@@ -218,9 +218,9 @@ def _require_no_lost_stamp(store: StoreInfo, release: Release, *, resume: bool) 
 class BuildSummary:
     """How a build ended.
 
-    failed : the rows of the table that are not in the store: those the release failed on, and those without a face
-    repairs : (clip id, how it was mended) for every repaired clip
-    already_built : the store was there, built from these very inputs, and nothing was done
+    failed : the rows of the table that are not in the store, because of the release or because no face was found
+    repairs : (clip id, note) of every repaired clip
+    already_built : the store was up to date, and nothing was done
     """
 
     path: Path
@@ -281,7 +281,7 @@ def build_store(
 
 
 def _is_built(plan: BuildPlan) -> bool:
-    """Whether the store that is there is what would be built now, with no clip that might do better this time."""
+    """Tell whether the store is up to date and has no failed clip that is worth another try."""
     try:
         attributes = read_store(plan.out).attributes
     except StoreError:

@@ -76,13 +76,13 @@ def read_cut(task: Task) -> CroppedClip:
 def cut_clip(clip: Clip, finder: FaceFinder, align: Align) -> CroppedClip:
     """Crop the frames around a clip's onset and apex, all with the one transform of its onset frame.
 
-    Each frame is read once. Whole pictures are kept only up to the one in which the face is found, and where the apex
-    is sought in the same pass, of the crops only those that may still be needed.
+    Each frame is read once. Whole images are kept only until the face is found; if the apex is searched for in the same
+    pass, only those crops are kept that may still be needed.
 
     Raises
     ------
     FaceError
-        If a frame cannot be read, no usable face is found, or no frame follows the onset that could be the apex.
+        If a frame can't be read, no usable face is found, or no frame after the onset could be the apex.
     """
     stream = read_frames(needed_frames(clip))
     whole: dict[int, Image] = {}
@@ -125,7 +125,7 @@ def cut_clip(clip: Clip, finder: FaceFinder, align: Align) -> CroppedClip:
 def _find_apex(
     clip: Clip, face: Face, transform: Transform, crops: Iterator[tuple[int, Image]]
 ) -> tuple[int, dict[int, Image]]:
-    """Give the number of the frame with the strongest motion, and the crops of its window and the onset's."""
+    """Return the number of the frame with the strongest motion, and the crops of its window and the onset's."""
     search = ApexSearch(None if face.detector == RELEASE_CROP else crop_landmarks(face.landmarks, transform))
     onset_window = {frame.number for _, frame in window(clip, clip.onset)}
     numbers: list[int] = []
@@ -135,20 +135,20 @@ def _find_apex(
         kept[number] = crop
         if clip.onset <= number <= clip.offset:
             search.add(crop)
-            # Even where frames are missing, those of a window lie at most three places from its middle.
+            # Even if frames are missing, those of a window lie at most three places from its middle.
             middles = [numbers.index(clip.onset) + place for place in search.candidates()]
             near = {n for place in middles for n in numbers[max(place - HALF_WINDOW, 0) : place + HALF_WINDOW + 1]}
             kept = {n: crop for n, crop in kept.items() if n in near | onset_window}
     if not any(clip.onset < number <= clip.offset for number in numbers):
         raise FaceError(
-            f"{clip.clip_id}: no frame lies between onset {clip.onset} and offset {clip.offset}. Expected one that "
-            "could be the apex. Restore the pictures or correct the table."
+            f"{clip.clip_id}: no frame between onset {clip.onset} and offset {clip.offset} can be the apex. "
+            "Restore the images or correct the table."
         )
     return numbers[numbers.index(clip.onset) + search.peak()], kept
 
 
 def _transform(clip: Clip, face: Face, align: Align, onset: Image) -> Transform:
-    if face.detector == RELEASE_CROP:  # landmarks of a face that was not found place nothing
+    if face.detector == RELEASE_CROP:  # without a face the landmarks mean nothing
         return picture_transform(*onset.shape[:2])
     try:
         return box_transform(face.landmarks) if align == "box" else eye_transform(face.landmarks)
@@ -158,5 +158,5 @@ def _transform(clip: Clip, face: Face, align: Align, onset: Image) -> Transform:
 
 @cache
 def _finder(predictor: Path, is_cropped: bool) -> FaceFinder:
-    """Load the models once per process."""
+    """Return the finder with its models, loaded once per process."""
     return FaceFinder(predictor, is_cropped=is_cropped)

@@ -30,10 +30,9 @@ from mer_cli.models import motion_input
 from mer_cli.models.descriptors import DESCRIPTORS, Seen, descriptor_function
 from mer_cli.motion.cache import build_motion, read_motion
 from mer_cli.motion.flow import flow_settings, grey, optical_flow
-from mer_cli.motion.images import normalise, read_images
+from mer_cli.motion.images import normalise, read_images, unit_adjacency
 from mer_cli.motion.inputs import MotionInput
 from mer_cli.motion.interpolate import interpolate
-from mer_cli.motion.unit_graph import unit_adjacency
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.methods import is_classical, needs_clips, needs_motion
 from mer_cli.runs.plan import PlannedStore, RunPlan
