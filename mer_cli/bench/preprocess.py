@@ -59,7 +59,7 @@ def _compare(folder: Path, dataset: str, face: Map, predictor: Path, repeats: in
             cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
 
     def cut() -> None:
-        reason = make_part(task).reason
+        *_, reason = make_part(task)
         assert not reason, reason
 
     cut()  # loads the models

@@ -25,14 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_cli.errors import StoreError
-from mer_cli.system.files import (
-    clear_temporary,
-    lock_file,
-    lock_path,
-    replacing,
-    require_no_folder,
-    unwritten,
-)
+from mer_cli.system.files import clear_temporary, lock_file, lock_path, replacing, require_no_folder, unwritten
 from mer_cli.system.workers import run_in_workers
 
 Array = NDArray[Any]
@@ -75,21 +68,12 @@ class Task:
     compute: Callable[[], Computed]
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How a clip ended; `reason` says why it has no part."""
-
-    clip_id: str
-    status: str
-    reason: str
-
-
-def make_part(task: Task) -> Ended:
-    """Compute the arrays of a clip and save them as its part; a clip that fails leaves none."""
+def make_part(task: Task) -> tuple[str, str, str]:
+    """Compute a clip and save its part, unless it failed; return its id, how it ended and why it failed."""
     computed = task.compute()
     if computed.status != FAILED:
         save_arrays(task.part, computed.arrays)
-    return Ended(task.clip_id, computed.status, computed.reason)
+    return task.clip_id, computed.status, computed.reason
 
 
 @dataclass(frozen=True)
@@ -167,10 +151,11 @@ class Resumable:
             else:
                 on_clip(task.clip_id, RESUMED)
 
-        def note(ended: Ended) -> None:
-            if ended.status == FAILED:
-                reasons[ended.clip_id] = ended.reason
-            on_clip(ended.clip_id, ended.status)
+        def note(ended: tuple[str, str, str]) -> None:
+            clip_id, status, reason = ended
+            if status == FAILED:
+                reasons[clip_id] = reason
+            on_clip(clip_id, status)
 
         try:
             run_in_workers(make_part, missing, jobs, note)
