@@ -17,7 +17,7 @@ from photo_release import write_release
 
 from mer_cli.store.build import build_store
 from mer_cli.store.hdf5 import SIGNATURE, read_store
-from mer_cli.system.resumable import parts_dir
+from mer_cli.system.resumable import Resumable, parts_dir
 
 N_CLIPS = 4
 
@@ -183,3 +183,13 @@ def test_a_dead_worker_is_said(release, tmp_path):
         "error: casme2.h5: a worker process was killed while cropping clips, probably for lack of memory. Finished "
         "clips are kept. Run the same command again with --jobs 1.\n"
     )
+
+
+def test_a_half_written_store_of_a_killed_build_is_removed_before_the_next_needs_the_room(tmp_path):
+    work = Resumable(tmp_path / "casme2.h5", "cropping clips", room="", elsewhere="")
+    work.parts.mkdir()
+    (work.parts / "whole.npz").touch()
+    (work.parts / ".casme2.h5-0123abcd.partial").touch()
+    with work.alone():
+        assert work.make_parts([], 1, print) == {}
+    assert [path.name for path in work.parts.iterdir()] == ["whole.npz"]
