@@ -60,8 +60,7 @@ def test_train_without_a_store_says_how_to_make_one():
     result = mer("train", "--loso")
     assert result.exit_code == 1
     assert result.stderr == (
-        "error: data: holds no .h5 file. Expected exactly one store where none is named. "
-        "Name the store, or make one: mer preprocess casme2 RAW.\n"
+        "error: data: holds no store (.h5 file). Name a store, or make one: mer preprocess casme2 RAW.\n"
     )
 
 

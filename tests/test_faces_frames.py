@@ -81,9 +81,7 @@ def test_window_fills_a_gap_with_the_earlier_of_two_equally_near():
 
 
 def test_window_refuses_a_labelled_frame_without_a_picture():
-    expected = (
-        "casme2/01/EP01: frame 39 has no picture. Expected one of 40..45. Restore the picture or correct the table."
-    )
+    expected = "casme2/01/EP01: frame 39 has no image; frames 40 to 45 do. Restore the image or correct the table."
     with pytest.raises(FaceError, match=f"^{re.escape(expected)}$"):
         window(make_clip([40, 45]), 39)
 

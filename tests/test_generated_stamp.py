@@ -262,7 +262,7 @@ def test_a_stamp_that_was_removed_after_the_store_was_built_stops_the_next_build
     ) in (result.stdout if options == ("--dry-run",) else result.stderr)
     assert store.read_bytes() == before
     stamp(stamped / "raw")
-    assert "was there already" in preprocess(stamped).stdout
+    assert "is up to date" in preprocess(stamped).stdout
     assert store.read_bytes() == before
 
 
@@ -275,8 +275,8 @@ def test_a_store_whose_stamp_was_overlooked_is_not_up_to_date(outputs, tmp_path)
     assert result.exit_code == 1
     assert result.stderr.endswith(
         f"error: {store}: holds mylab without the stamp of generated faces, and these clips are generated. If it was "
-        "built from them by a version that overlooked the stamp, build it anew with --no-resume and train again; if it "
-        "holds real faces, give another --out.\n"
+        "built from them by a version that overlooked the stamp, build it again with --no-resume and train again; if "
+        "it holds real faces, give another --out.\n"
     )
     assert store.read_bytes() == before
     assert preprocess(folder, "--no-resume").exit_code == 0

@@ -141,7 +141,7 @@ def test_every_clip_has_a_file_and_the_means_one_of_all(tmp_path):
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     run = read_run(write_run(tmp_path / "runs"))
     (tmp_path / "out").write_text("a file")
-    with pytest.raises(RunError, match=r"out/class-means\.png: can't be written"):
+    with pytest.raises(RunError, match=r"out/class-means\.png: cannot be written"):
         draw_class_means(run, attention_of(run), tmp_path / "out")
 
 

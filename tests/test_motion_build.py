@@ -12,11 +12,10 @@ import pytest
 from moved_store import SHIFTS, write_moved_store
 
 from mer_cli.errors import StoreError
-from mer_cli.motion.by_clip import ByClip, build_by_clip
 from mer_cli.motion.cache import build_motion, is_current, motion_path, read_motion
 from mer_cli.store.hdf5 import find_store, read_store
-from mer_cli.store.parts import parts_dir
-from mer_cli.system.lock import lock_store
+from mer_cli.system.files import lock_file
+from mer_cli.system.resumable import ByClip, build_by_clip, parts_dir
 
 CLIPS = list(SHIFTS)
 
@@ -86,8 +85,8 @@ def test_an_absent_flow_is_said(copy):
     with pytest.raises(StoreError) as error:
         read_motion(copy, "tvl1", CLIPS)
     assert str(error.value) == (
-        f"{motion_path(copy.path, 'tvl1')}: no such file. Expected the motion of casme2.h5. "
-        f"`mer train` of a network on motion computes it: run it on {copy.path}."
+        f"{motion_path(copy.path, 'tvl1')}: no such file, so casme2.h5 has no flow yet. "
+        f"Training a network on motion with {copy.path} computes it."
     )
 
 
@@ -96,8 +95,8 @@ def test_the_flow_of_another_store_is_not_read_but_computed_anew(copy):
     with pytest.raises(StoreError) as error:
         read_motion(other, "fast", CLIPS)
     assert str(error.value) == (
-        f"{motion_path(copy.path, 'fast')}: the motion of another store, of content 000000000000. Expected that of "
-        f"casme2.h5, 111111111111. `mer train` of a network on motion computes it: run it on {copy.path}."
+        f"{motion_path(copy.path, 'fast')}: flow of another store (content hash 000000000000; casme2.h5 has "
+        f"111111111111). Training a network on motion with {copy.path} computes it."
     )
     assert not is_current(other, "fast")
     assert build(other) == {"ok": len(CLIPS)}
@@ -113,8 +112,8 @@ def test_a_flow_of_other_settings_is_not_read(copy):
     with pytest.raises(StoreError) as error:
         read_motion(copy, "fast", CLIPS)
     assert str(error.value) == (
-        f"{path}: computed with {stale}. Expected {expected}. "
-        f"`mer train` of a network on motion computes it: run it on {copy.path}."
+        f"{path}: computed with {stale}, not with {expected}. "
+        f"Training a network on motion with {copy.path} computes it."
     )
     assert not is_current(copy, "fast")
 
@@ -125,7 +124,7 @@ def test_a_file_that_lacks_the_flow_of_a_clip_is_not_read(copy):
         flow = file["flow"][:-1]
         del file["flow"]
         file["flow"] = flow
-    with pytest.raises(StoreError, match="damaged, /flow is absent or of another shape"):
+    with pytest.raises(StoreError, match="damaged, /flow is absent or has a wrong shape"):
         read_motion(copy, "fast", CLIPS)
     assert not is_current(copy, "fast")
 
@@ -133,7 +132,7 @@ def test_a_file_that_lacks_the_flow_of_a_clip_is_not_read(copy):
 def test_a_damaged_flow_is_not_read(copy):
     path = motion_path(copy.path, "fast")
     path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(StoreError, match="cannot be read as HDF5, damaged or cut short .* Expected a whole file. `mer"):
+    with pytest.raises(StoreError, match="as HDF5, because it is damaged or truncated .* Training a network"):
         read_motion(copy, "fast", CLIPS)
     assert not is_current(copy, "fast")
 
@@ -146,8 +145,8 @@ def test_a_flow_that_is_not_finite_is_told_and_computed_anew(built, copy, value)
     with pytest.raises(StoreError) as error:
         read_motion(copy, "fast", CLIPS)
     assert str(error.value) == (
-        f"{path}: damaged, the flow of clip {CLIPS[3]} is not finite. Expected numbers of pixels. "
-        f"`mer train` of a network on motion computes it: run it on {copy.path}."
+        f"{path}: damaged, the flow of clip {CLIPS[3]} is not finite. "
+        f"Training a network on motion with {copy.path} computes it."
     )
     assert build(copy) == {"ok": len(CLIPS)}
     assert path.read_bytes() == motion_path(built.path, "fast").read_bytes()
@@ -156,7 +155,7 @@ def test_a_flow_that_is_not_finite_is_told_and_computed_anew(built, copy, value)
 def test_a_flow_of_other_clips_is_computed_anew(copy):
     with h5py.File(motion_path(copy.path, "fast"), "r+") as file:
         file["id"][0] = "casme2/99/x"
-    with pytest.raises(StoreError, match="damaged, /id does not name the clips. Expected those of the store. `mer"):
+    with pytest.raises(StoreError, match="damaged, /id doesn't name the store's clips. Training"):
         read_motion(copy, "fast", CLIPS[1:])
     assert build(copy) == {"ok": len(CLIPS)}
 
@@ -167,8 +166,8 @@ def test_a_folder_in_the_way_is_said_before_anything_is_computed(copy):
     with pytest.raises(StoreError) as error:
         build(copy, "tvl1")
     assert str(error.value) == (
-        f"{path}: cannot be written (Is a directory). Expected nothing else of that name. Move {path} away, then run "
-        "the same command again: finished clips are kept."
+        f"{path}: cannot be written (Is a directory). Move {path} away, then run the "
+        "same command again: finished clips are kept."
     )
     assert not parts_dir(path).exists()
 
@@ -178,8 +177,8 @@ def test_a_file_in_the_folders_place_is_said(built, tmp_path):
     with pytest.raises(StoreError) as error:
         build(replace(built, path=tmp_path / "casme2.h5"))
     assert str(error.value) == (
-        f"{motion_path(tmp_path / 'casme2.h5', 'fast')}: cannot be written (File exists). Expected nothing else of "
-        f"that name. Move {tmp_path / 'motion'} away, then run the same command again: finished clips are kept."
+        f"{motion_path(tmp_path / 'casme2.h5', 'fast')}: cannot be written (File exists). "
+        f"Move {tmp_path / 'motion'} away, then run the same command again: finished clips are kept."
     )
 
 
@@ -194,8 +193,8 @@ def test_a_folder_that_may_not_be_written_to_is_said(tmp_path):
     with pytest.raises(StoreError) as error:
         build_by_clip(wanted, is_current=lambda: False, write=refuse, jobs=1, on_clip=lambda *_: None)
     assert str(error.value) == (
-        f"{path}: cannot be written (Permission denied). Expected a folder that may be written to. Give yourself that "
-        f"right on {tmp_path} or copy the store to a folder of your own and name it there, then run the same "
+        f"{path}: cannot be written (Permission denied). Give yourself permission to write to {tmp_path} "
+        f"or copy the store to a folder of your own and name it there, then run the same "
         "command again: finished clips are kept."
     )
 
@@ -204,13 +203,13 @@ def test_a_clip_that_is_not_there_is_said(built):
     with pytest.raises(StoreError) as error:
         read_motion(built, "fast", [CLIPS[0], "casme2/99/x", "casme2/99/y"])
     assert str(error.value) == (
-        f"{motion_path(built.path, 'fast')}: holds no clip casme2/99/x (and 1 more that were asked for). "
-        f"Expected some of its 5 clips. See them with `mer info {built.path}`."
+        f"{motion_path(built.path, 'fast')}: lacks 2 of the clips that were asked for: "
+        "casme2/99/x, casme2/99/y. It has 5 others."
     )
 
 
 def test_a_build_that_another_process_is_at_is_said(copy):
-    with lock_store(motion_path(copy.path, "tvl1")), pytest.raises(StoreError, match="is building it"):
+    with lock_file(motion_path(copy.path, "tvl1")), pytest.raises(StoreError, match="is building it"):
         build(copy, "tvl1")
 
 

@@ -57,7 +57,7 @@ def test_read_images_gives_the_clips_in_the_order_asked_for_with_their_own_apex(
     clips = list(store.clips.index)
     flows = np.arange(1, 11, dtype=np.float16).reshape(5, 2, 1, 1) * np.ones((5, 2, 224, 224), np.float16)
     motion_path(store.path, "fast").parent.mkdir()
-    write_motion(store, "fast", flows, tmp_path / "motion" / "partial")
+    write_motion(store, "fast", flows, motion_path(store.path, "fast"))
     images = read_images(store, "fast", [clips[4], clips[1]], MotionInput(28, ("v", "u", "apex")))
     assert (images.shape, images.dtype) == ((2, 3, 28, 28), np.float32)
     assert images[:, :2, 3, 5].tolist() == [[10, 9], [4, 3]]

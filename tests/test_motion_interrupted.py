@@ -11,8 +11,8 @@ from moved_store import SHIFTS, write_moved_store
 
 from mer_cli.motion.cache import build_motion, motion_path
 from mer_cli.store.hdf5 import read_store
-from mer_cli.store.parts import parts_dir
-from mer_cli.system.lock import lock_path, lock_store
+from mer_cli.system.files import lock_file, lock_path
+from mer_cli.system.resumable import parts_dir
 
 # Builds with one worker. It is killed after its second clip; or the worker is; or no file may grow past a limit.
 SCRIPT = """
@@ -98,7 +98,7 @@ def test_what_a_process_left_that_was_killed_at_the_very_end_is_cleared(folder, 
     if with_parts:
         parts_dir(path).mkdir()
         (parts_dir(path) / "part.npz").touch()
-    with lock_store(path):  # a living process does it itself
+    with lock_file(path):  # a living process does it itself
         assert build(again, "fast") == {}
         assert parts_dir(path).exists() == with_parts
     lock_path(path).write_text("4194304")
@@ -120,9 +120,9 @@ def test_a_full_disk_is_said(folder, tmp_path, limit):
     path = shutil.copytree(folder, tmp_path / "data")
     full = build_in_process(limit, path)
     assert full.stderr == (
-        "error: motion/casme2.flow-tvl1.h5: cannot be written (File too large). Expected room for 2 MB of flow and as "
-        "much again of parts. Make room or copy the store to a folder of your own and name it there, then run the "
-        "same command again: finished clips are kept.\n"
+        "error: motion/casme2.flow-tvl1.h5: cannot be written (File too large). The disk needs room for 2 MB of "
+        "flow and as much again for parts. Free space on the disk or copy the store to a folder of your own and name "
+        "it there, then run the same command again: finished clips are kept.\n"
     )
     assert not motion_path(path / "casme2.h5", "tvl1").exists()
 
@@ -131,6 +131,6 @@ def test_a_full_disk_is_said(folder, tmp_path, limit):
 def test_a_dead_worker_is_said(folder, tmp_path):
     path = shutil.copytree(folder, tmp_path / "data")
     assert build_in_process("kill-worker", path).stderr == (
-        "error: motion/casme2.flow-tvl1.h5: a worker process died while it computed the flow. Expected it to live; "
-        "memory may have run out. Run the same command again: finished clips are kept.\n"
+        "error: motion/casme2.flow-tvl1.h5: a worker process was killed while computing the flow, probably for lack "
+        "of memory. Finished clips are kept. Run the same command again.\n"
     )

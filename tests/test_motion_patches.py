@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from mer_cli.motion.images import Sources, cut_patches, draw_motion
+from mer_cli.motion.images import Sources, cut_patches, draw_motion, unit_adjacency
 from mer_cli.motion.inputs import MotionInput
-from mer_cli.motion.unit_graph import unit_adjacency
 
 WANTED = MotionInput(7, ("patches",))
 ROWS, COLUMNS = np.mgrid[:128, :128].astype(np.float32)

@@ -7,24 +7,22 @@ from mer_cli.records import FailedClip
 from mer_cli.store.build import BuildSummary
 from mer_cli.store.overview import Overview
 
+STORE = Path("data/casme2.h5")
 
-def told(capsys, *, repairs=(), failed=(), notes=()):
-    summary = BuildSummary(Path("data/casme2.h5"), 1, len(repairs), failed, repairs, False, Path("data/audit/casme2"))
-    show_stores.show_build(summary, Overview((), (), (), tuple(notes)))
+
+def told(capsys, *, repairs=(), failed=()):
+    summary = BuildSummary(STORE, 1, len(repairs), failed, repairs, False, Path("data/audit/casme2"))
+    show_stores.show_build(summary, Overview((), (), (), (), ()))
     return capsys.readouterr().out.splitlines()[2:-1]
 
 
 def test_a_repair_that_is_an_erratum_is_told_once(capsys):
-    repairs = (
-        ("casme2/04/EP12", "apex / set to 291"),
-        ("casme2/04/EP1", "the nearest frame 90 is taken"),
-        ("casme2/16/EP01", "offset 110 set to 96; the nearest frame 4 is taken"),
-    )
-    errata = ["erratum: casme2/04/EP12: apex / set to 291.", "erratum: casme2/16/EP01: offset 110 set to 96."]
-    assert told(capsys, repairs=repairs, notes=errata) == [
-        "  repaired: casme2/04/EP1: the nearest frame 90 is taken",
-        "  repaired: casme2/16/EP01: offset 110 set to 96; the nearest frame 4 is taken",
-        *errata,
+    summary = BuildSummary(STORE, 0, 1, (), (("casme2/04/EP12", "apex / set to 291"),), False, Path("data/audit"))
+    errata = ("casme2/04/EP12: apex / set to 291.",)
+    show_stores.show_build(summary, Overview((), (), (), ("warning: few clips",), errata))
+    assert capsys.readouterr().out.splitlines()[2:-1] == [
+        "  repaired: casme2/04/EP12: apex / set to 291",
+        "warning: few clips",
     ]
 
 

@@ -19,9 +19,10 @@ from mer_cli.errors import FaceError, StoreError
 from mer_cli.faces.landmarks import find_predictor
 from mer_cli.records import FailedClip, Release
 from mer_cli.store.build import build_store, plan_build
+from mer_cli.store.cut import clip_fingerprint
 from mer_cli.store.hdf5 import SIGNATURE, read_store, read_windows
-from mer_cli.store.parts import fingerprint, part_path, parts_dir
-from mer_cli.system.lock import lock_store
+from mer_cli.system.files import lock_file
+from mer_cli.system.resumable import part_path, parts_dir
 
 
 def build(release, out, *, seen: Counter | None = None, **changes):
@@ -139,15 +140,15 @@ def test_build_store_keeps_no_part_of_another_annotation(tmp_path):
 def test_fingerprint_changes_with_settings_annotation_and_pictures(tmp_path):
     clip = write_clip(tmp_path)
     prints = [
-        fingerprint(clip, {"align": "box"}),
-        fingerprint(clip, {"align": "eyes"}),
-        fingerprint(replace(clip, emotion="others"), {"align": "box"}),
-        fingerprint(replace(clip, repairs=("x",)), {"align": "box"}),
-        fingerprint(replace(clip, frames=clip.frames[1:]), {"align": "box"}),
+        clip_fingerprint(clip, {"align": "box"}),
+        clip_fingerprint(clip, {"align": "eyes"}),
+        clip_fingerprint(replace(clip, emotion="others"), {"align": "box"}),
+        clip_fingerprint(replace(clip, repairs=("x",)), {"align": "box"}),
+        clip_fingerprint(replace(clip, frames=clip.frames[1:]), {"align": "box"}),
     ]
     write_picture(clip.frames[0].path, head(3.0))
-    prints.append(fingerprint(clip, {"align": "box"}))
-    prints.append(fingerprint(replace(clip, apex_rule="flow"), {"align": "box"}))
+    prints.append(clip_fingerprint(clip, {"align": "box"}))
+    prints.append(clip_fingerprint(replace(clip, apex_rule="flow"), {"align": "box"}))
     assert len(set(prints)) == len(prints)
 
 
@@ -158,8 +159,8 @@ def test_build_store_of_no_usable_clip_writes_the_audit_and_keeps_the_old_store(
     picture = release.clips[0].frames[0].path
     picture.write_bytes(b"")
     expected = (
-        f"{out}: not written, none of 1 clips is usable. Expected at least one. The first says: {picture}: the file is "
-        f"empty (0 bytes). Expected a whole picture. Copy the file from the release again. See all in "
+        f"{out}: not written, because none of 1 clips can be used. The first says: {picture}: the file is "
+        f"empty (0 bytes). Copy the file from the release again. See all in "
         f"{tmp_path}/audit/casme2/audit.csv."
     )
     with pytest.raises(StoreError, match=f"^{re.escape(expected)}$"):
@@ -178,14 +179,15 @@ def test_parts_of_other_settings_have_other_names(tmp_path):
         plan_build(release, tmp_path / "s.h5", other, "box"),
         plan_build(replace(release, source="cropped"), tmp_path / "s.h5", predictor, "box"),
     ]
-    assert len({plan.tasks[0].part_path for plan in plans}) == 4
+    assert len({plan.tasks[0].part for plan in plans}) == 4
     assert len({plan.attributes["build_key"] for plan in plans}) == 4
 
 
 def test_part_path_stays_in_its_folder_whatever_the_clip_is_called(tmp_path):
     clip = replace(write_clip(tmp_path), name="../../x")
     assert (
-        part_path(tmp_path, clip, "0123456789abcdef0123") == tmp_path / "casme2%2F01%2F..%2F..%2Fx-0123456789abcdef.npz"
+        part_path(tmp_path, clip.clip_id, "0123456789abcdef0123")
+        == tmp_path / "casme2%2F01%2F..%2F..%2Fx-0123456789abcdef.npz"
     )
 
 
@@ -210,15 +212,15 @@ def test_build_store_says_at_once_that_a_folder_has_the_stores_name(tmp_path):
             on_clip=lambda *clip: seen.append(clip),
         )
     assert str(error.value) == (
-        f"{out}: cannot be written (Is a directory). Expected nothing else of that name. Move {out} away, then run the "
-        "same command again: finished clips are kept."
+        f"{out}: cannot be written (Is a directory). Move {out} away, then run the same command again: finished clips "
+        "are kept."
     )
     assert not seen
 
 
 def test_build_store_holds_the_lock(tmp_path):
     release, out = write_release(tmp_path, 1), tmp_path / "casme2.h5"
-    with lock_store(out), pytest.raises(StoreError, match="is building it"):
+    with lock_file(out), pytest.raises(StoreError, match="is building it"):
         build(release, out)
     assert not parts_dir(out).exists()
 
@@ -250,8 +252,8 @@ def test_build_store_replaces_real_faces_by_generated_ones_only_where_it_is_told
         build(generated, out)
     assert str(error.value) == (
         f"{out}: holds casme2 without the stamp of generated faces, and these clips are generated. If it was built "
-        "from them by a version that overlooked the stamp, build it anew with --no-resume and train again; if it holds "
-        "real faces, give another --out."
+        "from them by a version that overlooked the stamp, build it again with --no-resume and train again; if it "
+        "holds real faces, give another --out."
     )
     assert out.read_bytes() == before
     with pytest.raises(StoreError, match=r"holds casme2, and would be replaced by samm. Give another --out, or --no"):
@@ -303,13 +305,12 @@ def test_an_interrupted_build_of_generated_faces_does_not_go_on_without_their_st
 
 
 @pytest.mark.parametrize("resume", [True, False])
-def test_build_store_writes_over_no_file_that_is_no_store(tmp_path, resume):
+def test_build_store_writes_over_no_file_that_is_not_a_store(tmp_path, resume):
     release, out = write_release(tmp_path, 1), tmp_path / "mylab.csv"
     out.write_text("subject,clip\n")
     with pytest.raises(StoreError) as error:
         build(release, out, resume=resume)
     assert str(error.value) == (
-        f"{out}: a file that is no store, and would be lost. Expected a store, or nothing, where one is to be "
-        "written. Give another --out, or move the file away."
+        f"{out}: not a store, and writing one here would destroy it. Give another --out, or move the file away."
     )
     assert out.read_text() == "subject,clip\n"

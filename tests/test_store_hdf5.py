@@ -1,4 +1,4 @@
-"""The store file: what is written is read, and what is no store is refused by name."""
+"""The store file: what is written is read, and what is not a store is refused by name."""
 
 from __future__ import annotations
 
@@ -143,8 +143,7 @@ def test_attributes_may_be_long(tmp_path, clips):
 
 def test_read_windows_refuses_a_clip_that_is_not_there(store_path):
     expected = (
-        f"{store_path}: holds no clip casme2/01/EP07 (and 1 more that were asked for). "
-        f"Expected some of its 3 clips. See them with `mer info {store_path}`."
+        f"{store_path}: lacks 2 of the clips that were asked for: casme2/01/EP07, casme2/01/EP08. It has 3 others."
     )
     with pytest.raises(StoreError, match=f"^{re.escape(expected)}$"):
         read_windows(store_path, ["casme2/01/EP01", "casme2/01/EP07", "casme2/01/EP08"])
@@ -152,10 +151,7 @@ def test_read_windows_refuses_a_clip_that_is_not_there(store_path):
 
 def test_read_store_refuses_a_missing_file(tmp_path):
     path = tmp_path / "casme2.h5"
-    expected = (
-        f"{path}: no such store. Expected a file that `mer preprocess` wrote. "
-        f"Write it: mer preprocess DATASET RAW --out {path}."
-    )
+    expected = f"{path}: no such store. Write it: mer preprocess DATASET RAW --out {path}."
     with pytest.raises(StoreError, match=f"^{re.escape(expected)}$"):
         read_store(path)
 
@@ -164,8 +160,8 @@ def test_read_store_refuses_a_folder(tmp_path):
     with pytest.raises(StoreError) as error:
         read_store(tmp_path)
     assert str(error.value) == (
-        f"{tmp_path}: a folder. Expected a store, the .h5 file that `mer preprocess` wrote. Name that; if this is a "
-        f"release, write its store: mer preprocess DATASET {tmp_path}."
+        f"{tmp_path}: a folder, not a store. Name the .h5 file that `mer preprocess` wrote; if this is a release, "
+        f"write its store: mer preprocess DATASET {tmp_path}."
     )
 
 
@@ -173,7 +169,7 @@ def test_read_store_refuses_another_version(store_path):
     with h5py.File(store_path, "r+") as file:
         file.attrs["schema_version"] = 7
     expected = (
-        f"{store_path}: schema version 7, this program reads 1. "
+        f"{store_path}: has schema version 7; this program reads 1. "
         f"Build it again: mer preprocess DATASET RAW --out {store_path} --no-resume."
     )
     with pytest.raises(StoreError, match=f"^{re.escape(expected)}$"):
@@ -185,18 +181,19 @@ def test_read_store_refuses_a_truncated_file(store_path):
     store_path.write_bytes(data[: len(data) // 2])
     for read in (read_store, lambda path: read_windows(path, [])):
         with pytest.raises(
-            StoreError, match=r"cannot be read as HDF5, damaged or cut short \(.*truncated.*Build it again"
+            StoreError,
+            match=r"as HDF5, because it is damaged or truncated \(.*truncated.*Build it again",
         ):
             read(store_path)
 
 
 def test_read_store_refuses_an_empty_file(tmp_path):
     (tmp_path / "casme2.h5").touch()
-    with pytest.raises(StoreError, match=r"casme2\.h5: cannot be read as HDF5, damaged or cut short"):
+    with pytest.raises(StoreError, match=r"casme2\.h5: cannot be read as HDF5, because it is damaged or truncated"):
         read_store(tmp_path / "casme2.h5")
 
 
-def test_read_store_gives_no_advice_to_write_over_a_file_that_is_no_store(tmp_path):
+def test_read_store_gives_no_advice_to_write_over_a_file_that_is_not_a_store(tmp_path):
     table, other = tmp_path / "mylab.csv", tmp_path / "other.h5"
     table.write_text("subject,clip\n")
     with h5py.File(other, "w") as file:
@@ -204,10 +201,8 @@ def test_read_store_gives_no_advice_to_write_over_a_file_that_is_no_store(tmp_pa
     for path in (table, other):
         with pytest.raises(StoreError) as error:
             read_store(path)
-        assert str(error.value) == (
-            f"{path}: a file that is no store. Expected one that `mer preprocess` wrote. Name the store, an .h5 file."
-        )
-        with pytest.raises(StoreError, match="a file that is no store, and would be lost"):
+        assert str(error.value) == (f"{path}: not a store. Name an .h5 file that `mer preprocess` wrote.")
+        with pytest.raises(StoreError, match="not a store, and writing one here would destroy it"):
             require_no_other_file(path)
 
 
@@ -215,7 +210,7 @@ def test_read_store_gives_no_advice_to_write_over_a_file_that_is_no_store(tmp_pa
 def test_read_store_refuses_a_store_without_a_part_of_it(store_path, name):
     with h5py.File(store_path, "r+") as file:
         del file[name]
-    with pytest.raises(StoreError, match=rf": /{name} is missing\. Expected it in every store\. Build it again"):
+    with pytest.raises(StoreError, match=rf": damaged, /{name} is missing\. Build it again"):
         read_store(store_path)
 
 
@@ -235,9 +230,9 @@ def test_read_landmarks_refuses_those_of_a_clip_without_a_face(tmp_path, clips):
     path = write_store(tmp_path / "b.h5", [clips[0], found, guessed])
     read_landmarks(path, [clips[0].clip_id, found.clip_id])
     expected = (
-        f"{path}: clip {guessed.clip_id} was taken whole since no face was found in it, so its landmarks are a guess. "
-        "Expected those of a face. Cut it from the raw pictures: mer preprocess casme2 RAW --source raw --out "
-        f"{path}. Or take a method without landmarks."
+        f"{path}: clip {guessed.clip_id} was taken whole because no face was found in it, so its landmarks are a "
+        f"guess. Crop it from the raw images: mer preprocess casme2 RAW --source raw --out {path}. Or "
+        "use a method without landmarks."
     )
     with pytest.raises(StoreError, match=f"^{re.escape(expected)}$"):
         read_landmarks(path, [clips[0].clip_id, guessed.clip_id])

@@ -17,7 +17,7 @@ from photo_release import write_release
 
 from mer_cli.store.build import build_store
 from mer_cli.store.hdf5 import SIGNATURE, read_store
-from mer_cli.store.parts import parts_dir
+from mer_cli.system.resumable import Resumable, parts_dir
 
 N_CLIPS = 4
 
@@ -167,18 +167,29 @@ def test_a_full_disk_is_said_and_leaves_the_store_that_was_there(release, tmp_pa
     out.write_bytes(was_there)
     full = build_in_process(limit, release, out)
     assert full.stderr == (
-        "error: casme2.h5: cannot be written (File too large). Expected room for 9 MB of store and as much again of "
-        "parts. Make room or give another --out, then run the same command again: finished clips are kept.\n"
+        "error: casme2.h5: cannot be written (File too large). The disk needs room for 9 MB of store and as much again "
+        "for parts. Free space on the disk or give another --out, then run the same command again: finished "
+        "clips are kept.\n"
     )
     assert full.returncode == 1
     assert out.read_bytes() == was_there
     assert len(list(parts_dir(out).glob("*.npz"))) == n_parts
-    assert list(parts_dir(out).glob("*.tmp")) == []
+    assert list(parts_dir(out).glob("*.partial")) == []
 
 
 def test_a_dead_worker_is_said(release, tmp_path):
     done = build_in_process("kill-worker", release, tmp_path / "casme2.h5")
     assert done.stderr == (
-        "error: casme2.h5: a worker process died while clips were cropped. Expected it to live; memory may have run "
-        "out. Run the same command again with --jobs 1: finished clips are kept.\n"
+        "error: casme2.h5: a worker process was killed while cropping clips, probably for lack of memory. Finished "
+        "clips are kept. Run the same command again with --jobs 1.\n"
     )
+
+
+def test_a_half_written_store_of_a_killed_build_is_removed_before_the_next_needs_the_room(tmp_path):
+    work = Resumable(tmp_path / "casme2.h5", "cropping clips", room="", elsewhere="")
+    work.parts.mkdir()
+    (work.parts / "whole.npz").touch()
+    (work.parts / ".casme2.h5-0123abcd.partial").touch()
+    with work.alone():
+        assert work.make_parts([], 1, print) == {}
+    assert [path.name for path in work.parts.iterdir()] == ["whole.npz"]

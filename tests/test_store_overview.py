@@ -166,8 +166,7 @@ def test_info_without_a_store_says_how_to_make_one():
     result = info()
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
-        "error: data: holds no .h5 file. Expected at least one store where none is named. "
-        "Name the store, or make one: mer preprocess casme2 RAW.\n"
+        "error: data: holds no store (.h5 file). Name a store, or make one: mer preprocess casme2 RAW.\n"
     )
 
 
@@ -175,7 +174,7 @@ def test_find_stores_gives_all_of_a_folder_by_name(tmp_path):
     for name in ("samm.h5", "casme2.h5", "notes.txt"):
         (tmp_path / name).touch()
     assert find_stores(tmp_path) == [tmp_path / "casme2.h5", tmp_path / "samm.h5"]
-    with pytest.raises(StoreError, match="holds no .h5 file"):
+    with pytest.raises(StoreError, match="holds no store"):
         find_stores(tmp_path / "none")
 
 

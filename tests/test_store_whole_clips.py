@@ -25,7 +25,7 @@ from mer_cli.cli.main import app
 from mer_cli.errors import StoreError
 from mer_cli.faces.crop import warp
 from mer_cli.faces.pictures import read_picture
-from mer_cli.store.add_clips import add_clips, clip_parts_dir
+from mer_cli.store.add_clips import CLIP_PARTS, add_clips
 from mer_cli.store.build import build_store
 from mer_cli.store.hdf5 import read_store, read_transforms, read_windows
 from mer_cli.store.whole_clips import (
@@ -37,7 +37,8 @@ from mer_cli.store.whole_clips import (
     fill_gaps,
     read_clip,
 )
-from mer_cli.system.lock import lock_store
+from mer_cli.system.files import lock_file
+from mer_cli.system.resumable import parts_dir
 
 PLAIN, GAP, FLOW = CLIP_IDS = ("casme2/01/EP01", "casme2/01/EP02", "casme2/02/EP03")
 
@@ -185,8 +186,8 @@ def test_a_frame_is_a_chunk_of_gzip(whole):
 
 def test_a_second_pass_does_nothing(release, whole):
     before, seen = whole.stat(), Counter()
-    clip_parts_dir(whole).mkdir()  # of a pass that was killed when it had only these to remove
-    assert add(release, whole, seen) == "were there already"
+    parts_dir(whole, CLIP_PARTS).mkdir()  # of a pass that was killed when it had only these to remove
+    assert add(release, whole, seen) == "kept"
     assert (seen, whole.stat()) == (Counter(), before)
     assert sorted(path.name for path in whole.parent.iterdir()) == ["casme2.h5"]
 
@@ -203,18 +204,18 @@ def test_clips_hash_changes_with_the_pictures(release, whole, out, tmp_path):
 
 def test_a_killed_pass_goes_on_from_its_parts_to_the_same_bytes(release, whole, killed, tmp_path):
     out = shutil.copytree(killed, tmp_path / "copy") / "casme2.h5"
-    (clip_parts_dir(out) / "casme2.h5").write_bytes(b"half a store")  # as after a kill while the copy is written
+    (parts_dir(out, CLIP_PARTS) / "casme2.h5").write_bytes(b"half a store")  # as after a kill while the copy is written
     seen = Counter()
     assert add(release, out, seen)
     assert seen["resumed"] >= 2
     assert seen["resumed"] + seen["ok"] == len(CLIP_IDS)
     assert out.read_bytes() == whole.read_bytes()
-    assert not clip_parts_dir(out).exists()
+    assert not parts_dir(out, CLIP_PARTS).exists()
 
 
 def test_parts_of_other_pictures_or_damaged_ones_are_not_used(release, whole, killed, tmp_path):
     out = shutil.copytree(killed, tmp_path / "copy") / "casme2.h5"
-    first, second, *more = sorted(clip_parts_dir(out).glob("*.npz"))
+    first, second, *more = sorted(parts_dir(out, CLIP_PARTS).glob("*.npz"))
     for surplus in more:
         surplus.unlink()
     first.write_bytes(first.read_bytes()[:-1000])
@@ -239,10 +240,10 @@ def test_a_picture_that_cannot_be_read_is_named_with_its_clip_and_the_others_are
     broken.write_bytes(b"")
     try:
         expected = (
-            f"{out}: whole clips not added, 1 of 3 cannot be read. Expected every frame from onset to offset. The "
-            f"first is casme2/01/EP02: {broken}: the file is empty (0 bytes). Expected a whole picture. Copy the file "
-            "from the release again. Then run the same command again: finished clips are kept. A frame that the "
-            "release lacks is left out."
+            f"{out}: whole clips not added, because 1 of 3 can't be read. The "
+            f"first is casme2/01/EP02: {broken}: the file is empty (0 bytes). Copy the file "
+            "from the release again. Then run the same command again: finished clips are kept. Frames that "
+            "the release doesn't have are left out."
         )
         with pytest.raises(StoreError, match=f"^{re.escape(expected)}$"):
             add(release, out)
@@ -260,30 +261,30 @@ def test_a_full_disk_is_said_and_leaves_the_store(release, built, out, limit, n_
     # Files may not grow past the limit: too small for a part, or for the group in a copy of the store.
     full = add_in_process(limit, release, out)
     assert full.stderr == (
-        "error: casme2.h5: whole clips cannot be added (File too large). Expected room for 10 MB of a new store and "
-        "4 MB of parts, at most. Make room or copy the store to a folder of your own and name that copy with --out, "
-        "then run the same command again: finished clips are kept.\n"
+        "error: casme2.h5: whole clips cannot be added (File too large). The disk needs room for a new store of 10 MB "
+        "and 4 MB of parts, at most. Free space on the disk or copy the store to a folder of your own and name that "
+        "copy with --out, then run the same command again: finished clips are kept.\n"
     )
     assert full.returncode == 1
     assert out.read_bytes() == built.read_bytes()
-    assert len(list(clip_parts_dir(out).glob("*.npz"))) == n_parts
-    assert len(list(clip_parts_dir(out).iterdir())) == n_parts
+    assert len(list(parts_dir(out, CLIP_PARTS).glob("*.npz"))) == n_parts
+    assert len(list(parts_dir(out, CLIP_PARTS).iterdir())) == n_parts
 
 
 def test_a_release_of_another_annotation_is_refused(release, out):
     moved = replace(release, clips=(replace(release.clips[0], offset=46), *release.clips[1:]))
     expected = (
-        f"{out}: clip casme2/01/EP01 is frames 40 to 47, the release has frames 40 to 46. Expected the release that "
-        f"the store was built of. Build it again: mer preprocess casme2 RAW --clips --out {out}."
+        f"{out}: clip casme2/01/EP01 is frames 40 to 47, but the release has frames 40 to 46. Give the release that "
+        f"the store was built of, or build it again: mer preprocess casme2 RAW --clips --out {out}."
     )
     with pytest.raises(StoreError, match=f"^{re.escape(expected)}$"):
         add(moved, out)
-    with pytest.raises(StoreError, match="casme2/01/EP01 is frames 40 to 47, the release has no such clip"):
+    with pytest.raises(StoreError, match="casme2/01/EP01 is frames 40 to 47, but the release doesn't have this clip"):
         add(replace(release, clips=release.clips[1:]), out)
 
 
 def test_add_clips_holds_the_store_s_lock(release, out):
-    with lock_store(out), pytest.raises(StoreError, match="is building it"):
+    with lock_file(out), pytest.raises(StoreError, match="is building it"):
         add(release, out)
 
 
@@ -295,8 +296,8 @@ def test_a_store_without_the_group_says_how_it_is_added(built, tmp_path):
         (own, "table RAW --table mylab.csv", "mylab/p01/smile"),
     ):
         expected = (
-            f"{path}: holds the frames around onset and apex only. Expected whole clips, its group /clip. "
-            f"Add it: mer preprocess {release} --clips --out {path}."
+            f"{path}: holds only the frames around onset and apex, not whole clips. "
+            f"Add them: mer preprocess {release} --clips --out {path}."
         )
         for read in (clips_hash, clips_size, lambda path, clip_id=clip_id: read_clip(path, clip_id)):
             with pytest.raises(StoreError, match=f"^{re.escape(expected)}$"):
@@ -304,7 +305,7 @@ def test_a_store_without_the_group_says_how_it_is_added(built, tmp_path):
 
 
 def test_read_clip_refuses_a_clip_that_is_not_there(whole):
-    with pytest.raises(StoreError, match=r"holds no clip casme2/01/EP09 .*Expected some of its 3 clips"):
+    with pytest.raises(StoreError, match=r"lacks 1 of the clips that were asked for: casme2/01/EP09\. It has 3 others"):
         read_clip(whole, "casme2/01/EP09")
 
 
@@ -335,7 +336,7 @@ def test_preprocess_adds_whole_clips_of_pictures_and_videos(tmp_path, monkeypatc
     assert "\nwhole clips   none (mer preprocess --clips adds them)\n" in mer("info")
     output = mer(*command, "--clips")
     assert output.splitlines()[:-1] == [
-        "data/mylab.h5 was there already, built from the same release",
+        "data/mylab.h5 is up to date",
         "2 clips: 2 ok, 0 repaired, 0 failed",
         "look at data/audit/mylab/index.html: every clip with its pictures, and audit.csv",
     ]
@@ -347,13 +348,13 @@ def test_preprocess_adds_whole_clips_of_pictures_and_videos(tmp_path, monkeypatc
     frames = read_clip(store, "mylab/02/b")
     assert np.array_equal(frames[[0, 4]], np.stack([onset[0, 3], apex[0, 3]]))
     mer(*command)
-    assert mer(*command, "--clips").endswith(f"\nwhole clips were there already: {size}\n")
+    assert mer(*command, "--clips").endswith(f"\nwhole clips are up to date: {size}\n")
     assert f"\nwhole clips   17 frames, {n_bytes / 1e6:.0f} MB\n" in mer("info")
     with h5py.File(store, "r+") as file:
         drop_frames(file["clip"])
-    assert "\nwhole clips   damaged (mer preprocess --clips mends them)\n" in mer("info")
+    assert "\nwhole clips   damaged (mer preprocess --clips repairs them)\n" in mer("info")
     mer(*command)
-    assert "\nwhole clips mended: 17 frames, " in mer(*command, "--clips")
+    assert "\nwhole clips repaired: 17 frames, " in mer(*command, "--clips")
 
 
 def drop_frames(group):
@@ -377,18 +378,17 @@ def shrink_pictures(group):
 
 
 @pytest.mark.parametrize("damage", [drop_frames, drop_hash, shorten_start, shrink_pictures])
-def test_a_damaged_group_is_said_with_what_mends_it_and_mended(release, built, whole, tmp_path, damage):
+def test_a_damaged_group_is_said_and_repaired(release, built, whole, tmp_path, damage):
     out = Path(shutil.copy(whole, tmp_path))
     with h5py.File(out, "r+") as file:
         damage(file["clip"])
     with pytest.raises(StoreError) as error:
         clips_hash(out)
     assert str(error.value) == (
-        f"{out}: /clip is damaged. Expected frames, their numbers and where each clip starts. "
-        f"Mend it: mer preprocess casme2 RAW --clips --out {out}."
+        f"{out}: its whole clips (/clip) are damaged. Repair them: mer preprocess casme2 RAW --clips --out {out}."
     )
     assert clips_state(out) == "damaged"
-    assert add(release, out) == "mended"
+    assert add(release, out) == "repaired"
     assert clips_hash(out) == clips_hash(whole)
     assert np.array_equal(read_clip(out, GAP), read_clip(whole, GAP))
     assert_same_but_for_clips(built, out)

@@ -14,17 +14,17 @@ from tiny_store import write_store
 
 from mer_cli.errors import StoreError
 from mer_cli.store.hdf5 import read_store
-from mer_cli.system.lock import lock_path, lock_store
+from mer_cli.system.files import lock_file, lock_path
 
 
 def assert_one_at_a_time(out):
-    with lock_store(out):
-        with pytest.raises(StoreError) as raised, lock_store(out):
+    with lock_file(out):
+        with pytest.raises(StoreError) as raised, lock_file(out):
             pass
         assert str(raised.value) == (
             f"{out}: another process is building it. Wait until it ends, then run the same command again."
         )
-    with lock_store(out):
+    with lock_file(out):
         pass
     assert list(out.parent.iterdir()) == []
 
@@ -53,7 +53,7 @@ def test_a_folder_that_may_not_be_written_to_is_the_systems_error(tmp_path, monk
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     monkeypatch.setattr(FileLock, "_acquire", refuse)
-    with pytest.raises(PermissionError), lock_store(tmp_path / "casme2.h5"):
+    with pytest.raises(PermissionError), lock_file(tmp_path / "casme2.h5"):
         pass
 
 

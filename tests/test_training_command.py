@@ -48,9 +48,7 @@ def test_exactly_one_protocol_must_be_given(given, problem):
 def test_a_store_must_be_named_where_there_are_two():
     result = mer("train", "--loso")
     assert result.exit_code == 1
-    assert result.stderr == (
-        "error: data: holds casme2.h5, samm.h5. Name the store that you mean, like data/casme2.h5.\n"
-    )
+    assert result.stderr == ("error: data: holds several stores, casme2.h5, samm.h5. Name one, like data/casme2.h5.\n")
 
 
 def test_several_stores_are_one_run_and_each_dataset_is_warned_of():

@@ -111,7 +111,7 @@ def test_a_dropped_clip_without_landmarks_stops_nothing(copy):
         file["clips/emotion"][3] = "fear"
         file["clips/note"][3] = NO_FACE_NOTE
     assert compute(plan_of(copy, scheme="casme2-5", model="mdmo")) == {"ok": len(CLIPS) - 1}
-    with pytest.raises(StoreError, match=f"clip {CLIPS[3]} was taken whole since no face was found in it"):
+    with pytest.raises(StoreError, match=f"clip {CLIPS[3]} was taken whole because no face was found in it"):
         plan_of(copy, model="mdmo")
 
 
@@ -229,8 +229,8 @@ def test_a_store_without_clips_is_said_before_anything_is_computed(tmp_path, mod
     with pytest.raises(StoreError) as error:
         plan_of(path, model=model, flow=None)
     assert str(error.value) == (
-        f"{path}: holds the frames around onset and apex only. Expected whole clips, its group /clip. "
-        f"Add it: mer preprocess casme2 RAW --clips --out {path}."
+        f"{path}: holds only the frames around onset and apex, not whole clips. "
+        f"Add them: mer preprocess casme2 RAW --clips --out {path}."
     )
     assert [file.name for file in tmp_path.iterdir()] == ["casme2.h5"]
 
@@ -238,6 +238,6 @@ def test_a_store_without_clips_is_said_before_anything_is_computed(tmp_path, mod
 def test_landmarks_that_are_a_guess_are_said_before_anything_is_computed(copy):
     with h5py.File(copy, "r+") as file:
         file["clips/note"][3] = NO_FACE_NOTE
-    with pytest.raises(StoreError, match=f"clip {CLIPS[3]} was taken whole since no face was found in it"):
+    with pytest.raises(StoreError, match=f"clip {CLIPS[3]} was taken whole because no face was found in it"):
         plan_of(copy, model="mdmo")
     plan_of(copy, model="hoof")  # which takes none

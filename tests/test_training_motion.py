@@ -18,8 +18,7 @@ from mer_cli.cli import main
 from mer_cli.errors import ConfigError, MerError, RunError
 from mer_cli.faces.crop import NO_FACE_NOTE
 from mer_cli.inference.attention import require_maps
-from mer_cli.motion.images import normalise, read_images
-from mer_cli.motion.unit_graph import unit_adjacency
+from mer_cli.motion.images import normalise, read_images, unit_adjacency
 from mer_cli.runs.config import resolve_config
 from mer_cli.runs.directory import read_run
 from mer_cli.runs.methods import LIVE, METHODS
@@ -204,7 +203,7 @@ def test_whole_clips_that_are_absent_are_missed_before_anything_is_trained(store
 
 def test_landmarks_that_are_a_guess_are_refused_before_anything_is_trained(complete, tmp_path):
     path = edited(complete, tmp_path / "data", "note", {"casme2/02/EP02_01": NO_FACE_NOTE})
-    assert "clip casme2/02/EP02_01 was taken whole since no face was found in it" in refusal([path], **AUGCN)
+    assert "clip casme2/02/EP02_01 was taken whole because no face was found in it" in refusal([path], **AUGCN)
 
 
 def test_a_store_without_action_units_is_refused_by_a_method_that_needs_them(complete, tmp_path):

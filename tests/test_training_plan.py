@@ -199,6 +199,5 @@ def test_a_missing_store_is_refused(tmp_path):
     path = tmp_path / "none.h5"
     refuse(
         [path],
-        f"{path}: no such store. Expected a file that `mer preprocess` wrote. "
-        f"Write it: mer preprocess DATASET RAW --out {path}.",
+        f"{path}: no such store. Write it: mer preprocess DATASET RAW --out {path}.",
     )

@@ -19,8 +19,9 @@ from mer_cli.datasets.synthetic.subject import draw_subject
 from mer_cli.faces.frames import HALF_WINDOW, needed_frames
 from mer_cli.faces.landmarks import find_predictor
 from mer_cli.records import Clip, FrameRef
-from mer_cli.store.cut import CutTask, cut_to_part
+from mer_cli.store.cut import cut_task
 from mer_cli.system.opencv import cv2
+from mer_cli.system.resumable import make_part
 
 SIZES = {"samm": (2040, 1088), "mmew": (1920, 1080)}  # (width, height) of the releases' images
 ENLARGED = 2.4  # times: a face is then about 400 pixels wide, as in those releases
@@ -50,7 +51,7 @@ def bench_cut(repeats: int = 9) -> dict[str, dict[str, float]]:
 
 def _compare(folder: Path, dataset: str, face: Map, predictor: Path, repeats: int) -> dict[str, float]:
     clip = _write_clip(folder, dataset, face)
-    task = CutTask(clip, folder / "part.npz", predictor, "box", is_cropped=False)
+    task = cut_task(clip, folder / "part.npz", predictor, "box", is_cropped=False)
     files = [frame.path for frame in needed_frames(clip)]
 
     def decode() -> None:
@@ -58,7 +59,7 @@ def _compare(folder: Path, dataset: str, face: Map, predictor: Path, repeats: in
             cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
 
     def cut() -> None:
-        reason = cut_to_part(task).reason
+        *_, reason = make_part(task)
         assert not reason, reason
 
     cut()  # loads the models

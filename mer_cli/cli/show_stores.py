@@ -20,24 +20,23 @@ if TYPE_CHECKING:
 
 CLIPS_SHOWN = 10
 PUBLISHED = "published"
+WHOLE_CLIPS = {"added": "added", "repaired": "repaired", "kept": "are up to date"}
 
 
 def show_build(summary: BuildSummary, overview: Overview | None) -> None:
     """How `preprocess` ended: some repairs and failures, where to look and, if asked, counts beside the published."""
-    state = "was there already, built from the same release" if summary.already_built else "written"
+    state = "is up to date" if summary.already_built else "written"
     console.out.print(escape(f"{summary.path} {state}"))
     n_clips = summary.n_ok + summary.n_repaired + len(summary.failed)
     console.out.print(
         f"{n_clips} clips: {summary.n_ok} ok, {summary.n_repaired} repaired, {len(summary.failed)} failed"
     )
-    notes = overview.notes if overview else ()
-    errata = {(clip, how) for clip, how in summary.repairs if f"erratum: {clip}: {how}." in notes}  # told among those
-    _first_clips("repaired", [repair for repair in summary.repairs if repair not in errata])
+    _first_clips("repaired", summary.repairs)  # errata among them
     _first_clips("failed", [(failed.clip_id, failed.reason) for failed in summary.failed])
     if overview:
         show_counts(overview.tables)
-        for note in notes:
-            console.out.print(escape(note))
+        for warning in overview.warnings:
+            console.out.print(escape(warning))
     console.out.print(
         escape(f"look at {summary.audit_dir / 'index.html'}: every clip with its pictures, and audit.csv")
     )
@@ -53,7 +52,9 @@ def _first_clips(how: str, clips: Sequence[tuple[str, str]]) -> None:
 def show_whole_clips(store: Path, n_frames: int, n_bytes: int, done: Done) -> None:
     """What `preprocess --clips` did, what it left in the store, and how large that made it."""
     size, whole = round(n_bytes / 1e6), round(store.stat().st_size / 1e6)
-    console.out.print(escape(f"whole clips {done}: {n_frames} frames, {size} of the {whole} MB of {store}"))
+    console.out.print(
+        escape(f"whole clips {WHOLE_CLIPS[done]}: {n_frames} frames, {size} of the {whole} MB of {store}")
+    )
 
 
 def show_dry_run(found: DryRun) -> None:
@@ -84,7 +85,7 @@ def show_overview(overview: Overview) -> None:
         console.print_facts(facts)
         console.out.print()
     show_counts(overview.tables)
-    for line in (*overview.differences, *overview.notes):
+    for line in (*overview.differences, *overview.warnings, *(f"erratum: {text}" for text in overview.errata)):
         console.out.print(escape(line))
 
 

@@ -1,3 +1,4 @@
-"""Takes the frames of a `Clip`, finds the face once, on the onset frame, and fixes one transform for the whole clip.
-Gives aligned 224x224 crops, uint8 RGB, of the frames around a labelled one.
+"""Read the frames of a `Clip`, find its face once, on the onset frame, and cut aligned crops of all frames.
+
+Crops are 224x224, uint8 RGB, and all made with the one transform of the onset frame.
 """

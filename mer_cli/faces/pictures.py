@@ -1,4 +1,4 @@
-"""Picture files: a path comes in, an array goes out, or a word on why there is none."""
+"""Read image files, and say what is wrong with those that can't be read."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ JPEG_END = b"\xff\xd9"
 PNG_START = b"\x89PNG\r\n\x1a\n"
 PNG_END = b"IEND\xaeB`\x82"
 BMP_START = b"BM"
-BMP_SIZE = slice(2, 6)  # where a bitmap says how many bytes it has
+BMP_SIZE = slice(2, 6)  # the bytes that hold a bitmap's size
 
-HEAD = 16  # bytes that tell the format
-TAIL = 4096  # bytes that hold a JPEG's end mark, but for what some cameras write after it
+HEAD = 16  # bytes at the start, which tell the format
+TAIL = 4096  # bytes at the end, with a JPEG's end mark, unless a camera wrote more after it
 
 
 def read_picture(path: Path) -> Image:
-    """Read one picture.
+    """Read one image.
 
     Returns
     -------
-    (H, W, 3) uint8, RGB, 0-255; a grey picture has three equal channels
+    (H, W, 3) uint8, RGB, 0-255; a grey image has three equal channels
 
     Raises
     ------
     FaceError
-        If the file is absent, empty, cut short, or no picture.
+        If the file is absent, empty, truncated, or not an image.
     """
     try:
-        # Decoded from memory: cv2.imread knows no path outside the system's character set.
+        # Decoded from memory: cv2.imread can't open paths outside the system's character set.
         data = path.read_bytes()
     except OSError as error:
         raise _unreadable(path, f"cannot be read ({error.strerror})") from error
     if not data:
         raise _unreadable(path, "the file is empty (0 bytes)")
     if _is_cut_jpeg(data):
-        raise _unreadable(path, f"the JPEG is cut short (its {len(data)} bytes have no end mark)")
+        raise _unreadable(path, f"the JPEG is truncated (its {len(data)} bytes have no end mark)")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     except cv2.error:
@@ -56,21 +56,15 @@ def read_picture(path: Path) -> Image:
 
 
 def check_picture(path: Path) -> None:
-    """Raise what `read_picture` would, after a look at a file's first and last bytes; damage between is not seen.
-
-    Raises
-    ------
-    FaceError
-        If the file is absent, empty, cut short, or no picture.
-    """
+    """Raise what `read_picture` would, judging by a file's first and last bytes; damage between them is not seen."""
     if not _looks_whole(path):
-        read_picture(path)  # says what is wrong; or finds nothing: a rare format, a long note after the end mark
+        read_picture(path)  # raises, unless the format is rare or a long note follows the end mark
 
 
 def _looks_whole(path: Path) -> bool:
-    """Whether both ends of a file are those of a whole picture."""
+    """Tell whether a file begins and ends like a whole image."""
     try:
-        # Unbuffered: nothing between the ends is fetched.
+        # Unbuffered: nothing between the ends is read.
         with path.open("rb", buffering=0) as file:
             head = file.read(HEAD)
             n_bytes = file.seek(0, os.SEEK_END)
@@ -86,9 +80,9 @@ def _looks_whole(path: Path) -> bool:
 
 
 def _is_cut_jpeg(data: bytes) -> bool:
-    """Whether a JPEG's last scan has no end mark: OpenCV 4 fills what is missing with grey and says nothing."""
+    """Tell whether a JPEG's last scan has no end mark; OpenCV 4 silently fills what is missing with grey."""
     return data.startswith(JPEG_START) and data.rfind(JPEG_END) < data.rfind(JPEG_SCAN)
 
 
 def _unreadable(path: Path, what: str) -> FaceError:
-    return FaceError(f"{path}: {what}. Expected a whole picture. Copy the file from the release again.")
+    return FaceError(f"{path}: {what}. Copy the file from the release again.")

@@ -1,4 +1,4 @@
-"""Video files: frame numbers, counted from 1, come in, pictures go out, in one pass that keeps none of them."""
+"""Read frames of video files, numbered from 1, in one pass that keeps none of them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from mer_cli.system.opencv import cv2
 
 
 def is_video(path: Path) -> bool:
-    """Tell a video from a picture by its name."""
+    """Tell a video from an image by its name."""
     return path.suffix.casefold() in VIDEO_EXTENSIONS
 
 
 def read_video(path: Path, numbers: Iterable[int]) -> Iterator[tuple[int, Image]]:
-    """Read some frames of a video, passing once over it up to the last of them.
+    """Read some frames of a video in one pass up to the last of them.
 
-    Frames are counted, never sought: where a codec's frames depend on each other, a seek may land beside its goal.
+    Frames are counted, never sought: if a codec's frames depend on each other, a seek may miss.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def read_video(path: Path, numbers: Iterable[int]) -> Iterator[tuple[int, Image]
     Raises
     ------
     FaceError
-        If the video cannot be opened, or ends before a wanted frame.
+        If the video can't be opened, or ends before a wanted frame.
     """
     at = 0
     with _opened(path) as video:
@@ -53,20 +53,14 @@ def read_video(path: Path, numbers: Iterable[int]) -> Iterator[tuple[int, Image]
 
 
 def check_video(path: Path, number: int) -> None:
-    """Raise what reading frame `number` would, as far as the video's header tells.
-
-    Raises
-    ------
-    FaceError
-        If the video is absent, cannot be opened, or has fewer frames.
-    """
+    """Raise what reading frame `number` would, judging by the video's header."""
     status = _status(path)
     n_frames = _count_frames(path, status.st_size, status.st_mtime_ns)
     if number > n_frames:
         raise _ends_early(path, n_frames, number)
 
 
-@lru_cache(maxsize=64)  # all frames of a clip are asked for, one after the other
+@lru_cache(maxsize=64)  # it is called for each frame of a clip
 def _count_frames(path: Path, _size: int, _time: int) -> int:
     with _opened(path) as video:
         return int(video.get(cv2.CAP_PROP_FRAME_COUNT))
@@ -93,13 +87,13 @@ def _status(path: Path) -> os.stat_result:
 
 def _ends_early(path: Path, n_frames: int, number: int) -> FaceError:
     return FaceError(
-        f"{path}: the video ends after frame {n_frames}. Expected frame {number} in it. "
-        "Copy the file again or correct the table."
+        f"{path}: the video ends after frame {n_frames}, before frame {number}. Copy the file again or correct the "
+        "table."
     )
 
 
 def _unreadable(path: Path, what: str) -> FaceError:
-    expected = ", ".join(sorted(VIDEO_EXTENSIONS))
     return FaceError(
-        f"{path}: {what}. Expected a whole video ({expected}). Copy the file again, or write its frames into a folder."
+        f"{path}: {what}. Expected a video ({', '.join(sorted(VIDEO_EXTENSIONS))}). Copy the file again, or write its "
+        "frames into a folder."
     )

@@ -113,7 +113,7 @@ class AUGCNFlow(nn.Module):
         Parameters
         ----------
         patches : (B, 30, 7, 7) float, those at the brows first
-        adjacency : (9, 9) float, of the action units `INPUT.units`, normalised (`motion.unit_graph`)
+        adjacency : (9, 9) float, of the action units `INPUT.units`, normalised (`motion.images`)
         """
         tokens = self.patches(patches)  # (B, 30, D)
         brow_tokens, mouth_tokens = tokens.split([len(BROW_POINTS), len(MOUTH_POINTS)], dim=1)

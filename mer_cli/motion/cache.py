@@ -1,6 +1,6 @@
-"""The HDF5 file that keeps the flow of a store, computed once: data/casme2.h5 -> data/motion/casme2.flow-tvl1.h5.
+"""Compute the flow of a store once and keep it: data/casme2.h5 -> data/motion/casme2.flow-tvl1.h5.
 
-It lies in a folder of its own, as the audit does, because every .h5 file in the store's folder counts as a store.
+The file lies in a folder of its own, because every .h5 file in the store's folder counts as a store.
 
 | path | shape, dtype | meaning |
 |---|---|---|
@@ -8,7 +8,7 @@ It lies in a folder of its own, as the audit does, because every .h5 file in the
 | /flow | (N, 2, 224, 224) float16, chunked per clip | u and v from the labelled onset to the labelled apex, pixels |
 | attributes | | the store's content hash; how the flow was computed, as JSON |
 
-A file whose hash or settings are not those of the store and of this program is stale: it is never read.
+A file is stale and never read if its hash is not the store's or its settings are not this program's.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -29,11 +28,11 @@ from numpy.typing import NDArray
 from mer_cli.errors import StoreError
 from mer_cli.faces.crop import CROP_SIZE
 from mer_cli.faces.frames import HALF_WINDOW
-from mer_cli.motion.by_clip import ByClip, build_by_clip, fingerprint
 from mer_cli.motion.flow import flow_settings, grey, optical_flow
 from mer_cli.motion.inputs import Backend
-from mer_cli.store.hdf5 import LIBRARY_VERSIONS, StoreInfo, open_hdf5, read_windows
+from mer_cli.store.hdf5 import LIBRARY_VERSIONS, StoreInfo, open_hdf5, read_windows, rows_of
 from mer_cli.store.schema import CONTENT_HASH
+from mer_cli.system.resumable import ByClip, build_by_clip, fingerprint
 
 FLOW_SHAPE = (2, CROP_SIZE, CROP_SIZE)
 SETTINGS_ATTRIBUTE = "settings"
@@ -42,7 +41,7 @@ StoredFlow = NDArray[np.float16]  # a thousandth of a pixel at 2 pixels, finer b
 
 
 def motion_path(store: Path, backend: Backend) -> Path:
-    """Give the file of a store's flow."""
+    """Return the path of a store's flow."""
     return store.parent / "motion" / f"{store.stem}.flow-{backend}.h5"
 
 
@@ -56,26 +55,20 @@ def read_motion(store: StoreInfo, backend: Backend, clip_ids: Sequence[str]) -> 
     Raises
     ------
     StoreError
-        If the file is absent, damaged (a number that is not finite counts), or stale, or a clip is not in the store.
+        If the file is absent, stale or damaged (a number is not finite, for instance), or a clip is not in it.
     """
     path = motion_path(store.path, backend)
     with _open_motion(path, store, backend) as file:
-        row_of = {clip_id: row for row, clip_id in enumerate(file["id"].asstr()[:])}
-        missing = [clip_id for clip_id in clip_ids if clip_id not in row_of]
-        if missing:
-            raise StoreError(
-                f"{path}: holds no clip {missing[0]} (and {len(missing) - 1} more that were asked for). "
-                f"Expected some of its {len(row_of)} clips. See them with `mer info {store.path}`."
-            )
+        rows = rows_of(file["id"], path, clip_ids)
         flows = np.empty((len(clip_ids), *FLOW_SHAPE), np.float16)
-        for position, clip_id in enumerate(clip_ids):
-            file["flow"].read_direct(flows, row_of[clip_id], position)
+        for position, (clip_id, row) in enumerate(zip(clip_ids, rows, strict=True)):
+            file["flow"].read_direct(flows, row, position)
             _check_finite(flows[position], path, clip_id, store)
     return flows
 
 
 def is_current(store: StoreInfo, backend: Backend) -> bool:
-    """Whether the store's flow is there, whole, and what would be computed now; every number of it is looked at."""
+    """Tell whether the store's flow is there, up to date and whole; every number of it is checked."""
     path = motion_path(store.path, backend)
     try:
         with _open_motion(path, store, backend) as file:
@@ -86,50 +79,38 @@ def is_current(store: StoreInfo, backend: Backend) -> bool:
         return False
 
 
-def write_motion(store: StoreInfo, backend: Backend, flows: StoredFlow, temporary: Path) -> None:
-    """Write the flow of all clips, (N, 2, 224, 224), under a temporary name and move it into place.
-
-    Raises
-    ------
-    OSError
-        If the disk is full or cannot be written.
-    """
-    image = io.BytesIO()  # where HDF5 itself meets a full disk, the process crashes when it ends
+def write_motion(store: StoreInfo, backend: Backend, flows: StoredFlow, path: Path) -> None:
+    """Write the flow of all clips, (N, 2, 224, 224), to a file."""
+    image = io.BytesIO()  # a full disk makes the process crash inside HDF5
     with h5py.File(image, "w", libver=LIBRARY_VERSIONS) as file:
         file.create_dataset("id", data=list(map(str, store.clips.index)), dtype=h5py.string_dtype())
         file.create_dataset("flow", data=flows, chunks=(1, *FLOW_SHAPE))
         file.attrs[CONTENT_HASH] = store.content_hash
         file.attrs[SETTINGS_ATTRIBUTE] = json.dumps(flow_settings(backend), sort_keys=True)
-    with temporary.open("wb") as target:
-        target.write(image.getbuffer())
-        target.flush()
-        os.fsync(target.fileno())  # a power cut must not leave half a file under the final name
-    temporary.replace(motion_path(store.path, backend))
+    path.write_bytes(image.getbuffer())
 
 
 def _check_finite(flow: StoredFlow, path: Path, clip_id: str, store: StoreInfo) -> None:
     if not np.isfinite(flow).all():
-        raise StoreError(
-            f"{path}: damaged, the flow of clip {clip_id} is not finite. Expected numbers of pixels. {_again(store)}"
-        )
+        raise StoreError(f"{path}: damaged, the flow of clip {clip_id} is not finite. {_again(store)}")
 
 
 def _again(store: StoreInfo) -> str:
-    return f"`mer train` of a network on motion computes it: run it on {store.path}."
+    return f"Training a network on motion with {store.path} computes it."
 
 
 @contextmanager
 def _open_motion(path: Path, store: StoreInfo, backend: Backend) -> Iterator[h5py.File]:
     again = _again(store)
     if not path.is_file():
-        raise StoreError(f"{path}: no such file. Expected the motion of {store.path.name}. {again}")
+        raise StoreError(f"{path}: no such file, so {store.path.name} has no flow yet. {again}")
     try:
         with open_hdf5(path) as file:
             _check(file, path, store, backend, again)
             yield file
     except OSError as error:
         raise StoreError(
-            f"{path}: cannot be read as HDF5, damaged or cut short ({error}). Expected a whole file. {again}"
+            f"{path}: cannot be read as HDF5, because it is damaged or truncated ({error}). {again}"
         ) from error
 
 
@@ -137,34 +118,30 @@ def _check(file: h5py.File, path: Path, store: StoreInfo, backend: Backend, agai
     made_from = str(file.attrs.get(CONTENT_HASH))
     if made_from != store.content_hash:
         raise StoreError(
-            f"{path}: the motion of another store, of content {made_from[:12]}. Expected that of {store.path.name}, "
-            f"{store.content_hash[:12]}. {again}"
+            f"{path}: flow of another store (content hash {made_from[:12]}; {store.path.name} has "
+            f"{store.content_hash[:12]}). {again}"
         )
     if "flow" not in file or file["flow"].shape != (len(store.clips), *FLOW_SHAPE):
-        raise StoreError(f"{path}: damaged, /flow is absent or of another shape. Expected that of every clip. {again}")
+        raise StoreError(f"{path}: damaged, /flow is absent or has a wrong shape. {again}")
     if "id" not in file or file["id"].asstr()[:].tolist() != list(map(str, store.clips.index)):
-        raise StoreError(f"{path}: damaged, /id does not name the clips. Expected those of the store. {again}")
+        raise StoreError(f"{path}: damaged, /id doesn't name the store's clips. {again}")
     expected = json.dumps(flow_settings(backend), sort_keys=True)
     settings = str(file.attrs.get(SETTINGS_ATTRIBUTE))
     if settings != expected:
-        raise StoreError(f"{path}: computed with {settings}. Expected {expected}. {again}")
+        raise StoreError(f"{path}: computed with {settings}, not with {expected}. {again}")
 
 
 def build_motion(store: StoreInfo, backend: Backend, *, jobs: int, on_clip: Callable[[str, str], None]) -> Path:
-    """See to it that the store's flow is there; what is there but stale or damaged is computed anew.
+    """Compute the store's flow unless it is there, whole and up to date; return its path.
 
     Parameters
     ----------
     jobs, on_clip : of `build_by_clip`
 
-    Returns
-    -------
-    the file, for `cache.read_motion`
-
     Raises
     ------
     StoreError
-        If the store cannot be read, or as `build_by_clip`.
+        If the store can't be read, or as `build_by_clip`.
     """
     clip_ids = list(map(str, store.clips.index))
     wanted = ByClip(
@@ -178,7 +155,7 @@ def build_motion(store: StoreInfo, backend: Backend, *, jobs: int, on_clip: Call
     build_by_clip(
         wanted,
         is_current=lambda: is_current(store, backend),
-        write=lambda flows, temporary: write_motion(store, backend, np.stack(flows), temporary),
+        write=lambda flows, path: write_motion(store, backend, np.stack(flows), path),
         jobs=jobs,
         on_clip=on_clip,
     )
@@ -186,7 +163,7 @@ def build_motion(store: StoreInfo, backend: Backend, *, jobs: int, on_clip: Call
 
 
 def _flow_of(store: Path, backend: Backend, clip_id: str) -> StoredFlow:
-    """A clip's flow between its labelled frames."""
+    """Return the flow of a clip between its labelled frames."""
     onset, _, apex, _ = read_windows(store, [clip_id])
     flow = optical_flow(grey(onset[0, HALF_WINDOW]), grey(apex[0, HALF_WINDOW]), backend)
     return flow.astype(np.float16)

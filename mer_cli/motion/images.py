@@ -1,13 +1,13 @@
-"""The pictures that a network on motion takes, made from flow, apex pictures and whole clips at 224, and normalised.
+"""Make and normalise the inputs of networks on motion from flow, apex images and whole clips at 224.
 
-Everything is derived at 224 from the flow as it is stored, and only then made smaller, each plane by area. Making it
-smaller does not shorten vectors: u, v and magnitude stay in pixels of the crop, strain in pixels per pixel. Patches are
-cut from the magnitude at 128, the size at which AU-GCN's authors cut theirs.
+Each plane is computed at 224 from the stored flow and then made smaller by area, which doesn't shorten vectors: u, v
+and magnitude stay in pixels of the crop, strain in pixels per pixel. Patches are cut from the magnitude at 128, as
+AU-GCN's authors did.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,10 +34,9 @@ from mer_cli.system.opencv import cv2
 
 
 def dynamic_image(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Give the dynamic image of a clip by approximate rank pooling, stretched to 0..255.
+    """Return the dynamic image of a clip by approximate rank pooling, stretched to 0..255.
 
-    The sum over t = 1..T of (2t - T - 1) I_t: what does not change cancels out, and of a clip of one frame nothing is
-    left.
+    It is the sum over t = 1..T of (2t - T - 1) I_t. What doesn't change cancels out; one frame alone leaves nothing.
 
     Parameters
     ----------
@@ -63,20 +62,19 @@ def dynamic_image(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
 def cut_patches(plane: NDArray[np.float32], landmarks: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
     """Cut the patches around 10 points of the brows and 20 of the mouth.
 
-    A patch is centred on the pixel that its landmark lies in; one that would reach over the border is moved inside,
-    which keeps its pixels those of a face and its place as near as can be.
+    A patch is centred on the pixel that its landmark lies in; one that would cross the border is moved inside.
 
     Parameters
     ----------
     plane : (S, S) float32
-    landmarks : (68, 2) float32, (x, y) in pixels of another picture of the same square
-    scale : that picture's pixels times this are the plane's
+    landmarks : (68, 2) float32, (x, y) in pixels of another image of the same square
+    scale : factor from pixels of that image to pixels of the plane
 
     Returns
     -------
     (30, 7, 7) float32, the brows first, each in the order of the landmarks
     """
-    at = (landmarks[[*BROW_POINTS, *MOUTH_POINTS]] + 0.5) * scale  # from the picture's edge: pixel i covers i to i + 1
+    at = (landmarks[[*BROW_POINTS, *MOUTH_POINTS]] + 0.5) * scale  # from the image's edge: pixel i covers i to i + 1
     corners = np.floor(at).astype(int) - PATCH_SIZE // 2
     corners = np.clip(corners, 0, len(plane) - PATCH_SIZE)
     return np.stack([plane[y : y + PATCH_SIZE, x : x + PATCH_SIZE] for x, y in corners])
@@ -86,14 +84,14 @@ Images = NDArray[np.float32]
 
 
 def normalise(images: Images, how: Normalisation, train_rows: NDArray[np.int64]) -> Images:
-    """Normalise the pictures of all clips of a fold.
+    """Normalise the images of all clips of a fold.
 
     Parameters
     ----------
     images : (N, P, S, S) float32
     how : "raw" keeps the size of the motion: each plane's mean and standard deviation over the fold's training clips
-        become 0 and 1. "minmax8" throws it away: each plane of each clip is stretched to the integers 0..255, and fed
-        like that, as the published code of STSTNet does
+        become 0 and 1; "minmax8" loses it: each plane of each clip is stretched to the integers 0..255, as in the
+        published code of STSTNet
     train_rows : (n,) rows of the fold's training clips; "minmax8" looks at no other clip
 
     Returns
@@ -124,7 +122,7 @@ Plane = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Sources:
-    """What is known of a clip; each is needed only where a channel is drawn from it.
+    """What the channels of a clip are made from; only what a channel needs is given.
 
     flow : (2, 224, 224) float32, u and v
     apex : (224, 224) uint8
@@ -139,7 +137,7 @@ class Sources:
 
 
 def read_images(store: StoreInfo, backend: Backend, clip_ids: Sequence[str], wanted: MotionInput) -> Plane:
-    """Read what a network takes of some clips, not normalised yet, in the order of `clip_ids`.
+    """Read the inputs of a network for some clips, not yet normalised, in the order of `clip_ids`.
 
     Returns
     -------
@@ -148,7 +146,7 @@ def read_images(store: StoreInfo, backend: Backend, clip_ids: Sequence[str], wan
     Raises
     ------
     StoreError
-        As `read_motion`, `read_windows`, `read_landmarks` and `read_clip`, each where a channel is drawn from it.
+        As `read_motion`, `read_windows`, `read_landmarks` and `read_clip`, if a channel needs them.
     """
     path = store.path
     flows = read_motion(store, backend, clip_ids) if wanted.needs_flow("apex") else None
@@ -172,9 +170,9 @@ def draw_motion(sources: Sources, wanted: MotionInput) -> Plane:
 
 
 def resize(plane: Plane, size: int) -> Plane:
-    """Give a plane, (H, W) float32, as (size, size): each new pixel is the mean over the area that it covers.
+    """Resize a plane, (H, W) float32, to (size, size): each new pixel is the average of the area that it covers.
 
-    Where `size` is larger (DSSN's 227) OpenCV interpolates linearly.
+    If `size` is larger (DSSN's 227), OpenCV interpolates linearly.
     """
     return np.asarray(cv2.resize(plane, (size, size), interpolation=cv2.INTER_AREA), dtype=np.float32)
 
@@ -199,3 +197,30 @@ def _planes(channel: Channel, sources: Sources) -> Iterable[Plane]:
         return [magnitude]
     assert sources.landmarks is not None, channel
     return cut_patches(resize(magnitude, PATCHED), sources.landmarks, PATCHED / CROP_SIZE)
+
+
+def unit_adjacency(clips: Sequence[Collection[int]], units: Sequence[int]) -> NDArray[np.float32]:
+    """Return the normalised adjacency of `units`, from how often they are coded in the same clip.
+
+    P[i, j] is the share of the clips with unit i that have unit j, too; it is 0 on the diagonal and if no clip has unit
+    i. With A = P + I and its row sums D, the result is D^-1/2 A^T D^-1/2.
+
+    Parameters
+    ----------
+    clips : the units of each training clip; units that are not in `units` are ignored
+
+    Returns
+    -------
+    (A, A) float32, in the order of `units`
+
+    Source
+    ------
+    Lei et al., CVPR Workshops 2021; raying777/FGRMER `utils.py`, Justin900429's `compute_adj.py`
+    """
+    coded = np.array([[unit in clip for unit in units] for clip in clips], dtype=np.float64).reshape(-1, len(units))
+    together = coded.T @ coded  # (A, A), with the count of each unit on the diagonal
+    there = together.diagonal()[:, None]
+    share = np.divide(together, there, out=np.zeros_like(together), where=there > 0)
+    np.fill_diagonal(share, 1)
+    root = share.sum(axis=1) ** -0.5
+    return np.asarray(root[:, None] * share.T * root, dtype=np.float32)

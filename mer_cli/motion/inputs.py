@@ -17,7 +17,7 @@ Seen = Literal["flow", "flows", "frames", "landmarks"]
 
 GRID = 4  # rows and columns of blocks that "apex-grid" cuts the apex image into
 PATCH_SIZE = 7
-BROW_POINTS = range(17, 27)  # of the 68 landmarks, those that "patches" are cut out at
+BROW_POINTS = range(17, 27)  # the landmarks, of 68, that "patches" are cut around
 MOUTH_POINTS = range(48, 68)
 
 _N_PLANES: dict[Channel, int] = {
@@ -67,7 +67,7 @@ class MotionInput:
 
     @property
     def n_planes(self) -> int:
-        """P, one for most channels."""
+        """P, the sum over the channels; most have one plane."""
         return sum(_N_PLANES.get(channel, 1) for channel in self.channels)
 
     def needs_flow(self, span: Span) -> bool:

@@ -1,6 +1,6 @@
-"""Frames of a clip come in, as many as are wanted go out, at equal steps of time: linear, or TIM.
+"""Interpolate a clip to a wanted number of frames at equal steps of time: linear, or TIM.
 
-Both are sums of the frames that are there, weighted: out = W frames. The weights depend on the two numbers only.
+Both are weighted sums of the given frames, out = W frames, with weights that depend only on the two numbers of frames.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ from mer_cli.motion.inputs import Interpolation
 
 
 def interpolate(frames: NDArray[Any], n_frames: int, how: Interpolation) -> NDArray[Any]:
-    """Give a clip with `n_frames` frames; the first and the last stay as they are, and so do all where it has as many.
+    """Interpolate a clip to `n_frames` frames; the first and the last stay the same.
 
     Parameters
     ----------
-    frames : (T, ...) with T >= 1, equally spaced in time; integers, which are rounded and clipped to their range, or
-        floats
-    n_frames : at least 1; of a single one it is the first
-    how : "linear" goes straight from frame to frame; "tim" takes the curve of `tim_weights`, which may overshoot
+    frames : (T, ...) with T >= 1, equally spaced in time; floats, or integers, whose results are rounded and clipped
+    n_frames : at least 1; a single one is the first
+    how : "linear" between neighbouring frames; "tim" follows the curve of `tim_weights`, which may overshoot
 
     Returns
     -------
@@ -37,21 +36,21 @@ def interpolate(frames: NDArray[Any], n_frames: int, how: Interpolation) -> NDAr
 
 
 def linear_weights(n_given: int, n_wanted: int) -> NDArray[np.float64]:
-    """Weights of straight lines between neighbouring frames, (n_wanted, n_given)."""
+    """Return the weights of straight lines between neighbouring frames, (n_wanted, n_given)."""
     at = np.linspace(0, n_given - 1, n_wanted)
     return np.asarray(np.clip(1 - np.abs(at[:, None] - np.arange(n_given)), 0, None))
 
 
 def tim_weights(n_given: int, n_wanted: int) -> NDArray[np.float64]:
-    """Weights of temporal interpolation by path-graph embedding, (n_wanted, n_given).
+    """Return the weights of temporal interpolation by path-graph embedding, (n_wanted, n_given).
 
-    The n frames, their mean taken away, are nodes of a path; the eigenvectors of its Laplacian are n - 1 points of the
-    curves y_k(t) = sin(pi k t + pi (n - k) / (2 n)), k = 1..n - 1, at t = 1/n, 2/n .. 1. The linear map from them to
-    the frames gives a picture for any t in between.
+    The n frames minus their mean are nodes of a path. The eigenvectors of its Laplacian are samples, at
+    t = 1/n, 2/n .. 1, of the n - 1 curves y_k(t) = sin(pi k t + pi (n - k) / (2 n)), k = 1..n - 1. The linear map from
+    these samples to the frames yields an image for any t in between.
 
-    The published way maps to the frames' coordinates in a singular value decomposition, and back to pixels. It cancels
-    out: the rows of y at the frames are orthogonal, each of squared length n/2, and orthogonal to a constant, so they
-    span all that the frames without their mean can be.
+    The published method maps to coordinates of the frames in a singular value decomposition, and back to pixels. That
+    cancels out: the rows of y at the frames are orthogonal to each other, with squared length n/2, and to a constant,
+    so they span everything that the frames minus their mean can be.
 
     Source
     ------
@@ -63,6 +62,6 @@ def tim_weights(n_given: int, n_wanted: int) -> NDArray[np.float64]:
 
 
 def _path_curve(n: int, t: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The curve of a path of n nodes at times t, (n - 1, len(t))."""
+    """Return the curves of a path of n nodes at times t, (n - 1, len(t))."""
     k = np.arange(1, n)[:, None]
     return np.sin(np.pi * k * t + np.pi * (n - k) / (2 * n))

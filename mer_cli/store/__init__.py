@@ -1,3 +1,4 @@
-"""Takes a `Release`, crops each clip's frames around onset and apex, and packs them into one HDF5 file with an audit.
-Gives that file back as a table of clips and as arrays of windows, in the order that is asked for.
+"""Crop the clips of a `Release`, pack them into one HDF5 file with an audit, and read that file back.
+
+A store holds frames around onset and apex of each clip; they are read as a table of clips and as arrays of windows.
 """

@@ -1,7 +1,7 @@
-"""What became of every row of a release's table: pages to look through, a contact sheet and `audit.csv`.
+"""Write the audit of a store: what became of every row of the release's table, as pages, contact sheet and `audit.csv`.
 
-They lie beside the store. They are drawn into a folder of their own while it is packed and moved to their place with
-it. Pictures are written as the clips come, so memory does not grow with them. The same store gives the same bytes.
+It is drawn into a temporary folder while the store is packed, and moved beside it at the same time. Images are written
+one clip after another, so memory doesn't grow with their number. The same store leads to the same bytes.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from mer_cli.faces.crop import CROP_SIZE
 from mer_cli.records import Clip, FailedClip, parts_of
 from mer_cli.store.audit_page import INDEX, PICTURES, AuditRow, file_stem, render_index, render_subject, subject_pages
 from mer_cli.store.contact_sheet import ContactSheet, draw_clip, encode
-from mer_cli.store.schema import FAILED, CroppedClip
+from mer_cli.store.schema import CroppedClip
 from mer_cli.system.opencv import cv2
+from mer_cli.system.resumable import FAILED
 
 CSV_NAME = "audit.csv"
 FIELDS = tuple(field.name for field in fields(AuditRow))
-MANIFEST = "files.txt"  # the files of the audit, so that the next one can take them away and nothing else
+MANIFEST = "files.txt"  # lists the files of the audit, so that the next one removes these and no others
 OURS = re.compile(
     rf"({re.escape(CSV_NAME)}|{re.escape(INDEX)}|contact_sheet(-\d+)?\.png|subject-[\w.-]+\.html|{PICTURES}/[\w.-]+\.jpg)",
     re.ASCII,
@@ -36,18 +37,18 @@ MAX_WAITING = 4  # clips, of 2 MB each, that wait to be drawn
 
 
 def audit_dir(out: Path) -> Path:
-    """Give the folder of a store's audit: data/casme2.h5 -> data/audit/casme2."""
+    """Return the folder of a store's audit: data/casme2.h5 -> data/audit/casme2."""
     return out.parent / "audit" / out.stem
 
 
 class Audit:
-    """Collects one row per clip, in the order they come.
+    """The audit of one store, with a row for each clip in the order they are added.
 
-    Pictures are drawn in a thread of their own, while the next clips are read and packed; only a few wait for it.
+    Images are drawn in a separate thread while the next clips are read and packed; only a few wait for it.
 
     Parameters
     ----------
-    folder : where the files go; it exists
+    folder : an existing folder for the files
     attributes : the store's, as far as they are known before its clips
     """
 
@@ -71,7 +72,7 @@ class Audit:
         self._draw(self._draw_clip, row, clip)
 
     def add_failed(self, failed: FailedClip, clip: Clip | None) -> None:
-        """Add a row of the table that is not in the store; `clip` is None where it never became one."""
+        """Add a row of the table that is not in the store; `clip` is None if it never became one."""
         row = AuditRow(failed.clip_id, failed.emotion, None, None, None, FAILED, failed.reason)
         if clip:
             row = replace(row, onset=clip.onset, apex=clip.apex, offset=clip.offset)
@@ -98,7 +99,7 @@ class Audit:
         _write_manifest(self._folder, [CSV_NAME, *texts, *sheets, *pictures])
 
     def _draw(self, task: Callable[..., None], *arguments: object) -> None:
-        """Hand something to the drawing thread; an error there is raised here, at a later clip or at the end."""
+        """Draw something in the other thread; an error there is raised here at a later clip, or at the end."""
         if len(self._drawing) == MAX_WAITING:
             self._drawing.popleft().result()
         self._drawing.append(self._drawer.submit(task, *arguments))
@@ -112,10 +113,10 @@ class Audit:
 
 
 def place_audit(drawn: Path, target: Path) -> None:
-    """Move the files of a finished audit to their place; those of an earlier one go, anything else there stays."""
+    """Move the files of a finished audit to their place, replacing those of an earlier one and no others."""
     (target / PICTURES).mkdir(parents=True, exist_ok=True)
     earlier, names = _read_manifest(target), _read_manifest(drawn)
-    _write_manifest(target, [*earlier, *names])  # so that no file is forgotten where this is cut short
+    _write_manifest(target, [*earlier, *names])  # so that no file is forgotten if this is interrupted
     for name in names:
         (drawn / name).replace(target / name)
     for name in set(earlier) - set(names):
@@ -128,7 +129,7 @@ def _write_manifest(folder: Path, names: list[str]) -> None:
 
 
 def _read_manifest(folder: Path) -> list[str]:
-    """The files that an audit's list names; whatever else it may have come to hold is not ours to take away."""
+    """Return the files that an audit's list names; other lines, which someone may have added, are ignored."""
     path = folder / MANIFEST
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
     return [name for name in lines if OURS.fullmatch(name)]

@@ -1,7 +1,6 @@
-"""Rows of an audit come in, HTML pages go out: an index, and a page for each subject. No file is touched.
+"""Render the rows of an audit as HTML: an index, and a page for each subject. No file is written.
 
-The pages need nothing but the pictures beside them. All four pictures of a clip lie in one file; the pages show the
-part that is meant.
+The pages need only the images beside them. All four images of a clip lie in one file, and the pages show parts of it.
 """
 
 from __future__ import annotations
@@ -19,7 +18,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from mer_cli.faces.crop import CROP_SIZE
 from mer_cli.records import FailedClip, parts_of
 from mer_cli.store.counts import Contents, count_tables, count_warnings, differences, table_fact
-from mer_cli.store.schema import FAILED, OK, REPAIRED
+from mer_cli.store.schema import REPAIRED
+from mer_cli.system.resumable import FAILED, OK
 
 INDEX = "index.html"
 PICTURES = "clips"
@@ -30,8 +30,8 @@ GENERATED = "generated: no score on them is a result on the dataset"
 class AuditRow:
     """One row of the coding table and what became of it.
 
-    onset, apex, offset : frame numbers, None where the row never became a clip
-    picture : the file of its pictures, "" where it has none
+    onset, apex, offset : frame numbers, None if the row never became a clip
+    picture : the file of its images, "" if it has none
     """
 
     clip_id: str
@@ -63,22 +63,22 @@ class SubjectPage:
 
     @property
     def summary(self) -> str:
-        """ "8 clips, 1 repaired, 1 failed"."""
+        """The numbers of rows: "8 clips, 1 repaired, 1 failed"."""
         n = Counter(row.status for row in self.rows)
         n_clips = f"{n[OK] + n[REPAIRED]} clip{'s' if n[OK] + n[REPAIRED] != 1 else ''}"
         return ", ".join([n_clips, *(f"{n[status]} {status}" for status in (REPAIRED, FAILED) if n[status])])
 
 
 def file_stem(text: str) -> str:
-    """A name that any disk takes and any link carries, another one for each text: "casme2_01_EP02_01f-1a2b3c4d5e".
+    """Return a name for files and links that is different for each text: "casme2_01_EP02_01f-1a2b3c4d5e".
 
-    The digits keep texts apart that differ in case, or only in what a file name cannot hold.
+    The digits tell texts apart that differ only in case or in characters that a file name can't have.
     """
     return f"{re.sub(r'[^A-Za-z0-9._-]', '_', text)[:80]}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 
 def subject_pages(rows: Iterable[AuditRow]) -> list[SubjectPage]:
-    """Group rows by subject. A page is called after its subject, "subject-01.html", as far as a file can be."""
+    """Group rows by subject. Pages are named after their subject, "subject-01.html", if a file can have that name."""
     by_subject: dict[str, list[AuditRow]] = {}
     for row in sorted(rows, key=lambda row: (row.clip_id, row.status)):
         by_subject.setdefault(row.subject, []).append(row)
@@ -94,7 +94,7 @@ def subject_pages(rows: Iterable[AuditRow]) -> list[SubjectPage]:
 def render_index(
     attributes: Mapping[str, Any], rows: Sequence[AuditRow], pages: Sequence[SubjectPage], sheets: Sequence[str]
 ) -> str:
-    """Give the index: counts beside the published ones, what failed or was repaired, errata, links to the subjects.
+    """Render the index: counts beside the published ones, what failed or was repaired, errata, links to the subjects.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def render_index(
 
 
 def render_subject(attributes: Mapping[str, Any], pages: Sequence[SubjectPage], place: int) -> str:
-    """Give the page at `place`, with links to the one before and the one after."""
+    """Render the page at `place`, with links to the one before and the one after."""
     before = pages[place - 1] if place else None
     after = pages[place + 1] if place + 1 < len(pages) else None
     faces = f"Faces {GENERATED}." if attributes["generated"] else ""

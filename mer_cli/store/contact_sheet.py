@@ -1,8 +1,8 @@
-"""All clips on a few pages: onset with landmarks, apex and difference, so that a wrong crop is seen at a glance.
+"""Draw all clips on a few pages: onset with landmarks, apex and difference, so that wrong crops are easy to see.
 
-Pages (contact_sheet.png, contact_sheet-2.png, ...) are stacked from bands of full width and written as they fill, so
-memory does not grow with the clips; only the first one waits for the counts at its top. The pictures of one clip, which
-the audit shows as well, are drawn by `draw_clip`.
+Pages (contact_sheet.png, contact_sheet-2.png, ...) are stacked from bands of full width and written when they are full,
+so memory doesn't grow with the clips; only the first page waits for the counts at its top. `draw_clip` draws the images
+of one clip, which the audit shows as well.
 """
 
 from __future__ import annotations
@@ -17,20 +17,21 @@ import numpy as np
 
 from mer_cli.faces.crop import Landmarks, crop_landmarks
 from mer_cli.faces.frames import HALF_WINDOW, Image
-from mer_cli.store.schema import FAILED, OK, REPAIRED, CroppedClip
+from mer_cli.store.schema import REPAIRED, CroppedClip
 from mer_cli.system.opencv import cv2
+from mer_cli.system.resumable import FAILED, OK
 
 DIFFERENCE_GAIN = 5
-DOT = (0, 255, 120)  # seen on any skin; the rim keeps it apart from a green background
+DOT = (0, 255, 120)  # visible on any skin; the rim separates it from a green background
 RIM = (0, 0, 0)
-DOT_RADIUS = 0.0065  # of the picture's side
+DOT_RADIUS = 0.0065  # of the image's side
 RIM_WIDTH = 0.6  # pixels
 SUBPIXEL_BITS = 4
 
 
 @dataclass(frozen=True)
 class ClipPictures:
-    """Three pictures of one size, (side, side, 3) uint8 RGB, and one more with dots on the onset."""
+    """Four images of a clip, (side, side, 3) uint8 RGB; `landmarks` is the onset with dots."""
 
     landmarks: Image
     onset: Image
@@ -39,10 +40,10 @@ class ClipPictures:
 
 
 def draw_clip(clip: CroppedClip, side: int) -> ClipPictures:
-    """Draw a clip's pictures, `side` pixels wide and high.
+    """Draw a clip's images, `side` pixels wide and high.
 
-    The landmarks are stored in pixels of the source frame and go through the clip's transform, so that dots beside the
-    face mean that either is wrong.
+    The landmarks are stored in pixels of the source frame and pass through the clip's transform, so dots beside the
+    face mean that one of the two is wrong.
     """
     onset, apex = (_scaled(_labelled(clip, name), side) for name in ("onset_window", "apex_window"))
     size = clip.arrays["onset_window"].shape[1]
@@ -58,16 +59,16 @@ def draw_clip(clip: CroppedClip, side: int) -> ClipPictures:
 
 
 def difference_image(onset: Image, apex: Image) -> Image:
-    """Show what moved: grey where nothing did, 128 + 5 (apex - onset) elsewhere, clipped to 0-255."""
+    """Return 128 + 5 (apex - onset), clipped to 0-255: grey where nothing moved."""
     difference = DIFFERENCE_GAIN * (apex.astype(np.int16) - onset) + 128
     return difference.clip(0, 255).astype(np.uint8)
 
 
 def draw_dots(image: Image, points: Landmarks) -> Image:
-    """Give a copy of a picture, (H, W, 3) uint8 RGB, with a dot at each of (n, 2) points that lies near it."""
+    """Return a copy of an image, (H, W, 3) uint8 RGB, with a dot at each of (n, 2) points in or near it."""
     drawn = np.ascontiguousarray(image.copy())
     side = max(image.shape)
-    near = points[(np.abs(points) < 2 * side).all(axis=1)]  # OpenCV's fixed-point numbers end somewhere
+    near = points[(np.abs(points) < 2 * side).all(axis=1)]  # OpenCV's fixed-point numbers have limits
     for radius, colour in ((DOT_RADIUS * side + RIM_WIDTH, RIM), (DOT_RADIUS * side, DOT)):
         for x, y in _fixed_point(near):
             cv2.circle(drawn, (x, y), round(radius * 2**SUBPIXEL_BITS), colour, -1, cv2.LINE_AA, SUBPIXEL_BITS)
@@ -75,8 +76,8 @@ def draw_dots(image: Image, points: Landmarks) -> Image:
 
 
 def encode(image: Image, extension: str, *parameters: int) -> bytes:
-    """Give a picture, (H, W, 3) uint8 RGB, as a file's bytes; `parameters` are OpenCV's."""
-    # Not by a reversed view, which costs as much again as the encoding.
+    """Return an image, (H, W, 3) uint8 RGB, as the bytes of a file; `parameters` are OpenCV's."""
+    # A reversed view would cost as much again as the encoding.
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     return bytes(cv2.imencode(extension, bgr, parameters)[1].tobytes())
 
@@ -97,13 +98,13 @@ def _scaled(image: Image, side: int) -> Image:
     return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-THUMB = 112  # pixels; half a crop, which is shrunk in no time
+THUMB = 112  # pixels; half a crop, which is quick to shrink to
 COLUMNS = 3
 MARGIN, GAP = 12, 14
 CELL_WIDTH = 3 * THUMB
 WIDTH = 2 * MARGIN + COLUMNS * CELL_WIDTH + (COLUMNS - 1) * GAP
-PAGE_HEIGHT = 3000  # a page ends with the band that passes it
-FAILED_SHOWN = 300  # a wrong table fails in all its rows: nobody wants ten thousand of them on a picture
+PAGE_HEIGHT = 3000  # pixels; the band that passes it is the last of its page
+FAILED_SHOWN = 300  # a wrong table fails in all its rows, which may be ten thousand
 
 PAPER = (255, 255, 255)
 INK = {OK: (40, 40, 40), REPAIRED: (160, 85, 0), FAILED: (180, 0, 0)}
@@ -117,12 +118,12 @@ LEGEND = "each clip: onset with the 68 landmarks  |  apex  |  what moved, five t
 
 
 class ContactSheet:
-    """Draws clips in the order they come.
+    """A contact sheet of clips in the order they are added.
 
     Parameters
     ----------
-    folder : where the pages go; it exists
-    title : what stands at the top
+    folder : an existing folder for the pages
+    title : the text at the top
     """
 
     def __init__(self, folder: Path, title: str) -> None:
@@ -142,7 +143,7 @@ class ContactSheet:
             self._end_row()
 
     def add_failed(self, text: str) -> None:
-        """List a clip that failed, and why; the text is wrapped, however long. The first few hundred are listed."""
+        """List a clip that failed, and why, in wrapped text; only the first few hundred are listed."""
         self._end_row()
         self._counts[FAILED] += 1
         n_more = self._counts[FAILED] - FAILED_SHOWN
@@ -155,7 +156,7 @@ class ContactSheet:
         self._stack(band)
 
     def finish(self) -> list[str]:
-        """Write what is not written yet; give the names of all pages."""
+        """Write the remaining pages; return the names of all."""
         self._end_row()
         self._end_page()
         counts = ", ".join(f"{count} {status}" for status, count in self._counts.items())
@@ -187,7 +188,7 @@ class ContactSheet:
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """Break a text into lines of at most `width` pixels, between words, or inside one that is longer (a path)."""
+    """Break a text into lines of at most `width` pixels, between words, or inside a longer word (a path)."""
     lines = [""]
     for word in re.findall(r"\s*\S+", " ".join(text.split())):
         if _width(lines[-1] + word) <= width:
@@ -209,7 +210,7 @@ def _page_name(number: int) -> str:
 
 
 def _header(title: str) -> Image:
-    """Title, what the pictures are, what the colours mean."""
+    """Draw the title, what the images are, and what the colours mean."""
     colours = _text_band(["repaired, and how", "failed, and why: not in the store"], INK[OK], left=MARGIN + 28)
     for line, status in enumerate((REPAIRED, FAILED)):
         top = GAP // 2 + line * LINE_HEIGHT
@@ -218,7 +219,7 @@ def _header(title: str) -> Image:
 
 
 def _clip_band(row: Sequence[tuple[str, CroppedClip]]) -> Image:
-    """A row of clips: their labels, wrapped, above their pictures."""
+    """Draw a row of clips, their wrapped labels above their images."""
     labels = [wrap(label, CELL_WIDTH) for label, _ in row]
     height = max(len(lines) for lines in labels) * LINE_HEIGHT + LINE_THICKNESS
     band = _blank(height + THUMB + GAP)
@@ -231,7 +232,7 @@ def _clip_band(row: Sequence[tuple[str, CroppedClip]]) -> Image:
         corner = slice(height, height + THUMB), slice(left, left + CELL_WIDTH)
         band[corner] = np.hstack([drawn.landmarks, drawn.apex, drawn.difference])
         if clip.status in OUTLINE:
-            # Around the pictures, not over their edges.
+            # Around the images, not over their edges.
             corners = (left - 2, height - 2), (left + CELL_WIDTH + 1, height + THUMB + 1)
             cv2.rectangle(band, *corners, OUTLINE[clip.status], LINE_THICKNESS)
     return band

@@ -1,6 +1,6 @@
-"""Clips of each class beside the published counts: the paper's Tables 1 and 2, then the other schemes.
+"""Count clips of each class beside the published counts: the paper's Tables 1 and 2, then the other schemes.
 
-Clips that make a count differ are named: failed ones, and rows that another version of a table has. A clip that a
+Clips that make a count differ are named: failed ones, and rows that differ in another version of a table. A clip that a
 scheme leaves out makes no difference to it.
 """
 
@@ -28,11 +28,11 @@ PAPER_TABLES: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 @dataclass(frozen=True)
 class Contents:
-    """The clips of one dataset, as far as counting them goes.
+    """What counting needs of the clips of one dataset.
 
     name : tells two stores of one dataset apart
     emotions : of every usable clip, by clip id
-    failed : the rows of the coding table that gave no usable clip
+    failed : rows of the coding table without a usable clip
     """
 
     name: str
@@ -43,13 +43,13 @@ class Contents:
 
     @cached_property
     def folded_ids(self) -> frozenset[str]:
-        """Ids of the usable clips without regard to case, as loaders tell clips apart."""
+        """The case-folded ids of the usable clips; loaders ignore case, too."""
         return frozenset(clip_id.casefold() for clip_id in self.emotions)
 
 
 @dataclass(frozen=True)
 class Count:
-    """One cell: what there is, and what was published, None where nobody published it."""
+    """One cell: the number found and the published one, None if there is none."""
 
     found: int
     published: int | None
@@ -61,7 +61,7 @@ class Count:
 
 @dataclass(frozen=True)
 class CountColumn:
-    """Clips of one scheme; `classes` in label order."""
+    """The counts of one scheme; `classes` in label order."""
 
     heading: str
     classes: Mapping[str, Count]
@@ -71,14 +71,14 @@ class CountColumn:
 
 @dataclass(frozen=True)
 class CountTable:
-    """Columns side by side, as the paper sets them."""
+    """Columns side by side, as in the paper."""
 
     title: str
     columns: tuple[CountColumn, ...]
 
     @property
     def rows(self) -> tuple[tuple[str, tuple[Count | None, ...]], ...]:
-        """The classes of any column, then the sums; a cell is None where its column has no such class."""
+        """The classes of any column, then the sums; a cell is None if its column doesn't have the class."""
         names = dict.fromkeys(name for column in self.columns for name in column.classes)
         return (
             *((name, tuple(column.classes.get(name) for column in self.columns)) for name in names),
@@ -88,10 +88,10 @@ class CountTable:
 
 
 def count_tables(held: Sequence[Contents]) -> tuple[CountTable, ...]:
-    """Count some datasets' clips under every scheme of theirs.
+    """Count the clips of some datasets under all their schemes.
 
-    A protocol over several datasets (MEGC 2019) has a column for each of them that is held, and one for the whole where
-    each is held just once. In a dataset of one's own every label is a class.
+    A protocol over several datasets (MEGC 2019) has a column for each dataset that is there, and one for all if each is
+    there exactly once. In a dataset of your own every label is a class.
     """
     named = {name for _, names in PAPER_TABLES for name in names}
     titled = [
@@ -119,7 +119,7 @@ def count_tables(held: Sequence[Contents]) -> tuple[CountTable, ...]:
 
 
 def count_warnings(contents: Contents) -> list[str]:
-    """A sentence for each scheme whose counts are not those of a recognised table, or whose table is an older one."""
+    """Return a sentence for each scheme whose counts differ from a known table's, or whose table is an older one."""
     warnings = []
     for scheme in schemes_of(contents.dataset):
         labels = labels_of(scheme, contents.emotions)
@@ -130,7 +130,7 @@ def count_warnings(contents: Contents) -> list[str]:
 
 
 def units_warning(cells: Mapping[str, str]) -> list[str]:
-    """A sentence where action units, by clip id, can't be read; none where all can."""
+    """Return a sentence if some action units, by clip id, can't be read."""
     found = unreadable_units(cells)
     if not found:
         return []
@@ -138,11 +138,11 @@ def units_warning(cells: Mapping[str, str]) -> list[str]:
 
 
 def table_fact(dataset: str, table: str, version: str, sha256: str) -> str:
-    """Say which coding table there is, and whether it is a published one.
+    """Describe the coding table, and whether it is a published one.
 
     Parameters
     ----------
-    sha256 : of the table; "" where the release has none and its clips come from the folders' names
+    sha256 : of the table; "" if the release has none and its clips come from the names of folders
     """
     known = version or ("not a published version" if schemes_of(dataset) else "one's own")
     if not sha256:
@@ -151,12 +151,12 @@ def table_fact(dataset: str, table: str, version: str, sha256: str) -> str:
 
 
 def schemes_of(dataset: str) -> list[Scheme]:
-    """The schemes that are made for a dataset, alone or among others; none for a dataset of one's own."""
+    """Return the schemes made for a dataset, alone or among others; none for a dataset of your own."""
     return [scheme for scheme in SCHEMES.values() if dataset in scheme.datasets]
 
 
 def labels_of(scheme: Scheme, emotions: Mapping[str, str]) -> dict[str, int]:
-    """The class of every clip that a scheme keeps, by clip id."""
+    """Return the class of every clip that a scheme keeps, by clip id."""
     labelled = ((clip_id, scheme.label(clip_id, emotion)) for clip_id, emotion in emotions.items())
     return {clip_id: label for clip_id, label in labelled if label is not None}
 
@@ -180,7 +180,7 @@ def _count(scheme: Scheme, parts: Sequence[Contents], suffix: str = "") -> Count
 
 
 def _sum_up(parts: Iterable[tuple[int, ...] | None]) -> tuple[int, ...] | None:
-    """The sums over all datasets, or None where one of them is not known."""
+    """Return the sums over all datasets, or None if one of them is unknown."""
     sums: tuple[int, ...] = ()
     for part in parts:
         if part is None:
@@ -191,9 +191,9 @@ def _sum_up(parts: Iterable[tuple[int, ...] | None]) -> tuple[int, ...] | None:
 
 @dataclass(frozen=True)
 class Difference:
-    """One clip that is counted otherwise than in the published counts.
+    """One clip that makes a count differ from the published one.
 
-    is_failed : a row of the table that gave no usable clip; otherwise the table itself is another one
+    is_failed : its row of the table has no usable clip; otherwise the table itself is another version
     why, effect : a sentence each
     """
 
@@ -208,7 +208,7 @@ class Difference:
 
 
 def differences(contents: Contents) -> tuple[Difference, ...]:
-    """List the clips that make a dataset's counts differ, by id; a failed one is listed even where it changes none."""
+    """List the clips that make a dataset's counts differ, by id, and all failed ones even if they change nothing."""
     found = []
     for failed in contents.failed:
         why = f"({failed.emotion}) failed: {failed.reason.rstrip('.')}."
@@ -228,8 +228,8 @@ def differences(contents: Contents) -> tuple[Difference, ...]:
 
 
 def effect_of_failure(contents: Contents, failed: FailedClip) -> str:
-    """Say which counts of its dataset a failed clip is missing from."""
-    if failed.clip_id.casefold() in contents.folded_ids:  # a second row of a clip that is there takes nothing away
+    """Describe which counts of its dataset a failed clip is missing from."""
+    if failed.clip_id.casefold() in contents.folded_ids:  # a second row of a clip that is there
         return _spell([])
     schemes = schemes_of(contents.dataset)
     if not schemes:
@@ -258,7 +258,7 @@ def _spell(effects: list[str]) -> str:
 
 
 def _class_name(scheme: Scheme, clip_id: str, emotion: str) -> str | None:
-    """The class that a scheme counts a clip in; None where it leaves it out, or the emotion is of no class at all."""
+    """Return the class that a scheme counts a clip in; None if it leaves the clip out or doesn't know the emotion."""
     if emotion not in scheme.class_of[dataset_of(clip_id)]:
         return None
     label = scheme.label(clip_id, emotion)

@@ -1,10 +1,11 @@
-"""One clip: its frames come in, its crops go out. `build` runs it in worker processes."""
+"""Crop one clip and turn the crops into a part and back; `build` runs it in worker processes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 
@@ -24,52 +25,64 @@ from mer_cli.faces.crop import (
 )
 from mer_cli.faces.frames import HALF_WINDOW, Image, needed_frames, read_frames, window
 from mer_cli.faces.landmarks import Face, FaceFinder
-from mer_cli.records import ApexRule, Clip, FrameRef
-from mer_cli.store.parts import write_part
-from mer_cli.store.schema import APEX_NOTES, ARRAYS, FAILED, OK, REPAIRED, CroppedClip
+from mer_cli.records import Clip, FrameRef
+from mer_cli.store.schema import ARRAYS, NOTE_SEPARATOR, REPAIRED, CroppedClip, apex_notes
+from mer_cli.system.resumable import OK, Computed, Task, digest, failed, read_part
+
+RECORD = "record"  # the entry of a part that holds everything but its arrays, as JSON
 
 
-@dataclass(frozen=True)
-class CutTask:
-    """One clip to crop, how, and where its part goes."""
-
-    clip: Clip
-    part_path: Path
-    predictor: Path
-    align: Align
-    is_cropped: bool
-
-
-@dataclass(frozen=True)
-class CutResult:
-    """How a clip ended; `reason` says why there is no part, and is empty where there is one."""
-
-    clip_id: str
-    status: str
-    reason: str = ""
+def clip_fingerprint(clip: Clip, settings: Mapping[str, object]) -> str:
+    """Return a SHA-256 of everything that the crops of a clip depend on, with the sizes and times of its files."""
+    return digest(
+        {
+            "settings": settings,
+            "clip": asdict(clip) | {"frames": [frame.number for frame in clip.frames]},
+            "files": [(path.name, *_size_and_time(path)) for path in dict.fromkeys(f.path for f in clip.frames)],
+        }
+    )
 
 
-def cut_to_part(task: CutTask) -> CutResult:
-    """Crop a clip and save it as a part; a clip that cannot be cropped leaves none."""
-    finder = _finder(task.predictor, task.is_cropped)
+def _size_and_time(path: Path) -> tuple[int, int] | tuple[()]:
     try:
-        cropped = cut_clip(task.clip, finder, task.align)
+        status = path.stat()
+    except OSError:
+        return ()
+    return status.st_size, status.st_mtime_ns
+
+
+def cut_task(clip: Clip, part: Path, predictor: Path, align: Align, *, is_cropped: bool) -> Task:
+    """Return the task of cropping a clip into the file `part`; other parameters as in `FaceFinder` and `cut_clip`."""
+    return Task(clip.clip_id, part, partial(_cut, clip, predictor, align, is_cropped))
+
+
+def _cut(clip: Clip, predictor: Path, align: Align, is_cropped: bool) -> Computed:
+    finder = _finder(predictor, is_cropped)
+    try:
+        cropped = cut_clip(clip, finder, align)
     except FaceError as error:
-        return CutResult(task.clip.clip_id, FAILED, str(error))
-    write_part(task.part_path, cropped)
-    return CutResult(cropped.clip_id, cropped.status)
+        return failed(error)
+    record = json.dumps({"columns": cropped.columns, "detector": cropped.detector})
+    return Computed({RECORD: np.array(record), **cropped.arrays}, cropped.status)
+
+
+def read_cut(task: Task) -> CroppedClip:
+    """Read a cropped clip back from its part; errors as `read_part`."""
+    arrays = read_part(task, [RECORD, *ARRAYS])
+    record = json.loads(str(arrays.pop(RECORD)))
+    return CroppedClip(record["columns"], arrays, record["detector"])
 
 
 def cut_clip(clip: Clip, finder: FaceFinder, align: Align) -> CroppedClip:
     """Crop the frames around a clip's onset and apex, all with the one transform of its onset frame.
 
-    Each frame is read once. Whole pictures are kept only up to the one in which the face is found, and where the apex
-    is sought in the same pass, of the crops only those that may still be needed.
+    Each frame is read once. Whole images are kept only until the face is found; if the apex is searched for in the same
+    pass, only those crops are kept that may still be needed.
 
     Raises
     ------
     FaceError
-        If a frame cannot be read, no usable face is found, or no frame follows the onset that could be the apex.
+        If a frame can't be read, no usable face is found, or no frame after the onset could be the apex.
     """
     stream = read_frames(needed_frames(clip))
     whole: dict[int, Image] = {}
@@ -102,7 +115,7 @@ def cut_clip(clip: Clip, finder: FaceFinder, align: Align) -> CroppedClip:
             "offset": clip.offset,
             "fps": clip.fps,
             "status": REPAIRED if repairs else OK,
-            "note": "; ".join([*repairs, *clip.notes, *_apex_note(clip.apex_rule, apex)]),
+            "note": NOTE_SEPARATOR.join([*repairs, *clip.notes, *apex_notes(clip.apex_rule, apex)]),
         },
         arrays={name: np.asarray(arrays[name], dtype) for name, (_, dtype) in ARRAYS.items()},
         detector=face.detector,
@@ -112,7 +125,7 @@ def cut_clip(clip: Clip, finder: FaceFinder, align: Align) -> CroppedClip:
 def _find_apex(
     clip: Clip, face: Face, transform: Transform, crops: Iterator[tuple[int, Image]]
 ) -> tuple[int, dict[int, Image]]:
-    """Give the number of the frame with the strongest motion, and the crops of its window and the onset's."""
+    """Return the number of the frame with the strongest motion, and the crops of its window and the onset's."""
     search = ApexSearch(None if face.detector == RELEASE_CROP else crop_landmarks(face.landmarks, transform))
     onset_window = {frame.number for _, frame in window(clip, clip.onset)}
     numbers: list[int] = []
@@ -122,25 +135,20 @@ def _find_apex(
         kept[number] = crop
         if clip.onset <= number <= clip.offset:
             search.add(crop)
-            # Even where frames are missing, those of a window lie at most three places from its middle.
+            # Even if frames are missing, those of a window lie at most three places from its middle.
             middles = [numbers.index(clip.onset) + place for place in search.candidates()]
             near = {n for place in middles for n in numbers[max(place - HALF_WINDOW, 0) : place + HALF_WINDOW + 1]}
             kept = {n: crop for n, crop in kept.items() if n in near | onset_window}
     if not any(clip.onset < number <= clip.offset for number in numbers):
         raise FaceError(
-            f"{clip.clip_id}: no frame lies between onset {clip.onset} and offset {clip.offset}. Expected one that "
-            "could be the apex. Restore the pictures or correct the table."
+            f"{clip.clip_id}: no frame between onset {clip.onset} and offset {clip.offset} can be the apex. "
+            "Restore the images or correct the table."
         )
     return numbers[numbers.index(clip.onset) + search.peak()], kept
 
 
-def _apex_note(rule: ApexRule, apex: int) -> tuple[str, ...]:
-    """What a clip whose apex is not annotated is noted with; it is no repair, its release has none."""
-    return (APEX_NOTES[rule].format(apex),) if rule in APEX_NOTES else ()
-
-
 def _transform(clip: Clip, face: Face, align: Align, onset: Image) -> Transform:
-    if face.detector == RELEASE_CROP:  # landmarks of a face that was not found place nothing
+    if face.detector == RELEASE_CROP:  # without a face the landmarks mean nothing
         return picture_transform(*onset.shape[:2])
     try:
         return box_transform(face.landmarks) if align == "box" else eye_transform(face.landmarks)
@@ -150,5 +158,5 @@ def _transform(clip: Clip, face: Face, align: Align, onset: Image) -> Transform:
 
 @cache
 def _finder(predictor: Path, is_cropped: bool) -> FaceFinder:
-    """Load the models once per process."""
+    """Return the finder with its models, loaded once per process."""
     return FaceFinder(predictor, is_cropped=is_cropped)

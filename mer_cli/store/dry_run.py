@@ -1,6 +1,6 @@
-"""A release comes in, what a build of it would meet goes out: rows and frames that fail, repairs, counts, room.
+"""Foresee a build of a release: rows and frames that will fail, repairs, counts, room on the disk.
 
-Every frame that a build would read is looked at, none is decoded, and nothing is written.
+Every frame that a build would read is checked, none is decoded, and nothing is written.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mer_cli.errors import FaceError, StoreError
 from mer_cli.faces.frames import check_frame, needed_frames, whole_clip
 from mer_cli.faces.landmarks import find_predictor
 from mer_cli.records import Clip, FailedClip, Release
-from mer_cli.store.add_clips import clip_parts_dir
+from mer_cli.store.add_clips import CLIP_PARTS
 from mer_cli.store.build import require_place
 from mer_cli.store.counts import (
     Contents,
@@ -30,20 +30,20 @@ from mer_cli.store.counts import (
     table_fact,
     units_warning,
 )
-from mer_cli.store.parts import parts_dir
 from mer_cli.store.schema import CLIP_BYTES
 from mer_cli.store.whole_clips import FRAME_BYTES
 from mer_cli.system.files import unwritten
+from mer_cli.system.resumable import parts_dir
 
-N_THREADS = 8  # they wait for the disk, most of the time
+N_THREADS = 8  # they mostly wait for the disk
 CHECKED = "checked"
 
 
 @dataclass(frozen=True)
 class FailingClip:
-    """A row of the table that will give no clip.
+    """A row of the table that will have no clip in the store.
 
-    reasons : the loader's, or a sentence for each needed frame that is no whole picture
+    reasons : the loader's, or a sentence for each needed frame that is not a whole image
     effect : which published counts it will be missing from
     """
 
@@ -55,12 +55,12 @@ class FailingClip:
 
 @dataclass(frozen=True)
 class DryRun:
-    """What a build would meet.
+    """What a build would find.
 
-    n_rows : of the coding table
-    repairs : (clip id, how it will be mended) of clips that will not fail; what the face finder tries is not foreseen
+    n_rows : rows of the coding table
+    repairs : (clip id, how it will be repaired) of clips that will not fail, except for what the face finder will try
     tables : counts of the clips that will not fail
-    notes : warnings about the counts, and clips that another version of the table has otherwise
+    notes : warnings about the counts, and clips that differ in another version of the table
     obstacles : what would stop the whole build, a sentence each
     """
 
@@ -73,7 +73,7 @@ class DryRun:
     obstacles: tuple[str, ...]
 
     def is_clean(self, *, allow_failed: bool) -> bool:
-        """Whether a build would end well; single clips may fail where that is allowed."""
+        """Tell whether a build would succeed; single clips may fail if that is allowed."""
         return not self.obstacles and (allow_failed or not self.failing)
 
 
@@ -86,15 +86,15 @@ def check_release(
     whole_clips: bool = False,
     resume: bool = True,
 ) -> DryRun:
-    """Look at everything that a build of a release would need.
+    """Check everything that a build of a release would need.
 
     Parameters
     ----------
     out : the store that would be written
     predictor : the 68-point model; None looks in the usual places
-    on_clip : called with a clip id and "checked" as each clip has been looked at
-    whole_clips : whether every frame from onset to offset would be kept, too
-    resume : as the build would be told
+    on_clip : called with a clip id and "checked" after each clip
+    whole_clips : check every frame from onset to offset, too
+    resume : as in `build_store`
     """
     n_frames, faults = _check_clips(release.clips, on_clip, whole_clips=whole_clips)
     usable = [clip for clip in release.clips if clip.clip_id not in faults]
@@ -111,7 +111,7 @@ def check_release(
     model, no_model = _find_model(predictor)
     n_kept = sum(len(whole_clip(clip)) for clip in usable) if whole_clips else 0
     room, no_room = _find_room(out, len(usable) * CLIP_BYTES + n_kept * FRAME_BYTES)
-    nothing = "" if usable else f"none of {len(rows)} clips is usable. Expected at least one. Mend what fails above."
+    nothing = "" if usable else f"none of {len(rows)} clips can be used. Repair what fails above."
     return DryRun(
         n_rows=len(usable) + len(rows),
         facts=(
@@ -142,7 +142,7 @@ def check_release(
 def _check_clips(
     clips: Iterable[Clip], on_clip: Callable[[str, str], None], *, whole_clips: bool
 ) -> tuple[int, dict[str, tuple[str, ...]]]:
-    """How many frames were looked at, and what is wrong with those of each clip that will fail."""
+    """Return how many frames were checked, and what is wrong with those of each clip that will fail."""
     n_frames, faults = 0, {}
     check = partial(_check_clip, whole_clips=whole_clips)
     with ThreadPoolExecutor(N_THREADS) as threads:
@@ -169,7 +169,7 @@ def _check_clip(clip: Clip, *, whole_clips: bool) -> tuple[int, tuple[str, ...]]
 
 
 def _find_model(predictor: Path | None) -> tuple[str, str]:
-    """Where the landmark model is, or the reason why a build would stop."""
+    """Return where the landmark model is, and why a build would stop."""
     try:
         return str(find_predictor(predictor)), ""
     except FaceError as error:
@@ -177,27 +177,29 @@ def _find_model(predictor: Path | None) -> tuple[str, str]:
 
 
 def _in_the_way(release: Release, out: Path, *, resume: bool) -> str:
-    """Why a build would not write its store there, or nothing."""
+    """Return why a build would not write its store there, "" if it would."""
     try:
         require_place(out, release, resume=resume)
     except StoreError as error:
         return str(error)
     except OSError as error:
-        return unwritten(out, error, what="cannot be written", room="the store", elsewhere="give another --out")
+        return unwritten(out, error, room="the store", kept="finished clips are kept")
     return ""
 
 
 def _find_room(out: Path, n_bytes: int) -> tuple[str, str]:
-    """How much room there is for a store of `n_bytes` and its parts, or the reason why a build would stop."""
+    """Describe the room for a store of `n_bytes` and its parts, and why a build would stop."""
     parent = next(folder for folder in out.absolute().parents if folder.exists())
-    folders = (parts_dir(out), clip_parts_dir(out))
+    folders = (parts_dir(out), parts_dir(out, CLIP_PARTS))
     held = sum(part.stat().st_size for folder in folders for part in folder.glob("*") if part.is_file())
     needed = math.ceil(max(2 * n_bytes - held, 0) / 1e6)
     free = int(shutil.disk_usage(parent).free / 1e6)
     room = f"{needed} MB needed in {parent} for the store and its parts, {free} MB free"
     if not parent.is_dir() or not os.access(parent, os.W_OK):
-        return room, f"{parent}: cannot be written. Expected a folder for {out}. Give another --out."
+        return room, f"{parent}: cannot be written, so {out} can't be made. Give another --out."
     if needed > free:
-        wanted = f"{needed} MB for the store and its parts"
-        return room, f"{parent}: {free} MB free. Expected {wanted}. Make room or give another --out."
+        return room, (
+            f"{parent}: the store and its parts need {needed} MB, but {free} MB are free. Free space or give another "
+            "--out."
+        )
     return room, ""

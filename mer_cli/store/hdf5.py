@@ -1,4 +1,4 @@
-"""The HDF5 file of `schema`: opened and checked, written clip by clip, read as a table of clips and as windows."""
+"""Open and check the HDF5 file of `schema`, write it clip by clip, and read it as a table of clips and as windows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mer_cli.datasets.registry import release_words
 from mer_cli.errors import StoreError
-from mer_cli.faces.crop import N_LANDMARKS, NO_FACE_NOTE, crop_landmarks
+from mer_cli.faces.crop import N_LANDMARKS, crop_landmarks
 from mer_cli.store.schema import (
     ARRAYS,
     CLIPS_GROUP,
@@ -28,24 +28,21 @@ from mer_cli.store.schema import (
     TEXT,
     VERSION_ATTRIBUTE,
     CroppedClip,
+    has_face,
 )
-from mer_cli.system.lock import NO_LOCKS
+from mer_cli.system.files import NO_LOCKS
 
-SIGNATURE = b"\x89HDF\r\n\x1a\n"  # what every HDF5 file of ours begins with, one that was cut short as well
+SIGNATURE = b"\x89HDF\r\n\x1a\n"  # the first bytes of every store, of a truncated one too
 
 
 def require_no_other_file(path: Path) -> None:
-    """Refuse to write a store over a file that is none; an empty one holds nothing to lose, nor does a damaged store.
+    """Raise StoreError if a file that is not a store would be overwritten: a table, or another program's HDF5.
 
-    Raises
-    ------
-    StoreError
-        If there is such a file: a table, or another program's HDF5.
+    An empty file or a damaged store may be overwritten.
     """
     if path.is_file() and _is_other_file(path):
         raise StoreError(
-            f"{path}: a file that is no store, and would be lost. Expected a store, or nothing, where one is to be "
-            "written. Give another --out, or move the file away."
+            f"{path}: not a store, and writing one here would destroy it. Give another --out, or move the file away."
         )
 
 
@@ -56,36 +53,30 @@ def open_store(path: Path) -> Iterator[h5py.File]:
     Raises
     ------
     StoreError
-        If the file is absent, damaged, of another schema version, or lacks a part of it; a read that fails inside the
-        `with` says so, too.
+        If the file is absent, damaged, of another schema version, or lacks a part of it, or a read inside the `with`
+        fails.
     """
     if path.is_dir():
         raise StoreError(
-            f"{path}: a folder. Expected a store, the .h5 file that `mer preprocess` wrote. Name that; if this is a "
-            f"release, write its store: mer preprocess DATASET {path}."
+            f"{path}: a folder, not a store. Name the .h5 file that `mer preprocess` wrote; if this is a release, "
+            f"write its store: mer preprocess DATASET {path}."
         )
     if not path.is_file():
-        raise StoreError(
-            f"{path}: no such store. Expected a file that `mer preprocess` wrote. "
-            f"Write it: mer preprocess DATASET RAW --out {path}."
-        )
+        raise StoreError(f"{path}: no such store. Write it: mer preprocess DATASET RAW --out {path}.")
     try:
         if _is_other_file(path):
-            raise StoreError(
-                f"{path}: a file that is no store. Expected one that `mer preprocess` wrote. "
-                "Name the store, an .h5 file."
-            )
+            raise StoreError(f"{path}: not a store. Name an .h5 file that `mer preprocess` wrote.")
         with open_hdf5(path) as file:
             _check(file, path)
             yield file
     except OSError as error:
         raise StoreError(
-            f"{path}: cannot be read as HDF5, damaged or cut short ({error}). Expected a whole store. {_rebuild(path)}"
+            f"{path}: cannot be read as HDF5, because it is damaged or truncated ({error}). {_rebuild(path)}"
         ) from error
 
 
 def open_hdf5(path: Path) -> h5py.File:
-    """Open an HDF5 file to read from it, without a lock where the disk has none.
+    """Open an HDF5 file to read from it, without a lock on a disk that has none.
 
     Raises
     ------
@@ -98,7 +89,7 @@ def open_hdf5(path: Path) -> h5py.File:
         return h5py.File(path, "r")
     except BlockingIOError as error:
         raise StoreError(
-            f"{path}: open in another program that may be writing to it. Wait until that ends, or close it there, then "
+            f"{path}: open in another program that may be writing to it. Wait until that ends or close it there, then "
             "run the same command again."
         ) from error
     except OSError as error:
@@ -107,20 +98,14 @@ def open_hdf5(path: Path) -> h5py.File:
         return h5py.File(path, "r", locking=False)
 
 
-def rows_of(file: h5py.File, path: Path, clip_ids: Sequence[str]) -> list[int]:
-    """Give the places of clips in the file's arrays.
-
-    Raises
-    ------
-    StoreError
-        If a clip is not in the store.
-    """
-    row_of = {clip_id: row for row, clip_id in enumerate(file[CLIPS_GROUP]["id"].asstr()[:])}
+def rows_of(ids: h5py.Dataset, path: Path, clip_ids: Sequence[str]) -> list[int]:
+    """Return the rows of clips among the `ids` of a file; raise StoreError if one is not there."""
+    row_of = {clip_id: row for row, clip_id in enumerate(ids.asstr()[:])}
     missing = [clip_id for clip_id in clip_ids if clip_id not in row_of]
     if missing:
         raise StoreError(
-            f"{path}: holds no clip {missing[0]} (and {len(missing) - 1} more that were asked for). "
-            f"Expected some of its {len(row_of)} clips. See them with `mer info {path}`."
+            f"{path}: lacks {len(missing)} of the clips that were asked for: {', '.join(missing[:3])}. It has "
+            f"{len(row_of)} others."
         )
     return [row_of[clip_id] for clip_id in clip_ids]
 
@@ -140,10 +125,10 @@ def _is_other_file(path: Path) -> bool:
 def _check(file: h5py.File, path: Path) -> None:
     version = file.attrs[VERSION_ATTRIBUTE]
     if version != SCHEMA_VERSION:
-        raise StoreError(f"{path}: schema version {version}, this program reads {SCHEMA_VERSION}. {_rebuild(path)}")
+        raise StoreError(f"{path}: has schema version {version}; this program reads {SCHEMA_VERSION}. {_rebuild(path)}")
     for name in (*ARRAYS, *(f"{CLIPS_GROUP}/{column}" for column in COLUMNS)):
         if name not in file:
-            raise StoreError(f"{path}: /{name} is missing. Expected it in every store. {_rebuild(path)}")
+            raise StoreError(f"{path}: damaged, /{name} is missing. {_rebuild(path)}")
 
 
 def _rebuild(path: Path) -> str:
@@ -159,7 +144,7 @@ WindowArrays = tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.uint8], ND
 
 @dataclass(frozen=True)
 class StoreInfo:
-    """What a store says of itself.
+    """Attributes and clips of a store.
 
     clips : one row per clip, indexed by clip id, in the order of the file; the columns of `schema.COLUMNS`
     """
@@ -190,16 +175,16 @@ class StoreInfo:
 
 
 class StoreWriter:
-    """Writes a store clip by clip, so that memory does not grow with their number. Use as a context manager.
+    """A context manager that writes a store clip by clip, so that memory doesn't grow with their number.
 
     Parameters
     ----------
-    path : a file that is replaced where it exists
-    n_clips : how many clips will be appended, exactly
+    path : a file, which is replaced if it exists
+    n_clips : exact number of clips that will be appended
     """
 
     def __init__(self, path: Path, n_clips: int) -> None:
-        self._file = h5py.File(path, "w", libver=LIBRARY_VERSIONS, locking=False)  # in a folder of our own
+        self._file = h5py.File(path, "w", libver=LIBRARY_VERSIONS, locking=False)  # nobody else knows the path
         self._n_clips = n_clips
         self._rows: list[dict[str, Any]] = []
         self._content = hashlib.sha256(f"schema {SCHEMA_VERSION}".encode())
@@ -219,7 +204,7 @@ class StoreWriter:
         self._rows.append(row)
 
     def finish(self, attributes: Mapping[str, Any]) -> None:
-        """Write the columns and the attributes; the content hash and the schema version are added here."""
+        """Write the columns and the attributes, adding the content hash and the schema version."""
         assert len(self._rows) == self._n_clips, (len(self._rows), self._n_clips)
         group = self._file.create_group(CLIPS_GROUP)
         for name, dtype in COLUMNS.items():
@@ -236,12 +221,12 @@ class StoreWriter:
     def __exit__(self, *_: object) -> None:
         try:
             self._file.close()
-        except RuntimeError as error:  # h5py's word for a disk that is full at the last flush
+        except RuntimeError as error:  # raised by h5py if the disk is full at the last flush
             raise OSError(str(error)) from error
 
 
 def read_store(path: Path) -> StoreInfo:
-    """Read everything of a store but its pictures.
+    """Read everything in a store except its images.
 
     Raises
     ------
@@ -265,14 +250,14 @@ def read_windows(path: Path, clip_ids: Sequence[str], into: WindowArrays | None 
 
     Parameters
     ----------
-    into : the arrays to fill, of the returned shapes and dtypes, so that several stores can share larger ones; new
-        ones where left out
+    into : arrays to fill, of the returned shapes and dtypes, so that several stores can share larger ones; new ones
+        if left out
 
     Returns
     -------
     onset, onset_frames, apex, apex_frames
-        (n, 7, 224, 224, 3) uint8 RGB and (n, 7) int32 frame numbers, twice; the labelled frame is at index 3, and a
-        number of -1 marks an entry that the release has no frame for (it repeats the nearest one: do not draw it)
+        (n, 7, 224, 224, 3) uint8 RGB and (n, 7) int32 frame numbers, twice; the labelled frame is at index 3, and
+        the number -1 marks an entry that the release has no frame for (it repeats the nearest one: do not draw it)
 
     Raises
     ------
@@ -280,7 +265,7 @@ def read_windows(path: Path, clip_ids: Sequence[str], into: WindowArrays | None 
         As `read_store`, or if a clip is not in the store.
     """
     with open_store(path) as file:
-        rows = rows_of(file, path, clip_ids)
+        rows = rows_of(file[CLIPS_GROUP]["id"], path, clip_ids)
         arrays = into or empty_windows(len(rows))
         for name, array in zip(_WINDOWS, arrays, strict=True):
             for position, row in enumerate(rows):  # each chunk once, straight into the result
@@ -297,7 +282,7 @@ def read_transforms(path: Path, clip_ids: Sequence[str]) -> NDArray[np.float32]:
         As `read_windows`.
     """
     with open_store(path) as file:
-        return np.asarray(file["transforms"][:][rows_of(file, path, clip_ids)])
+        return np.asarray(file["transforms"][:][rows_of(file[CLIPS_GROUP]["id"], path, clip_ids)])
 
 
 def read_landmarks(path: Path, clip_ids: Sequence[str]) -> NDArray[np.float32]:
@@ -310,17 +295,17 @@ def read_landmarks(path: Path, clip_ids: Sequence[str]) -> NDArray[np.float32]:
     Raises
     ------
     StoreError
-        As `read_windows`, or where no face was found in a clip's pictures: its landmarks are then a guess.
+        As `read_windows`, or if no face was found in a clip, so that its landmarks are a guess.
     """
     with open_store(path) as file:
-        rows = rows_of(file, path, clip_ids)
+        rows = rows_of(file[CLIPS_GROUP]["id"], path, clip_ids)
         notes = file[CLIPS_GROUP]["note"].asstr()[:]
         for clip_id, row in zip(clip_ids, rows, strict=True):
-            if NO_FACE_NOTE in notes[row]:
+            if not has_face(notes[row]):
                 raise StoreError(
-                    f"{path}: clip {clip_id} was taken whole since no face was found in it, so its landmarks are a "
-                    "guess. Expected those of a face. Cut it from the raw pictures: mer preprocess "
-                    f"{release_words(file.attrs['dataset'])} --source raw --out {path}. Or take a method without "
+                    f"{path}: clip {clip_id} was taken whole because no face was found in it, so its landmarks are a "
+                    "guess. Crop it from the raw images: mer preprocess "
+                    f"{release_words(file.attrs['dataset'])} --source raw --out {path}. Or use a method without "
                     "landmarks."
                 )
         landmarks, transforms = file["landmarks"][:], file["transforms"][:]
@@ -329,7 +314,7 @@ def read_landmarks(path: Path, clip_ids: Sequence[str]) -> NDArray[np.float32]:
 
 
 def empty_windows(n_clips: int) -> WindowArrays:
-    """Arrays for `read_windows` to fill; what is in them is arbitrary."""
+    """Return arrays for `read_windows` to fill, with arbitrary values."""
     onset, onset_frames, apex, apex_frames = (
         np.empty((n_clips, *ARRAYS[name][0]), ARRAYS[name][1]) for name in _WINDOWS
     )
@@ -337,22 +322,13 @@ def empty_windows(n_clips: int) -> WindowArrays:
 
 
 def find_store(folder: Path = Path("data")) -> Path:
-    """Give the one store of a folder.
-
-    Raises
-    ------
-    StoreError
-        If it holds none, or several.
-    """
+    """Return the only store of a folder; raise StoreError if it holds none, or several."""
     stores = sorted(folder.glob("*.h5"))
     if len(stores) != 1:
         if stores:
             names = ", ".join(store.name for store in stores)
-            raise StoreError(f"{folder}: holds {names}. Name the store that you mean, like {stores[0]}.")
-        raise StoreError(
-            f"{folder}: holds no .h5 file. Expected exactly one store where none is named. "
-            "Name the store, or make one: mer preprocess casme2 RAW."
-        )
+            raise StoreError(f"{folder}: holds several stores, {names}. Name one, like {stores[0]}.")
+        raise StoreError(f"{folder}: holds no store (.h5 file). Name a store, or make one: mer preprocess casme2 RAW.")
     return stores[0]
 
 

@@ -1,13 +1,14 @@
-"""Stores come in, what a person asks of them goes out: provenance, and clips by class beside the published counts."""
+"""Describe stores: where they come from, and their clips of each class beside the published counts."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mer_cli.errors import StoreError
-from mer_cli.records import FailedClip
+from mer_cli.records import ApexRule, FailedClip
 from mer_cli.store.audit_page import GENERATED
 from mer_cli.store.counts import (
     Contents,
@@ -19,58 +20,52 @@ from mer_cli.store.counts import (
     units_warning,
 )
 from mer_cli.store.hdf5 import StoreInfo
-from mer_cli.store.schema import APEX_NOTES, REPAIRED
+from mer_cli.store.schema import REPAIRED, apex_rule
 from mer_cli.store.whole_clips import clips_size, clips_state
 
 Facts = tuple[tuple[str, str], ...]
 WITHOUT_CLIPS = {
     "absent": "none (mer preprocess --clips adds them)",
-    "damaged": "damaged (mer preprocess --clips mends them)",
+    "damaged": "damaged (mer preprocess --clips repairs them)",
 }
-APEX_FOUND = {"flow": "by the strongest motion", "midpoint": "at the midpoint"}
+APEX_FOUND: dict[ApexRule, str] = {"flow": "by the strongest motion", "midpoint": "at the midpoint"}
 
 
 @dataclass(frozen=True)
 class Overview:
     """Printable facts of some stores.
 
-    facts : of each store, what and which value
+    facts : (name, value) pairs of each store
     tables : the counts
     differences : a sentence for each clip that makes a count differ from the published one
-    notes : warnings, errata
+    warnings : a sentence each
+    errata : the corrections of the coding tables that were applied, a sentence each
     """
 
     facts: tuple[Facts, ...]
     tables: tuple[CountTable, ...]
     differences: tuple[str, ...]
-    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+    errata: tuple[str, ...]
 
 
 def describe_stores(stores: Sequence[StoreInfo]) -> Overview:
-    """Say where stores come from, and count their clips under every scheme of their datasets."""
+    """Return where stores come from, and the counts of their clips under every scheme of their datasets."""
     held = [_contents(info) for info in stores]
     return Overview(
         facts=tuple(_facts(info) for info in stores),
         tables=count_tables(held),
         differences=tuple(difference.sentence for contents in held for difference in differences(contents)),
-        notes=tuple(note for info, contents in zip(stores, held, strict=True) for note in _notes(info, contents)),
+        warnings=tuple(text for info, contents in zip(stores, held, strict=True) for text in _warnings(info, contents)),
+        errata=tuple(erratum for info in stores for erratum in info.attributes["errata"]),
     )
 
 
 def find_stores(folder: Path = Path("data")) -> list[Path]:
-    """Give all stores of a folder, sorted by name.
-
-    Raises
-    ------
-    StoreError
-        If it holds none.
-    """
+    """Return all stores of a folder, sorted by name; raise StoreError if it holds none."""
     stores = sorted(folder.glob("*.h5"))
     if not stores:
-        raise StoreError(
-            f"{folder}: holds no .h5 file. Expected at least one store where none is named. "
-            "Name the store, or make one: mer preprocess casme2 RAW."
-        )
+        raise StoreError(f"{folder}: holds no store (.h5 file). Name a store, or make one: mer preprocess casme2 RAW.")
     return stores
 
 
@@ -88,11 +83,8 @@ def _facts(info: StoreInfo) -> Facts:
     attributes, clips = info.attributes, info.clips
     n_repaired = int((clips["status"] == REPAIRED).sum())
     table = table_fact(info.dataset, attributes["table"], info.table_version, info.table_sha256)
-    n_found = {
-        APEX_FOUND[rule]: int(clips["note"].str.contains(note.format("[0-9]+")).sum())
-        for rule, note in APEX_NOTES.items()
-    }
-    apexes = ", ".join(f"{n} {how}" for how, n in n_found.items() if n)
+    rules = Counter(apex_rule(note, apex) for note, apex in zip(clips["note"], clips["apex"], strict=True))
+    apexes = ", ".join(f"{rules[rule]} {how}" for rule, how in APEX_FOUND.items() if rules[rule])
     return (
         *([("faces", GENERATED)] if info.generated else []),
         ("store", str(info.path)),
@@ -115,9 +107,5 @@ def _whole_clips(path: Path) -> str:
     return f"{n_frames} frames, {round(n_bytes / 1e6)} MB"
 
 
-def _notes(info: StoreInfo, contents: Contents) -> list[str]:
-    return [
-        *count_warnings(contents),
-        *units_warning(dict(info.clips["action_units"].astype(str))),
-        *(f"erratum: {erratum}" for erratum in info.attributes["errata"]),
-    ]
+def _warnings(info: StoreInfo, contents: Contents) -> list[str]:
+    return [*count_warnings(contents), *units_warning(dict(info.clips["action_units"].astype(str)))]

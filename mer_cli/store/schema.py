@@ -1,8 +1,8 @@
-"""What is in a store: names, shapes and dtypes of one HDF5 file per dataset, and the record of one clip in it.
+"""Names, shapes and dtypes in a store, one HDF5 file per dataset, and the record of one clip in it.
 
-The file is readable with nothing but h5py. The windows are stored as they are. Measured on 105 MB of them, one core:
-gzip level 1 saves 37 %, but writing takes 1.6 s instead of .1 s and reading .47 s instead of .04-.24 s; lzf saves 23 %
-for .8 s and .38 s. Training reads the whole store at each start.
+The file can be read with nothing but h5py. The windows are not compressed, because training reads the whole store at
+each start. Measured on 105 MB, one core: gzip level 1 saves 37 %, but writing takes 1.6 s instead of .1 s and reading
+.47 s instead of .04-.24 s; lzf saves 23 % for .8 s and .38 s.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_cli.faces.crop import CROP_SIZE, N_LANDMARKS
+from mer_cli.faces.crop import CROP_SIZE, N_LANDMARKS, NO_FACE_NOTE
 from mer_cli.faces.frames import WINDOW
+from mer_cli.records import ApexRule
 
 SCHEMA_VERSION = 1
 
@@ -35,7 +36,7 @@ COLUMNS: dict[str, str] = {
     "note": TEXT,
 }
 
-# Shape of one clip's entry and dtype; each dataset is chunked per clip.
+# Shape of one clip's entry, and dtype; each HDF5 dataset is chunked per clip.
 ARRAYS: dict[str, tuple[tuple[int, ...], str]] = {
     "onset_window": ((WINDOW, CROP_SIZE, CROP_SIZE, 3), "|u1"),
     "apex_window": ((WINDOW, CROP_SIZE, CROP_SIZE, 3), "|u1"),
@@ -47,27 +48,44 @@ ARRAYS: dict[str, tuple[tuple[int, ...], str]] = {
 CLIP_BYTES = sum(math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in ARRAYS.values())
 
 VERSION_ATTRIBUTE = "schema_version"
-CONTENT_HASH = "content_hash"  # over columns and arrays: equal for equal clips, whenever and wherever they were built
-BUILD_KEY = "build_key"  # over all that a build depends on: tells whether a store is what would be built now
-# Attributes that hold JSON; all others are plain text, numbers or truth values.
+CONTENT_HASH = "content_hash"  # over columns and arrays: the same for the same clips, whenever and wherever built
+NOTE_SEPARATOR = "; "  # between the sentences of a clip's note
+BUILD_KEY = "build_key"  # over everything that a build depends on: tells whether a store is up to date
+# Attributes that hold JSON; all others are text, numbers or booleans.
 JSON_ATTRIBUTES = ("detectors", "crop", "errata", "failed", "tools")
 
-# What a clip's note says of an apex that is not annotated, by the rule that settled it.
-APEX_NOTES = {
+# A store holds clips that are OK or REPAIRED.
+REPAIRED = "repaired"
+
+# How a note marks a clip without an annotated apex, by the rule that chose the apex. Like `NO_FACE_NOTE` this text is
+# part of the format: the content hash covers it, so it never changes, and the two functions below read it.
+APEX_NOTES: dict[ApexRule, str] = {
     "flow": "apex not annotated: frame {} has the strongest motion",
     "midpoint": "apex not annotated: the midpoint {} is taken",
 }
 
-# How a clip ends; a store holds the first two only.
-OK = "ok"
-REPAIRED = "repaired"
-FAILED = "failed"
-RESUMED = "resumed"
+
+def apex_notes(rule: ApexRule, apex: int) -> tuple[str, ...]:
+    """Return what the note of a clip says about its apex; nothing if it is annotated. This is not a repair."""
+    return (APEX_NOTES[rule].format(apex),) if rule in APEX_NOTES else ()
+
+
+def apex_rule(note: str, apex: int) -> ApexRule:
+    """Return the rule that chose the apex of a stored clip, from its note."""
+    for rule, mark in APEX_NOTES.items():
+        if mark.format(apex) in note.split(NOTE_SEPARATOR):
+            return rule
+    return "annotated"
+
+
+def has_face(note: str) -> bool:
+    """Tell from its note whether a face was found in a stored clip."""
+    return NO_FACE_NOTE not in note.split(NOTE_SEPARATOR)
 
 
 @dataclass(frozen=True)
 class CroppedClip:
-    """One clip as it goes into a store.
+    """One clip for a store.
 
     columns : a value for each of `COLUMNS`
     arrays : an array for each of `ARRAYS`, of that shape and dtype

@@ -1,4 +1,4 @@
-"""The store's optional group `/clip`: all frames of every clip, onset to offset, for methods that look at all of them.
+"""Write and read a store's optional group `/clip`: all frames of every clip from onset to offset.
 
 | path | shape, dtype | meaning |
 |---|---|---|
@@ -7,9 +7,9 @@
 | /clip/start | (N + 1,) int64 | clip i, in the order of /clips/id, is rows start[i] up to start[i + 1] |
 | attribute content_hash | | over frames, numbers and ids of the group; the store's own hash does not cover it |
 
-Unlike the windows it is compressed. Measured on 396 generated faces, one core: gzip level 1 leaves 64 % of 150 KB a
-frame, costs 2.4 ms to write, in the workers, and .7 ms to read; lzf 78 %, 1.4 ms and .6 ms; no filter .1 ms and .2 ms.
-`read_clip` takes 32 ms for a clip of 35 frames.
+Unlike the windows it is compressed. Measured on 396 generated faces, one core: with gzip level 1 a frame of 150 KB
+shrinks to 64 % and takes 2.4 ms to write, in the workers, and .7 ms to read; with lzf 78 %, 1.4 ms and .6 ms; without
+compression .1 ms and .2 ms. `read_clip` takes 32 ms for a clip of 35 frames.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -31,12 +31,10 @@ from mer_cli.faces.crop import CROP_SIZE, Transform, warp
 from mer_cli.faces.frames import read_frames, whole_clip
 from mer_cli.records import Clip
 from mer_cli.store.hdf5 import LIBRARY_VERSIONS, open_store, rows_of
-from mer_cli.store.parts import load_arrays, save_arrays
 from mer_cli.store.schema import CLIPS_GROUP, CONTENT_HASH
+from mer_cli.system.resumable import Task, read_part
 
-GZIP_LEVEL = 1  # HDF5's gzip filter is zlib's format, so that a frame is compressed where it is cut
-
-_NUMBERS, _SIZES, _DATA, _DIGEST = "numbers", "sizes", "data", "digest"
+GZIP_LEVEL = 1  # HDF5's gzip filter has zlib's format, so the workers can compress the frames
 
 
 @dataclass(frozen=True)
@@ -46,13 +44,17 @@ class EncodedClip:
     numbers : (T,) int32, of the frames, ascending
     sizes : (T,) int64, bytes of each compressed frame
     data : the compressed frames, one after another, (sum of sizes,) uint8
-    digest : SHA-256 over the frames as they were before
+    digest : SHA-256 over the frames before compression
     """
 
     numbers: NDArray[np.int32]
     sizes: NDArray[np.int64]
     data: NDArray[np.uint8] = field(repr=False)
     digest: str
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays of its part."""
+        return {"numbers": self.numbers, "sizes": self.sizes, "data": self.data, "digest": np.array(self.digest)}
 
 
 def encode_clip(clip: Clip, transform: Transform) -> EncodedClip:
@@ -81,33 +83,15 @@ def encode_clip(clip: Clip, transform: Transform) -> EncodedClip:
     )
 
 
-def save_clip(path: Path, clip: EncodedClip) -> None:
-    """Keep a clip as a part.
-
-    Raises
-    ------
-    OSError
-        If the disk is full or cannot be written.
-    """
-    save_arrays(path, {_NUMBERS: clip.numbers, _SIZES: clip.sizes, _DATA: clip.data, _DIGEST: np.array(clip.digest)})
+def load_clip(task: Task) -> EncodedClip:
+    """Read a clip back from its part; errors as `read_part`."""
+    part = read_part(task)
+    return EncodedClip(part["numbers"], part["sizes"], part["data"], str(part["digest"]))
 
 
-def load_clip(path: Path) -> EncodedClip:
-    """Read a clip's part.
-
-    Raises
-    ------
-    StoreError
-        If it is absent or damaged.
-    """
-    numbers, sizes, data, digest = load_arrays(path, (_NUMBERS, _SIZES, _DATA, _DIGEST))
-    return EncodedClip(numbers, sizes, data, str(digest))
-
-
-def load_sizes(path: Path) -> NDArray[np.int64]:
-    """Read the sizes of a part's frames, and nothing else of it; errors as `load_clip`."""
-    (sizes,) = load_arrays(path, [_SIZES])
-    return sizes
+def load_sizes(task: Task) -> NDArray[np.int64]:
+    """Read the sizes of a part's frames and nothing else of it; errors as `read_part`."""
+    return read_part(task, ["sizes"])["sizes"]
 
 
 CLIP_GROUP = "clip"
@@ -119,13 +103,7 @@ State = Literal["absent", "damaged", "whole"]
 
 
 def clips_state(path: Path) -> State:
-    """Give how a store holds its clips whole.
-
-    Raises
-    ------
-    StoreError
-        As `read_store`.
-    """
+    """Tell whether a store has whole clips; errors as `read_store`."""
     with open_store(path) as file:
         if CLIP_GROUP not in file:
             return "absent"
@@ -133,15 +111,7 @@ def clips_state(path: Path) -> State:
 
 
 def copy_without_clips(path: Path, target: Path) -> None:
-    """Write a store again, without the group: what of it is damaged is not so much as looked at.
-
-    Raises
-    ------
-    StoreError
-        As `read_store`.
-    OSError
-        If the disk is full or cannot be written.
-    """
+    """Copy a store without the group, which is not read, since it may be damaged."""
     with open_store(path) as file, h5py.File(target, "w", libver=LIBRARY_VERSIONS, locking=False) as copy:
         for name in file:
             if name != CLIP_GROUP:
@@ -155,13 +125,13 @@ def read_clip(path: Path, clip_id: str) -> NDArray[np.uint8]:
 
     Returns
     -------
-    (T, 224, 224, 3) uint8 RGB, equally spaced in time: a frame that the release lacks lies straight between its
-        neighbours
+    (T, 224, 224, 3) uint8 RGB, equally spaced in time; a frame that the release lacks is interpolated linearly
+        between its neighbours
 
     Raises
     ------
     StoreError
-        As `read_store`, if the clip is not in the store, or if the store does not hold its clips whole.
+        As `read_store`, or if the clip is not in the store or the store has no whole clips.
     """
     with open_store(path) as file:
         group, span = _group(file, path), _span(file, path, clip_id)
@@ -169,11 +139,11 @@ def read_clip(path: Path, clip_id: str) -> NDArray[np.uint8]:
 
 
 def fill_gaps(frames: NDArray[np.uint8], numbers: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """Give the frames with those between them that are missing, mixed from their two neighbours by time.
+    """Return the frames with missing ones interpolated linearly between their two neighbours.
 
     Parameters
     ----------
-    frames, numbers : (T, ...) and (T,), rising; the step of the numbering is the greatest that all differences share
+    frames, numbers : (T, ...) and (T,), ascending; one frame is a step of the greatest common divisor of all gaps
     """
     steps = np.diff(numbers)
     places = np.cumsum([0, *(steps // np.gcd.reduce(steps, initial=0) if len(steps) else ())])
@@ -188,27 +158,27 @@ def fill_gaps(frames: NDArray[np.uint8], numbers: NDArray[np.int32]) -> NDArray[
 
 
 def clips_hash(path: Path) -> str:
-    """Read the hash over all whole clips of a store, for what is computed from them; errors as `read_clip`."""
+    """Read the hash over all whole clips of a store; errors as `read_clip`."""
     with open_store(path) as file:
         return str(_group(file, path).attrs[CONTENT_HASH])
 
 
 def clips_size(path: Path) -> tuple[int, int]:
-    """Give the number of frames of all whole clips, and the bytes that they take; errors as `read_clip`."""
+    """Return the number of frames in all whole clips and their size in bytes; errors as `read_clip`."""
     with open_store(path) as file:
         frames = _group(file, path)[FRAMES]
         return len(frames), int(frames.id.get_storage_size())
 
 
 def append_clips(path: Path, clip_ids: Sequence[str], lengths: Sequence[int], clips: Iterable[EncodedClip]) -> None:
-    """Add the group to a store that lacks it; nothing else in the file changes.
+    """Add the group to a store that lacks it, changing nothing else in the file.
 
     Parameters
     ----------
-    path : a copy that nobody reads yet: where this is cut short, the file is damaged
+    path : a copy that nobody reads yet: if this is interrupted, the file is damaged
     clip_ids : in the store's order
-    lengths : frames of each clip
-    clips : the clips, in the same order; each is taken when the one before is written
+    lengths : number of frames of each clip
+    clips : in the same order; each is read only when the one before is written
     """
     content = hashlib.sha256()
     start = np.concatenate([[0], np.cumsum(lengths)])
@@ -237,19 +207,15 @@ def append_clips(path: Path, clip_ids: Sequence[str], lengths: Sequence[int], cl
 def _group(file: h5py.File, path: Path) -> h5py.Group:
     if CLIP_GROUP not in file:
         raise StoreError(
-            f"{path}: holds the frames around onset and apex only. Expected whole clips, its group /{CLIP_GROUP}. "
-            f"Add it: {_command(file, path)}."
+            f"{path}: holds only the frames around onset and apex, not whole clips. Add them: {_command(file, path)}."
         )
     if not _is_whole(file):
-        raise StoreError(
-            f"{path}: /{CLIP_GROUP} is damaged. Expected frames, their numbers and where each clip starts. "
-            f"Mend it: {_command(file, path)}."
-        )
+        raise StoreError(f"{path}: its whole clips (/{CLIP_GROUP}) are damaged. Repair them: {_command(file, path)}.")
     return file[CLIP_GROUP]
 
 
 def _is_whole(file: h5py.File) -> bool:
-    """Whether the group has all that `append_clips` writes, of one number of frames."""
+    """Tell whether the group has everything that `append_clips` writes, for one number of frames."""
     group, n_clips = file[CLIP_GROUP], len(file[CLIPS_GROUP]["id"])
     if not isinstance(group, h5py.Group) or CONTENT_HASH not in group.attrs:
         return False
@@ -267,12 +233,12 @@ def _is_whole(file: h5py.File) -> bool:
 
 
 def _command(file: h5py.File, path: Path) -> str:
-    """What adds the group, and mends a damaged one."""
+    """Return the command that adds or repairs the group."""
     return f"mer preprocess {release_words(file.attrs['dataset'])} --clips --out {path}"
 
 
 def _span(file: h5py.File, path: Path, clip_id: str) -> slice:
-    """The rows of a clip in the group."""
-    (row,) = rows_of(file, path, [clip_id])
+    """Return the rows of a clip in the group."""
+    (row,) = rows_of(file[CLIPS_GROUP]["id"], path, [clip_id])
     first, end = file[CLIP_GROUP][START][row : row + 2].tolist()
     return slice(first, end)

@@ -1,4 +1,4 @@
-"""The one place where OpenCV is imported; where a library that it needs is missing, one line says the fix."""
+"""Import OpenCV, here alone, and say in one line what to install if a library that it needs is missing."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ try:
     import cv2
 except ImportError as error:
     raise FaceError(
-        f"opencv-python: cannot be imported ({error}). Expected the system's libGL beside it. Install that, "
-        "`apt-get install libgl1`, or the build that does without: `pip install opencv-python-headless`."
+        f"opencv-python: cannot be imported ({error}). Install the system's libGL, `apt-get install libgl1`, or "
+        "the build that doesn't need it, `pip install opencv-python-headless`."
     ) from error
 
-# What it would print of a damaged picture is said by our errors, in words, once.
+# Our own errors say what is wrong with a damaged image.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 __all__ = ["cv2"]

@@ -15,23 +15,23 @@ from typing import TypeVar
 
 from mer_cli.system.opencv import cv2
 
-# A worker holds the landmark model and OpenCV (150 MB), up to seven whole pictures of the largest releases (46 MB) and
-# what HOG needs for one that is enlarged (110 MB); two of them and the parent took 520 MB on pictures of 2040x1088, and
-# 920 MB where no face was found in any, so that everything was tried.
+# A worker holds the landmark model and OpenCV (150 MB), up to seven whole images of the largest releases (46 MB) and
+# what HOG needs for an enlarged one (110 MB). Two workers and their parent took 520 MB on images of 2040x1088, and
+# 920 MB when no image had a face, so that every detector was tried.
 WORKER_MEMORY = 350_000_000
 MEMORY_INFO = Path("/proc/meminfo")
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
-# Of control groups version 2 and 1: a container's limit, what it uses, and its account.
+# Files of control groups version 2 and 1: a container's limit, what it uses, and its account.
 LIMITS = (
     ("memory.max", "memory.current", "memory.stat"),
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
 )
-CACHED = ("inactive_file", "total_inactive_file")  # used for files that were read, and given back when it is needed
+CACHED = ("inactive_file", "total_inactive_file")  # holds files that were read; freed when needed
 
 
 def default_jobs() -> int:
-    """Return the number of workers: one a core that this process may use, fewer where memory is short, at least one."""
-    from joblib import cpu_count  # it knows affinity and a container's share, on every system
+    """Return the number of workers: one for each core that this process may use, fewer if memory is short."""
+    from joblib import cpu_count  # knows affinity and a container's share on every system
 
     cores: int = cpu_count()
     memory = available_memory()
@@ -39,7 +39,7 @@ def default_jobs() -> int:
 
 
 def available_memory() -> int | None:
-    """Give the bytes that new processes may take without swapping, in a container too; None where nothing tells."""
+    """Return the bytes that new processes can take without swapping, in a container too; None if unknown."""
     free = [*_free_of_machine(), *(_free_of_group(*files) for files in LIMITS)]
     return min((value for value in free if value is not None), default=None)
 
@@ -58,7 +58,7 @@ def _free_of_group(limit: str, used: str, account: str) -> int | None:
             (CONTROL_GROUPS / name).read_text(encoding="utf-8").split() for name in (limit, used, account)
         )
         free, of = int(held[0]) - int(taken[0]), dict(zip(entries[::2], entries[1::2], strict=True))
-    except (OSError, ValueError, IndexError):  # no such group, or its limit is "max"
+    except (OSError, ValueError, IndexError):  # there is no such group, or its limit is "max"
         return None
     return max(free + max(int(of.get(name, 0)) for name in CACHED), 0)
 
@@ -78,23 +78,23 @@ def run_in_workers(
 ) -> None:
     """Run a function on every task, in `jobs` processes at most.
 
-    After an error or Ctrl-C the tasks at work are finished, the others are not begun.
+    After an error or Ctrl-C running tasks are finished and no others are started.
 
     Parameters
     ----------
-    function : of a module, so that a worker can import it
-    tasks : each is taken when a worker is free for it, so that a generator may stop before its end
-    on_result : called in this process with each result, in the order in which they end
-    drop_on_interrupt : Ctrl-C ends the workers at once; for tasks of minutes that leave nothing behind half done
-    on_start : called in every worker before its first task; of a module, too
+    function : a function of a module, so that a worker can import it
+    tasks : each is taken when a worker is free, so that a generator may stop before its end
+    on_result : called in this process with each result, in the order in which they arrive
+    drop_on_interrupt : end the workers at once on Ctrl-C; for tasks of minutes that leave nothing half done
+    on_start : called in every worker before its first task; a function of a module, too
 
     Raises
     ------
     BrokenProcessPool
-        If a worker dies. An exception of `function` is raised here as it is.
+        If a worker process is killed. An exception of `function` is raised as it is.
     """
     waiting = iter(tasks)
-    # Spawned, not forked: the threads of OpenCV do not live through a fork.
+    # Spawned, not forked: OpenCV's threads don't survive a fork.
     pool = ProcessPoolExecutor(jobs, get_context("spawn"), _start_worker, (on_start,))
     try:
         with _no_interrupt():
@@ -116,9 +116,9 @@ def run_in_workers(
 
 @contextmanager
 def _no_interrupt() -> Iterator[None]:
-    """Hold Ctrl-C back while workers start: they inherit it, so that only the parent ever sees one and decides.
+    """Block Ctrl-C while workers start; they inherit the block, so that only the parent sees Ctrl-C and decides.
 
-    Windows has no such mask; there workers ignore Ctrl-C from the moment they have started.
+    Windows can't block it; there, workers ignore Ctrl-C once they have started.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -131,7 +131,7 @@ def _no_interrupt() -> Iterator[None]:
 
 
 def _start_worker(on_start: Callable[[], None] | None) -> None:
-    """Set up a worker process: one thread, gone when its parent is."""
+    """Set up a worker process with one thread that ends with its parent."""
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -140,7 +140,7 @@ def _start_worker(on_start: Callable[[], None] | None) -> None:
 
 
 def _end_with_parent() -> None:
-    """Wait for the parent's end, however it comes: after a `kill -9` a pool's workers would wait for ever."""
+    """End this process when its parent ends in any way; after `kill -9` workers of a pool would wait forever."""
     parent = parent_process()
     if parent is not None:
         parent.join()

@@ -26,19 +26,17 @@ from torch import Tensor
 from mer_cli.datasets.action_units import EXPECTED, parse_units, unreadable_units
 from mer_cli.datasets.registry import release_words
 from mer_cli.errors import DatasetError, StoreError
-from mer_cli.motion.by_clip import Array, ByClip, arrays_of, build_by_clip, fingerprint
 from mer_cli.motion.cache import build_motion, read_motion
 from mer_cli.motion.flow import flow_settings, grey, optical_flow
-from mer_cli.motion.images import normalise, read_images
+from mer_cli.motion.images import normalise, read_images, unit_adjacency
 from mer_cli.motion.inputs import DescriptorInput, MotionInput, Seen
 from mer_cli.motion.interpolate import interpolate
-from mer_cli.motion.unit_graph import unit_adjacency
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.plan import PlannedStore, RunPlan
 from mer_cli.runs.run_config import PROTOCOL_VERSION
 from mer_cli.store.hdf5 import StoreInfo, read_landmarks
-from mer_cli.store.parts import save_arrays
 from mer_cli.store.whole_clips import clips_hash, read_clip
+from mer_cli.system.resumable import Array, ByClip, build_by_clip, fingerprint, load_arrays, save_arrays
 from mer_cli.system.workers import default_jobs
 
 Units = frozenset[int]
@@ -298,10 +296,10 @@ def _has_all(wanted: ByClip) -> bool:
 
 def _held(wanted: ByClip) -> dict[str, NDArray[np.float32]]:
     """The vectors that the file has, by clip id; none where it is damaged or was edited: all are computed anew."""
-    arrays = arrays_of(wanted.path, "ids", "features")
+    arrays = load_arrays(wanted.path, ["ids", "features"])
     if arrays is None:
         return {}
-    ids, features = arrays[0].tolist(), arrays[1]
+    ids, features = arrays["ids"].tolist(), arrays["features"]
     is_table = features.ndim == 2 and len(features) == len(ids)
     is_whole = is_table and ids == sorted(set(ids)) and bool(np.isfinite(features).all())
     return dict(zip(ids, features, strict=True)) if is_whole else {}
@@ -312,4 +310,3 @@ def _add(missing: ByClip, computed: list[Array], temporary: Path) -> None:
     features = _held(missing) | dict(zip(missing.clip_ids, computed, strict=True))
     ids = sorted(features)
     save_arrays(temporary, {"ids": np.array(ids), "features": np.stack([features[clip_id] for clip_id in ids])})
-    temporary.replace(missing.path)
