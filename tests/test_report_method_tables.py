@@ -6,7 +6,7 @@ import itertools
 import random
 import re
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,15 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 from mer_cli.evaluation.chance import control_of
 from mer_cli.evaluation.comparison import compare_runs
 from mer_cli.evaluation.epoch_rules import evaluate
-from mer_cli.report.cells import difference_cell, key_of
-from mer_cli.report.collect import collect_runs, score_runs
+from mer_cli.report.collect import collect_runs
+from mer_cli.report.entries import score_runs
 from mer_cli.report.method_tables import build_method_table
 from mer_cli.report.model import Block, Cell, Table
-from mer_cli.report.paper import paper_table
-from mer_cli.report.placing import placed, row_key
+from mer_cli.report.paper import paper_table, row_key
+from mer_cli.report.placing import place_runs
 from mer_cli.report.render.data import render_csv, render_json
 from mer_cli.report.render.markdown import render_markdown
+from mer_cli.report.rows import difference_cell, key_of
 from mer_cli.runs.config import GRIDS, RECIPES, VARIANTS, resolve_config
 from mer_cli.runs.directory import Run, read_run
 from mer_cli.runs.run_config import RunStore
@@ -36,9 +37,15 @@ CASME2_5: dict[str, Any] = {"scheme": "casme2-5", "counts": (32, 27, 63, 28, 99)
 SAMM = {"scheme": "megc3", "datasets": ("samm",), "protocol_id": "samm-megc3/12"}
 
 
-def build(number: int, root: Path | Iterable[Run]) -> Table:
+def build(number: int | None, root: Path | Iterable[Run]) -> Table:
     runs = collect_runs(root).runs if isinstance(root, Path) else list(root)
-    return build_method_table(number, score_runs(runs if number is None else placed(number, runs)))
+    places = place_runs(runs)
+    return build_method_table(number, score_runs(placed(number, runs), places))
+
+
+def placed(number: int | None, runs: Sequence[Run]) -> list[Run]:
+    places = place_runs(runs)
+    return [run for run in runs if number in places[run.path].rows]
 
 
 def write_variant(root: Path, variant: str, **changes: Any) -> Path:
@@ -701,7 +708,8 @@ def test_what_is_lost_in_draws_is_said_of_each_block(tmp_path: Path) -> None:
 
 
 def test_no_score_is_computed_that_no_column_shows(tmp_path: Path) -> None:
-    (entry,) = score_runs([read_run(write_run(tmp_path))])
+    runs = [read_run(write_run(tmp_path))]
+    (entry,) = score_runs(runs, place_runs(runs))
     shown = {column.key for column in build(6, tmp_path).columns}
     assert {key_of(rule, metric) for rule, metric in entry.spreads} <= shown
 

@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 from run_factory import write_run
-from test_report_method_tables import CASME2, CASME2_5, RELEASED, build, note, row, rows
+from test_report_method_tables import CASME2, CASME2_5, RELEASED, build, note, placed, row, rows
 
 from mer_cli.evaluation.comparison import compare_runs, comparison_table
 from mer_cli.evaluation.run_text import settings, train_command
 from mer_cli.models.catalogue import METHODS, method_of
 from mer_cli.report.model import Cell
 from mer_cli.report.paper import paper_table
-from mer_cli.report.placing import placed
 from mer_cli.runs.config import GRIDS, TrainConfig, resolve_config
 from mer_cli.runs.directory import read_run
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from functools import cache
 from itertools import groupby
 from os import pardir, sep
 from os.path import relpath
@@ -22,18 +23,19 @@ _NOT_A_CHANGE = frozenset(
 _FOLLOWED = ("epochs", "span")  # settings that others follow where they are not given themselves
 
 
+@cache
+def standard_config(recipe: str | None = None, variant: str | None = None, **settings: Any) -> TrainConfig:
+    """Return what `resolve_config` makes of these settings; each is resolved once."""
+    return resolve_config(recipe, variant, **settings)
+
+
 def settings(config: TrainConfig) -> str:
-    """Give variant, recipe and every setting that departs from them: "baseline, released recipe, epochs 10"."""
+    """Return variant, recipe and every setting that departs from them: "baseline, released recipe, epochs 10"."""
     variant = "" if config.variant == MMNET else f"{config.variant}, "
     stamp = f" ({RECIPE_STAMPS[config.recipe]})" if config.recipe in RECIPE_STAMPS else ""
-    changed = ((name.replace("_", " "), value) for name, value in _changes(config).items())
-    changes = (f", {name}" if value is True else f", {name} {value}" for name, value in changed)
-    return f"{variant}{config.recipe} recipe{stamp}{''.join(changes)}"
-
-
-def network_name(config: TrainConfig) -> str:
-    """Give the variant of MMNet, or the name of another network."""
-    return config.variant if config.model == MMNET else config.model
+    changed = ((name.replace("_", " "), value) for name, value in changes(config).items())
+    named = (f", {name}" if value is True else f", {name} {value}" for name, value in changed)
+    return f"{variant}{config.recipe} recipe{stamp}{''.join(named)}"
 
 
 def progress(run: Run) -> str:
@@ -55,7 +57,7 @@ def train_command(run: Run) -> str:
     stores = " ".join(shlex.quote(store) for store in session.stores)
     tested = " ".join(f"--test {shlex.quote(store)}" for store in session.test_stores)
     network = {name: value for name in ("model", "variant") if (value := getattr(config, name)) != MMNET}
-    named = {"scheme": config.scheme, **network, "recipe": config.recipe, "seed": config.seed, **_changes(config)}
+    named = {"scheme": config.scheme, **network, "recipe": config.recipe, "seed": config.seed, **changes(config)}
     return f"mer train {stores} {tested or '--loso'} {_flags(run, named)}"
 
 
@@ -69,8 +71,8 @@ def ablate_command(table: int, run: Run, seeds: Collection[int]) -> str:
     """
     config = run.config
     wanted = longest_range(seeds)
-    changes = {name: value for name, value in _changes(config).items() if name not in NETWORK_OPTIONS}
-    named = {"scheme": config.scheme, "recipe": config.recipe, "seed": wanted[0], **changes}
+    changed = {name: value for name, value in changes(config).items() if name not in NETWORK_OPTIONS}
+    named = {"scheme": config.scheme, "recipe": config.recipe, "seed": wanted[0], **changed}
     (store,) = run.sessions[-1].stores
     return f"mer ablate --table {table} {shlex.quote(store)} --seeds {len(wanted)} {_flags(run, named)}"
 
@@ -126,13 +128,14 @@ def _flag(name: str, value: object) -> str:
     return f"--{name} {value}"
 
 
-def _changes(config: TrainConfig) -> dict[str, Any]:
+def changes(config: TrainConfig) -> dict[str, Any]:
     """What was asked for beside recipe and variant; not what follows from it by itself, as a shorter decay does."""
     variant = config.variant if config.model == MMNET else None
-    standard = resolve_config(config.recipe, variant, model=config.model)
+    standard = standard_config(config.recipe, variant, model=config.model)
     asked = {name: value for name in _FOLLOWED if (value := getattr(config, name)) != getattr(standard, name)}
-    standard = resolve_config(config.recipe, variant, model=config.model, **asked).model_copy(
-        update={name: getattr(standard, name) for name in asked}
-    )
+    if asked:
+        standard = standard_config(config.recipe, variant, model=config.model, **asked).model_copy(
+            update={name: getattr(standard, name) for name in asked}
+        )
     names = [name for name in TrainConfig.model_fields if name not in _NOT_A_CHANGE]
     return {name: getattr(config, name) for name in names if getattr(config, name) != getattr(standard, name)}

@@ -13,14 +13,14 @@ from itertools import chain
 
 from mer_cli.evaluation.chance import REPETITIONS
 from mer_cli.evaluation.epoch_rules import usable_rules
+from mer_cli.evaluation.run_text import standard_config
 from mer_cli.evaluation.statistics import N_DRAWS
 from mer_cli.evaluation.summary import percent
-from mer_cli.report.cells import method_columns
-from mer_cli.report.collect import Entry
+from mer_cli.report.entries import Entry, Protocol, dataset_title, heading, protocols
 from mer_cli.report.lines import Line, lay_out
 from mer_cli.report.model import METHODS, Block, Column, Note, Table
-from mer_cli.report.paper import PaperBlock, paper_table
-from mer_cli.report.placing import Protocol, dataset_title, heading, is_of, other_labels, paper_blocks, protocols
+from mer_cli.report.paper import PaperBlock, paper_blocks, paper_table
+from mer_cli.report.placing import Place
 from mer_cli.report.rows import (
     P_MEANING,
     Tests,
@@ -29,11 +29,12 @@ from mer_cli.report.rows import (
     honest_rules,
     in_rank_order,
     letters_of,
+    method_columns,
     method_rows,
     with_expected,
 )
 from mer_cli.report.summary import NO_RUNS
-from mer_cli.runs.config import GRIDS, resolve_config
+from mer_cli.runs.config import GRIDS
 from mer_cli.runs.methods import is_classical
 
 _PUBLISHED = "Published: as printed. Clips: the number that the accuracy fits; different clips do not compare."
@@ -65,14 +66,15 @@ def build_method_table(number: int | None, entries: Sequence[Entry]) -> Table:
 
     Parameters
     ----------
-    entries : scored runs, in any order, each with a place in the table (`placing.placed`)
+    entries : scored runs, in any order; those that the table has no place for are left out
 
     Raises
     ------
     RunError
         If a run cannot be scored.
     """
-    rules = {rule for entry in entries for rule in entry.rules} | set(usable_rules(resolve_config()))
+    entries = [entry for entry in entries if number in entry.place.rows]
+    rules = {rule for entry in entries for rule in entry.rules} | set(usable_rules(standard_config()))
     columns = method_columns(rules, ranked=number not in GRIDS, published=_published_keys(number))
     places = list(_places(paper_blocks(number), protocols(number, entries)))
     lines = [_lines(number, printed, protocol) for printed, protocol in places]
@@ -107,10 +109,10 @@ def _places(
 ) -> Iterator[tuple[PaperBlock, Protocol | None] | tuple[None, Protocol]]:
     """Yield what a block is of: the paper's rows, with each protocol of their clips; then the other protocols."""
     for printed in paper:
-        own: list[Protocol | None] = [protocol for protocol in found if is_of(protocol.run, printed)]
+        own: list[Protocol | None] = [protocol for protocol in found if protocol.first.place.paper == printed.clips]
         yield from ((printed, protocol) for protocol in own or [None])
     for protocol in found:
-        if not any(is_of(protocol.run, printed) for printed in paper):
+        if protocol.first.place.paper not in [printed.clips for printed in paper]:
             yield None, protocol
 
 
@@ -142,7 +144,7 @@ def _block(
         return Block(title, tuple(rows), (*notes, *marked))
     rows, on_controls = with_expected(lines, rows, columns)
     rows += guesser_rows(protocol.entries, columns)
-    notes += [Note(text) for text in other_labels(number, protocol.run)]
+    notes += _other_clips(number, protocol.first.place)
     notes += [
         Note(_OURS),
         *_of_methods(number, protocol),
@@ -153,12 +155,29 @@ def _block(
     return Block(protocol.heading, tuple(rows), (*notes, *on_controls, *marked), protocol.generated, protocol.origin)
 
 
+def _other_clips(number: int | None, place: Place) -> list[Note]:
+    """Say how the clips of a run differ from those of the paper, if its protocol goes by the same name."""
+    return [
+        Note(
+            f"Not the paper's clips, though as many: clips of each class {_listed(place.class_counts)}, of "
+            f"{place.n_subjects} subjects; the published numbers are of {_listed(block.class_counts)}"
+            f"{f', of {block.n_subjects} subjects' if block.n_subjects else ''}."
+        )
+        for block in paper_blocks(number)
+        if block.clips == place.namesake
+    ]
+
+
+def _listed(counts: Sequence[int]) -> str:
+    return ", ".join(map(str, counts))
+
+
 def _of_methods(number: int | None, protocol: Protocol) -> Iterator[Note]:
     if number not in GRIDS:
         yield Note(_RANK)
     if any(is_classical(entry.config.model) for entry in protocol.entries):
         yield Note(_CLASSICAL)
-    config = protocol.run.config
+    config = protocol.first.config
     if not config.is_loso:
         yield Note(
             "Trained on every clip of the training datasets, scored on every clip of the test dataset; intervals and "

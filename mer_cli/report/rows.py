@@ -1,39 +1,105 @@
-"""The rows of a block of methods: published numbers, ours under every rule, tests against MMNet, guessers below them.
+"""Columns and rows of a table of methods: published numbers, ours under every rule, tests against MMNet, guessers.
 
-No method may be read without what guessers get on the same clips, and what a run on shuffled labels shows.
+No method may be read without what guessers reach on the same clips, and what a run on permuted labels shows.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from string import ascii_lowercase
+from typing import cast
 
 from mer_cli.evaluation.chance import NullControl, control_of, run_chance
 from mer_cli.evaluation.comparison import compare_scores, under_seeds_of
-from mer_cli.evaluation.epoch_rules import Scores
+from mer_cli.evaluation.epoch_rules import RULES, Scores
+from mer_cli.evaluation.run_text import signed_fraction
 from mer_cli.evaluation.statistics import METRICS, N_DRAWS, Comparison, Spread, holm
 from mer_cli.evaluation.summary import fraction, percent
 from mer_cli.models.catalogue import METHODS
-from mer_cli.report.cells import (
-    HONEST,
-    NONE,
-    RANK,
-    RANKED_BY,
-    difference_cell,
-    key_of,
-    p_cell,
-    printed_cell,
-    score_cell,
-)
-from mer_cli.report.collect import Entry, metrics_of
+from mer_cli.report.entries import Entry, metrics_of
 from mer_cli.report.lines import Line
 from mer_cli.report.model import Cell, Column, Group, Note, Row, RowKind
 from mer_cli.report.paper import PaperRow, paper_notes
-from mer_cli.report.placing import is_plain
 from mer_cli.runs.config import RECIPE_STAMPS
 from mer_cli.runs.methods import is_classical
+
+HONEST = cast("tuple[Group, ...]", tuple(rule for rule in RULES if rule != "best-test"))
+NONE = Cell("–")  # there could be a number, and there is none
+RANKED_BY = ("last", "uf1")  # nothing is chosen under that rule, and every run has it
+RANK = "last_rank"
+HEADINGS = {"accuracy": "Accuracy %", "uf1": "UF1", "uar": "UAR"}
+_AGAINST_HEADINGS = {"difference": "UF1 minus MMNet's", "p": "p"}
+_PUBLISHED = (
+    Column("published_clips", "Clips", "published", numeric=False),
+    Column("published_accuracy", "Accuracy %", "published"),
+    Column("published_f1", "F1", "published"),
+    Column("published_epoch_rule", "Epoch rule", "published", numeric=False, laid_out=False),
+)
+_DIGITS = 6  # of a value, beyond what is printed: the same on every machine
+
+
+def method_columns(rules: Collection[str], *, ranked: bool, published: Collection[str]) -> tuple[Column, ...]:
+    """Return the columns of Tables 3 to 7, and of the table of all methods.
+
+    Parameters
+    ----------
+    rules : those that any of the table's runs can be scored under
+    ranked : whether the rows of a block are ranked
+    published : keys of the columns that the paper's table fills; none if the paper has no such table
+    """
+    columns = [Column("method", "Method", numeric=False)]
+    columns += [column for column in _PUBLISHED if column.key in published]
+    for rule in HONEST:
+        if rule in rules:
+            headings = HEADINGS | _AGAINST_HEADINGS
+            columns += [Column(key_of(rule, name), heading, rule) for name, heading in headings.items()]
+            columns += [Column(RANK, "Rank", rule)] if ranked and rule == RANKED_BY[0] else []
+    headings = HEADINGS | {"uf1": "F1"}
+    columns += [Column(key_of("best-test", name), headings[name], "best-test") for name in metrics_of("best-test")]
+    return (*columns, Column("seeds", "Seeds", numeric=False), Column("runs", "Runs", numeric=False))
+
+
+def key_of(rule: str, name: str) -> str:
+    """Give "inner_val_uf1"; under `best-test` "best_test_f1", for the released script's F1 is no UF1."""
+    return f"{rule.replace('-', '_')}_{'f1' if (rule, name) == ('best-test', 'uf1') else name}"
+
+
+def printed_cell(text: str, marks: tuple[str, ...] = ()) -> Cell:
+    """Return a published number, character by character."""
+    return Cell(text, float(text), marks=marks)
+
+
+def score_cell(metric: str, spread: Spread) -> Cell:
+    """Give "72.92 ± 1.20 [62.96, 84.44]", accuracies in percent."""
+    unit, text = _unit(metric)
+    spelt = text(spread.mean)
+    if spread.sd is not None:
+        spelt = f"{spelt} ± {text(spread.sd)}"
+    if spread.low is not None and spread.high is not None:
+        spelt = f"{spelt} [{text(spread.low)}, {text(spread.high)}]"
+    value, sd, low, high = (_rounded(share, unit) for share in (spread.mean, spread.sd, spread.low, spread.high))
+    return Cell(spelt, value, sd, low, high)
+
+
+def difference_cell(difference: float, mark: str) -> Cell:
+    """A difference of two UF1, with its sign."""
+    return Cell(signed_fraction(difference), _rounded(difference, 1), marks=(mark,))
+
+
+def p_cell(p_value: float) -> Cell:
+    """A p-value."""
+    return Cell(fraction(p_value), _rounded(p_value, 1))
+
+
+def _unit(metric: str) -> tuple[int, Callable[[float], str]]:
+    return (100, percent) if metric == "accuracy" else (1, fraction)
+
+
+def _rounded(share: float | None, unit: int) -> float | None:
+    return None if share is None else round(unit * share, _DIGITS)
+
 
 P_MEANING = (
     f"p: paired permutation test on UF1, both methods' predictions swapped for whole subjects ({N_DRAWS:,} draws), "
@@ -201,7 +267,7 @@ def _against(lines: Sequence[Line], place: int, rules: Sequence[str], tests: Tes
 
 def _could_differ(line: Line, rule: str) -> bool:
     """Whether a finished row could have a difference to MMNet under the rule."""
-    if line.kind != "method" or line.entry is None or is_plain(line.entry.config):
+    if line.kind != "method" or line.entry is None or line.entry.place.is_plain:
         return False
     return rule in line.entry.rules or not is_classical(line.entry.config.model)
 

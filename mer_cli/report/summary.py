@@ -9,11 +9,11 @@ from mer_cli.evaluation.chance import REPETITIONS, ChanceScores, run_chance
 from mer_cli.evaluation.run_text import progress, settings
 from mer_cli.evaluation.statistics import METRICS, Spread
 from mer_cli.models.catalogue import method_of
-from mer_cli.report.cells import HEADINGS, NONE, key_of, score_cell
-from mer_cli.report.collect import Entry, score_runs
+from mer_cli.report.entries import Entry, Protocol, protocols, score_runs
+from mer_cli.report.lines import with_form
 from mer_cli.report.model import SUMMARY, Block, Cell, Column, Note, Row, RowKind, Table
-from mer_cli.report.placing import Protocol, class_counts, n_subjects, protocols, with_form
-from mer_cli.report.rows import Cells, mark_best, table_row
+from mer_cli.report.placing import place_runs
+from mer_cli.report.rows import HEADINGS, NONE, Cells, key_of, mark_best, score_cell, table_row
 from mer_cli.runs.config import RECIPE_STAMPS
 from mer_cli.runs.directory import Run
 
@@ -56,7 +56,9 @@ def summarise_runs(runs: Sequence[Run]) -> tuple[SummaryRow, ...]:
     RunError
         If two runs share configuration and seed, or a run cannot be scored.
     """
-    return tuple(row for protocol in protocols(None, whole(score_runs(runs))) for row in summary_rows(protocol))
+    return tuple(
+        row for protocol in protocols(None, whole(score_runs(runs, place_runs(runs)))) for row in summary_rows(protocol)
+    )
 
 
 def whole(entries: Sequence[Entry]) -> list[Entry]:
@@ -82,8 +84,8 @@ def _row(protocol: Protocol, entry: Entry) -> SummaryRow:
         settings=settings(config),
         protocol=protocol.name,
         generated=config.generated,
-        n_clips=sum(class_counts(run, entry.dataset)),
-        n_subjects=n_subjects(run, entry.dataset),
+        n_clips=sum(entry.class_counts),
+        n_subjects=entry.n_subjects,
         seeds=tuple(run.config.seed for run in entry.runs),
         accuracy=entry.spreads.get((RULE, "accuracy")),
         uf1=entry.spreads.get((RULE, "uf1")),
