@@ -25,9 +25,9 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Report:
-    """What is written.
+    """The tables of a report.
 
-    runs : those in the tables, which a page has figures of
+    runs : those in the tables, which a page shows figures of
     notes : a sentence on runs that are in other tables than these
     """
 
@@ -54,7 +54,7 @@ def table_ids(wanted: str) -> tuple[str, ...]:
 
 
 def read_stores(ids: Sequence[str]) -> list[StoreInfo]:
-    """Return what the stores of `data/` hold if a table of counts is asked for; there need not be any.
+    """Return what the stores of `data/` hold if a table of counts is asked for; there may be none.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def read_stores(ids: Sequence[str]) -> list[StoreInfo]:
         return []
     try:
         paths = find_stores()
-    except StoreError:  # there is none: the tables have the published counts alone
+    except StoreError:  # there is none: the tables have only the published counts
         return []
     return [read_store(path) for path in paths]
 
@@ -73,12 +73,12 @@ def read_stores(ids: Sequence[str]) -> list[StoreInfo]:
 def build_report(ids: Sequence[str], runs: Sequence[Run], stores: Sequence[StoreInfo]) -> Report:
     """Build the tables of these ids, in their order.
 
-    In a report of several tables one in which no run of yours stands is folded, and the table of all methods has
-    the protocols of those runs only that no table of the paper has a place for.
+    In a report of several tables, a table without a run of yours is collapsed, and the table of all methods has only
+    the protocols of runs that no table of the paper has a place for.
 
     Parameters
     ----------
-    runs : in any order; each table takes those that it has a place for
+    runs : in any order; each table takes the runs that it has a place for
     stores : for the tables of counts
 
     Raises
@@ -93,7 +93,7 @@ def build_report(ids: Sequence[str], runs: Sequence[Run], stores: Sequence[Store
     entries = score_runs(shown, places)
     tables = [_build(id, entries, stores, alone=len(ids) == 1) for id in ids]
     if len(ids) > 1:
-        tables = [_folded(table, bool(runs)) for table in tables if table.id != METHODS or table.blocks]
+        tables = [_collapsed(table, bool(runs)) for table in tables if table.id != METHODS or table.blocks]
     paths = {run.path for run in shown}
     elsewhere = [run for run in runs if run.path not in paths]
     return Report(tuple(tables), tuple(shown), _notes(elsewhere, places))
@@ -119,13 +119,13 @@ def _without_a_place(entries: Sequence[Entry]) -> list[Entry]:
     return [entry for entry in entries if entry.clips in stray]
 
 
-def _folded(table: Table, has_runs: bool) -> Table:
-    """Fold a table in which no run of yours stands; without any run it is what there is to read."""
-    return replace(table, fold="line" if has_runs else "closed") if table.absent else table
+def _collapsed(table: Table, has_runs: bool) -> Table:
+    """Collapse a table without a run of yours; if there are no runs at all, it is what there is to read."""
+    return replace(table, collapsed="line" if has_runs else "closed") if table.absent else table
 
 
 def _notes(runs: Collection[Run], places: Places) -> tuple[str, ...]:
-    """Return a sentence on runs that none of the wanted tables has, with the first table that has each."""
+    """Return a sentence on the runs that are in none of the wanted tables, naming the first table that has each."""
     if not runs:
         return ()
     homes = {next((str(number) for number in NUMBERS if number in places[run.path].rows), METHODS) for run in runs}

@@ -12,6 +12,7 @@ from mer_cli.evaluation.statistics import METRICS, Spread, spread
 from mer_cli.report.collect import group_seeds
 from mer_cli.report.paper import paper_blocks
 from mer_cli.report.placing import Place, Places, class_counts, datasets_of, n_subjects
+from mer_cli.runs.config import RECIPE_STAMPS
 from mer_cli.runs.directory import Run
 from mer_cli.runs.run_config import RunConfig, RunStore
 
@@ -41,6 +42,11 @@ class Entry:
     @property
     def is_finished(self) -> bool:
         return not self.runs[0].missing
+
+    @property
+    def competes(self) -> bool:
+        """Whether it is finished, not a control, and not of a recipe that was tuned on the test subjects."""
+        return self.is_finished and not self.config.shuffle_labels and self.config.recipe not in RECIPE_STAMPS
 
     @property
     def rules(self) -> tuple[str, ...]:
