@@ -122,7 +122,7 @@ def test_without_runs_each_row_that_can_be_repeated_names_the_command(number: in
     table = build(number, [])
     block, printed = table.blocks[0], paper_table(number).blocks[0]
     settings = {paper_row.method: paper_row.settings for paper_row in printed.rows}
-    made = f"The commands take the store of the real release: `mer preprocess {printed.dataset} RAW`."
+    made = f"The commands need the store of the real release: `mer preprocess {printed.dataset} RAW`."
     assert [note.text for note in (*table.notes, *block.notes)].count(made) == 1
     for shape, cells in zip(block.rows, rows(table, block), strict=True):
         repeating = settings[cells["method"].text]
@@ -229,9 +229,9 @@ def test_a_row_is_compared_with_mmnet_by_swapping_whole_subjects_and_holm_counts
     mmnet = row(table, block, "MMNet, released")
     assert (mmnet["last_difference"].text, mmnet["last_p"].text) == ("reference", "")
     sentence = note(table, block, *ca["last_difference"].marks)
-    assert sentence.startswith("CA block, released recipe, epochs 6, minus MMNet; seeds in common: 1.")
+    assert sentence.startswith("CA block, released recipe, epochs 6 minus MMNet; seeds in common: 1.")
     assert re.search(
-        r"finds 4 times in 5 \.\d{4}, p of McNemar's test, seed 1, [.\d]+ \(over clips, so too small\)", sentence
+        r"a difference of \.\d{4} 4 times in 5; McNemar's p for seed 1 is [.\d]+ \(over clips, so too small\)", sentence
     )
 
 
@@ -416,8 +416,8 @@ def test_as_many_clips_with_other_labels_stand_apart_from_the_published_number(t
     assert all(cells["published_accuracy"] == Cell() for cells in rows(table, block))
     assert row(table, block, "MMNet, released recipe")["seeds"].text == "1"
     assert (
-        "Not the paper's clips, though as many: clips of each class 32, 25, 99, of 25 subjects; the published numbers "
-        "are of 32, 28, 96, of 25 subjects."
+        "Not the paper's clips, though there are as many: clips of each class 32, 25, 99, of 25 subjects; the "
+        "published numbers are of 32, 28, 96, of 25 subjects."
     ) in [note.text for note in block.notes]
     assert placed(3, [read_run(write_run(tmp_path, **CASME2_5 | {"subjects": 25}))]) == []
 
@@ -701,7 +701,7 @@ def test_what_is_lost_in_draws_is_said_of_each_block(tmp_path: Path) -> None:
     write_run(tmp_path)
     write_run(tmp_path, generated=True)
     table = build(6, tmp_path)
-    lost = [[note.text for note in block.notes if "has no clip, and counts 0" in note.text] for block in table.blocks]
+    lost = [[note.text for note in block.notes if "has no clip and counts 0" in note.text] for block in table.blocks]
     assert [len(texts) for texts in lost] == [0, 0, 1, 1]
     assert sum(note.text.startswith("Ours: ") for note in table.notes) == 1
     assert not any(note.text.startswith("Ours: ") for block in table.blocks for note in block.notes)
@@ -741,7 +741,7 @@ def test_a_control_stands_beside_what_chance_gives_and_tells_the_leak(tmp_path: 
     found = control_of([evaluate(run, "last") for run in runs], runs[0])
     assert found.low is not None
     assert found.high is not None
-    assert sentence.startswith(f"{name} (2): trained on shuffled labels, 2 seeds, so an honest rule must give")
+    assert sentence.startswith(f"{name} (2): trained on permuted labels, 2 seeds, so an honest rule must give")
     verdict = "within" if found.is_at_chance else "outside"
     assert f"`last` gives {control['last_accuracy'].value:.2f} %, {verdict} the 95 % interval" in sentence
     assert f"{100 * found.low:.2f} to {100 * found.high:.2f} %." in sentence

@@ -160,7 +160,7 @@ def test_it_joins_mmnet_on_whatever_machine_either_was_trained(tmp_path: Path) -
 
 def test_a_dash_in_place_of_a_difference_is_explained(tmp_path: Path) -> None:
     runs = [write(tmp_path, "rcn-a", {"seed": seed}, **CASME2) for seed in (1, 2)]
-    why = "–, where a difference from MMNet would stand: no finished run of MMNet shares these settings and a seed."
+    why = "– instead of a difference from MMNet: no finished run of MMNet has these settings and one of these seeds."
     alone = build(6, [read_run(path) for path in runs])
     assert row(alone, alone.blocks[0], "RCN-A")["last_difference"].text == "–"
     assert why in [each.text for each in alone.blocks[0].notes]

@@ -1,4 +1,4 @@
-"""A run's settings in words, the command lines that continue it, and numbers with a sign. Nothing is printed here."""
+"""A run's settings in words, and the command lines that continue or complement it. Nothing is printed here."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from mer_cli.runs.config import NETWORK_OPTIONS, RECIPE_STAMPS, TrainConfig, res
 from mer_cli.runs.directory import DEFAULT_ROOT, Run
 from mer_cli.runs.methods import MMNET
 
-# Where the numbers were computed, not what was asked for: left out where a run's settings are named.
+# Left out when a run's settings are named: its name has them, or they say where the numbers were computed.
 _NOT_A_CHANGE = frozenset(
     {"scheme", "model", "variant", "recipe", "seed", "device", "precision", "compile", "deterministic"}
 )
 
-_FOLLOWED = ("epochs", "span")  # settings that others follow where they are not given themselves
+_FOLLOWED = ("epochs", "span")  # other settings follow these, unless they are given themselves
 
 
 @cache
@@ -30,7 +30,7 @@ def standard_config(recipe: str | None = None, variant: str | None = None, **set
 
 
 def settings(config: TrainConfig) -> str:
-    """Return variant, recipe and every setting that departs from them: "baseline, released recipe, epochs 10"."""
+    """Return variant, recipe and every departure from them: "baseline, released recipe, epochs 10"."""
     variant = "" if config.variant == MMNET else f"{config.variant}, "
     stamp = f" ({RECIPE_STAMPS[config.recipe]})" if config.recipe in RECIPE_STAMPS else ""
     changed = ((name.replace("_", " "), value) for name, value in changes(config).items())
@@ -39,20 +39,20 @@ def settings(config: TrainConfig) -> str:
 
 
 def progress(run: Run) -> str:
-    """Give "14 of 26 folds"."""
+    """Return "14 of 26 folds"."""
     return f"{len(run.folds)} of {len(run.folds) + len(run.missing)} folds"
 
 
 def unfinished(run: Run) -> str:
     """Say that folds are missing, and how to go on."""
     return (
-        f"{run.path}: {progress(run)} are finished — expected all of them, or the score is not that of "
-        f"{run.config.protocol_id}. Continue with: {train_command(run)}"
+        f"{run.path}: only {progress(run)} are finished, so it has no score of {run.config.protocol_id} yet. Continue "
+        f"with: {train_command(run)}"
     )
 
 
 def train_command(run: Run) -> str:
-    """Give the command line that continues a run, with the stores and the folder that its last session was given."""
+    """Return the command line that continues a run, with the stores and the folder of its last session."""
     config, session = run.config, run.sessions[-1]
     stores = " ".join(shlex.quote(store) for store in session.stores)
     tested = " ".join(f"--test {shlex.quote(store)}" for store in session.test_stores)
@@ -62,12 +62,12 @@ def train_command(run: Run) -> str:
 
 
 def ablate_command(table: int, run: Run, seeds: Collection[int]) -> str:
-    """Give the command line for a table's other rows, which differ from this run in what the table varies only.
+    """Return the command line for a table's other rows, which differ from this run only in what the table varies.
 
     Parameters
     ----------
     run : of one store
-    seeds : wanted; `mer ablate` counts up from the first, so the longest range without a gap is asked for
+    seeds : wanted; `mer ablate` counts up from the first, so the command has the longest range without a gap
     """
     config = run.config
     wanted = longest_range(seeds)
@@ -78,16 +78,16 @@ def ablate_command(table: int, run: Run, seeds: Collection[int]) -> str:
 
 
 def longest_range(seeds: Collection[int]) -> list[int]:
-    """Give the longest range of seeds without a gap, the first of equals."""
+    """Return the longest range of seeds without a gap, the first of equals."""
     counted = groupby(enumerate(sorted(seeds)), key=lambda each: each[1] - each[0])
     return max(([seed for _, seed in same] for _, same in counted), key=len)
 
 
 def without_private_paths(run: Run) -> Run:
-    """Give the run with its last session's paths as a page that is passed on may name them.
+    """Return the run with paths of its last session that you can pass on.
 
-    A path in the working folder becomes relative to it. Elsewhere a store is `data/<dataset>.h5`, and the folder of
-    all runs the default one.
+    A path in the working folder becomes relative to it. A store elsewhere becomes `data/<dataset>.h5`, a folder of runs
+    elsewhere the default one.
     """
     last = run.sessions[-1]
     of_role = {
@@ -108,12 +108,12 @@ def _here(path: str, elsewhere: str) -> str:
 
 
 def signed_fraction(difference: float) -> str:
-    """Give -.0371 as "-.0371", and what is 0 in four digits as "+.0000" from either side."""
+    """Return -.0371 as "-.0371", and what is 0 in four digits as "+.0000" whatever its sign."""
     return f"{round(difference, 4) + 0.0:+.4f}".replace("0.", ".", 1)
 
 
 def _flags(run: Run, settings: Mapping[str, object]) -> str:
-    """The settings as flags, then where to compute and the folder of all runs."""
+    """Return the settings as flags, then those of the machine and the folder of all runs."""
     config, out = run.config, run.sessions[-1].out
     machine = {"device": config.device, "precision": config.precision, "compile": config.compile}
     flags = [_flag(name.replace("_", "-"), value) for name, value in {**settings, **machine}.items()]
@@ -129,7 +129,7 @@ def _flag(name: str, value: object) -> str:
 
 
 def changes(config: TrainConfig) -> dict[str, Any]:
-    """What was asked for beside recipe and variant; not what follows from it by itself, as a shorter decay does."""
+    """Return the settings that depart from recipe and variant, without those that follow from others: a shorter decay."""
     variant = config.variant if config.model == MMNET else None
     standard = standard_config(config.recipe, variant, model=config.model)
     asked = {name: value for name in _FOLLOWED if (value := getattr(config, name)) != getattr(standard, name)}

@@ -89,7 +89,7 @@ def count_by_subject(predicted: Mapping[str, int], labels: Mapping[str, int], n_
 
 
 def bootstrap_interval(runs: Sequence[SubjectCounts], metric: Metric) -> Interval:
-    """Give the interval of a score by drawing subjects with replacement, the same ones for every seed.
+    """Return the interval of a score by drawing subjects with replacement, the same ones for every seed.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def bootstrap_interval(runs: Sequence[SubjectCounts], metric: Metric) -> Interva
 
 
 def mean_interval(values: NDArray[np.float64], clip_ids: Sequence[str]) -> tuple[float, float]:
-    """Give the 95 % interval of a mean over clips by drawing subjects with replacement, each with all of its clips.
+    """Return the 95 % interval of a mean over clips by drawing subjects with replacement, each with all of its clips.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def compare(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Give the p-values of one table of tests, adjusted so that a false alarm anywhere in it stays below the level.
+    """Return the p-values of one table of tests, adjusted so that a false alarm anywhere in it stays below the level.
 
     Parameters
     ----------
@@ -235,7 +235,7 @@ class Spread:
 
 
 def spread(name: str, by_seed: Sequence[Scores], run: Run) -> Spread:
-    """Give the spread of one of METRICS.
+    """Return the spread of one of METRICS.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ class Summary:
 
 
 def summarise(run: Run, rule: str) -> tuple[Summary, ...]:
-    """Give what `mer evaluate` shows of a run: one score under LOSO, one for each test dataset across datasets.
+    """Return what `mer evaluate` shows of a run: one score under LOSO, one for each test dataset across datasets.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def _summarise(run: Run, rule: str, dataset: str | None) -> Summary:
 
 
 def score_facts(by_seed: Sequence[Scores], run: Run) -> tuple[tuple[str, str], ...]:
-    """Give accuracy, UF1 and UAR, each with its name: "71.08 ± 1.20 % (95 % interval over subjects 62.96 to 84.44)".
+    """Return accuracy, UF1 and UAR, each with its name: "71.08 ± 1.20 % (95 % interval over subjects 62.96 to 84.44)".
 
     Parameters
     ----------
@@ -96,12 +96,12 @@ def _spread_text(found: Spread, text: Callable[[float], str], unit: str = "") ->
 
 
 def name_of_f1(scores: Scores) -> str:
-    """Give "UF1"; the released script's F1 under `best-test` is none."""
+    """Return "UF1"; the released script's F1 under `best-test` is none."""
     return "F1 of the released script" if scores.selected_on_test else "UF1"
 
 
 def rule_text(run: Run, scores: Scores) -> str:
-    """Give the rule, with what it chose by where it chose: "best-test: selected on the test subject (74 epochs)"."""
+    """Return the rule, with what it chose by where it chose: "best-test: selected on the test subject (74 epochs)"."""
     if is_classical(run.config.model):
         return f"{scores.rule} (no epochs: nothing to choose)"
     by = (
@@ -150,7 +150,7 @@ def _table_versions(run: Run) -> str:
 
 
 def class_table(scores: Scores, class_names: Sequence[str]) -> TextTable:
-    """Give clips, precision, recall and F1 of every class."""
+    """Return clips, precision, recall and F1 of every class."""
     rows = zip(class_names, metrics.per_class(scores.confusion), strict=True)
     return (
         ("class", "clips", "precision", "recall", "F1"),
@@ -159,13 +159,13 @@ def class_table(scores: Scores, class_names: Sequence[str]) -> TextTable:
 
 
 def confusion_table(scores: Scores, class_names: Sequence[str]) -> TextTable:
-    """Give the pooled counts, rows true and columns predicted."""
+    """Return the pooled counts, rows true and columns predicted."""
     rows = zip(class_names, scores.confusion, strict=True)
     return (("true \\ predicted", *class_names), *((name, *map(str, counts.tolist())) for name, counts in rows))
 
 
 def prediction_table(run: Run, scores: Scores) -> TextTable:
-    """Give every held-out clip's prediction at the epoch that the rule chose, sorted by clip id.
+    """Return every held-out clip's prediction at the epoch that the rule chose, sorted by clip id.
 
     The columns are dataset, subject, clip, fold, seed, epoch rule, gt, pred, p_1..p_C, generated: `gt` and `pred` count
     classes from 0, `p_1` is the probability (softmax) of class 0, `generated` says whether the run's faces are ("true"
@@ -190,17 +190,17 @@ def prediction_table(run: Run, scores: Scores) -> TextTable:
 
 
 def percent(share: float) -> str:
-    """Give .88353 as "88.35"."""
+    """Return .88353 as "88.35"."""
     return f"{100 * share:.2f}"
 
 
 def fraction(share: float) -> str:
-    """Give .86762 as ".8676", the way the field prints F1."""
+    """Return .86762 as ".8676", the way the field prints F1."""
     return f"{share:.4f}".removeprefix("0")
 
 
 def summarise_seeds(runs: Sequence[Run], rule: str) -> tuple[TextTable, ...]:
-    """Give what `mer evaluate` shows of several seeds: mean, deviation over the seeds, interval of the mean.
+    """Return what `mer evaluate` shows of several seeds: mean, deviation over the seeds, interval of the mean.
 
     Parameters
     ----------

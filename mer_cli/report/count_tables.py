@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mer_cli.datasets.schemes import SCHEMES
-from mer_cli.report.model import Block, Cell, Column, Note, Row, Table
+from mer_cli.report.model import ANY_DATASET, Block, Cell, Column, Note, Row, Table
 from mer_cli.store.counts import PAPER_TABLES, PUBLISHED, Contents, Count, CountColumn, count_tables, table_fact
 from mer_cli.store.hdf5 import StoreInfo
 from mer_cli.store.overview import describe_stores
@@ -42,8 +42,7 @@ def build_count_table(number: int, stores: Sequence[StoreInfo]) -> Table:
     n_columns = {dataset: max(len(real[dataset]), len(generated[dataset])) for dataset in datasets}
     blocks = [_block("Clips of each class", published, real, n_columns, _first_notes(published, real))]
     if any(generated.values()):
-        heading = "Generated faces: not the datasets' pictures"
-        blocks.append(_block(heading, published, generated, n_columns, [], generated=True))
+        blocks.append(_block(ANY_DATASET, published, generated, n_columns, [], generated=True))
     sentence = title.partition(": ")[2]
     return Table(
         id=str(number),

@@ -10,6 +10,7 @@ from mer_cli.datasets.registry import LAYOUTS
 from mer_cli.evaluation.epoch_rules import Scores, evaluate, usable_rules
 from mer_cli.evaluation.statistics import METRICS, Spread, spread
 from mer_cli.report.collect import group_seeds
+from mer_cli.report.model import NOT_A_RESULT
 from mer_cli.report.paper import paper_blocks
 from mer_cli.report.placing import Place, Places, class_counts, datasets_of, n_subjects
 from mer_cli.runs.config import RECIPE_STAMPS
@@ -140,7 +141,7 @@ class Protocol:
             return text
         stores = self.first.config.stores
         titles = ", ".join(dataset_title(store.dataset) for store in stores if self.dataset in (None, store.dataset))
-        return f"Generated faces: not a result on {titles}. {text}"
+        return f"{NOT_A_RESULT.format(titles)}. {text}"
 
     @property
     def origin(self) -> str:

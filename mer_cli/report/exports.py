@@ -18,7 +18,7 @@ from mer_cli.runs.directory import Run
 
 
 def only_group(runs: Sequence[Run], asked: str) -> RunGroup:
-    """Give the one configuration that the runs are seeds of.
+    """Return the one configuration that the runs are seeds of.
 
     Parameters
     ----------

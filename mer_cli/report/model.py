@@ -13,6 +13,9 @@ Group = Literal["", "published", "here", "last", "inner-val", "best-test"]
 Collapsed = Literal["open", "closed", "line"]
 RowKind = Literal["method", "missing", "incomplete", "chance", "control", "count"]
 
+NOT_A_RESULT = "Generated faces: not a result on {}"  # stands beside every number of generated faces
+ANY_DATASET = NOT_A_RESULT.format("any dataset")
+
 SUMMARY = "summary"  # ids of the tables that are not the paper's
 METHODS = "methods"
 

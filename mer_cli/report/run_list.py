@@ -40,7 +40,7 @@ class RunRow:
 
 
 def list_runs(places: Sequence[Path]) -> list[RunRow]:
-    """Give a row for each run directory at or below the places, each once, sorted by name.
+    """Return a row for each run directory at or below the places, each once, sorted by name.
 
     Parameters
     ----------

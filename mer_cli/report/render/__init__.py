@@ -23,7 +23,7 @@ _RENDERERS: Mapping[str, Callable[[Sequence[Table]], str]] = {
 
 
 def render(format: str, tables: Sequence[Table], runs: Sequence[Run], with_images: bool) -> str:
-    """Give the tables as text of that format.
+    """Return the tables as text of that format.
 
     Parameters
     ----------

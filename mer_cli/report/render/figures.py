@@ -79,7 +79,7 @@ class RunFigure:
 
 
 def run_figures(groups: Sequence[RunGroup], with_images: bool) -> tuple[RunFigure, ...]:
-    """Give the figures of every group that has a finished seed; across datasets one for each test dataset.
+    """Return the figures of every group that has a finished seed; across datasets one for each test dataset.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from mer_cli.evaluation.epoch_rules import RULES, SELECTED_ON_TEST
-from mer_cli.report.model import GROUP_HEADINGS, SUMMARY, Cell, Column, Table, single_blocks
+from mer_cli.report.model import ANY_DATASET, GROUP_HEADINGS, SUMMARY, Cell, Column, Table, single_blocks
 from mer_cli.report.render.figures import RunFigure
 from mer_cli.report.render.svg import class_chart, confusion_chart, curve_chart
 
@@ -32,7 +32,7 @@ class _Group:
 
 
 def render_html(tables: Sequence[Table], figures: Sequence[RunFigure]) -> str:
-    """Give the tables, and below them the figures of every run, as one page.
+    """Return the tables, and below them the figures of every run, as one page.
 
     The same inputs give the same bytes.
     """
@@ -117,6 +117,7 @@ def _environment() -> Environment:
     environment.globals |= {
         "attributes": _attributes,
         "selected_on_test": SELECTED_ON_TEST,
+        "not_a_result": ANY_DATASET,
         "confusion_chart": confusion_chart,
         "class_chart": class_chart,
         "curve_chart": curve_chart,

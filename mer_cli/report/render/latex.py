@@ -14,7 +14,7 @@ from itertools import groupby
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mer_cli.report.model import GROUP_HEADINGS, Block, Cell, Column, Row, Table, single_blocks
+from mer_cli.report.model import ANY_DATASET, GROUP_HEADINGS, Block, Cell, Column, Row, Table, single_blocks
 
 _SPECIAL = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
@@ -83,7 +83,7 @@ class _Span:
 
 
 def render_latex(tables: Sequence[Table]) -> str:
-    """Give the tables as one document for pdflatex; it needs Debian's texlive-latex-recommended and nothing else.
+    """Return the tables as one document for pdflatex; it needs Debian's texlive-latex-recommended and nothing else.
 
     Each block stands between two comments and can be copied out: it needs the packages booktabs and graphicx.
     """
@@ -93,7 +93,7 @@ def render_latex(tables: Sequence[Table]) -> str:
 
 
 def escape_latex(text: str) -> str:
-    """Give text that LaTeX prints as it is: one line of ASCII; a character that it can't set becomes "[U+5FAE]"."""
+    """Return text that LaTeX prints as it is: one line of ASCII; a character that it can't set becomes "[U+5FAE]"."""
     line = re.sub(r"\s+", " ", unicodedata.normalize("NFC", text))
     return re.sub("-(?=-)", "-{}", "".join(_escaped(character) for character in line))  # two hyphens are no dash
 
@@ -171,4 +171,5 @@ def _environment() -> Environment:
         "spans": _spans,
         "row_groups": _row_groups,
     }
+    environment.globals["not_a_result"] = ANY_DATASET
     return environment

@@ -10,7 +10,7 @@ from mer_cli.report.model import GROUP_HEADINGS, Cell, Column, Note, Table, with
 
 
 def render_markdown(tables: Sequence[Table]) -> str:
-    """Give the tables as one page that ends in a newline; best values in bold, commands as code.
+    """Return the tables as one page that ends in a newline; best values in bold, commands as code.
 
     A column that is empty in a whole block is left out there. Pipes and line breaks in a cell are escaped, so that a
     row keeps its number of cells.
