@@ -96,8 +96,8 @@ def chance_rows(
     only_trained = by_fold.pop("", [])
     if len(by_fold) < 2 and not only_trained:
         raise RunError(
-            f"a guesser needs the clips of other subjects, and there is {len(by_fold)} fold. Expected at least 2 folds, "
-            "or clips that are only trained on. Train on a store with more subjects."
+            f"a guesser needs the clips of other subjects, and there is {len(by_fold)} fold. Train on a store with at "
+            "least 2 subjects."
         )
     everyone = np.bincount([label for held_out in by_fold.values() for label in held_out], minlength=n_classes)
     folds = []
@@ -176,7 +176,7 @@ def _score(
     n_repetitions: int,
     n_classes: int,
 ) -> ChanceScores:
-    """Score guesses of shape (repetitions, epochs, clips), one array for each fold; with 3,000 epochs one takes 20 MB."""
+    """Score guesses of shape (repetitions, epochs, clips), an array for each fold; 3,000 epochs take 20 MB."""
     n_correct = np.zeros(n_repetitions, dtype=np.int64)
     chosen = []
     for fold, guess in zip(folds, guesses, strict=True):

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from mer_cli.errors import RunError
 from mer_cli.evaluation import metrics
 from mer_cli.evaluation.epoch_rules import SELECTED_ON_TEST, Scores, evaluate
-from mer_cli.evaluation.run_text import settings, signed_fraction
+from mer_cli.evaluation.run_text import settings
 from mer_cli.evaluation.statistics import Comparison, SubjectCounts, compare, count_by_subject
-from mer_cli.evaluation.summary import TextTable, fraction
+from mer_cli.evaluation.summary import TextTable, fraction, signed_fraction
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.directory import Run
 from mer_cli.runs.methods import is_classical

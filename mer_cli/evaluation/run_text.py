@@ -107,11 +107,6 @@ def _here(path: str, elsewhere: str) -> str:
     return elsewhere if here.startswith(pardir + sep) else here
 
 
-def signed_fraction(difference: float) -> str:
-    """Return -.0371 as "-.0371", and what is 0 in four digits as "+.0000" whatever its sign."""
-    return f"{round(difference, 4) + 0.0:+.4f}".replace("0.", ".", 1)
-
-
 def _flags(run: Run, settings: Mapping[str, object]) -> str:
     """Return the settings as flags, then those of the machine and the folder of all runs."""
     config, out = run.config, run.sessions[-1].out
@@ -129,7 +124,7 @@ def _flag(name: str, value: object) -> str:
 
 
 def changes(config: TrainConfig) -> dict[str, Any]:
-    """Return the settings that depart from recipe and variant, without those that follow from others: a shorter decay."""
+    """Return the settings that depart from recipe and variant, except those that follow from others (decay)."""
     variant = config.variant if config.model == MMNET else None
     standard = standard_config(config.recipe, variant, model=config.model)
     asked = {name: value for name in _FOLLOWED if (value := getattr(config, name)) != getattr(standard, name)}

@@ -1,4 +1,4 @@
-"""A run, or the seeds of one configuration, as scores, facts, tables of text and rows of predictions."""
+"""What `mer evaluate` shows and exports of a run, or of the seeds of one configuration."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ TextTable = tuple[tuple[str, ...], ...]  # rows of cells of equal number, the he
 
 @dataclass(frozen=True)
 class Summary:
-    """One score of a run as text: facts are (name, value) pairs, the tables carry their header.
+    """One score of a run as text: facts are (name, value) pairs, and each table begins with its header.
 
-    datasets : where a score pools several datasets, a row for each of them and for the guessers on it; else empty
+    datasets : if the score pools several datasets, a row for each of them and for the guessers on it; else empty
     """
 
     title: str
@@ -35,7 +35,7 @@ class Summary:
 
 
 def summarise(run: Run, rule: str) -> tuple[Summary, ...]:
-    """Return what `mer evaluate` shows of a run: one score under LOSO, one for each test dataset across datasets.
+    """Return what `mer evaluate` shows of a run: one score under LOSO; across datasets one for each test dataset.
 
     Raises
     ------
@@ -96,12 +96,12 @@ def _spread_text(found: Spread, text: Callable[[float], str], unit: str = "") ->
 
 
 def name_of_f1(scores: Scores) -> str:
-    """Return "UF1"; the released script's F1 under `best-test` is none."""
+    """Return "UF1"; the released script's F1 under `best-test` is not UF1."""
     return "F1 of the released script" if scores.selected_on_test else "UF1"
 
 
 def rule_text(run: Run, scores: Scores) -> str:
-    """Return the rule, with what it chose by where it chose: "best-test: selected on the test subject (74 epochs)"."""
+    """Return the rule, and how it chose if it did: "best-test: selected on the test subject (74 epochs)"."""
     if is_classical(run.config.model):
         return f"{scores.rule} (no epochs: nothing to choose)"
     by = (
@@ -113,18 +113,18 @@ def rule_text(run: Run, scores: Scores) -> str:
 
 
 def control_text(control: NullControl) -> str:
-    """Say what the accuracy of a run on permuted labels must be, if its rule is honest, and how far off it is."""
+    """Say what the accuracy of a run on permuted labels must be if its rule is honest, and how far off it is."""
     off = f"{100 * (control.accuracy - control.expected):+.2f} points"
     expected = f"training labels permuted: {percent(control.expected)} % are expected by chance"
     if control.low is None or control.high is None:
-        return f"{expected}; {off}; no interval and no verdict, for there is one subject"
+        return f"{expected}; {off}; no interval and no verdict, because there is one subject"
     verdict = "within" if control.is_at_chance else "outside"
-    interval = f"{percent(control.low)} to {percent(control.high)} % of an honest rule (95 % interval)"
+    interval = f"{percent(control.low)} to {percent(control.high)} % for an honest rule (95 % interval)"
     return f"{expected}, {interval}; {off}, {verdict}"
 
 
 def _dataset_table(run: Run, scores: Scores, f1_name: str) -> TextTable:
-    """The score on all datasets (MEGC's "full"), then on each, pooled over its folds only, with the guessers on it."""
+    """Return the score on all datasets (MEGC's "full"), then on each dataset, pooled over its folds, with guessers."""
     rows = [_dataset_row(run, "full", scores)]
     for dataset in run.config.test_datasets:
         of_one = evaluate(run, scores.rule, dataset)
@@ -169,8 +169,8 @@ def prediction_table(run: Run, scores: Scores) -> TextTable:
 
     The columns are dataset, subject, clip, fold, seed, epoch rule, gt, pred, p_1..p_C, generated: `gt` and `pred` count
     classes from 0, `p_1` is the probability (softmax) of class 0, `generated` says whether the run's faces are ("true"
-    or "false"). The epoch is that of the confusion matrix, so under `best-test` the rows do not give the rule's
-    accuracy: that comes from other epochs.
+    or "false"). The epoch is that of the confusion matrix; under `best-test` the rule's accuracy comes from other
+    epochs.
     """
     n_classes = len(run.class_names)
     generated = str(run.config.generated).lower()
@@ -199,17 +199,22 @@ def fraction(share: float) -> str:
     return f"{share:.4f}".removeprefix("0")
 
 
+def signed_fraction(difference: float) -> str:
+    """Return -.0371 as "-.0371", and what is 0 in four digits as "+.0000" whatever its sign."""
+    return f"{round(difference, 4) + 0.0:+.4f}".replace("0.", ".", 1)
+
+
 def summarise_seeds(runs: Sequence[Run], rule: str) -> tuple[TextTable, ...]:
-    """Return what `mer evaluate` shows of several seeds: mean, deviation over the seeds, interval of the mean.
+    """Return what `mer evaluate` shows of several seeds: average, deviation over the seeds, interval of the average.
 
     Parameters
     ----------
-    runs : the seeds of one configuration, in their order; of a single one nothing is to be said
+    runs : the seeds of one configuration, in their order; a single one has no table
 
     Returns
     -------
-    Names with values, the title in the first row: of all datasets and then of each under LOSO, of each test dataset
-    across datasets.
+    A table of names and values, the title in the first row, for all datasets and then for each under LOSO; across
+    datasets for each test dataset.
 
     Raises
     ------

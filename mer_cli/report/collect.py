@@ -28,12 +28,12 @@ class RunGroup:
 
 @dataclass(frozen=True)
 class FoundRuns:
-    """Runs that were looked for, each once, sorted by name.
+    """Runs that were found, each once, sorted by name.
 
     named : directories of runs that the user named, not only a folder above them
-    outdated : a sentence for each run of another protocol version that was passed over
-    damaged : one for each run that was passed over since it can't be read, with the remedy
-    unfit : one for each run that was passed over since the epoch rule needs inner clips
+    outdated : a sentence for each run that was passed over because it is of another protocol version
+    damaged : a sentence for each run that was passed over because it can't be read, with the remedy
+    unfit : a sentence for each run that was passed over because the epoch rule can't score it
     """
 
     runs: tuple[Run, ...]
@@ -72,22 +72,16 @@ class FoundRuns:
         return (*self.outdated, *self.damaged, *self.unfit, *lacking)
 
     def require_scores(self) -> None:
-        """Refuse what can't be scored though it was asked for.
-
-        Raises
-        ------
-        RunError
-            If a named run lacks folds, or no run has all of them.
-        """
+        """Raise a RunError if a named run lacks folds, or no run has all its folds."""
         for run in self.runs:
             if run.missing and run.path in self.named:
                 raise RunError(unfinished(run))
         if not self.finished:
-            others = f", and {len(self.unfit)} without inner clips" if self.unfit else ""
-            others += f", and {len(self.damaged)} that can't be read" if self.damaged else ""
+            others = f", {len(self.unfit)} that the epoch rule can't score" if self.unfit else ""
+            others += f", {len(self.damaged)} that can't be read" if self.damaged else ""
             raise RunError(
-                f"nothing to score: {len(self.runs)} incomplete and {len(self.outdated)} outdated runs{others} were "
-                "found — expected one with all its folds. Continue one, or train: mer train --loso."
+                f"there is no finished run to score. Found: {len(self.runs)} incomplete, {len(self.outdated)} "
+                f"outdated{others}. Continue one, or train: mer train --loso."
             )
 
 
@@ -96,8 +90,8 @@ def collect_runs(root: Path | list[Path]) -> FoundRuns:
 
     Parameters
     ----------
-    root : the folder of all runs, which may be absent or empty; or a list of places that the user named, each of
-        which must hold a run
+    root : the folder of all runs, which may be absent or empty; or a list of places that the user named, which must
+        each hold a run
 
     Raises
     ------
@@ -110,8 +104,8 @@ def collect_runs(root: Path | list[Path]) -> FoundRuns:
         paths = list(run_dirs(place))
         if not paths and isinstance(root, list):
             raise RunError(
-                f"{place}: no run directory in it — expected a folder that `mer train` wrote (with a config.json). "
-                "Correct the path, or train: mer train --loso."
+                f"{place}: there is no run directory in it, which `mer train` writes with a config.json. Correct the "
+                "path, or train: mer train --loso."
             )
         found |= {path.resolve(): path for path in paths}  # one place may lie in another
         named |= {place.resolve()} & found.keys()
@@ -132,12 +126,12 @@ def collect_runs(root: Path | list[Path]) -> FoundRuns:
 
 
 def group_seeds(runs: Sequence[Run]) -> list[RunGroup]:
-    """Put runs together that share every setting, the clips and their labels, and differ in the seed.
+    """Put runs together that differ only in their seed: same settings, clips, labels and folds.
 
     Raises
     ------
     RunError
-        If two runs share the seed as well: one is a copy, and would count as another seed.
+        If two runs have the same seed as well: one is a copy and would count as another seed.
     """
     groups: dict[str, list[Run]] = {}
     for run in runs:
@@ -147,8 +141,8 @@ def group_seeds(runs: Sequence[Run]) -> list[RunGroup]:
         for one, other in pairwise(group):
             if one.config.seed == other.config.seed:
                 raise RunError(
-                    f"{other.path}: holds the same configuration and seed {other.config.seed} as {one.path} — "
-                    "expected each seed once. Move one of them away."
+                    f"{other.path}: has the same configuration and seed {other.config.seed} as {one.path}, and would "
+                    "count twice. Move one of them away."
                 )
     return sorted(
         (RunGroup(tuple(group)) for group in groups.values()), key=lambda group: [run.path.name for run in group.runs]
@@ -156,9 +150,10 @@ def group_seeds(runs: Sequence[Run]) -> list[RunGroup]:
 
 
 def _settings_key(run: Run) -> str:
-    """Everything that makes two runs the same experiment but for the seed; the labels guard an edited clips.csv.
+    """Return what two runs of the same experiment share, except for the seed.
 
-    The variant is a name for network options, which are all there: `--variant ca` is `--no-pc`.
+    Labels are part of it because clips.csv can be edited. The variant is left out: it only names network options, which
+    are all there (`--variant ca` is `--no-pc`).
     """
     clips = sorted((clip_id, label, run.fold_of[clip_id]) for clip_id, label in run.labels.items())
     return f"{run.config.model_dump_json(exclude={'seed', 'variant'})} {clips}"
@@ -167,12 +162,10 @@ def _settings_key(run: Run) -> str:
 def run_dirs(place: Path) -> Iterator[Path]:
     """Yield run directories; names that begin with a dot are unfinished folders of a killed `mer train`.
 
-    One that lost its config counts, so that it is told; a table alone, as beside generated faces, does not.
+    A run that lost its config counts, so that it is reported. A clips.csv alone, as beside generated faces, does not.
     """
     for folder, names, files in os.walk(place):
         names[:] = [name for name in names if not name.startswith(".")]
-        if "config.json" in files or (
-            "clips.csv" in files and "folds" in names
-        ):  # the truth of generated clips has none
+        if "config.json" in files or ("clips.csv" in files and "folds" in names):
             names.clear()
             yield Path(folder)

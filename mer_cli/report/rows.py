@@ -14,9 +14,8 @@ from typing import cast
 from mer_cli.evaluation.chance import NullControl, control_of, run_chance
 from mer_cli.evaluation.comparison import compare_scores, under_seeds_of
 from mer_cli.evaluation.epoch_rules import RULES
-from mer_cli.evaluation.run_text import signed_fraction
 from mer_cli.evaluation.statistics import METRICS, Comparison, Spread, holm
-from mer_cli.evaluation.summary import fraction, percent
+from mer_cli.evaluation.summary import fraction, percent, signed_fraction
 from mer_cli.models.catalogue import METHODS
 from mer_cli.report.entries import Entry, metrics_of
 from mer_cli.report.lines import Line
@@ -259,7 +258,7 @@ def _ranked_value(entry: Entry) -> float:
 
 
 def _rank(honest: Sequence[Cells]) -> None:
-    """Number the rows from the best; equal values share a number, and the numbers after it are skipped."""
+    """Set the rank of each row from the best; equal values share a rank, and the ranks after it are skipped."""
     values = [cells[key_of(*RANKED_BY)].value or 0.0 for cells in honest]
     for cells, value in zip(honest, values, strict=True):
         rank = 1 + sum(other > value for other in values)

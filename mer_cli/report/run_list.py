@@ -1,4 +1,4 @@
-"""Lists run directories with how far they are and what they reached; a damaged one is a row, never an error."""
+"""Lists run directories with their state and score; a damaged run is a row, never an error."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class RunRow:
 
     state : "finished", "14 of 26 folds", "other version" or "damaged"
     accuracy, uf1 : under RULE, of a finished run that has one score: LOSO, or one test dataset
-    marks : what has to be known of its scores: "generated faces", "permuted labels", a recipe's stamp
-    hint : how to go on with a run that is not finished
+    marks : what a reader must know of its scores: "generated faces", "permuted labels", a recipe's stamp
+    hint : how to continue a run that is not finished
     """
 
     path: Path
@@ -44,7 +44,7 @@ def list_runs(places: Sequence[Path]) -> list[RunRow]:
 
     Parameters
     ----------
-    places : one may lie in another; one that holds no run, or is not there, adds nothing
+    places : may lie in one another; a place that holds no run, or doesn't exist, adds nothing
     """
     found = {path.resolve(): path for place in places for path in run_dirs(place)}
     return [_row(path) for path in sorted(found.values(), key=lambda path: (path.name, path))]

@@ -1,6 +1,6 @@
-"""Tables and figures in, one HTML page out that needs nothing beside it: its own policy forbids any request.
+"""Renders tables and figures as one HTML page that needs no other file: its own policy forbids any request.
 
-Without JavaScript it shows every column; with it, columns are sorted and one epoch rule is shown at a time.
+Without JavaScript it shows every column; with JavaScript you can sort by a column and see one epoch rule at a time.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def render_html(tables: Sequence[Table], figures: Sequence[RunFigure]) -> str:
 
 
 def _rules(tables: Sequence[Table], figures: Sequence[RunFigure]) -> list[str]:
-    """The epoch rules that the page has numbers of, the honest ones first."""
+    """Return the epoch rules that the page has numbers of, the honest ones first."""
     used: set[str] = {column.group for table in tables for column in table.columns}
     used |= {rule.rule for figure in figures for rule in figure.rules}
     return [group for group in GROUP_HEADINGS if group in used and group in RULES]
@@ -65,7 +65,7 @@ def _asset(name: str) -> Markup:
 
 
 def _policy_hash(text: str) -> str:
-    """What the page's policy names an inline script or style by."""
+    """Return the name of an inline script or style in the page's policy."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
@@ -77,7 +77,7 @@ def _groups(columns: Sequence[Column]) -> list[_Group]:
 
 
 def _starting(columns: Sequence[Column]) -> list[tuple[Column, bool]]:
-    """Each column, and whether a line separates it from the group before."""
+    """Return each column, and whether a line separates it from the group before."""
     return [
         (column, before is not None and before.group != column.group)
         for before, column in pairwise((None, *columns))
@@ -86,18 +86,18 @@ def _starting(columns: Sequence[Column]) -> list[tuple[Column, bool]]:
 
 
 def _attributes(column: Column, starts: bool) -> Markup:
-    """The attributes that a heading or cell of the column has."""
+    """Return the HTML attributes of the column's heading and cells."""
     group = Markup(' data-group="{}"').format(column.group) if column.group else Markup("")
     return group + (Markup(" data-start") if starts else "")
 
 
 def _number(cell: Cell) -> str:
-    """Return the cell's text; an interval is not broken in two."""
+    """Return the cell's text; a line break can't split an interval."""
     return cell.text if cell.low is None else cell.text.replace(", ", ",\u00a0")
 
 
 def _prose(text: str) -> Markup:
-    """Escape a sentence; what stands in backticks becomes code."""
+    """Escape a sentence; text in backticks becomes code."""
     parts = re.split(r"`([^`]*)`", text)
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)

@@ -1,6 +1,6 @@
-"""Tables in, a LaTeX document out that pdflatex compiles as it is; each block can be copied into a paper.
+"""Renders tables as a LaTeX document that pdflatex compiles as it is; each block can be copied into a paper.
 
-The source is ASCII: what LaTeX can't set is written as its code point.
+The source is ASCII: a character that LaTeX can't set is written as its code point.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class _Span:
 
 
 def render_latex(tables: Sequence[Table]) -> str:
-    """Return the tables as one document for pdflatex; it needs Debian's texlive-latex-recommended and nothing else.
+    """Return the tables as one document for pdflatex, which only needs Debian's texlive-latex-recommended.
 
     Each block stands between two comments and can be copied out: it needs the packages booktabs and graphicx.
     """
@@ -110,13 +110,13 @@ def _escaped(character: str) -> str:
 
 
 def _prose(text: str) -> str:
-    """Escape a sentence; what stands in backticks is set as code."""
+    """Escape a sentence; text in backticks is set as code."""
     parts = re.split(r"`([^`]*)`", text)
     return "".join(_code(part) if place % 2 else escape_latex(part) for place, part in enumerate(parts))
 
 
 def _code(text: str) -> str:
-    """Set a command or path, which may be broken after a slash, a comma, an equals sign or an underscore."""
+    """Set a command or path; a line may break after a slash, a comma, an equals sign or an underscore."""
     breakable = re.sub(r"([/,=_])", r"\1\\allowbreak{}", escape_latex(text))
     return f"\\texttt{{{breakable}}}"
 
@@ -143,7 +143,7 @@ def _label(table: Table) -> str:
 
 
 def _row_groups(block: Block) -> list[list[Row]]:
-    """The rows, split where methods end and guessers begin."""
+    """Split the rows where methods end and guessers or controls begin."""
     apart = ("chance", "control")
     return [list(rows) for _, rows in groupby(block.rows, key=lambda row: row.kind if row.kind in apart else "")]
 
