@@ -67,7 +67,7 @@ def test_where_no_run_can_be_read_there_is_nothing_to_score(tmp_path: Path) -> N
     (path / "config.json").unlink()
     found = collect_runs(tmp_path)
     assert found.damaged[0].startswith(f"{path}: ")
-    with pytest.raises(RunError, match="0 incomplete and 0 outdated runs, and 1 that can't be read were found"):
+    with pytest.raises(RunError, match="Found: 0 incomplete, 0 outdated, 1 that can't be read."):
         found.require_scores()
 
 

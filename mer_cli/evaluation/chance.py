@@ -112,13 +112,7 @@ def chance_rows(
 
 
 def run_chance(run: Run, rule: str, dataset: str | None = None) -> tuple[ChanceScores, ChanceScores]:
-    """Score guessers on a run's clips under a rule; they know the clips that its folds were trained on.
-
-    Raises
-    ------
-    RunError
-        As `chance_rows`.
-    """
+    """Score guessers on a run's clips under a rule; they know the clips that its folds were trained on."""
     folds = folds_of(run, dataset)
     return chance_rows(
         rule,

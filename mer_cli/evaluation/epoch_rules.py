@@ -27,61 +27,6 @@ from mer_cli.runs.directory import Run
 from mer_cli.runs.folds import dataset_of, inner_labels, subject_of
 from mer_cli.runs.methods import is_classical
 
-
-def check_folds(folds: Sequence[FoldPredictions], labels: Mapping[str, int], n_classes: int) -> None:
-    """Refuse folds that `apply_rule` can't score.
-
-    Raises
-    ------
-    RunError
-        If there is no fold, their epochs or classes differ, a clip has no label or is held out twice, or a logit is
-        not finite.
-    """
-    if not folds:
-        raise RunError("there is no fold to score. Train one: mer train.")
-    n_epochs = folds[0].logits.shape[0]
-    seen: dict[str, str] = {}
-    for fold in folds:
-        expected = (n_epochs, len(fold.clip_ids), n_classes)
-        if fold.logits.shape != expected or 0 in expected:
-            raise RunError(
-                f"fold {fold.fold}: the logits have shape {fold.logits.shape}. Expected {expected} (epochs as in fold "
-                f"{folds[0].fold}, clips, classes), none of them 0. Delete the fold's folder and run mer train again."
-            )
-        for clip_id in fold.clip_ids:
-            if clip_id in seen:
-                raise RunError(
-                    f"fold {fold.fold}: clip {clip_id} is held out in fold {seen[clip_id]} as well. Delete the folders "
-                    "of both folds and run mer train again."
-                )
-            seen[clip_id] = fold.fold
-        check_clips(fold.fold, fold.clip_ids, labels, n_classes)
-        check_finite(fold.fold, fold.clip_ids, fold.logits)
-
-
-def check_clips(fold: str, clip_ids: Sequence[str], labels: Mapping[str, int], n_classes: int) -> None:
-    """Raise a RunError if a clip of a fold has no label in 0..n_classes-1."""
-    for clip_id in clip_ids:
-        if not 0 <= labels.get(clip_id, -1) < n_classes:
-            found = f"the label {labels[clip_id]}" if clip_id in labels else "no label"
-            raise RunError(
-                f"fold {fold}: clip {clip_id} has {found}. Expected 0..{n_classes - 1}. Restore the run's clips.csv, "
-                "or train it again."
-            )
-
-
-def check_finite(fold: str, clip_ids: Sequence[str], logits: NDArray[np.float32]) -> None:
-    """Raise a RunError that names the first logit, of (epochs, clips, classes), that is not a finite number."""
-    wrong = np.argwhere(~np.isfinite(logits).all(axis=2))
-    if len(wrong):
-        epoch, clip = wrong[0]
-        raise RunError(
-            f"folds/{fold}/logits.npz, epoch {epoch + 1}, clip {clip_ids[clip]}: a logit is NaN or infinite. The "
-            "training diverged, or the file was edited. Train with --precision fp32, a lower learning rate or another "
-            f"seed, or delete folds/{fold} and train it again."
-        )
-
-
 RULES = ("last", "inner-val", "best-test")
 SELECTED_ON_TEST = "selected on the test subject"
 SMOOTHED_OVER = 5  # epochs
@@ -134,7 +79,7 @@ def apply_rule(
     ----------
     rule : one of `RULES`
     folds : one for each held-out subject or test dataset, in any order, with the same number of epochs
-    labels : class (0..n_classes-1) by clip id; clips outside the folds are ignored
+    labels : class (0..n_classes-1) by clip id, at least of the clips in the folds
     inner_labels : by fold and clip id, if a fold's inner clips have other labels than `labels` (the null control)
 
     Raises
@@ -142,16 +87,16 @@ def apply_rule(
     ConfigError
         If the rule is unknown.
     RunError
-        If a fold can't be scored (`check_folds`); under `inner-val`, if a fold has no inner clips.
+        If a logit is not finite; under `inner-val`, if a fold has no inner clips.
 
     Source
     ------
     `best-test`: muse1998/MMNet, CASME2_5.py (best `bingo_cnt`, and the last epoch that attains the best `AVG_F1`).
     """
     check_rule(rule)
-    check_folds(folds, labels, n_classes)
     n_correct, truths, chosen, epochs = 0, [], [], {}
     for fold in folds:
+        _check_finite(fold.fold, fold.clip_ids, fold.logits)
         truth = np.array([labels[clip_id] for clip_id in fold.clip_ids], dtype=np.int64)
         predicted = np.argmax(fold.logits, axis=-1)  # (epochs, clips); a tie goes to the lower class
         if rule == "inner-val":
@@ -207,6 +152,18 @@ def choose_epochs(
     return correct.max(axis=-1), n_epochs - 1 - np.argmax(fold_f1[..., ::-1], axis=-1)
 
 
+def _check_finite(fold: str, clip_ids: Sequence[str], logits: NDArray[np.float32]) -> None:
+    """Raise a RunError that names the first logit, of (epochs, clips, classes), that is not a finite number."""
+    wrong = np.argwhere(~np.isfinite(logits).all(axis=2))
+    if len(wrong):
+        epoch, clip = wrong[0]
+        raise RunError(
+            f"folds/{fold}/logits.npz, epoch {epoch + 1}, clip {clip_ids[clip]}: a logit is NaN or infinite. The "
+            "training diverged, or the file was edited. Train with --precision fp32, a lower learning rate or another "
+            f"seed, or delete folds/{fold} and train it again."
+        )
+
+
 def choose_inner_epoch(fold: FoldPredictions, labels: Mapping[str, int], n_classes: int) -> int:
     """Return the epoch, from 0, that `inner-val` chooses: the best UF1 on the fold's inner clips, smoothed.
 
@@ -224,8 +181,7 @@ def choose_inner_epoch(fold: FoldPredictions, labels: Mapping[str, int], n_class
     """
     if fold.inner_logits is None or not fold.inner_clip_ids:
         raise RunError(without_inner(f"fold {fold.fold}"))
-    check_clips(fold.fold, fold.inner_clip_ids, labels, n_classes)
-    check_finite(fold.fold, fold.inner_clip_ids, fold.inner_logits)
+    _check_finite(fold.fold, fold.inner_clip_ids, fold.inner_logits)
     truth = [labels[clip_id] for clip_id in fold.inner_clip_ids]
     tables = [metrics.confusion_matrix(truth, row, n_classes) for row in np.argmax(fold.inner_logits, axis=-1)]
     uf1 = metrics.uf1(np.array(tables))

@@ -35,13 +35,7 @@ class Summary:
 
 
 def summarise(run: Run, rule: str) -> tuple[Summary, ...]:
-    """Return what `mer evaluate` shows of a run: one score under LOSO; across datasets one for each test dataset.
-
-    Raises
-    ------
-    RunError
-        As `evaluate`.
-    """
+    """Return what `mer evaluate` shows of a run: one score under LOSO; across datasets one for each test dataset."""
     if run.config.is_loso:
         return (_summarise(run, rule, None),)
     return tuple(_summarise(run, rule, dataset) for dataset in run.config.test_datasets)
@@ -215,11 +209,6 @@ def summarise_seeds(runs: Sequence[Run], rule: str) -> tuple[TextTable, ...]:
     -------
     A table of names and values, the title in the first row, for all datasets and then for each under LOSO; across
     datasets for each test dataset.
-
-    Raises
-    ------
-    RunError
-        As `evaluate`.
     """
     if len(runs) == 1:
         return ()

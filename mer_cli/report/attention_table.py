@@ -52,11 +52,6 @@ def attention_rows(measured: Measured) -> list[AttentionRow]:
     """Return the rows of each method, the explained one first; then how far the first is ahead; then the yardsticks.
 
     Two methods are compared over the seeds that both have; without any there are no such rows.
-
-    Raises
-    ------
-    RunError
-        If a configuration comes with the same seed twice.
     """
     first = measured.runs[0][0]
     groups = sorted(group_seeds([run for run, _ in measured.runs]), key=lambda group: first not in group.runs)
@@ -87,13 +82,7 @@ def attention_sections(rows: Sequence[AttentionRow]) -> list[tuple[str, TextTabl
 
 
 def write_attention(folder: Path, rows: Sequence[AttentionRow]) -> Path:
-    """Write the rows as attention.csv into a folder; each says that it is of generated faces, as all truth is.
-
-    Raises
-    ------
-    RunError
-        If the file can't be written.
-    """
+    """Write the rows as attention.csv into a folder; each says that it is of generated faces, as all truth is."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*(field.name for field in fields(AttentionRow)), "generated"])

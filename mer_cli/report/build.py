@@ -54,13 +54,7 @@ def table_ids(wanted: str) -> tuple[str, ...]:
 
 
 def read_stores(ids: Sequence[str]) -> list[StoreInfo]:
-    """Return what the stores of `data/` hold if a table of counts is asked for; there may be none.
-
-    Raises
-    ------
-    StoreError
-        If one cannot be read.
-    """
+    """Return what the stores of `data/` hold if a table of counts is asked for; there may be none."""
     if not set(ids) & set(COUNT_TABLES):
         return []
     try:

@@ -77,11 +77,6 @@ def score_runs(runs: Sequence[Run], places: Places) -> tuple[Entry, ...]:
 
     A run that leaves one subject out over several datasets has an entry for all of their clips and one for each
     dataset's. A run across datasets has one for each dataset that it is tested on, and none for them together.
-
-    Raises
-    ------
-    RunError
-        If two runs share configuration and seed, or a run cannot be scored.
     """
     finished = [group.runs for group in group_seeds([run for run in runs if not run.missing])]
     unfinished = sorted((run for run in runs if run.missing), key=lambda run: (run.path.name, run.path))

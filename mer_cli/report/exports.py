@@ -23,11 +23,6 @@ def only_group(runs: Sequence[Run], asked: str) -> RunGroup:
     Parameters
     ----------
     asked : the flag that needs it, for the error: "--export p.csv"
-
-    Raises
-    ------
-    RunError
-        If they differ in more than their seed, or one is a copy.
     """
     groups = group_seeds(runs)
     if len(groups) != 1:
@@ -61,11 +56,6 @@ def write_megc_log(path: Path, runs: Sequence[Run], rule: str) -> None:
     ----------
     runs : one run, because no column names the seed
     rule : the epoch is that of the confusion matrix; under `best-test` the rule's accuracy comes from other epochs
-
-    Raises
-    ------
-    RunError
-        If there are several runs, a fold is missing, or the file can't be written.
     """
     if len(runs) != 1:
         named = ", ".join(run.path.name for run in runs)

@@ -73,11 +73,6 @@ def build_method_table(number: int | None, entries: Sequence[Entry]) -> Table:
     Parameters
     ----------
     entries : scored runs, in any order; those without a place in the table are left out
-
-    Raises
-    ------
-    RunError
-        If a run cannot be scored.
     """
     entries = [entry for entry in entries if number in entry.place.rows]
     rules = {rule for entry in entries for rule in entry.rules} | set(usable_rules(standard_config()))

@@ -49,13 +49,7 @@ class SummaryRow:
 
 
 def summarise_runs(runs: Sequence[Run]) -> tuple[SummaryRow, ...]:
-    """Return a row for each configuration, protocol by protocol, the best first.
-
-    Raises
-    ------
-    RunError
-        If two runs share configuration and seed, or a run cannot be scored.
-    """
+    """Return a row for each configuration, protocol by protocol, the best first."""
     entries = score_runs(runs, place_runs(runs))
     return tuple(row for protocol in protocols(None, _whole(entries)) for _, row in _summed(protocol))
 
@@ -131,13 +125,7 @@ _COLUMNS = (
 
 
 def build_summary(entries: Sequence[Entry]) -> Table:
-    """Build the summary of scored runs; without runs it has one note, which says what to type.
-
-    Raises
-    ------
-    RunError
-        If a run cannot be scored.
-    """
+    """Build the summary of scored runs; without runs it has one note, which says what to type."""
     blocks = tuple(_block(protocol) for protocol in protocols(None, _whole(entries)))
     notes = (_SCORES, _CHANCE) if blocks else (NO_RUNS,)
     return Table(SUMMARY, "Your runs", _COLUMNS, blocks, notes)

@@ -30,11 +30,6 @@ def render(format: str, tables: Sequence[Table], runs: Sequence[Run], with_image
     format : a key of the renderers, or "html", which has figures of the runs as well
     runs : those in the tables
     with_images : whether to embed the images that `mer explain` left in the runs
-
-    Raises
-    ------
-    RunError
-        If a file that a figure needs can't be read.
     """
     if format == "html":
         return render_html(tables, run_figures(group_seeds(runs), with_images))

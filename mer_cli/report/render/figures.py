@@ -84,11 +84,6 @@ def run_figures(groups: Sequence[RunGroup], with_images: bool) -> tuple[RunFigur
     Parameters
     ----------
     with_images : whether to include the images that `mer explain` left; they show faces
-
-    Raises
-    ------
-    RunError
-        If a run cannot be scored, or the history of a fold or a picture cannot be read.
     """
     figures = []
     for group in groups:

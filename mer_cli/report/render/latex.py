@@ -16,6 +16,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mer_cli.report.model import ANY_DATASET, GROUP_HEADINGS, Block, Cell, Column, Row, Table, single_blocks
 
+_SYMBOLS = {
+    **dict(zip("·±×∞", ("cdot", "pm", "times", "infty"), strict=True)),
+    **dict(zip("≤≥≠≈→←", ("le", "ge", "ne", "approx", "rightarrow", "leftarrow"), strict=True)),
+    **dict(zip("αβκλµμσΔ", ("alpha", "beta", "kappa", "lambda", "mu", "mu", "sigma", "Delta"), strict=True)),
+}
 _SPECIAL = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
     "~": "\\textasciitilde{}",
@@ -36,32 +41,15 @@ _SPECIAL = {
     "…": "\\dots{}",
     "\u00a0": "~",
     "\u2009": "\\,",
-    "µ": "\\ensuremath{\\mu}",
     "°": "\\ensuremath{^{\\circ}}",
-    "·": "\\ensuremath{\\cdot}",
     "−": "\\ensuremath{-}",
-    "±": "\\ensuremath{\\pm}",
-    "×": "\\ensuremath{\\times}",
-    "≤": "\\ensuremath{\\le}",
-    "≥": "\\ensuremath{\\ge}",
-    "≠": "\\ensuremath{\\ne}",
-    "≈": "\\ensuremath{\\approx}",
-    "→": "\\ensuremath{\\rightarrow}",
-    "←": "\\ensuremath{\\leftarrow}",
-    "∞": "\\ensuremath{\\infty}",
     "†": "\\dag{}",
     "‡": "\\ddag{}",
     "§": "\\S{}",
     "ß": "\\ss{}",
     "æ": "\\ae{}",
     "ø": "\\o{}",
-    "α": "\\ensuremath{\\alpha}",
-    "β": "\\ensuremath{\\beta}",
-    "κ": "\\ensuremath{\\kappa}",
-    "λ": "\\ensuremath{\\lambda}",
-    "μ": "\\ensuremath{\\mu}",
-    "σ": "\\ensuremath{\\sigma}",
-    "Δ": "\\ensuremath{\\Delta}",
+    **{symbol: f"\\ensuremath{{\\{name}}}" for symbol, name in _SYMBOLS.items()},
     **{character: f"\\textsuperscript{{{n}}}" for character, n in zip("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789", strict=True)},
     **{character: f"\\textsubscript{{{n}}}" for character, n in zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True)},
 }
