@@ -38,6 +38,12 @@ def settings(config: TrainConfig) -> str:
     return f"{variant}{config.recipe} recipe{stamp}{''.join(named)}"
 
 
+def remarks(config: TrainConfig) -> tuple[str, ...]:
+    """Return what a reader must know of a run's scores: "permuted labels", "tuned on test"."""
+    permuted = ("permuted labels",) if config.shuffle_labels else ()
+    return (*permuted, RECIPE_STAMPS[config.recipe]) if config.recipe in RECIPE_STAMPS else permuted
+
+
 def progress(run: Run) -> str:
     """Return "14 of 26 folds"."""
     return f"{len(run.folds)} of {len(run.folds) + len(run.missing)} folds"

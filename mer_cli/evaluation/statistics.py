@@ -211,11 +211,7 @@ def _pool(weights: NDArray[np.int64], confusion: NDArray[np.int64]) -> NDArray[n
     return flat.reshape(-1, n_classes, n_classes).astype(np.int64)
 
 
-METRICS: dict[str, tuple[Metric, Callable[[Scores], float]]] = {
-    "accuracy": (metrics.accuracy, lambda scores: scores.accuracy),
-    "uf1": (metrics.uf1, lambda scores: scores.uf1),
-    "uar": (metrics.uar, lambda scores: scores.uar),
-}
+METRICS: dict[str, Metric] = {"accuracy": metrics.accuracy, "uf1": metrics.uf1, "uar": metrics.uar}
 
 
 @dataclass(frozen=True)
@@ -241,12 +237,11 @@ def spread(name: str, by_seed: Sequence[Scores], run: Run) -> Spread:
     ----------
     by_seed : the scores of each seed under one rule, on the clips of `run`
     """
-    metric, of_scores = METRICS[name]
-    values = [of_scores(scores) for scores in by_seed]
+    values = [getattr(scores, name) for scores in by_seed]
     mean = float(np.mean(values))
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
     if by_seed[0].selected_on_test or by_seed[0].n_subjects < 2:
         return Spread(mean, sd)
     counts = [count_by_subject(scores.predicted, run.labels, len(run.class_names)) for scores in by_seed]
-    interval = bootstrap_interval(counts, metric)
+    interval = bootstrap_interval(counts, METRICS[name])
     return Spread(mean, sd, interval.low, interval.high, interval.lost)

@@ -17,17 +17,18 @@ from mer_cli.runs.methods import is_classical
 from mer_cli.runs.run_config import GENERATED
 
 TextTable = tuple[tuple[str, ...], ...]  # rows of cells of equal number, the header first
+Facts = tuple[tuple[str, str], ...]  # names and values
 
 
 @dataclass(frozen=True)
 class Summary:
-    """One score of a run as text: facts are (name, value) pairs, and each table begins with its header.
+    """One score of a run as text; each table begins with its header.
 
     datasets : if the score pools several datasets, a row for each of them and for the guessers on it; else empty
     """
 
     title: str
-    facts: tuple[tuple[str, str], ...]
+    facts: Facts
     classes: TextTable
     confusion: TextTable
     chance: TextTable
@@ -42,32 +43,42 @@ def summarise(run: Run, rule: str) -> tuple[Summary, ...]:
 
 
 def _summarise(run: Run, rule: str, dataset: str | None) -> Summary:
-    config = run.config
     scores = evaluate(run, rule, dataset)
-    f1_name = name_of_f1(scores)
-    facts = (
-        *([("faces", GENERATED)] if config.generated else []),
-        ("protocol", f"{config.protocol_id}, {config.protocol([dataset] if dataset else None)}"),
-        ("coding table", _table_versions(run)),
-        ("epoch rule", rule_text(run, scores)),
-        ("clips, subjects", f"{scores.n_clips}, {scores.n_subjects}"),
-        ("model, settings", f"{config.model}, {settings(config)}"),
-        ("seed", str(config.seed)),
-        *([("null control", control_text(control_of([scores], run)))] if config.shuffle_labels else []),
-        *score_facts([scores], run),
-    )
-    several = dataset is None and len(config.test_datasets) > 1
+    f1_name = _name_of_f1(scores)
+    protocol, *facts = _facts([scores], run, dataset, ("seed", str(run.config.seed)))
+    faces = [("faces", GENERATED)] if run.config.generated else []
+    several = dataset is None and len(run.config.test_datasets) > 1
     return Summary(
         title=run.path.name,
-        facts=facts,
-        classes=class_table(scores, run.class_names),
-        confusion=confusion_table(scores, run.class_names),
+        facts=(*faces, protocol, ("coding table", _table_versions(run)), *facts),
+        classes=_class_table(scores, run.class_names),
+        confusion=_confusion_table(scores, run.class_names),
         chance=(("guesser", "accuracy %", f1_name, "UAR"), *_chance(run, scores, dataset)),
         datasets=_dataset_table(run, scores, f1_name) if several else (),
     )
 
 
-def score_facts(by_seed: Sequence[Scores], run: Run) -> tuple[tuple[str, str], ...]:
+def _facts(by_seed: Sequence[Scores], run: Run, dataset: str | None, seeds: tuple[str, str]) -> Facts:
+    """Return what one score is of, and the score.
+
+    Parameters
+    ----------
+    by_seed : the scores of each seed, on the clips of `run`
+    seeds : name and value of the fact on seeds
+    """
+    config, scores = run.config, by_seed[0]
+    return (
+        ("protocol", f"{config.protocol_id}, {config.protocol([dataset] if dataset else None)}"),
+        ("epoch rule", _rule_text(run, scores)),
+        ("clips, subjects", f"{scores.n_clips}, {scores.n_subjects}"),
+        ("model, settings", f"{config.model}, {settings(config)}"),
+        seeds,
+        *([("null control", _control_text(control_of(by_seed, run)))] if config.shuffle_labels else []),
+        *_score_facts(by_seed, run),
+    )
+
+
+def _score_facts(by_seed: Sequence[Scores], run: Run) -> Facts:
     """Return accuracy, UF1 and UAR, each with its name: "71.08 ± 1.20 % (95 % interval over subjects 62.96 to 84.44)".
 
     Parameters
@@ -76,7 +87,7 @@ def score_facts(by_seed: Sequence[Scores], run: Run) -> tuple[tuple[str, str], .
     """
     return (
         ("accuracy", _spread_text(spread("accuracy", by_seed, run), percent, " %")),
-        (name_of_f1(by_seed[0]), _spread_text(spread("uf1", by_seed, run), fraction)),
+        (_name_of_f1(by_seed[0]), _spread_text(spread("uf1", by_seed, run), fraction)),
         ("UAR", _spread_text(spread("uar", by_seed, run), fraction)),
     )
 
@@ -89,12 +100,12 @@ def _spread_text(found: Spread, text: Callable[[float], str], unit: str = "") ->
     return f"{score}{unit} (95 % interval over subjects {text(found.low)} to {text(found.high)}{lost})"
 
 
-def name_of_f1(scores: Scores) -> str:
+def _name_of_f1(scores: Scores) -> str:
     """Return "UF1"; the released script's F1 under `best-test` is not UF1."""
     return "F1 of the released script" if scores.selected_on_test else "UF1"
 
 
-def rule_text(run: Run, scores: Scores) -> str:
+def _rule_text(run: Run, scores: Scores) -> str:
     """Return the rule, and how it chose if it did: "best-test: selected on the test subject (74 epochs)"."""
     if is_classical(run.config.model):
         return f"{scores.rule} (no epochs: nothing to choose)"
@@ -106,7 +117,7 @@ def rule_text(run: Run, scores: Scores) -> str:
     return f"{f'{scores.rule}: {by}' if by else scores.rule} ({scores.n_epochs} epochs)"
 
 
-def control_text(control: NullControl) -> str:
+def _control_text(control: NullControl) -> str:
     """Say what the accuracy of a run on permuted labels must be if its rule is honest, and how far off it is."""
     off = f"{100 * (control.accuracy - control.expected):+.2f} points"
     expected = f"training labels permuted: {percent(control.expected)} % are expected by chance"
@@ -143,7 +154,7 @@ def _table_versions(run: Run) -> str:
     return named[0][1] if len(named) == 1 else ", ".join(f"{dataset} {version}" for dataset, version in named)
 
 
-def class_table(scores: Scores, class_names: Sequence[str]) -> TextTable:
+def _class_table(scores: Scores, class_names: Sequence[str]) -> TextTable:
     """Return clips, precision, recall and F1 of every class."""
     rows = zip(class_names, metrics.per_class(scores.confusion), strict=True)
     return (
@@ -152,7 +163,7 @@ def class_table(scores: Scores, class_names: Sequence[str]) -> TextTable:
     )
 
 
-def confusion_table(scores: Scores, class_names: Sequence[str]) -> TextTable:
+def _confusion_table(scores: Scores, class_names: Sequence[str]) -> TextTable:
     """Return the pooled counts, rows true and columns predicted."""
     rows = zip(class_names, scores.confusion, strict=True)
     return (("true \\ predicted", *class_names), *((name, *map(str, counts.tolist())) for name, counts in rows))
@@ -220,16 +231,11 @@ def summarise_seeds(runs: Sequence[Run], rule: str) -> tuple[TextTable, ...]:
 
 
 def _summarise_seed_group(runs: Sequence[Run], rule: str, dataset: str | None) -> TextTable:
-    run, config = runs[0], runs[0].config
+    config = runs[0].config
     by_seed = [evaluate(run, rule, dataset) for run in runs]
+    seeds = f"{len(runs)}: {', '.join(str(run.config.seed) for run in runs)}; mean ± standard deviation"
     return (
         (f"{len(runs)} seeds of {config.protocol_id}{f', tested on {dataset}' if dataset else ''}", ""),
         *([("faces", GENERATED)] if config.generated else []),
-        ("protocol", f"{config.protocol_id}, {config.protocol([dataset] if dataset else None)}"),
-        ("epoch rule", rule_text(run, by_seed[0])),
-        ("clips, subjects", f"{by_seed[0].n_clips}, {by_seed[0].n_subjects}"),
-        ("model, settings", f"{config.model}, {settings(config)}"),
-        ("seeds", f"{len(runs)}: {', '.join(str(run.config.seed) for run in runs)}; mean ± standard deviation"),
-        *([("null control", control_text(control_of(by_seed, run)))] if config.shuffle_labels else []),
-        *score_facts(by_seed, run),
+        *_facts(by_seed, runs[0], dataset, ("seeds", seeds)),
     )

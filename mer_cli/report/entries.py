@@ -140,9 +140,9 @@ class Protocol:
 
     @property
     def origin(self) -> str:
-        """Return "table 20190701, store 0123456789ab", of each dataset."""
+        """The coding table and store of each dataset."""
         stores = self.first.config.stores
-        return ", ".join(_origin(store, named=len(stores) > 1) for store in stores)
+        return ", ".join(store_origin(store, named=len(stores) > 1) for store in stores)
 
 
 def protocols(number: int | None, entries: Sequence[Entry]) -> list[Protocol]:
@@ -171,6 +171,7 @@ def dataset_title(dataset: str) -> str:
     return LAYOUTS[dataset].title if dataset in LAYOUTS else dataset
 
 
-def _origin(store: RunStore, *, named: bool) -> str:
+def store_origin(store: RunStore, *, named: bool) -> str:
+    """Return "table 20190701, store 0123456789ab", if wanted after the dataset."""
     table = f"table {store.table_version}" if store.table_version else "unknown table"
     return f"{f'{store.dataset}: ' if named else ''}{table}, store {store.content_hash[:12]}"

@@ -8,12 +8,11 @@ from pathlib import Path
 
 from mer_cli.errors import RunError
 from mer_cli.evaluation.epoch_rules import Scores, evaluate
-from mer_cli.evaluation.run_text import progress, train_command
+from mer_cli.evaluation.run_text import progress, remarks, train_command
 from mer_cli.report.collect import run_dirs
-from mer_cli.runs.config import RECIPE_STAMPS
 from mer_cli.runs.directory import Run, read_run
 from mer_cli.runs.disk import DiskUse, disk_use
-from mer_cli.runs.run_config import RunConfig, other_version
+from mer_cli.runs.run_config import other_version
 
 RULE = "last"  # the rule of the listed scores; every run has it
 
@@ -66,7 +65,7 @@ def _row(path: Path) -> RunRow:
         seed=run.config.seed,
         accuracy=scores.accuracy if scores else None,
         uf1=scores.uf1 if scores else None,
-        marks=_marks(run.config),
+        marks=(*(["generated faces"] if run.config.generated else []), *remarks(run.config)),
         disk=disk,
         hint=f"{path}: continue with: {train_command(run)}" if run.missing else "",
     )
@@ -75,9 +74,3 @@ def _row(path: Path) -> RunRow:
 def _scores(run: Run) -> Scores | None:
     has_one = run.config.is_loso or len(run.config.test_datasets) == 1
     return evaluate(run, RULE) if has_one and not run.missing else None
-
-
-def _marks(config: RunConfig) -> tuple[str, ...]:
-    marks = ["generated faces"] if config.generated else []
-    marks += ["permuted labels"] if config.shuffle_labels else []
-    return (*marks, *([RECIPE_STAMPS[config.recipe]] if config.recipe in RECIPE_STAMPS else []))

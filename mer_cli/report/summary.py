@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mer_cli.evaluation.chance import REPETITIONS, ChanceScores, run_chance
-from mer_cli.evaluation.run_text import progress, settings
+from mer_cli.evaluation.run_text import progress, remarks, settings
 from mer_cli.evaluation.statistics import METRICS, Spread
 from mer_cli.models.catalogue import method_of
 from mer_cli.report.entries import Entry, Protocol, protocols, score_runs
@@ -85,16 +85,9 @@ def _row(protocol: Protocol, entry: Entry) -> SummaryRow:
         uf1=entry.spreads.get((RULE, "uf1")),
         uar=entry.spreads.get((RULE, "uar")),
         chance=run_chance(run, RULE, entry.dataset) if entry.is_finished else (),
-        remarks=_remarks(entry),
+        remarks=(*remarks(config), *([] if entry.is_finished else [progress(run)])),
         runs=tuple(run.path.name for run in entry.runs),
     )
-
-
-def _remarks(entry: Entry) -> tuple[str, ...]:
-    config = entry.config
-    remarks = ["permuted labels"] if config.shuffle_labels else []
-    remarks += [RECIPE_STAMPS[config.recipe]] if config.recipe in RECIPE_STAMPS else []
-    return (*remarks, *([] if entry.is_finished else [progress(entry.runs[0])]))
 
 
 NO_RUNS = Note(

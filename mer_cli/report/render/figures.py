@@ -16,13 +16,12 @@ from mer_cli.evaluation.epoch_rules import evaluate, usable_rules
 from mer_cli.evaluation.metrics import ClassScores, per_class
 from mer_cli.evaluation.run_text import settings
 from mer_cli.report.collect import RunGroup
+from mer_cli.report.entries import store_origin
 from mer_cli.runs.directory import Run, read_history
 from mer_cli.runs.folds import dataset_of
 from mer_cli.runs.methods import is_classical
-from mer_cli.runs.run_config import RunStore
 
 EXPLAIN = "explain"  # the folder in a run where `mer explain` leaves its images
-HASH_LENGTH = 12  # digits of a store's hash that are shown
 
 
 @dataclass(frozen=True)
@@ -109,18 +108,13 @@ def _run_figure(runs: Sequence[Run], dataset: str | None, with_images: bool) -> 
         seeds=tuple(run.config.seed for run in runs),
         n_clips=scores.n_clips,
         n_subjects=scores.n_subjects,
-        origin="; ".join(_origin(store) for store in config.stores),
+        origin="; ".join(store_origin(store, named=True) for store in config.stores),
         runs=tuple(run.path.name for run in runs),
         rules=rules,
         loss=() if is_classical(config.model) else _mean_loss(runs),
         accuracy=() if is_classical(config.model) else _mean([_held_out_accuracy(run, dataset) for run in runs]),
         pictures=tuple(picture for run in runs for picture in _pictures(run)) if with_images else (),
     )
-
-
-def _origin(store: RunStore) -> str:
-    table = f"table {store.table_version}" if store.table_version else "unknown table"
-    return f"{store.dataset}: {table}, store {store.content_hash[:HASH_LENGTH]}"
 
 
 def _rule_figure(runs: Sequence[Run], rule: str, dataset: str | None) -> RuleFigure:
