@@ -42,7 +42,7 @@ def test_collect_runs_gives_nothing_where_no_run_was_made(tmp_path: Path) -> Non
 
 def test_collect_runs_refuses_a_named_place_without_a_run(tmp_path: Path) -> None:
     message = (
-        f"{tmp_path / 'typo'}: there is no run directory in it, which `mer train` writes with a config.json. "
+        f"{tmp_path / 'typo'}: found no run directory (a folder with the config.json that `mer train` writes). "
         "Correct the path, or train: mer train --loso."
     )
     with pytest.raises(RunError, match=f"^{re.escape(message)}$"):

@@ -114,7 +114,7 @@ def _without_a_place(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _collapsed(table: Table, has_runs: bool) -> Table:
-    """Collapse a table without a run of yours; if there are no runs at all, it is what there is to read."""
+    """Collapse a table without a run of yours; if there are no runs at all, only HTML hides it."""
     return replace(table, collapsed="line" if has_runs else "closed") if table.absent else table
 
 

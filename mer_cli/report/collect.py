@@ -104,7 +104,7 @@ def collect_runs(root: Path | list[Path]) -> FoundRuns:
         paths = list(run_dirs(place))
         if not paths and isinstance(root, list):
             raise RunError(
-                f"{place}: there is no run directory in it, which `mer train` writes with a config.json. Correct the "
+                f"{place}: found no run directory (a folder with the config.json that `mer train` writes). Correct the "
                 "path, or train: mer train --loso."
             )
         found |= {path.resolve(): path for path in paths}  # one place may lie in another

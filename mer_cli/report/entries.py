@@ -68,7 +68,7 @@ class Entry:
 
 
 def metrics_of(rule: str) -> tuple[str, ...]:
-    """Return the scores that are shown under a rule; the released script, whose rule `best-test` is, has no UAR."""
+    """Return the scores that are shown under a rule; `best-test` is the released script's, which has no UAR."""
     return tuple(name for name in METRICS if (rule, name) != ("best-test", "uar"))
 
 
@@ -85,7 +85,7 @@ def score_runs(runs: Sequence[Run], places: Places) -> tuple[Entry, ...]:
 
 
 def _parts(config: RunConfig) -> tuple[str | None, ...]:
-    """Return the datasets whose clips a run is scored on by themselves; None is all clips together."""
+    """Return the datasets that a run is scored on separately; None stands for all clips together."""
     if not config.is_loso:
         return config.test_datasets
     return (None, *config.test_datasets) if len(config.stores) > 1 else (None,)
@@ -118,7 +118,7 @@ class Protocol:
 
     @property
     def dataset(self) -> str | None:
-        """The one of several whose clips the scores are of; None for all."""
+        """The dataset that the scores are of, if it is one of several; None for all."""
         return self.first.dataset
 
     @property

@@ -1,4 +1,4 @@
-"""Lays out the rows of a block of methods: what is printed in the paper, what ran here, and what nobody has run yet."""
+"""Decides the rows of a block of methods: what the paper prints, what ran here, and what nobody has run yet."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class _Slot:
 class _Family:
     """Entries that differ only in what tables vary; there may be none yet, and then no name either.
 
-    machine : ends the names of families whose settings are the same
+    machine : end of the name if other families have the same settings, else ""
     """
 
     name: str

@@ -88,7 +88,7 @@ def paper_table(number: int) -> PaperTable:
 
 
 def paper_blocks(number: int | None) -> tuple[PaperBlock, ...]:
-    """Return the blocks of a table; none for the table of all methods, whose number is None and which is ours."""
+    """Return the blocks of a table; none for the table of all methods, which is ours and has the number None."""
     return () if number is None else paper_table(number).blocks
 
 
@@ -152,8 +152,8 @@ def _row(
 def row_key(number: int | None, config: TrainConfig) -> Hashable | None:
     """Return what tells a table's rows apart: the variant, layers and heads, or the name of another method.
 
-    None if the table has no such row. The table of all methods, whose number is None, has a row for everything; its
-    rows of MMNet are told apart by their departures from it.
+    It is None if the table has no such row. The table of all methods (number None) has a row for everything, and tells
+    rows of MMNet apart by their departures from it.
     """
     if config.model != MMNET:
         return None if number in GRIDS else config.model

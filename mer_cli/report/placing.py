@@ -63,9 +63,9 @@ Places = Mapping[Path, Place]  # by the run's directory
 def place_runs(runs: Sequence[Run]) -> Places:
     """Place every run of a report.
 
-    Of the paper's tables, one has a place for a run of its dataset that leaves one subject out and is of a method of
-    the table. Tables of methods take the composite set as well. In a table of ablations plain MMNet alone, on other
-    clips than the paper's, is not an ablation: it is left to the tables of methods.
+    A table of the paper has a place for a run that is of its dataset and of one of its methods, and leaves one subject
+    out. Tables of methods take the composite set as well. Plain MMNet alone, on other clips than the paper's, is not an
+    ablation: only the tables of methods have a place for it.
     """
     found = {run.path: _place(run) for run in runs}
     ablated = {

@@ -225,7 +225,7 @@ def _ours(line: Line, rules: Sequence[str]) -> Cells:
 
 
 def _against(lines: Sequence[Line], place: int, rules: Sequence[str], tests: Tests, pairs: Mapping[int, str]) -> Cells:
-    """Return the difference to MMNet under each rule; dashes if MMNet has no finished run with seed and settings."""
+    """Return the difference to MMNet under each rule; dashes if there is no run of MMNet to compare with."""
     cells: Cells = {}
     for rule in rules:
         difference, p_value = key_of(rule, "difference"), key_of(rule, "p")

@@ -91,8 +91,8 @@ def _row(protocol: Protocol, entry: Entry) -> SummaryRow:
 
 
 NO_RUNS = Note(
-    "There are no runs here yet. Train one: `mer train data/casme2.h5 --loso`. Or see all of it on generated faces: "
-    "`mer demo`."
+    "There are no runs here yet. Train one: `mer train data/casme2.h5 --loso`. Or try everything on generated "
+    "faces: `mer demo`."
 )
 _SCORES = Note(
     "Scores are of the last epoch of each fold (`last`): nothing was chosen. Several seeds: mean ± standard deviation. "

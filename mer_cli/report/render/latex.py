@@ -83,7 +83,9 @@ def render_latex(tables: Sequence[Table]) -> str:
 def escape_latex(text: str) -> str:
     """Return text that LaTeX prints as it is: one line of ASCII; a character that it can't set becomes "[U+5FAE]"."""
     line = re.sub(r"\s+", " ", unicodedata.normalize("NFC", text))
-    return re.sub("-(?=-)", "-{}", "".join(_escaped(character) for character in line))  # two hyphens are no dash
+    return re.sub(
+        "-(?=-)", "-{}", "".join(_escaped(character) for character in line)
+    )  # two hyphens would become a dash
 
 
 def _escaped(character: str) -> str:
