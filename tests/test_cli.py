@@ -82,8 +82,8 @@ def test_evaluate_without_runs_says_how_to_make_one():
     result = mer("evaluate")
     assert result.exit_code == 1
     assert result.stderr == (
-        "error: runs: found no run directory (a folder with the config.json that `mer train` writes). Correct the path, "
-        "or train: mer train --loso.\n"
+        "error: runs: found no run directory (a folder with the config.json that `mer train` writes). Correct the "
+        "path, or train: mer train --loso.\n"
     )
 
 

@@ -101,11 +101,6 @@ class Table:
     collapsed : how a page for people shows it: "open"; "closed", hidden in HTML until you click, and printed in the
         other formats; "line", the same in HTML and one line elsewhere. CSV and JSON always have all of it; the key in
         JSON is "fold"
-
-    Raises
-    ------
-    ValueError
-        If a row has more or fewer cells than there are columns, a key occurs twice, or a mark has no note.
     """
 
     id: str
@@ -120,19 +115,6 @@ class Table:
     def heading(self) -> str:
         """The paper's number and the title, or the title alone."""
         return f"Table {self.id}: {self.title}" if self.id.isdigit() else self.title
-
-    def __post_init__(self) -> None:
-        if len({column.key for column in self.columns}) < len(self.columns):
-            raise ValueError(f"table {self.id}: a column's key occurs twice")
-        for block in self.blocks:
-            known = {note.mark for note in (*self.notes, *block.notes)}
-            for row in block.rows:
-                if len(row.cells) != len(self.columns):
-                    raise ValueError(
-                        f"table {self.id}, {block.heading}: {len(row.cells)} cells for {len(self.columns)} columns"
-                    )
-                if unknown := {mark for cell in row.cells for mark in cell.marks} - known:
-                    raise ValueError(f"table {self.id}, {block.heading}: no note for {sorted(unknown)}")
 
 
 GROUP_HEADINGS: dict[Group, str] = {

@@ -9,7 +9,6 @@ import base64
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from itertools import groupby, pairwise
 
@@ -20,15 +19,6 @@ from mer_cli.evaluation.epoch_rules import RULES, SELECTED_ON_TEST
 from mer_cli.report.model import ANY_DATASET, GROUP_HEADINGS, SUMMARY, Cell, Column, Table, single_blocks
 from mer_cli.report.render.figures import RunFigure
 from mer_cli.report.render.svg import class_chart, confusion_chart, curve_chart
-
-
-@dataclass(frozen=True)
-class _Group:
-    """Columns beside each other under one heading."""
-
-    name: str
-    heading: str
-    columns: tuple[Column, ...]
 
 
 def render_html(tables: Sequence[Table], figures: Sequence[RunFigure]) -> str:
@@ -69,10 +59,10 @@ def _policy_hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _groups(columns: Sequence[Column]) -> list[_Group]:
+def _groups(columns: Sequence[Column]) -> list[tuple[str, tuple[Column, ...]]]:
+    """Return the heading of each group with its columns."""
     return [
-        _Group(name, GROUP_HEADINGS[name], tuple(members))
-        for name, members in groupby(columns, key=lambda column: column.group)
+        (GROUP_HEADINGS[name], tuple(members)) for name, members in groupby(columns, key=lambda column: column.group)
     ]
 
 
