@@ -18,6 +18,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 from mer_cli.evaluation.chance import control_of
 from mer_cli.evaluation.comparison import compare_runs
 from mer_cli.evaluation.epoch_rules import evaluate
+from mer_cli.evaluation.summary import signed_fraction
 from mer_cli.report.collect import collect_runs
 from mer_cli.report.entries import score_runs
 from mer_cli.report.method_tables import build_method_table
@@ -26,7 +27,7 @@ from mer_cli.report.paper import paper_table, row_key
 from mer_cli.report.placing import place_runs
 from mer_cli.report.render.data import render_csv, render_json
 from mer_cli.report.render.markdown import render_markdown
-from mer_cli.report.rows import difference_cell, key_of
+from mer_cli.report.rows import key_of
 from mer_cli.runs.config import GRIDS, RECIPES, VARIANTS, resolve_config
 from mer_cli.runs.directory import Run, read_run
 from mer_cli.runs.run_config import RunStore
@@ -260,7 +261,7 @@ def test_holm_counts_the_tests_of_the_whole_table(tmp_path: Path) -> None:
 
 
 def test_a_difference_that_is_nought_in_four_digits_has_no_minus() -> None:
-    assert [difference_cell(difference, "1").text for difference in (-1e-9, 1e-9, -0.0371, 0.5, -1.0)] == [
+    assert [signed_fraction(difference) for difference in (-1e-9, 1e-9, -0.0371, 0.5, -1.0)] == [
         *("+.0000", "+.0000", "-.0371"),
         *("+.5000", "-1.0000"),
     ]

@@ -76,11 +76,6 @@ def score_cell(metric: str, spread: Spread) -> Cell:
     return Cell(spelt, value, sd, low, high)
 
 
-def difference_cell(difference: float, mark: str) -> Cell:
-    """Return a difference of two UF1 with its sign."""
-    return Cell(signed_fraction(difference), _rounded(difference, 1), marks=(mark,))
-
-
 def _rounded(share: float | None, unit: int) -> float | None:
     return None if share is None else round(unit * share, _DIGITS)
 
@@ -230,9 +225,9 @@ def _against(lines: Sequence[Line], place: int, rules: Sequence[str], tests: Tes
     for rule in rules:
         difference, p_value = key_of(rule, "difference"), key_of(rule, "p")
         if (place, rule) in tests:
-            tested = tests[place, rule]
-            cells[difference] = difference_cell(tested.comparison.difference, pairs[place])
-            cells[p_value] = Cell(fraction(tested.p_value), _rounded(tested.p_value, 1))
+            ahead, p = tests[place, rule].comparison.difference, tests[place, rule].p_value
+            cells[difference] = Cell(signed_fraction(ahead), _rounded(ahead, 1), marks=(pairs[place],))
+            cells[p_value] = Cell(fraction(p), _rounded(p, 1))
         elif any(_is_reference(lines[place], line, rule) for line in lines):
             cells[difference] = Cell("reference")
         elif _lacks_reference(lines[place], place, rule, tests):
