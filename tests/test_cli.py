@@ -81,8 +81,8 @@ def test_evaluate_without_runs_says_how_to_make_one():
     result = mer("evaluate")
     assert result.exit_code == 1
     assert result.stderr == (
-        "error: runs: no run directory in it — expected a folder that `mer train` wrote (with a config.json). "
-        "Correct the path, or train: mer train --loso.\n"
+        "error: runs: found no run directory (a folder with the config.json that `mer train` writes). Correct the "
+        "path, or train: mer train --loso.\n"
     )
 
 

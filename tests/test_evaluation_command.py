@@ -29,7 +29,7 @@ def age(path):
 
 
 CONTINUE = (
-    "1 of 4 folds are finished — expected all of them, or the score is not that of casme2-mmnet3/12. Continue with: "
+    "only 1 of 4 folds are finished, so it has no score of casme2-mmnet3/12 yet. Continue with: "
     "mer train data/casme2.h5 --loso --scheme mmnet3 --recipe released --seed 2 --epochs 6 "
     "--device cpu --precision fp32 --compile off --out elsewhere\n"
 )
@@ -61,8 +61,8 @@ def test_a_named_run_that_is_incomplete_is_an_error_after_the_others_are_scored(
 
 
 NO_INNER = (
-    "has no inner clips to choose an epoch by — expected a run of --inner-val 1 or more. Train one: mer train --loso "
-    "--inner-val 3, or give --rule last."
+    "has no inner clips to choose an epoch by. Give --rule last, or train a run that has some: mer train --loso "
+    "--inner-val 3."
 )
 
 
@@ -90,8 +90,8 @@ def test_where_no_run_has_inner_clips_there_is_nothing_to_score():
     result = mer("evaluate", "--rule", "inner-val")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
-        f"note: {plain}: {NO_INNER}\nerror: nothing to score: 0 incomplete and 0 outdated runs, and 1 without inner "
-        "clips were found — expected one with all its folds. Continue one, or train: mer train --loso.\n"
+        f"note: {plain}: {NO_INNER}\nerror: there is no finished run to score. Found: 0 incomplete, 0 outdated, 1 "
+        "that the epoch rule can't score. Continue one, or train: mer train --loso.\n"
     )
 
 
@@ -100,8 +100,8 @@ def test_a_folder_without_a_finished_run_is_an_error():
     result = mer("evaluate")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
-        f"note: {half}: {CONTINUE}error: nothing to score: 1 incomplete and 0 outdated runs were found — expected one "
-        "with all its folds. Continue one, or train: mer train --loso.\n"
+        f"note: {half}: {CONTINUE}error: there is no finished run to score. Found: 1 incomplete, 0 outdated. "
+        "Continue one, or train: mer train --loso.\n"
     )
 
 

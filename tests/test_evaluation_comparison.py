@@ -52,16 +52,14 @@ def test_runs_on_other_clips_stay_apart(tmp_path):
     with pytest.raises(RunError) as error:
         compare_runs([first], [second], "last")
     assert str(error.value) == (
-        f"{second.path}: {second.config.protocol_id}, and {first.path}: {first.config.protocol_id} — expected runs on "
+        f"{second.path} ({second.config.protocol_id}) and {first.path} ({first.config.protocol_id}) are not runs on "
         "the same clips, labels and folds. Compare runs of one store and scheme."
     )
 
 
 def test_runs_without_a_common_seed_are_named(tmp_path):
     (first,), (second,) = runs_of(tmp_path, (1,)), runs_of(tmp_path, (2,), variant="pc")
-    with pytest.raises(
-        RunError, match=r"no seed in common \(1 and 2\) — expected at least one. Train both with the same"
-    ):
+    with pytest.raises(RunError, match=r"have no seed in common \(1 and 2\)\. Train both with the same --seed\."):
         compare_runs([first], [second], "last")
 
 

@@ -254,17 +254,15 @@ def test_rules_are_usable_where_their_clips_are() -> None:
 
 def test_inner_val_of_a_run_without_inner_clips_is_an_error() -> None:
     message = (
-        "fold casme2-01: has no inner clips to choose an epoch by — expected a run of --inner-val 1 or more. Train "
-        "one: mer train --loso --inner-val 3, or give --rule last."
+        "fold casme2-01: has no inner clips to choose an epoch by. Give --rule last, or train a run that has some: "
+        "mer train --loso --inner-val 3."
     )
     with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
         apply_rule("inner-val", [make_fold("01", [[0]])], {"casme2/01/clip0": 0}, 3)
 
 
-def test_inner_clips_need_labels_and_finite_logits() -> None:
+def test_inner_clips_need_finite_logits() -> None:
     fold = make_inner_fold([RIGHT, WRONG])
-    with pytest.raises(RunError, match=r"^fold casme2-01: clip casme2/02/inner1 has no label — expected 0\.\.1\."):
-        apply_rule("inner-val", [fold], {"casme2/01/clip0": 0, "casme2/02/inner0": 0}, 2)
     assert fold.inner_logits is not None
     fold.inner_logits[1, 0, 0] = np.nan
     with pytest.raises(
@@ -273,67 +271,18 @@ def test_inner_clips_need_labels_and_finite_logits() -> None:
         apply_rule("inner-val", [fold], INNER_TRUTH, 2)
 
 
-def expect_error(message: str, folds: list[FoldPredictions], labels: dict[str, int]) -> None:
-    with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
-        apply_rule("last", folds, labels, 3)
-
-
-def test_a_clip_without_a_label_is_an_error() -> None:
-    expect_error(
-        "fold casme2-01: clip casme2/01/clip1 has no label — expected 0..2. "
-        "Restore the run's clips.csv, or train it anew.",
-        [make_fold("01", [[0, 0]])],
-        {"casme2/01/clip0": 0},
-    )
-
-
-def test_a_label_outside_the_classes_is_an_error() -> None:
-    fold = make_fold("01", [[0, 0]])
-    expect_error(
-        "fold casme2-01: clip casme2/01/clip1 has the label 3 — expected 0..2. "
-        "Restore the run's clips.csv, or train it anew.",
-        [fold],
-        make_labels(fold, [0, 3]),
-    )
-
-
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_logit_that_is_not_finite_is_an_error_naming_file_epoch_and_clip(value: float) -> None:
     fold = make_fold("03", [[0, 0], [0, 0], [1, 1]])
     fold.logits[1, 1, 2] = value
-    expect_error(
-        "folds/casme2-03/logits.npz, epoch 2, clip casme2/03/clip1: a logit is NaN or infinite — expected finite "
-        "numbers. The training diverged, or the file was edited: train with --precision fp32, a lower learning rate or "
-        "another seed, or delete folds/casme2-03 and train it again.",
-        [make_fold("01", [[0], [0], [0]]), fold],
-        make_labels(fold, [0, 0]) | {"casme2/01/clip0": 1},
+    message = (
+        "folds/casme2-03/logits.npz, epoch 2, clip casme2/03/clip1: a logit is NaN or infinite. The training diverged, "
+        "or the file was edited. Train with --precision fp32, a lower learning rate or another seed, or delete "
+        "folds/casme2-03 and train it again."
     )
-
-
-def test_folds_with_other_epochs_are_an_error() -> None:
-    folds = [make_fold("01", [[0], [0]]), make_fold("02", [[0]])]
-    expect_error(
-        "fold casme2-02: the logits have shape (1, 1, 3) — expected (2, 1, 3) (epochs as in fold casme2-01, clips, "
-        "classes), none of them 0. Delete the fold's folder and run mer train again.",
-        folds,
-        {"casme2/01/clip0": 0, "casme2/02/clip0": 0},
-    )
-
-
-def test_a_clip_held_out_twice_is_an_error() -> None:
-    fold = make_fold("01", [[0]])
-    expect_error(
-        "fold casme2-02: clip casme2/01/clip0 is held out in fold casme2-01 as well — expected once. "
-        "Delete both folds' folders and run mer train again.",
-        [fold, FoldPredictions("casme2-02", fold.clip_ids, fold.logits)],
-        {"casme2/01/clip0": 0},
-    )
-
-
-def test_no_folds_is_an_error() -> None:
-    expect_error(
-        "No fold to score — expected the predictions of at least one held-out subject. Run: mer train.", [], {}
-    )
+    labels = make_labels(fold, [0, 0]) | {"casme2/01/clip0": 1}
+    with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
+        apply_rule("last", [make_fold("01", [[0], [0], [0]]), fold], labels, 3)
 
 
 def test_an_unknown_rule_is_an_error_with_a_suggestion() -> None:

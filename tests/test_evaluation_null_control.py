@@ -78,7 +78,7 @@ def test_one_held_out_subject_gives_no_interval_and_no_verdict(tmp_path: Path) -
     off = f"{100 * (control.accuracy - control.expected):+.2f}"
     assert dict(summarise(run, "last")[0].facts)["null control"] == (
         f"training labels permuted: {100 * control.expected:.2f} % are expected by chance; {off} points; no interval "
-        "and no verdict, for there is one subject"
+        "and no verdict, because there is one subject"
     )
 
 
@@ -92,7 +92,7 @@ def test_the_summary_of_a_control_says_what_is_expected(tmp_path: Path) -> None:
     (run,) = control_runs(tmp_path, skill=0.0, seeds=1)
     facts = dict(summarise(run, "last")[0].facts)
     assert re.fullmatch(
-        r"training labels permuted: \d\d\.\d\d % are expected by chance, \d+\.\d\d to \d\d\.\d\d % of an honest rule "
+        r"training labels permuted: \d\d\.\d\d % are expected by chance, \d+\.\d\d to \d\d\.\d\d % for an honest rule "
         r"\(95 % interval\); [+-]\d+\.\d\d points, within",
         facts["null control"],
     )

@@ -87,7 +87,7 @@ def test_the_log_of_megc_is_of_one_run():
     result = mer("evaluate", "--export-megc", "log.csv")
     assert result.exit_code == 1
     assert result.stderr == (
-        f"error: --export-megc log.csv: 2 runs ({', '.join(names)}) — expected one, for the columns fold, gt, pred "
-        "have no seed. Name the run: mer evaluate RUN --export-megc FILE.csv\n"
+        f"error: --export-megc log.csv: there are 2 runs ({', '.join(names)}), and the columns fold, gt, pred "
+        "have no seed. Name one run: mer evaluate RUN --export-megc FILE.csv\n"
     )
     assert not Path("log.csv").exists()

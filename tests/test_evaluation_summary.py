@@ -22,7 +22,7 @@ from mer_cli.runs.directory import read_run
 def test_evaluate_refuses_a_run_with_missing_folds_and_says_how_to_continue(tmp_path: Path) -> None:
     path = write_run(tmp_path, finished=3, seed=2)
     message = (
-        f"{path}: 3 of 4 folds are finished — expected all of them, or the score is not that of casme2-mmnet3/12. "
+        f"{path}: only 3 of 4 folds are finished, so it has no score of casme2-mmnet3/12 yet. "
         "Continue with: mer train data/casme2.h5 --loso --scheme mmnet3 --recipe released --seed 2 --epochs 6 "
         "--device cpu --precision fp32 --compile off"
     )
@@ -34,8 +34,8 @@ def test_evaluate_names_the_run_whose_training_diverged(tmp_path: Path) -> None:
     run = read_run(write_run(tmp_path))
     run.folds[1].logits[3, 0, 0] = np.nan
     message = (
-        f"{run.path}, folds/casme2-02/logits.npz, epoch 4, clip casme2/02/EP00: a logit is NaN or infinite — expected "
-        "finite numbers. The training diverged, or the file was edited: train with --precision fp32, a lower learning "
+        f"{run.path}, folds/casme2-02/logits.npz, epoch 4, clip casme2/02/EP00: a logit is NaN or infinite. The "
+        "training diverged, or the file was edited. Train with --precision fp32, a lower learning "
         "rate or another seed, or delete folds/casme2-02 and train it again."
     )
     with pytest.raises(RunError, match=f"^{re.escape(message)}$"):

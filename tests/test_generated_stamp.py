@@ -225,8 +225,8 @@ def test_scores_and_exports_carry_the_stamp(outputs, is_stamped, tmp_path):
     ("form", "words"),
     [
         ("markdown", "### Generated faces: not a result on mylab."),
-        ("latex", "\\textbf{Generated faces, not a result on the dataset.}"),
-        ("html", "⚠ Generated faces: not a result on the dataset."),
+        ("latex", "\\textbf{Generated faces: not a result on any dataset.}"),
+        ("html", "⚠ Generated faces: not a result on any dataset."),
         ("csv", '"Generated faces: not a result on mylab. '),
         ("json", '"generated": true'),
     ],

@@ -216,8 +216,7 @@ def test_images_are_refused_where_the_format_holds_none(format: str) -> None:
     result = mer("report", "--format", format, "--with-images")
     assert result.exit_code == 1
     assert result.stderr == (
-        f"error: --with-images: --format {format} holds no pictures — expected --format html with it. "
-        "Add --format html, or leave it out.\n"
+        f"error: --with-images: --format {format} can't hold images. Add --format html, or leave --with-images out.\n"
     )
 
 

@@ -63,7 +63,7 @@ def test_a_classical_method_has_a_row_beside_mmnet_and_nothing_that_an_epoch_was
     assert (cells["best_test_accuracy"], cells["best_test_f1"], cells["published_accuracy"]) == (Cell(), Cell(), Cell())
     assert row(table, block, "LBP-TOP")["last_p"].value is not None
     (said,) = (one.text for one in table.notes if one.text.startswith("Classical methods"))
-    assert "they have no epochs, so there is nothing for `best-test` to choose" in said
+    assert "they have no epochs, so `best-test` has nothing to choose" in said
     assert not any(one.text.startswith("Classical methods") for one in build(6, []).notes)
 
 

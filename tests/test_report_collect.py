@@ -42,7 +42,7 @@ def test_collect_runs_gives_nothing_where_no_run_was_made(tmp_path: Path) -> Non
 
 def test_collect_runs_refuses_a_named_place_without_a_run(tmp_path: Path) -> None:
     message = (
-        f"{tmp_path / 'typo'}: no run directory in it — expected a folder that `mer train` wrote (with a config.json). "
+        f"{tmp_path / 'typo'}: found no run directory (a folder with the config.json that `mer train` writes). "
         "Correct the path, or train: mer train --loso."
     )
     with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
@@ -67,7 +67,7 @@ def test_where_no_run_can_be_read_there_is_nothing_to_score(tmp_path: Path) -> N
     (path / "config.json").unlink()
     found = collect_runs(tmp_path)
     assert found.damaged[0].startswith(f"{path}: ")
-    with pytest.raises(RunError, match="0 incomplete and 0 outdated runs, and 1 that can't be read were found"):
+    with pytest.raises(RunError, match="Found: 0 incomplete, 0 outdated, 1 that can't be read."):
         found.require_scores()
 
 
@@ -113,7 +113,7 @@ def test_a_run_of_another_version_is_refused_where_it_was_named(tmp_path: Path) 
 
 
 CONTINUE = (
-    "1 of 4 folds are finished — expected all of them, or the score is not that of casme2-mmnet3/12. Continue with: "
+    "only 1 of 4 folds are finished, so it has no score of casme2-mmnet3/12 yet. Continue with: "
     "mer train data/casme2.h5 --loso --scheme mmnet3 --recipe released --seed 2 --epochs 6 "
     "--device cpu --precision fp32 --compile off"
 )
@@ -135,8 +135,7 @@ def test_runs_none_of_which_is_finished_are_refused(tmp_path: Path) -> None:
     write_run(tmp_path, seed=2, finished=1)
     age(write_run(tmp_path, seed=1))
     message = (
-        "nothing to score: 1 incomplete and 1 outdated runs were found — expected one with all its folds. "
-        "Continue one, or train: mer train --loso."
+        "there is no finished run to score. Found: 1 incomplete, 1 outdated. Continue one, or train: mer train --loso."
     )
     with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
         collect_runs(tmp_path).require_scores()
@@ -155,9 +154,7 @@ def test_group_seeds_takes_a_variant_by_its_name_and_by_its_options_for_one(tmp_
     write_run(tmp_path, seed=2, pc=False)
     assert [group.seeds for group in group_seeds(collect_runs(tmp_path).runs)] == [(1, 2)]
     twin = write_run(tmp_path, seed=1, pc=False)
-    with pytest.raises(
-        RunError, match=f"^{re.escape(f'{twin}: holds the same configuration and seed 1 as {named} — ')}"
-    ):
+    with pytest.raises(RunError, match=f"^{re.escape(f'{twin}: has the same configuration and seed 1 as {named}, ')}"):
         group_seeds(collect_runs(tmp_path).runs)
 
 
@@ -172,9 +169,7 @@ def test_group_seeds_refuses_a_copied_run(tmp_path: Path) -> None:
     path = write_run(tmp_path / "a")
     copy = tmp_path / "b" / path.name
     shutil.copytree(path, copy)
-    message = (
-        f"{copy}: holds the same configuration and seed 1 as {path} — expected each seed once. Move one of them away."
-    )
+    message = f"{copy}: has the same configuration and seed 1 as {path}, and would count twice. Move one of them away."
     with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
         group_seeds(collect_runs(tmp_path).runs)
 
@@ -195,8 +190,8 @@ def test_write_predictions_holds_every_clip_of_every_seed(tmp_path: Path) -> Non
 def test_write_predictions_refuses_runs_that_could_not_be_told_apart(tmp_path: Path) -> None:
     names = [write_run(tmp_path, seed=1).name, write_run(tmp_path, seed=1, weight_decay=0.7).name]
     message = (
-        f"--export p.csv: the runs have 2 configurations ({', '.join(sorted(names))}) — expected runs that differ in "
-        "their seed only. Give one of them at a time."
+        f"--export p.csv: the runs have 2 configurations ({', '.join(sorted(names))}). Give runs that differ "
+        "only in their seed."
     )
     with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
         write_predictions(Path("p.csv"), collect_runs(tmp_path).runs, "last")
@@ -206,10 +201,7 @@ def test_write_predictions_says_why_it_cannot_write_and_leaves_nothing(tmp_path:
     runs = collect_runs(write_run(tmp_path / "runs")).runs
     target = tmp_path / "out" / "p.csv"
     target.mkdir(parents=True)
-    message = (
-        f"--export {target}: cannot be written (Is a directory) — expected a writable place with room for it. "
-        "Give another path."
-    )
+    message = f"--export {target}: can't be written (Is a directory). Give another path."
     with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
         write_predictions(target, runs, "last")
     assert list(target.parent.iterdir()) == [target]

@@ -103,7 +103,7 @@ def test_generated_faces_stand_apart(store):
     table = build_count_table(1, [store(), store("drawn.h5", generated=True, emotions=SAMM_EMOTIONS)])
     assert [(block.heading, block.generated) for block in table.blocks] == [
         ("Clips of each class", False),
-        ("Generated faces: not the datasets' pictures", True),
+        ("Generated faces: not a result on any dataset", True),
     ]
     assert {cell.text for cell in column(table, "samm_here").values()} == {""}
     assert column(table, "samm_here", block=1)["anger"].text == "1"

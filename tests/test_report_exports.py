@@ -43,6 +43,6 @@ def test_a_pipe_stays_a_pipe_and_its_reader_gets_the_text(tmp_path: Path) -> Non
 @pytest.mark.parametrize("place", ["", ".", "/"])
 def test_a_folder_is_refused(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(RunError, match=r"--out .*: cannot be written \(Is a directory\) — expected a writable place"):
+    with pytest.raises(RunError, match=r"--out .*: can't be written \(Is a directory\)\. Give another path\."):
         write_report(Path(place), "text")
     assert not list(tmp_path.iterdir())

@@ -86,8 +86,8 @@ def test_cells_show_best_marks_and_commands_as_notes():
 def test_only_blocks_of_generated_faces_say_so():
     real, generated = render_latex([example_table()]).split("block 2 of 2")
     assert "Generated faces" not in real
-    assert r"\caption{\textbf{Generated faces, not a result on the dataset.}" in generated
-    assert r"\multicolumn{5}{l}{\textbf{Generated faces: not a result on the dataset}} \\" in generated
+    assert r"\caption{\textbf{Generated faces: not a result on any dataset.}" in generated
+    assert r"\multicolumn{5}{l}{\textbf{Generated faces: not a result on any dataset}} \\" in generated
 
 
 def test_the_same_tables_give_the_same_bytes_in_ascii():

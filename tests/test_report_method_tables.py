@@ -6,7 +6,7 @@ import itertools
 import random
 import re
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,16 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 from mer_cli.evaluation.chance import control_of
 from mer_cli.evaluation.comparison import compare_runs
 from mer_cli.evaluation.epoch_rules import evaluate
-from mer_cli.report.cells import difference_cell, key_of
-from mer_cli.report.collect import collect_runs, score_runs
+from mer_cli.evaluation.summary import signed_fraction
+from mer_cli.report.collect import collect_runs
+from mer_cli.report.entries import score_runs
 from mer_cli.report.method_tables import build_method_table
 from mer_cli.report.model import Block, Cell, Table
-from mer_cli.report.paper import paper_table
-from mer_cli.report.placing import placed, row_key
+from mer_cli.report.paper import paper_table, row_key
+from mer_cli.report.placing import place_runs
 from mer_cli.report.render.data import render_csv, render_json
 from mer_cli.report.render.markdown import render_markdown
+from mer_cli.report.rows import key_of
 from mer_cli.runs.config import GRIDS, RECIPES, VARIANTS, resolve_config
 from mer_cli.runs.directory import Run, read_run
 from mer_cli.runs.run_config import RunStore
@@ -36,9 +38,15 @@ CASME2_5: dict[str, Any] = {"scheme": "casme2-5", "counts": (32, 27, 63, 28, 99)
 SAMM = {"scheme": "megc3", "datasets": ("samm",), "protocol_id": "samm-megc3/12"}
 
 
-def build(number: int, root: Path | Iterable[Run]) -> Table:
+def build(number: int | None, root: Path | Iterable[Run]) -> Table:
     runs = collect_runs(root).runs if isinstance(root, Path) else list(root)
-    return build_method_table(number, score_runs(runs if number is None else placed(number, runs)))
+    places = place_runs(runs)
+    return build_method_table(number, score_runs(placed(number, runs), places))
+
+
+def placed(number: int | None, runs: Sequence[Run]) -> list[Run]:
+    places = place_runs(runs)
+    return [run for run in runs if number in places[run.path].rows]
 
 
 def write_variant(root: Path, variant: str, **changes: Any) -> Path:
@@ -115,7 +123,7 @@ def test_without_runs_each_row_that_can_be_repeated_names_the_command(number: in
     table = build(number, [])
     block, printed = table.blocks[0], paper_table(number).blocks[0]
     settings = {paper_row.method: paper_row.settings for paper_row in printed.rows}
-    made = f"The commands take the store of the real release: `mer preprocess {printed.dataset} RAW`."
+    made = f"The commands need the store of the real release: `mer preprocess {printed.dataset} RAW`."
     assert [note.text for note in (*table.notes, *block.notes)].count(made) == 1
     for shape, cells in zip(block.rows, rows(table, block), strict=True):
         repeating = settings[cells["method"].text]
@@ -222,9 +230,9 @@ def test_a_row_is_compared_with_mmnet_by_swapping_whole_subjects_and_holm_counts
     mmnet = row(table, block, "MMNet, released")
     assert (mmnet["last_difference"].text, mmnet["last_p"].text) == ("reference", "")
     sentence = note(table, block, *ca["last_difference"].marks)
-    assert sentence.startswith("CA block, released recipe, epochs 6, minus MMNet; seeds in common: 1.")
+    assert sentence.startswith("CA block, released recipe, epochs 6 minus MMNet; seeds in common: 1.")
     assert re.search(
-        r"finds 4 times in 5 \.\d{4}, p of McNemar's test, seed 1, [.\d]+ \(over clips, so too small\)", sentence
+        r"a difference of \.\d{4} 4 times in 5; McNemar's p for seed 1 is [.\d]+ \(over clips, so too small\)", sentence
     )
 
 
@@ -253,7 +261,7 @@ def test_holm_counts_the_tests_of_the_whole_table(tmp_path: Path) -> None:
 
 
 def test_a_difference_that_is_nought_in_four_digits_has_no_minus() -> None:
-    assert [difference_cell(difference, "1").text for difference in (-1e-9, 1e-9, -0.0371, 0.5, -1.0)] == [
+    assert [signed_fraction(difference) for difference in (-1e-9, 1e-9, -0.0371, 0.5, -1.0)] == [
         *("+.0000", "+.0000", "-.0371"),
         *("+.5000", "-1.0000"),
     ]
@@ -409,8 +417,8 @@ def test_as_many_clips_with_other_labels_stand_apart_from_the_published_number(t
     assert all(cells["published_accuracy"] == Cell() for cells in rows(table, block))
     assert row(table, block, "MMNet, released recipe")["seeds"].text == "1"
     assert (
-        "Not the paper's clips, though as many: clips of each class 32, 25, 99, of 25 subjects; the published numbers "
-        "are of 32, 28, 96, of 25 subjects."
+        "Not the paper's clips, though there are as many: clips of each class 32, 25, 99, of 25 subjects; the "
+        "published numbers are of 32, 28, 96, of 25 subjects."
     ) in [note.text for note in block.notes]
     assert placed(3, [read_run(write_run(tmp_path, **CASME2_5 | {"subjects": 25}))]) == []
 
@@ -694,14 +702,15 @@ def test_what_is_lost_in_draws_is_said_of_each_block(tmp_path: Path) -> None:
     write_run(tmp_path)
     write_run(tmp_path, generated=True)
     table = build(6, tmp_path)
-    lost = [[note.text for note in block.notes if "has no clip, and counts 0" in note.text] for block in table.blocks]
+    lost = [[note.text for note in block.notes if "has no clip and counts 0" in note.text] for block in table.blocks]
     assert [len(texts) for texts in lost] == [0, 0, 1, 1]
     assert sum(note.text.startswith("Ours: ") for note in table.notes) == 1
     assert not any(note.text.startswith("Ours: ") for block in table.blocks for note in block.notes)
 
 
 def test_no_score_is_computed_that_no_column_shows(tmp_path: Path) -> None:
-    (entry,) = score_runs([read_run(write_run(tmp_path))])
+    runs = [read_run(write_run(tmp_path))]
+    (entry,) = score_runs(runs, place_runs(runs))
     shown = {column.key for column in build(6, tmp_path).columns}
     assert {key_of(rule, metric) for rule, metric in entry.spreads} <= shown
 
@@ -733,7 +742,7 @@ def test_a_control_stands_beside_what_chance_gives_and_tells_the_leak(tmp_path: 
     found = control_of([evaluate(run, "last") for run in runs], runs[0])
     assert found.low is not None
     assert found.high is not None
-    assert sentence.startswith(f"{name} (2): trained on shuffled labels, 2 seeds, so an honest rule must give")
+    assert sentence.startswith(f"{name} (2): trained on permuted labels, 2 seeds, so an honest rule must give")
     verdict = "within" if found.is_at_chance else "outside"
     assert f"`last` gives {control['last_accuracy'].value:.2f} %, {verdict} the 95 % interval" in sentence
     assert f"{100 * found.low:.2f} to {100 * found.high:.2f} %." in sentence

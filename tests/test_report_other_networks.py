@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 from run_factory import write_run
-from test_report_method_tables import CASME2, CASME2_5, RELEASED, build, note, row, rows
+from test_report_method_tables import CASME2, CASME2_5, RELEASED, build, note, placed, row, rows
 
 from mer_cli.evaluation.comparison import compare_runs, comparison_table
 from mer_cli.evaluation.run_text import settings, train_command
 from mer_cli.report.model import Cell
 from mer_cli.report.paper import paper_table
-from mer_cli.report.placing import placed
 from mer_cli.runs.catalogue_shim import METHODS, method_of
 from mer_cli.runs.config import GRIDS, TrainConfig, resolve_config
 from mer_cli.runs.directory import read_run
@@ -161,7 +160,7 @@ def test_it_joins_mmnet_on_whatever_machine_either_was_trained(tmp_path: Path) -
 
 def test_a_dash_in_place_of_a_difference_is_explained(tmp_path: Path) -> None:
     runs = [write(tmp_path, "rcn-a", {"seed": seed}, **CASME2) for seed in (1, 2)]
-    why = "–, where a difference from MMNet would stand: no finished run of MMNet shares these settings and a seed."
+    why = "– instead of a difference from MMNet: no finished run of MMNet has these settings and one of these seeds."
     alone = build(6, [read_run(path) for path in runs])
     assert row(alone, alone.blocks[0], "RCN-A")["last_difference"].text == "–"
     assert why in [each.text for each in alone.blocks[0].notes]

@@ -215,8 +215,7 @@ def test_what_a_run_without_epochs_and_maps_cannot_give_is_said(straight):
         with pytest.raises(RunError) as error:
             collect_runs([straight]).under(rule)
         assert str(error.value) == (
-            f"{straight}: flow-svm has no epochs for {rule} to choose from — expected the run of a network. "
-            "Give --rule last, or leave the run out."
+            f"{straight}: flow-svm has no epochs for {rule} to choose from. Give --rule last, or leave the run out."
         )
     with pytest.raises(RunError, match="flow-svm has no attention maps; only mmnet has"):
         require_maps(read_run(straight))

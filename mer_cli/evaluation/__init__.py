@@ -1,4 +1,4 @@
-"""Takes the stored predictions of every fold and the labels, and gives numbers under a named epoch rule.
+"""Scores the stored predictions of a run under a named epoch rule, and what guessers reach under the same rule.
 
-Nothing here reads a file, prints, or knows of torch; whatever a guesser gets under the same rule is computed here too.
+Nothing here reads a file, prints, or loads torch.
 """

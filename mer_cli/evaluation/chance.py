@@ -1,16 +1,16 @@
-"""What a guesser gets on the same clips and folds under the same epoch rule, and what a null control must reach.
+"""What a guesser reaches on the same clips and folds under the same epoch rule, and what a null control must reach.
 
-`majority` says the commonest class of the fold's training clips, so it does not change with the epoch. `prior-random`
-draws every clip of every epoch from the training clips' class shares; its draws are independent between epochs, so
-under `best-test` it is an upper bound on what choosing among so many epochs is worth by itself. Under `inner-val` the
-epoch is chosen without the held-out clips, so any one of them stands for it, and a guesser gets what it gets under
-`last`.
+`majority` predicts the commonest class of the fold's training clips, so it does not change with the epoch.
+`prior-random` draws the class of every clip in every epoch from the class shares of the training clips. Its draws are
+independent between epochs, so under `best-test` it is an upper bound on what choosing among so many epochs gains by
+itself. Under `inner-val` the epoch is chosen without the held-out clips, so every epoch is as good as another, and a
+guesser reaches what it reaches under `last`.
 
 A null control is a run on permuted training labels (`mer train --shuffle-labels`). It has nothing to learn, so under an
 honest rule its accuracy is that of predictions which know nothing: the sum over classes of predicted share times true
 share. What another rule gives beyond it is that rule's leak. Leaving one subject out pushes an honest accuracy slightly
-below that value: the held-out subject's clips are missing from the training clips, so the network says the classes
-that this subject shows a little too rarely.
+below that value: the clips of the held-out subject are missing from the training clips, so the network predicts the
+classes that this subject shows a little too rarely.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ ROWS_AT_ONCE = 4096  # of drawn clips; they stay in the processor's cache
 
 @dataclass(frozen=True)
 class _Fold:
-    """held_out : labels of the held-out clips, sorted · training : number of training clips of each class"""
+    """A fold as a guesser sees it.
+
+    held_out : labels of the held-out clips, sorted · training : number of training clips of each class
+    """
 
     held_out: tuple[int, ...]
     training: tuple[int, ...]
@@ -45,9 +48,9 @@ class _Fold:
 
 @dataclass(frozen=True)
 class ChanceScores:
-    """A guesser scored under one rule: the mean over `repetitions` draws of the whole experiment.
+    """A guesser scored under one rule: the average over `repetitions` draws of the whole experiment.
 
-    intervals : by metric, between what its score lies in 95 % of the draws; empty if nothing is drawn
+    intervals : by metric, low and high end of the interval that holds 95 % of the draws; empty if nothing is drawn
     """
 
     name: str
@@ -68,15 +71,15 @@ def chance_rows(
     scored: Collection[str] | None = None,
     inner: Mapping[str, Collection[str]] | None = None,
 ) -> tuple[ChanceScores, ChanceScores]:
-    """Give the `majority` and the `prior-random` row.
+    """Score the guessers `majority` and `prior-random`.
 
     Parameters
     ----------
     rule : one of `epoch_rules.RULES`
     labels, fold_of : class and fold id by clip id, the same clips in both. Clips with the fold "" are only trained on:
-        where there are any, they are the training clips of every fold; else a fold's are those of all other folds
-    n_epochs : how many epochs the rule may choose from
-    scored : ids of the folds to score; all where left out
+        if there are any, they are the training clips of every fold; otherwise a fold trains on all other folds
+    n_epochs : number of epochs that the rule may choose from
+    scored : ids of the folds to score; all folds if left out
     inner : by fold, the clips that were set aside and not trained on
 
     Raises
@@ -88,13 +91,13 @@ def chance_rows(
     by_fold: dict[str, list[int]] = {}
     for clip_id, label in labels.items():
         if clip_id not in fold_of:
-            raise RunError(f"clip {clip_id} has a label but no fold — expected both. Restore the run's clips.csv.")
+            raise RunError(f"clip {clip_id} has a label but no fold. Restore the run's clips.csv.")
         by_fold.setdefault(fold_of[clip_id], []).append(label)
     only_trained = by_fold.pop("", [])
     if len(by_fold) < 2 and not only_trained:
         raise RunError(
-            f"chance rows: a guesser needs the clips of other subjects; found {len(by_fold)} fold — expected at "
-            "least 2, or clips that are only trained on. Train on a store with more subjects."
+            f"a guesser needs the clips of other subjects, and there is {len(by_fold)} fold. Train on a store with at "
+            "least 2 subjects."
         )
     everyone = np.bincount([label for held_out in by_fold.values() for label in held_out], minlength=n_classes)
     folds = []
@@ -109,13 +112,7 @@ def chance_rows(
 
 
 def run_chance(run: Run, rule: str, dataset: str | None = None) -> tuple[ChanceScores, ChanceScores]:
-    """Give what guessers get on a run's clips under a rule, knowing the clips that its folds were trained on.
-
-    Raises
-    ------
-    RunError
-        As `chance_rows`.
-    """
+    """Score guessers on a run's clips under a rule; they know the clips that its folds were trained on."""
     folds = folds_of(run, dataset)
     return chance_rows(
         rule,
@@ -147,9 +144,9 @@ def _prior_random(rule: str, folds: tuple[_Fold, ...], n_epochs: int, n_classes:
 def draw_classes(
     random: np.random.Generator, size: tuple[int, int, int], shares: NDArray[np.float64]
 ) -> NDArray[np.integer[Any]]:
-    """Give what `random.choice(len(shares), size, p=shares)` draws, number by number, in a fraction of its time.
+    """Draw what `random.choice(len(shares), size, p=shares)` draws, number by number, in a fraction of its time.
 
-    A class is the number of classes whose summed share a draw reaches. It lies in memory clip by clip, so that counts
+    A draw's class is the number of summed shares that it reaches. The result lies in memory clip by clip, so counts
     over clips add up whole arrays.
     """
     *outer, n_clips = size
@@ -173,7 +170,7 @@ def _score(
     n_repetitions: int,
     n_classes: int,
 ) -> ChanceScores:
-    """Score guesses of shape (repetitions, epochs, clips), one array a fold; of 3,000 epochs one fold's fill 20 MB."""
+    """Score guesses of shape (repetitions, epochs, clips), an array for each fold; 3,000 epochs take 20 MB."""
     n_correct = np.zeros(n_repetitions, dtype=np.int64)
     chosen = []
     for fold, guess in zip(folds, guesses, strict=True):
@@ -205,10 +202,10 @@ def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class NullControl:
-    """Runs on permuted labels under one rule; shares, each pooled over the clips and averaged over the seeds.
+    """Runs on permuted labels under one rule; shares, pooled over the clips and averaged over the seeds.
 
-    accuracy : what they reached · expected : what predictions of these shares reach by chance
-    low, high : where an honest accuracy lies 95 times in 100; None for one subject, of whom none can be drawn
+    accuracy : what they reached · expected : what predictions with these class shares reach by chance
+    low, high : interval that holds an honest accuracy 95 times in 100; None with one subject, because none can be drawn
     """
 
     rule: str
@@ -220,18 +217,18 @@ class NullControl:
 
     @property
     def is_at_chance(self) -> bool | None:
-        """None where there is no interval to tell it by."""
+        """Whether the accuracy lies in the interval; None if there is no interval."""
         return None if self.low is None or self.high is None else self.low <= self.accuracy <= self.high
 
 
 def control_of(by_seed: Sequence[Scores], run: Run) -> NullControl:
     """Score the control from the scores of its seeds, on the clips of `run`, which was trained on permuted labels.
 
-    The interval is that of the accuracy minus the expected one, drawn over subjects as every interval here is, moved
-    so that its centre is chance, and cut off at 0 and 1. A fold's permutation is its own, so under
-    leave-one-subject-out a draw of subjects is a draw of permutations as well; across datasets all clips of a fold
-    share one permutation, and the interval is too narrow by what that adds. The accuracy is the rule's own: under
-    `best-test` its epochs are not those of the predictions that give the shares.
+    The interval is that of the accuracy minus the expected accuracy, drawn over subjects like every interval here,
+    shifted so that its centre is chance, and cut off at 0 and 1. Each fold has its own permutation, so when one subject
+    is left out, a draw of subjects is a draw of permutations as well. Across datasets all clips of a fold share one
+    permutation, and the interval is too narrow. The accuracy is the rule's own: under `best-test` it comes from other
+    epochs than the predictions that give the shares.
     """
     n_classes = len(run.class_names)
     counts = [count_by_subject(scores.predicted, run.labels, n_classes) for scores in by_seed]

@@ -1,4 +1,4 @@
-"""Compares two methods: the runs of each, one for each seed, come in; the difference and how sure it is go out."""
+"""Compares two methods by their runs, one for each seed: the difference in UF1, and how sure it is."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from mer_cli.errors import RunError
 from mer_cli.evaluation import metrics
 from mer_cli.evaluation.epoch_rules import SELECTED_ON_TEST, Scores, evaluate
-from mer_cli.evaluation.run_text import settings, signed_fraction
+from mer_cli.evaluation.run_text import settings
 from mer_cli.evaluation.statistics import Comparison, SubjectCounts, compare, count_by_subject
-from mer_cli.evaluation.summary import TextTable, fraction
+from mer_cli.evaluation.summary import TextTable, fraction, signed_fraction
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.directory import Run
 from mer_cli.runs.methods import is_classical
@@ -17,33 +17,33 @@ from mer_cli.runs.run_config import GENERATED
 
 
 def compare_runs(first: Sequence[Run], second: Sequence[Run], rule: str) -> Comparison:
-    """Give UF1 of the first minus UF1 of the second, over the seeds that both have.
+    """Return UF1 of the first minus UF1 of the second, over the seeds that both have.
 
     Raises
     ------
     RunError
-        If the two are not of the same clips, labels and folds, share no seed, or a run can't be scored.
+        If the two are not of the same clips, labels and folds, have no seed in common, or a run can't be scored.
     """
     reference = first[0]
     for run in (*first[1:], *second):
         if (run.labels, run.fold_of) != (reference.labels, reference.fold_of):
             raise RunError(
-                f"{run.path}: {run.config.protocol_id}, and {reference.path}: {reference.config.protocol_id} — "
-                "expected runs on the same clips, labels and folds. Compare runs of one store and scheme."
+                f"{run.path} ({run.config.protocol_id}) and {reference.path} ({reference.config.protocol_id}) are not "
+                "runs on the same clips, labels and folds. Compare runs of one store and scheme."
             )
     scored = [{run.config.seed: evaluate(run, rule) for run in runs} for runs in (first, second)]
     one = under_seeds_of(scored[1], scored[0], first[0].config)
     other = under_seeds_of(scored[0], scored[1], second[0].config)
     if not one.keys() & other.keys():
         raise RunError(
-            f"{first[0].path} and {second[0].path}: no seed in common ({', '.join(map(str, one))} and "
-            f"{', '.join(map(str, other))}) — expected at least one. Train both with the same --seed."
+            f"{first[0].path} and {second[0].path} have no seed in common ({', '.join(map(str, one))} and "
+            f"{', '.join(map(str, other))}). Train both with the same --seed."
         )
     return compare_scores(one, other, reference)
 
 
 def under_seeds_of(others: Iterable[int], scores: Mapping[int, Scores], config: TrainConfig) -> dict[int, Scores]:
-    """Scores by seed; a method that draws nothing has its one score under every seed of the others.
+    """Return the scores by seed; a method that draws nothing has its one score under every seed of the others.
 
     Parameters
     ----------
@@ -54,12 +54,12 @@ def under_seeds_of(others: Iterable[int], scores: Mapping[int, Scores], config: 
 
 
 def compare_scores(first: Mapping[int, Scores], second: Mapping[int, Scores], run: Run) -> Comparison:
-    """Give UF1 of the first minus UF1 of the second, over the seeds that both have.
+    """Return UF1 of the first minus UF1 of the second, over the seeds that both have.
 
     Parameters
     ----------
-    first, second : scores by seed, under one rule; at least one seed in common
-    run : any of theirs, for the clips, labels and folds, which are the same for all
+    first, second : scores by seed, under one rule, with at least one seed in common
+    run : any of the runs, for the clips, labels and folds that all share
     """
     seeds = sorted(first.keys() & second.keys())
     return compare(
@@ -72,11 +72,11 @@ def compare_scores(first: Mapping[int, Scores], second: Mapping[int, Scores], ru
 
 
 def comparison_table(comparison: Comparison, first: Run, second: Run, rule: str) -> TextTable:
-    """Give what `mer evaluate --compare` shows, the title in the first row.
+    """Return what `mer evaluate --compare` shows, the title in the first row.
 
     Parameters
     ----------
-    first, second : one run of each, for what they are
+    first, second : a run of each method
     """
     faces = [("faces", GENERATED)] if first.config.generated or second.config.generated else []
     selected = f": {SELECTED_ON_TEST}, so no p-value holds" if rule == "best-test" else ""
@@ -103,6 +103,6 @@ def _counts(scores: Scores, run: Run) -> SubjectCounts:
 
 
 def _discordant(one: Scores, other: Scores, run: Run) -> tuple[int, int]:
-    """Clips that only the one has right, and only the other."""
+    """Count the clips that only the one has right, and those that only the other has right."""
     right = [{clip for clip, label in scores.predicted.items() if run.labels[clip] == label} for scores in (one, other)]
     return len(right[0] - right[1]), len(right[1] - right[0])

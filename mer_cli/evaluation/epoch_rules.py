@@ -1,10 +1,10 @@
-"""Join labels to stored predictions by clip id, apply a named epoch rule, and score the epochs that it chooses.
+"""Joins labels to stored predictions by clip id, and scores the epochs that a named rule chooses.
 
-`last` takes the last epoch of every fold: nothing is chosen, and the score says what the recipe gives.
+`last` takes the last epoch of every fold: nothing is chosen, and the score is that of the recipe.
 `inner-val` chooses each fold's epoch by some of its training subjects, which were set aside (`mer train --inner-val`).
-The held-out clips play no part, so its score is honest, and noisy, because the inner clips are few.
+The held-out clips play no part, so its score is honest, but noisy, because there are few inner clips.
 `best-test` is what the released MMNet script prints: in each fold it picks epochs by the score on the held-out
-subject, one epoch for the accuracy and another for the F1. It is kept to compare with published numbers, and
+subject, one epoch for the accuracy and another for the F1. It is kept to compare with published numbers;
 `Scores.stamp` must stand wherever its number appears.
 """
 
@@ -26,61 +26,6 @@ from mer_cli.runs.directory import Run
 from mer_cli.runs.folds import inner_labels
 from mer_cli.runs.methods import is_classical
 
-
-def check_folds(folds: Sequence[FoldPredictions], labels: Mapping[str, int], n_classes: int) -> None:
-    """Refuse folds that `apply_rule` can't score.
-
-    Raises
-    ------
-    RunError
-        If there is none, their epochs or classes differ, a clip has no label or is held out twice, or a logit is not
-        finite.
-    """
-    if not folds:
-        raise RunError("No fold to score — expected the predictions of at least one held-out subject. Run: mer train.")
-    n_epochs = folds[0].logits.shape[0]
-    seen: dict[str, str] = {}
-    for fold in folds:
-        expected = (n_epochs, len(fold.clip_ids), n_classes)
-        if fold.logits.shape != expected or 0 in expected:
-            raise RunError(
-                f"fold {fold.fold}: the logits have shape {fold.logits.shape} — expected {expected} (epochs as in fold "
-                f"{folds[0].fold}, clips, classes), none of them 0. Delete the fold's folder and run mer train again."
-            )
-        for clip_id in fold.clip_ids:
-            if clip_id in seen:
-                raise RunError(
-                    f"fold {fold.fold}: clip {clip_id} is held out in fold {seen[clip_id]} as well — expected once. "
-                    "Delete both folds' folders and run mer train again."
-                )
-            seen[clip_id] = fold.fold
-        check_clips(fold.fold, fold.clip_ids, labels, n_classes)
-        check_finite(fold.fold, fold.clip_ids, fold.logits)
-
-
-def check_clips(fold: str, clip_ids: Sequence[str], labels: Mapping[str, int], n_classes: int) -> None:
-    """Refuse a clip of a fold whose label is absent or none of 0..n_classes-1."""
-    for clip_id in clip_ids:
-        if not 0 <= labels.get(clip_id, -1) < n_classes:
-            found = f"the label {labels[clip_id]}" if clip_id in labels else "no label"
-            raise RunError(
-                f"fold {fold}: clip {clip_id} has {found} — expected 0..{n_classes - 1}. "
-                "Restore the run's clips.csv, or train it anew."
-            )
-
-
-def check_finite(fold: str, clip_ids: Sequence[str], logits: NDArray[np.float32]) -> None:
-    """Refuse logits, (epochs, clips, classes), of which one is no finite number; the first one is named."""
-    wrong = np.argwhere(~np.isfinite(logits).all(axis=2))
-    if len(wrong):
-        epoch, clip = wrong[0]
-        raise RunError(
-            f"folds/{fold}/logits.npz, epoch {epoch + 1}, clip {clip_ids[clip]}: a logit is NaN or infinite — expected "
-            "finite numbers. The training diverged, or the file was edited: train with --precision fp32, a lower "
-            f"learning rate or another seed, or delete folds/{fold} and train it again."
-        )
-
-
 RULES = ("last", "inner-val", "best-test")
 SELECTED_ON_TEST = "selected on the test subject"
 SMOOTHED_OVER = 5  # epochs
@@ -88,13 +33,13 @@ SMOOTHED_OVER = 5  # epochs
 
 @dataclass(frozen=True)
 class Scores:
-    """A set of folds scored under one rule, counts pooled over folds.
+    """A set of folds scored under one rule, with counts pooled over the folds.
 
-    Under `last` and `inner-val` all numbers come from the one confusion matrix. Under `best-test`, `accuracy` adds up
-    each fold's best epoch for accuracy, while `uf1`, `uar` and `confusion` come from the epochs that were picked for
-    F1, and `uf1` leaves out a class that is in neither labels nor predictions, as the script does. The script has no
-    UAR; ours is that of the same predictions. `epochs` maps each fold to the epoch (from 1) whose predictions fill
-    `confusion`, and `predicted` holds those by clip id.
+    Under `last` and `inner-val` all numbers come from one confusion matrix. Under `best-test`, `accuracy` adds up each
+    fold's best epoch for accuracy, while `uf1`, `uar` and `confusion` come from the epochs that were picked for F1.
+    Like the script, `uf1` then leaves out a class that is in neither labels nor predictions. The script has no UAR;
+    ours is that of the same predictions. `epochs` maps each fold to the epoch (from 1) that fills `confusion` with its
+    predictions, and `predicted` holds those by clip id.
     """
 
     rule: str
@@ -114,7 +59,7 @@ class Scores:
 
     @property
     def stamp(self) -> str:
-        """The words that must stand beside the numbers; empty where nothing was chosen on a held-out subject."""
+        """The words that must stand beside the numbers; empty if nothing was chosen on a held-out subject."""
         if not self.selected_on_test:
             return ""
         return SELECTED_ON_TEST if len(self.epochs) == self.n_subjects else f"{SELECTED_ON_TEST}s"
@@ -132,26 +77,25 @@ def apply_rule(
     Parameters
     ----------
     rule : one of `RULES`
-    folds : one per held-out subject or test dataset, in any order, with the same number of epochs
-    labels : class (0..n_classes-1) by clip id; clips outside the folds are ignored
-    inner_labels : by fold and clip id, where a fold's inner clips have others than `labels` (the null control)
+    folds : one for each held-out subject or test dataset, in any order, with the same number of epochs
+    labels : class (0..n_classes-1) by clip id, at least of the clips in the folds
+    inner_labels : by fold and clip id, if a fold's inner clips have other labels than `labels` (the null control)
 
     Raises
     ------
     ConfigError
         If the rule is unknown.
     RunError
-        If a clip has no label or is held out twice, or a fold has other epochs or classes, or a logit is not finite;
-        under `inner-val`, if a fold has no inner clips.
+        If a logit is not finite; under `inner-val`, if a fold has no inner clips.
 
     Source
     ------
     `best-test`: muse1998/MMNet, CASME2_5.py (best `bingo_cnt`, and the last epoch that attains the best `AVG_F1`).
     """
     check_rule(rule)
-    check_folds(folds, labels, n_classes)
     n_correct, truths, chosen, epochs = 0, [], [], {}
     for fold in folds:
+        _check_finite(fold.fold, fold.clip_ids, fold.logits)
         truth = np.array([labels[clip_id] for clip_id in fold.clip_ids], dtype=np.int64)
         predicted = np.argmax(fold.logits, axis=-1)  # (epochs, clips); a tie goes to the lower class
         if rule == "inner-val":
@@ -196,8 +140,8 @@ def choose_epochs(
 
     Returns
     -------
-    n_correct : (...) int, the correct clips that count for the accuracy
-    epoch : (...) int, from 0, the epoch whose predictions count for everything else
+    n_correct : (...) int, number of correct clips, for the accuracy
+    epoch : (...) int, from 0, the epoch of the predictions for everything else
     """
     correct = (predicted == truth).sum(axis=-1)
     n_epochs = predicted.shape[-2]
@@ -207,11 +151,23 @@ def choose_epochs(
     return correct.max(axis=-1), n_epochs - 1 - np.argmax(fold_f1[..., ::-1], axis=-1)
 
 
-def choose_inner_epoch(fold: FoldPredictions, labels: Mapping[str, int], n_classes: int) -> int:
-    """Give the epoch, from 0, that `inner-val` chooses: the best UF1 on the fold's inner clips, smoothed.
+def _check_finite(fold: str, clip_ids: Sequence[str], logits: NDArray[np.float32]) -> None:
+    """Raise a RunError that names the first logit, of (epochs, clips, classes), that is not a finite number."""
+    wrong = np.argwhere(~np.isfinite(logits).all(axis=2))
+    if len(wrong):
+        epoch, clip = wrong[0]
+        raise RunError(
+            f"folds/{fold}/logits.npz, epoch {epoch + 1}, clip {clip_ids[clip]}: a logit is NaN or infinite. The "
+            "training diverged, or the file was edited. Train with --precision fp32, a lower learning rate or another "
+            f"seed, or delete folds/{fold} and train it again."
+        )
 
-    Each epoch's UF1 is replaced by its mean with those of the two epochs before and after it, or of as many as there
-    are at either end. A tie goes to the earlier epoch; means that differ by less than 1e-12 tie.
+
+def choose_inner_epoch(fold: FoldPredictions, labels: Mapping[str, int], n_classes: int) -> int:
+    """Return the epoch, from 0, that `inner-val` chooses: the best UF1 on the fold's inner clips, smoothed.
+
+    Each epoch's UF1 is averaged with those of the two epochs before and after it, or of as many as there are at either
+    end. A tie goes to the earlier epoch; averages that differ by less than 1e-12 tie.
 
     Raises
     ------
@@ -224,8 +180,7 @@ def choose_inner_epoch(fold: FoldPredictions, labels: Mapping[str, int], n_class
     """
     if fold.inner_logits is None or not fold.inner_clip_ids:
         raise RunError(without_inner(f"fold {fold.fold}"))
-    check_clips(fold.fold, fold.inner_clip_ids, labels, n_classes)
-    check_finite(fold.fold, fold.inner_clip_ids, fold.inner_logits)
+    _check_finite(fold.fold, fold.inner_clip_ids, fold.inner_logits)
     truth = [labels[clip_id] for clip_id in fold.inner_clip_ids]
     tables = [metrics.confusion_matrix(truth, row, n_classes) for row in np.argmax(fold.inner_logits, axis=-1)]
     uf1 = metrics.uf1(np.array(tables))
@@ -234,12 +189,12 @@ def choose_inner_epoch(fold: FoldPredictions, labels: Mapping[str, int], n_class
 
 
 def pooled_f1(rule: str, confusion: NDArray[np.int64]) -> float:
-    """Give the F1 that a rule reports for the pooled confusion matrix."""
+    """Return the F1 that a rule reports for the pooled confusion matrix."""
     return float(metrics.present_f1(confusion) if rule == "best-test" else metrics.uf1(confusion))
 
 
 def usable_rules(config: TrainConfig) -> tuple[str, ...]:
-    """Give the rules that a run can be scored under, `last` first; a classical method has no epochs to choose from."""
+    """Return the rules that can score a run, `last` first; a classical method has no epochs to choose from."""
     if is_classical(config.model):
         return ("last",)
     return tuple(rule for rule in RULES if rule != "inner-val" or config.inner_val)
@@ -249,8 +204,7 @@ def why_unusable(place: str, rule: str, config: TrainConfig) -> str:
     """Say why a rule that is not one of `usable_rules` can't score a run."""
     if is_classical(config.model):
         return (
-            f"{place}: {config.model} has no epochs for {rule} to choose from — expected the run of a network. Give "
-            "--rule last, or leave the run out."
+            f"{place}: {config.model} has no epochs for {rule} to choose from. Give --rule last, or leave the run out."
         )
     return without_inner(place)
 
@@ -258,8 +212,8 @@ def why_unusable(place: str, rule: str, config: TrainConfig) -> str:
 def without_inner(place: str) -> str:
     """Say that `inner-val` can't score a run or a fold."""
     return (
-        f"{place}: has no inner clips to choose an epoch by — expected a run of --inner-val 1 or more. Train one: "
-        "mer train --loso --inner-val 3, or give --rule last."
+        f"{place}: has no inner clips to choose an epoch by. Give --rule last, or train a run that has some: "
+        "mer train --loso --inner-val 3."
     )
 
 
@@ -270,14 +224,14 @@ def check_rule(rule: str) -> None:
 
 
 def _moving_sum(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The sum of each value and its neighbours, of as many as there are at the ends."""
+    """Add to each value its neighbours, or as many as there are at the ends."""
     return np.convolve(values, np.ones(SMOOTHED_OVER))[SMOOTHED_OVER // 2 :][: len(values)]
 
 
 def _fold_f1(predicted: NDArray[np.integer[Any]], truth: NDArray[np.int64], n_classes: int) -> NDArray[np.float32]:
-    """Macro F1 of each epoch over the classes in the fold's labels or predictions, (..., epochs).
+    """Return the macro F1 of each epoch over the classes in the fold's labels or predictions, (..., epochs).
 
-    In float32 and summed in class order, as the script does: two epochs tie or do not tie only as they do there.
+    It is computed in float32 and summed in class order, as the script does, so that the same epochs tie.
     """
     by_clip = np.moveaxis(predicted, -1, 0)  # (clips, ..., epochs): counts add up over whole arrays
     total = np.zeros(predicted.shape[:-1], dtype=np.float32)
@@ -286,13 +240,13 @@ def _fold_f1(predicted: NDArray[np.integer[Any]], truth: NDArray[np.int64], n_cl
         says, is_true = by_clip == label, truth == label
         both = _count(says) + np.float32(is_true.sum())
         twice_hits = 2 * _count(says[is_true])
-        total += twice_hits / np.maximum(both, 1)  # without either there is no hit, and so 0
+        total += twice_hits / np.maximum(both, 1)  # 0 if the class is in neither
         n_present += both > 0
     return total / n_present
 
 
 def _count(says: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """How many clips, the first axis, are true; added up in the shortest integers that hold the number."""
+    """Count along the first axis, the clips, in the shortest integers that hold the number."""
     return np.asarray(says.sum(axis=0, dtype=np.min_scalar_type(len(says))), dtype=np.float32)
 
 
@@ -301,13 +255,12 @@ def evaluate(run: Run, rule: str, dataset: str | None = None) -> Scores:
 
     Parameters
     ----------
-    dataset : pool over the folds of this dataset only; over all folds where left out
+    dataset : pool over the folds of this dataset only; over all folds if left out
 
     Raises
     ------
     RunError
-        If a fold is missing (a part of the subjects is not the protocol, and its score would not compare), or a
-        fold's predictions cannot be scored.
+        If a fold is missing (the score of some of the subjects would not compare), or a fold can't be scored.
     """
     if run.missing:
         raise RunError(unfinished(run))
@@ -320,5 +273,5 @@ def evaluate(run: Run, rule: str, dataset: str | None = None) -> Scores:
 
 
 def folds_of(run: Run, dataset: str | None) -> list[FoldPredictions]:
-    """Give the finished folds that hold out clips of this dataset; all of them for None."""
+    """Return the finished folds that hold out clips of this dataset; all folds for None."""
     return [fold for fold in run.folds if dataset in (None, dataset_of(fold.clip_ids[0]))]

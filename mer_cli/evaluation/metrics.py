@@ -1,9 +1,9 @@
 """Accuracy, UF1, UAR and the scores of each class, all from one confusion matrix pooled over the folds.
 
-Counts are summed over all held-out subjects first and a ratio is taken once. Averaging the folds' own scores gives
-other numbers: most subjects hold only one to three of the classes, so the mean depends on how absent classes count.
-Every class of the scheme enters UF1 and UAR, and 0/0 is 0: a class that is never predicted counts 0, it is not left
-out. Formulas: MEGC 2019 (UF1, UAR) and Forman & Scholz 2010 (pool first).
+Counts are summed over all held-out subjects first, and each ratio is taken once. Averaging the scores of the folds
+would give other numbers: most subjects show only one to three of the classes, so the average depends on how absent
+classes count. Every class of the scheme enters UF1 and UAR, and 0/0 is 0: a class that is never predicted counts 0 and
+is not left out. Formulas: MEGC 2019 (UF1, UAR) and Forman & Scholz 2010 (pool first).
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ def confusion_matrix(truth: ArrayLike, predicted: ArrayLike, n_classes: int) -> 
 
 
 def accuracy(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Give the share of clips on the diagonal (also called micro F1 or WAR)."""
+    """Return the share of clips on the diagonal (also called micro F1 or WAR)."""
     return _ratio(_hits(confusion).sum(axis=-1), confusion.sum(axis=(-2, -1)))
 
 
 def expected_accuracy(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Give the accuracy of predictions that know nothing: the sum over classes of predicted times true share.
+    """Return the accuracy of predictions that know nothing: the sum over classes of predicted times true share.
 
     Source
     ------
@@ -69,24 +69,24 @@ def expected_accuracy(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def over_chance(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Give the accuracy minus `expected_accuracy`."""
+    """Return the accuracy minus `expected_accuracy`."""
     return accuracy(confusion) - expected_accuracy(confusion)
 
 
 def uf1(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Give the mean over all classes of 2TP / (2TP + FP + FN)."""
+    """Return the average over all classes of 2TP / (2TP + FP + FN)."""
     return np.asarray(_f1(confusion).mean(axis=-1))
 
 
 def uar(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Give the mean over all classes of TP / n, also called balanced accuracy."""
+    """Return the average over all classes of TP / n, also called balanced accuracy."""
     return np.asarray(_ratio(_hits(confusion), confusion.sum(axis=-1)).mean(axis=-1))
 
 
 def present_f1(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Give the mean F1 over the classes that occur in the labels or in the predictions.
+    """Return the average F1 over the classes that occur in the labels or in the predictions.
 
-    It differs from `uf1` only where a class occurs in neither, which UF1 counts as 0.
+    It differs from `uf1` only if a class occurs in neither, which UF1 counts as 0.
 
     Source
     ------
@@ -97,7 +97,7 @@ def present_f1(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def per_class(confusion: NDArray[np.int64]) -> tuple[ClassScores, ...]:
-    """Give precision, recall, F1 and the number of clips of each class, in label order."""
+    """Return precision, recall, F1 and the number of clips of each class, in label order."""
     hits = _hits(confusion)
     precision = _ratio(hits, confusion.sum(axis=0))
     recall = _ratio(hits, confusion.sum(axis=1))

@@ -1,10 +1,11 @@
-"""A run's settings in words, the command lines that continue it, and numbers with a sign. Nothing is printed here."""
+"""A run's settings in words, and the command lines that continue or complement it. Nothing is printed here."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from functools import cache
 from itertools import groupby
 from os import pardir, sep
 from os.path import relpath
@@ -14,78 +15,85 @@ from mer_cli.runs.config import NETWORK_OPTIONS, RECIPE_STAMPS, TrainConfig, res
 from mer_cli.runs.directory import DEFAULT_ROOT, Run
 from mer_cli.runs.methods import MMNET
 
-# Where the numbers were computed, not what was asked for: left out where a run's settings are named.
+# Left out when a run's settings are named: its name has them, or they say where the numbers were computed.
 _NOT_A_CHANGE = frozenset(
     {"scheme", "model", "variant", "recipe", "seed", "device", "precision", "compile", "deterministic"}
 )
 
-_FOLLOWED = ("epochs", "span")  # settings that others follow where they are not given themselves
+_FOLLOWED = ("epochs", "span")  # other settings follow these, unless they are given themselves
+
+
+@cache
+def standard_config(recipe: str | None = None, variant: str | None = None, **settings: Any) -> TrainConfig:
+    """Return what `resolve_config` makes of these settings; each is resolved once."""
+    return resolve_config(recipe, variant, **settings)
 
 
 def settings(config: TrainConfig) -> str:
-    """Give variant, recipe and every setting that departs from them: "baseline, released recipe, epochs 10"."""
+    """Return variant, recipe and every departure from them: "baseline, released recipe, epochs 10"."""
     variant = "" if config.variant == MMNET else f"{config.variant}, "
     stamp = f" ({RECIPE_STAMPS[config.recipe]})" if config.recipe in RECIPE_STAMPS else ""
-    changed = ((name.replace("_", " "), value) for name, value in _changes(config).items())
-    changes = (f", {name}" if value is True else f", {name} {value}" for name, value in changed)
-    return f"{variant}{config.recipe} recipe{stamp}{''.join(changes)}"
+    changed = ((name.replace("_", " "), value) for name, value in changes(config).items())
+    named = (f", {name}" if value is True else f", {name} {value}" for name, value in changed)
+    return f"{variant}{config.recipe} recipe{stamp}{''.join(named)}"
 
 
-def network_name(config: TrainConfig) -> str:
-    """Give the variant of MMNet, or the name of another network."""
-    return config.variant if config.model == MMNET else config.model
+def remarks(config: TrainConfig) -> tuple[str, ...]:
+    """Return what a reader must know of a run's scores: "permuted labels", "tuned on test"."""
+    permuted = ("permuted labels",) if config.shuffle_labels else ()
+    return (*permuted, RECIPE_STAMPS[config.recipe]) if config.recipe in RECIPE_STAMPS else permuted
 
 
 def progress(run: Run) -> str:
-    """Give "14 of 26 folds"."""
+    """Return "14 of 26 folds"."""
     return f"{len(run.folds)} of {len(run.folds) + len(run.missing)} folds"
 
 
 def unfinished(run: Run) -> str:
     """Say that folds are missing, and how to go on."""
     return (
-        f"{run.path}: {progress(run)} are finished — expected all of them, or the score is not that of "
-        f"{run.config.protocol_id}. Continue with: {train_command(run)}"
+        f"{run.path}: only {progress(run)} are finished, so it has no score of {run.config.protocol_id} yet. Continue "
+        f"with: {train_command(run)}"
     )
 
 
 def train_command(run: Run) -> str:
-    """Give the command line that continues a run, with the stores and the folder that its last session was given."""
+    """Return the command line that continues a run, with the stores and the folder of its last session."""
     config, session = run.config, run.sessions[-1]
     stores = " ".join(shlex.quote(store) for store in session.stores)
     tested = " ".join(f"--test {shlex.quote(store)}" for store in session.test_stores)
     network = {name: value for name in ("model", "variant") if (value := getattr(config, name)) != MMNET}
-    named = {"scheme": config.scheme, **network, "recipe": config.recipe, "seed": config.seed, **_changes(config)}
+    named = {"scheme": config.scheme, **network, "recipe": config.recipe, "seed": config.seed, **changes(config)}
     return f"mer train {stores} {tested or '--loso'} {_flags(run, named)}"
 
 
 def ablate_command(table: int, run: Run, seeds: Collection[int]) -> str:
-    """Give the command line for a table's other rows, which differ from this run in what the table varies only.
+    """Return the command line for a table's other rows, which differ from this run only in what the table varies.
 
     Parameters
     ----------
     run : of one store
-    seeds : wanted; `mer ablate` counts up from the first, so the longest range without a gap is asked for
+    seeds : wanted; `mer ablate` counts up from the first, so the command has the longest range without a gap
     """
     config = run.config
     wanted = longest_range(seeds)
-    changes = {name: value for name, value in _changes(config).items() if name not in NETWORK_OPTIONS}
-    named = {"scheme": config.scheme, "recipe": config.recipe, "seed": wanted[0], **changes}
+    changed = {name: value for name, value in changes(config).items() if name not in NETWORK_OPTIONS}
+    named = {"scheme": config.scheme, "recipe": config.recipe, "seed": wanted[0], **changed}
     (store,) = run.sessions[-1].stores
     return f"mer ablate --table {table} {shlex.quote(store)} --seeds {len(wanted)} {_flags(run, named)}"
 
 
 def longest_range(seeds: Collection[int]) -> list[int]:
-    """Give the longest range of seeds without a gap, the first of equals."""
+    """Return the longest range of seeds without a gap, the first of equals."""
     counted = groupby(enumerate(sorted(seeds)), key=lambda each: each[1] - each[0])
     return max(([seed for _, seed in same] for _, same in counted), key=len)
 
 
 def without_private_paths(run: Run) -> Run:
-    """Give the run with its last session's paths as a page that is passed on may name them.
+    """Return the run with paths of its last session that you can pass on.
 
-    A path in the working folder becomes relative to it. Elsewhere a store is `data/<dataset>.h5`, and the folder of
-    all runs the default one.
+    A path in the working folder becomes relative to it. A store elsewhere becomes `data/<dataset>.h5`, a folder of runs
+    elsewhere the default one.
     """
     last = run.sessions[-1]
     of_role = {
@@ -105,13 +113,8 @@ def _here(path: str, elsewhere: str) -> str:
     return elsewhere if here.startswith(pardir + sep) else here
 
 
-def signed_fraction(difference: float) -> str:
-    """Give -.0371 as "-.0371", and what is 0 in four digits as "+.0000" from either side."""
-    return f"{round(difference, 4) + 0.0:+.4f}".replace("0.", ".", 1)
-
-
 def _flags(run: Run, settings: Mapping[str, object]) -> str:
-    """The settings as flags, then where to compute and the folder of all runs."""
+    """Return the settings as flags, then those of the machine and the folder of all runs."""
     config, out = run.config, run.sessions[-1].out
     machine = {"device": config.device, "precision": config.precision, "compile": config.compile}
     flags = [_flag(name.replace("_", "-"), value) for name, value in {**settings, **machine}.items()]
@@ -126,13 +129,14 @@ def _flag(name: str, value: object) -> str:
     return f"--{name} {value}"
 
 
-def _changes(config: TrainConfig) -> dict[str, Any]:
-    """What was asked for beside recipe and variant; not what follows from it by itself, as a shorter decay does."""
+def changes(config: TrainConfig) -> dict[str, Any]:
+    """Return the settings that depart from recipe and variant, except those that follow from others (decay)."""
     variant = config.variant if config.model == MMNET else None
-    standard = resolve_config(config.recipe, variant, model=config.model)
+    standard = standard_config(config.recipe, variant, model=config.model)
     asked = {name: value for name in _FOLLOWED if (value := getattr(config, name)) != getattr(standard, name)}
-    standard = resolve_config(config.recipe, variant, model=config.model, **asked).model_copy(
-        update={name: getattr(standard, name) for name in asked}
-    )
+    if asked:
+        standard = standard_config(config.recipe, variant, model=config.model, **asked).model_copy(
+            update={name: getattr(standard, name) for name in asked}
+        )
     names = [name for name in TrainConfig.model_fields if name not in _NOT_A_CHANGE]
     return {name: getattr(config, name) for name in names if getattr(config, name) != getattr(standard, name)}

@@ -1,8 +1,8 @@
-"""How sure a score is, and whether two runs differ. Everything is drawn over subjects, never over clips.
+"""How sure a score is, and whether two methods differ. Everything is drawn over subjects, never over clips.
 
 Clips of one subject resemble each other, so a binomial interval over clips is too narrow. Intervals and p-values are
-computed from the counts of each held-out subject; all draws are made at once. Several seeds of one configuration give
-their mean, the standard deviation over the seeds, and the interval of the mean.
+computed from the counts of each held-out subject; all draws are made at once. Several seeds of one configuration have
+an average, a standard deviation over the seeds, and an interval of the average.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from mer_cli.runs.directory import Run
 N_DRAWS = 10_000
 SEED = 0
 LEVEL = 0.95
-POWER_FACTOR = 1.96 + 0.84  # standard errors that a two-sided test at .05 finds four times in five
+POWER_FACTOR = 1.96 + 0.84  # a two-sided test at .05 finds a difference of so many standard errors 4 times in 5
 
 Metric = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
 class SubjectCounts:
-    """One run under one rule, counted for each held-out subject.
+    """The counts of one run under one rule for each held-out subject.
 
     subjects : "dataset/subject", sorted
     confusion : (subjects, classes, classes) int64, rows true
@@ -41,7 +41,7 @@ class SubjectCounts:
 
 @dataclass(frozen=True)
 class Interval:
-    """A 95 % interval; `lost` is the share of draws in which a class had no clip, and counted 0."""
+    """A 95 % interval; `lost` is the share of draws in which a class had no clip and counted 0."""
 
     low: float
     high: float
@@ -53,9 +53,9 @@ class Comparison:
     """Two methods on the same clips, `first` minus `second`, averaged over the seeds that both have.
 
     seeds : those, ascending
-    p_value : of the permutation test over subjects · detectable : the smallest difference that such a test would find
-        four times in five
-    mcnemar : exact p-value over clips, of `mcnemar_seed` alone; it takes clips for independent, so it is too small
+    p_value : of the permutation test over subjects
+    detectable : smallest difference that such a test would find 4 times in 5
+    mcnemar : exact p-value over clips, of `mcnemar_seed` alone; it treats clips as independent, so it is too small
     """
 
     seeds: tuple[int, ...]
@@ -74,7 +74,7 @@ class Comparison:
 
 
 def count_by_subject(predicted: Mapping[str, int], labels: Mapping[str, int], n_classes: int) -> SubjectCounts:
-    """Count the predictions of held-out clips by subject; a subject is told by dataset and name.
+    """Count the predictions of held-out clips by subject, which is dataset and name.
 
     Parameters
     ----------
@@ -89,12 +89,12 @@ def count_by_subject(predicted: Mapping[str, int], labels: Mapping[str, int], n_
 
 
 def bootstrap_interval(runs: Sequence[SubjectCounts], metric: Metric) -> Interval:
-    """Give the interval of a score by drawing subjects with replacement, the same ones for every seed.
+    """Return the interval of a score by drawing subjects with replacement, the same ones for every seed.
 
     Parameters
     ----------
     runs : one for each seed, on the same subjects
-    metric : of `metrics`; averaged over the seeds in every draw
+    metric : of `metrics`; its average over the seeds is taken in every draw
 
     Source
     ------
@@ -110,11 +110,11 @@ def bootstrap_interval(runs: Sequence[SubjectCounts], metric: Metric) -> Interva
 
 
 def mean_interval(values: NDArray[np.float64], clip_ids: Sequence[str]) -> tuple[float, float]:
-    """Give the 95 % interval of a mean over clips by drawing subjects with replacement, each with all of its clips.
+    """Return the 95 % interval of a mean over clips by drawing subjects with replacement, each with all of its clips.
 
     Parameters
     ----------
-    values : (n,) of the clips `clip_ids`, averaged over seeds where there are several
+    values : (n,) of the clips `clip_ids`, averaged over the seeds if there are several
 
     Source
     ------
@@ -160,7 +160,7 @@ def compare(
         counterpart = _pool(kept, other.confusion) + _pool(swapped, one.confusion)
         permuted += (metric(mixed) - metric(counterpart)) / len(first)
         resampled += _difference(metric, draws, one.confusion, other.confusion) / len(first)
-    # Sums of floats in another order: a draw as far out as the observed one must count as such.
+    # Floats are summed in another order: a draw that is as far out as the observed one must count.
     n_as_far = int((np.abs(permuted) >= abs(observed) - 1e-12).sum())
     n_discordant = sum(discordant)
     return Comparison(
@@ -173,7 +173,7 @@ def compare(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Give the p-values of one table of tests, adjusted so that a false alarm anywhere in it stays below the level.
+    """Return the p-values of one table of tests, adjusted so that a false alarm anywhere in it stays below the level.
 
     Parameters
     ----------
@@ -198,24 +198,20 @@ def _difference(
 
 
 def _drawn_subjects(n_subjects: int) -> NDArray[np.int64]:
-    """How often each subject is in each draw, (draws, subjects)."""
+    """Return how often each subject is in each draw, (draws, subjects)."""
     picked = np.random.default_rng(SEED).integers(0, n_subjects, (N_DRAWS, n_subjects))
     rows = np.arange(N_DRAWS)[:, None] * n_subjects
     return np.bincount((rows + picked).ravel(), minlength=N_DRAWS * n_subjects).reshape(N_DRAWS, n_subjects)
 
 
 def _pool(weights: NDArray[np.int64], confusion: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Confusion matrices summed over subjects, (draws, classes, classes)."""
+    """Sum confusion matrices over subjects, (draws, classes, classes)."""
     n_classes = confusion.shape[-1]
     flat = weights.astype(np.float64) @ confusion.reshape(len(confusion), -1).astype(np.float64)  # exact below 2^53
     return flat.reshape(-1, n_classes, n_classes).astype(np.int64)
 
 
-METRICS: dict[str, tuple[Metric, Callable[[Scores], float]]] = {
-    "accuracy": (metrics.accuracy, lambda scores: scores.accuracy),
-    "uf1": (metrics.uf1, lambda scores: scores.uf1),
-    "uar": (metrics.uar, lambda scores: scores.uar),
-}
+METRICS: dict[str, Metric] = {"accuracy": metrics.accuracy, "uf1": metrics.uf1, "uar": metrics.uar}
 
 
 @dataclass(frozen=True)
@@ -223,7 +219,7 @@ class Spread:
     """A score of several seeds, as a share.
 
     sd : over the seeds, None for one
-    low, high : 95 % interval over subjects; None under a rule that chose the epoch on them, for none covers that
+    low, high : 95 % interval over subjects; None under a rule that chose the epoch on them, which no interval covers
     lost : share of the interval's draws in which a class had no clip
     """
 
@@ -235,18 +231,17 @@ class Spread:
 
 
 def spread(name: str, by_seed: Sequence[Scores], run: Run) -> Spread:
-    """Give the spread of one of METRICS.
+    """Return the spread of one of METRICS.
 
     Parameters
     ----------
     by_seed : the scores of each seed under one rule, on the clips of `run`
     """
-    metric, of_scores = METRICS[name]
-    values = [of_scores(scores) for scores in by_seed]
+    values = [getattr(scores, name) for scores in by_seed]
     mean = float(np.mean(values))
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
     if by_seed[0].selected_on_test or by_seed[0].n_subjects < 2:
         return Spread(mean, sd)
     counts = [count_by_subject(scores.predicted, run.labels, len(run.class_names)) for scores in by_seed]
-    interval = bootstrap_interval(counts, metric)
+    interval = bootstrap_interval(counts, METRICS[name])
     return Spread(mean, sd, interval.low, interval.high, interval.lost)

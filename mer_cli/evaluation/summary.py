@@ -1,4 +1,4 @@
-"""A run, or the seeds of one configuration, as scores, facts, tables of text and rows of predictions."""
+"""What `mer evaluate` shows and exports of a run, or of the seeds of one configuration."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from mer_cli.runs.methods import is_classical
 from mer_cli.runs.run_config import GENERATED
 
 TextTable = tuple[tuple[str, ...], ...]  # rows of cells of equal number, the header first
+Facts = tuple[tuple[str, str], ...]  # names and values
 
 
 @dataclass(frozen=True)
 class Summary:
-    """One score of a run as text: facts are (name, value) pairs, the tables carry their header.
+    """One score of a run as text; each table begins with its header.
 
-    datasets : where a score pools several datasets, a row for each of them and for the guessers on it; else empty
+    datasets : if the score pools several datasets, a row for each of them and for the guessers on it; else empty
     """
 
     title: str
-    facts: tuple[tuple[str, str], ...]
+    facts: Facts
     classes: TextTable
     confusion: TextTable
     chance: TextTable
@@ -36,46 +37,50 @@ class Summary:
 
 
 def summarise(run: Run, rule: str) -> tuple[Summary, ...]:
-    """Give what `mer evaluate` shows of a run: one score under LOSO, one for each test dataset across datasets.
-
-    Raises
-    ------
-    RunError
-        As `evaluate`.
-    """
+    """Return what `mer evaluate` shows of a run: one score under LOSO; across datasets one for each test dataset."""
     if run.config.is_loso:
         return (_summarise(run, rule, None),)
     return tuple(_summarise(run, rule, dataset) for dataset in run.config.test_datasets)
 
 
 def _summarise(run: Run, rule: str, dataset: str | None) -> Summary:
-    config = run.config
     scores = evaluate(run, rule, dataset)
-    f1_name = name_of_f1(scores)
-    facts = (
-        *([("faces", GENERATED)] if config.generated else []),
-        ("protocol", f"{config.protocol_id}, {config.protocol([dataset] if dataset else None)}"),
-        ("coding table", _table_versions(run)),
-        ("epoch rule", rule_text(run, scores)),
-        ("clips, subjects", f"{scores.n_clips}, {scores.n_subjects}"),
-        ("model, settings", f"{config.model}, {settings(config)}"),
-        ("seed", str(config.seed)),
-        *([("null control", control_text(control_of([scores], run)))] if config.shuffle_labels else []),
-        *score_facts([scores], run),
-    )
-    several = dataset is None and len(config.test_datasets) > 1
+    f1_name = _name_of_f1(scores)
+    protocol, *facts = _facts([scores], run, dataset, ("seed", str(run.config.seed)))
+    faces = [("faces", GENERATED)] if run.config.generated else []
+    several = dataset is None and len(run.config.test_datasets) > 1
     return Summary(
         title=run.path.name,
-        facts=facts,
-        classes=class_table(scores, run.class_names),
-        confusion=confusion_table(scores, run.class_names),
+        facts=(*faces, protocol, ("coding table", _table_versions(run)), *facts),
+        classes=_class_table(scores, run.class_names),
+        confusion=_confusion_table(scores, run.class_names),
         chance=(("guesser", "accuracy %", f1_name, "UAR"), *_chance(run, scores, dataset)),
         datasets=_dataset_table(run, scores, f1_name) if several else (),
     )
 
 
-def score_facts(by_seed: Sequence[Scores], run: Run) -> tuple[tuple[str, str], ...]:
-    """Give accuracy, UF1 and UAR, each with its name: "71.08 ± 1.20 % (95 % interval over subjects 62.96 to 84.44)".
+def _facts(by_seed: Sequence[Scores], run: Run, dataset: str | None, seeds: tuple[str, str]) -> Facts:
+    """Return what one score is of, and the score.
+
+    Parameters
+    ----------
+    by_seed : the scores of each seed, on the clips of `run`
+    seeds : name and value of the fact on seeds
+    """
+    config, scores = run.config, by_seed[0]
+    return (
+        ("protocol", f"{config.protocol_id}, {config.protocol([dataset] if dataset else None)}"),
+        ("epoch rule", _rule_text(run, scores)),
+        ("clips, subjects", f"{scores.n_clips}, {scores.n_subjects}"),
+        ("model, settings", f"{config.model}, {settings(config)}"),
+        seeds,
+        *([("null control", _control_text(control_of(by_seed, run)))] if config.shuffle_labels else []),
+        *_score_facts(by_seed, run),
+    )
+
+
+def _score_facts(by_seed: Sequence[Scores], run: Run) -> Facts:
+    """Return accuracy, UF1 and UAR, each with its name: "71.08 ± 1.20 % (95 % interval over subjects 62.96 to 84.44)".
 
     Parameters
     ----------
@@ -83,7 +88,7 @@ def score_facts(by_seed: Sequence[Scores], run: Run) -> tuple[tuple[str, str], .
     """
     return (
         ("accuracy", _spread_text(spread("accuracy", by_seed, run), percent, " %")),
-        (name_of_f1(by_seed[0]), _spread_text(spread("uf1", by_seed, run), fraction)),
+        (_name_of_f1(by_seed[0]), _spread_text(spread("uf1", by_seed, run), fraction)),
         ("UAR", _spread_text(spread("uar", by_seed, run), fraction)),
     )
 
@@ -96,13 +101,13 @@ def _spread_text(found: Spread, text: Callable[[float], str], unit: str = "") ->
     return f"{score}{unit} (95 % interval over subjects {text(found.low)} to {text(found.high)}{lost})"
 
 
-def name_of_f1(scores: Scores) -> str:
-    """Give "UF1"; the released script's F1 under `best-test` is none."""
+def _name_of_f1(scores: Scores) -> str:
+    """Return "UF1"; the released script's F1 under `best-test` is not UF1."""
     return "F1 of the released script" if scores.selected_on_test else "UF1"
 
 
-def rule_text(run: Run, scores: Scores) -> str:
-    """Give the rule, with what it chose by where it chose: "best-test: selected on the test subject (74 epochs)"."""
+def _rule_text(run: Run, scores: Scores) -> str:
+    """Return the rule, and how it chose if it did: "best-test: selected on the test subject (74 epochs)"."""
     if is_classical(run.config.model):
         return f"{scores.rule} (no epochs: nothing to choose)"
     by = (
@@ -113,19 +118,19 @@ def rule_text(run: Run, scores: Scores) -> str:
     return f"{f'{scores.rule}: {by}' if by else scores.rule} ({scores.n_epochs} epochs)"
 
 
-def control_text(control: NullControl) -> str:
-    """Say what the accuracy of a run on permuted labels must be, if its rule is honest, and how far off it is."""
+def _control_text(control: NullControl) -> str:
+    """Say what the accuracy of a run on permuted labels must be if its rule is honest, and how far off it is."""
     off = f"{100 * (control.accuracy - control.expected):+.2f} points"
     expected = f"training labels permuted: {percent(control.expected)} % are expected by chance"
     if control.low is None or control.high is None:
-        return f"{expected}; {off}; no interval and no verdict, for there is one subject"
+        return f"{expected}; {off}; no interval and no verdict, because there is one subject"
     verdict = "within" if control.is_at_chance else "outside"
-    interval = f"{percent(control.low)} to {percent(control.high)} % of an honest rule (95 % interval)"
+    interval = f"{percent(control.low)} to {percent(control.high)} % for an honest rule (95 % interval)"
     return f"{expected}, {interval}; {off}, {verdict}"
 
 
 def _dataset_table(run: Run, scores: Scores, f1_name: str) -> TextTable:
-    """The score on all datasets (MEGC's "full"), then on each, pooled over its folds only, with the guessers on it."""
+    """Return the score on all datasets (MEGC's "full"), then on each dataset, pooled over its folds, with guessers."""
     rows = [_dataset_row(run, "full", scores)]
     for dataset in run.config.test_datasets:
         of_one = evaluate(run, scores.rule, dataset)
@@ -150,8 +155,8 @@ def _table_versions(run: Run) -> str:
     return named[0][1] if len(named) == 1 else ", ".join(f"{dataset} {version}" for dataset, version in named)
 
 
-def class_table(scores: Scores, class_names: Sequence[str]) -> TextTable:
-    """Give clips, precision, recall and F1 of every class."""
+def _class_table(scores: Scores, class_names: Sequence[str]) -> TextTable:
+    """Return clips, precision, recall and F1 of every class."""
     rows = zip(class_names, metrics.per_class(scores.confusion), strict=True)
     return (
         ("class", "clips", "precision", "recall", "F1"),
@@ -159,19 +164,19 @@ def class_table(scores: Scores, class_names: Sequence[str]) -> TextTable:
     )
 
 
-def confusion_table(scores: Scores, class_names: Sequence[str]) -> TextTable:
-    """Give the pooled counts, rows true and columns predicted."""
+def _confusion_table(scores: Scores, class_names: Sequence[str]) -> TextTable:
+    """Return the pooled counts, rows true and columns predicted."""
     rows = zip(class_names, scores.confusion, strict=True)
     return (("true \\ predicted", *class_names), *((name, *map(str, counts.tolist())) for name, counts in rows))
 
 
 def prediction_table(run: Run, scores: Scores) -> TextTable:
-    """Give every held-out clip's prediction at the epoch that the rule chose, sorted by clip id.
+    """Return every held-out clip's prediction at the epoch that the rule chose, sorted by clip id.
 
     The columns are dataset, subject, clip, fold, seed, epoch rule, gt, pred, p_1..p_C, generated: `gt` and `pred` count
     classes from 0, `p_1` is the probability (softmax) of class 0, `generated` says whether the run's faces are ("true"
-    or "false"). The epoch is that of the confusion matrix, so under `best-test` the rows do not give the rule's
-    accuracy: that comes from other epochs.
+    or "false"). The epoch is that of the confusion matrix; under `best-test` the rule's accuracy comes from other
+    epochs.
     """
     n_classes = len(run.class_names)
     generated = str(run.config.generated).lower()
@@ -191,31 +196,31 @@ def prediction_table(run: Run, scores: Scores) -> TextTable:
 
 
 def percent(share: float) -> str:
-    """Give .88353 as "88.35"."""
+    """Return .88353 as "88.35"."""
     return f"{100 * share:.2f}"
 
 
 def fraction(share: float) -> str:
-    """Give .86762 as ".8676", the way the field prints F1."""
+    """Return .86762 as ".8676", the way the field prints F1."""
     return f"{share:.4f}".removeprefix("0")
 
 
+def signed_fraction(difference: float) -> str:
+    """Return -.0371 as "-.0371", and what is 0 in four digits as "+.0000" whatever its sign."""
+    return f"{round(difference, 4) + 0.0:+.4f}".replace("0.", ".", 1)
+
+
 def summarise_seeds(runs: Sequence[Run], rule: str) -> tuple[TextTable, ...]:
-    """Give what `mer evaluate` shows of several seeds: mean, deviation over the seeds, interval of the mean.
+    """Return what `mer evaluate` shows of several seeds: average, deviation over the seeds, interval of the average.
 
     Parameters
     ----------
-    runs : the seeds of one configuration, in their order; of a single one nothing is to be said
+    runs : the seeds of one configuration, in their order; a single one has no table
 
     Returns
     -------
-    Names with values, the title in the first row: of all datasets and then of each under LOSO, of each test dataset
-    across datasets.
-
-    Raises
-    ------
-    RunError
-        As `evaluate`.
+    A table of names and values, the title in the first row, for all datasets and then for each under LOSO; across
+    datasets for each test dataset.
     """
     if len(runs) == 1:
         return ()
@@ -227,16 +232,11 @@ def summarise_seeds(runs: Sequence[Run], rule: str) -> tuple[TextTable, ...]:
 
 
 def _summarise_seed_group(runs: Sequence[Run], rule: str, dataset: str | None) -> TextTable:
-    run, config = runs[0], runs[0].config
+    config = runs[0].config
     by_seed = [evaluate(run, rule, dataset) for run in runs]
+    seeds = f"{len(runs)}: {', '.join(str(run.config.seed) for run in runs)}; mean ± standard deviation"
     return (
         (f"{len(runs)} seeds of {config.protocol_id}{f', tested on {dataset}' if dataset else ''}", ""),
         *([("faces", GENERATED)] if config.generated else []),
-        ("protocol", f"{config.protocol_id}, {config.protocol([dataset] if dataset else None)}"),
-        ("epoch rule", rule_text(run, by_seed[0])),
-        ("clips, subjects", f"{by_seed[0].n_clips}, {by_seed[0].n_subjects}"),
-        ("model, settings", f"{config.model}, {settings(config)}"),
-        ("seeds", f"{len(runs)}: {', '.join(str(run.config.seed) for run in runs)}; mean ± standard deviation"),
-        *([("null control", control_text(control_of(by_seed, run)))] if config.shuffle_labels else []),
-        *score_facts(by_seed, run),
+        *_facts(by_seed, runs[0], dataset, ("seeds", seeds)),
     )

@@ -1,4 +1,4 @@
-"""Takes scores of attention maps against the truth, gives the table of them: block by block, method by method."""
+"""Tables the scores of attention maps against the truth of generated faces, by method and block of the network."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ HEADER = ("map", "mass / area", "95 %", "on other clips", "hit", "95 %")
 
 @dataclass(frozen=True)
 class AttentionRow:
-    """What one kind of map scores, over the clips of all subjects; intervals are 95 %, over subjects.
+    """The scores of one kind of map over the clips of all subjects; intervals are 95 %, over subjects.
 
     maps : what was scored; "the first minus ..." for the difference of two methods
-    n_seeds : runs whose clip scores were averaged first, of a difference pairs of them; 0 for a yardstick, which needs
-        no network
-    block : 1 to 4, the first to the last; 0 where it does not matter
-    mass, elsewhere, hit : means of `inference.truth.TruthScores`
+    n_seeds : number of runs, or for a difference of pairs of runs, over which each clip's scores were averaged first;
+        0 for a yardstick, which needs no network
+    block : 1 to 4, the first to the last; 0 if it does not matter
+    mass, elsewhere, hit : averages of `inference.truth.TruthScores`
     """
 
     maps: str
@@ -48,14 +48,9 @@ class AttentionRow:
 
 
 def attention_rows(measured: Measured) -> list[AttentionRow]:
-    """The rows of each method, the one that was explained first; then how far the first is ahead; then the yardsticks.
+    """Return the rows of each method, the explained one first; then how far the first is ahead; then the yardsticks.
 
-    Two methods are compared over the seeds that both have; where there is none, they have no such rows.
-
-    Raises
-    ------
-    RunError
-        If a configuration comes with the same seed twice.
+    Two methods are compared over the seeds that both have; without any there are no such rows.
     """
     first = measured.runs[0][0]
     groups = sorted(group_seeds([run for run, _ in measured.runs]), key=lambda group: first not in group.runs)
@@ -77,7 +72,7 @@ def attention_rows(measured: Measured) -> list[AttentionRow]:
 
 
 def attention_sections(rows: Sequence[AttentionRow]) -> list[tuple[str, TextTable]]:
-    """For people: what was scored, and under it a table of its blocks, the header first."""
+    """Return what was scored, each with a table of its blocks for people, the header first."""
     sections: list[tuple[str, TextTable]] = []
     for (maps, n_seeds), of_maps in groupby(rows, key=lambda row: (row.maps, row.n_seeds)):
         seeds = f", {n_seeds} seed{'s' if n_seeds > 1 else ''}" if n_seeds else ""
@@ -86,13 +81,7 @@ def attention_sections(rows: Sequence[AttentionRow]) -> list[tuple[str, TextTabl
 
 
 def write_attention(folder: Path, rows: Sequence[AttentionRow]) -> Path:
-    """Write the rows as attention.csv into a folder; the truth is known of generated faces only, and each row says so.
-
-    Raises
-    ------
-    RunError
-        If the file can't be written.
-    """
+    """Write the rows as attention.csv into a folder; each says that it is of generated faces, as all truth is."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*(field.name for field in fields(AttentionRow)), "generated"])
@@ -117,7 +106,7 @@ def _cell(value: str | int | float) -> str:
 
 
 def _names(groups: Sequence[RunGroup]) -> list[str]:
-    """What each method is; where two are told apart by the machine only, the run's folder as well."""
+    """Return what each method is; if only the machine tells two apart, the run's folder as well."""
     names = [_name(group.runs[0]) for group in groups]
     return [
         f"{name}, {group.runs[0].path.name}" if names.count(name) > 1 else name
@@ -132,13 +121,13 @@ def _name(run: Run) -> str:
 
 
 def _by_seed(group: RunGroup, measured: Measured) -> dict[int, tuple[TruthScores, ...]]:
-    """The scores of each seed's blocks, first to last."""
+    """Return the scores of each seed's blocks, first to last."""
     scores_of = {run.path: blocks for run, blocks in measured.runs}
     return {run.config.seed: scores_of[run.path] for run in group.runs}
 
 
 def _means(of_seed: Mapping[int, tuple[TruthScores, ...]], seeds: Collection[int]) -> Iterator[tuple[int, TruthScores]]:
-    """Yield each block, from 1, with its clips' scores averaged over these seeds; nothing where there is no seed."""
+    """Yield each block, from 1, with its clips' scores averaged over these seeds; nothing without a seed."""
     for block, scores in enumerate(zip(*(of_seed[seed] for seed in seeds), strict=True), start=1):
         yield (
             block,

@@ -1,35 +1,33 @@
-"""A whole report from the runs and stores at hand: each run is placed and scored once, and each table gets its own."""
+"""Builds a whole report from the runs and stores at hand: each run is placed and scored once, for all tables."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from mer_cli.errors import ConfigError, StoreError
-from mer_cli.report.collect import Entry, score_runs
 from mer_cli.report.count_tables import build_count_table
+from mer_cli.report.entries import Entry, score_runs
 from mer_cli.report.method_tables import build_method_table
 from mer_cli.report.model import METHODS, SUMMARY, Table
-from mer_cli.report.placing import is_part_of, placed, protocol_key
+from mer_cli.report.paper import NUMBERS
+from mer_cli.report.placing import Places, place_runs
 from mer_cli.report.summary import build_summary
 from mer_cli.runs.directory import Run
 from mer_cli.store.hdf5 import StoreInfo, read_store
 from mer_cli.store.overview import find_stores
 
 COUNT_TABLES = ("1", "2")
-PAPER_TABLES = ("3", "4", "5", "6", "7")
+PAPER_TABLES = tuple(map(str, NUMBERS))
 EVERY_TABLE = (SUMMARY, *COUNT_TABLES, *PAPER_TABLES, METHODS)
 ALL = "all"
-
-Places = Mapping[str, frozenset[Path]]  # of each table that the paper has methods in: directories of the runs in it
 
 
 @dataclass(frozen=True)
 class Report:
-    """What is written.
+    """The tables of a report.
 
-    runs : those in the tables, which a page has figures of
+    runs : those in the tables, which a page shows figures of
     notes : a sentence on runs that are in other tables than these
     """
 
@@ -56,18 +54,12 @@ def table_ids(wanted: str) -> tuple[str, ...]:
 
 
 def read_stores(ids: Sequence[str]) -> list[StoreInfo]:
-    """Return what the stores of `data/` hold if a table of counts is asked for; there need not be any.
-
-    Raises
-    ------
-    StoreError
-        If one cannot be read.
-    """
+    """Return what the stores of `data/` hold if a table of counts is asked for; there may be none."""
     if not set(ids) & set(COUNT_TABLES):
         return []
     try:
         paths = find_stores()
-    except StoreError:  # there is none: the tables have the published counts alone
+    except StoreError:  # there is none: the tables have only the published counts
         return []
     return [read_store(path) for path in paths]
 
@@ -75,12 +67,12 @@ def read_stores(ids: Sequence[str]) -> list[StoreInfo]:
 def build_report(ids: Sequence[str], runs: Sequence[Run], stores: Sequence[StoreInfo]) -> Report:
     """Build the tables of these ids, in their order.
 
-    In a report of several tables one in which no run of yours stands is folded, and the table of all methods has
-    the protocols of those runs only that no table of the paper has a place for.
+    In a report of several tables, a table without a run of yours is collapsed, and the table of all methods has only
+    the protocols of runs that no table of the paper has a place for.
 
     Parameters
     ----------
-    runs : in any order; each table takes those that it has a place for
+    runs : in any order; each table takes the runs that it has a place for
     stores : for the tables of counts
 
     Raises
@@ -88,47 +80,49 @@ def build_report(ids: Sequence[str], runs: Sequence[Run], stores: Sequence[Store
     RunError
         If two runs share configuration and seed, or a run cannot be scored.
     """
-    places = {id: frozenset(run.path for run in placed(int(id), runs)) for id in PAPER_TABLES}
-    shown = [run for run in runs if any(id in (SUMMARY, METHODS) or run.path in places.get(id, ()) for id in ids)]
-    entries = score_runs(shown)
-    tables = [_build(id, entries, stores, places, alone=len(ids) == 1) for id in ids]
+    places = place_runs(runs)
+    wanted = [number for number in NUMBERS if str(number) in ids]
+    has_all = SUMMARY in ids or METHODS in ids
+    shown = [run for run in runs if has_all or any(number in places[run.path].rows for number in wanted)]
+    entries = score_runs(shown, places)
+    tables = [_build(id, entries, stores, alone=len(ids) == 1) for id in ids]
     if len(ids) > 1:
-        tables = [_folded(table, bool(runs)) for table in tables if table.id != METHODS or table.blocks]
+        tables = [_collapsed(table, bool(runs)) for table in tables if table.id != METHODS or table.blocks]
     paths = {run.path for run in shown}
     elsewhere = [run for run in runs if run.path not in paths]
     return Report(tuple(tables), tuple(shown), _notes(elsewhere, places))
 
 
-def _build(id: str, entries: Sequence[Entry], stores: Sequence[StoreInfo], places: Places, *, alone: bool) -> Table:
+def _build(id: str, entries: Sequence[Entry], stores: Sequence[StoreInfo], *, alone: bool) -> Table:
     if id == SUMMARY:
         return build_summary(entries)
-    if id == METHODS:
-        return build_method_table(None, entries if alone else _without_a_place(entries, places))
     if id in COUNT_TABLES:
         return build_count_table(int(id), stores)
-    return build_method_table(int(id), [entry for entry in entries if entry.runs[0].path in places[id]])
+    if id == METHODS:
+        return build_method_table(None, entries if alone else _without_a_place(entries))
+    return build_method_table(int(id), entries)
 
 
-def _without_a_place(entries: Sequence[Entry], places: Places) -> list[Entry]:
-    """Return the entries of every protocol of which some entry stands in no table of the paper."""
+def _without_a_place(entries: Sequence[Entry]) -> list[Entry]:
+    """Return the entries of every protocol that has an entry which stands in no table of the paper."""
     stray = {
-        protocol_key(entry)
+        entry.clips
         for entry in entries
-        if not any(entry.runs[0].path in held and is_part_of(int(id), entry) for id, held in places.items())
+        if not any(number in entry.place.rows and entry.is_part_of(number) for number in NUMBERS)
     }
-    return [entry for entry in entries if protocol_key(entry) in stray]
+    return [entry for entry in entries if entry.clips in stray]
 
 
-def _folded(table: Table, has_runs: bool) -> Table:
-    """Fold a table in which no run of yours stands; without any run it is what there is to read."""
-    return replace(table, fold="line" if has_runs else "closed") if table.absent else table
+def _collapsed(table: Table, has_runs: bool) -> Table:
+    """Collapse a table without a run of yours; if there are no runs at all, only HTML hides it."""
+    return replace(table, collapsed="line" if has_runs else "closed") if table.absent else table
 
 
 def _notes(runs: Collection[Run], places: Places) -> tuple[str, ...]:
-    """Return a sentence on runs that none of the wanted tables has, with the first table that has each."""
+    """Return a sentence on the runs that are in none of the wanted tables, naming the first table that has each."""
     if not runs:
         return ()
-    homes = {next((id for id, held in places.items() if run.path in held), METHODS) for run in runs}
+    homes = {next((str(number) for number in NUMBERS if number in places[run.path].rows), METHODS) for run in runs}
     others = ", ".join(f"--table {id}" for id in sorted(homes))
     are = "1 run is in another table" if len(runs) == 1 else f"{len(runs)} runs are in other tables"
     return (f"{are}: the same command with {others}",)

@@ -1,19 +1,18 @@
-"""Find and read run directories, group the seeds of one configuration, and score each group under every epoch rule."""
+"""Finds and reads run directories, and groups the seeds of one configuration."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 from mer_cli.errors import RunError
-from mer_cli.evaluation.epoch_rules import Scores, check_rule, evaluate, usable_rules, why_unusable
+from mer_cli.evaluation.epoch_rules import check_rule, usable_rules, why_unusable
 from mer_cli.evaluation.run_text import unfinished
-from mer_cli.evaluation.statistics import METRICS, Spread, spread
 from mer_cli.runs.directory import Run, read_run
-from mer_cli.runs.run_config import RunConfig, other_version
+from mer_cli.runs.run_config import other_version
 
 
 @dataclass(frozen=True)
@@ -29,12 +28,12 @@ class RunGroup:
 
 @dataclass(frozen=True)
 class FoundRuns:
-    """Runs that were looked for, each once, sorted by name.
+    """Runs that were found, each once, sorted by name.
 
     named : directories of runs that the user named, not only a folder above them
-    outdated : a sentence for each run of another protocol version that was passed over
-    damaged : one for each run that was passed over since it can't be read, with the remedy
-    unfit : one for each run that was passed over since the epoch rule needs inner clips
+    outdated : a sentence for each run that was passed over because it is of another protocol version
+    damaged : a sentence for each run that was passed over because it can't be read, with the remedy
+    unfit : a sentence for each run that was passed over because the epoch rule can't score it
     """
 
     runs: tuple[Run, ...]
@@ -73,22 +72,16 @@ class FoundRuns:
         return (*self.outdated, *self.damaged, *self.unfit, *lacking)
 
     def require_scores(self) -> None:
-        """Refuse what can't be scored though it was asked for.
-
-        Raises
-        ------
-        RunError
-            If a named run lacks folds, or no run has all of them.
-        """
+        """Raise a RunError if a named run lacks folds, or no run has all its folds."""
         for run in self.runs:
             if run.missing and run.path in self.named:
                 raise RunError(unfinished(run))
         if not self.finished:
-            others = f", and {len(self.unfit)} without inner clips" if self.unfit else ""
-            others += f", and {len(self.damaged)} that can't be read" if self.damaged else ""
+            others = f", {len(self.unfit)} that the epoch rule can't score" if self.unfit else ""
+            others += f", {len(self.damaged)} that can't be read" if self.damaged else ""
             raise RunError(
-                f"nothing to score: {len(self.runs)} incomplete and {len(self.outdated)} outdated runs{others} were "
-                "found — expected one with all its folds. Continue one, or train: mer train --loso."
+                f"there is no finished run to score. Found: {len(self.runs)} incomplete, {len(self.outdated)} "
+                f"outdated{others}. Continue one, or train: mer train --loso."
             )
 
 
@@ -97,8 +90,8 @@ def collect_runs(root: Path | list[Path]) -> FoundRuns:
 
     Parameters
     ----------
-    root : the folder of all runs, which may be absent or empty; or a list of places that the user named, each of
-        which must hold a run
+    root : the folder of all runs, which may be absent or empty; or a list of places that the user named, which must
+        each hold a run
 
     Raises
     ------
@@ -111,8 +104,8 @@ def collect_runs(root: Path | list[Path]) -> FoundRuns:
         paths = list(run_dirs(place))
         if not paths and isinstance(root, list):
             raise RunError(
-                f"{place}: no run directory in it — expected a folder that `mer train` wrote (with a config.json). "
-                "Correct the path, or train: mer train --loso."
+                f"{place}: found no run directory (a folder with the config.json that `mer train` writes). Correct the "
+                "path, or train: mer train --loso."
             )
         found |= {path.resolve(): path for path in paths}  # one place may lie in another
         named |= {place.resolve()} & found.keys()
@@ -133,12 +126,12 @@ def collect_runs(root: Path | list[Path]) -> FoundRuns:
 
 
 def group_seeds(runs: Sequence[Run]) -> list[RunGroup]:
-    """Put runs together that share every setting, the clips and their labels, and differ in the seed.
+    """Put runs together that differ only in their seed: same settings, clips, labels and folds.
 
     Raises
     ------
     RunError
-        If two runs share the seed as well: one is a copy, and would count as another seed.
+        If two runs have the same seed as well: one is a copy and would count as another seed.
     """
     groups: dict[str, list[Run]] = {}
     for run in runs:
@@ -148,8 +141,8 @@ def group_seeds(runs: Sequence[Run]) -> list[RunGroup]:
         for one, other in pairwise(group):
             if one.config.seed == other.config.seed:
                 raise RunError(
-                    f"{other.path}: holds the same configuration and seed {other.config.seed} as {one.path} — "
-                    "expected each seed once. Move one of them away."
+                    f"{other.path}: has the same configuration and seed {other.config.seed} as {one.path}, and would "
+                    "count twice. Move one of them away."
                 )
     return sorted(
         (RunGroup(tuple(group)) for group in groups.values()), key=lambda group: [run.path.name for run in group.runs]
@@ -157,9 +150,10 @@ def group_seeds(runs: Sequence[Run]) -> list[RunGroup]:
 
 
 def _settings_key(run: Run) -> str:
-    """Everything that makes two runs the same experiment but for the seed; the labels guard an edited clips.csv.
+    """Return what two runs of the same experiment share, except for the seed.
 
-    The variant is a name for network options, which are all there: `--variant ca` is `--no-pc`.
+    Labels are part of it because clips.csv can be edited. The variant is left out: it only names network options, which
+    are all there (`--variant ca` is `--no-pc`).
     """
     clips = sorted((clip_id, label, run.fold_of[clip_id]) for clip_id, label in run.labels.items())
     return f"{run.config.model_dump_json(exclude={'seed', 'variant'})} {clips}"
@@ -168,80 +162,10 @@ def _settings_key(run: Run) -> str:
 def run_dirs(place: Path) -> Iterator[Path]:
     """Yield run directories; names that begin with a dot are unfinished folders of a killed `mer train`.
 
-    One that lost its config counts, so that it is told; a table alone, as beside generated faces, does not.
+    A run that lost its config counts, so that it is reported. A clips.csv alone, as beside generated faces, does not.
     """
     for folder, names, files in os.walk(place):
         names[:] = [name for name in names if not name.startswith(".")]
-        if "config.json" in files or (
-            "clips.csv" in files and "folds" in names
-        ):  # the truth of generated clips has none
+        if "config.json" in files or ("clips.csv" in files and "folds" in names):
             names.clear()
             yield Path(folder)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What has a row for itself: the finished seeds of one configuration, or one run that lacks folds.
-
-    scores : by rule, of each run · spreads : by rule and metric ("last", "uf1"); both empty for a run that lacks folds
-    dataset : the one whose clips it is scored on, of a run over several datasets or across datasets; None for all
-    """
-
-    runs: tuple[Run, ...]
-    scores: Mapping[str, tuple[Scores, ...]]
-    spreads: Mapping[tuple[str, str], Spread]
-    dataset: str | None = None
-
-    @property
-    def config(self) -> RunConfig:
-        return self.runs[0].config
-
-    @property
-    def is_finished(self) -> bool:
-        return not self.runs[0].missing
-
-    @property
-    def rules(self) -> tuple[str, ...]:
-        return usable_rules(self.config)
-
-    def by_seed(self, rule: str) -> dict[int, Scores]:
-        """Give the scores of each seed; none of a run that lacks folds, or under a rule that it can't be scored by."""
-        return {run.config.seed: scores for run, scores in zip(self.runs, self.scores.get(rule, ()), strict=False)}
-
-
-def metrics_of(rule: str) -> tuple[str, ...]:
-    """Give the scores that are shown under a rule; the released script, whose rule `best-test` is, has no UAR."""
-    return tuple(name for name in METRICS if (rule, name) != ("best-test", "uar"))
-
-
-def score_runs(runs: Sequence[Run]) -> tuple[Entry, ...]:
-    """Group the seeds of each configuration and score them.
-
-    A run that leaves one subject out over several datasets has an entry for all of their clips and one for each
-    dataset's; a run across datasets has one for each dataset that it is tested on, and is not scored on them together.
-
-    Raises
-    ------
-    RunError
-        If two runs share configuration and seed, or a run cannot be scored.
-    """
-    groups = group_seeds([run for run in runs if not run.missing])
-    unfinished = sorted((run for run in runs if run.missing), key=lambda run: (run.path.name, run.path))
-    return (
-        *(_score(group.runs, part) for group in groups for part in _parts(group.runs[0].config)),
-        *(Entry((run,), {}, {}, part) for run in unfinished for part in _parts(run.config)),
-    )
-
-
-def _parts(config: RunConfig) -> tuple[str | None, ...]:
-    """Return the datasets whose clips a run is scored on by themselves; None is all clips together."""
-    if not config.is_loso:
-        return config.test_datasets
-    return (None, *config.test_datasets) if len(config.stores) > 1 else (None,)
-
-
-def _score(runs: tuple[Run, ...], dataset: str | None) -> Entry:
-    rules = usable_rules(runs[0].config)
-    scores = {rule: tuple(evaluate(run, rule, dataset) for run in runs) for rule in rules}
-    spreads = {(rule, name): spread(name, scores[rule], runs[0]) for rule in rules for name in metrics_of(rule)}
-    return Entry(runs, scores, spreads, dataset)

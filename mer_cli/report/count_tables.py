@@ -1,6 +1,6 @@
-"""The paper's Tables 1 and 2: clips of each class as published, and beside them those of the stores at hand.
+"""The paper's Tables 1 and 2: clips of each class as published, and beside them those of your stores.
 
-Stores of generated faces stand in a block of their own: their coding tables count, their pictures show nobody.
+Stores of generated faces stand in a block of their own.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mer_cli.datasets.schemes import SCHEMES
-from mer_cli.report.model import Block, Cell, Column, Note, Row, Table
+from mer_cli.report.model import ANY_DATASET, Block, Cell, Column, Note, Row, Table
 from mer_cli.store.counts import PAPER_TABLES, PUBLISHED, Contents, Count, CountColumn, count_tables, table_fact
 from mer_cli.store.hdf5 import StoreInfo
 from mer_cli.store.overview import describe_stores
@@ -32,7 +32,7 @@ def build_count_table(number: int, stores: Sequence[StoreInfo]) -> Table:
 
     Parameters
     ----------
-    stores : in any order; those of datasets that the table doesn't have are left out
+    stores : in any order; those of other datasets than the table's are left out
     """
     title, scheme_names = PAPER_TABLES[number - 1]
     datasets = [dataset for name in scheme_names for dataset in SCHEMES[name].datasets]
@@ -42,8 +42,7 @@ def build_count_table(number: int, stores: Sequence[StoreInfo]) -> Table:
     n_columns = {dataset: max(len(real[dataset]), len(generated[dataset])) for dataset in datasets}
     blocks = [_block("Clips of each class", published, real, n_columns, _first_notes(published, real))]
     if any(generated.values()):
-        heading = "Generated faces: not the datasets' pictures"
-        blocks.append(_block(heading, published, generated, n_columns, [], generated=True))
+        blocks.append(_block(ANY_DATASET, published, generated, n_columns, [], generated=True))
     sentence = title.partition(": ")[2]
     return Table(
         id=str(number),
@@ -55,12 +54,12 @@ def build_count_table(number: int, stores: Sequence[StoreInfo]) -> Table:
 
 
 def _nothing_of(dataset: str) -> Contents:
-    """A dataset without a clip: counting it gives what was published."""
+    """Return a dataset without clips, to get only the published counts."""
     return Contents(dataset, dataset, PUBLISHED[dataset], {})
 
 
 def _count(title: str, held: Sequence[Contents]) -> tuple[CountColumn, ...]:
-    """The columns of the table of that title, in order of its schemes."""
+    """Return the columns of the table with that title, in the order of its schemes."""
     (table,) = (table for table in count_tables(held) if table.title == title)
     return table.columns
 
@@ -90,7 +89,7 @@ def _columns(published: Mapping[str, CountColumn], n_columns: Mapping[str, int])
 
 
 def _task(column: CountColumn) -> str:
-    """The protocol without its number of clips: "casme2-5"."""
+    """Return the protocol without its number of clips: "casme2-5"."""
     return column.heading.partition("/")[0]
 
 
@@ -138,8 +137,8 @@ def _found(count: Count, mark: str) -> Cell:
 def _first_notes(published: Mapping[str, CountColumn], real: Mapping[str, list[_Counted]]) -> list[Note]:
     versions = ", ".join(f"{dataset} {PUBLISHED[dataset]}" for dataset in published)
     texts = [
-        f"Published: the paper's clips, as the usual coding tables give them ({versions}). Subjects are those of the "
-        "coding tables; the paper doesn't count them."
+        f"Published: the paper's clips, from the usual coding tables ({versions}). The numbers of subjects are from "
+        "those tables; the paper doesn't give them."
     ]
     if any(column.subjects.published is None for column in published.values()):
         texts.append("–: not published.")
@@ -154,5 +153,5 @@ def _store_note(heading: str, store: _Counted, mark: str) -> Note:
     table = table_fact(info.dataset, info.attributes["table"], info.table_version, info.table_sha256)
     text = f"{heading} here: `{info.path.name}`, {store.column.heading}, coding table {table}."
     if mark:
-        text += " Marked counts are not the published ones; `mer info` lists the clips that failed or changed class."
+        text += " Marked counts differ from the published ones; `mer info` lists clips that failed or changed class."
     return Note(text, mark)

@@ -1,4 +1,4 @@
-"""Files that a command writes for others: predictions with probabilities, MEGC's log, a rendered report."""
+"""Writes files for other programs and people: predictions with probabilities, MEGC's log, a rendered report."""
 
 from __future__ import annotations
 
@@ -18,37 +18,31 @@ from mer_cli.runs.directory import Run
 
 
 def only_group(runs: Sequence[Run], asked: str) -> RunGroup:
-    """Give the one configuration that the runs are seeds of.
+    """Return the runs as the seeds of one configuration.
 
     Parameters
     ----------
-    asked : what needs that, for the error: "--export p.csv"
-
-    Raises
-    ------
-    RunError
-        If they differ in more than their seed, or one is a copy.
+    asked : the flag that needs it, for the error: "--export p.csv"
     """
     groups = group_seeds(runs)
     if len(groups) != 1:
         named = ", ".join(group.runs[0].path.name for group in groups)
         raise RunError(
-            f"{asked}: the runs have {len(groups)} configurations ({named}) — expected runs that differ in "
-            "their seed only. Give one of them at a time."
+            f"{asked}: the runs have {len(groups)} configurations ({named}). Give runs that differ only in their seed."
         )
     return groups[0]
 
 
 def write_predictions(path: Path, runs: Sequence[Run], rule: str) -> None:
-    """Write the held-out predictions of one configuration's runs as CSV, replacing the file in one move.
+    """Write the held-out predictions of one configuration's runs as CSV, replacing the file at once.
 
     The columns are those of `evaluation.summary.prediction_table`.
 
     Raises
     ------
     RunError
-        If the runs differ in more than their seed (the rows could not be told apart), a fold is missing, or the file
-        cannot be written.
+        If the runs differ in more than their seed (their rows would look the same), a fold is missing, or the file
+        can't be written.
     """
     group = only_group(runs, f"--export {path}")
     tables = [prediction_table(run, evaluate(run, rule)) for run in group.runs]
@@ -60,19 +54,14 @@ def write_megc_log(path: Path, runs: Sequence[Run], rule: str) -> None:
 
     Parameters
     ----------
-    runs : one run; its columns could not tell two seeds apart
-    rule : the epoch is that of the confusion matrix, so under `best-test` the rows do not give the rule's accuracy
-
-    Raises
-    ------
-    RunError
-        If there are several runs, a fold is missing, or the file cannot be written.
+    runs : one run, because no column names the seed
+    rule : the epoch is that of the confusion matrix; under `best-test` the rule's accuracy comes from other epochs
     """
     if len(runs) != 1:
         named = ", ".join(run.path.name for run in runs)
         raise RunError(
-            f"--export-megc {path}: {len(runs)} runs ({named}) — expected one, for the columns fold, gt, pred have no "
-            "seed. Name the run: mer evaluate RUN --export-megc FILE.csv"
+            f"--export-megc {path}: there are {len(runs)} runs ({named}), and the columns fold, gt, pred have no seed. "
+            "Name one run: mer evaluate RUN --export-megc FILE.csv"
         )
     (run,) = runs
     predicted = evaluate(run, rule).predicted
@@ -82,13 +71,7 @@ def write_megc_log(path: Path, runs: Sequence[Run], rule: str) -> None:
 
 
 def write_report(path: Path, text: str) -> None:
-    """Write a rendered report, replacing the file in one move.
-
-    Raises
-    ------
-    RunError
-        If the file cannot be written.
-    """
+    """Write a rendered report, replacing the file at once; a RunError says why it can't be written."""
     _write_whole(path, text, "--out")
 
 
@@ -99,7 +82,7 @@ def _write_csv(path: Path, rows: Iterable[Sequence[str]], flag: str) -> None:
 
 
 def _write_whole(path: Path, text: str, flag: str) -> None:
-    """A file is replaced in one move, what a link leads to as well; a device or a pipe is written into."""
+    """Replace a file, or the one that a link leads to, at once; write into a device or a pipe."""
     target = path.resolve()
     partial = target.parent / f".{target.name}.partial"
     try:
@@ -115,7 +98,4 @@ def _write_whole(path: Path, text: str, flag: str) -> None:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
         reason = os.strerror(error.errno) if error.errno else str(error)
-        raise RunError(
-            f"{flag} {path}: cannot be written ({reason}) — expected a writable place with room for it. "
-            "Give another path."
-        ) from None
+        raise RunError(f"{flag} {path}: can't be written ({reason}). Give another path.") from None

@@ -1,4 +1,4 @@
-"""Lays out the rows of a block of methods: what is printed in the paper, what ran here, and what nobody has run yet."""
+"""Decides the rows of a block of methods: what the paper prints, what ran here, and what nobody has run yet."""
 
 from __future__ import annotations
 
@@ -7,25 +7,19 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from mer_cli.evaluation.run_text import ablate_command, longest_range, train_command, without_private_paths
-from mer_cli.report.collect import Entry
-from mer_cli.report.model import RowKind
-from mer_cli.report.paper import PaperBlock, PaperRow
-from mer_cli.report.placing import (
-    as_mmnet,
-    family_key,
-    family_name,
-    is_plain,
-    is_standard,
-    key_of_paper,
-    machine_name,
-    name_beside,
-    row_key,
-    row_name,
-    row_order,
-    settings_key,
+from mer_cli.evaluation.run_text import (
+    ablate_command,
+    longest_range,
+    standard_config,
+    train_command,
+    without_private_paths,
 )
-from mer_cli.runs.config import GRIDS, RECIPES, resolve_config
+from mer_cli.report.entries import Entry
+from mer_cli.report.model import RowKind
+from mer_cli.report.paper import PaperBlock, PaperRow, grid_keys, paper_blocks
+from mer_cli.report.placing import settings_name
+from mer_cli.runs.catalogue_shim import METHODS, Method, method_of
+from mer_cli.runs.config import GRIDS, RECIPES
 from mer_cli.runs.directory import Run
 from mer_cli.runs.methods import MMNET
 
@@ -35,7 +29,7 @@ class Line:
     """What a row is about.
 
     paper : what is printed beside it · entry : what ran here
-    reference : MMNet with the same settings, which it is compared with; None for MMNet itself, or where none finished
+    reference : MMNet with the same settings, which it is compared with; None for MMNet itself, or if none finished
     command : what fills the row, or continues it; "" for a finished one
     """
 
@@ -58,9 +52,9 @@ class _Slot:
 
 @dataclass(frozen=True)
 class _Family:
-    """Entries that differ in nothing but what tables vary; there may be none yet, which then have no name either.
+    """Entries that differ only in what tables vary; there may be none yet, and then no name either.
 
-    machine : ends the names of families whose settings are the same
+    machine : end of the name if other families have the same settings, else ""
     """
 
     name: str
@@ -70,83 +64,75 @@ class _Family:
 
     @property
     def reference(self) -> Entry | None:
-        return next((entry for entry in self.entries if entry.is_finished and is_plain(entry.config)), None)
+        return next((entry for entry in self.entries if entry.is_finished and entry.place.is_plain), None)
 
     @property
     def is_ablation(self) -> bool:
-        return any(not is_plain(entry.config) for entry in self.entries)
+        return any(not entry.place.is_plain for entry in self.entries)
 
 
 def lay_out(number: int | None, paper: PaperBlock | None, entries: Sequence[Entry]) -> list[Line]:
-    """Give the rows of one block, family by family; controls last.
+    """Return the rows of one block, family by family; controls last.
 
-    The released recipe's family is the first, and is there without a run where the clips are the paper's: published
-    numbers stand beside that recipe alone.
+    The released recipe's family is the first. It is there without a run if the clips are the paper's, because
+    published numbers stand beside that recipe alone.
 
     Parameters
     ----------
-    paper : the printed rows, where the clips are the paper's
+    paper : the printed rows, if the clips are the paper's
     entries : of one protocol, each with a place in the table
     """
     families = _families([entry for entry in entries if not entry.config.shuffle_labels])
-    if paper and not (families and is_standard(families[0].entries[0].config)):
-        families = [_Family("", "", resolve_config().recipe, ()), *families]
+    if paper and not (families and families[0].entries[0].place.is_standard):
+        families = [_Family("", "", standard_config().recipe, ()), *families]
     slots = _slots(number, paper, entries)
     lines: list[Line] = []
     for index, family in enumerate(families):
         lines += _family_lines(number, slots, family, paper if index == 0 else None)
     for entry in entries:
         if entry.config.shuffle_labels:
-            slot = next(slot for slot in slots if slot.key == row_key(number, entry.config))
-            name = f"{_name(number, slot, entry.config.recipe)}, {family_name(entry.config)}"
+            slot = next(slot for slot in slots if slot.key == entry.place.rows[number])
+            name = f"{_name(slot, entry.config.recipe)}, {entry.place.name}"
             lines.append(_entry_line(f"control: {name}", entry, None, None, "control"))
     return lines
 
 
 def _families(entries: Sequence[Entry]) -> list[_Family]:
-    members = _members(entries)
     recipes = list(RECIPES)
-    configs = {key: as_mmnet(same[0].config) for key, same in members.items()}
-    named = sorted((recipes.index(config.recipe), family_name(config), key) for key, config in configs.items())
+    members = _members(entries)
+    firsts = {key: same[0].place for key, same in members.items()}
+    named = sorted((recipes.index(place.recipe), place.family_name, key) for key, place in firsts.items())
     n_named = Counter(name for _, name, _ in named)
     families = []
     for _, name, key in named:
         same = sorted(members[key], key=lambda entry: (not entry.is_finished, entry.config.seed, entry.config.run_name))
-        config = configs[key]
-        machine = f", {machine_name(config)}" if n_named[name] > 1 else ""
-        families.append(_Family(f"{name}{machine}", machine, config.recipe, tuple(same)))
+        machine = f", {firsts[key].machine}" if n_named[name] > 1 else ""
+        families.append(_Family(f"{name}{machine}", machine, firsts[key].recipe, tuple(same)))
     return families
 
 
 def _members(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
-    """The entries of each family; another network joins MMNet's of its settings, on whatever machine."""
+    """Return the entries of each family; another network joins MMNet's of its settings, on whatever machine."""
     members: dict[str, list[Entry]] = {}
     for entry in sorted(entries, key=lambda entry: (entry.config.model != MMNET, entry.config.run_name)):
-        key = family_key(entry.config)
+        key = entry.place.family
         if entry.config.model != MMNET and key not in members:
-            wanted = settings_key(entry.config)
-            alike = (other for other, same in members.items() if settings_key(same[0].config) == wanted)
-            key = next(alike, key)
+            wanted = entry.place.settings
+            key = next((other for other, same in members.items() if same[0].place.settings == wanted), key)
         members.setdefault(key, []).append(entry)
     return members
 
 
 def _slots(number: int | None, paper: PaperBlock | None, entries: Sequence[Entry]) -> list[_Slot]:
-    """The paper's rows in its order; in a table of ablations the grid's, then what else was trained."""
+    """Return the paper's rows in its order; in a table of ablations the grid's, then what else was trained."""
     rows = paper.rows if paper else ()
-    keyed = {key: row for row in rows if (key := key_of_paper(number, row)) is not None}
-    found = sorted({row_key(number, entry.config) for entry in entries}, key=partial(row_order, number))
+    keyed = {row.key: row for row in rows if row.key is not None}
+    found = sorted({entry.place.rows[number] for entry in entries}, key=partial(_row_order, number))
     if number not in GRIDS and paper:
-        printed = [_Slot(name_beside(row), key_of_paper(number, row), row) for row in rows]
-        return [*printed, *(_Slot(row_name(number, key), key, None) for key in found if key not in keyed)]
-    in_grid = [row_key(number, resolve_config(**row)) for row in (GRIDS.get(number, ()) if number else ())]
-    return [_Slot(row_name(number, key), key, keyed.get(key)) for key in dict.fromkeys([*in_grid, *keyed, *found])]
-
-
-def _name(number: int | None, slot: _Slot, recipe: str) -> str:
-    """The method; layers and heads of another recipe than the released one make another row MMNet."""
-    is_mmnet = isinstance(slot.key, tuple) and slot.key == row_key(number, resolve_config(recipe))
-    return f"{slot.method} (MMNet)" if is_mmnet else slot.method
+        printed = [_Slot(_name_beside(row), row.key, row) for row in rows]
+        return [*printed, *(_Slot(_row_name(number, key), key, None) for key in found if key not in keyed)]
+    keys = dict.fromkeys([*grid_keys(number), *keyed, *found])
+    return [_Slot(_row_name(number, key), key, keyed.get(key)) for key in keys]
 
 
 def _family_lines(
@@ -154,11 +140,11 @@ def _family_lines(
 ) -> Iterator[Line]:
     for slot in slots:
         beside = slot.paper if paper else None
-        own = [entry for entry in family.entries if slot.key == row_key(number, entry.config)]
-        method = _name(number, slot, family.recipe)
+        own = [entry for entry in family.entries if slot.key == entry.place.rows[number]]
+        method = _name(slot, family.recipe)
         for index, entry in enumerate(own):
-            name = f"{method}, {family_name(entry.config)}{_machine(family, own, entry)}"
-            reference = None if is_plain(entry.config) else family.reference
+            name = f"{method}, {entry.place.name}{_machine(family, own, entry)}"
+            reference = None if entry.place.is_plain else family.reference
             yield _entry_line(name, entry, None if index else beside, reference)
         if not own and slot.key is None and beside:
             yield Line(slot.method, "method", beside)
@@ -168,16 +154,16 @@ def _family_lines(
 
 
 def _machine(family: _Family, own: Sequence[Entry], entry: Entry) -> str:
-    """What tells a row from another of the same settings: where it was trained, maybe elsewhere than MMNet."""
-    names = {machine_name(each.config) for each in own}
-    return f", {machine_name(entry.config)}" if family.machine or len(names) > 1 else ""
+    """Return where a row was trained, if only that tells it from another row of the same settings."""
+    names = {each.place.machine for each in own}
+    return f", {entry.place.machine}" if family.machine or len(names) > 1 else ""
 
 
 def _missing_name(number: int | None, slot: _Slot, family: _Family) -> str:
-    """The settings that would fill a row: another network than MMNet has its own."""
-    if not family.entries or number in GRIDS or slot.paper is None:
+    """Return the settings that would fill a row: another network than MMNet has its own."""
+    if not family.entries or number in GRIDS or slot.paper is None or slot.paper.config is None:
         return family.name
-    return f"{family_name(resolve_config(**slot.paper.settings or {}))}{family.machine}"
+    return f"{settings_name(slot.paper.config)}{family.machine}"
 
 
 def _entry_line(
@@ -194,7 +180,7 @@ def _entry_line(
 
 def _filling_command(number: int | None, family: _Family, paper: PaperBlock | None, key: Hashable) -> str:
     if family.entries and number in GRIDS:
-        like = _seeds_to_repeat(number, family)
+        like = _runs_to_repeat(number, family)
         return ablate_command(number, without_private_paths(like[0]), [run.config.seed for run in like])
     assert paper, "without runs there is a row for the paper's only"
     protocol = f"data/{paper.dataset}.h5 --scheme {paper.scheme}"
@@ -204,16 +190,66 @@ def _filling_command(number: int | None, family: _Family, paper: PaperBlock | No
 
 
 def _seed_flags(number: int | None, family: _Family) -> str:
-    """Those of the rows that are there, so that the seeds are the same in all."""
-    first = resolve_config().seed
-    wanted = longest_range([run.config.seed for run in _seeds_to_repeat(number, family)]) if family.entries else [first]
+    """Return the flags for the seeds of the rows that are there, so that all rows have the same."""
+    first = standard_config().seed
+    wanted = longest_range([run.config.seed for run in _runs_to_repeat(number, family)]) if family.entries else [first]
     flags = f" --seed {wanted[0]}" if wanted[0] != first else ""
     return f"{flags} --seeds {len(wanted)}" if len(wanted) > 1 else flags
 
 
-def _seeds_to_repeat(number: int | None, family: _Family) -> list[Run]:
-    """The runs of MMNet, which every other row is compared with; where there is none, of the row with most seeds."""
+def _runs_to_repeat(number: int | None, family: _Family) -> list[Run]:
+    """Return the runs of MMNet, which every other row is compared with; without any, those of the row with most seeds.
+
+    Parameters
+    ----------
+    family : has at least one entry
+    """
     of_row: dict[Hashable, list[Run]] = {}
     for entry in family.entries:
-        of_row.setdefault(row_key(number, entry.config), []).extend(entry.runs)
-    return of_row.get(row_key(number, resolve_config(family.recipe))) or max(of_row.values(), key=len)
+        of_row.setdefault(entry.place.rows[number], []).extend(entry.runs)
+    mmnet = [run for entry in family.entries if entry.place.is_plain for run in entry.runs]
+    return mmnet or max(of_row.values(), key=len)
+
+
+# Rows of our grids that the paper's tables lack.
+_OUR_NAMES = {
+    "ca-block": "CA block without attention",
+    "basic-continuous": "Basic block with continuous attention",
+    "cbam": "Independent attention, 7x7 (CBAM)",
+}
+
+
+def _row_order(number: int | None, key: Hashable) -> tuple[int, str]:
+    """Return what rows that the paper lacks are sorted by: the methods in the order of `mer models`."""
+    names = [method.name for method in METHODS]
+    return (0 if number in GRIDS else names.index(str(key).partition(", ")[0])), str(key)
+
+
+def _row_name(number: int | None, key: Hashable) -> str:
+    """Return the name of a row of a table of ablations, or of one that the paper lacks."""
+    if isinstance(key, tuple):
+        return "N_L {}, N_H {}".format(*key)
+    if number not in GRIDS:
+        name, comma, departures = str(key).partition(", ")
+        return f"{with_form(method_of(name))}{comma}{departures}"
+    printed = (row.method for block in paper_blocks(number) for row in block.rows if row.key == key)
+    return next(printed, None) or _OUR_NAMES[str(key)]
+
+
+def _name(slot: _Slot, recipe: str) -> str:
+    """Return the method; another recipe than the released one has MMNet in another row of layers and heads."""
+    if not isinstance(slot.key, tuple):
+        return slot.method
+    plain = standard_config(recipe)
+    return f"{slot.method} (MMNet)" if slot.key == (plain.n_layers, plain.n_heads) else slot.method
+
+
+def _name_beside(row: PaperRow) -> str:
+    """Return the printed method, and what stands for it here if that is a variant."""
+    return with_form(method_of(row.config.model), row.method) if row.config else row.method
+
+
+def with_form(method: Method, printed: str = "") -> str:
+    """Return "STSTNet", "DSSN (variant)"; beside another printed name "TSCNN: TSCNN-lite (variant)"."""
+    name = method.title if printed in ("", method.title) else f"{printed}: {method.title}"
+    return f"{name} (variant)" if method.form == "variant" else name

@@ -1,7 +1,7 @@
 """The paper's Tables 3 to 7 and the table of all methods: a block for each protocol, published numbers beside ours.
 
-The paper's own clips come first, in its order, and are there without a run; other clips of the dataset follow, and then
-generated faces, which no published number stands beside. Methods on those stand in the order of their ranks.
+The paper's own clips come first, in its order, even without a run. Other clips of the dataset follow, and then
+generated faces. No published number stands beside those two; their methods are sorted by rank.
 """
 
 from __future__ import annotations
@@ -13,68 +13,72 @@ from itertools import chain
 
 from mer_cli.evaluation.chance import REPETITIONS
 from mer_cli.evaluation.epoch_rules import usable_rules
+from mer_cli.evaluation.run_text import standard_config
 from mer_cli.evaluation.statistics import N_DRAWS
 from mer_cli.evaluation.summary import percent
-from mer_cli.report.cells import method_columns
-from mer_cli.report.collect import Entry
+from mer_cli.report.entries import Entry, Protocol, dataset_title, heading, protocols
 from mer_cli.report.lines import Line, lay_out
 from mer_cli.report.model import METHODS, Block, Column, Note, Table
-from mer_cli.report.paper import PaperBlock, paper_table
-from mer_cli.report.placing import Protocol, dataset_title, heading, is_of, other_labels, paper_blocks, protocols
+from mer_cli.report.paper import PaperBlock, paper_blocks, paper_table
+from mer_cli.report.placing import Place
 from mer_cli.report.rows import (
-    P_MEANING,
     Tests,
     compare_lines,
     guesser_rows,
     honest_rules,
     in_rank_order,
     letters_of,
+    method_columns,
     method_rows,
     with_expected,
 )
 from mer_cli.report.summary import NO_RUNS
-from mer_cli.runs.config import GRIDS, resolve_config
+from mer_cli.runs.config import GRIDS
 from mer_cli.runs.methods import is_classical
 
-_PUBLISHED = "Published: as printed. Clips: the number that the accuracy fits; different clips do not compare."
-_OURS = (
+# Notes on a whole table.
+_PUBLISHED = Note(
+    "Published: as printed. Clips: the number of clips that the accuracy fits; numbers of different clips do not "
+    "compare."
+)
+_OURS = Note(
     "Ours: counts pooled over the folds. Several seeds: mean ± standard deviation over whole runs, one for each seed. "
     f"[low, high]: 95 % interval of that mean, from {N_DRAWS:,} draws of subjects. Bold: the block's best value of "
     "finished runs under an honest rule. `best-test` takes accuracy and F1 from different epochs of one fold, as the "
     "released script does; no interval and no p covers its choice."
 )
-_CHANCE = (
-    "chance: `majority` says the training clips' commonest class; `prior-random` draws from their class shares anew in "
-    f"every epoch, mean of {REPETITIONS} repetitions. Choosing among independent draws is worth more than among the "
-    "epochs of one training: an upper bound."
+_RANK = Note(
+    "Rank: by UF1 under `last`, among the block's finished rows; equal values share a rank. Controls, guessers and "
+    "recipes that were tuned on the test subjects are not ranked."
 )
-_RANK = (
-    "Rank: by UF1 under `last`, among the block's finished rows; equal values share one. Controls, guessers and "
-    "recipes that were tuned on the test subjects have none."
+_CLASSICAL = Note(
+    "Classical methods are descriptors with a support-vector machine: they have no epochs, so `best-test` has nothing "
+    "to choose, and they give the same numbers for every seed."
 )
-_CLASSICAL = (
-    "Classical methods are descriptors with a support-vector machine: they have no epochs, so there is nothing for "
-    "`best-test` to choose, and they give the same numbers for every seed."
+_P = Note(
+    f"p: paired permutation test on UF1, both methods' predictions swapped for whole subjects ({N_DRAWS:,} draws), "
+    "averaged over the seeds that both have, and adjusted by Holm over the tests of the whole table under that rule."
 )
-_OF_EVERY_BLOCK = frozenset({_PUBLISHED, _OURS, P_MEANING, _CHANCE, _RANK, _CLASSICAL})
+_CHANCE = Note(
+    "chance: `majority` predicts the commonest class of the training clips; `prior-random` draws from their class "
+    f"shares anew in every epoch, average of {REPETITIONS} repetitions. Choosing among independent draws gains more "
+    "than choosing among the epochs of one training, so `prior-random` is an upper bound."
+)
 _TITLE_OF_ALL = "Methods on the same clips"
 
 
 def build_method_table(number: int | None, entries: Sequence[Entry]) -> Table:
-    """Build Table 3, 4, 5, 6 or 7, or for None the one of all methods, which has nothing published.
+    """Build Table 3, 4, 5, 6 or 7; for None the table of all methods, which has no published numbers.
 
     Parameters
     ----------
-    entries : scored runs, in any order, each with a place in the table (`placing.placed`)
-
-    Raises
-    ------
-    RunError
-        If a run cannot be scored.
+    entries : scored runs, in any order; those without a place in the table are left out
     """
-    rules = {rule for entry in entries for rule in entry.rules} | set(usable_rules(resolve_config()))
+    entries = [entry for entry in entries if number in entry.place.rows]
+    rules = {rule for entry in entries for rule in entry.rules} | set(usable_rules(standard_config()))
     columns = method_columns(rules, ranked=number not in GRIDS, published=_published_keys(number))
-    places = list(_places(paper_blocks(number), protocols(number, entries)))
+    found = protocols(number, entries)
+    places = list(_places(paper_blocks(number), found))
     lines = [_lines(number, printed, protocol) for printed, protocol in places]
     tests = compare_lines(lines, honest_rules(columns))
     letters = letters_of(chain.from_iterable(lines))
@@ -82,7 +86,7 @@ def build_method_table(number: int | None, entries: Sequence[Entry]) -> Table:
         _block(number, printed, protocol, of_block, tested, letters, columns)
         for (printed, protocol), of_block, tested in zip(places, lines, tests, strict=True)
     ]
-    notes = _of_several(blocks)
+    notes = (*_table_notes(number, found, has_tests=any(tests)), *_shared_notes(blocks))
     return Table(
         id=METHODS if number is None else str(number),
         title=_TITLE_OF_ALL if number is None else paper_table(number).title,
@@ -96,7 +100,7 @@ def build_method_table(number: int | None, entries: Sequence[Entry]) -> Table:
 
 
 def _published_keys(number: int | None) -> set[str]:
-    """Return the columns that the paper's rows fill: Table 5 has no F1, and the table of all methods no paper's row."""
+    """Return the columns that the paper's rows fill: Table 5 has no F1, the table of all methods nothing published."""
     rows = [row for block in paper_blocks(number) for row in block.rows]
     keys = {"published_clips", "published_accuracy", "published_epoch_rule"} if rows else set()
     return keys | ({"published_f1"} if any(row.f1 for row in rows) else set())
@@ -105,12 +109,12 @@ def _published_keys(number: int | None) -> set[str]:
 def _places(
     paper: Sequence[PaperBlock], found: Sequence[Protocol]
 ) -> Iterator[tuple[PaperBlock, Protocol | None] | tuple[None, Protocol]]:
-    """Yield what a block is of: the paper's rows, with each protocol of their clips; then the other protocols."""
+    """Yield what each block is of: the paper's rows with each protocol of their clips; then the other protocols."""
     for printed in paper:
-        own: list[Protocol | None] = [protocol for protocol in found if is_of(protocol.run, printed)]
+        own: list[Protocol | None] = [protocol for protocol in found if protocol.first.place.paper == printed.clips]
         yield from ((printed, protocol) for protocol in own or [None])
     for protocol in found:
-        if not any(is_of(protocol.run, printed) for printed in paper):
+        if protocol.first.place.paper not in [printed.clips for printed in paper]:
             yield None, protocol
 
 
@@ -129,54 +133,73 @@ def _block(
     columns: Sequence[Column],
 ) -> Block:
     rows, marked = method_rows(lines, tests, letters, columns)
-    notes = [Note(_PUBLISHED)] if paper else []
     if protocol is None:
         assert paper, "a block is there for the paper or for runs"
-        notes.append(Note(f"The commands take the store of the real release: `mer preprocess {paper.dataset} RAW`."))
+        notes = [Note(f"The commands need the store of the real release: `mer preprocess {paper.dataset} RAW`.")]
         if number not in GRIDS:
-            all_of_them = f"`mer compare-methods data/{paper.dataset}.h5 --scheme {paper.scheme}`"
-            notes.append(
-                Note(f"All of them, and the methods that run here and have no row in the paper: {all_of_them}.")
-            )
+            command = f"`mer compare-methods data/{paper.dataset}.h5 --scheme {paper.scheme}`"
+            notes.append(Note(f"To train them all, and the methods that the paper has no row for: {command}."))
         title = heading(f"{paper.protocol_id}, leave one subject out", paper.class_counts, paper.n_subjects)
         return Block(title, tuple(rows), (*notes, *marked))
     rows, on_controls = with_expected(lines, rows, columns)
     rows += guesser_rows(protocol.entries, columns)
-    notes += [Note(text) for text in other_labels(number, protocol.run)]
-    notes += [
-        Note(_OURS),
-        *_of_methods(number, protocol),
-        *_lost(protocol.entries),
-        *([Note(P_MEANING)] if tests else []),
-        Note(_CHANCE),
-    ]
+    notes = [*_other_clips(number, protocol.first.place), *_training_notes(protocol), *_lost(protocol.entries)]
     return Block(protocol.heading, tuple(rows), (*notes, *on_controls, *marked), protocol.generated, protocol.origin)
 
 
-def _of_methods(number: int | None, protocol: Protocol) -> Iterator[Note]:
-    if number not in GRIDS:
-        yield Note(_RANK)
-    if any(is_classical(entry.config.model) for entry in protocol.entries):
-        yield Note(_CLASSICAL)
-    config = protocol.run.config
+def _table_notes(number: int | None, found: Sequence[Protocol], *, has_tests: bool) -> Iterator[Note]:
+    """Yield the notes that explain the columns and rows of the whole table."""
+    if paper_blocks(number):
+        yield _PUBLISHED
+    if found:
+        yield _OURS
+        if number not in GRIDS:
+            yield _RANK
+        if any(is_classical(entry.config.model) for protocol in found for entry in protocol.entries):
+            yield _CLASSICAL
+        if has_tests:
+            yield _P
+        yield _CHANCE
+
+
+def _other_clips(number: int | None, place: Place) -> list[Note]:
+    """Say how the clips of a run differ from those of the paper, if its protocol goes by the same name."""
+    return [
+        Note(
+            f"Not the paper's clips, though there are as many: clips of each class {_listed(place.class_counts)}, of "
+            f"{place.n_subjects} subjects; the published numbers are of {_listed(block.class_counts)}"
+            f"{f', of {block.n_subjects} subjects' if block.n_subjects else ''}."
+        )
+        for block in paper_blocks(number)
+        if block.clips == place.namesake
+    ]
+
+
+def _listed(counts: Sequence[int]) -> str:
+    return ", ".join(map(str, counts))
+
+
+def _training_notes(protocol: Protocol) -> Iterator[Note]:
+    """Say what a run over several datasets or across datasets was trained and scored on."""
+    config = protocol.first.config
     if not config.is_loso:
         yield Note(
             "Trained on every clip of the training datasets, scored on every clip of the test dataset; intervals and "
-            "tests are over its subjects."
+            "tests are over the subjects of the test dataset."
         )
     elif len(config.stores) > 1:
         titles = ", ".join(dataset_title(store.dataset) for store in config.stores)
-        on = f"the clips of {dataset_title(protocol.dataset)} alone" if protocol.dataset else "all of their clips"
-        yield Note(f"Each fold trains on {titles} together, one subject of them left out; scores are of {on}.")
+        on = f"the clips of {dataset_title(protocol.dataset)} alone" if protocol.dataset else "all their clips"
+        yield Note(f"Each fold trains on {titles} together, with one subject left out; scores are of {on}.")
 
 
 def _lost(entries: Sequence[Entry]) -> list[Note]:
     lost = max((spread.lost for entry in entries for spread in entry.spreads.values()), default=0.0)
-    return [Note(f"In up to {percent(lost)} % of the draws a class has no clip, and counts 0.")] if lost else []
+    return [Note(f"In up to {percent(lost)} % of the draws a class has no clip and counts 0.")] if lost else []
 
 
-def _of_several(blocks: Sequence[Block]) -> tuple[Note, ...]:
-    """Return the notes on the whole table: what holds for every block, and letters that several blocks refer to.
+def _shared_notes(blocks: Sequence[Block]) -> tuple[Note, ...]:
+    """Return the notes of blocks that belong to the table: those of every block, and letters that several refer to.
 
     A number or a pair of numbers marks something else in each block, so such a note stays in its block.
     """
@@ -184,7 +207,5 @@ def _of_several(blocks: Sequence[Block]) -> tuple[Note, ...]:
     return tuple(
         note
         for note, count in counts.items()
-        if note.text in _OF_EVERY_BLOCK
-        or (count > 1 and note.mark.isalpha())
-        or (count == len(blocks) > 1 and not note.mark)
+        if (count > 1 and note.mark.isalpha()) or (count == len(blocks) > 1 and not note.mark)
     )

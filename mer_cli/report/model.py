@@ -1,8 +1,7 @@
 """A table as every format prints it: builders fill it, renderers lay it out, and neither knows of the other.
 
-Some formats lay out every block by itself (`single_blocks`): columns that are empty in the whole block go, and so do
-those that are for programs only. A command doesn't fit into a narrow column, so it moves from its cell into a note,
-which equal commands share.
+Some formats lay out every block by itself (`single_blocks`), without the columns that are empty in the whole block or
+for programs only. A command doesn't fit into a narrow column: it moves into a note, which equal commands share.
 """
 
 from __future__ import annotations
@@ -11,8 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 Group = Literal["", "published", "here", "last", "inner-val", "best-test"]
-Fold = Literal["open", "closed", "line"]
+Collapsed = Literal["open", "closed", "line"]
 RowKind = Literal["method", "missing", "incomplete", "chance", "control", "count"]
+
+NOT_A_RESULT = "Generated faces: not a result on {}"  # stands beside every number of generated faces
+ANY_DATASET = NOT_A_RESULT.format("any dataset")
 
 SUMMARY = "summary"  # ids of the tables that are not the paper's
 METHODS = "methods"
@@ -26,7 +28,7 @@ class Column:
     heading : what people read ("Accuracy %"); the group's heading stands above it
     group : which number it is: printed in the paper, counted here, or ours under an epoch rule
     numeric : whether it is set right and sorted by value
-    laid_out : whether people see it in a row; where not, CSV and JSON alone have it, and notes say it to people
+    laid_out : whether people see it in a row; if not, only CSV and JSON have it, and notes say it to people
     """
 
     key: str
@@ -40,9 +42,9 @@ class Column:
 class Cell:
     """One cell.
 
-    text : what is printed, without any mark-up; "" where the column doesn't apply to the row
-    value : what it is sorted by, in the printed unit (percent for accuracies); None where it has no number
-    sd : over the seeds · low, high : 95 % interval over subjects, of a guesser over its draws; in the unit of `value`
+    text : what is printed, without any mark-up; "" if the column doesn't apply to the row
+    value : what it is sorted by, in the printed unit (percent for accuracies); None if it has no number
+    sd : over the seeds · low, high : 95 % interval over subjects, or over a guesser's draws; in the unit of `value`
     best : the best honest value of its block
     marks : of the notes that belong to it, the block's or the table's
     code : whether the text is a command to type
@@ -60,7 +62,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One method, guesser or class; it has a cell for every column."""
+    """One method, guesser or class, with a cell for every column."""
 
     kind: RowKind
     cells: tuple[Cell, ...]
@@ -68,7 +70,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Note:
-    """A sentence under a block; `mark` is what cells refer to it by, "" for all of them. `Code` stands in backticks."""
+    """A sentence under a block; cells refer to it by `mark`, "" if it is on all of them. `Code` is in backticks."""
 
     text: str
     mark: str = ""
@@ -78,8 +80,8 @@ class Note:
 class Block:
     """The rows of one protocol: the same clips, labels and folds, so that they compare.
 
-    generated : of generated faces, and so not a result on the dataset
-    origin : the coding tables and stores of its clips, which tell it from a block of the same heading
+    generated : whether it is of generated faces, and so not a result on a dataset
+    origin : the coding tables and stores of its clips, which tell it from a block with the same heading
     """
 
     heading: str
@@ -96,13 +98,9 @@ class Table:
     id : "summary", "3" or "methods"
     notes : what holds for more than one block; marks of blocks may refer to them
     absent : "nothing here was trained for it"; "" if a run of yours stands in it
-    fold : how a page for people shows it: "open"; "closed", which HTML folds away and the others print; "line", which
-        is one line outside of HTML. CSV and JSON always have all of it
-
-    Raises
-    ------
-    ValueError
-        If a row has more or fewer cells than there are columns, a key occurs twice, or a mark has no note.
+    collapsed : how a page for people shows it: "open"; "closed", hidden in HTML until you click, and printed in the
+        other formats; "line", the same in HTML and one line elsewhere. CSV and JSON always have all of it; the key in
+        JSON is "fold"
     """
 
     id: str
@@ -111,25 +109,12 @@ class Table:
     blocks: tuple[Block, ...]
     notes: tuple[Note, ...] = ()
     absent: str = ""
-    fold: Fold = "open"
+    collapsed: Collapsed = "open"
 
     @property
     def heading(self) -> str:
         """The paper's number and the title, or the title alone."""
         return f"Table {self.id}: {self.title}" if self.id.isdigit() else self.title
-
-    def __post_init__(self) -> None:
-        if len({column.key for column in self.columns}) < len(self.columns):
-            raise ValueError(f"table {self.id}: a column's key occurs twice")
-        for block in self.blocks:
-            known = {note.mark for note in (*self.notes, *block.notes)}
-            for row in block.rows:
-                if len(row.cells) != len(self.columns):
-                    raise ValueError(
-                        f"table {self.id}, {block.heading}: {len(row.cells)} cells for {len(self.columns)} columns"
-                    )
-                if unknown := {mark for cell in row.cells for mark in cell.marks} - known:
-                    raise ValueError(f"table {self.id}, {block.heading}: no note for {sorted(unknown)}")
 
 
 GROUP_HEADINGS: dict[Group, str] = {
@@ -143,12 +128,12 @@ GROUP_HEADINGS: dict[Group, str] = {
 
 
 def single_blocks(table: Table) -> tuple[Table, ...]:
-    """Give a table of one block for each block; the first column stays whatever it holds."""
+    """Return a table of one block for each block; the first column always stays."""
     return tuple(without_empty_columns(table, _commands_as_notes(table, block)) for block in table.blocks)
 
 
 def without_empty_columns(table: Table, block: Block) -> Table:
-    """Give the table of this block alone, without the columns that say nothing in it or are for programs only."""
+    """Return the table of this block alone, without the columns that are empty in it or for programs only."""
     kept = [
         place
         for place, column in enumerate(table.columns)

@@ -1,4 +1,4 @@
-"""The paper's Tables 3 to 7 as printed, from `paper.toml`: its rows come out as records, with their footnotes.
+"""The paper's Tables 3 to 7 as printed, read from `paper.toml`, and which row of a table a configuration belongs to.
 
 Source: Li, Sui, Zhu, Zhao: MMNet, IJCAI 2022 (arXiv 2201.05297). `paper.toml` says where each number comes from.
 """
@@ -6,15 +6,20 @@ Source: Li, Sui, Zhu, Zhao: MMNet, IJCAI 2022 (arXiv 2201.05297). `paper.toml` s
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from mer_cli.datasets.schemes import SCHEMES, protocol_id
+from mer_cli.evaluation.run_text import standard_config
+from mer_cli.runs.config import GRIDS, VARIANTS, TrainConfig, resolve_config
+from mer_cli.runs.methods import MMNET
 from mer_cli.store.counts import PUBLISHED
 
+NUMBERS = (3, 4, 5, 6, 7)
+LAYERS_AND_HEADS = ("n_layers", "n_heads")  # what Table 5 varies
 _NOT_STATED = "not-stated"
 
 
@@ -22,28 +27,35 @@ _NOT_STATED = "not-stated"
 class PaperRow:
     """One method as printed.
 
-    settings : of `resolve_config`, which repeat it or a variant of it here; {} is MMNet itself, None where nothing does
+    settings : for `resolve_config`, to repeat it or a variant of it here; {} is MMNet itself, None if nothing can
+    key : `row_key` of the runs that belong beside it; None if the method is quoted only
     accuracy, f1 : the printed characters, accuracy in percent; no F1 in Table 5, which is ""
-    clips : for how many clips the accuracy is a whole number of correct ones: "145 or 128", "?" where that can't be
-        told, "–" where none that is likely does
+    clips : number of clips of which the accuracy is a whole number of correct ones: "145 or 128", "?" if that can't
+        be told, "–" if no likely number fits
     epoch_rule : how each fold's epoch was chosen, as far as it is known
     notes : keys of `paper_notes`
     """
 
     method: str
     settings: Mapping[str, Any] | None
+    key: Hashable | None
     accuracy: str
     f1: str
     clips: str
     epoch_rule: str
     notes: tuple[str, ...]
 
+    @property
+    def config(self) -> TrainConfig | None:
+        """The settings that repeat it; None if the method is quoted only."""
+        return None if self.settings is None else standard_config(**self.settings)
+
 
 @dataclass(frozen=True)
 class PaperBlock:
     """Rows that stand together in the paper, and MMNet's clips there; other rows may be of other clips.
 
-    class_counts : MMNet's clips of each class, in label order · n_subjects : None where nobody published it
+    class_counts : MMNet's clips of each class, in label order · n_subjects : None if nobody published it
     """
 
     dataset: str
@@ -52,6 +64,11 @@ class PaperBlock:
     class_counts: tuple[int, ...]
     n_subjects: int | None
     rows: tuple[PaperRow, ...]
+
+    @property
+    def clips(self) -> tuple[str, str]:
+        """The block's dataset and scheme, which are the same clips in every table."""
+        return self.dataset, self.scheme
 
 
 @dataclass(frozen=True)
@@ -63,14 +80,20 @@ class PaperTable:
     blocks: tuple[PaperBlock, ...]
 
 
+@cache
 def paper_table(number: int) -> PaperTable:
-    """Give Table 3, 4, 5, 6 or 7; Tables 1 and 2 are counts (`store.counts`)."""
+    """Return Table 3, 4, 5, 6 or 7; Tables 1 and 2 are counts (`store.counts`)."""
     (table,) = (table for table in _read()["tables"] if table["number"] == number)
-    return PaperTable(number, table["title"], tuple(_block(**block) for block in table["blocks"]))
+    return PaperTable(number, table["title"], tuple(_block(number, **block) for block in table["blocks"]))
+
+
+def paper_blocks(number: int | None) -> tuple[PaperBlock, ...]:
+    """Return the blocks of a table; none for the table of all methods, which is ours and has the number None."""
+    return () if number is None else paper_table(number).blocks
 
 
 def paper_notes() -> Mapping[str, str]:
-    """Give the footnotes of all tables by key, in the order of the file."""
+    """Return the footnotes of all tables by key, in the order of the file."""
     notes: dict[str, str] = _read()["notes"]
     return notes
 
@@ -81,12 +104,17 @@ def _read() -> dict[str, Any]:
 
 
 def _block(
-    dataset: str, scheme: str, rows: list[dict[str, Any]], notes: list[str] | None = None, epoch_rule: str = _NOT_STATED
+    number: int,
+    dataset: str,
+    scheme: str,
+    rows: list[dict[str, Any]],
+    notes: list[str] | None = None,
+    epoch_rule: str = _NOT_STATED,
 ) -> PaperBlock:
     table = (dataset, PUBLISHED[dataset])
     class_counts = SCHEMES[scheme].expected[table]
     n_clips = sum(class_counts)
-    shared = {"epoch_rule": epoch_rule, "block_notes": notes or [], "block_clips": str(n_clips)}
+    shared = {"number": number, "epoch_rule": epoch_rule, "block_notes": notes or [], "block_clips": str(n_clips)}
     return PaperBlock(
         dataset=dataset,
         scheme=scheme,
@@ -98,6 +126,7 @@ def _block(
 
 
 def _row(
+    number: int,
     method: str,
     epoch_rule: str,
     block_notes: list[str],
@@ -111,9 +140,57 @@ def _row(
     return PaperRow(
         method=method,
         settings=settings,
+        key=None if settings is None else row_key(number, standard_config(**settings)),
         accuracy=accuracy,
         f1=f1,
         clips=block_clips if clips is None else clips,
         epoch_rule=_read()["epoch_rules"][epoch_rule],
         notes=(*(notes or ()), *block_notes),
     )
+
+
+def row_key(number: int | None, config: TrainConfig) -> Hashable | None:
+    """Return what tells a table's rows apart: the variant, layers and heads, or the name of another method.
+
+    It is None if the table has no such row. The table of all methods (number None) has a row for everything, and tells
+    rows of MMNet apart by their departures from it.
+    """
+    if config.model != MMNET:
+        return None if number in GRIDS else config.model
+    if number is None:
+        return ", ".join([MMNET, *network_departures(config)])
+    if number == 5:
+        varied = _changed_options(config).keys() <= set(LAYERS_AND_HEADS)
+        return (config.n_layers, config.n_heads) if varied else None
+    variant = _variant_of(config)
+    return variant if variant in ([row["variant"] for row in GRIDS[number]] if number in GRIDS else [MMNET]) else None
+
+
+@cache
+def grid_keys(number: int | None) -> tuple[Hashable | None, ...]:
+    """Return the keys of the rows that `mer ablate` trains for a table; none if the table is not one of ablations."""
+    return tuple(row_key(number, resolve_config(**row)) for row in (GRIDS.get(number, ()) if number else ()))
+
+
+def is_plain(config: TrainConfig) -> bool:
+    """Return whether the network is MMNet itself, as its recipe has it."""
+    return config.model == MMNET and not _changed_options(config)
+
+
+def network_departures(config: TrainConfig) -> list[str]:
+    """Return how the network departs from its recipe's MMNet: the variant that it equals, or option by option."""
+    variant = _variant_of(config)
+    if variant:
+        return [] if variant == MMNET else [variant]
+    return [f"{name.replace('_', ' ')} {value}" for name, value in _changed_options(config).items()]
+
+
+def _variant_of(config: TrainConfig) -> str | None:
+    """Return the variant that a network equals, also if it was put together flag by flag; None if there is none."""
+    options, recipe = config.network_options, config.recipe
+    return next((name for name in VARIANTS if standard_config(recipe, name).network_options == options), None)
+
+
+def _changed_options(config: TrainConfig) -> dict[str, Any]:
+    standard = standard_config(config.recipe).network_options
+    return {name: value for name, value in config.network_options.items() if value != standard[name]}

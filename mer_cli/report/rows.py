@@ -1,44 +1,83 @@
-"""The rows of a block of methods: published numbers, ours under every rule, tests against MMNet, guessers below them.
+"""Columns and rows of a table of methods: published numbers, ours under every rule, tests against MMNet, guessers.
 
-No method may be read without what guessers get on the same clips, and what a run on shuffled labels shows.
+No method may be read without what guessers reach on the same clips, and what a run on permuted labels shows.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from string import ascii_lowercase
+from typing import cast
 
 from mer_cli.evaluation.chance import NullControl, control_of, run_chance
 from mer_cli.evaluation.comparison import compare_scores, under_seeds_of
-from mer_cli.evaluation.epoch_rules import Scores
-from mer_cli.evaluation.statistics import METRICS, N_DRAWS, Comparison, Spread, holm
-from mer_cli.evaluation.summary import fraction, percent
-from mer_cli.report.cells import (
-    HONEST,
-    NONE,
-    RANK,
-    RANKED_BY,
-    difference_cell,
-    key_of,
-    p_cell,
-    printed_cell,
-    score_cell,
-)
-from mer_cli.report.collect import Entry, metrics_of
+from mer_cli.evaluation.epoch_rules import RULES
+from mer_cli.evaluation.statistics import METRICS, Comparison, Spread, holm
+from mer_cli.evaluation.summary import fraction, percent, signed_fraction
+from mer_cli.report.entries import Entry, metrics_of
 from mer_cli.report.lines import Line
 from mer_cli.report.model import Cell, Column, Group, Note, Row, RowKind
 from mer_cli.report.paper import PaperRow, paper_notes
-from mer_cli.report.placing import is_plain
 from mer_cli.runs.catalogue_shim import METHODS
-from mer_cli.runs.config import RECIPE_STAMPS
 from mer_cli.runs.methods import is_classical
 
-P_MEANING = (
-    f"p: paired permutation test on UF1, both methods' predictions swapped for whole subjects ({N_DRAWS:,} draws), "
-    "averaged over the seeds that both have, and adjusted by Holm over the tests of the whole table under that rule."
+HONEST = cast("tuple[Group, ...]", tuple(rule for rule in RULES if rule != "best-test"))
+NONE = Cell("–")  # there could be a number, but there is none yet
+RANKED_BY = ("last", "uf1")  # every run can be scored under that rule, and it chooses nothing
+RANK = "last_rank"
+HEADINGS = {"accuracy": "Accuracy %", "uf1": "UF1", "uar": "UAR"}
+_AGAINST_HEADINGS = {"difference": "UF1 minus MMNet's", "p": "p"}
+_PUBLISHED = (
+    Column("published_clips", "Clips", "published", numeric=False),
+    Column("published_accuracy", "Accuracy %", "published"),
+    Column("published_f1", "F1", "published"),
+    Column("published_epoch_rule", "Epoch rule", "published", numeric=False, laid_out=False),
 )
+_DIGITS = 6  # kept of a value: more than are printed, and the same on every machine
+
+
+def method_columns(rules: Collection[str], *, ranked: bool, published: Collection[str]) -> tuple[Column, ...]:
+    """Return the columns of Tables 3 to 7, and of the table of all methods.
+
+    Parameters
+    ----------
+    rules : those that any of the table's runs can be scored under
+    ranked : whether the rows of a block are ranked
+    published : keys of the columns that the paper's table fills; empty if the paper has no such table
+    """
+    columns = [Column("method", "Method", numeric=False)]
+    columns += [column for column in _PUBLISHED if column.key in published]
+    for rule in HONEST:
+        if rule in rules:
+            headings = HEADINGS | _AGAINST_HEADINGS
+            columns += [Column(key_of(rule, name), heading, rule) for name, heading in headings.items()]
+            columns += [Column(RANK, "Rank", rule)] if ranked and rule == RANKED_BY[0] else []
+    headings = HEADINGS | {"uf1": "F1"}
+    columns += [Column(key_of("best-test", name), headings[name], "best-test") for name in metrics_of("best-test")]
+    return (*columns, Column("seeds", "Seeds", numeric=False), Column("runs", "Runs", numeric=False))
+
+
+def key_of(rule: str, name: str) -> str:
+    """Return "inner_val_uf1"; under `best-test` "best_test_f1", because the released script's F1 is not UF1."""
+    return f"{rule.replace('-', '_')}_{'f1' if (rule, name) == ('best-test', 'uf1') else name}"
+
+
+def score_cell(metric: str, spread: Spread) -> Cell:
+    """Return "72.92 ± 1.20 [62.96, 84.44]", accuracies in percent."""
+    unit, text = (100, percent) if metric == "accuracy" else (1, fraction)
+    spelt = text(spread.mean)
+    if spread.sd is not None:
+        spelt = f"{spelt} ± {text(spread.sd)}"
+    if spread.low is not None and spread.high is not None:
+        spelt = f"{spelt} [{text(spread.low)}, {text(spread.high)}]"
+    value, sd, low, high = (_rounded(share, unit) for share in (spread.mean, spread.sd, spread.low, spread.high))
+    return Cell(spelt, value, sd, low, high)
+
+
+def _rounded(share: float | None, unit: int) -> float | None:
+    return None if share is None else round(unit * share, _DIGITS)
 
 
 @dataclass(frozen=True)
@@ -53,12 +92,12 @@ Tests = Mapping[tuple[int, str], Tested]  # of a block, by the line's place and 
 
 
 def compare_lines(blocks: Sequence[Sequence[Line]], rules: Sequence[str]) -> list[Tests]:
-    """Compare each line that has a reference with it, where they share a rule and a seed; give the tests of each block.
+    """Compare each line with its reference if they share a rule and a seed; return the tests of each block.
 
     Parameters
     ----------
     blocks : the lines of each block of one table
-    rules : honest ones: where the epoch was chosen on the test subject no p-value holds
+    rules : honest ones: no p-value holds if the epoch was chosen on the test subject
     """
     tests: list[dict[tuple[int, str], Tested]] = [{} for _ in blocks]
     for rule in rules:
@@ -67,7 +106,8 @@ def compare_lines(blocks: Sequence[Sequence[Line]], rules: Sequence[str]) -> lis
             for block, lines in enumerate(blocks)
             for place, line in enumerate(lines)
             if line.entry and line.reference
-            for own, reference in [_by_seed(line.entry, line.reference, rule)]
+            for reference in [line.reference.by_seed(rule)]
+            for own in [under_seeds_of(reference, line.entry.by_seed(rule), line.entry.config)]
             if own.keys() & reference.keys()
         }
         adjusted = holm([comparison.p_value for comparison in found.values()])
@@ -76,85 +116,81 @@ def compare_lines(blocks: Sequence[Sequence[Line]], rules: Sequence[str]) -> lis
     return list(tests)
 
 
-def _by_seed(entry: Entry, reference: Entry, rule: str) -> tuple[dict[int, Scores], dict[int, Scores]]:
-    others = reference.by_seed(rule)
-    return under_seeds_of(others, entry.by_seed(rule), entry.config), others
-
-
-def comparison_notes(lines: Sequence[Line], marks: Mapping[int, str], tests: Tests) -> Iterator[Note]:
-    """Yield a note for each compared line: how many seeds, what such a test could find, and McNemar's p.
+def _comparison_notes(lines: Sequence[Line], marks: Mapping[int, str], tests: Tests) -> Iterator[Note]:
+    """Yield a note for each compared line: how many seeds, what such a test can find, and McNemar's p.
 
     Parameters
     ----------
-    marks : of the lines that were compared, by their place
+    marks : of the compared lines, by their place
     """
     for place, mark in marks.items():
         of_line = {rule: tested.comparison for (at, rule), tested in tests.items() if at == place}
         found = "; ".join(
-            f"`{rule}`: smallest difference that such a test finds 4 times in 5 {fraction(comparison.detectable)}, "
-            f"p of McNemar's test, seed {comparison.mcnemar_seed}, {fraction(comparison.mcnemar)} (over clips, so too "
-            "small)"
+            f"`{rule}`: this test would find a difference of {fraction(comparison.detectable)} 4 times in 5; McNemar's "
+            f"p for seed {comparison.mcnemar_seed} is {fraction(comparison.mcnemar)} (over clips, so too small)"
             for rule, comparison in of_line.items()
         )
         n_seeds = next(iter(of_line.values())).n_seeds
-        yield Note(f"{lines[place].method}, minus MMNet; seeds in common: {n_seeds}. {found}.", mark)
+        yield Note(f"{lines[place].method} minus MMNet; seeds in common: {n_seeds}. {found}.", mark)
 
 
 Cells = dict[str, Cell]  # by the key of the column
 NO_REFERENCE = Note(
-    "–, where a difference from MMNet would stand: no finished run of MMNet shares these settings and a seed."
+    "– instead of a difference from MMNet: no finished run of MMNet has these settings and one of these seeds."
 )
 
 
 def method_rows(
     lines: Sequence[Line], tests: Tests, letters: Mapping[str, str], columns: Sequence[Column]
 ) -> tuple[list[Row], list[Note]]:
-    """Give the rows of a block, and the notes that their marks refer to.
+    """Return the rows of a block, and the notes that their marks refer to.
 
-    Letters mark what has to be known of published numbers, numbers the runs, "2-1" a comparison of run 2 with run 1.
+    A letter marks what a reader must know of a published number, a number the runs, "2-1" a comparison of run 2 with
+    run 1.
 
     Parameters
     ----------
-    tests : of these lines · letters : of `letters_of` · columns : of `cells.method_columns`
+    tests : of these lines · letters : of `letters_of` · columns : of `method_columns`
     """
     rules = honest_rules(columns)
     entries = [line.entry for line in lines if line.entry]
-    numbers = {_name(entry): str(number) for number, entry in enumerate(entries, start=1)}
+    numbers = {entry.runs[0].path: str(number) for number, entry in enumerate(entries, start=1)}
     pairs = {
-        place: f"{numbers[_name(line.entry)]}-{numbers[_name(line.reference)]}"
+        place: f"{numbers[line.entry.runs[0].path]}-{numbers[line.reference.runs[0].path]}"
         for place, line in enumerate(lines)
         if line.entry and line.reference and any((place, rule) in tests for rule in rules)
     }
     filled: list[Cells] = []
     for place, line in enumerate(lines):
-        own_mark = (numbers[_name(line.entry)],) if line.entry else ()
+        own_mark = (numbers[line.entry.runs[0].path],) if line.entry else ()
         cells = {"method": Cell(line.method), "runs": Cell(line.command, marks=own_mark, code=bool(line.command))}
         cells |= _published(line.paper, letters) | _ours(line, rules) | _against(lines, place, rules, tests, pairs)
         filled.append(cells)
-    honest = _ranking(lines, filled)
+    honest = [cells for line, cells in zip(lines, filled, strict=True) if line.entry and line.entry.competes]
     mark_best(rules, honest)
     _rank(honest)
     said = {text for line in lines if line.paper for text in _to_know(line.paper)}
     notes = [Note(text, letter) for text, letter in letters.items() if text in said]
-    notes += [Note(", ".join(f"`{run.path.name}`" for run in entry.runs), numbers[_name(entry)]) for entry in entries]
-    notes += comparison_notes(lines, pairs, tests)
-    if any(cells.get(key_of(rule, "difference")) is NONE for cells in filled for rule in rules):
+    for entry in entries:
+        notes.append(Note(", ".join(f"`{run.path.name}`" for run in entry.runs), numbers[entry.runs[0].path]))
+    notes += _comparison_notes(lines, pairs, tests)
+    if any(_lacks_reference(line, place, rule, tests) for place, line in enumerate(lines) for rule in rules):
         notes.append(NO_REFERENCE)
     return [table_row(line.kind, cells, columns) for line, cells in zip(lines, filled, strict=True)], notes
 
 
 def in_rank_order(lines: Sequence[Line]) -> list[Line]:
-    """Put the rows that are ranked first, from the best; equal ones, and all others after them, stay as laid out."""
-    return sorted(lines, key=lambda line: -_ranked_value(line) if _competes(line) else 1.0)
+    """Put the ranked rows first, from the best; equal rows, and all others after them, keep their order."""
+    return sorted(lines, key=lambda line: -_ranked_value(line.entry) if line.entry and line.entry.competes else 1.0)
 
 
 def honest_rules(columns: Sequence[Column]) -> list[Group]:
-    """Give the honest rules that a table has columns for."""
+    """Return the honest rules that a table has columns for."""
     return [rule for rule in HONEST if any(column.group == rule for column in columns)]
 
 
 def table_row(kind: RowKind, cells: Mapping[str, Cell], columns: Iterable[Column]) -> Row:
-    """Give the row of these cells; a column that it has none for stays empty."""
+    """Return the row of these cells; a column without a cell stays empty."""
     return Row(kind, tuple(cells.get(column.key, Cell()) for column in columns))
 
 
@@ -165,14 +201,14 @@ def _published(paper: PaperRow | None, letters: Mapping[str, str]) -> Cells:
     marks = tuple(letter for text, letter in letters.items() if text in known)
     return {
         "published_clips": Cell(paper.clips),
-        "published_accuracy": printed_cell(paper.accuracy, marks),
-        **({"published_f1": printed_cell(paper.f1)} if paper.f1 else {}),
+        "published_accuracy": Cell(paper.accuracy, float(paper.accuracy), marks=marks),
+        **({"published_f1": Cell(paper.f1, float(paper.f1))} if paper.f1 else {}),
         "published_epoch_rule": Cell(paper.epoch_rule),
     }
 
 
 def _ours(line: Line, rules: Sequence[str]) -> Cells:
-    """The scores, or dashes where there could be some; nothing for a method that is quoted only."""
+    """Return the scores, or dashes if there could be some; nothing for a method that is quoted only."""
     if line.entry is None and not line.command:
         return {}
     known = line.entry.rules if line.entry and is_classical(line.entry.config.model) else (*rules, "best-test")
@@ -184,51 +220,40 @@ def _ours(line: Line, rules: Sequence[str]) -> Cells:
 
 
 def _against(lines: Sequence[Line], place: int, rules: Sequence[str], tests: Tests, pairs: Mapping[int, str]) -> Cells:
-    """The difference to MMNet under each rule; dashes where it has no finished run of the same seed and settings."""
+    """Return the difference to MMNet under each rule; dashes if there is no run of MMNet to compare with."""
     cells: Cells = {}
     for rule in rules:
         difference, p_value = key_of(rule, "difference"), key_of(rule, "p")
         if (place, rule) in tests:
-            tested = tests[place, rule]
-            cells[difference] = difference_cell(tested.comparison.difference, pairs[place])
-            cells[p_value] = p_cell(tested.p_value)
+            ahead, p = tests[place, rule].comparison.difference, tests[place, rule].p_value
+            cells[difference] = Cell(signed_fraction(ahead), _rounded(ahead, 1), marks=(pairs[place],))
+            cells[p_value] = Cell(fraction(p), _rounded(p, 1))
         elif any(_is_reference(lines[place], line, rule) for line in lines):
             cells[difference] = Cell("reference")
-        elif _could_differ(lines[place], rule):
+        elif _lacks_reference(lines[place], place, rule, tests):
             cells |= {difference: NONE, p_value: NONE}
     return cells
 
 
-def _could_differ(line: Line, rule: str) -> bool:
-    """Whether a finished row could have a difference to MMNet under the rule."""
-    if line.kind != "method" or line.entry is None or is_plain(line.entry.config):
+def _lacks_reference(line: Line, place: int, rule: str, tests: Tests) -> bool:
+    """Return whether a finished row could have a difference to MMNet under the rule, and has none."""
+    if (place, rule) in tests or line.kind != "method" or line.entry is None or line.entry.place.is_plain:
         return False
     return rule in line.entry.rules or not is_classical(line.entry.config.model)
 
 
 def _is_reference(line: Line, other: Line, rule: str) -> bool:
-    """Whether another line is compared with this one, and this one has a score to compare under the rule."""
+    """Return whether another line is compared with this one, and this one has a score under the rule."""
     return line.entry is not None and other.reference is line.entry and rule in line.entry.rules
 
 
-def _ranking(lines: Sequence[Line], filled: Sequence[Cells]) -> list[Cells]:
-    """The cells of rows that compete."""
-    return [cells for line, cells in zip(lines, filled, strict=True) if _competes(line)]
-
-
-def _competes(line: Line) -> bool:
-    """Whether a row is finished, no control, and nothing that was tuned on the test subjects."""
-    return line.kind == "method" and line.entry is not None and line.entry.config.recipe not in RECIPE_STAMPS
-
-
-def _ranked_value(line: Line) -> float:
-    """What a row that competes is ranked by, 0 to 1."""
-    assert line.entry, line.method
-    return score_cell(RANKED_BY[1], line.entry.spreads[RANKED_BY]).value or 0.0
+def _ranked_value(entry: Entry) -> float:
+    """Return what a row that competes is ranked by, 0 to 1."""
+    return score_cell(RANKED_BY[1], entry.spreads[RANKED_BY]).value or 0.0
 
 
 def _rank(honest: Sequence[Cells]) -> None:
-    """Number the rows from the best; equal values share a number, and the next ones are those that none has."""
+    """Set the rank of each row from the best; equal values share a rank, and the ranks after it are skipped."""
     values = [cells[key_of(*RANKED_BY)].value or 0.0 for cells in honest]
     for cells, value in zip(honest, values, strict=True):
         rank = 1 + sum(other > value for other in values)
@@ -249,43 +274,38 @@ def mark_best(rules: Sequence[str], honest: Sequence[Cells]) -> None:
 
 
 def letters_of(lines: Iterable[Line]) -> dict[str, str]:
-    """Return a letter for each thing that has to be known of the published numbers of a whole table."""
+    """Return a letter for each thing that a reader must know of the published numbers of a whole table."""
     texts = dict.fromkeys(text for line in lines if line.paper for text in _to_know(line.paper))
     return {text: _letter(place) for place, text in enumerate(texts)}
 
 
 def _letter(place: int) -> str:
-    """Give "a" to "z", then "aa" to "az"."""
+    """Return "a" to "z", then "aa" to "az"."""
     return ascii_lowercase[place] if place < 26 else f"a{ascii_lowercase[place - 26]}"
 
 
 def _to_know(paper: PaperRow) -> list[str]:
-    """What has to be known of a published row."""
+    """Return what a reader must know of a published row."""
     rule = f"Epoch rule of the published number: {paper.epoch_rule}."
-    return [rule, *_here(paper), *(paper_notes()[key] for key in paper.notes)]
+    return [rule, *_method_notes(paper), *(paper_notes()[key] for key in paper.notes)]
 
 
-def _here(paper: PaperRow) -> list[str]:
-    """Why a method is quoted only, or in what ours differs from it."""
-    name = (paper.settings or {}).get("model")
+def _method_notes(paper: PaperRow) -> list[str]:
+    """Say why a method is quoted only, or how ours differs from it."""
     for method in METHODS:
-        if method.form == "quoted only" and paper.settings is None and method.title == paper.method:
+        if method.form == "quoted only" and paper.config is None and method.title == paper.method:
             return [f"Quoted only, not built here: {method.note}."]
-        if method.form == "variant" and method.name == name:
+        if method.form == "variant" and paper.config and method.name == paper.config.model:
             return [f"Ours is a variant: {method.note}."]
     return []
 
 
-def _name(entry: Entry) -> str:
-    return str(entry.runs[0].path)
-
-
 def guesser_rows(entries: Sequence[Entry], columns: Sequence[Column]) -> Iterator[Row]:
-    """Yield the guessers for each number of epochs and of subjects set aside that a finished run has.
+    """Yield the guessers for each number of epochs, and of subjects set aside, that a finished run has.
 
-    Under `inner-val` they know the clips that are left to train on, so what is set aside changes them as well. What
-    does not depend on the number of epochs has one row for all; a classical method has none, and has rows of its own
-    only where there is no network.
+    They know the clips that are left to train on, so the clips set aside change them as well. `majority` doesn't
+    depend on the number of epochs and has one row for all. A classical method has no epochs: it has guessers of its own
+    only if there is no network.
     """
     finished = [entry for entry in reversed(entries) if entry.is_finished]
     networks = [entry for entry in finished if not is_classical(entry.config.model)]
@@ -305,7 +325,7 @@ def guesser_rows(entries: Sequence[Entry], columns: Sequence[Column]) -> Iterato
 
 
 def _guesses(entry: Entry) -> dict[str, Cells]:
-    """What each guesser gets on the clips of a run, under each rule."""
+    """Return what each guesser reaches on the clips of a run, under each rule."""
     cells: dict[str, Cells] = {}
     for rule in entry.rules:
         for scores in run_chance(entry.runs[0], rule, entry.dataset):
@@ -318,7 +338,7 @@ def _guesses(entry: Entry) -> dict[str, Cells]:
 def with_expected(
     lines: Sequence[Line], rows: Sequence[Row], columns: Sequence[Column]
 ) -> tuple[list[Row], list[Note]]:
-    """Put below each finished control what it is expected to reach by chance, and give a note on how far off it is.
+    """Put below each finished control what it is expected to reach by chance, and note how far off it is.
 
     Parameters
     ----------
@@ -347,7 +367,7 @@ def with_expected(
 def _control_text(name: str, found: Mapping[str, NullControl]) -> str:
     honest = "; ".join(
         f"`{rule}` gives {percent(null.accuracy)} %, {'within' if null.is_at_chance else 'outside'} the 95 % interval "
-        f"of an honest rule, {percent(null.low)} to {percent(null.high)} %"
+        f"for an honest rule, {percent(null.low)} to {percent(null.high)} %"
         for rule, null in found.items()
         if rule in HONEST and null.low is not None and null.high is not None
     )
@@ -357,10 +377,10 @@ def _control_text(name: str, found: Mapping[str, NullControl]) -> str:
         points = 100 * (found["best-test"].accuracy - found["last"].expected)
         leak = (
             f" `best-test` gives {percent(found['best-test'].accuracy)} %, {points:+.2f} points from what is expected "
-            "under `last`: the size of that rule's leak on this data."
+            "under `last`: this is how much that rule leaks on these data."
         )
     return (
-        f"{name}: trained on shuffled labels, {n_seeds} {'seed' if n_seeds == 1 else 'seeds'}, so an honest rule must "
-        "give what is expected by chance, the sum over classes of predicted share times true share. "
+        f"{name}: trained on permuted labels, {n_seeds} {'seed' if n_seeds == 1 else 'seeds'}, so an honest rule must "
+        "give what is expected by chance: the sum over classes of predicted share times true share. "
         f"{honest}.{leak}"
     )

@@ -1,4 +1,4 @@
-"""Lists run directories with how far they are and what they reached; a damaged one is a row, never an error."""
+"""Lists run directories with their state and score; a damaged run is a row, never an error."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from pathlib import Path
 
 from mer_cli.errors import RunError
 from mer_cli.evaluation.epoch_rules import Scores, evaluate
-from mer_cli.evaluation.run_text import progress, train_command
+from mer_cli.evaluation.run_text import progress, remarks, train_command
 from mer_cli.report.collect import run_dirs
-from mer_cli.runs.config import RECIPE_STAMPS
 from mer_cli.runs.directory import Run, read_run
 from mer_cli.runs.disk import DiskUse, disk_use
-from mer_cli.runs.run_config import RunConfig, other_version
+from mer_cli.runs.run_config import other_version
 
 RULE = "last"  # the rule of the listed scores; every run has it
 
@@ -24,8 +23,8 @@ class RunRow:
 
     state : "finished", "14 of 26 folds", "other version" or "damaged"
     accuracy, uf1 : under RULE, of a finished run that has one score: LOSO, or one test dataset
-    marks : what has to be known of its scores: "generated faces", "permuted labels", a recipe's stamp
-    hint : how to go on with a run that is not finished
+    marks : what a reader must know of its scores: "generated faces", "permuted labels", a recipe's stamp
+    hint : how to continue a run that is not finished
     """
 
     path: Path
@@ -40,11 +39,11 @@ class RunRow:
 
 
 def list_runs(places: Sequence[Path]) -> list[RunRow]:
-    """Give a row for each run directory at or below the places, each once, sorted by name.
+    """Return a row for each run directory at or below the places, each once, sorted by name.
 
     Parameters
     ----------
-    places : one may lie in another; one that holds no run, or is not there, adds nothing
+    places : may lie in one another; a place that holds no run, or doesn't exist, adds nothing
     """
     found = {path.resolve(): path for place in places for path in run_dirs(place)}
     return [_row(path) for path in sorted(found.values(), key=lambda path: (path.name, path))]
@@ -66,7 +65,7 @@ def _row(path: Path) -> RunRow:
         seed=run.config.seed,
         accuracy=scores.accuracy if scores else None,
         uf1=scores.uf1 if scores else None,
-        marks=_marks(run.config),
+        marks=(*(["generated faces"] if run.config.generated else []), *remarks(run.config)),
         disk=disk,
         hint=f"{path}: continue with: {train_command(run)}" if run.missing else "",
     )
@@ -75,9 +74,3 @@ def _row(path: Path) -> RunRow:
 def _scores(run: Run) -> Scores | None:
     has_one = run.config.is_loso or len(run.config.test_datasets) == 1
     return evaluate(run, RULE) if has_one and not run.missing else None
-
-
-def _marks(config: RunConfig) -> tuple[str, ...]:
-    marks = ["generated faces"] if config.generated else []
-    marks += ["permuted labels"] if config.shuffle_labels else []
-    return (*marks, *([RECIPE_STAMPS[config.recipe]] if config.recipe in RECIPE_STAMPS else []))

@@ -1,4 +1,4 @@
-"""The table that a report leads with, and the demo ends with: your runs by protocol, guessers below them."""
+"""The table that a report begins with and the demo ends with: your runs by protocol, with guessers below them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mer_cli.evaluation.chance import REPETITIONS, ChanceScores, run_chance
-from mer_cli.evaluation.run_text import progress, settings
+from mer_cli.evaluation.run_text import progress, remarks, settings
 from mer_cli.evaluation.statistics import METRICS, Spread
-from mer_cli.report.cells import HEADINGS, NONE, key_of, score_cell
-from mer_cli.report.collect import Entry, score_runs
+from mer_cli.report.entries import Entry, Protocol, protocols, score_runs
+from mer_cli.report.lines import with_form
 from mer_cli.report.model import SUMMARY, Block, Cell, Column, Note, Row, RowKind, Table
-from mer_cli.report.placing import Protocol, class_counts, n_subjects, protocols, with_form
-from mer_cli.report.rows import Cells, mark_best, table_row
+from mer_cli.report.placing import place_runs
+from mer_cli.report.rows import HEADINGS, NONE, Cells, key_of, mark_best, score_cell, table_row
 from mer_cli.runs.catalogue_shim import method_of
 from mer_cli.runs.config import RECIPE_STAMPS
 from mer_cli.runs.directory import Run
@@ -25,11 +25,11 @@ class SummaryRow:
     """The finished seeds of one configuration, or one run that lacks folds. Scores are shares, under RULE.
 
     method, settings : "MMNet", "released recipe, epochs 10"
-    protocol : "casme2-5/249, leave one subject out" · generated : of generated faces, so no result on a dataset
+    protocol : "casme2-5/249, leave one subject out" · generated : whether the faces are, so not a result on a dataset
     n_clips, n_subjects : that it is scored on
     accuracy, uf1, uar : mean, deviation over the seeds, interval over subjects; None if folds are missing
-    chance : what the guessers `majority` and `prior-random` reach; none if folds are missing
-    remarks : what has to be known of it: "permuted labels", "tuned on test", "14 of 26 folds"
+    chance : what the guessers `majority` and `prior-random` reach; empty if folds are missing
+    remarks : what a reader must know of it: "permuted labels", "tuned on test", "14 of 26 folds"
     runs : names of the run directories
     """
 
@@ -49,27 +49,23 @@ class SummaryRow:
 
 
 def summarise_runs(runs: Sequence[Run]) -> tuple[SummaryRow, ...]:
-    """Return a row for each configuration, protocol by protocol, the best first.
-
-    Raises
-    ------
-    RunError
-        If two runs share configuration and seed, or a run cannot be scored.
-    """
-    return tuple(row for protocol in protocols(None, whole(score_runs(runs))) for row in summary_rows(protocol))
+    """Return a row for each configuration, protocol by protocol, the best first."""
+    entries = score_runs(runs, place_runs(runs))
+    return tuple(row for protocol in protocols(None, _whole(entries)) for _, row in _summed(protocol))
 
 
-def whole(entries: Sequence[Entry]) -> list[Entry]:
-    """Leave out the entries that are of one dataset while another entry is of all clips of the same runs."""
+def _whole(entries: Sequence[Entry]) -> list[Entry]:
+    """Leave out the entries for one dataset if another entry is of all clips of the same runs."""
     return [entry for entry in entries if entry.dataset is None or not entry.config.is_loso]
 
 
-def summary_rows(protocol: Protocol) -> list[SummaryRow]:
-    """Return the rows of one protocol: those that compete by UF1, then what was tuned on test, controls, unfinished."""
-    return [_row(protocol, entry) for entry in sorted(protocol.entries, key=_standing)]
+def _summed(protocol: Protocol) -> list[tuple[Entry, SummaryRow]]:
+    """Return the entries of one protocol with their rows, as they are sorted."""
+    return [(entry, _row(protocol, entry)) for entry in sorted(protocol.entries, key=_standing)]
 
 
 def _standing(entry: Entry) -> tuple[object, ...]:
+    """Return what rows are sorted by: those that compete by UF1, then what was tuned on test, controls, unfinished."""
     config = entry.config
     uf1 = entry.spreads[RULE, "uf1"].mean if entry.is_finished else 0.0
     return (not entry.is_finished, config.shuffle_labels, config.recipe in RECIPE_STAMPS, -uf1, config.run_name)
@@ -82,37 +78,31 @@ def _row(protocol: Protocol, entry: Entry) -> SummaryRow:
         settings=settings(config),
         protocol=protocol.name,
         generated=config.generated,
-        n_clips=sum(class_counts(run, entry.dataset)),
-        n_subjects=n_subjects(run, entry.dataset),
+        n_clips=sum(entry.class_counts),
+        n_subjects=entry.n_subjects,
         seeds=tuple(run.config.seed for run in entry.runs),
         accuracy=entry.spreads.get((RULE, "accuracy")),
         uf1=entry.spreads.get((RULE, "uf1")),
         uar=entry.spreads.get((RULE, "uar")),
         chance=run_chance(run, RULE, entry.dataset) if entry.is_finished else (),
-        remarks=_remarks(entry),
+        remarks=(*remarks(config), *([] if entry.is_finished else [progress(run)])),
         runs=tuple(run.path.name for run in entry.runs),
     )
 
 
-def _remarks(entry: Entry) -> tuple[str, ...]:
-    config = entry.config
-    remarks = ["permuted labels"] if config.shuffle_labels else []
-    remarks += [RECIPE_STAMPS[config.recipe]] if config.recipe in RECIPE_STAMPS else []
-    return (*remarks, *([] if entry.is_finished else [progress(entry.runs[0])]))
-
-
 NO_RUNS = Note(
-    "There are no runs here yet. Train one: `mer train data/casme2.h5 --loso`. Or see all of it on generated faces: "
-    "`mer demo`."
+    "There are no runs here yet. Train one: `mer train data/casme2.h5 --loso`. Or try everything on generated "
+    "faces: `mer demo`."
 )
-_SCORES = (
+_SCORES = Note(
     "Scores are of the last epoch of each fold (`last`): nothing was chosen. Several seeds: mean ± standard deviation. "
     "[low, high]: 95 % interval, drawn over subjects. Bold: the best of the protocol; runs on permuted labels, "
     "unfinished ones and recipes that were tuned on the test subjects don't compete."
 )
-_CHANCE = (
-    "chance: what guessers reach on the same clips. `majority` says the commonest class of the training clips; "
-    f"`prior-random` draws from their class shares: mean of {REPETITIONS} repetitions, and where 95 % of them lie."
+_CHANCE = Note(
+    "chance: what guessers reach on the same clips. `majority` predicts the commonest class of the training clips; "
+    f"`prior-random` draws from their class shares: average of {REPETITIONS} repetitions, and the interval that holds "
+    "95 % of them."
 )
 _COLUMNS = (
     Column("method", "Method", numeric=False),
@@ -128,30 +118,24 @@ _COLUMNS = (
 
 
 def build_summary(entries: Sequence[Entry]) -> Table:
-    """Build the summary of scored runs; without any it has one note, which says what to type.
-
-    Raises
-    ------
-    RunError
-        If a run cannot be scored.
-    """
-    blocks = tuple(_block(protocol) for protocol in protocols(None, whole(entries)))
-    notes = (Note(_SCORES), Note(_CHANCE)) if blocks else (NO_RUNS,)
+    """Build the summary of scored runs; without runs it has one note, which says what to type."""
+    blocks = tuple(_block(protocol) for protocol in protocols(None, _whole(entries)))
+    notes = (_SCORES, _CHANCE) if blocks else (NO_RUNS,)
     return Table(SUMMARY, "Your runs", _COLUMNS, blocks, notes)
 
 
 def _block(protocol: Protocol) -> Block:
-    summed = summary_rows(protocol)
-    filled = [_cells(row) for row in summed]
-    mark_best([RULE], [cells for row, cells in zip(summed, filled, strict=True) if not row.remarks])
-    rows = [table_row(_kind(row), cells, _COLUMNS) for row, cells in zip(summed, filled, strict=True)]
-    return Block(protocol.heading, (*rows, *_guessers(protocol)), generated=protocol.generated, origin=protocol.origin)
+    summed = _summed(protocol)
+    filled = [(entry, _cells(row)) for entry, row in summed]
+    mark_best([RULE], [cells for entry, cells in filled if entry.competes])
+    rows = [table_row(_kind(entry), cells, _COLUMNS) for entry, cells in filled]
+    return Block(protocol.heading, (*rows, *_guessers(summed)), generated=protocol.generated, origin=protocol.origin)
 
 
-def _kind(row: SummaryRow) -> RowKind:
-    if row.uf1 is None:
+def _kind(entry: Entry) -> RowKind:
+    if not entry.is_finished:
         return "incomplete"
-    return "control" if "permuted labels" in row.remarks else "method"
+    return "control" if entry.config.shuffle_labels else "method"
 
 
 def _cells(row: SummaryRow) -> Cells:
@@ -171,11 +155,12 @@ def _cells(row: SummaryRow) -> Cells:
     }
 
 
-def _guessers(protocol: Protocol) -> Iterator[Row]:
-    """Yield the guessers for each number of subjects set aside, whose clips they don't know."""
-    finished = {entry.config.inner_val: entry for entry in protocol.entries if entry.is_finished}
-    for n_inner, entry in sorted(finished.items()):
-        for guesser in run_chance(entry.runs[0], RULE, entry.dataset):
+def _guessers(summed: Sequence[tuple[Entry, SummaryRow]]) -> Iterator[Row]:
+    """Yield the guessers for each number of subjects set aside; they don't know the clips of those."""
+    by_name = sorted(summed, key=lambda pair: pair[1].runs)
+    guessers = {entry.config.inner_val: row.chance for entry, row in by_name if row.chance}
+    for n_inner, chance in sorted(guessers.items()):
+        for guesser in chance:
             name = f"chance: {guesser.name}{f', inner val {n_inner}' if n_inner else ''}"
             cells = {key_of(RULE, metric): _guess(guesser, metric) for metric in METRICS}
             yield table_row("chance", {"method": Cell(name), "epoch_rule": Cell(RULE), **cells}, _COLUMNS)

@@ -23,18 +23,13 @@ _RENDERERS: Mapping[str, Callable[[Sequence[Table]], str]] = {
 
 
 def render(format: str, tables: Sequence[Table], runs: Sequence[Run], with_images: bool) -> str:
-    """Give the tables as text of that format.
+    """Return the tables as text of that format.
 
     Parameters
     ----------
-    format : of the renderers', or "html", which has figures of the runs as well
+    format : a key of the renderers, or "html", which has figures of the runs as well
     runs : those in the tables
-    with_images : whether the pictures that `mer explain` left in the runs are embedded
-
-    Raises
-    ------
-    RunError
-        If a file that a figure needs can't be read.
+    with_images : whether to embed the images that `mer explain` left in the runs
     """
     if format == "html":
         return render_html(tables, run_figures(group_seeds(runs), with_images))
@@ -42,9 +37,8 @@ def render(format: str, tables: Sequence[Table], runs: Sequence[Run], with_image
 
 
 def check_images(format: str, with_images: bool) -> None:
-    """Raise a ConfigError where pictures are asked for in a format that holds none."""
+    """Raise a ConfigError if images are asked for in a format that can't hold them."""
     if with_images and format != "html":
         raise ConfigError(
-            f"--with-images: --format {format} holds no pictures — expected --format html with it. "
-            "Add --format html, or leave it out."
+            f"--with-images: --format {format} can't hold images. Add --format html, or leave --with-images out."
         )

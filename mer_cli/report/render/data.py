@@ -1,4 +1,4 @@
-"""Tables for programs: one CSV with a line for each row of every table, or the model as it is, as JSON."""
+"""Tables for programs: a CSV file with a line for each row of every table, or the table model as JSON."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from mer_cli.report.model import GROUP_HEADINGS, Cell, Column, Note, Table
 
@@ -14,14 +15,14 @@ _PARTS = ("sd", "low", "high")  # of a cell, each in a column of its own
 
 
 def render_csv(tables: Sequence[Table]) -> str:
-    """Give the tables as CSV with a header.
+    """Return the tables as CSV with a header.
 
-    First table, block, generated ("true" or "false") and kind; then a column for each key of any table, empty where
-    the row's table has none or the number is absent; last `notes`, the text of all notes that the row refers to. A
-    number stands alone, in the printed unit: its standard deviation over seeds and its interval are in `<key>_sd`,
-    `<key>_low` and `<key>_high`. A published number has the characters that were printed ("71.20"). A cell that is a
-    command holds the command; one that refers to notes alone holds their text. Columns of `best-test` end in
-    `selected_on_test`. A table without a block has one line, its notes.
+    The first columns are table, block, generated ("true" or "false") and kind. A column for each key of any table
+    follows, empty if the row's table lacks the key or the number is absent. The last column, `notes`, is the text of
+    all notes that the row refers to. A number stands alone, in the printed unit: its standard deviation over seeds and
+    its interval are in `<key>_sd`, `<key>_low` and `<key>_high`. A published number has the characters that were
+    printed ("71.20"). A cell that is a command holds the command; one that only refers to notes holds their text.
+    Columns of `best-test` end in `selected_on_test`. A table without a block has one line with its notes.
     """
     columns = {column.key: column for table in tables for column in table.columns}
     lines = [line for table in tables for line in _lines(table)]
@@ -65,7 +66,7 @@ def _names(column: Column) -> tuple[str, ...]:
 
 
 def _fields(column: Column, cell: Cell, texts: Mapping[str, str]) -> dict[str, str]:
-    """The cell by the names of its columns; a part that is absent has none.
+    """Return the cell's parts by the names of their columns, without those that are absent.
 
     Parameters
     ----------
@@ -84,6 +85,13 @@ SCHEMA = 2  # raised whenever a field is renamed, dropped, or changes its meanin
 
 
 def render_json(tables: Sequence[Table]) -> str:
-    """Give the tables as one object: `schema`, the groups' headings, and `tables` with the fields of `report.model`."""
-    held = {"schema": SCHEMA, "groups": GROUP_HEADINGS, "tables": [asdict(table) for table in tables]}
+    """Return one object: `schema`, the headings of the groups, and `tables` with the fields of `report.model`."""
+    held = {"schema": SCHEMA, "groups": GROUP_HEADINGS, "tables": [_table_fields(table) for table in tables]}
     return json.dumps(held, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _table_fields(table: Table) -> dict[str, Any]:
+    """Return the table's fields; `collapsed` has the name that it has in this schema."""
+    fields = asdict(table)
+    fields["fold"] = fields.pop("collapsed")
+    return fields

@@ -1,6 +1,6 @@
-"""Groups of runs in, what the page draws of each out: confusion, scores of each class, learning curves, pictures.
+"""What the HTML page draws of each group of runs: confusion, scores of each class, learning curves, images.
 
-Only seeds whose folds are all there count, as in the tables.
+Only seeds with all their folds count, as in the tables.
 """
 
 from __future__ import annotations
@@ -17,19 +17,18 @@ from mer_cli.evaluation.metrics import ClassScores, per_class
 from mer_cli.evaluation.run_text import settings
 from mer_cli.records import dataset_of
 from mer_cli.report.collect import RunGroup
+from mer_cli.report.entries import store_origin
 from mer_cli.runs.directory import Run, read_history
 from mer_cli.runs.methods import is_classical
-from mer_cli.runs.run_config import RunStore
 
-EXPLAIN = "explain"  # the folder in a run where `mer explain` leaves its pictures
-HASH_LENGTH = 12  # digits of a store's hash that are shown
+EXPLAIN = "explain"  # the folder in a run where `mer explain` leaves its images
 
 
 @dataclass(frozen=True)
 class RuleFigure:
-    """What one epoch rule gives for a group of runs.
+    """The scores of a group of runs under one epoch rule.
 
-    stamp : words that must stand beside it, "" where nothing was chosen on the test subject
+    stamp : words that must stand beside it, "" if nothing was chosen on the test subject
     confusion : counts of clips, added up over folds and seeds, rows true, columns predicted
     classes : scores of that matrix, in label order
     """
@@ -56,10 +55,10 @@ class RunFigure:
     origin : the coding tables and stores that the runs used
     runs : names of their directories
     rules : the honest ones first
-    loss : mean training loss of each epoch, over folds and seeds; NaN or infinite where one of them diverged; empty
-        for a classical method, which has no epochs, as is `accuracy`
-    accuracy : share of held-out clips that are right after each epoch, pooled over folds, mean over seeds; looking at
-        it chooses no epoch
+    loss : average training loss of each epoch, over folds and seeds; NaN or infinite if one of them diverged; empty for
+        a classical method, which has no epochs, like `accuracy`
+    accuracy : share of held-out clips that are right after each epoch, pooled over folds, averaged over seeds; no epoch
+        is chosen by it
     """
 
     title: str
@@ -79,16 +78,11 @@ class RunFigure:
 
 
 def run_figures(groups: Sequence[RunGroup], with_images: bool) -> tuple[RunFigure, ...]:
-    """Give the figures of every group that has a finished seed; across datasets one for each test dataset.
+    """Return the figures of every group that has a finished seed; across datasets one for each test dataset.
 
     Parameters
     ----------
-    with_images : whether the pictures that `mer explain` left are taken along; they show faces
-
-    Raises
-    ------
-    RunError
-        If a run cannot be scored, or the history of a fold or a picture cannot be read.
+    with_images : whether to include the images that `mer explain` left; they show faces
     """
     figures = []
     for group in groups:
@@ -101,7 +95,7 @@ def run_figures(groups: Sequence[RunGroup], with_images: bool) -> tuple[RunFigur
 
 
 def _run_figure(runs: Sequence[Run], dataset: str | None, with_images: bool) -> RunFigure:
-    """The figure of the seeds of one configuration; `dataset` limits it to the folds that test on it."""
+    """Return the figure of the seeds of one configuration; `dataset` limits it to the folds that test on it."""
     config = runs[0].config
     rules = tuple(_rule_figure(runs, rule, dataset) for rule in usable_rules(config))
     scores = evaluate(runs[0], rules[0].rule, dataset)
@@ -114,18 +108,13 @@ def _run_figure(runs: Sequence[Run], dataset: str | None, with_images: bool) -> 
         seeds=tuple(run.config.seed for run in runs),
         n_clips=scores.n_clips,
         n_subjects=scores.n_subjects,
-        origin="; ".join(_origin(store) for store in config.stores),
+        origin="; ".join(store_origin(store, named=True) for store in config.stores),
         runs=tuple(run.path.name for run in runs),
         rules=rules,
         loss=() if is_classical(config.model) else _mean_loss(runs),
         accuracy=() if is_classical(config.model) else _mean([_held_out_accuracy(run, dataset) for run in runs]),
         pictures=tuple(picture for run in runs for picture in _pictures(run)) if with_images else (),
     )
-
-
-def _origin(store: RunStore) -> str:
-    table = f"table {store.table_version}" if store.table_version else "unknown table"
-    return f"{store.dataset}: {table}, store {store.content_hash[:HASH_LENGTH]}"
 
 
 def _rule_figure(runs: Sequence[Run], rule: str, dataset: str | None) -> RuleFigure:
@@ -150,7 +139,7 @@ def _mean(rows: Sequence[Sequence[float]]) -> tuple[float, ...]:
 
 
 def _held_out_accuracy(run: Run, dataset: str | None) -> list[float]:
-    """The share of right clips after each epoch, of those of `dataset`."""
+    """Return the share of right clips after each epoch, among the clips of `dataset`."""
     right = np.zeros(run.config.epochs, dtype=np.int64)
     n_clips = 0
     for fold in run.folds:
@@ -167,8 +156,7 @@ def _pictures(run: Run) -> Iterator[Picture]:
             data = file.read_bytes()
         except OSError as error:
             raise RunError(
-                f"{file}: not readable ({error.strerror}) — expected a picture that `mer explain` wrote. Delete it, or "
-                "draw it again."
+                f"{file}: can't be read ({error.strerror}). Delete it, or draw it again with `mer explain`."
             ) from None
         yield Picture(
             f"{file.stem}, seed {run.config.seed}", f"data:image/png;base64,{base64.b64encode(data).decode()}"

@@ -1,6 +1,6 @@
-"""Tables and figures in, one HTML page out that needs nothing beside it: its own policy forbids any request.
+"""Renders tables and figures as one HTML page that needs no other file: its own policy forbids any request.
 
-Without JavaScript it shows every column; with it, columns are sorted and one epoch rule is shown at a time.
+Without JavaScript it shows every column; with JavaScript you can sort by a column and see one epoch rule at a time.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import base64
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from itertools import groupby, pairwise
 
@@ -17,22 +16,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from mer_cli.evaluation.epoch_rules import RULES, SELECTED_ON_TEST
-from mer_cli.report.model import GROUP_HEADINGS, SUMMARY, Cell, Column, Table, single_blocks
+from mer_cli.report.model import ANY_DATASET, GROUP_HEADINGS, SUMMARY, Cell, Column, Table, single_blocks
 from mer_cli.report.render.figures import RunFigure
 from mer_cli.report.render.svg import class_chart, confusion_chart, curve_chart
 
 
-@dataclass(frozen=True)
-class _Group:
-    """Columns beside each other under one heading."""
-
-    name: str
-    heading: str
-    columns: tuple[Column, ...]
-
-
 def render_html(tables: Sequence[Table], figures: Sequence[RunFigure]) -> str:
-    """Give the tables, and below them the figures of every run, as one page.
+    """Return the tables, and below them the figures of every run, as one page.
 
     The same inputs give the same bytes.
     """
@@ -54,7 +44,7 @@ def render_html(tables: Sequence[Table], figures: Sequence[RunFigure]) -> str:
 
 
 def _rules(tables: Sequence[Table], figures: Sequence[RunFigure]) -> list[str]:
-    """The epoch rules that the page has numbers of, the honest ones first."""
+    """Return the epoch rules that the page has numbers of, the honest ones first."""
     used: set[str] = {column.group for table in tables for column in table.columns}
     used |= {rule.rule for figure in figures for rule in figure.rules}
     return [group for group in GROUP_HEADINGS if group in used and group in RULES]
@@ -65,19 +55,19 @@ def _asset(name: str) -> Markup:
 
 
 def _policy_hash(text: str) -> str:
-    """What the page's policy names an inline script or style by."""
+    """Return the name of an inline script or style in the page's policy."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _groups(columns: Sequence[Column]) -> list[_Group]:
+def _groups(columns: Sequence[Column]) -> list[tuple[str, tuple[Column, ...]]]:
+    """Return the heading of each group with its columns."""
     return [
-        _Group(name, GROUP_HEADINGS[name], tuple(members))
-        for name, members in groupby(columns, key=lambda column: column.group)
+        (GROUP_HEADINGS[name], tuple(members)) for name, members in groupby(columns, key=lambda column: column.group)
     ]
 
 
 def _starting(columns: Sequence[Column]) -> list[tuple[Column, bool]]:
-    """Each column, and whether a line separates it from the group before."""
+    """Return each column, and whether a line separates it from the group before."""
     return [
         (column, before is not None and before.group != column.group)
         for before, column in pairwise((None, *columns))
@@ -86,18 +76,18 @@ def _starting(columns: Sequence[Column]) -> list[tuple[Column, bool]]:
 
 
 def _attributes(column: Column, starts: bool) -> Markup:
-    """The attributes that a heading or cell of the column has."""
+    """Return the HTML attributes of the column's heading and cells."""
     group = Markup(' data-group="{}"').format(column.group) if column.group else Markup("")
     return group + (Markup(" data-start") if starts else "")
 
 
 def _number(cell: Cell) -> str:
-    """Return the cell's text; an interval is not broken in two."""
+    """Return the cell's text; a line break can't split an interval."""
     return cell.text if cell.low is None else cell.text.replace(", ", ",\u00a0")
 
 
 def _prose(text: str) -> Markup:
-    """Escape a sentence; what stands in backticks becomes code."""
+    """Escape a sentence; text in backticks becomes code."""
     parts = re.split(r"`([^`]*)`", text)
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)
@@ -117,6 +107,7 @@ def _environment() -> Environment:
     environment.globals |= {
         "attributes": _attributes,
         "selected_on_test": SELECTED_ON_TEST,
+        "not_a_result": ANY_DATASET,
         "confusion_chart": confusion_chart,
         "class_chart": class_chart,
         "curve_chart": curve_chart,

@@ -1,6 +1,6 @@
-"""Tables in, a LaTeX document out that pdflatex compiles as it is; each block can be copied into a paper.
+"""Renders tables as a LaTeX document that pdflatex compiles as it is; each block can be copied into a paper.
 
-The source is ASCII: what LaTeX can't set is written as its code point.
+The source is ASCII: a character that LaTeX can't set is written as its code point.
 """
 
 from __future__ import annotations
@@ -14,8 +14,13 @@ from itertools import groupby
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mer_cli.report.model import GROUP_HEADINGS, Block, Cell, Column, Row, Table, single_blocks
+from mer_cli.report.model import ANY_DATASET, GROUP_HEADINGS, Block, Cell, Column, Row, Table, single_blocks
 
+_SYMBOLS = {
+    **dict(zip("·±×∞", ("cdot", "pm", "times", "infty"), strict=True)),
+    **dict(zip("≤≥≠≈→←", ("le", "ge", "ne", "approx", "rightarrow", "leftarrow"), strict=True)),
+    **dict(zip("αβκλµμσΔ", ("alpha", "beta", "kappa", "lambda", "mu", "mu", "sigma", "Delta"), strict=True)),
+}
 _SPECIAL = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
     "~": "\\textasciitilde{}",
@@ -36,32 +41,15 @@ _SPECIAL = {
     "…": "\\dots{}",
     "\u00a0": "~",
     "\u2009": "\\,",
-    "µ": "\\ensuremath{\\mu}",
     "°": "\\ensuremath{^{\\circ}}",
-    "·": "\\ensuremath{\\cdot}",
     "−": "\\ensuremath{-}",
-    "±": "\\ensuremath{\\pm}",
-    "×": "\\ensuremath{\\times}",
-    "≤": "\\ensuremath{\\le}",
-    "≥": "\\ensuremath{\\ge}",
-    "≠": "\\ensuremath{\\ne}",
-    "≈": "\\ensuremath{\\approx}",
-    "→": "\\ensuremath{\\rightarrow}",
-    "←": "\\ensuremath{\\leftarrow}",
-    "∞": "\\ensuremath{\\infty}",
     "†": "\\dag{}",
     "‡": "\\ddag{}",
     "§": "\\S{}",
     "ß": "\\ss{}",
     "æ": "\\ae{}",
     "ø": "\\o{}",
-    "α": "\\ensuremath{\\alpha}",
-    "β": "\\ensuremath{\\beta}",
-    "κ": "\\ensuremath{\\kappa}",
-    "λ": "\\ensuremath{\\lambda}",
-    "μ": "\\ensuremath{\\mu}",
-    "σ": "\\ensuremath{\\sigma}",
-    "Δ": "\\ensuremath{\\Delta}",
+    **{symbol: f"\\ensuremath{{\\{name}}}" for symbol, name in _SYMBOLS.items()},
     **{character: f"\\textsuperscript{{{n}}}" for character, n in zip("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789", strict=True)},
     **{character: f"\\textsubscript{{{n}}}" for character, n in zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True)},
 }
@@ -83,7 +71,7 @@ class _Span:
 
 
 def render_latex(tables: Sequence[Table]) -> str:
-    """Give the tables as one document for pdflatex; it needs Debian's texlive-latex-recommended and nothing else.
+    """Return the tables as one document for pdflatex, which only needs Debian's texlive-latex-recommended.
 
     Each block stands between two comments and can be copied out: it needs the packages booktabs and graphicx.
     """
@@ -93,9 +81,11 @@ def render_latex(tables: Sequence[Table]) -> str:
 
 
 def escape_latex(text: str) -> str:
-    """Give text that LaTeX prints as it is: one line of ASCII; a character that it can't set becomes "[U+5FAE]"."""
+    """Return text that LaTeX prints as it is: one line of ASCII; a character that it can't set becomes "[U+5FAE]"."""
     line = re.sub(r"\s+", " ", unicodedata.normalize("NFC", text))
-    return re.sub("-(?=-)", "-{}", "".join(_escaped(character) for character in line))  # two hyphens are no dash
+    return re.sub(
+        "-(?=-)", "-{}", "".join(_escaped(character) for character in line)
+    )  # two hyphens would become a dash
 
 
 def _escaped(character: str) -> str:
@@ -110,13 +100,13 @@ def _escaped(character: str) -> str:
 
 
 def _prose(text: str) -> str:
-    """Escape a sentence; what stands in backticks is set as code."""
+    """Escape a sentence; text in backticks is set as code."""
     parts = re.split(r"`([^`]*)`", text)
     return "".join(_code(part) if place % 2 else escape_latex(part) for place, part in enumerate(parts))
 
 
 def _code(text: str) -> str:
-    """Set a command or path, which may be broken after a slash, a comma, an equals sign or an underscore."""
+    """Set a command or path; a line may break after a slash, a comma, an equals sign or an underscore."""
     breakable = re.sub(r"([/,=_])", r"\1\\allowbreak{}", escape_latex(text))
     return f"\\texttt{{{breakable}}}"
 
@@ -143,7 +133,7 @@ def _label(table: Table) -> str:
 
 
 def _row_groups(block: Block) -> list[list[Row]]:
-    """The rows, split where methods end and guessers begin."""
+    """Split the rows where methods end and guessers or controls begin."""
     apart = ("chance", "control")
     return [list(rows) for _, rows in groupby(block.rows, key=lambda row: row.kind if row.kind in apart else "")]
 
@@ -171,4 +161,5 @@ def _environment() -> Environment:
         "spans": _spans,
         "row_groups": _row_groups,
     }
+    environment.globals["not_a_result"] = ANY_DATASET
     return environment

@@ -1,4 +1,4 @@
-"""Tables in, one Markdown page out; groups of columns are folded into the headings."""
+"""Renders tables as one Markdown page; the headings of columns include those of their groups."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from mer_cli.report.model import GROUP_HEADINGS, Cell, Column, Note, Table, with
 
 
 def render_markdown(tables: Sequence[Table]) -> str:
-    """Give the tables as one page that ends in a newline; best values in bold, commands as code.
+    """Return the tables as one page that ends in a newline; best values in bold, commands as code.
 
-    A column that is empty in a whole block is left out there. Pipes and line breaks in a cell are escaped, so that a
-    row keeps its number of cells.
+    A column that is empty in a whole block is left out. Pipes and line breaks in a cell are escaped, so that a row
+    keeps its number of cells.
     """
     environment = Environment(
         loader=PackageLoader("mer_cli.report"),
@@ -34,7 +34,7 @@ def _heading(column: Column) -> str:
 
 
 def _lower_first(heading: str) -> str:
-    """ "accuracy %" after a colon; "UF1", "F1" and "p" stay."""
+    """Return a heading as it stands after a colon: "accuracy %"; "UF1", "F1" and "p" stay."""
     return heading if heading[:2].isupper() or len(heading) < 3 else heading[0].lower() + heading[1:]
 
 

@@ -1,7 +1,7 @@
-"""Numbers in, charts as inline SVG out: colours come from the page's style sheet, text from the page's font.
+"""Draws charts as inline SVG, with the colours of the page's style sheet and the page's font.
 
-Every chart has a title, and a description that says the same in words. What a colour says, a number, a line or a
-pattern says as well.
+Every chart has a title, and a description that says the same in words. Whatever a colour shows, a number, a line or a
+pattern shows as well.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from mer_cli.evaluation.metrics import ClassScores
 _NAME_WIDTH = 96  # pixels, as all lengths here
 _NAME_LENGTH = 14  # characters that fit into it
 _CELL_WIDTH, _CELL_HEIGHT = 70, 42
-_FITTING = 5  # classes up to which the matrix may be made smaller to fit a phone; a larger one is scrolled
-_DEEPEST = 0.6  # opacity of a cell that holds all of its row: text stays legible on it in either theme
+_FITTING = 5  # a matrix of up to so many classes shrinks to fit a phone; you scroll a larger one
+_DEEPEST = 0.6  # opacity of a cell that holds all clips of its row: text stays legible in either theme
 _BAR_WIDTH, _BAR_HEIGHT = 200, 13
 _PLOT_WIDTH, _PLOT_HEIGHT = 270, 150
-_MAX_DOTS = 30  # epochs up to which each has a dot
+_MAX_DOTS = 30  # with more epochs a curve has no dots
 
 
 def confusion_chart(key: str, title: str, class_names: Sequence[str], counts: Sequence[Sequence[int]]) -> Markup:
@@ -28,7 +28,7 @@ def confusion_chart(key: str, title: str, class_names: Sequence[str], counts: Se
 
     Parameters
     ----------
-    key : what the ids of the chart begin with, unique in the page
+    key : start of the chart's ids, unique in the page
     """
     top, left = 44, _NAME_WIDTH
     parts = [_text(left + len(class_names) * _CELL_WIDTH / 2, 14, "predicted", "faint middle")]
@@ -94,13 +94,13 @@ def class_chart(key: str, title: str, class_names: Sequence[str], classes: Seque
 
 
 def curve_chart(key: str, title: str, values: Sequence[float], *, in_percent: bool) -> Markup:
-    """Draw a value of every epoch as a line from the first to the last, which is marked and named.
+    """Draw a value of every epoch as a line; the last one is marked and named.
 
-    A value that is not finite, as of a loss that diverged, has no place on the line.
+    A value that is not finite, such as a loss that diverged, is left out of the line.
 
     Parameters
     ----------
-    in_percent : whether the values are shares, drawn from 0 to 100 %; else they are drawn from 0 to what holds them
+    in_percent : whether the values are shares, drawn from 0 to 100 %; else the axis ends above the largest value
     """
     left, top = 44, 12
     finite = [value for value in values if math.isfinite(value)] or [0.0]
@@ -167,7 +167,7 @@ def _chart(
 
 
 def _text(x: float, y: float, text: str, kind: str, whole: str = "") -> Markup:
-    """Text at a place; `whole` is shown by pointing at it, where the text had to be cut."""
+    """Draw text at a place; `whole` is shown when you point at it, if the text had to be cut."""
     hint = Markup("<title>{}</title>").format(whole) if whole and whole != text else ""
     return Markup('<text class="{}" x="{:.1f}" y="{:.1f}">{}{}</text>').format(kind, x, y, text, hint)
 
@@ -185,7 +185,7 @@ def _listed(class_names: Sequence[str], counts: Sequence[int]) -> str:
 
 
 def _step(largest: float) -> float:
-    """A round step (1, 2 or 5 times a power of ten) of which at most five reach the largest value."""
+    """Return a round step (1, 2 or 5 times a power of ten); at most five steps reach the largest value."""
     if largest <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(largest / 5))
