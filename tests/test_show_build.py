@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mer_cli.cli import show_stores
+from mer_cli.cli import preprocess as screen
 from mer_cli.records import FailedClip
 from mer_cli.store.build import BuildSummary
 from mer_cli.store.overview import Overview
@@ -12,14 +12,14 @@ STORE = Path("data/casme2.h5")
 
 def told(capsys, *, repairs=(), failed=()):
     summary = BuildSummary(STORE, 1, len(repairs), failed, repairs, False, Path("data/audit/casme2"))
-    show_stores.show_build(summary, Overview((), (), (), (), ()))
+    screen.show_build(summary, Overview((), (), (), (), ()))
     return capsys.readouterr().out.splitlines()[2:-1]
 
 
 def test_a_repair_that_is_an_erratum_is_told_once(capsys):
     summary = BuildSummary(STORE, 0, 1, (), (("casme2/04/EP12", "apex / set to 291"),), False, Path("data/audit"))
     errata = ("casme2/04/EP12: apex / set to 291.",)
-    show_stores.show_build(summary, Overview((), (), (), ("warning: few clips",), errata))
+    screen.show_build(summary, Overview((), (), (), ("warning: few clips",), errata))
     assert capsys.readouterr().out.splitlines()[2:-1] == [
         "  repaired: casme2/04/EP12: apex / set to 291",
         "warning: few clips",

@@ -16,9 +16,19 @@ from mer_cli import __version__
 from mer_cli.cli import console
 from mer_cli.errors import MerError
 
+# The order of the data's way, then what is around it.
+ORDER = (
+    *("preprocess", "info", "train", "evaluate", "report", "explain", "runs", "models", "ablate", "compare-methods"),
+    *("synth", "demo", "doctor", "bench", "import-official"),
+)
+
 
 class Commands(TyperGroup):
     """All commands, and what becomes of their errors."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the commands in the order in which the help lists them."""
+        return sorted(self.commands, key=ORDER.index)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -32,8 +42,8 @@ class Commands(TyperGroup):
             if not error.filename:  # standard output: what it still holds would fail again at the end
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             typer.echo(
-                f"error: {error.filename or 'the results'}: no space left on the device — expected room where they are "
-                "written. Make room, and run the same command again.",
+                f"error: {error.filename or 'the results'}: no space left on the disk. Make room, and run the same "
+                "command again.",
                 err=True,
             )
             raise typer.Exit(1) from None
@@ -54,6 +64,7 @@ app = typer.Typer(
 
 
 def show_version(wanted: bool) -> None:
+    """Print the version and exit, if it is wanted."""
     if wanted:
         console.out.print(f"mer {__version__}")
         raise typer.Exit

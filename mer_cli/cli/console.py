@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from textwrap import wrap
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -80,6 +80,18 @@ def print_facts(facts: Sequence[tuple[str, str]]) -> None:
     for name, value in facts:
         for line in folded(value, f"{name:{width}}  "):
             out.print(escape(line))
+
+
+def print_table(rows: Sequence[Sequence[str]], *, numeric: int, where: Console = out) -> None:
+    """Print rows of cells, the header first, whose columns from `numeric` on are numbers."""
+    for line in aligned(rows, numeric=range(numeric, len(rows[0])), gap=3):
+        where.print(escape(line))
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """Print on stderr what was passed over and why."""
+    for note in notes:
+        err.print(escape(f"note: {note}"))
 
 
 class _Bars:

@@ -1,4 +1,4 @@
-"""Says what this machine has and lacks for each command, and the fix; imports each library to see that it works."""
+"""The command that says what this machine has and lacks, with the fix; it imports each library to see that it works."""
 
 from __future__ import annotations
 
@@ -7,9 +7,15 @@ import os
 import platform
 import shutil
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import typer
+from rich.markup import escape
+
+from mer_cli.cli import console
+from mer_cli.cli.app import app
 from mer_cli.errors import MerError
 
 PREDICTOR_LICENCE = (
@@ -123,3 +129,24 @@ def _disk(folder: Path) -> Finding:
             "disk", found, "free some space: a store of CASME II takes about 0.5 GB, a run with weights 1 GB"
         )
     return Finding("disk", found)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine has and lacks for each command, with the fix.
+
+    Example: mer doctor
+    """
+    findings = examine()
+    show_findings(findings)
+    if any(finding.is_missing for finding in findings):
+        raise typer.Exit(1)
+
+
+def show_findings(findings: Iterable[Finding]) -> None:
+    """What `doctor` found, a line each, and the fix under what is missing."""
+    for finding in findings:
+        mark = "missing" if finding.is_missing else "advice" if finding.fix else "ok"
+        console.out.print(escape(f"{mark:8}{finding.what}: {finding.found}"))
+        if finding.fix:
+            console.out.print(escape(f"        fix: {finding.fix}"))

@@ -1,11 +1,13 @@
-"""The flags of `mer train`: one for every field of `TrainConfig`, whose help and limits are written once, there."""
+"""The flags of `mer train`: one for every setting, whose help, limits and group are declared in `runs.config`."""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from copy import copy
 from functools import cache
-from typing import Annotated, Any
+from itertools import pairwise
+from typing import Annotated, Any, get_args
 
 import typer
 from typer.core import TyperCommand
@@ -13,46 +15,84 @@ from typer.core import TyperCommand
 TimeLimitFlag = Annotated[
     str | None,
     typer.Option(
-        metavar="4m|1h30m",
-        help="Begin no fold that would probably end later than this; the same command trains the rest.",
+        metavar="TIME",
+        help="Begin no fold that would probably end later than this: 4m, 1h30m. The same command trains the rest.",
     ),
 ]
+METAVARS = {int: "N", float: "X", str: "NAME"}
+WIDEST = 12  # columns for the legal values in place of a name
 
 
-class TrainCommand(TyperCommand):
-    """A command with those flags.
+class SettingsCommand(TyperCommand):
+    """A command that takes the settings of a run; it finds those that were given in `ctx.obj`.
 
-    They are made when the command is used: pydantic, loaded for them, would double the time of `mer --help`.
-    The command finds their values in `ctx.obj`.
+    The flags are made when the command is used: pydantic, loaded for them, would double the time of `mer --help`.
+    Its help shows the settings that mean something to the method in `--model`, with that method's own defaults;
+    `--help-all` shows those of all methods.
     """
 
+    rows_are_networks = False
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Remember which method the help is about, before any flag is read."""
+        ctx.meta["help_all"] = "--help-all" in args
+        ctx.meta["model"] = next((_value(*pair) for pair in pairwise([*args, ""]) if _names_model(pair[0])), None)
+        return super().parse_args(ctx, ["--help" if word == "--help-all" else word for word in args])
+
     def get_params(self, ctx: Any) -> list[Any]:
-        return [*super().get_params(ctx), *_setting_flags()]
+        """Return the command's own flags, then one for each setting; those without a meaning here are hidden."""
+        return [*super().get_params(ctx), *self._settings(ctx)]
 
     def invoke(self, ctx: Any) -> Any:
+        """Hand the settings on in `ctx.obj`."""
         ctx.obj = {flag.name: ctx.params.pop(flag.name) for flag in _setting_flags()}
+        ctx.obj.pop("help_all")  # which is done with before
         return super().invoke(ctx)
 
+    def _settings(self, ctx: Any) -> Iterator[Any]:
+        from mer_cli.runs.config import OF_NETWORK, group_of, resolve_config
+        from mer_cli.runs.methods import METHODS, MMNET
 
-class GridCommand(TrainCommand):
-    """One whose rows say which method they are: it refuses settings of the network, and its help does not name them."""
+        named = METHODS.get(ctx.meta.get("model") or "")
+        method = named if named and named.code else METHODS[MMNET]
+        defaults = resolve_config(model=method.name)
+        shown = method.groups - (set() if named else {"parts"})
+        help_all, *flags = _setting_flags()
+        yield help_all
+        for flag in flags:
+            visible = copy(flag)
+            is_of_all = ctx.meta.get("help_all") or self.rows_are_networks
+            visible.hidden = not (group_of(flag.name) in shown or is_of_all) or (
+                self.rows_are_networks and flag.name in OF_NETWORK
+            )
+            if not is_of_all:
+                visible.help = f"{flag.help} Default: {_spell(getattr(defaults, flag.name))}."
+            yield visible
 
-    def get_params(self, ctx: Any) -> list[Any]:
-        from mer_cli.runs.config import OF_NETWORK
 
-        return [_hidden(flag) if flag.name in OF_NETWORK else flag for flag in super().get_params(ctx)]
+class GridCommand(SettingsCommand):
+    """A command whose rows say which network they are: it refuses settings of the network, and doesn't show them."""
+
+    rows_are_networks = True
 
 
-@cache
-def _hidden(flag: Any) -> Any:
-    hidden = copy(flag)
-    hidden.hidden = True
-    return hidden
+def _names_model(word: str) -> bool:
+    return word.partition("=")[0] == "--model"
+
+
+def _value(word: str, after: str) -> str:
+    return word.partition("=")[2] or after
+
+
+def _spell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 @cache
 def _setting_flags() -> list[Any]:
-    from mer_cli.runs.config import TrainConfig
+    from mer_cli.runs.config import GROUPS, TrainConfig, group_of
 
     def settings() -> None: ...
 
@@ -60,16 +100,39 @@ def _setting_flags() -> list[Any]:
         inspect.Parameter(
             name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=None,  # "as in the recipe": the defaults are the model's
+            default=None,  # "as in the recipe": the defaults are the method's
             annotation=Annotated[
                 field.annotation | None,  # type: ignore[operator]  # a field of a model always has one
-                typer.Option(help=f"{field.description} {field.default} as released.", rich_help_panel="Settings"),
+                typer.Option(
+                    *([f"--{name.replace('_', '-')}"] if field.annotation is bool and not field.default else []),
+                    help=_help(name),
+                    metavar=_metavar(field.annotation),
+                    rich_help_panel=GROUPS[group_of(name)],
+                ),
             ],
         )
         for name, field in TrainConfig.model_fields.items()
     ]
+    help_all = Annotated[bool, typer.Option("--help-all", help="Show the settings of all methods and exit.")]
+    flags.insert(0, inspect.Parameter("help_all", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=help_all))
     settings.__signature__ = inspect.Signature(flags)  # type: ignore[attr-defined]  # what typer reads
     settings.__annotations__ = {flag.name: flag.annotation for flag in flags}
     maker = typer.Typer(add_completion=False)
     maker.command()(settings)
     return typer.main.get_command(maker).params
+
+
+def _help(name: str) -> str:
+    from mer_cli.runs.config import TrainConfig
+
+    field = TrainConfig.model_fields[name]
+    choices = "|".join(map(str, get_args(field.annotation)))
+    return f"{field.description}{f' One of {choices}.' if len(choices) > WIDEST else ''}"
+
+
+def _metavar(annotation: Any) -> str | None:
+    """Return what stands for the value: its legal values if they are short; nothing for a switch."""
+    if annotation is bool:
+        return None
+    choices = "|".join(map(str, get_args(annotation)))
+    return METAVARS.get(annotation, choices if len(choices) <= WIDEST else "NAME")

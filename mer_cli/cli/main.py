@@ -5,11 +5,14 @@ import signal
 import sys
 
 from mer_cli.cli import bench as bench
-from mer_cli.cli import experiment as experiment
+from mer_cli.cli import demo as demo
+from mer_cli.cli import doctor as doctor
 from mer_cli.cli import methods as methods
+from mer_cli.cli import preprocess as preprocess
 from mer_cli.cli import results as results
 from mer_cli.cli import runs as runs
 from mer_cli.cli import tools as tools
+from mer_cli.cli import train as train
 from mer_cli.cli.app import app
 
 

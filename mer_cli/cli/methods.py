@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from mer_cli.cli import console, show
+from mer_cli.cli import console
 from mer_cli.cli.app import app
-from mer_cli.cli.experiment import train_with_progress
 from mer_cli.cli.flags import GridCommand, TimeLimitFlag
+from mer_cli.cli.train import show_faces, show_time_limit, train_with_progress
 from mer_cli.errors import MerError
 
 if TYPE_CHECKING:
@@ -162,11 +162,11 @@ def compare_methods(
             limit.expect(cell.plan.config.model, seconds)
     show_comparison(plan, expected)
     show_left_out(plan.left_out)
-    show.show_faces(cell.plan for cell in plan.cells)
+    show_faces(cell.plan for cell in plan.cells)
     failed = []
     for number, cell in enumerate(plan.cells, start=1):
         if cell.n_missing and not dry_run and limit.has_time(cell.plan.config.model):
-            show.show_cell(cell, number, len(plan.cells))
+            show_cell(cell, number, len(plan.cells))
             try:
                 typer.echo(train_with_progress(cell.plan, out, save_weights="none", time_limit=limit))
             except MerError as error:
@@ -174,6 +174,60 @@ def compare_methods(
     if not dry_run:  # hours after it was first said
         show_left_out(plan.left_out)
     show_failures(failed)
-    show.show_time_limit(limit, [cell.plan for cell in plan.cells], out)
+    show_time_limit(limit, [cell.plan for cell in plan.cells], out)
     if plan.left_out or failed:
         raise typer.Exit(1)
+
+
+@app.command(cls=GridCommand)
+def ablate(
+    ctx: typer.Context,
+    table: Annotated[int, typer.Option(help="The paper's table: 3, 4 or 5.")],
+    stores: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[STORE]...", help="Stores, each for itself; all of data/ if left out."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of runs of each row, counting up from --seed.")] = 1,
+    out: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan, and the time that is left.")] = False,
+    time_limit: TimeLimitFlag = None,
+) -> None:
+    """Train the runs of one of the paper's ablation tables; those that are there already are not trained again.
+
+    May be stopped and started at will. No weights are kept. Example: mer ablate --table 3 --seeds 5
+    """
+    from mer_cli.store.overview import find_stores
+    from mer_cli.training.grids import plan_grid
+    from mer_cli.training.time_limit import parse_time_limit
+
+    limit = parse_time_limit(time_limit)
+    cells = plan_grid(table, stores or find_stores(), ctx.obj, seeds, out)
+    show_grid(cells, table)
+    for number, cell in enumerate(cells, start=1):
+        if cell.n_missing and not dry_run and limit.has_time(cell.plan.config.model):
+            show_cell(cell, number, len(cells))
+            typer.echo(train_with_progress(cell.plan, out, save_weights="none", time_limit=limit))
+    show_time_limit(limit, [cell.plan for cell in cells], out)
+
+
+def show_grid(cells: Sequence[Cell], table: int) -> None:
+    """The plan of `ablate`: each run, how far it is, and the time left for all."""
+    from mer_cli.training.grids import seconds_left
+
+    rows = [("protocol", "row", "seed", "folds", "finished")]
+    for cell in cells:
+        config = cell.plan.config
+        n_folds = len(cell.plan.folds)
+        rows.append((config.protocol_id, cell.name, str(config.seed), str(n_folds), str(cell.n_finished)))
+    console.print_table(rows, numeric=2, where=console.err)
+    left = seconds_left(cells)
+    guess = (
+        "time left not known before one is finished" if left is None else f"about {console.spell_seconds(left)} left"
+    )
+    console.err.print(f"table {table}: {sum(cell.n_missing for cell in cells)} folds to train, {guess}")
+    show_faces(cell.plan for cell in cells)
+
+
+def show_cell(cell: Cell, number: int, n_cells: int) -> None:
+    """The run that `ablate` is about to continue."""
+    console.err.print(f"run {number} of {n_cells}: {cell.plan.config.protocol_id}, {cell.name}")

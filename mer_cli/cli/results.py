@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.markup import escape
 
-from mer_cli.cli import console, show
+from mer_cli.cli import console
 from mer_cli.cli.app import app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mer_cli.evaluation.summary import Summary, TextTable
+    from mer_cli.inference.explain import Explained
 
 Runs = Annotated[
     list[Path] | None, typer.Argument(metavar="[RUN]...", help="Run directories; all of runs/ if left out.")
@@ -42,22 +49,22 @@ def evaluate(
     found = collect_runs(runs or [Path("runs")]).under(rule)
     others = collect_runs(compare).under(rule) if compare else None
     for run in found.finished:
-        show.show_summaries(summarise(run, rule))
+        show_summaries(summarise(run, rule))
     for group in group_seeds(found.finished):
-        show.show_facts(summarise_seeds(group.runs, rule))
-    show.show_notes(found.passed_over)
+        show_facts(summarise_seeds(group.runs, rule))
+    console.print_notes(found.passed_over)
     found.require_scores()
     if others:
-        show.show_notes(note for note in others.passed_over if note not in found.passed_over)
+        console.print_notes(note for note in others.passed_over if note not in found.passed_over)
         others.require_scores()
         first, second = (only_group(runs.finished, "mer evaluate --compare").runs for runs in (found, others))
-        show.show_facts([comparison_table(compare_runs(first, second, rule), first[0], second[0], rule)])
+        show_facts([comparison_table(compare_runs(first, second, rule), first[0], second[0], rule)])
     if export:
         write_predictions(export, found.finished, rule)
     if export_megc:
         write_megc_log(export_megc, found.finished, rule)
         if found.finished[0].config.generated:
-            show.show_notes([f"{export_megc}: {GENERATED}; its columns fold, gt, pred have no room to say so"])
+            console.print_notes([f"{export_megc}: {GENERATED}; its columns fold, gt, pred have no room to say so"])
 
 
 @app.command()
@@ -67,11 +74,12 @@ def report(
         str, typer.Option(metavar="TABLE", help="summary, 1 to 7 (the paper's), methods, or all.")
     ] = "all",
     format: Annotated[
-        Literal["markdown", "latex", "html", "csv", "json"], typer.Option(help="How it is written.")
+        Literal["markdown", "latex", "html", "csv", "json"],
+        typer.Option(metavar="FORMAT", help="markdown, latex, html, csv or json."),
     ] = "markdown",
-    out: Annotated[Path | None, typer.Option(help="File to write; stdout if left out.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="File to write. Default: print it.")] = None,
     with_images: Annotated[
-        bool, typer.Option("--with-images", help="Into HTML, the pictures that `mer explain` left in the runs.")
+        bool, typer.Option("--with-images", help="Add to HTML the images that `mer explain` wrote into the runs.")
     ] = False,
 ) -> None:
     """Summarise your runs, then write the paper's tables with the published numbers beside yours.
@@ -88,7 +96,7 @@ def report(
     ids = table_ids(table)
     found = collect_runs(runs or Path("runs"))
     built = build_report(ids, found.runs, read_stores(ids))
-    show.show_notes((*found.outdated, *found.damaged, *built.notes))
+    console.print_notes((*found.outdated, *found.damaged, *built.notes))
     text = render(format, built.tables, built.runs, with_images)
     if out:
         write_report(out, text)
@@ -129,5 +137,41 @@ def explain(
             run, clips or (), out, steps.update, stores=store or (), truth=truth, compare=compare or (), device=device
         )
     rows = attention_rows(explained.measured) if explained.measured else []
-    show.show_notes(explained.measured.left_out if explained.measured else ())
-    show.show_explained(explained, attention_sections(rows), write_attention(out, rows) if rows else None)
+    console.print_notes(explained.measured.left_out if explained.measured else ())
+    show_explained(explained, attention_sections(rows), write_attention(out, rows) if rows else None)
+
+
+def show_summaries(summaries: Iterable[Summary]) -> None:
+    """Scores of one run under one rule."""
+    for summary in summaries:
+        console.out.rule(escape(summary.title))
+        console.print_facts(summary.facts)
+        for rows in (summary.datasets, summary.classes, summary.confusion, summary.chance):
+            if rows:
+                console.print_table(rows, numeric=2 if rows is summary.datasets else 1)
+
+
+def show_facts(tables: Iterable[TextTable]) -> None:
+    """Names with their values, each table under the title in its first row."""
+    for (title, _), *rows in tables:
+        console.out.rule(escape(title))
+        console.print_facts([(name, value) for name, value in rows])
+
+
+def show_explained(explained: Explained, sections: Iterable[tuple[str, TextTable]], csv_path: Path | None) -> None:
+    """The numbers where there are any, then the files."""
+    if explained.measured is not None:
+        n_clips, n_subjects = len(explained.measured.clip_ids), explained.measured.n_subjects
+        console.out.print(
+            f"Attention against the truth: {n_clips} clips of {n_subjects} subjects, each by the network that held it "
+            "out, last epoch. Generated faces: not a result on the dataset."
+        )
+    for heading, rows in sections:
+        console.out.print(f"\n{escape(heading)}")
+        console.print_table(rows, numeric=1)
+    for path in (*explained.pictures, *([csv_path] if csv_path else [])):
+        console.out.print(escape(str(path)))
+    if explained.undrawn:
+        console.print_notes(
+            [f"no clip of {', '.join(explained.undrawn)} was recognised, so none is drawn. Name clips to see them."]
+        )

@@ -1,4 +1,4 @@
-"""The commands around the experiment: generated faces, the demo, this machine, weights from elsewhere."""
+"""The commands around the experiment: generated faces, and weights of the released script."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from mer_cli.cli import console, show
+from mer_cli.cli import console
 from mer_cli.cli.app import app
-from mer_cli.cli.demo import show_demo
 
 
 @app.command("import-official")
@@ -51,34 +50,3 @@ def synth(
             on_clip=steps.update,
         )  # fmt: skip
     typer.echo(root)
-
-
-@app.command()
-def demo(
-    out: Annotated[Path, typer.Option(help="Folder for all that the demo writes.")] = Path("demo"),
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the faces and of the training.")] = 1,
-) -> None:
-    """Run the whole pipeline on generated faces, a few minutes on two cores; no licensed data, no download.
-
-    Example: mer demo --out demo
-    """
-    from mer_cli.cli.demo import run_demo
-    from mer_cli.report.summary import summarise_runs
-    from mer_cli.runs.directory import read_run
-
-    runs = run_demo(out, seed, show.show_command)
-    show_demo(out, summarise_runs([read_run(run) for run in runs]))
-
-
-@app.command()
-def doctor() -> None:
-    """Say what this machine has and lacks for each command, with the fix.
-
-    Example: mer doctor
-    """
-    from mer_cli.cli.doctor import examine
-
-    findings = examine()
-    show.show_findings(findings)
-    if any(finding.is_missing for finding in findings):
-        raise typer.Exit(1)

@@ -1,0 +1,228 @@
+"""The commands about stores: `mer preprocess` builds one, `mer info` says what it holds.
+
+A command makes one library call and prints what came of it: results on stdout, progress and notes on stderr. Heavy
+libraries are imported inside the commands, so that `mer --help` needs none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.markup import escape
+
+from mer_cli.cli import console
+from mer_cli.cli.app import app
+
+if TYPE_CHECKING:
+    from mer_cli.records import Release
+    from mer_cli.store.add_clips import Done
+    from mer_cli.store.build import BuildSummary
+    from mer_cli.store.counts import Count, CountTable
+    from mer_cli.store.dry_run import DryRun
+    from mer_cli.store.overview import Overview
+
+DatasetName = Annotated[
+    str, typer.Argument(metavar="DATASET", help="casme2, samm, mmew, smic, casme3, casme, or table for your own data.")
+]
+Stores = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="[STORE]...", help="Stores, one for each dataset; the one in data/ if left out."),
+]
+
+
+@app.command()
+def preprocess(
+    dataset: DatasetName,
+    raw: Annotated[Path, typer.Argument(metavar="RAW", help="Folder of the unpacked release.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="STORE.h5", help="Store to write. Default: data/DATASET.h5.")
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Keep the clips that an interrupted run finished.")] = True,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Number of processes. Default: one for each core that memory allows."),
+    ] = None,
+    predictor: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.dat", help="Dlib's 68-point model. Default: MER_PREDICTOR, or the installed one."),
+    ] = None,
+    source: Annotated[
+        Literal["raw", "cropped"] | None,
+        typer.Option(help="Use the raw or the cropped images. Default: raw if the release has both."),
+    ] = None,
+    align: Annotated[
+        Literal["box", "eyes"], typer.Option(help="Crop an upright box, or turn the face so that the eyes are level.")
+    ] = "box",
+    apex: Annotated[
+        Literal["flow", "midpoint"],
+        typer.Option(help="Apex of clips without an annotated one: the strongest motion, or the middle."),
+    ] = "flow",
+    table: Annotated[
+        Path | None,
+        typer.Option(metavar="CLIPS.csv", help="Table of the clips, for your own data: mer preprocess table RAW."),
+    ] = None,
+    clips: Annotated[
+        bool, typer.Option("--clips", help="Also keep every frame from onset to offset, for methods that need them.")
+    ] = False,
+    allow_failed: Annotated[bool, typer.Option("--allow-failed", help="Exit with 0 even if clips failed.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only check the release and list what will fail; write nothing.")
+    ] = False,
+) -> None:
+    """Find the face of every clip, crop it to 224x224 and pack onset and apex windows into one HDF5 store.
+
+    An interrupted run continues where it was. Example: mer preprocess casme2 /raw
+    """
+    from mer_cli.datasets.registry import load_release
+    from mer_cli.datasets.stamp import stamp_sentence
+    from mer_cli.store.build import build_store
+    from mer_cli.store.dry_run import check_release
+    from mer_cli.store.hdf5 import read_store
+    from mer_cli.store.overview import describe_stores
+    from mer_cli.system.workers import default_jobs
+
+    release = load_release(dataset, raw, source=source, apex_rule=apex, table=table)
+    out = out or Path("data") / f"{release.dataset}.h5"
+    if release.generated:
+        console.print_notes([stamp_sentence(release)])
+    if dry_run:
+        with console.Steps("check", len(release.clips)) as steps:
+            found = check_release(release, out, predictor, steps.on_clip, whole_clips=clips, resume=resume)
+        show_dry_run(found)
+        raise typer.Exit(0 if found.is_clean(allow_failed=allow_failed) else 1)
+    jobs = jobs or default_jobs()
+    with console.Steps("preprocess", len(release.clips)) as steps:
+        summary = build_store(
+            release, out, predictor=predictor, align=align, jobs=jobs, resume=resume, on_clip=steps.on_clip
+        )
+    # Where whole clips alone were asked for, the counts of the store have been read before.
+    show_build(summary, None if clips and summary.already_built else describe_stores([read_store(out)]))
+    if clips:
+        _add_clips(release, out, summary.n_ok + summary.n_repaired, jobs=jobs, resume=resume)
+    if summary.failed and not allow_failed:
+        raise typer.Exit(1)
+
+
+def _add_clips(release: Release, out: Path, n_clips: int, *, jobs: int, resume: bool) -> None:
+    """What `preprocess --clips` does once the store is there."""
+    from mer_cli.store.add_clips import add_clips
+    from mer_cli.store.whole_clips import clips_size
+
+    with console.Steps("whole clips", n_clips) as steps:
+        done = add_clips(release, out, jobs=jobs, resume=resume, on_clip=steps.on_clip)
+    show_whole_clips(out, *clips_size(out), done)
+
+
+@app.command()
+def info(
+    stores: Annotated[
+        list[Path] | None, typer.Argument(metavar="[STORE]...", help="Stores; all of data/ if left out.")
+    ] = None,
+) -> None:
+    """Show the paper's Tables 1 and 2: clips and subjects of each class beside the published counts, and which differ.
+
+    Says where each store comes from, too. Example: mer info data/casme2.h5 data/samm.h5 data/smic.h5
+    """
+    from mer_cli.store.hdf5 import read_store
+    from mer_cli.store.overview import describe_stores, find_stores
+
+    show_overview(describe_stores([read_store(path) for path in stores or find_stores()]))
+
+
+CLIPS_SHOWN = 10
+PUBLISHED = "published"
+WHOLE_CLIPS = {"added": "added", "repaired": "repaired", "kept": "are up to date"}
+
+
+def show_build(summary: BuildSummary, overview: Overview | None) -> None:
+    """How `preprocess` ended: some repairs and failures, where to look and, if asked, counts beside the published."""
+    state = "is up to date" if summary.already_built else "written"
+    console.out.print(escape(f"{summary.path} {state}"))
+    n_clips = summary.n_ok + summary.n_repaired + len(summary.failed)
+    console.out.print(
+        f"{n_clips} clips: {summary.n_ok} ok, {summary.n_repaired} repaired, {len(summary.failed)} failed"
+    )
+    _first_clips("repaired", summary.repairs)  # errata among them
+    _first_clips("failed", [(failed.clip_id, failed.reason) for failed in summary.failed])
+    if overview:
+        show_counts(overview.tables)
+        for warning in overview.warnings:
+            console.out.print(escape(warning))
+    console.out.print(
+        escape(f"look at {summary.audit_dir / 'index.html'}: every clip with its pictures, and audit.csv")
+    )
+
+
+def _first_clips(how: str, clips: Sequence[tuple[str, str]]) -> None:
+    for clip_id, why in clips[:CLIPS_SHOWN]:
+        console.out.print(escape(f"  {how}: {clip_id}: {why}"))
+    if len(clips) > CLIPS_SHOWN:
+        console.out.print(f"  ... and {len(clips) - CLIPS_SHOWN} more, all in audit.csv")
+
+
+def show_whole_clips(store: Path, n_frames: int, n_bytes: int, done: Done) -> None:
+    """What `preprocess --clips` did, what it left in the store, and how large that made it."""
+    size, whole = round(n_bytes / 1e6), round(store.stat().st_size / 1e6)
+    console.out.print(
+        escape(f"whole clips {WHOLE_CLIPS[done]}: {n_frames} frames, {size} of the {whole} MB of {store}")
+    )
+
+
+def show_dry_run(found: DryRun) -> None:
+    """What a build would meet: counts beside the published ones, then each clip that fails or is mended."""
+    console.print_facts(found.facts)
+    console.out.print()
+    show_counts(found.tables)
+    for note in found.notes:
+        console.out.print(escape(note))
+    for clip_id, how in found.repairs:
+        console.out.print(escape(f"will be repaired: {clip_id}: {how}"))
+    for clip in found.failing:
+        console.out.print(escape(f"will fail: {clip.clip_id} ({clip.emotion}). {clip.effect}"))
+        for reason in clip.reasons:
+            console.out.print(escape(f"  {reason}"))
+    for obstacle in found.obstacles:
+        console.out.print(escape(f"stops the build: {obstacle}"))
+    n_repaired, n_failing = len(found.repairs), len(found.failing)
+    n_ok = found.n_rows - n_repaired - n_failing
+    console.out.print(
+        f"{found.n_rows} clips: {n_ok} ok, {n_repaired} to be repaired, {n_failing} to fail; nothing written"
+    )
+
+
+def show_overview(overview: Overview) -> None:
+    """What stores hold: where each comes from, then the counts of all."""
+    for facts in overview.facts:
+        console.print_facts(facts)
+        console.out.print()
+    show_counts(overview.tables)
+    for line in (*overview.differences, *overview.warnings, *(f"erratum: {text}" for text in overview.errata)):
+        console.out.print(escape(line))
+
+
+def show_counts(tables: Iterable[CountTable]) -> None:
+    """Clips of each class and subjects, each beside the published count; ours in bold where it differs.
+
+    Set by hand: a table of Rich would cut numbers off where several stores are wider than the terminal.
+    """
+    for table in tables:
+        names = max(len(name) for name, _ in table.rows)
+        widths = [len(column.heading) for column in table.columns]
+        console.out.print(escape(table.title))
+        headings = "".join(f"   {column.heading}  {PUBLISHED}" for column in table.columns)
+        console.out.print(escape(" " * names + headings))
+        for name, cells in table.rows:
+            counts = "".join(_count_cell(count, width) for count, width in zip(cells, widths, strict=True))
+            console.out.print(f"{escape(f'{name:{names}}')}{counts}".rstrip())
+        console.out.print()
+
+
+def _count_cell(count: Count | None, width: int) -> str:
+    if count is None:
+        return " " * (3 + width + 2 + len(PUBLISHED))
+    found = f"{count.found:>{width}}"
+    published = "–" if count.published is None else str(count.published)
+    return f"   {f'[bold red]{found}[/]' if count.differs else found}  {published:>{len(PUBLISHED)}}"

@@ -1,0 +1,190 @@
+"""The command that trains a method fold by fold, and what a person sees meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.markup import escape
+
+from mer_cli.cli import console
+from mer_cli.cli.app import app
+from mer_cli.cli.flags import SettingsCommand, TimeLimitFlag
+from mer_cli.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mer_cli.runs.plan import RunPlan
+    from mer_cli.training.time_limit import TimeLimit
+
+
+@app.command(cls=SettingsCommand)
+def train(
+    ctx: typer.Context,
+    stores: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[STORE]...", help="Stores, one for each dataset; the one in data/ if left out."),
+    ] = None,
+    loso: Annotated[bool, typer.Option("--loso", help="Leave one subject out: one fold for each subject.")] = False,
+    test: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="STORE", help="Instead of --loso: test on this store, and train on the others. Repeatable."
+        ),
+    ] = None,
+    folds: Annotated[
+        str | None, typer.Option(metavar="ID,...", help="Train only these subjects: 03,17 or samm-006.")
+    ] = None,
+    seeds: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Number of runs, with seeds counting up from --seed.")
+    ] = 1,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of all runs.")] = Path("runs"),
+    resume: Annotated[bool, typer.Option(help="Skip folds that are finished.")] = True,
+    save_weights: Annotated[Literal["last", "none"], typer.Option(help="Weights to keep of each fold.")] = "last",
+    tensorboard: Annotated[
+        bool,
+        typer.Option("--tensorboard", help="Write event files for TensorBoard; needs the extra `tensorboard`."),
+    ] = False,
+    folds_at_once: Annotated[
+        str,
+        typer.Option(
+            metavar="N|auto",
+            help="Number of folds trained in parallel, on each GPU or on the processor; auto decides by the method.",
+        ),
+    ] = "auto",
+    gpus: Annotated[
+        str | None, typer.Option(metavar="N,...", help="Numbers of the GPUs to train on. Default: the first.")
+    ] = None,
+    time_limit: TimeLimitFlag = None,
+) -> None:
+    """Train a method once for each held-out subject, and keep its predictions on that subject after every epoch.
+
+    An interrupted run continues after its last finished fold. Settings of other methods: --model NAME --help.
+    Example: mer train --loso
+    """
+    from mer_cli.runs.config import check_seeds, resolve_config
+    from mer_cli.runs.directory import folds_to_train
+    from mer_cli.store.hdf5 import find_store
+    from mer_cli.training.executor import parse_folds_at_once
+    from mer_cli.training.hardware import parse_gpus
+    from mer_cli.training.plan import plan_run
+    from mer_cli.training.time_limit import parse_time_limit
+    from mer_cli.training.train import Trainers
+
+    _check_asked(loso=loso, test=bool(test), tensorboard=tensorboard, trains_anew=bool(time_limit) and not resume)
+    config = resolve_config(**ctx.obj)
+    check_seeds(config.method, seeds, shuffle_labels=config.shuffle_labels)
+    stores, wanted = stores or [find_store()], folds.split(",") if folds else None
+    on_gpus, at_once = parse_gpus(gpus) if gpus else None, parse_folds_at_once(folds_at_once)
+    trainers, limit, plans = Trainers(), parse_time_limit(time_limit), []
+    for seed in range(config.seed, config.seed + seeds):
+        seeded = config.model_copy(update={"seed": seed})
+        plan = plan_run(stores, seeded, test_stores=test or (), wanted=wanted)
+        plans.append(plan)
+        is_left = folds_to_train(out / plan.config.run_name, plan.wanted, resume=resume)
+        if is_left and not limit.has_time(config.model):
+            continue
+        show_plan(plan, out, save_weights)
+        path = train_with_progress(
+            plan,
+            out,
+            resume=resume,
+            save_weights=save_weights,
+            tensorboard=tensorboard,
+            folds_at_once=at_once,
+            gpus=on_gpus,
+            trainers=trainers,
+            time_limit=limit,
+        )
+        typer.echo(path)
+    show_time_limit(limit, plans, out)
+
+
+def _check_asked(*, loso: bool, test: bool, tensorboard: bool, trains_anew: bool) -> None:
+    """Refuse what `train` can't do, before anything is computed."""
+    from mer_cli.training.tensorboard_log import require_tensorboard
+
+    if loso == test:
+        how = "give either --loso or --test, not both" if loso else "give --loso or --test"
+        raise ConfigError(f"mer train: {how}. For example: mer train --loso, or: mer train A.h5 --test B.h5")
+    if tensorboard:
+        require_tensorboard()
+    if trains_anew:
+        raise ConfigError(
+            "mer train: --time-limit with --no-resume would train the same folds each time. Leave one of them out."
+        )
+
+
+def train_with_progress(plan: RunPlan, out: Path, *, resume: bool = True, **options: Any) -> Path:
+    """Train a plan; gives the run directory.
+
+    Parameters
+    ----------
+    options : of `training.train.train_run`
+    """
+    from mer_cli.runs.directory import folds_to_train
+    from mer_cli.training.inputs import compute_features, compute_flow
+    from mer_cli.training.train import train_run
+
+    config = plan.config
+    if folds_to_train(out / config.run_name, plan.wanted, resume=resume):
+        if config.method.sees.needs_flow(config.span):
+            with console.Steps("flow", sum(len(store.info.clips) for store in plan.stores)) as steps:
+                compute_flow(plan, steps.on_clip)
+        if not config.method.is_network:
+            with console.Steps("features", len(plan.labels)) as steps:
+                compute_features(plan, steps.on_clip)
+    with console.TrainProgress(config.epochs) as progress:
+        return train_run(plan, out, progress, resume=resume, **options)
+
+
+def show_plan(plan: RunPlan, out: Path, save_weights: str) -> None:
+    """What `train` is about to do, on stderr: it is progress, not a result."""
+    config = plan.config
+    keeps_weights = save_weights == "last" and plan.weight_bytes > 0
+    size = f", weights {plan.weight_bytes * len(plan.wanted) / 1e6:.0f} MB" if keeps_weights else ""
+    if not config.method.is_network:
+        how = f"{config.model} and a support-vector machine"
+    else:
+        compiled = ", compiled" if config.compile == "on" else ""
+        how = f"{config.epochs} epochs, seed {config.seed}, {config.device} {config.precision}{compiled}"
+    n_folds = f"{len(plan.wanted)} of {len(plan.folds)} folds"
+    console.err.print(f"{config.protocol_id}, {config.protocol()}: {n_folds}, {how}{size}")
+    if config.inner_val:
+        n_inner = sum(len(fold.inner) for fold in plan.wanted) / len(plan.wanted)
+        console.err.print(
+            f"{config.inner_val} training subjects of each fold ({n_inner:.0f} clips in the mean) are set aside to "
+            "choose its epoch by, and not trained on"
+        )
+    if config.shuffle_labels:
+        console.err.print("training labels permuted: a null control, whose accuracy must be chance")
+    show_faces([plan])
+    for warning in plan.warnings:
+        console.err.print(escape(f"warning: {warning}"))
+    if (out / config.run_name).exists():
+        console.err.print(escape(f"{out / config.run_name} is there already"))
+
+
+def show_faces(plans: Iterable[RunPlan]) -> None:
+    """Print the stamp on stderr if any run is on generated faces."""
+    if any(plan.config.generated for plan in plans):
+        console.err.print("generated faces: no score of this run is a result on the dataset")
+
+
+def show_time_limit(limit: TimeLimit, plans: Iterable[RunPlan], out: Path) -> None:
+    """Print on stderr how many folds the time limit left out, if it did, and how to go on."""
+    from mer_cli.runs.directory import folds_to_train
+
+    if not limit.is_over:
+        return
+    n_left = sum(len(folds_to_train(out / plan.config.run_name, plan.wanted, resume=True)) for plan in plans)
+    are_left = "1 fold is" if n_left == 1 else f"{n_left} folds are"
+    console.err.print(f"the time limit of {console.spell_seconds(limit.seconds)} is over; {are_left} left.")
+    longest = max(limit.longest.values(), default=0)
+    if longest > limit.seconds:
+        console.err.print(
+            f"A fold takes {console.spell_seconds(longest)}, longer than the limit, so each command trains only the "
+            "folds it begins with."
+        )
+    console.err.print("Type the same command again to go on.")
