@@ -55,8 +55,8 @@ def test_without_a_store_table_1_has_the_published_counts_and_the_commands_for_o
     ]
     assert table.title == "Clips of each class, tasks of five and of four classes"
     assert notes(table) == [
-        "Published: the paper's clips, as the usual coding tables give them (casme2 20190701, samm v2, mmew 300). "
-        "Subjects are those of the coding tables; the paper doesn't count them.",
+        "Published: the paper's clips, from the usual coding tables (casme2 20190701, samm v2, mmew 300). The numbers "
+        "of subjects are from those tables; the paper doesn't give them.",
         "–: not published.",
         f"Not counted here yet: {', '.join(COMMAND.format(name) for name in ('casme2', 'samm', 'mmew'))}.",
     ]
@@ -87,8 +87,8 @@ def test_a_store_is_counted_beside_the_published_counts_and_what_differs_is_mark
     assert notes(table)[-2:] == [
         f"Not counted here yet: {COMMAND.format('samm')}, {COMMAND.format('mmew')}.",
         "casme2-5 here: `casme2.h5`, casme2-5/5, coding table CASME2-coding-20190701.xlsx (20190701), "
-        "SHA-256 abababababab. Marked counts are not the published ones; "
-        "`mer info` lists the clips that failed or changed class.",
+        "SHA-256 abababababab. Marked counts differ from the published ones; "
+        "`mer info` lists clips that failed or changed class.",
     ]
     assert [note.mark for note in table.blocks[0].notes if note.mark] == ["a"]
 
