@@ -197,7 +197,7 @@ def test_describe_stores_counts_the_apexes_that_were_not_annotated(tmp_path):
     with StoreWriter(tmp_path / "noted.h5", len(notes)) as writer:
         for clip_id, note in notes.items():
             clip = make_clip(clip_id, "disgust")
-            clip.columns.update(note=note, status="repaired" if note else "ok")
+            clip.columns.update(note=note, apex=71, status="repaired" if note else "ok")
             writer.append(clip)
         writer.finish(attributes)
     facts = dict(describe_stores([read_store(tmp_path / "noted.h5")]).facts[0])
