@@ -38,7 +38,7 @@ def test_info_prints_provenance_counts_and_the_clips_that_make_a_difference():
         == f"""\
 faces         generated: no score on them is a result on the dataset
 store         data/casme2.h5
-dataset       casme2, raw pictures
+dataset       casme2, raw images
 clips         5 (0 repaired), 2 failed
 subjects      3
 coding table  CASME2-coding-20190701.xlsx (20190701), SHA-256 abababababab
