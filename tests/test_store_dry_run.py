@@ -179,7 +179,7 @@ def test_dry_run_prints_what_will_fail_and_writes_nothing():
         "landmark model",
         "room",
     ]
-    assert lines[0] == "dataset         casme2, raw pictures"
+    assert lines[0] == "dataset         casme2, raw images"
     assert lines[2] == "frames          31 needed and looked at, none decoded"
     assert re.fullmatch(
         rf"room            9 MB needed in {Path.cwd()} for the store and its parts, \d+ MB free", lines[4]

@@ -38,7 +38,7 @@ def test_info_prints_provenance_counts_and_the_clips_that_make_a_difference():
         == f"""\
 faces         generated: no score on them is a result on the dataset
 store         data/casme2.h5
-dataset       casme2, raw pictures
+dataset       casme2, raw images
 clips         5 (0 repaired), 2 failed
 subjects      3
 coding table  CASME2-coding-20190701.xlsx (20190701), SHA-256 abababababab
@@ -197,7 +197,7 @@ def test_describe_stores_counts_the_apexes_that_were_not_annotated(tmp_path):
     with StoreWriter(tmp_path / "noted.h5", len(notes)) as writer:
         for clip_id, note in notes.items():
             clip = make_clip(clip_id, "disgust")
-            clip.columns.update(note=note, status="repaired" if note else "ok")
+            clip.columns.update(note=note, apex=71, status="repaired" if note else "ok")
             writer.append(clip)
         writer.finish(attributes)
     facts = dict(describe_stores([read_store(tmp_path / "noted.h5")]).facts[0])

@@ -67,7 +67,7 @@ def test_a_store_that_another_program_writes_to_is_not_called_damaged(tmp_path):
             read_store(path)
         other.stdin.close()
     assert str(raised.value) == (
-        f"{path}: open in another program that may be writing to it. Wait until that ends, or close it there, then run "
+        f"{path}: open in another program that may be writing to it. Wait until that ends or close it there, then run "
         "the same command again."
     )
     assert len(read_store(path).clips) == 5

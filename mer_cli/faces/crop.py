@@ -37,7 +37,7 @@ RIGHT_EYE = slice(36, 42)
 LEFT_EYE = slice(42, 48)
 
 LARGE = 960  # pixels, longer side; smaller images are treated as in the first version, to the byte
-BLUR_REACH = 4  # OpenCV's Gaussian of 8-bit pictures ends within this many sigma
+BLUR_REACH = 4  # OpenCV's Gaussian of 8-bit images ends within this many sigma
 
 RELEASE_CROP = "release-crop"  # the "detector" of an image that is taken whole because no face was found in it
 FOUND_NOTE = "face found by {}"  # in a clip's note if the first means failed; the store's content hash covers it
@@ -82,7 +82,7 @@ def box_transform(landmarks: Landmarks) -> Transform:
     if not extent >= MIN_FACE:  # NaN fails, too
         raise FaceError(
             f"the landmarks span {extent:.1f} pixels. Expected a face of at least {MIN_FACE}. "
-            "Look at the clip's onset frame; use larger pictures."
+            "Look at the clip's onset frame; use larger images."
         )
     side = BOX_SCALE * extent
     centre = (low + high) / 2 - (0.0, BOX_SHIFT_UP * side)

@@ -114,7 +114,7 @@ def render_index(
     facts = [
         *([("faces", GENERATED)] if attributes["generated"] else []),
         ("coding table", table_fact(*table)),
-        ("pictures", attributes["source"]),
+        ("images", attributes["source"]),
         ("crop", attributes["crop"]["align"]),
     ]
     return _render(

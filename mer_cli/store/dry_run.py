@@ -115,7 +115,7 @@ def check_release(
     return DryRun(
         n_rows=len(usable) + len(rows),
         facts=(
-            ("dataset", f"{release.dataset}, {release.source} pictures{', generated' if release.generated else ''}"),
+            ("dataset", f"{release.dataset}, {release.source} images{', generated' if release.generated else ''}"),
             (
                 "coding table",
                 table_fact(release.dataset, str(release.table_path), release.table_version, release.table_sha256),

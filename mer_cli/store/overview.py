@@ -88,7 +88,7 @@ def _facts(info: StoreInfo) -> Facts:
     return (
         *([("faces", GENERATED)] if info.generated else []),
         ("store", str(info.path)),
-        ("dataset", f"{info.dataset}, {attributes['source']} pictures"),
+        ("dataset", f"{info.dataset}, {attributes['source']} images"),
         ("clips", f"{len(clips)} ({n_repaired} repaired), {len(attributes['failed'])} failed"),
         ("subjects", str(clips["subject"].nunique())),
         *([("apexes", f"not annotated: {apexes}")] if apexes else []),
