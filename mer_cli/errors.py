@@ -8,7 +8,7 @@
     └── RunError       a run directory or one of its folds
 
 A message says where the problem is, what is wrong with which value, what was expected if there are limits or choices,
-and what to do. The library raises; only the command line prints, and exits with 1 (`cli/main.py`).
+and what to do. The library raises; only the command line prints, and exits with 1 (`cli/app.py`).
 """
 
 from __future__ import annotations

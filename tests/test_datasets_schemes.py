@@ -2,7 +2,7 @@
 
 import pytest
 
-from mer_cli.datasets.casme3 import LAYOUT as CASME3
+from mer_cli.datasets.casme3 import DATASET as CASME3
 from mer_cli.datasets.registry import DATASETS
 from mer_cli.datasets.schemes import SCHEMES, check_counts, protocol_id, resolve_scheme
 from mer_cli.errors import ConfigError, DatasetError

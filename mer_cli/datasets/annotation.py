@@ -106,23 +106,9 @@ def settle_annotation(cells: Mapping[Field, str], frames: Sequence[FrameRef]) ->
         raise DatasetError(
             f"offset {offset} is before onset {onset}. Expected onset <= apex <= offset. Correct the table."
         )
-    repairs = []
-    middle = (onset + offset) // 2
-    annotated = whole_number(cells["apex"]) if "apex" in cells else middle
-    if annotated is None or not onset <= annotated <= offset:
-        was = (
-            f"{annotated} is outside {onset}..{offset}"
-            if annotated is not None
-            else f"'{cells['apex']}' is no frame number"
-        )
-        repairs.append(f"apex {was}: the midpoint {middle} is taken")
-        annotated = middle
-    apex = annotated
-    n_off_disk = sum(not first <= number <= last for number in (onset, apex, offset))
-    is_apex_off = not first <= apex <= last
-    if is_apex_off and n_off_disk > 1 and 1 / SAME_LENGTH <= (last - first + 1) / (offset - onset + 1) <= SAME_LENGTH:
-        share = (apex - onset) / max(offset - onset, 1)
-        moved = first, first + round(share * (last - first)), last
+    apex, repairs = _apex(cells, onset, offset)
+    moved = _moved_to_disk(onset, apex, offset, first, last)
+    if moved != (onset, apex, offset):
         repairs.append(
             f"{onset}, {apex}, {offset} are numbered otherwise than the frames {first}..{last} on disk: moved to "
             f"{moved[0]}, {moved[1]}, {moved[2]}"
@@ -141,6 +127,26 @@ def settle_annotation(cells: Mapping[Field, str], frames: Sequence[FrameRef]) ->
     is_still = settled["apex"] == settled["onset"] and "apex" in cells
     notes = (f"apex equals onset ({settled['onset']}): the pair shows no motion",) if is_still else ()
     return Annotation(settled["onset"], settled["apex"], settled["offset"], tuple(repairs), notes)
+
+
+def _apex(cells: Mapping[Field, str], onset: int, offset: int) -> tuple[int, list[str]]:
+    """Return the annotated apex, or the midpoint if it can't be used; and a sentence for that."""
+    middle = (onset + offset) // 2
+    annotated = whole_number(cells["apex"]) if "apex" in cells else middle
+    if annotated is not None and onset <= annotated <= offset:
+        return annotated, []
+    was = f"'{cells['apex']}' is no frame number" if annotated is None else f"{annotated} is outside {onset}..{offset}"
+    return middle, [f"apex {was}: the midpoint {middle} is taken"]
+
+
+def _moved_to_disk(onset: int, apex: int, offset: int, first: int, last: int) -> tuple[int, int, int]:
+    """Return the numbers moved to the frames on disk if another release numbered the clip; else as they are."""
+    n_off_disk = sum(not first <= number <= last for number in (onset, apex, offset))
+    same_length = 1 / SAME_LENGTH <= (last - first + 1) / (offset - onset + 1) <= SAME_LENGTH
+    if first <= apex <= last or n_off_disk < 2 or not same_length:
+        return onset, apex, offset
+    share = (apex - onset) / max(offset - onset, 1)
+    return first, first + round(share * (last - first)), last
 
 
 def _nearest(number: int, numbers: Sequence[int]) -> int:
