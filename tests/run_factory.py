@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from mer_cli.datasets.schemes import SCHEMES, protocol_id
 from mer_cli.records import Fold, FoldPredictions
-from mer_cli.runs.config import VARIANTS
 from mer_cli.runs.directory import Session, open_run, write_fold
 from mer_cli.runs.folds import cross_folds, loso_folds, set_aside
-from mer_cli.runs.methods import history_columns
 from mer_cli.runs.run_config import Role, RunConfig, RunStore
+from mer_cli.runs.variants import VARIANTS
 
 CLASSES = {
     "mmnet3": ("happiness", "surprise", "negative"),
@@ -99,7 +98,7 @@ def write_run(
     session = Session(paths.get("loso", ()) + paths.get("train", ()), paths.get("test", ()), out, {"torch": "0"})
     path = open_run(root, config, labels, emotions, folds, session)
     random = np.random.default_rng(config.seed)
-    history = dict.fromkeys(history_columns(config.model), 1.0)
+    history = dict.fromkeys(config.method.history_columns, 1.0)
     for fold in folds[: len(folds) if finished is None else finished]:
         if config.inner_val:
             fold = set_aside(fold, labels, config.inner_val, config.seed)

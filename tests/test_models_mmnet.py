@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from mer_cli.models.mmnet import CABlock, MMNet, SpatialAttention
-from mer_cli.runs.config import VARIANTS, resolve_config
+from mer_cli.runs.config import resolve_config
 from mer_cli.runs.methods import METHODS
+from mer_cli.runs.variants import VARIANTS
 
 
 @pytest.fixture(scope="module")

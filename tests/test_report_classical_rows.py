@@ -15,8 +15,8 @@ from mer_cli.evaluation.comparison import compare_runs
 from mer_cli.report.build import build_report
 from mer_cli.report.model import Block, Cell, Table
 from mer_cli.report.render import render
-from mer_cli.runs.config import RECIPES
 from mer_cli.runs.directory import Run, read_run
+from mer_cli.runs.variants import RECIPES
 
 COMPOSITE = {"scheme": "megc3", "datasets": ("casme2", "samm", "smic")}
 

@@ -28,9 +28,10 @@ from mer_cli.report.placing import place_runs
 from mer_cli.report.render.data import render_csv, render_json
 from mer_cli.report.render.markdown import render_markdown
 from mer_cli.report.rows import key_of
-from mer_cli.runs.config import GRIDS, RECIPES, VARIANTS, resolve_config
+from mer_cli.runs.config import resolve_config
 from mer_cli.runs.directory import Run, read_run
 from mer_cli.runs.run_config import RunStore
+from mer_cli.runs.variants import GRIDS, RECIPES, VARIANTS
 
 RELEASED: dict[str, Any] = {"epochs": 74, "decay_epochs": 50}  # the recipe as it is, not the factory's short one
 CASME2: dict[str, Any] = {"scheme": "mmnet3", "counts": (32, 28, 96), "subjects": 25}  # the paper's clips

@@ -13,9 +13,10 @@ from mer_cli.evaluation.comparison import compare_runs, comparison_table
 from mer_cli.evaluation.run_text import settings, train_command
 from mer_cli.report.model import Cell
 from mer_cli.report.paper import paper_table
-from mer_cli.runs.catalogue_shim import METHODS, method_of
-from mer_cli.runs.config import GRIDS, TrainConfig, resolve_config
+from mer_cli.runs.config import TrainConfig, resolve_config
 from mer_cli.runs.directory import read_run
+from mer_cli.runs.methods import METHODS
+from mer_cli.runs.variants import GRIDS
 
 OF_FACTORY = {"scheme", "device", "precision", "compile"}
 
@@ -75,7 +76,7 @@ def test_a_variant_stands_beside_the_published_number_and_says_that_it_is_one(
     assert cells["method"].text == f"{name}, published recipe"
     assert cells["published_accuracy"].text == published
     notes = [note(table, table.blocks[1], mark) for mark in cells["published_accuracy"].marks]
-    assert f"Ours is a variant: {method_of(model).note}." in notes
+    assert f"Ours is a variant: {METHODS[model].note}." in notes
 
 
 def test_a_variant_without_a_published_row_says_so_as_well(tmp_path: Path) -> None:
@@ -102,7 +103,7 @@ def test_a_method_that_is_quoted_only_says_why(number: int) -> None:
             assert bool(quoted) == (paper_row.settings is None)
             if quoted:
                 n_quoted += 1
-                (method,) = (each for each in METHODS if each.title == paper_row.method)
+                (method,) = (each for each in METHODS.values() if each.title == paper_row.method)
                 assert quoted == f"Quoted only, not built here: {method.note}."
                 assert method.note
     assert n_quoted == {6: 8, 7: 7}[number]

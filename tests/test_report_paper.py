@@ -10,8 +10,9 @@ from mer_cli.datasets.schemes import SCHEMES
 from mer_cli.report.build import build_report
 from mer_cli.report.paper import paper_notes, paper_table
 from mer_cli.report.render import render
-from mer_cli.runs.catalogue_shim import method_of
-from mer_cli.runs.config import GRIDS, resolve_config
+from mer_cli.runs.config import resolve_config
+from mer_cli.runs.methods import METHODS
+from mer_cli.runs.variants import GRIDS
 
 NUMBERS = (3, 4, 5, 6, 7)
 ALL = [(number, block, row) for number in NUMBERS for block in paper_table(number).blocks for row in block.rows]
@@ -233,7 +234,7 @@ def test_tables_6_and_7_end_each_block_with_mmnet_and_name_the_others_that_can_b
     for block in paper_table(number).blocks:
         *others, last = (row for row in block.rows if row.settings is not None)
         assert (last.settings, block.rows[-1].method) == ({}, "MMNet")
-        ours = {row.method: method_of(row.settings["model"]) for row in others}
+        ours = {row.method: METHODS[row.settings["model"]] for row in others}
         assert {name for name, method in ours.items() if method.title != name} == set(VARIANTS) & set(ours)
         assert all(
             VARIANTS[name] == ours[name].name and ours[name].form == "variant" for name in set(VARIANTS) & set(ours)

@@ -14,8 +14,8 @@ from test_report_other_networks import SHORT, write
 from mer_cli.evaluation.chance import run_chance
 from mer_cli.report.collect import collect_runs
 from mer_cli.report.summary import SummaryRow, summarise_runs
-from mer_cli.runs.config import RECIPES
 from mer_cli.runs.directory import read_run
+from mer_cli.runs.variants import RECIPES
 
 
 def summarise(root: Path) -> tuple[SummaryRow, ...]:

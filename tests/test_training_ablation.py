@@ -7,7 +7,8 @@ import torch
 from tiny_store import write_store
 
 from mer_cli.errors import ConfigError
-from mer_cli.runs.config import GRIDS, resolve_config
+from mer_cli.runs.config import resolve_config
+from mer_cli.runs.variants import GRIDS
 from mer_cli.training.grids import cell_of, plan_grid, seconds_left
 from mer_cli.training.plan import plan_run
 from mer_cli.training.train import train_run

@@ -12,7 +12,6 @@ from mer_cli.evaluation.statistics import Comparison, SubjectCounts, compare, co
 from mer_cli.evaluation.summary import TextTable, fraction, signed_fraction
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.directory import Run
-from mer_cli.runs.methods import is_classical
 from mer_cli.runs.run_config import GENERATED
 
 
@@ -49,7 +48,7 @@ def under_seeds_of(others: Iterable[int], scores: Mapping[int, Scores], config: 
     ----------
     others : seeds of what it is compared with
     """
-    draws_nothing = is_classical(config.model) and not config.shuffle_labels
+    draws_nothing = not config.method.is_network and not config.shuffle_labels
     return {seed: score for score in scores.values() for seed in others} if draws_nothing else dict(scores)
 
 

@@ -24,7 +24,6 @@ from mer_cli.records import FoldPredictions, dataset_of, subject_of
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.directory import Run
 from mer_cli.runs.folds import inner_labels
-from mer_cli.runs.methods import is_classical
 
 RULES = ("last", "inner-val", "best-test")
 SELECTED_ON_TEST = "selected on the test subject"
@@ -195,14 +194,14 @@ def pooled_f1(rule: str, confusion: NDArray[np.int64]) -> float:
 
 def usable_rules(config: TrainConfig) -> tuple[str, ...]:
     """Return the rules that can score a run, `last` first; a classical method has no epochs to choose from."""
-    if is_classical(config.model):
+    if not config.method.is_network:
         return ("last",)
     return tuple(rule for rule in RULES if rule != "inner-val" or config.inner_val)
 
 
 def why_unusable(place: str, rule: str, config: TrainConfig) -> str:
     """Say why a rule that is not one of `usable_rules` can't score a run."""
-    if is_classical(config.model):
+    if not config.method.is_network:
         return (
             f"{place}: {config.model} has no epochs for {rule} to choose from. Give --rule last, or leave the run out."
         )

@@ -11,9 +11,10 @@ from os import pardir, sep
 from os.path import relpath
 from typing import Any
 
-from mer_cli.runs.config import NETWORK_OPTIONS, RECIPE_STAMPS, TrainConfig, resolve_config
+from mer_cli.runs.config import PARTS, TrainConfig, resolve_config
 from mer_cli.runs.directory import DEFAULT_ROOT, Run
 from mer_cli.runs.methods import MMNET
+from mer_cli.runs.variants import RECIPE_STAMPS
 
 # Left out when a run's settings are named: its name has them, or they say where the numbers were computed.
 _NOT_A_CHANGE = frozenset(
@@ -77,7 +78,7 @@ def ablate_command(table: int, run: Run, seeds: Collection[int]) -> str:
     """
     config = run.config
     wanted = longest_range(seeds)
-    changed = {name: value for name, value in changes(config).items() if name not in NETWORK_OPTIONS}
+    changed = {name: value for name, value in changes(config).items() if name not in PARTS}
     named = {"scheme": config.scheme, "recipe": config.recipe, "seed": wanted[0], **changed}
     (store,) = run.sessions[-1].stores
     return f"mer ablate --table {table} {shlex.quote(store)} --seeds {len(wanted)} {_flags(run, named)}"

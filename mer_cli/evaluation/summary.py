@@ -14,7 +14,6 @@ from mer_cli.evaluation.run_text import settings
 from mer_cli.evaluation.statistics import Spread, spread
 from mer_cli.records import parts_of
 from mer_cli.runs.directory import Run
-from mer_cli.runs.methods import is_classical
 from mer_cli.runs.run_config import GENERATED
 
 TextTable = tuple[tuple[str, ...], ...]  # rows of cells of equal number, the header first
@@ -108,7 +107,7 @@ def _name_of_f1(scores: Scores) -> str:
 
 def _rule_text(run: Run, scores: Scores) -> str:
     """Return the rule, and how it chose if it did: "best-test: selected on the test subject (74 epochs)"."""
-    if is_classical(run.config.model):
+    if not run.config.method.is_network:
         return f"{scores.rule} (no epochs: nothing to choose)"
     by = (
         f"chosen by {run.config.inner_val} training subjects of each fold"

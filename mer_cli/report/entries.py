@@ -13,9 +13,9 @@ from mer_cli.report.collect import group_seeds
 from mer_cli.report.model import NOT_A_RESULT
 from mer_cli.report.paper import paper_blocks
 from mer_cli.report.placing import Place, Places, class_counts, datasets_of, n_subjects
-from mer_cli.runs.config import RECIPE_STAMPS
 from mer_cli.runs.directory import Run
 from mer_cli.runs.run_config import RunConfig, RunStore
+from mer_cli.runs.variants import RECIPE_STAMPS
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,9 @@ from mer_cli.report.entries import Entry
 from mer_cli.report.model import RowKind
 from mer_cli.report.paper import PaperBlock, PaperRow, grid_keys, paper_blocks
 from mer_cli.report.placing import settings_name
-from mer_cli.runs.catalogue_shim import METHODS, Method, method_of
-from mer_cli.runs.config import GRIDS, RECIPES
 from mer_cli.runs.directory import Run
-from mer_cli.runs.methods import MMNET
+from mer_cli.runs.methods import METHODS, MMNET, Method
+from mer_cli.runs.variants import GRIDS, RECIPES
 
 
 @dataclass(frozen=True)
@@ -221,7 +220,7 @@ _OUR_NAMES = {
 
 def _row_order(number: int | None, key: Hashable) -> tuple[int, str]:
     """Return what rows that the paper lacks are sorted by: the methods in the order of `mer models`."""
-    names = [method.name for method in METHODS]
+    names = [method.name for method in METHODS.values()]
     return (0 if number in GRIDS else names.index(str(key).partition(", ")[0])), str(key)
 
 
@@ -231,7 +230,7 @@ def _row_name(number: int | None, key: Hashable) -> str:
         return "N_L {}, N_H {}".format(*key)
     if number not in GRIDS:
         name, comma, departures = str(key).partition(", ")
-        return f"{with_form(method_of(name))}{comma}{departures}"
+        return f"{with_form(METHODS[name])}{comma}{departures}"
     printed = (row.method for block in paper_blocks(number) for row in block.rows if row.key == key)
     return next(printed, None) or _OUR_NAMES[str(key)]
 
@@ -246,7 +245,7 @@ def _name(slot: _Slot, recipe: str) -> str:
 
 def _name_beside(row: PaperRow) -> str:
     """Return the printed method, and what stands for it here if that is a variant."""
-    return with_form(method_of(row.config.model), row.method) if row.config else row.method
+    return with_form(row.config.method, row.method) if row.config else row.method
 
 
 def with_form(method: Method, printed: str = "") -> str:

@@ -33,8 +33,7 @@ from mer_cli.report.rows import (
     with_expected,
 )
 from mer_cli.report.summary import NO_RUNS
-from mer_cli.runs.config import GRIDS
-from mer_cli.runs.methods import is_classical
+from mer_cli.runs.variants import GRIDS
 
 # Notes on a whole table.
 _PUBLISHED = Note(
@@ -155,7 +154,7 @@ def _table_notes(number: int | None, found: Sequence[Protocol], *, has_tests: bo
         yield _OURS
         if number not in GRIDS:
             yield _RANK
-        if any(is_classical(entry.config.model) for protocol in found for entry in protocol.entries):
+        if any(not entry.config.method.is_network for protocol in found for entry in protocol.entries):
             yield _CLASSICAL
         if has_tests:
             yield _P

@@ -14,8 +14,9 @@ from typing import Any
 
 from mer_cli.datasets.schemes import SCHEMES, protocol_id
 from mer_cli.evaluation.run_text import standard_config
-from mer_cli.runs.config import GRIDS, VARIANTS, TrainConfig, resolve_config
+from mer_cli.runs.config import TrainConfig, resolve_config
 from mer_cli.runs.methods import MMNET
+from mer_cli.runs.variants import GRIDS, VARIANTS
 from mer_cli.store.counts import PUBLISHED
 
 NUMBERS = (3, 4, 5, 6, 7)

@@ -15,10 +15,11 @@ from mer_cli.datasets.schemes import SCHEMES
 from mer_cli.evaluation.run_text import changes, settings, standard_config
 from mer_cli.records import dataset_of, subject_of
 from mer_cli.report.paper import NUMBERS, PaperBlock, is_plain, paper_blocks, row_key
-from mer_cli.runs.config import GRIDS, NETWORK_OPTIONS, TrainConfig
+from mer_cli.runs.config import PARTS, TrainConfig, group_of
 from mer_cli.runs.directory import Run
-from mer_cli.runs.methods import OF_OTHERS
+from mer_cli.runs.methods import METHODS, MMNET
 from mer_cli.runs.run_config import RunConfig
+from mer_cli.runs.variants import GRIDS
 
 MACHINE = ("device", "precision", "compile", "deterministic")
 
@@ -104,8 +105,8 @@ def _place(run: Run) -> Place:
         is_plain=is_plain(config),
         is_standard=config.recipe == standard_config(model=config.model).recipe
         and not changes(_without_varied(config)),
-        family=beside.model_dump_json(exclude=_left_out("seed", "variant", *NETWORK_OPTIONS)),
-        settings=beside.model_dump_json(exclude=_left_out("seed", "variant", *NETWORK_OPTIONS, *MACHINE)),
+        family=beside.model_dump_json(exclude=_left_out("seed", "variant", *PARTS)),
+        settings=beside.model_dump_json(exclude=_left_out("seed", "variant", *PARTS, *MACHINE)),
         recipe=beside.recipe,
         family_name=settings_name(beside),
         name=settings_name(config),
@@ -173,7 +174,7 @@ def as_mmnet(config: TrainConfig) -> TrainConfig:
         update={
             name: getattr(standard, name)
             for name in TrainConfig.model_fields
-            if name in OF_OTHERS or getattr(config, name) == getattr(own, name)
+            if group_of(name) not in METHODS[MMNET].groups or getattr(config, name) == getattr(own, name)
         }
     )
 

@@ -20,8 +20,7 @@ from mer_cli.report.entries import Entry, metrics_of
 from mer_cli.report.lines import Line
 from mer_cli.report.model import Cell, Column, Group, Note, Row, RowKind
 from mer_cli.report.paper import PaperRow, paper_notes
-from mer_cli.runs.catalogue_shim import METHODS
-from mer_cli.runs.methods import is_classical
+from mer_cli.runs.methods import METHODS
 
 HONEST = cast("tuple[Group, ...]", tuple(rule for rule in RULES if rule != "best-test"))
 NONE = Cell("–")  # there could be a number, but there is none yet
@@ -211,7 +210,7 @@ def _ours(line: Line, rules: Sequence[str]) -> Cells:
     """Return the scores, or dashes if there could be some; nothing for a method that is quoted only."""
     if line.entry is None and not line.command:
         return {}
-    known = line.entry.rules if line.entry and is_classical(line.entry.config.model) else (*rules, "best-test")
+    known = line.entry.rules if line.entry and not line.entry.config.method.is_network else (*rules, "best-test")
     cells = {key_of(rule, metric): NONE for rule in known for metric in metrics_of(rule)}
     if line.entry:
         cells |= {key_of(rule, metric): score_cell(metric, it) for (rule, metric), it in line.entry.spreads.items()}
@@ -239,7 +238,7 @@ def _lacks_reference(line: Line, place: int, rule: str, tests: Tests) -> bool:
     """Return whether a finished row could have a difference to MMNet under the rule, and has none."""
     if (place, rule) in tests or line.kind != "method" or line.entry is None or line.entry.place.is_plain:
         return False
-    return rule in line.entry.rules or not is_classical(line.entry.config.model)
+    return rule in line.entry.rules or line.entry.config.method.is_network
 
 
 def _is_reference(line: Line, other: Line, rule: str) -> bool:
@@ -292,7 +291,7 @@ def _to_know(paper: PaperRow) -> list[str]:
 
 def _method_notes(paper: PaperRow) -> list[str]:
     """Say why a method is quoted only, or how ours differs from it."""
-    for method in METHODS:
+    for method in METHODS.values():
         if method.form == "quoted only" and paper.config is None and method.title == paper.method:
             return [f"Quoted only, not built here: {method.note}."]
         if method.form == "variant" and paper.config and method.name == paper.config.model:
@@ -308,7 +307,7 @@ def guesser_rows(entries: Sequence[Entry], columns: Sequence[Column]) -> Iterato
     only if there is no network.
     """
     finished = [entry for entry in reversed(entries) if entry.is_finished]
-    networks = [entry for entry in finished if not is_classical(entry.config.model)]
+    networks = [entry for entry in finished if entry.config.method.is_network]
     of_setting = {(entry.config.epochs, entry.config.inner_val): entry for entry in networks or finished}
     alike = Counter(n_inner for _, n_inner in of_setting)
     said: set[tuple[str, int]] = set()

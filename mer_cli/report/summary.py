@@ -13,9 +13,8 @@ from mer_cli.report.lines import with_form
 from mer_cli.report.model import SUMMARY, Block, Cell, Column, Note, Row, RowKind, Table
 from mer_cli.report.placing import place_runs
 from mer_cli.report.rows import HEADINGS, NONE, Cells, key_of, mark_best, score_cell, table_row
-from mer_cli.runs.catalogue_shim import method_of
-from mer_cli.runs.config import RECIPE_STAMPS
 from mer_cli.runs.directory import Run
+from mer_cli.runs.variants import RECIPE_STAMPS
 
 RULE = "last"  # every run can be scored under it, and it chooses nothing
 
@@ -74,7 +73,7 @@ def _standing(entry: Entry) -> tuple[object, ...]:
 def _row(protocol: Protocol, entry: Entry) -> SummaryRow:
     run, config = entry.runs[0], entry.config
     return SummaryRow(
-        method=with_form(method_of(config.model)),
+        method=with_form(config.method),
         settings=settings(config),
         protocol=protocol.name,
         generated=config.generated,

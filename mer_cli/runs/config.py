@@ -15,10 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from mer_cli.errors import ConfigError
 from mer_cli.motion.inputs import Backend, Interpolation, Normalisation, Span
 from mer_cli.runs.methods import METHODS, MMNET, Method, find_method
-from mer_cli.runs.variants import GRIDS as GRIDS
-from mer_cli.runs.variants import RECIPE_STAMPS as RECIPE_STAMPS
-from mer_cli.runs.variants import RECIPES as RECIPES
-from mer_cli.runs.variants import VARIANTS as VARIANTS
+from mer_cli.runs.variants import VARIANTS
 
 # Group of settings: where `mer train --help` shows it.
 GROUPS = {
@@ -297,6 +294,3 @@ def describe_invalid(error: ValidationError) -> str:
     for theirs, ours in (("greater than or equal to", "at least"), ("less than or equal to", "at most")):
         expected = expected.replace(theirs, ours)
     return f"{flag} must be {expected}, got {problem['input']!r}."
-
-
-NETWORK_OPTIONS = PARTS  # SHIM

@@ -406,16 +406,3 @@ def find_method(name: str, flag: str = "--model") -> Method:
             f"{flag}: {method.title} is only quoted and can't be run here: {method.note}. `mer models` lists what can."
         )
     return method
-
-
-def is_classical(model: str) -> bool:
-    """SHIM."""
-    return not METHODS[model].is_network
-
-
-def history_columns(model: str) -> tuple[str, ...]:
-    """SHIM."""
-    return METHODS[model].history_columns
-
-
-OF_OTHERS = ("flow", "normalisation", "span", "clip_frames", "interpolation", "class_weight")

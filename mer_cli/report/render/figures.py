@@ -19,7 +19,6 @@ from mer_cli.records import dataset_of
 from mer_cli.report.collect import RunGroup
 from mer_cli.report.entries import store_origin
 from mer_cli.runs.directory import Run, read_history
-from mer_cli.runs.methods import is_classical
 
 EXPLAIN = "explain"  # the folder in a run where `mer explain` leaves its images
 
@@ -111,8 +110,8 @@ def _run_figure(runs: Sequence[Run], dataset: str | None, with_images: bool) -> 
         origin="; ".join(store_origin(store, named=True) for store in config.stores),
         runs=tuple(run.path.name for run in runs),
         rules=rules,
-        loss=() if is_classical(config.model) else _mean_loss(runs),
-        accuracy=() if is_classical(config.model) else _mean([_held_out_accuracy(run, dataset) for run in runs]),
+        loss=() if not config.method.is_network else _mean_loss(runs),
+        accuracy=() if not config.method.is_network else _mean([_held_out_accuracy(run, dataset) for run in runs]),
         pictures=tuple(picture for run in runs for picture in _pictures(run)) if with_images else (),
     )
 
