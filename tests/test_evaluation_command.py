@@ -44,8 +44,7 @@ def test_all_finished_runs_are_scored_and_the_others_are_noted():
     assert done.name in result.stdout
     assert half.name not in result.stdout
     assert result.stderr == (
-        f"note: {old / 'config.json'}: protocol version 1, this program reads {PROTOCOL_VERSION} — "
-        "expected a run of this version. "
+        f"note: {old / 'config.json'}: protocol version 1, and this program reads {PROTOCOL_VERSION}. "
         f"Train again; the old run stays as it is.\nnote: {half}: {CONTINUE}"
     )
     assert len(Path("p.csv").read_text().splitlines()) == 13
@@ -143,7 +142,7 @@ def test_report_notes_an_outdated_run_and_goes_on():
     result = mer("report")
     assert result.exit_code == 0
     assert result.stderr.startswith(
-        f"note: {old / 'config.json'}: protocol version 1, this program reads {PROTOCOL_VERSION}"
+        f"note: {old / 'config.json'}: protocol version 1, and this program reads {PROTOCOL_VERSION}"
     )
     assert mer("report", old).exit_code == 1
 

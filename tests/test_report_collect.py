@@ -95,8 +95,7 @@ def test_a_run_of_another_version_is_passed_over_where_it_was_only_found(tmp_pat
         found = collect_runs(place)
         assert [run.path for run in found.runs] == [new]
         assert found.outdated == (
-            f"{old / 'config.json'}: protocol version 1, this program reads {PROTOCOL_VERSION} — "
-            "expected a run of this version. "
+            f"{old / 'config.json'}: protocol version 1, and this program reads {PROTOCOL_VERSION}. "
             "Train again; the old run stays as it is.",
         )
 
@@ -104,8 +103,7 @@ def test_a_run_of_another_version_is_passed_over_where_it_was_only_found(tmp_pat
 def test_a_run_of_another_version_is_refused_where_it_was_named(tmp_path: Path) -> None:
     old = age(write_run(tmp_path))
     message = (
-        f"{old / 'config.json'}: protocol version 1, this program reads {PROTOCOL_VERSION} — "
-        "expected a run of this version. "
+        f"{old / 'config.json'}: protocol version 1, and this program reads {PROTOCOL_VERSION}. "
         "Train again; the old run stays as it is."
     )
     with pytest.raises(RunError, match=f"^{re.escape(message)}$"):

@@ -92,13 +92,13 @@ def test_nothing_goes_where_one_is_no_run():
     Path("model/config.json").write_text("{}")
     Path("link").symlink_to(run)
     for wrong, problem in (
-        ("model", "is no run directory"),
+        ("model", "is not a run directory"),
         ("nowhere", "there is no such folder"),
         ("link", f"is a link to {run.resolve()}"),
     ):
         result = mer("runs", "rm", "--yes", run, wrong)
         assert result.exit_code == 1
-        assert result.stderr.startswith(f"error: {wrong}: {problem} — expected ")
+        assert result.stderr.startswith(f"error: {wrong}: {problem}")
         assert "Nothing was removed" in result.stderr
     assert run.exists()
 

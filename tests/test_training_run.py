@@ -108,8 +108,7 @@ def test_an_edited_config_is_refused_and_names_what_differs(tmp_path):
     with pytest.raises(RunError) as error:
         make_run(tmp_path)
     assert str(error.value) == (
-        f"{path}: holds a run of another configuration (epochs is 70) — expected 2. Its config.json was edited: move "
-        "the folder away, or give another --out."
+        f"{path}: its config.json was edited: epochs is 70, not 2. Move the folder away, or give another --out."
     )
 
 
@@ -120,8 +119,7 @@ def test_a_run_of_another_protocol_version_is_refused(tmp_path):
     with pytest.raises(RunError) as error:
         read_run(path)
     assert str(error.value) == (
-        f"{file}: protocol version 1, this program reads {PROTOCOL_VERSION} — "
-        "expected a run of this version. Train again; the old run "
+        f"{file}: protocol version 1, and this program reads {PROTOCOL_VERSION}. Train again; the old run "
         "stays as it is."
     )
 
@@ -130,16 +128,16 @@ def test_a_run_that_lost_its_config_is_refused_and_its_folds_stay(tmp_path):
     path = make_run(tmp_path)
     write_fold(path, predictions_of(FOLDS[0]), HISTORY, save_weights=None)
     (path / "config.json").unlink()
-    with pytest.raises(RunError, match="no run directory"):
+    with pytest.raises(RunError, match="not a run directory"):
         make_run(tmp_path)
     assert is_finished(path, "casme2-01")
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
-    with pytest.raises(RunError, match="no run directory — expected a config.json in it. `mer train --loso` makes one"):
+    with pytest.raises(RunError, match=r"not a run directory, it has no config\.json\. `mer train --loso` makes one"):
         read_run(tmp_path)
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(RunError, match="not a run's config"):
+    with pytest.raises(RunError, match="was edited or damaged"):
         read_run(tmp_path)
 
 
@@ -161,13 +159,16 @@ def test_clips_that_are_only_trained_on_have_no_fold(tmp_path):
     assert (run.labels, run.missing) == (labels, ("samm",))
 
 
+FILES = ["clips.csv", "clips.csv.sha256", "config.json", "environment.json", "folds"]
+
+
 def test_each_session_is_recorded_once(tmp_path):
     path = make_run(tmp_path)
     other = Session(("/elsewhere/casme2.h5",), (), "/scratch/runs", {"torch": "3", "threads": 64})
     for session in (other, SESSION, other):
         record_session(path, session)
     assert read_run(path).sessions == (SESSION, other)
-    assert sorted(file.name for file in path.iterdir()) == ["clips.csv", "config.json", "environment.json", "folds"]
+    assert sorted(file.name for file in path.iterdir()) == FILES
 
 
 @pytest.mark.parametrize(
@@ -188,7 +189,7 @@ def test_damaged_sessions_are_named(tmp_path, text):
     file = make_run(tmp_path) / "environment.json"
     file.write_text(text)
     with pytest.raises(
-        RunError, match=r"environment\.json: not readable \(.*\) — expected the sessions that .* Restore"
+        RunError, match=r"environment\.json: was edited or damaged \(.*\)\. Restore it, or move the run away"
     ):
         read_run(file.parent)
 

@@ -1,4 +1,4 @@
-"""What a run directory takes on the disk, and how it is removed: the whole run, or nothing that can be seen of it."""
+"""The size of a run directory on the disk, and its removal: the whole run, or nothing that can be seen of it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ _FILES = ("config.json", "clips.csv", "environment.json")
 
 @dataclass(frozen=True)
 class DiskUse:
-    """size : bytes of all files · changed : the last change of a file or folder, in seconds since 1970"""
+    """What a folder occupies.
+
+    size : bytes of all files · changed : the last change of a file or folder, in seconds since 1970
+    """
 
     size: int
     changed: float
 
 
 def disk_use(path: Path) -> DiskUse:
-    """Measures a folder; links are not followed, and what vanishes meanwhile is not counted."""
+    """Measure a folder; links are not followed, and what vanishes meanwhile is not counted."""
     size, changed = 0, 0.0
     for folder, _, names in os.walk(path):
         for file in (Path(folder), *(Path(folder, name) for name in names)):
@@ -38,7 +41,7 @@ def disk_use(path: Path) -> DiskUse:
 
 
 def check_removable(paths: Sequence[Path]) -> list[Path]:
-    """The runs that are to be removed, each once, in their order; nothing is touched.
+    """Return the runs to remove, each once, in their order; nothing is touched.
 
     A damaged run and one of another version may be removed too: a run is a folder with `folds` in it and at least two
     of the three files that stand beside it.
@@ -46,28 +49,28 @@ def check_removable(paths: Sequence[Path]) -> list[Path]:
     Raises
     ------
     RunError
-        If one is no run directory, or a link to one.
+        If one is not a run directory, or a link to one.
     """
     found: dict[Path, Path] = {}
     for path in paths:
         if path.is_symlink():
             raise RunError(
-                f"{path}: is a link to {path.resolve()} — expected a run directory itself. Nothing was removed: name "
-                "the directory, or remove the link by hand."
+                f"{path}: is a link to {path.resolve()}. Nothing was removed: name the directory itself, or remove the "
+                "link by hand."
             )
         n_files = sum((path / name).is_file() for name in _FILES)
         if not ((path / "folds").is_dir() and n_files >= 2):
-            what = "is no run directory" if path.exists() else "there is no such folder"
+            what = "is not a run directory" if path.exists() else "there is no such folder"
             raise RunError(
-                f"{path}: {what} — expected one that `mer train` wrote, with config.json, clips.csv and folds/. "
-                "Nothing was removed. `mer runs` lists the runs."
+                f"{path}: {what}. A run has config.json, clips.csv and folds/. Nothing was removed; `mer runs` lists "
+                "the runs."
             )
         found.setdefault(path.resolve(), path)
     return list(found.values())
 
 
 def remove_run(path: Path) -> None:
-    """Removes a run that `check_removable` gave: it gets a name that is never read, then its files go.
+    """Remove a run that `check_removable` returned: rename it to a name that is never read, then delete its files.
 
     Raises
     ------
@@ -80,13 +83,13 @@ def remove_run(path: Path) -> None:
         path.rename(hidden)
     except OSError as error:
         raise RunError(
-            f"{path}: can't be removed ({error.strerror}) — expected a folder in a writable one. The run is still "
-            "there, whole: make its folder writable, or delete it by hand."
+            f"{path}: can't be removed ({error.strerror}). The run is still there, whole: make the folder that holds "
+            "it writable, or delete it by hand."
         ) from None
     try:
         shutil.rmtree(hidden)
     except OSError as error:
         raise RunError(
-            f"{hidden}: what was the run {path.name} can't be deleted ({error.strerror}) — expected writable folders. "
-            "The run is no longer listed: delete the rest by hand."
+            f"{hidden}: files of the removed run {path.name} can't be deleted ({error.strerror}). The run is no longer "
+            "listed: delete the rest by hand."
         ) from None

@@ -21,7 +21,7 @@ from mer_cli.runs.config import TrainConfig
 
 
 def loso_folds(clip_ids: Iterable[str]) -> list[Fold]:
-    """One fold for each subject of each dataset, in the order of their ids; clip ids sorted within a fold.
+    """Return one fold for each subject of each dataset, in the order of their ids; clip ids are sorted within a fold.
 
     Raises
     ------
@@ -31,9 +31,8 @@ def loso_folds(clip_ids: Iterable[str]) -> list[Fold]:
     by_fold = _grouped(clip_ids, fold_id)
     if len(by_fold) < 2:
         raise ConfigError(
-            f"LOSO needs at least 2 subjects; the store has {len(by_fold)} ({', '.join(by_fold) or 'none'}) "
-            "under this scheme — expected one to hold out and one to train on. "
-            "Preprocess more subjects, or choose another --scheme."
+            f"LOSO needs at least 2 subjects, and the store has {len(by_fold)} ({', '.join(by_fold) or 'none'}) "
+            "under this scheme. Preprocess more subjects, or choose another --scheme."
         )
     folds = []
     for held_out in sorted(by_fold):
@@ -43,14 +42,14 @@ def loso_folds(clip_ids: Iterable[str]) -> list[Fold]:
 
 
 def cross_folds(train_ids: Iterable[str], test_ids: Iterable[str]) -> list[Fold]:
-    """One fold for each test dataset, with its name as id, trained on all training clips and on nothing else."""
+    """Return one fold for each test dataset, with its name as id, trained on all training clips and nothing else."""
     train = tuple(sorted(train_ids))
     by_dataset = _grouped(test_ids, dataset_of)
     return [Fold(dataset, train, inner=(), test=tuple(by_dataset[dataset])) for dataset in sorted(by_dataset)]
 
 
 def select_folds(folds: Sequence[Fold], wanted: Sequence[str] | None) -> list[Fold]:
-    """The folds whose id or subject is named, all of them where nothing is.
+    """Return the folds whose id or subject is named; all folds if none is.
 
     Raises
     ------
@@ -67,15 +66,12 @@ def select_folds(folds: Sequence[Fold], wanted: Sequence[str] | None) -> list[Fo
     chosen = set()
     for name in (name.strip() for name in wanted):
         if name not in known:
-            # A subject's id alone says enough where all are of one dataset.
+            # A subject's id is enough if all are of one dataset.
             names = short_names if len({dataset_of(fold.test[0]) for fold in folds}) == 1 else [f.id for f in folds]
-            raise ConfigError(
-                f"--folds: '{name}' is no fold of this run — expected some of {', '.join(names)}. Name those."
-            )
+            raise ConfigError(f"--folds: this run has no fold '{name}'. Available folds: {', '.join(names)}.")
         if len(known[name]) > 1:
             raise ConfigError(
-                f"--folds: subject '{name}' is in {len(known[name])} datasets — expected one fold. "
-                f"Name {' or '.join(known[name])}."
+                f"--folds: subject '{name}' is in {len(known[name])} datasets. Name {' or '.join(known[name])}."
             )
         chosen |= set(known[name])
     return [fold for fold in folds if fold.id in chosen]
@@ -94,7 +90,7 @@ _NUMBERS: dict[Stream, int] = {"weights": 0, "draws": 1, "inner": 2, "shuffle": 
 
 
 def fold_seed(seed: int, fold_id: str, stream: Stream) -> list[int]:
-    """Entropy for numpy's generators: batch order and augmentation are "draws"."""
+    """Return entropy for numpy's generators; batch order and augmentation are "draws"."""
     return [seed, *fold_id.encode(), _NUMBERS[stream]]
 
 
@@ -102,14 +98,13 @@ N_SETS = 1000
 
 
 def set_aside(fold: Fold, labels: Mapping[str, int], n_subjects: int, seed: int) -> Fold:
-    """Moves the clips of `n_subjects` training subjects from `train` to `inner`; the held-out clips play no part.
+    """Move the clips of `n_subjects` training subjects from `train` to `inner`; the held-out clips play no part.
 
-    Of 1000 sets of that many subjects, drawn from the seed and the fold's id, it takes the one that leaves the fewest
-    classes without a training clip; among those, without an inner clip; among those, the one whose clips of each class
-    are nearest in number (sum of absolute differences) to the same part of the training clips as of the subjects, so
-    that the inner clips have about the training clips' shares of classes; and the first drawn of equals. So a class
-    that only one subject shows stays in training wherever a set without that subject was drawn. The order of the clips
-    makes no difference.
+    1000 sets of that many subjects are drawn from the seed and the fold's id. The set is chosen that leaves the fewest
+    classes without a training clip; among equals, the fewest without an inner clip; then the one whose clips have most
+    nearly the training clips' shares of classes (sum of absolute differences); then the first drawn. So a class that
+    only one subject shows stays in training if a set without that subject was drawn. The order of the clips makes no
+    difference.
 
     Parameters
     ----------
@@ -128,8 +123,8 @@ def set_aside(fold: Fold, labels: Mapping[str, int], n_subjects: int, seed: int)
     if len(subjects) - n_subjects < 2:
         raise ConfigError(
             f"--inner-val: {n_subjects} of the {len(subjects)} training subjects of fold {fold.id} leave "
-            f"{max(len(subjects) - n_subjects, 0)} to train on — expected at least 2. Lower it, or use a store with "
-            "more subjects."
+            f"{max(len(subjects) - n_subjects, 0)} to train on, and at least 2 are needed. Lower it, or use a store "
+            "with more subjects."
         )
     counts = _count_classes(fold, labels, subjects)
     random = np.random.default_rng(fold_seed(seed, fold.id, "inner"))
@@ -144,7 +139,7 @@ def set_aside(fold: Fold, labels: Mapping[str, int], n_subjects: int, seed: int)
     if len(everyone) - n_lost[best] < 2:
         raise ConfigError(
             f"--inner-val: {n_subjects} of the {len(subjects)} training subjects of fold {fold.id} leave clips of one "
-            "class only — expected at least 2 classes to train on. Lower it, or use a store with more subjects."
+            "class only to train on. Lower it, or use a store with more subjects."
         )
     chosen = {subject for subject, is_in in zip(subjects, is_inner[best], strict=True) if is_in}
     return replace(
@@ -155,7 +150,7 @@ def set_aside(fold: Fold, labels: Mapping[str, int], n_subjects: int, seed: int)
 
 
 def _count_classes(fold: Fold, labels: Mapping[str, int], subjects: list[str]) -> NDArray[np.int64]:
-    """Training clips of each subject and class that has any, (subjects, classes)."""
+    """Count the training clips of each subject and class, (subjects, classes)."""
     classes = sorted({labels[clip_id] for clip_id in fold.train})
     counts = np.zeros((len(subjects), len(classes)), dtype=np.int64)
     for clip_id in fold.train:
@@ -166,14 +161,14 @@ def _count_classes(fold: Fold, labels: Mapping[str, int], subjects: list[str]) -
 def training_labels(
     fold_id: str, clip_ids: Sequence[str], labels: Mapping[str, int], config: TrainConfig
 ) -> dict[str, int]:
-    """The labels that a fold's training clips are learnt with, by clip id."""
+    """Return the labels that a fold's training clips are learnt with, by clip id."""
     return _labels(fold_id, clip_ids, labels, config, "shuffle")
 
 
 def inner_labels(
     fold_id: str, clip_ids: Sequence[str], labels: Mapping[str, int], config: TrainConfig
 ) -> dict[str, int]:
-    """The labels that a fold's epoch is chosen by under `inner-val`: permuted too, or true labels would choose it."""
+    """Return the labels that choose a fold's epoch under `inner-val`: permuted too, or true labels would choose it."""
     return _labels(fold_id, clip_ids, labels, config, "shuffle-inner")
 
 

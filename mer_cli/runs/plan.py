@@ -1,4 +1,4 @@
-"""What a run will do, settled before anything is trained (`training.plan` settles it)."""
+"""What a run will do, decided by `training.plan` before anything is trained."""
 
 from __future__ import annotations
 
@@ -49,5 +49,5 @@ class RunPlan:
         return {clip_id: emotion for store in self.stores for clip_id, (emotion, _) in store.clips.items()}
 
     def paths(self, *roles: Role) -> tuple[str, ...]:
-        """The stores of these roles as they were given."""
+        """Return the paths of the stores of these roles, as they were given."""
         return tuple(str(store.info.path) for store in self.stores if store.role in roles)

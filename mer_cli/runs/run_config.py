@@ -1,6 +1,6 @@
-"""`config.json`: the training settings with device, precision and compile resolved, and the stores they are used on.
+"""The config of a run: its settings with device, precision and compile resolved, and the stores that it uses.
 
-It is written with the run and read back here; the run's folder is named after it, so that an edit shows.
+It is written as `config.json` with the run, and read back here; the folder is named after it, so an edit shows.
 """
 
 from __future__ import annotations
@@ -79,10 +79,10 @@ class RunConfig(TrainConfig):
 
     @property
     def run_name(self) -> str:
-        """The run's folder: readable, and with a hash over every setting that is not the default.
+        """Name of the run's folder: readable, and with a hash over every setting that is not the default.
 
-        So a setting that a later version adds leaves the runs of before where they are; a default that changes must
-        raise the protocol version.
+        So a setting that a later version adds leaves earlier runs where they are; a default that changes must raise
+        the protocol version.
         """
         changed = self.model_dump(mode="json", exclude_defaults=True) | {"protocol_version": self.protocol_version}
         settings = json.dumps(changed, sort_keys=True)
@@ -91,7 +91,7 @@ class RunConfig(TrainConfig):
         return f"{self.protocol_id.partition('/')[0]}-{network}-{self.recipe}-s{self.seed}-{digest}"
 
     def protocol(self, tested: Iterable[str] | None = None) -> str:
-        """The protocol in words; across datasets for the test datasets `tested`, all of them where left out."""
+        """Return the protocol in words; across datasets for the test datasets `tested`, or all of them."""
         if self.is_loso:
             return "leave one subject out"
         trained = (store.dataset for store in self.stores if store.role == "train")
@@ -104,7 +104,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def read_config(path: Path) -> RunConfig:
-    """The config of a run directory.
+    """Return the config of a run directory.
 
     Raises
     ------
@@ -115,19 +115,19 @@ def read_config(path: Path) -> RunConfig:
     name = path.resolve().name
     if re.search(r"-s\d+-[0-9a-f]{8}$", name) and name != config.run_name:  # any other name was given by hand
         raise RunError(
-            f"{path / 'config.json'}: its settings are those of {config.run_name} — expected those that the folder is "
-            "named after. The file was edited, or the folder renamed: restore it, or move the run away and train again."
+            f"{path / 'config.json'}: its settings are those of {config.run_name}, not those that the folder is named "
+            "after. The file was edited, or the folder renamed: restore it, or move the run away and train again."
         )
     return config
 
 
 def parse_config(path: Path) -> RunConfig:
-    """The config of a run directory, whatever the folder's name.
+    """Return the config of a run directory, whatever the folder's name.
 
     Raises
     ------
     RunError
-        If there is none, it was written by another version, or a setting in it can't be used.
+        If there is no config, it was written by another version, or a setting in it can't be used.
     """
     if sentence := other_version(path):
         raise RunError(sentence)
@@ -141,26 +141,26 @@ def parse_config(path: Path) -> RunConfig:
 
 
 def other_version(path: Path) -> str | None:
-    """A sentence where the run was written under another protocol version, so that `parse_config` would refuse it.
+    """Return a sentence if the run was written under another protocol version, which `parse_config` refuses, else None.
 
     Raises
     ------
     RunError
-        If it is no run directory, or its config is damaged.
+        If it is not a run directory, or its config is damaged.
     """
     file = path / "config.json"
     version = _read_json(file).get("protocol_version")
     if version == PROTOCOL_VERSION:
         return None
     return (
-        f"{file}: protocol version {version}, this program reads {PROTOCOL_VERSION} — expected a run of this "
-        "version. Train again; the old run stays as it is."
+        f"{file}: protocol version {version}, and this program reads {PROTOCOL_VERSION}. Train again; the old run "
+        "stays as it is."
     )
 
 
 def _read_json(file: Path) -> dict[str, Any]:
     if not file.is_file():
-        raise RunError(f"{file.parent}: no run directory — expected a config.json in it. `mer train --loso` makes one.")
+        raise RunError(f"{file.parent}: not a run directory, it has no config.json. `mer train --loso` makes one.")
     try:
         held = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -171,7 +171,4 @@ def _read_json(file: Path) -> dict[str, Any]:
 
 
 def _no_config(file: Path, problem: str) -> RunError:
-    return RunError(
-        f"{file}: not a run's config ({problem}) — expected the file that `mer train` wrote. "
-        "Restore it, or move the run away and train again."
-    )
+    return RunError(f"{file}: was edited or damaged ({problem}). Restore it, or move the run away and train again.")
