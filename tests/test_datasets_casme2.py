@@ -353,10 +353,10 @@ def test_a_renamed_column_is_named_with_the_nearest(tmp_path):
 def test_a_table_that_is_no_workbook_is_named(tmp_path):
     root = write_release(tmp_path)
     (root / TABLE).write_bytes(b"<html>log in</html>")
-    with pytest.raises(DatasetError, match="not a table that can be read"):
+    with pytest.raises(DatasetError, match="can't be read as a table"):
         load(root, None)
     (root / TABLE).rename(root / "CASME2_label_Ver_2.xls")
-    with pytest.raises(DatasetError, match=r"Ver_2\.xls: not a table that can be read"):
+    with pytest.raises(DatasetError, match=r"Ver_2\.xls: can't be read as a table"):
         load(root, None)
 
 

@@ -102,7 +102,7 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path):
         f"{tmp_path}/gone: can't be listed (No such file or directory). Check its permissions."
     )
     (tmp_path / "file").write_bytes(b"x")
-    assert f"{tmp_path}/file: cannot be listed (Not a directory)." in message(list_frames, tmp_path / "file")
+    assert f"{tmp_path}/file: can't be listed (Not a directory)." in message(list_frames, tmp_path / "file")
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "/etc", "a\\b", "..\\x", "C:", "C:x", "EP\0"])

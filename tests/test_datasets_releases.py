@@ -240,7 +240,7 @@ def test_two_rows_of_a_clip_fail_where_they_differ_in_any_order(tmp_path, releas
         loaded = load(release, release.write(tmp_path, shuffled))
         assert len(loaded.clips) == len(release.rows) - 1
         assert len(loaded.failed) == 2
-        assert all("the clip has another row, row " in failed.reason for failed in loaded.failed)
+        assert all("the clip has a second row, row " in failed.reason for failed in loaded.failed)
     assert len(load(release, release.write(tmp_path, [*release.rows, release.rows[0]])).clips) == len(release.rows)
 
 

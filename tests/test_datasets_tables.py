@@ -178,7 +178,7 @@ def test_read_table_names_a_file_that_is_no_workbook(tmp_path, content):
 def test_read_table_names_a_workbook_that_was_cut_short(tmp_path):
     path = write_book(tmp_path / "coding.xlsx", Sheet1=[COLUMNS, ["01", "EP02_01f", 59]])
     path.write_bytes(path.read_bytes()[:-200])
-    assert message(path).startswith(f"{path}: not a table that can be read (")
+    assert message(path).startswith(f"{path}: can't be read as a table (")
 
 
 def test_read_table_names_the_sheets_where_none_has_a_header(tmp_path):
