@@ -54,7 +54,7 @@ def require_maps(run: Run) -> None:
     if run.config.model != MMNET:
         raise RunError(
             f"{run.path}: {run.config.model} has no attention maps; only {MMNET} has. "
-            f"Train a run of {MMNET}: mer train --loso --save-weights last."
+            "Train one: mer train --loso --save-weights last."
         )
     if run.config.attention == "none":
         raise RunError(
