@@ -1,3 +1,39 @@
-"""mer: micro-expression recognition, from a raw release to MMNet's tables."""
+"""Micro-expression recognition: the steps of `mer` as Python functions, each imported when it is first used.
+
+release = mer_cli.load_release("casme2", Path("/raw"))
+mer_cli.build_store(release, Path("data/casme2.h5"))
+plan = mer_cli.plan_run([Path("data/casme2.h5")], mer_cli.resolve_config(model="ststnet"))
+mer_cli.compute_inputs(plan)
+run = mer_cli.read_run(mer_cli.train_run(plan, Path("runs")))
+print(mer_cli.evaluate(run, "last").accuracy)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
+
+_MODULE_OF = {
+    "load_release": "datasets.registry",
+    "build_store": "store.build",
+    "read_store": "store.hdf5",
+    "resolve_config": "runs.config",
+    "plan_run": "training.plan",
+    "compute_inputs": "training.inputs",
+    "train_run": "training.train",
+    "read_run": "runs.directory",
+    "evaluate": "evaluation.epoch_rules",
+    "MerError": "errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return ["__version__", *_MODULE_OF]

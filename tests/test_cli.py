@@ -89,7 +89,11 @@ def test_evaluate_prints_protocol_scores_and_guessers_and_exports(tmp_path):
     assert result.exit_code == 0, result.stderr
     for words in ("protocol", "best-test: selected on the test subject", "accuracy", "UAR", "majority", "prior-random"):
         assert words in result.stdout
-    assert Path("predictions.csv").read_text().startswith("dataset,subject,clip,fold,seed,epoch rule,gt,pred,p_1")
+    assert (
+        Path("predictions.csv")
+        .read_text(encoding="utf-8")
+        .startswith("dataset,subject,clip,fold,seed,epoch rule,gt,pred,p_1")
+    )
 
 
 def test_an_unknown_rule_is_named(tmp_path):
@@ -105,7 +109,7 @@ def test_report_goes_to_stdout_or_a_file_with_the_same_bytes(tmp_path):
     printed = mer("report", "--format", "markdown")
     assert printed.exit_code == 0
     assert mer("report", "--out", "report.md").stdout == ""
-    assert Path("report.md").read_text() == printed.stdout
+    assert Path("report.md").read_text(encoding="utf-8") == printed.stdout
     assert printed.stdout.startswith("# ")
 
 
@@ -190,7 +194,7 @@ def test_a_terminal_that_knows_ascii_only_ends_no_command(tmp_path):
 def test_a_full_disk_under_standard_output_is_one_line():
     Path("data").mkdir()
     write_store(Path("data/casme2.h5"))
-    with Path("/dev/full").open("w") as full:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = subprocess.run([MER, "info"], stdout=full, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (
         1,

@@ -47,7 +47,7 @@ def test_all_finished_runs_are_scored_and_the_others_are_noted():
         f"note: {old / 'config.json'}: protocol version 1, and this program reads {PROTOCOL_VERSION}. "
         f"Train again; the old run stays as it is.\nnote: {half}: {CONTINUE}"
     )
-    assert len(Path("p.csv").read_text().splitlines()) == 13
+    assert len(Path("p.csv").read_text(encoding="utf-8").splitlines()) == 13
 
 
 def test_a_named_run_that_is_incomplete_is_an_error_after_the_others_are_scored():

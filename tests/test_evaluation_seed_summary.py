@@ -72,7 +72,7 @@ def test_the_log_of_megc_has_a_row_for_each_held_out_clip():
     path = write_run(Path("runs"), "megc3", datasets=("casme2", "samm", "smic"))
     result = mer("evaluate", path, "--export-megc", "out/log.csv")
     assert result.exit_code == 0, result.stderr
-    with Path("out/log.csv").open(newline="") as file:
+    with Path("out/log.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     run = read_run(path)
     assert list(rows[0]) == ["fold", "gt", "pred"]

@@ -225,7 +225,7 @@ def test_the_html_page_has_the_runs_of_its_tables_only() -> None:
     elsewhere = write_run(Path("runs"), "megc3", datasets=("casme2", "samm"), seed=2)
     page = mer("report", "--table", "6", "--format", "html", "--out", "page.html")
     assert page.exit_code == 0, page.stderr
-    text = Path("page.html").read_text()
+    text = Path("page.html").read_text(encoding="utf-8")
     assert "casme2-mmnet3/12" in text
     assert elsewhere.name not in text
     assert "casme2+samm-megc3/24" not in text

@@ -89,7 +89,7 @@ def test_runs_are_removed_whole_and_what_links_lead_to_stays():
 def test_nothing_goes_where_one_is_no_run():
     run = write_run(Path("runs"))
     Path("model").mkdir()
-    Path("model/config.json").write_text("{}")
+    Path("model/config.json").write_text("{}", encoding="utf-8")
     Path("link").symlink_to(run)
     for wrong, problem in (
         ("model", "is not a run directory"),

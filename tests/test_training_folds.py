@@ -53,8 +53,8 @@ def test_loso_folds_refuse_one_subject():
     with pytest.raises(ConfigError) as error:
         loso_folds(["casme2/05/EP01_01", "casme2/05/EP02_01"])
     assert str(error.value) == (
-        "LOSO needs at least 2 subjects; the store has 1 (casme2-05) under this scheme — expected one to hold out and "
-        "one to train on. Preprocess more subjects, or choose another --scheme."
+        "LOSO needs at least 2 subjects, and the store has 1 (casme2-05) under this scheme. "
+        "Preprocess more subjects, or choose another --scheme."
     )
 
 
@@ -68,7 +68,7 @@ def test_select_folds_names_an_unknown_subject():
     folds = loso_folds(["casme2/01/a", "casme2/02/a"])
     with pytest.raises(ConfigError) as error:
         select_folds(folds, ["1"])
-    assert str(error.value) == "--folds: '1' is no fold of this run — expected some of 01, 02. Name those."
+    assert str(error.value) == "--folds: this run has no fold '1'. Available folds: 01, 02."
 
 
 TWO_DATASETS = ["casme2/01/a", "casme2/03/a", "samm/006/a", "samm/03/a"]
@@ -91,17 +91,15 @@ def test_select_folds_takes_a_subject_of_one_of_several_datasets():
     [
         (
             "03",
-            "--folds: subject '03' is in 2 datasets — expected one fold. Name casme2-03 or samm-03.",
+            "--folds: subject '03' is in 2 datasets. Name casme2-03 or samm-03.",
         ),
         (
             "02",
-            "--folds: '02' is no fold of this run — expected some of casme2-01, casme2-03, samm-006, samm-03. "
-            "Name those.",
+            "--folds: this run has no fold '02'. Available folds: casme2-01, casme2-03, samm-006, samm-03.",
         ),
         (
             "samm",
-            "--folds: 'samm' is no fold of this run — expected some of casme2-01, casme2-03, samm-006, samm-03. "
-            "Name those.",
+            "--folds: this run has no fold 'samm'. Available folds: casme2-01, casme2-03, samm-006, samm-03.",
         ),
     ],
 )

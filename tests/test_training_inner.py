@@ -102,8 +102,8 @@ def test_too_few_training_subjects_left_are_refused(n_subjects, left):
     refuse(
         {f"x/{subject}/{clip}": clip for subject in "abcd" for clip in (0, 1)},
         n_subjects,
-        f"--inner-val: {n_subjects} of the 3 training subjects of fold x-a leave {left} to train on — expected at "
-        "least 2. Lower it, or use a store with more subjects.",
+        f"--inner-val: {n_subjects} of the 3 training subjects of fold x-a leave {left} to train on, and at "
+        "least 2 are needed. Lower it, or use a store with more subjects.",
     )
 
 
@@ -111,6 +111,6 @@ def test_one_class_left_is_refused():
     refuse(
         {f"x/{subject}/1": int(subject == "a") for subject in "abcd"},
         1,
-        "--inner-val: 1 of the 3 training subjects of fold x-a leave clips of one class only — expected at least 2 "
-        "classes to train on. Lower it, or use a store with more subjects.",
+        "--inner-val: 1 of the 3 training subjects of fold x-a leave clips of one class only "
+        "to train on. Lower it, or use a store with more subjects.",
     )

@@ -161,8 +161,8 @@ def test_one_subject_is_refused_under_loso(tmp_path):
     store = write_store(tmp_path / "one.h5", {"casme2/03/a": "surprise", "casme2/03/b": "disgust"})
     refuse(
         [store],
-        "LOSO needs at least 2 subjects; the store has 1 (casme2-03) under this scheme — expected one to hold out and "
-        "one to train on. Preprocess more subjects, or choose another --scheme.",
+        "LOSO needs at least 2 subjects, and the store has 1 (casme2-03) under this scheme. "
+        "Preprocess more subjects, or choose another --scheme.",
     )
 
 
@@ -189,7 +189,7 @@ def test_own_clips_that_all_have_one_label_are_refused(tmp_path):
 def test_a_subject_of_two_datasets_must_be_named_with_its_dataset(casme2, samm):
     refuse(
         [casme2, samm],
-        "--folds: subject '03' is in 2 datasets — expected one fold. Name casme2-03 or samm-03.",
+        "--folds: subject '03' is in 2 datasets. Name casme2-03 or samm-03.",
         wanted=["03"],
         settings={"scheme": "megc3"},
     )
