@@ -239,7 +239,7 @@ sys.path.insert(0, sys.argv[2])
 from test_training_run import FOLDS, HISTORY, make_config, make_run, predictions_of
 from mer_cli.errors import RunError
 from mer_cli.training.train import _weight_saver
-from mer_cli.training.run import write_fold
+from mer_cli.runs.directory import write_fold
 import torch
 path = make_run(Path(sys.argv[1]))
 write_fold(path, predictions_of(FOLDS[1]), HISTORY, None)
