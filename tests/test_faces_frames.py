@@ -101,7 +101,6 @@ def test_opencv_without_libgl_names_the_fix(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == (
-        "opencv-python: cannot be imported (libGL.so.1: cannot open shared object file). Expected the system's libGL "
-        "beside it. Install that, `apt-get install libgl1`, or the build that does without: "
-        "`pip install opencv-python-headless`.\n"
+        "opencv-python: cannot be imported (libGL.so.1: cannot open shared object file). Install the system's libGL, "
+        "`apt-get install libgl1`, or the build that doesn't need it, `pip install opencv-python-headless`.\n"
     )

@@ -43,7 +43,7 @@ def test_read_picture_refuses_an_empty_file(tmp_path):
 
 
 def test_read_picture_refuses_an_absent_file(tmp_path):
-    with pytest.raises(FaceError, match=r"img46\.jpg: cannot be read \(No such file or directory\)\. Expected"):
+    with pytest.raises(FaceError, match=r"img46\.jpg: cannot be read \(No such file or directory\)\. Copy"):
         read_picture(tmp_path / "img46.jpg")
 
 
@@ -99,7 +99,7 @@ def test_check_picture_raises_the_error_of_reading(tmp_path, suffix, how):
 
 
 def test_check_picture_raises_the_error_of_reading_an_absent_file(tmp_path):
-    with pytest.raises(FaceError, match=r"img46\.jpg: cannot be read \(No such file or directory\)\. Expected"):
+    with pytest.raises(FaceError, match=r"img46\.jpg: cannot be read \(No such file or directory\)\. Copy"):
         check_picture(tmp_path / "img46.jpg")
 
 
