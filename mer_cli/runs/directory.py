@@ -344,6 +344,8 @@ def read_run(path: Path) -> Run:
     """
     config = read_config(path)
     clips = read_clips(path / "clips.csv")
+    if not set(clips.labels.values()) <= set(range(len(config.class_names))):  # in a run without checksums
+        raise RunError(f"{path / 'clips.csv'}: was edited: a label is not one of the run's classes. Restore it.")
     fold_ids = sorted(set(clips.fold_of.values()) - {""})
     finished = [fold for fold in fold_ids if is_finished(path, fold)]
     return Run(
