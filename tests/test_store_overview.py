@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from mer_cli.cli.main import app
 from mer_cli.errors import StoreError
-from mer_cli.store.hdf5 import StoreWriter, read_store
-from mer_cli.store.overview import describe_stores, find_stores
+from mer_cli.store.hdf5 import StoreWriter, find_stores, read_store
+from mer_cli.store.overview import describe_stores
 
 FAILED = {"clip_id": "casme2/03/EP09_09", "emotion": "others", "reason": "row 7: no folder. Unpack it again."}
 LEFT_OUT = {"clip_id": "casme2/03/EP09_10", "emotion": "fear", "reason": "row 8: no folder. Unpack it again."}

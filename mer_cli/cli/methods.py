@@ -17,7 +17,6 @@ from mer_cli.cli.train import show_faces, show_time_limit, train_with_progress
 from mer_cli.errors import MerError
 
 if TYPE_CHECKING:
-    from mer_cli.errors import MerError
     from mer_cli.runs.methods import Method
     from mer_cli.training.grids import Cell, Comparison, LeftOut
 
@@ -150,7 +149,7 @@ def compare_methods(
 
     May be stopped and started at will. No weights are kept. Example: mer compare-methods --methods ststnet,flow-svm
     """
-    from mer_cli.store.overview import find_stores
+    from mer_cli.store.hdf5 import find_stores
     from mer_cli.training.grids import expected_seconds, plan_comparison
     from mer_cli.training.time_limit import parse_time_limit
 
@@ -196,7 +195,7 @@ def ablate(
 
     May be stopped and started at will. No weights are kept. Example: mer ablate --table 3 --seeds 5
     """
-    from mer_cli.store.overview import find_stores
+    from mer_cli.store.hdf5 import find_stores
     from mer_cli.training.grids import plan_grid
     from mer_cli.training.time_limit import parse_time_limit
 

@@ -126,8 +126,8 @@ def info(
 
     Says where each store comes from, too. Example: mer info data/casme2.h5 data/samm.h5 data/smic.h5
     """
-    from mer_cli.store.hdf5 import read_store
-    from mer_cli.store.overview import describe_stores, find_stores
+    from mer_cli.store.hdf5 import find_stores, read_store
+    from mer_cli.store.overview import describe_stores
 
     show_overview(describe_stores([read_store(path) for path in stores or find_stores()]))
 

@@ -14,8 +14,7 @@ from mer_cli.report.paper import NUMBERS
 from mer_cli.report.placing import Places, place_runs
 from mer_cli.report.summary import build_summary
 from mer_cli.runs.directory import Run
-from mer_cli.store.hdf5 import StoreInfo, read_store
-from mer_cli.store.overview import find_stores
+from mer_cli.store.hdf5 import StoreInfo, find_stores, read_store
 
 COUNT_TABLES = ("1", "2")
 PAPER_TABLES = tuple(map(str, NUMBERS))

@@ -36,9 +36,9 @@ def build_count_table(number: int, stores: Sequence[StoreInfo]) -> Table:
     """
     title, scheme_names = PAPER_TABLES[number - 1]
     datasets = [dataset for name in scheme_names for dataset in SCHEMES[name].datasets]
-    published = dict(zip(datasets, _count(title, [_nothing_of(dataset) for dataset in datasets]), strict=True))
-    real = {dataset: _counted(title, dataset, stores, generated=False) for dataset in datasets}
-    generated = {dataset: _counted(title, dataset, stores, generated=True) for dataset in datasets}
+    published = dict(zip(datasets, _count(number, [_nothing_of(dataset) for dataset in datasets]), strict=True))
+    real = {dataset: _counted(number, dataset, stores, generated=False) for dataset in datasets}
+    generated = {dataset: _counted(number, dataset, stores, generated=True) for dataset in datasets}
     n_columns = {dataset: max(len(real[dataset]), len(generated[dataset])) for dataset in datasets}
     blocks = [_block("Clips of each class", published, real, n_columns, _first_notes(published, real))]
     if any(generated.values()):
@@ -58,17 +58,17 @@ def _nothing_of(dataset: str) -> Contents:
     return Contents(dataset, dataset, PUBLISHED[dataset], {})
 
 
-def _count(title: str, held: Sequence[Contents]) -> tuple[CountColumn, ...]:
-    """Return the columns of the table with that title, in the order of its schemes."""
-    (table,) = (table for table in count_tables(held) if table.title == title)
+def _count(number: int, held: Sequence[Contents]) -> tuple[CountColumn, ...]:
+    """Return the columns of the paper's table of that number, in the order of its schemes."""
+    (table,) = (table for table in count_tables(held) if table.number == number)
     return table.columns
 
 
-def _counted(title: str, dataset: str, stores: Sequence[StoreInfo], *, generated: bool) -> list[_Counted]:
+def _counted(number: int, dataset: str, stores: Sequence[StoreInfo], *, generated: bool) -> list[_Counted]:
     of_dataset = [info for info in stores if info.dataset == dataset and info.generated == generated]
     counted = []
     for info in sorted(of_dataset, key=lambda info: (info.path.name, info.content_hash)):
-        (table,) = (table for table in describe_stores([info]).tables if table.title == title)
+        (table,) = (table for table in describe_stores([info]).tables if table.number == number)
         (column,) = table.columns
         counted.append(_Counted(info, column))
     return counted
@@ -81,20 +81,15 @@ def _by_name(column: CountColumn) -> dict[str, Count]:
 def _columns(published: Mapping[str, CountColumn], n_columns: Mapping[str, int]) -> Iterator[Column]:
     yield Column("class", "Class", numeric=False)
     for dataset, column in published.items():
-        yield Column(f"{dataset}_published", f"{_task(column)}/{column.all_clips.published}", "published")
+        yield Column(f"{dataset}_published", f"{column.task}/{column.all_clips.published}", "published")
     for dataset, column in published.items():
         for place in range(n_columns[dataset]):
             suffix = "" if n_columns[dataset] == 1 else f"_{place + 1}"
             yield Column(f"{dataset}_here{suffix}", _here(column, place, n_columns[dataset]), "here")
 
 
-def _task(column: CountColumn) -> str:
-    """Return the protocol without its number of clips: "casme2-5"."""
-    return column.heading.partition("/")[0]
-
-
 def _here(column: CountColumn, place: int, n_places: int) -> str:
-    return _task(column) if n_places == 1 else f"{_task(column)} ({place + 1})"
+    return column.task if n_places == 1 else f"{column.task} ({place + 1})"
 
 
 def _block(

@@ -61,8 +61,9 @@ class Count:
 
 @dataclass(frozen=True)
 class CountColumn:
-    """The counts of one scheme; `classes` in label order."""
+    """The counts of one scheme; `classes` in label order, `task` its protocol without the number of clips."""
 
+    task: str
     heading: str
     classes: Mapping[str, Count]
     all_clips: Count
@@ -71,8 +72,9 @@ class CountColumn:
 
 @dataclass(frozen=True)
 class CountTable:
-    """Columns side by side, as in the paper."""
+    """Columns side by side, as in the paper; `number` is the paper's, None of a table that it doesn't have."""
 
+    number: int | None
     title: str
     columns: tuple[CountColumn, ...]
 
@@ -95,12 +97,12 @@ def count_tables(held: Sequence[Contents]) -> tuple[CountTable, ...]:
     """
     named = {name for _, names in PAPER_TABLES for name in names}
     titled = [
-        *((title, [SCHEMES[name] for name in names]) for title, names in PAPER_TABLES),
-        *((f"scheme {scheme.name}", [scheme]) for scheme in SCHEMES.values() if scheme.name not in named),
+        *((number, title, [SCHEMES[name] for name in names]) for number, (title, names) in enumerate(PAPER_TABLES, 1)),
+        *((None, f"scheme {scheme.name}", [scheme]) for scheme in SCHEMES.values() if scheme.name not in named),
     ]
     n_stores = Counter(contents.dataset for contents in held)
     tables = []
-    for title, schemes in titled:
+    for number, title, schemes in titled:
         columns = []
         for scheme in schemes:
             covered = [contents for contents in held if contents.dataset in scheme.datasets]
@@ -110,11 +112,11 @@ def count_tables(held: Sequence[Contents]) -> tuple[CountTable, ...]:
             if scheme.composite and sorted(part.dataset for part in covered) == sorted(scheme.datasets):
                 columns.append(_count(scheme, covered))
         if columns:
-            tables.append(CountTable(title, tuple(columns)))
+            tables.append(CountTable(number, title, tuple(columns)))
     for contents in held:
         if contents.emotions and not schemes_of(contents.dataset):
             scheme = resolve_scheme(OWN_LABELS, {contents.dataset: contents.emotions.values()})
-            tables.append(CountTable(f"scheme {OWN_LABELS}", (_count(scheme, [contents]),)))
+            tables.append(CountTable(None, f"scheme {OWN_LABELS}", (_count(scheme, [contents]),)))
     return tuple(tables)
 
 
@@ -168,8 +170,10 @@ def _count(scheme: Scheme, parts: Sequence[Contents], suffix: str = "") -> Count
     published = _sum_up(scheme.expected.get(table) for table in tables)
     subjects = _sum_up((scheme.n_subjects[table],) if table in scheme.n_subjects else None for table in tables)
     n_subjects = len({subject_of(clip_id) for clip_id in labels})
+    protocol = protocol_id(scheme, [part.dataset for part in parts], len(labels))
     return CountColumn(
-        heading=protocol_id(scheme, [part.dataset for part in parts], len(labels)) + suffix,
+        task=protocol.partition("/")[0],
+        heading=protocol + suffix,
         classes={
             name: Count(found[label], published[label] if published else None)
             for label, name in enumerate(scheme.class_names)

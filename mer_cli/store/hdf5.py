@@ -321,15 +321,21 @@ def empty_windows(n_clips: int) -> WindowArrays:
     return onset, onset_frames, apex, apex_frames
 
 
+def find_stores(folder: Path = Path("data")) -> list[Path]:
+    """Return all stores of a folder, sorted by name; raise StoreError if it holds none."""
+    stores = sorted(folder.glob("*.h5"))
+    if not stores:
+        raise StoreError(f"{folder}: holds no store (.h5 file). Name a store, or make one: mer preprocess casme2 RAW.")
+    return stores
+
+
 def find_store(folder: Path = Path("data")) -> Path:
     """Return the only store of a folder; raise StoreError if it holds none, or several."""
-    stores = sorted(folder.glob("*.h5"))
-    if len(stores) != 1:
-        if stores:
-            names = ", ".join(store.name for store in stores)
-            raise StoreError(f"{folder}: holds several stores, {names}. Name one, like {stores[0]}.")
-        raise StoreError(f"{folder}: holds no store (.h5 file). Name a store, or make one: mer preprocess casme2 RAW.")
-    return stores[0]
+    store, *others = find_stores(folder)
+    if others:
+        names = ", ".join(path.name for path in (store, *others))
+        raise StoreError(f"{folder}: holds several stores, {names}. Name one, like {store}.")
+    return store
 
 
 def _plain(value: Any) -> Any:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mer_cli.errors import StoreError
 from mer_cli.records import ApexRule, FailedClip
 from mer_cli.store.audit_page import GENERATED
 from mer_cli.store.counts import (
@@ -59,14 +58,6 @@ def describe_stores(stores: Sequence[StoreInfo]) -> Overview:
         warnings=tuple(text for info, contents in zip(stores, held, strict=True) for text in _warnings(info, contents)),
         errata=tuple(erratum for info in stores for erratum in info.attributes["errata"]),
     )
-
-
-def find_stores(folder: Path = Path("data")) -> list[Path]:
-    """Return all stores of a folder, sorted by name; raise StoreError if it holds none."""
-    stores = sorted(folder.glob("*.h5"))
-    if not stores:
-        raise StoreError(f"{folder}: holds no store (.h5 file). Name a store, or make one: mer preprocess casme2 RAW.")
-    return stores
 
 
 def _contents(info: StoreInfo) -> Contents:
