@@ -32,7 +32,8 @@ from mer_cli.store.hdf5 import StoreInfo, StoreWriter, read_store, require_no_ot
 from mer_cli.store.schema import BUILD_KEY, CLIP_BYTES, REPAIRED, SCHEMA_VERSION
 from mer_cli.system.files import require_no_folder, reserve
 from mer_cli.system.opencv import cv2
-from mer_cli.system.resumable import OnClip, Resumable, Task, digest, part_path, parts_dir
+from mer_cli.system.resumable import OnClip, Resumable, Task, digest, ignore_clip, part_path, parts_dir
+from mer_cli.system.workers import default_jobs
 
 
 @dataclass(frozen=True)
@@ -238,9 +239,9 @@ def build_store(
     *,
     predictor: Path | None = None,
     align: Align = "box",
-    jobs: int,
-    resume: bool,
-    on_clip: OnClip,
+    jobs: int | None = None,
+    resume: bool = True,
+    on_clip: OnClip = ignore_clip,
 ) -> BuildSummary:
     """Crop every clip of a release and pack the crops into the store `out`, with an audit beside it.
 
@@ -248,7 +249,7 @@ def build_store(
     ----------
     predictor : the 68-point model; None looks in the usual places
     align : "box" keeps the images upright, "eyes" puts the eye centres on two fixed points
-    jobs : number of worker processes
+    jobs : number of worker processes; None decides by the cores and the memory
     resume : use the parts of an earlier build, and do nothing if the store was built from the same images, table and
         settings and has no clip left to try again; otherwise start anew
     on_clip : called with a clip id and "ok", "repaired", "failed" or "resumed" as each clip ends
@@ -273,7 +274,7 @@ def build_store(
             work.parts.mkdir(exist_ok=True)
             if release.generated:
                 (work.parts / STAMP).touch()  # for the next build, in case this one is interrupted
-            reasons = work.make_parts(plan.tasks, jobs, on_clip)
+            reasons = work.make_parts(plan.tasks, jobs or default_jobs(), on_clip)
             pack_store(plan, reasons)
         # Parts of another annotation, other settings or images are of no more use.
         work.clear(keep=[work.parts / STAMP, *(task.part for task in plan.tasks)] if reasons else [])

@@ -31,6 +31,11 @@ from mer_cli.system.workers import run_in_workers
 Array = NDArray[Any]
 OnClip = Callable[[str, str], None]
 
+
+def ignore_clip(clip_id: str, status: str) -> None:
+    """Do nothing when a clip ends; for callers that show no progress."""
+
+
 # How a clip ends; the task of a clip that is done may name another way than OK.
 OK = "ok"
 FAILED = "failed"

@@ -13,7 +13,7 @@ their classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -36,11 +36,19 @@ from mer_cli.runs.plan import PlannedStore, RunPlan
 from mer_cli.runs.run_config import PROTOCOL_VERSION
 from mer_cli.store.hdf5 import StoreInfo, read_landmarks
 from mer_cli.store.whole_clips import clips_hash, read_clip
-from mer_cli.system.resumable import Array, ByClip, build_by_clip, fingerprint, load_arrays, save_arrays
+from mer_cli.system.resumable import (
+    Array,
+    ByClip,
+    OnClip,
+    build_by_clip,
+    fingerprint,
+    ignore_clip,
+    load_arrays,
+    save_arrays,
+)
 from mer_cli.system.workers import default_jobs
 
 Units = frozenset[int]
-OnClip = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)
@@ -134,8 +142,8 @@ def compute_inputs(plan: RunPlan) -> None:
     StoreError
         As `build_motion` and `build_by_clip`.
     """
-    compute_flow(plan, lambda clip_id, status: None)
-    compute_features(plan, lambda clip_id, status: None)
+    compute_flow(plan, ignore_clip)
+    compute_features(plan, ignore_clip)
 
 
 def compute_flow(plan: RunPlan, on_clip: OnClip) -> None:
