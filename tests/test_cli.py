@@ -156,7 +156,7 @@ def test_an_interrupted_training_keeps_finished_folds_and_nothing_half_written(h
     _, stderr = started.communicate()
     assert started.returncode == 130
     assert not list(Path().rglob("*.partial"))
-    assert stderr.endswith("stopped: what was finished is kept, and the same command continues from there\n")
+    assert stderr.endswith("stopped: finished work is kept, and the same command continues from there\n")
 
 
 def test_import_official_writes_our_weights(tmp_path):

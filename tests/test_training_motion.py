@@ -200,7 +200,7 @@ def refusal(stores, **changes):
 
 
 def test_whole_clips_that_are_absent_are_missed_before_anything_is_trained(store):
-    assert refusal([store], model="di-resnet18").endswith(f"Add it: mer preprocess casme2 RAW --clips --out {store}.")
+    assert refusal([store], model="di-resnet18").endswith(f"Add them: mer preprocess casme2 RAW --clips --out {store}.")
 
 
 def test_landmarks_that_are_a_guess_are_refused_before_anything_is_trained(complete, tmp_path):
@@ -293,7 +293,8 @@ def test_maps_are_mmnets_alone(straight):
     with pytest.raises(RunError) as error:
         require_maps(read_run(straight))
     assert str(error.value) == (
-        f"{straight}: sssnet has no attention maps; only mmnet has. Train one: mer train --loso --save-weights last."
+        f"{straight}: sssnet has no attention maps; only mmnet has. Train a run of mmnet: mer train --loso --save-weights "
+        "last."
     )
 
 

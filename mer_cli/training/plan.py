@@ -81,8 +81,8 @@ def _read_all(stores: Sequence[Path], test_stores: Sequence[Path]) -> list[tuple
     for info, _ in infos:
         if info.dataset in path_of:
             raise ConfigError(
-                f"{info.path}: holds {info.dataset}, as does {path_of[info.dataset]}. Expected one store for each dataset, "
-                "so that no subject is on both sides. Leave one of them out."
+                f"{info.path}: holds {info.dataset}, as does {path_of[info.dataset]}. Expected one store for each "
+                "dataset, so that no subject is on both sides. Leave one of them out."
             )
         path_of[info.dataset] = info.path
     return sorted(infos, key=lambda given: f"{given[0].dataset}/")
