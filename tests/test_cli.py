@@ -140,8 +140,8 @@ def test_train_prints_the_run_and_continues_it(tmp_path):
     assert "fold casme2-03 done (1 of 1)" in first.stderr
     again = mer("train", *SHORT, "--epochs", "1", "--folds", "03", "--save-weights", "none")
     assert again.stdout == first.stdout
-    assert "is there already" in again.stderr
-    assert "done" not in again.stderr
+    assert f"{path}: 1 of 3 folds are finished already\n" in again.stderr
+    assert "fold casme2-03 done" not in again.stderr
     incomplete = mer("evaluate", path)
     assert incomplete.exit_code == 1
     assert "1 of 3 folds are finished" in incomplete.stderr
@@ -160,7 +160,7 @@ def test_an_interrupted_training_keeps_finished_folds_and_nothing_half_written(h
     _, stderr = started.communicate()
     assert started.returncode == 130
     assert not list(Path().rglob("*.partial"))
-    assert stderr.endswith("stopped: what was finished is kept, and the same command continues from there\n")
+    assert stderr.endswith("stopped: finished work is kept, and the same command continues from there\n")
 
 
 def test_import_official_writes_our_weights(tmp_path):

@@ -101,8 +101,8 @@ def test_a_command_that_fails_ends_the_demo_and_is_named(tmp_path):
     with pytest.raises(ConfigError) as error:
         run_demo(tmp_path, 1, shown.append)
     assert str(error.value) == (
-        f"{COMMANDS[0]}: ended with exit code 1 in {tmp_path}. Mend what it says above and run the demo again "
-        "(finished work is kept), or give another --out."
+        f"{COMMANDS[0]}: ended with exit code 1 in {tmp_path}. Solve the problem printed above and run the "
+        "demo again (finished work is kept), or give another --out."
     )
     assert shown == [COMMANDS[0]]
 

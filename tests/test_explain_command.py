@@ -61,7 +61,7 @@ def test_without_names_come_the_class_means_and_a_clip_of_each_class_that_is_tol
     assert means == tmp_path / "out" / "class-means.png"
     assert [clip.stem.replace("-", "/") for clip in clips] == list(right)
     undrawn = f"{held.class_names[0]}, {held.class_names[2]}"
-    assert f"note: no clip of {undrawn} was recognised, so none is drawn. Name clips to see them." in result.stderr
+    assert f"note: no clip of {undrawn} was recognised, so none is drawn. Name clips to draw them." in result.stderr
     assert not (runs[0] / "explain").exists()
 
 

@@ -217,7 +217,7 @@ def test_scores_and_exports_carry_the_stamp(outputs, is_stamped, tmp_path):
     with predictions.open(newline="") as file:
         assert {row["generated"] for row in csv.DictReader(file)} == {str(is_stamped).lower()}
     assert log.read_text().startswith("fold,gt,pred\n")
-    note = f"note: {log}: generated: not a result on any dataset; its columns fold, gt, pred have no room to say so\n"
+    note = f"note: {log}: generated: not a result on any dataset; the columns fold, gt, pred can't say so\n"
     assert result.stderr == note * is_stamped
 
 

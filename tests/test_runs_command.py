@@ -71,7 +71,7 @@ def test_a_folder_of_runs_may_be_named_and_an_empty_one_is_no_error():
     assert mer("runs", "list", "elsewhere").stdout == mer("runs", "elsewhere").stdout
     nothing = mer("runs")
     assert (nothing.exit_code, nothing.stdout) == (0, "")
-    assert nothing.stderr == "no runs here; train one: mer train --loso\n"
+    assert nothing.stderr == "no runs found; train one: mer train --loso\n"
 
 
 def test_runs_are_removed_whole_and_what_links_lead_to_stays():
@@ -110,8 +110,8 @@ def test_without_a_terminal_it_must_be_told():
     assert "1 of 4 folds" in result.stderr
     assert "it may be in training right now" in result.stderr
     assert result.stderr.endswith(
-        "error: mer runs rm: there is no terminal to ask at — expected an answer before anything is removed. Nothing "
-        "was removed; in a script: mer runs rm --yes RUN...\n"
+        "error: mer runs rm: there is no terminal to ask for confirmation, so nothing was removed. In a script: mer "
+        "runs rm --yes RUN...\n"
     )
     assert run.exists()
 

@@ -338,7 +338,7 @@ def test_preprocess_adds_whole_clips_of_pictures_and_videos(tmp_path, monkeypatc
     assert output.splitlines()[:-1] == [
         "data/mylab.h5 is up to date",
         "2 clips: 2 ok, 0 repaired, 0 failed",
-        "look at data/audit/mylab/index.html: every clip with its pictures, and audit.csv",
+        "look at data/audit/mylab/index.html: every clip with its images, and audit.csv",
     ]
     n_frames, n_bytes = clips_size(store)
     size = f"{n_frames} frames, {n_bytes / 1e6:.0f} of the {store.stat().st_size / 1e6:.0f} MB of data/mylab.h5"

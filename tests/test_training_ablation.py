@@ -9,7 +9,8 @@ from tiny_store import write_store
 from mer_cli.errors import ConfigError
 from mer_cli.runs.config import resolve_config
 from mer_cli.runs.variants import GRIDS
-from mer_cli.training.grids import cell_of, plan_grid, seconds_left
+from mer_cli.training.cost import count_operations
+from mer_cli.training.grids import cell_of, expected_seconds, plan_grid
 from mer_cli.training.plan import plan_run
 from mer_cli.training.train import train_run
 
@@ -36,7 +37,7 @@ def test_a_grid_has_every_row_of_its_table_for_each_seed(store, tmp_path):
     ]
     assert len({cell.plan.config.run_name for cell in cells}) == len(cells)
     assert {cell.n_missing for cell in cells} == {3}
-    assert seconds_left(cells) is None
+    assert expected_seconds(cells) == [None] * len(cells)
 
 
 def test_table_5_trains_the_papers_six_settings_in_its_order(store, tmp_path):
@@ -64,19 +65,19 @@ def test_a_grid_knows_what_is_finished_and_how_long_the_rest_will_take(tmp_path)
     again = plan_grid(4, [store], QUICK, 1, tmp_path)
     assert [cell.n_missing for cell in again] == [0, 2, 2]
     assert again[0].seconds > 0
-    assert seconds_left(again) == pytest.approx(4 * again[0].seconds)
+    work = [count_operations("mmnet", 3, **cell.plan.config.network_options) for cell in again]
+    assert expected_seconds(again) == pytest.approx([again[0].seconds * each / work[0] for each in work])
 
 
 @pytest.mark.parametrize(
     ("table", "settings", "message"),
     [
-        (6, {}, "--table: 6 is no table of ablations — expected 3, 4, 5. Choose one."),
+        (6, {}, "--table: table 6 is not an ablation table. Available: 3, 4, 5."),
         *(
             (
                 table,
                 settings,
-                f"--{flag}: the rows of table {table} are networks of their own — expected no setting of the network "
-                "beside them. Leave it out.",
+                f"--{flag} can't be set here: each row of table {table} is a network of its own. Leave it out.",
             )
             for table, settings, flag in (
                 (3, {"model": "ststnet"}, "model"),

@@ -77,7 +77,7 @@ def test_a_store_has_the_schemes_of_the_tables_unless_others_are_named(store) ->
     assert set(schemes()) == {block.scheme for block in paper_table(6).blocks}
     assert schemes(scheme="megc3,casme2-5,samm-5") == ["megc3", "casme2-5"]
     assert schemes(scheme="auto") == ["casme2-5"]
-    with pytest.raises(ConfigError, match=r"--scheme: 'samm-5' is of samm, not of casme2"):
+    with pytest.raises(ConfigError, match=r"--scheme: 'samm-5' is made for samm, not for casme2"):
         schemes(scheme="samm-5")
     with pytest.raises(ConfigError, match="Unknown scheme 'mmnet4'"):
         schemes(scheme="mmnet3,mmnet4")
@@ -124,8 +124,7 @@ def test_the_composite_set_is_a_run_besides_each_store_for_itself(store, tmp_pat
     with pytest.raises(ConfigError) as error:
         plan(store, together=True)
     assert str(error.value) == (
-        "--together: 1 of the stores is of casme2, samm, smic — expected at least two. Name the stores, or leave it "
-        "out."
+        "--together needs stores of at least 2 of casme2, samm, smic, got 1. Name the stores, or leave it out."
     )
 
 
@@ -149,8 +148,7 @@ def test_the_composite_set_is_a_run_besides_each_store_for_itself(store, tmp_pat
         (
             None,
             {"model": "ststnet"},
-            "--model: the methods (--methods) are networks of their own — expected no setting of the network beside "
-            "them. Leave it out.",
+            "--model can't be set here: each method (--methods) is a network of its own. Leave it out.",
         ),
         (
             "hoof,lbp-top",

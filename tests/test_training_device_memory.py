@@ -35,7 +35,7 @@ def test_what_does_not_fit_is_refused_with_what_would():
         require_memory(config, needed, needed.total(24), 1)
     assert "a fold of 32 clips a step would need" in str(error.value)
     assert "Give --batch-size 24 (another run, since BatchNorm sees the batch), or --device cpu." in str(error.value)
-    with pytest.raises(ConfigError, match=r"2 folds at once .* Give --folds-at-once 1\.$"):
+    with pytest.raises(ConfigError, match=r"2 folds in parallel .* Give --folds-at-once 1\.$"):
         require_memory(config, needed, needed.total(32) + 1, 2)
     with pytest.raises(ConfigError, match=r"Free the GPU, or use --device cpu\.$"):
         require_memory(config, needed, GB, 1)

@@ -99,7 +99,7 @@ def test_clips_that_a_scheme_drops_are_computed_once_another_keeps_them(copy):
     few, all_of_them = (plan_of(copy, scheme=scheme) for scheme in ("casme2-5", "mmnet3"))
     assert compute(few) == {"ok": len(CLIPS) - 1}
     assert read_features(few).shape == (len(CLIPS) - 1, 3072)
-    with pytest.raises(StoreError, match="not there, or damaged"):
+    with pytest.raises(StoreError, match="missing or damaged"):
         read_features(all_of_them)
     assert compute(all_of_them) == {"ok": 1}
     assert path.read_bytes() == good
@@ -168,7 +168,7 @@ def test_texture_is_of_the_grey_clip_lengthened_where_it_is_too_short(built, mod
 
 def test_features_of_what_the_store_was_are_not_read(copy):
     change(copy, "/", content_hash="7" * 64)
-    with pytest.raises(StoreError, match=r"not there, or damaged. Expected the flow-svm features of casme2.h5. `mer"):
+    with pytest.raises(StoreError, match=r"missing or damaged; it holds the flow-svm features of casme2.h5. `mer"):
         read_features(plan_of(copy))
     assert compute(plan_of(copy)) == {"ok": len(CLIPS)}
     assert len(files(copy)) == 2

@@ -188,7 +188,9 @@ def test_a_store_that_is_only_tested_on_needs_no_action_units(complete, tmp_path
     samm = complete_store(write_store(tmp_path / "samm.h5", SAMM_EMOTIONS), units=dict.fromkeys(SAMM_EMOTIONS, ""))
     plan = plan_run([complete], config_of(**AUGCN | {"scheme": "megc3"}), test_stores=[samm])
     assert [fold.id for fold in plan.folds] == ["samm"]
-    assert "no clip of it has action units" in refusal([complete, samm], **AUGCN | {"scheme": "megc3"})
+    assert ": has no action units, and augcn-flow needs them" in refusal(
+        [complete, samm], **AUGCN | {"scheme": "megc3"}
+    )
 
 
 def refusal(stores, **changes):
@@ -209,9 +211,8 @@ def test_landmarks_that_are_a_guess_are_refused_before_anything_is_trained(compl
 def test_a_store_without_action_units_is_refused_by_a_method_that_needs_them(complete, tmp_path):
     path = edited(complete, tmp_path / "data", "action_units", dict.fromkeys(UNITS, ""))
     assert refusal([path], **AUGCN) == (
-        f"{path}: no clip of it has action units, which augcn-flow makes its graph of. Expected a dataset whose coding "
-        "table has them; SMIC's has none. Leave this store out, or take another method: --model, or --methods of a "
-        "comparison."
+        f"{path}: has no action units, and augcn-flow needs them for its graph (SMIC's coding table has none). Leave "
+        "this store out, or take another method: --model, or --methods of a comparison."
     )
 
 
@@ -220,7 +221,7 @@ def test_action_units_that_cannot_be_read_are_refused_before_anything_is_trained
     path = edited(complete, tmp_path / "data", "action_units", wrong)
     assert refusal([path], **AUGCN) == (
         f"{path}: the action units of 2 of 5 clips can't be read, the first of casme2/02/EP01_01: '4++7', because of "
-        "''; augcn-flow makes its graph of them. Expected numbers up to 98, as in '4+L10', 'A1B+A2C' or 'L12 or L14'. "
+        "''; augcn-flow needs them for its graph. Expected numbers up to 98, as in '4+L10', 'A1B+A2C' or 'L12 or L14'. "
         f"Correct the coding table, and build the store again: mer preprocess casme2 RAW --out {path}."
     )
 
@@ -292,7 +293,8 @@ def test_maps_are_mmnets_alone(straight):
     with pytest.raises(RunError) as error:
         require_maps(read_run(straight))
     assert str(error.value) == (
-        f"{straight}: sssnet has no attention maps; only mmnet has. Train one: mer train --loso --save-weights last."
+        f"{straight}: sssnet has no attention maps; only mmnet has. Train a run of mmnet: mer train --loso --save-weights "
+        "last."
     )
 
 

@@ -134,7 +134,7 @@ def test_two_stores_of_one_dataset_are_refused(casme2, tmp_path, as_test):
     given = {"test_stores": [other]} if as_test else {}
     refuse(
         [casme2] if as_test else [casme2, other],
-        f"{other}: holds casme2, as {casme2} does — expected one store for each dataset, or a subject could be on both "
+        f"{other}: holds casme2, as does {casme2}. Expected one store for each dataset, so that no subject is on both "
         "sides. Leave one of them out.",
         **given,
     )
@@ -143,7 +143,7 @@ def test_two_stores_of_one_dataset_are_refused(casme2, tmp_path, as_test):
 def test_a_store_that_is_trained_and_tested_on_is_refused(casme2):
     refuse(
         [casme2],
-        f"{casme2}: holds casme2, as {casme2} does — expected one store for each dataset, or a subject could be on "
+        f"{casme2}: holds casme2, as does {casme2}. Expected one store for each dataset, so that no subject is on "
         "both sides. Leave one of them out.",
         test_stores=[casme2],
     )
@@ -170,8 +170,8 @@ def test_a_store_without_a_clip_of_the_scheme_is_refused_beside_one_that_has_som
     samm = write_store(tmp_path / "others.h5", {"samm/006/a": "others"})
     refuse(
         [casme2, samm],
-        f"{samm}: no clip of it belongs to scheme 'megc3' — expected emotions among happiness, surprise, anger, "
-        "contempt, disgust, fear, sadness. Choose another --scheme.",
+        f"{samm}: has no clip of scheme 'megc3'. Expected emotions: happiness, surprise, anger, contempt, disgust, "
+        "fear, sadness. Choose another --scheme.",
         settings={"scheme": "megc3"},
     )
 
@@ -180,8 +180,8 @@ def test_own_clips_that_all_have_one_label_are_refused(tmp_path):
     own = write_store(tmp_path / "mylab.h5", dict.fromkeys(OWN_EMOTIONS, "smile"))
     refuse(
         [own],
-        "--scheme labels: all clips have the label 'smile' — expected at least two, or there is nothing to tell apart. "
-        "Label the clips, and build the store again.",
+        "--scheme labels: all clips have the label 'smile'. Expected at least 2 labels. Label the clips, and build the "
+        "store again.",
         settings={"scheme": "auto"},
     )
 

@@ -239,7 +239,8 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from test_training_run import FOLDS, HISTORY, make_config, make_run, predictions_of
 from mer_cli.errors import RunError
-from mer_cli.training.train import _weight_saver
+from functools import partial
+from mer_cli.training.train import _save_weights
 from mer_cli.runs.directory import write_fold
 import torch
 path = make_run(Path(sys.argv[1]))
@@ -247,7 +248,7 @@ write_fold(path, predictions_of(FOLDS[1]), HISTORY, None)
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
 try:
-    save = _weight_saver({"w": torch.zeros(5000)}, make_config(), FOLDS[0])
+    save = partial(_save_weights, {"w": torch.zeros(5000)}, make_config(), FOLDS[0])
     write_fold(path, predictions_of(FOLDS[0]), HISTORY, save)
 except RunError as error:
     print(error)

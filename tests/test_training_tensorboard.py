@@ -77,10 +77,13 @@ def test_training_leaves_one_of_every_finished_fold(tmp_path: Path) -> None:
 
 def test_where_tensorboard_is_missing_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorboard", None)
-    with pytest.raises(ConfigError, match=r"^--tensorboard: TensorBoard can't be imported .* — expected the extra to"):
+    with pytest.raises(ConfigError) as error:
         require_tensorboard()
-    with pytest.raises(ConfigError, match=r"Type: pip install 'mer-cli\[tensorboard\]', or leave the flag out"):
-        require_tensorboard()
+    before, _, after = str(error.value).partition(" (")
+    assert before == "--tensorboard: TensorBoard can't be imported"
+    assert after.partition("). ")[2] == (
+        "Install it: pip install 'mer-cli[tensorboard]'. Or leave the flag out: history.csv has the same numbers."
+    )
 
 
 def test_the_command_says_so_before_it_looks_for_a_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

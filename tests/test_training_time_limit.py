@@ -132,7 +132,7 @@ def test_a_command_that_is_typed_again_finishes_the_run_as_one_without_a_limit_d
     ]
     assert ends[0][1:] == [
         "A fold takes 10 min 0 s, longer than the limit, so each command trains only the folds it begins with.",
-        "Type the same command again to go on.",
+        "Run the same command again to continue.",
     ]
     assert not any("time limit" in line for line in ends[2])
     assert mer(*TRAIN, "--out", "straight").exit_code == 0

@@ -1,6 +1,6 @@
-"""The Typer application that commands register with; the one place that turns an error into text and an exit code.
+"""The Typer application that the commands register with. It alone turns errors into text and exit codes.
 
-Exit code 0, 1 for a `MerError`, 2 for a wrong use, 130 for Ctrl-C and SIGTERM.
+Exit codes: 0, 1 for a `MerError`, 2 for a wrong use of the command line, 130 for Ctrl-C and SIGTERM.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mer_cli import __version__
 from mer_cli.cli import console
 from mer_cli.errors import MerError
 
-# The order of the data's way, then what is around it.
+# In the order in which a user needs them, then the rest.
 ORDER = (
     *("preprocess", "info", "train", "evaluate", "report", "explain", "runs", "models", "ablate", "compare-methods"),
     *("synth", "demo", "doctor", "bench", "import-official"),
@@ -24,7 +24,7 @@ ORDER = (
 
 
 class Commands(TyperGroup):
-    """All commands, and what becomes of their errors."""
+    """All commands, with the handling of their errors."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the commands in the order in which the help lists them."""
@@ -39,7 +39,7 @@ class Commands(TyperGroup):
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-            if not error.filename:  # standard output: what it still holds would fail again at the end
+            if not error.filename:  # standard output; flushing its buffer at exit would fail again
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             typer.echo(
                 f"error: {error.filename or 'the results'}: no space left on the disk. Make room, and run the same "
@@ -48,7 +48,7 @@ class Commands(TyperGroup):
             )
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
-            typer.echo("stopped: what was finished is kept, and the same command continues from there", err=True)
+            typer.echo("stopped: finished work is kept, and the same command continues from there", err=True)
             raise typer.Exit(130) from None
 
 

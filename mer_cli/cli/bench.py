@@ -1,4 +1,4 @@
-"""The command that measures this machine's speed, and its figures for people and for programs."""
+"""`mer bench`: measure this machine's speed, and print the figures for people or for programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UNITS = (("bytes_per_s", 1e9, "GB/s"), ("operations_per_s", 1e9, "GFLOP/s"), ("_
 
 
 def show_bench(figures: dict[str, Any], *, as_json: bool) -> None:
-    """Each part under its name, a figure a line; or everything as JSON."""
+    """Print each part under its name, one figure on a line; or everything as JSON."""
     if as_json:
         console.out.print_json(json.dumps(figures, default=str), indent=2)
         return
@@ -23,14 +23,13 @@ def show_bench(figures: dict[str, Any], *, as_json: bool) -> None:
     parts = {name: value for name, value in figures.items() if isinstance(value, dict)}
     for title, values in {"machine": facts, **parts}.items():
         console.out.rule(escape(title))
-        lines = list(_flat(values))
+        lines = _flat(values)
         width = max(len(name) for name, _ in lines)
-        for name, text in lines:
-            console.out.print(escape(f"{name:{width}}  {text}"))
+        console.print_lines(f"{name:{width}}  {text}" for name, text in lines)
 
 
 def _flat(values: dict[str, Any], above: str = "") -> list[tuple[str, str]]:
-    """Name and text of every figure, those of inner groups behind the group's name."""
+    """Return name and text of every figure, with the names of the groups that it is in first."""
     lines: list[tuple[str, str]] = []
     for name, value in values.items():
         if isinstance(value, dict):
@@ -57,14 +56,14 @@ Part = Literal["step", "epoch", "loso", "preprocess", "load", "all"]
 
 @app.command()
 def bench(
-    part: Annotated[Part, typer.Argument(help="What to measure; all but preprocess where left out.")] = "all",
+    part: Annotated[Part, typer.Argument(help="What to measure; all but preprocess if left out.")] = "all",
     as_json: Annotated[bool, typer.Option("--json", help="Figures as JSON.")] = False,
     device: Annotated[Literal["auto", "cuda", "cpu"], typer.Option(help="Where to measure.")] = "auto",
     repeats: Annotated[
-        int, typer.Option(min=1, help="Measured turns of a step; of an epoch a third of them. The median counts.")
+        int, typer.Option(min=1, help="How often a step is measured; an epoch a third as often. The median counts.")
     ] = 3,
 ) -> None:
-    """Measure training beside a plain float32 script, beside the machine's ceilings, and reading beside decompressing.
+    """Compare training with a plain float32 script and with the machine's limits, and reading with decompressing.
 
     Takes minutes on a GPU, half an hour on two cores. Example: mer bench step --json
     """
@@ -89,7 +88,7 @@ def bench(
         elif name == "load":
             figures[name] = bench_load(repeats)
         else:
-            from mer_cli.bench.preprocess import bench_cut  # which needs Dlib
+            from mer_cli.bench.preprocess import bench_cut  # needs Dlib
 
             figures[name] = bench_cut(3 * repeats)
     show_bench(figures, as_json=as_json)

@@ -1,4 +1,7 @@
-"""Progress for people: bars with the time left on a terminal, plain lines elsewhere; always on stderr."""
+"""Print for people: progress with the time left, always on stderr, and lines that fit the terminal.
+
+Progress is a bar on a terminal; elsewhere it is a plain line now and then, so that a log stays readable.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,13 @@ if TYPE_CHECKING:
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
-NARROWEST = 20  # columns that a text is folded to behind a long start
-# Where there is no terminal, so that a log stays readable.
+NARROWEST = 20  # columns left for a folded text behind a long start
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_EPOCHS = 60.0
 
 
 def spell_seconds(seconds: float) -> str:
-    """ "45 s", "3 min 20 s", "2 h 5 min"."""
+    """Return, for example, "45 s", "3 min 20 s" or "2 h 5 min"."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -35,15 +37,15 @@ def spell_seconds(seconds: float) -> str:
 
 
 def width() -> int | None:
-    """Give the columns to fold long lines at: the terminal's, or COLUMNS; None where they go to a file or a program."""
+    """Return the columns of the terminal, or COLUMNS; None if stdout is a file or a program."""
     return out.width if out.is_terminal or "COLUMNS" in os.environ else None
 
 
 def aligned(rows: Sequence[Sequence[str]], *, numeric: Collection[int] = (), gap: int = 2) -> list[str]:
-    """Set rows of cells as lines, those of the columns `numeric` to the right.
+    """Return rows of cells as lines with aligned columns, the columns `numeric` to the right.
 
-    By hand: a table of Rich would break cells, or cut them off, where the lines are wider than the terminal. Here the
-    gaps between the columns, `gap` blanks, shrink down to one.
+    A table of Rich would break or cut off cells if the lines are wider than the terminal. Here only the gaps between
+    the columns shrink, from `gap` blanks to one.
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     wide = width()
@@ -59,8 +61,8 @@ def aligned(rows: Sequence[Sequence[str]], *, numeric: Collection[int] = (), gap
     return lines
 
 
-def folded(text: str, start: str) -> list[str]:
-    """Set a text behind `start`, in lines that fit `width()`; those after the first are indented as far."""
+def folded(text: str, start: str = "") -> list[str]:
+    """Return a text behind `start` as lines that fit `width()`, indented like the first."""
     wide = width()
     if wide is None or len(start) + len(text) <= wide:
         return [f"{start}{text}"]
@@ -74,30 +76,45 @@ def folded(text: str, start: str) -> list[str]:
     )
 
 
+def print_lines(lines: Iterable[str], where: Console | None = None) -> None:
+    """Print lines as they are, on stdout unless told otherwise."""
+    for line in lines:
+        (where or out).print(escape(line))
+
+
 def print_facts(facts: Sequence[tuple[str, str]]) -> None:
-    """Names with their values below each other, a long value folded beside its name."""
+    """Print names with their values, a long value folded beside its name."""
     width = max(len(name) for name, _ in facts)
     for name, value in facts:
-        for line in folded(value, f"{name:{width}}  "):
-            out.print(escape(line))
+        print_lines(folded(value, f"{name:{width}}  "))
 
 
-def print_table(rows: Sequence[Sequence[str]], *, numeric: int, where: Console = out) -> None:
-    """Print rows of cells, the header first, whose columns from `numeric` on are numbers."""
-    for line in aligned(rows, numeric=range(numeric, len(rows[0])), gap=3):
-        where.print(escape(line))
+def print_table(rows: Sequence[Sequence[str]], *, numeric: int) -> None:
+    """Print rows of cells, the header first; the columns from `numeric` on are numbers."""
+    print_lines(aligned(rows, numeric=range(numeric, len(rows[0])), gap=3))
 
 
 def print_notes(notes: Iterable[str]) -> None:
-    """Print on stderr what was passed over and why."""
-    for note in notes:
-        err.print(escape(f"note: {note}"))
+    """Print on stderr what was left out and why."""
+    print_lines((f"note: {note}" for note in notes), err)
 
 
 class _Bars:
-    """Something that shows rich bars while it is open."""
+    """Bars that are shown while this is open, and the clock for the lines of a log."""
 
-    bar: Progress
+    def __init__(self, *columns: TextColumn) -> None:
+        self.started = self.last_line = time.monotonic()
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            *columns,
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=bool(columns)),
+            console=err,
+            disable=not err.is_terminal,
+        )
 
     def __enter__(self) -> Self:
         self.bar.__enter__()
@@ -108,30 +125,25 @@ class _Bars:
     ) -> None:
         self.bar.__exit__(kind, error, trace)
 
+    def _times(self, now: float, done: int, total: int) -> tuple[str, str]:
+        """Note that a line is printed now; return the time since the start, and the time left."""
+        self.last_line = now
+        elapsed = now - self.started
+        return spell_seconds(elapsed), spell_seconds(elapsed / max(done, 1) * (total - done))
+
 
 class Steps(_Bars):
-    """A bar over steps, with the time left; plain lines where stderr is no terminal. `update` may tell their number."""
+    """Progress over steps; `update` may change their number."""
 
     def __init__(self, what: str, total: int = 0) -> None:
+        super().__init__()
         self.what, self.total, self.done = what, total, 0
-        self.started = time.monotonic()
-        self.last_line = self.started
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=err,
-            disable=not err.is_terminal,
-        )
         self.task = self.bar.add_task(what, total=total)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leave the bar full: of what was there before no step was told. Where there was no step at all, leave none."""
+        """Leave a full bar, even if some steps were finished before and not counted; leave no bar without a step."""
         if not self.done:
             self.bar.update(self.task, visible=False)
         elif error is None and self.done < self.total:
@@ -139,7 +151,7 @@ class Steps(_Bars):
         super().__exit__(kind, error, trace)
 
     def on_clip(self, clip_id: str, status: str) -> None:
-        """One more clip has ended."""
+        """Count one more clip."""
         self.update(self.done + 1, self.total)
 
     def update(self, done: int, total: int) -> None:
@@ -147,34 +159,20 @@ class Steps(_Bars):
         self.bar.update(self.task, completed=done, total=total)
         now = time.monotonic()
         if not err.is_terminal and (done == total or now - self.last_line >= SECONDS_BETWEEN_LINES):
-            self.last_line = now
-            left = (now - self.started) / max(done, 1) * (total - done)
-            err.print(
-                f"{self.what}: {done} of {total}, {spell_seconds(now - self.started)}, {spell_seconds(left)} left"
-            )
+            elapsed, left = self._times(now, done, total)
+            err.print(f"{self.what}: {done} of {total}, {elapsed}, {left} left")
 
 
 class TrainProgress(_Bars):
-    """Shows folds, epochs, the loss and the time left of a run; a `Listener` of `train_run`."""
+    """Progress over the folds and epochs of a run, with the loss; a `Listener` of `train_run`."""
 
     def __init__(self, n_epochs: int) -> None:
+        super().__init__(TextColumn("{task.fields[loss]}"))
         self.n_folds, self.n_epochs = 0, n_epochs
         self.n_done = 0
-        self.started = self.last_line = time.monotonic()
         self.fold_id = ""
-        self.loss: float | None = None  # of a classical method there is none
-        self.bar = Progress(
-            TextColumn("{task.description}", justify="left"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[loss]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            console=err,
-            disable=not err.is_terminal,
-        )
-        # Epochs of all folds are one bar: its time left is that of the run.
+        self.loss: float | None = None  # stays None with a classical method
+        # Epochs of all folds are one bar, so its time left is that of the run.
         self.run_task = self.bar.add_task("folds", total=None, loss="")
         self.epoch_task = self.bar.add_task("epochs", total=None, loss="")
 
@@ -194,22 +192,14 @@ class TrainProgress(_Bars):
         self.bar.update(self.epoch_task, completed=completed, loss=f"loss {loss:.3f}")
         now = time.monotonic()
         if not err.is_terminal and epoch < self.n_epochs and now - self.last_line >= SECONDS_BETWEEN_EPOCHS:
-            self.last_line = now
-            left = (now - self.started) / completed * (self.n_folds * self.n_epochs - completed)
-            err.print(
-                f"fold {self.fold_id}: epoch {epoch} of {self.n_epochs}, loss {loss:.3f}, {spell_seconds(left)} left"
-            )
+            _, left = self._times(now, completed, self.n_folds * self.n_epochs)
+            err.print(f"fold {self.fold_id}: epoch {epoch} of {self.n_epochs}, loss {loss:.3f}, {left} left")
 
     def on_fold_end(self) -> None:
         self.n_done += 1
         self.bar.update(self.run_task, completed=self.n_done)
         self.bar.update(self.epoch_task, completed=self.n_done * self.n_epochs)
         if not err.is_terminal:
-            self.last_line = time.monotonic()
-            elapsed = self.last_line - self.started
-            left = elapsed / self.n_done * (self.n_folds - self.n_done)
+            elapsed, left = self._times(time.monotonic(), self.n_done, self.n_folds)
             learnt = "" if self.loss is None else f"loss {self.loss:.3f} after {self.n_epochs} epochs, "
-            err.print(
-                f"fold {self.fold_id} done ({self.n_done} of {self.n_folds}): {learnt}{spell_seconds(elapsed)}, "
-                f"{spell_seconds(left)} left"
-            )
+            err.print(f"fold {self.fold_id} done ({self.n_done} of {self.n_folds}): {learnt}{elapsed}, {left} left")

@@ -1,9 +1,9 @@
-"""The command that runs the whole pipeline on generated faces, as a user would type it, and sums up what came of it.
+"""`mer demo`: run the whole pipeline on generated faces, as a user would type it.
 
 Its last screen has the answer in one line, each method beside chance, where to look, and what to type next.
 
-MMNet is trained once, on the faces of one release, and tested on other people in another one: a fold for each of the 24
-would take a processor without bf16 two hours. A fast method is trained and tested on the same clips.
+MMNet is trained once, on the faces of one release, and tested on other people in another release: a fold for each of
+the 24 people would take two hours on a processor without bf16. A fast method is trained and tested on the same clips.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from mer_cli.datasets.stamp import STAMP
 from mer_cli.errors import ConfigError
 
 if TYPE_CHECKING:
-    from mer_cli.evaluation.chance import ChanceScores
     from mer_cli.report.summary import SummaryRow
 
 
@@ -48,106 +47,81 @@ ON_A_REAL_RELEASE = {
 
 
 def show_demo(folder: Path, rows: Sequence[SummaryRow]) -> None:
-    """Print what the demo's runs reached.
+    """Print the results of the demo's runs.
 
     Parameters
     ----------
     rows : of `report.summary`, finished, on generated faces; one of them is MMNet's
     """
+    answer, *sentences = _sentences(rows)
     console.out.print()
-    ours = next(row for row in rows if row.method == "MMNet")
-    others = [row for row in rows if row.protocol == ours.protocol and row is not ours]
-    for line in console.folded(_scores_of_all(ours, others), ""):
+    for line in console.folded(answer):
         console.out.print(f"[bold]{escape(line)}[/bold]")
-    for sentence in (_verdict(ours), *WHAT_IT_MEANS):
-        for line in console.folded(sentence, ""):
-            console.out.print(escape(line))
-    for line in _table(rows):
-        console.out.print(escape(line))
+    for sentence in sentences:
+        console.print_lines(console.folded(sentence))
+    console.print_lines(_table(rows))
     console.out.print("\nTo look at:")
-    for line in console.aligned([(f"  {folder / place}", what) for place, what in PLACES.items()]):
-        console.out.print(escape(line))
+    console.print_lines(console.aligned([(f"  {folder / place}", what) for place, what in PLACES.items()]))
     console.out.print("\nOn a real release, unpacked in /raw:")
-    for line in console.aligned([(f"  {command}", what) for command, what in ON_A_REAL_RELEASE.items()]):
-        console.out.print(escape(line))
+    console.print_lines(console.aligned([(f"  {command}", what) for command, what in ON_A_REAL_RELEASE.items()]))
 
 
-def _scores_of_all(ours: SummaryRow, others: Sequence[SummaryRow]) -> str:
-    """Return the accuracies of MMNet, of each other method, and of guessing."""
-    besides = "".join(f", {row.method} of {_accuracy(row)} %" for row in others)
-    return (
-        f"MMNet names the emotion of {_accuracy(ours)} % of {ours.n_clips} clips of people it has never seen{besides}, "
-        f"guessing of {_percent(_guesser(ours).accuracy)} %."
+def _sentences(rows: Sequence[SummaryRow]) -> tuple[str, ...]:
+    """Return the accuracy of every method, whether MMNet's is above chance, and what the scores mean."""
+    ours = next(row for row in rows if row.method == "MMNet")
+    guess = next(guesser for guesser in ours.chance if guesser.intervals)
+    (low, high), score = guess.intervals["accuracy"], ours.accuracy
+    assert score is not None
+    others = "".join(
+        f", {row.method} of {_percent(row.accuracy.mean)} %"
+        for row in rows
+        if row.protocol == ours.protocol and row is not ours and row.accuracy
     )
-
-
-def _verdict(row: SummaryRow) -> str:
-    """Return MMNet's interval beside the guessers', and whether its score is above theirs."""
-    assert row.accuracy is not None
-    low, high = _guesser(row).intervals["accuracy"]
-    found = "is above chance" if row.accuracy.mean > high else "can't be told from guessing here"
+    found = "is above chance" if score.mean > high else "can't be told from guessing here"
+    interval = f"{ours.n_subjects} people are too few for an interval."
+    if score.low is not None and score.high is not None:
+        interval = (
+            f"Its 95 % interval over these {ours.n_subjects} people is {_percent(score.low)} to {_percent(score.high)}."
+        )
     return (
+        f"MMNet names the emotion of {_percent(score.mean)} % of {ours.n_clips} clips of people it has never "
+        f"seen{others}, guessing of {_percent(guess.accuracy)} %.",
         f"Guessing stays between {_percent(low)} and {_percent(high)} % in 95 of 100 trials, so MMNet {found}. "
-        f"{_interval(row)}"
+        f"{interval}",
+        *WHAT_IT_MEANS,
     )
-
-
-def _interval(row: SummaryRow) -> str:
-    assert row.accuracy is not None
-    if row.accuracy.low is None or row.accuracy.high is None:
-        return f"{row.n_subjects} people are too few for an interval."
-    return (
-        f"Its 95 % interval over these {row.n_subjects} people is {_percent(row.accuracy.low)} to "
-        f"{_percent(row.accuracy.high)}."
-    )
-
-
-def _guesser(row: SummaryRow) -> ChanceScores:
-    return next(guesser for guesser in row.chance if guesser.intervals)
-
-
-def _accuracy(row: SummaryRow) -> str:
-    assert row.accuracy is not None
-    return _percent(row.accuracy.mean)
-
-
-def _table(rows: Sequence[SummaryRow]) -> Iterator[str]:
-    """Yield the lines of a table for each protocol, best method first, guessers last."""
-    for protocol, group in groupby(rows, lambda row: row.protocol):
-        same = list(group)
-        first = same[0]
-        cells = [("method", "accuracy %", "UF1", "UAR")]
-        for row in same:
-            seed = f", seed {row.seeds[0]}" if row.method == "MMNet" else ""  # the other draws nothing
-            cells.append((f"{row.method}, {row.settings}{seed}", *_scores(row)))
-        for guess in first.chance:
-            cells.append((f"chance: {guess.name}", *_texts(guess.accuracy, guess.uf1, guess.uar)))
-        yield f"\n{protocol}: {first.n_clips} clips, {first.n_subjects} subjects, last epoch"
-        yield from console.aligned(cells, numeric=(1, 2, 3))
-
-
-def _scores(row: SummaryRow) -> tuple[str, str, str]:
-    assert row.accuracy is not None
-    assert row.uf1 is not None
-    assert row.uar is not None
-    return _texts(row.accuracy.mean, row.uf1.mean, row.uar.mean)
-
-
-def _texts(accuracy: float, uf1: float, uar: float) -> tuple[str, str, str]:
-    from mer_cli.evaluation.summary import fraction, percent
-
-    return percent(accuracy), fraction(uf1), fraction(uar)
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f}"
 
 
-# The motion peaks at 8 to 24 pixels instead of 1 to 3, because MMNet sees each clip only a few times. Many people with
-# one clip of each emotion, because of a few people it learns the faces instead of the motion (docs/performance.md).
+def _table(rows: Sequence[SummaryRow]) -> Iterator[str]:
+    """Yield the lines of a table for each protocol, best method first, guessers last."""
+    for protocol, group in groupby(rows, lambda row: row.protocol):
+        same = list(group)
+        cells = [("method", "accuracy %", "UF1", "UAR")]
+        for row in same:
+            seed = f", seed {row.seeds[0]}" if row.method == "MMNet" else ""  # the other method has no randomness
+            means = [spread.mean for spread in (row.accuracy, row.uf1, row.uar) if spread]
+            cells.append((f"{row.method}, {row.settings}{seed}", *_scores(*means)))
+        for guess in same[0].chance:
+            cells.append((f"chance: {guess.name}", *_scores(guess.accuracy, guess.uf1, guess.uar)))
+        yield f"\n{protocol}: {same[0].n_clips} clips, {same[0].n_subjects} subjects, last epoch"
+        yield from console.aligned(cells, numeric=(1, 2, 3))
+
+
+def _scores(accuracy: float, uf1: float, uar: float) -> tuple[str, str, str]:
+    from mer_cli.evaluation.summary import fraction, percent
+
+    return percent(accuracy), fraction(uf1), fraction(uar)
+
+
+# The motion peaks at 8 to 24 pixels instead of 1 to 3, because MMNet sees each clip only a few times. Many people
+# have one clip of each emotion: from a few people it learns the faces instead of the motion (docs/performance.md).
 FACES = "--intensity 8 --emotions happiness,surprise,disgust"
-FACES_FILE = "faces.txt"  # in the demo's folder: the commands that have drawn their faces
-OTHER_FACES = 1000  # added to the seed: people of one seed are the same in every release
+FACES_FILE = "faces.txt"  # in the demo's folder: the commands that have drawn faces
+OTHER_FACES = 1000  # added to the seed, because one seed gives the same people in every release
 COMMANDS = (
     "mer preprocess casme2 raw/casme2",
     "mer preprocess casme raw/casme",
@@ -158,7 +132,7 @@ COMMANDS = (
 
 
 def draw_faces(seed: int) -> tuple[str, ...]:
-    """Return the commands that draw the faces of a seed: one release to train on, another with other people in it."""
+    """Return the commands that draw the faces of a seed: a release to train on, and other people to test on."""
     return (
         f"mer synth casme2 raw/casme2 --subjects 24 --clips 72 {FACES} --seed {seed}",
         f"mer synth casme raw/casme --subjects 12 --clips 36 {FACES} --seed {seed + OTHER_FACES}",
@@ -166,16 +140,12 @@ def draw_faces(seed: int) -> tuple[str, ...]:
 
 
 def run_demo(folder: Path, seed: int, show: Callable[[str], None]) -> list[Path]:
-    """Run each command in `folder`, which is made; a demo that was interrupted there continues.
+    """Run the demo's commands in `folder`, or continue an interrupted demo; return the directories of its runs.
 
     Parameters
     ----------
     seed : of the faces and of MMNet's training
-    show : told each command line before it runs
-
-    Returns
-    -------
-    The directories of the demo's own runs.
+    show : called with each command line before it runs
 
     Raises
     ------
@@ -197,7 +167,7 @@ def run_demo(folder: Path, seed: int, show: Callable[[str], None]) -> list[Path]
 
 
 def _drawn_before(folder: Path, synth: Sequence[str]) -> list[str]:
-    """Return the commands whose faces an earlier demo has drawn into the folder; refuse anything else in it."""
+    """Return the commands whose faces an earlier demo has drawn in the folder; refuse a folder with anything else."""
     if not folder.exists() or not any(folder.iterdir()):
         return []
     try:
@@ -215,7 +185,7 @@ def _drawn_before(folder: Path, synth: Sequence[str]) -> list[str]:
 
 
 def _run(line: str, folder: Path, show: Callable[[str], None]) -> str:
-    """Run a command line in the folder; return the run's path that `mer train` prints, nothing of other commands."""
+    """Run a command line in the folder; return the path that `mer train` prints, and "" for other commands."""
     show(line)
     command = [sys.executable, "-m", "mer_cli", *shlex.split(line)[1:]]
     stdout = subprocess.PIPE if line.startswith("mer train") else None  # the others print for the terminal's width
@@ -228,8 +198,8 @@ def _run(line: str, folder: Path, show: Callable[[str], None]) -> str:
     path = (printed or "").strip()
     if process.returncode:
         raise ConfigError(
-            f"{line}: ended with exit code {process.returncode} in {folder}. Mend what it says above and run the "
-            "demo again (finished work is kept), or give another --out."
+            f"{line}: ended with exit code {process.returncode} in {folder}. Solve the problem printed above and run "
+            "the demo again (finished work is kept), or give another --out."
         )
     if path:
         print(path)
@@ -237,7 +207,7 @@ def _run(line: str, folder: Path, show: Callable[[str], None]) -> str:
 
 
 def _wait_for_end(process: subprocess.Popen[str]) -> None:
-    """Let an interrupted command tidy up: Ctrl-C has reached it as well, a signal to the demo alone has not."""
+    """Let an interrupted command clean up; terminate it if the signal reached only the demo and not the command."""
     try:
         process.wait(10)
     except subprocess.TimeoutExpired:
@@ -247,20 +217,15 @@ def _wait_for_end(process: subprocess.Popen[str]) -> None:
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for all that the demo writes.")] = Path("demo"),
+    out: Annotated[Path, typer.Option(help="Folder for everything that the demo writes.")] = Path("demo"),
     seed: Annotated[int, typer.Option(min=0, help="Seed of the faces and of the training.")] = 1,
 ) -> None:
-    """Run the whole pipeline on generated faces, a few minutes on two cores; no licensed data, no download.
+    """Run the whole pipeline on generated faces in a few minutes on two cores; needs no licensed data or download.
 
     Example: mer demo --out demo
     """
     from mer_cli.report.summary import summarise_runs
     from mer_cli.runs.directory import read_run
 
-    runs = run_demo(out, seed, show_command)
+    runs = run_demo(out, seed, lambda line: console.out.print(f"\n[bold]$ {escape(line)}[/bold]"))
     show_demo(out, summarise_runs([read_run(run) for run in runs]))
-
-
-def show_command(line: str) -> None:
-    """A command line of the demo, before it runs."""
-    console.out.print(f"\n[bold]$ {escape(line)}[/bold]")

@@ -1,4 +1,4 @@
-"""The command that says what this machine has and lacks, with the fix; it imports each library to see that it works."""
+"""`mer doctor`: check what this machine has and lacks, with the fix; each library is imported to see that it works."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import typer
-from rich.markup import escape
 
 from mer_cli.cli import console
 from mer_cli.cli.app import app
@@ -26,7 +25,7 @@ PREDICTOR_LICENCE = (
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at. `fix` is empty where nothing is to be done; `needed` says whether mer needs it."""
+    """The result of one check. `fix` is empty if nothing is to be done; `needed` is False if mer runs without it."""
 
     what: str
     found: str
@@ -39,11 +38,11 @@ class Finding:
 
 
 def examine(folder: Path = Path()) -> list[Finding]:
-    """Everything that a command may need, in the order of the data's way.
+    """Check everything that a command may need.
 
     Parameters
     ----------
-    folder : where data/ and runs/ would be written; its free space is told
+    folder : where data/ and runs/ would be written, for the check of free space
     """
     return [
         Finding("Python", f"{platform.python_version()} ({sys.executable})"),
@@ -98,7 +97,7 @@ def _device() -> Finding:
     else:
         why = "this torch is built without CUDA"
         if torch.version.cuda:
-            why = "torch sees no GPU: see whether nvidia-smi does, and CUDA_VISIBLE_DEVICES"
+            why = "torch sees no GPU: check whether nvidia-smi does, and CUDA_VISIBLE_DEVICES"
         device, name = "cpu", f"CPU, {torch.get_num_threads()} threads ({why})"
     return Finding("device", f"{name}; trains in {'bf16' if computes_in_bf16(device) else 'fp32'}")
 
@@ -109,7 +108,7 @@ def _compiler() -> Finding:
     if found:
         return Finding(what, found)
     return Finding(
-        what, "not found: compiled training needs one, as long runs on a GPU are", "apt-get install g++", needed=False
+        what, "not found: needed for compiled training, such as long runs on a GPU", "apt-get install g++", needed=False
     )
 
 
@@ -125,15 +124,14 @@ def _disk(folder: Path) -> Finding:
     free = shutil.disk_usage(folder).free / 1e9
     found = f"{free:.1f} GB free in {os.fspath(folder.resolve())}"
     if free < 2:
-        return Finding(
-            "disk", found, "free some space: a store of CASME II takes about 0.5 GB, a run with weights 1 GB"
-        )
+        fix = "free some space: a store of CASME II takes about 0.5 GB, a run with weights 1 GB"
+        return Finding("disk", found, fix)
     return Finding("disk", found)
 
 
 @app.command()
 def doctor() -> None:
-    """Say what this machine has and lacks for each command, with the fix.
+    """Check what this machine has and lacks for each command, and print the fix.
 
     Example: mer doctor
     """
@@ -144,9 +142,9 @@ def doctor() -> None:
 
 
 def show_findings(findings: Iterable[Finding]) -> None:
-    """What `doctor` found, a line each, and the fix under what is missing."""
+    """Print each finding on a line, and the fix below it."""
     for finding in findings:
         mark = "missing" if finding.is_missing else "advice" if finding.fix else "ok"
-        console.out.print(escape(f"{mark:8}{finding.what}: {finding.found}"))
+        console.print_lines([f"{mark:8}{finding.what}: {finding.found}"])
         if finding.fix:
-            console.out.print(escape(f"        fix: {finding.fix}"))
+            console.print_lines([f"        fix: {finding.fix}"])

@@ -16,37 +16,37 @@ TimeLimitFlag = Annotated[
     str | None,
     typer.Option(
         metavar="TIME",
-        help="Begin no fold that would probably end later than this: 4m, 1h30m. The same command trains the rest.",
+        help="Begin no fold that would probably end later than this: 4m, 1h30m. The same command continues.",
     ),
 ]
 METAVARS = {int: "N", float: "X", str: "NAME"}
-WIDEST = 12  # columns for the legal values in place of a name
+WIDEST = 12  # columns up to which the legal values replace a name
 
 
 class SettingsCommand(TyperCommand):
-    """A command that takes the settings of a run; it finds those that were given in `ctx.obj`.
+    """A command with a flag for each setting of a run; it finds the given settings in `ctx.obj`.
 
-    The flags are made when the command is used: pydantic, loaded for them, would double the time of `mer --help`.
-    Its help shows the settings that mean something to the method in `--model`, with that method's own defaults;
-    `--help-all` shows those of all methods.
+    The flags are made when the command is used, because loading pydantic would double the time of `mer --help`.
+    `--help` shows the settings that have an effect on the method in `--model`, with that method's defaults;
+    `--help-all` shows the settings of all methods.
     """
 
     rows_are_networks = False
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Remember which method the help is about, before any flag is read."""
+        """Note which method the help is about, before any flag is read."""
         ctx.meta["help_all"] = "--help-all" in args
         ctx.meta["model"] = next((_value(*pair) for pair in pairwise([*args, ""]) if _names_model(pair[0])), None)
         return super().parse_args(ctx, ["--help" if word == "--help-all" else word for word in args])
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Return the command's own flags, then one for each setting; those without a meaning here are hidden."""
+        """Return the command's own flags, then one for each setting; flags without effect here are hidden."""
         return [*super().get_params(ctx), *self._settings(ctx)]
 
     def invoke(self, ctx: Any) -> Any:
         """Hand the settings on in `ctx.obj`."""
         ctx.obj = {flag.name: ctx.params.pop(flag.name) for flag in _setting_flags()}
-        ctx.obj.pop("help_all")  # which is done with before
+        ctx.obj.pop("help_all")
         return super().invoke(ctx)
 
     def _settings(self, ctx: Any) -> Iterator[Any]:
@@ -71,7 +71,7 @@ class SettingsCommand(TyperCommand):
 
 
 class GridCommand(SettingsCommand):
-    """A command whose rows say which network they are: it refuses settings of the network, and doesn't show them."""
+    """A command whose rows decide the network: its help has no settings of the network."""
 
     rows_are_networks = True
 
@@ -100,7 +100,7 @@ def _setting_flags() -> list[Any]:
         inspect.Parameter(
             name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=None,  # "as in the recipe": the defaults are the method's
+            default=None,  # as in the method's recipe
             annotation=Annotated[
                 field.annotation | None,  # type: ignore[operator]  # a field of a model always has one
                 typer.Option(
@@ -131,7 +131,7 @@ def _help(name: str) -> str:
 
 
 def _metavar(annotation: Any) -> str | None:
-    """Return what stands for the value: its legal values if they are short; nothing for a switch."""
+    """Return what stands for the value in the help: the legal values if they are short; nothing for a switch."""
     if annotation is bool:
         return None
     choices = "|".join(map(str, get_args(annotation)))

@@ -1,8 +1,4 @@
-"""The commands about stores: `mer preprocess` builds one, `mer info` says what it holds.
-
-A command makes one library call and prints what came of it: results on stdout, progress and notes on stderr. Heavy
-libraries are imported inside the commands, so that `mer --help` needs none of them.
-"""
+"""`mer preprocess` builds a store; `mer info` shows what stores hold."""
 
 from __future__ import annotations
 
@@ -24,18 +20,13 @@ if TYPE_CHECKING:
     from mer_cli.store.dry_run import DryRun
     from mer_cli.store.overview import Overview
 
-DatasetName = Annotated[
-    str, typer.Argument(metavar="DATASET", help="casme2, samm, mmew, smic, casme3, casme, or table for your own data.")
-]
-Stores = Annotated[
-    list[Path] | None,
-    typer.Argument(metavar="[STORE]...", help="Stores, one for each dataset; the one in data/ if left out."),
-]
-
 
 @app.command()
 def preprocess(
-    dataset: DatasetName,
+    dataset: Annotated[
+        str,
+        typer.Argument(metavar="DATASET", help="casme2, samm, mmew, smic, casme3, casme, or table for your own data."),
+    ],
     raw: Annotated[Path, typer.Argument(metavar="RAW", help="Folder of the unpacked release.")],
     out: Annotated[
         Path | None, typer.Option(metavar="STORE.h5", help="Store to write. Default: data/DATASET.h5.")
@@ -54,7 +45,7 @@ def preprocess(
         typer.Option(help="Use the raw or the cropped images. Default: raw if the release has both."),
     ] = None,
     align: Annotated[
-        Literal["box", "eyes"], typer.Option(help="Crop an upright box, or turn the face so that the eyes are level.")
+        Literal["box", "eyes"], typer.Option(help="Crop an upright box, or rotate the face so that the eyes are level.")
     ] = "box",
     apex: Annotated[
         Literal["flow", "midpoint"],
@@ -74,7 +65,7 @@ def preprocess(
 ) -> None:
     """Find the face of every clip, crop it to 224x224 and pack onset and apex windows into one HDF5 store.
 
-    An interrupted run continues where it was. Example: mer preprocess casme2 /raw
+    An interrupted command continues where it stopped. Example: mer preprocess casme2 /raw
     """
     from mer_cli.datasets.registry import load_release
     from mer_cli.datasets.stamp import stamp_sentence
@@ -98,7 +89,7 @@ def preprocess(
         summary = build_store(
             release, out, predictor=predictor, align=align, jobs=jobs, resume=resume, on_clip=steps.on_clip
         )
-    # Where whole clips alone were asked for, the counts of the store have been read before.
+    # With --clips on a finished store, the user has seen the counts before.
     show_build(summary, None if clips and summary.already_built else describe_stores([read_store(out)]))
     if clips:
         _add_clips(release, out, summary.n_ok + summary.n_repaired, jobs=jobs, resume=resume)
@@ -107,7 +98,7 @@ def preprocess(
 
 
 def _add_clips(release: Release, out: Path, n_clips: int, *, jobs: int, resume: bool) -> None:
-    """What `preprocess --clips` does once the store is there."""
+    """Add whole clips to a finished store, and print how that ended."""
     from mer_cli.store.add_clips import add_clips
     from mer_cli.store.whole_clips import clips_size
 
@@ -124,7 +115,7 @@ def info(
 ) -> None:
     """Show the paper's Tables 1 and 2: clips and subjects of each class beside the published counts, and which differ.
 
-    Says where each store comes from, too. Example: mer info data/casme2.h5 data/samm.h5 data/smic.h5
+    Also shows where each store comes from. Example: mer info data/casme2.h5 data/samm.h5 data/smic.h5
     """
     from mer_cli.store.hdf5 import find_stores, read_store
     from mer_cli.store.overview import describe_stores
@@ -134,13 +125,11 @@ def info(
 
 CLIPS_SHOWN = 10
 PUBLISHED = "published"
-WHOLE_CLIPS = {"added": "added", "repaired": "repaired", "kept": "are up to date"}
 
 
 def show_build(summary: BuildSummary, overview: Overview | None) -> None:
-    """How `preprocess` ended: some repairs and failures, where to look and, if asked, counts beside the published."""
-    state = "is up to date" if summary.already_built else "written"
-    console.out.print(escape(f"{summary.path} {state}"))
+    """Print how `preprocess` ended: repairs and failures, counts beside the published ones, and where to look."""
+    console.print_lines([f"{summary.path} {'is up to date' if summary.already_built else 'written'}"])
     n_clips = summary.n_ok + summary.n_repaired + len(summary.failed)
     console.out.print(
         f"{n_clips} clips: {summary.n_ok} ok, {summary.n_repaired} repaired, {len(summary.failed)} failed"
@@ -149,43 +138,34 @@ def show_build(summary: BuildSummary, overview: Overview | None) -> None:
     _first_clips("failed", [(failed.clip_id, failed.reason) for failed in summary.failed])
     if overview:
         show_counts(overview.tables)
-        for warning in overview.warnings:
-            console.out.print(escape(warning))
-    console.out.print(
-        escape(f"look at {summary.audit_dir / 'index.html'}: every clip with its pictures, and audit.csv")
-    )
+        console.print_lines(overview.warnings)
+    console.print_lines([f"look at {summary.audit_dir / 'index.html'}: every clip with its images, and audit.csv"])
 
 
 def _first_clips(how: str, clips: Sequence[tuple[str, str]]) -> None:
-    for clip_id, why in clips[:CLIPS_SHOWN]:
-        console.out.print(escape(f"  {how}: {clip_id}: {why}"))
+    console.print_lines(f"  {how}: {clip_id}: {why}" for clip_id, why in clips[:CLIPS_SHOWN])
     if len(clips) > CLIPS_SHOWN:
         console.out.print(f"  ... and {len(clips) - CLIPS_SHOWN} more, all in audit.csv")
 
 
 def show_whole_clips(store: Path, n_frames: int, n_bytes: int, done: Done) -> None:
-    """What `preprocess --clips` did, what it left in the store, and how large that made it."""
+    """Print what `preprocess --clips` did, and how many frames and bytes of the store are whole clips."""
+    what = "are up to date" if done == "kept" else done
     size, whole = round(n_bytes / 1e6), round(store.stat().st_size / 1e6)
-    console.out.print(
-        escape(f"whole clips {WHOLE_CLIPS[done]}: {n_frames} frames, {size} of the {whole} MB of {store}")
-    )
+    console.print_lines([f"whole clips {what}: {n_frames} frames, {size} of the {whole} MB of {store}"])
 
 
 def show_dry_run(found: DryRun) -> None:
-    """What a build would meet: counts beside the published ones, then each clip that fails or is mended."""
+    """Print what a build would find: counts beside the published ones, then each clip that fails or is repaired."""
     console.print_facts(found.facts)
     console.out.print()
     show_counts(found.tables)
-    for note in found.notes:
-        console.out.print(escape(note))
-    for clip_id, how in found.repairs:
-        console.out.print(escape(f"will be repaired: {clip_id}: {how}"))
+    console.print_lines(found.notes)
+    console.print_lines(f"will be repaired: {clip_id}: {how}" for clip_id, how in found.repairs)
     for clip in found.failing:
-        console.out.print(escape(f"will fail: {clip.clip_id} ({clip.emotion}). {clip.effect}"))
-        for reason in clip.reasons:
-            console.out.print(escape(f"  {reason}"))
-    for obstacle in found.obstacles:
-        console.out.print(escape(f"stops the build: {obstacle}"))
+        console.print_lines([f"will fail: {clip.clip_id} ({clip.emotion}). {clip.effect}"])
+        console.print_lines(f"  {reason}" for reason in clip.reasons)
+    console.print_lines(f"stops the build: {obstacle}" for obstacle in found.obstacles)
     n_repaired, n_failing = len(found.repairs), len(found.failing)
     n_ok = found.n_rows - n_repaired - n_failing
     console.out.print(
@@ -194,19 +174,18 @@ def show_dry_run(found: DryRun) -> None:
 
 
 def show_overview(overview: Overview) -> None:
-    """What stores hold: where each comes from, then the counts of all."""
+    """Print where each store comes from, then the counts of all stores."""
     for facts in overview.facts:
         console.print_facts(facts)
         console.out.print()
     show_counts(overview.tables)
-    for line in (*overview.differences, *overview.warnings, *(f"erratum: {text}" for text in overview.errata)):
-        console.out.print(escape(line))
+    console.print_lines((*overview.differences, *overview.warnings, *(f"erratum: {text}" for text in overview.errata)))
 
 
 def show_counts(tables: Iterable[CountTable]) -> None:
-    """Clips of each class and subjects, each beside the published count; ours in bold where it differs.
+    """Print clips of each class and subjects, each beside the published count; ours in bold if it differs.
 
-    Set by hand: a table of Rich would cut numbers off where several stores are wider than the terminal.
+    Aligned here because a table of Rich would cut off numbers if several stores are wider than the terminal.
     """
     for table in tables:
         names = max(len(name) for name, _ in table.rows)

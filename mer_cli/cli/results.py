@@ -1,4 +1,4 @@
-"""The commands that look at runs: a command builds a config, makes one library call, and prints; nothing else."""
+"""The commands that show results of runs: `mer evaluate`, `mer report` and `mer explain`."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def evaluate(
         str, typer.Option(help="Epoch rule: last, inner-val, or best-test (selected on the test subject).")
     ] = "last",
     compare: Annotated[
-        list[Path] | None, typer.Option(metavar="RUN", help="Compare with this run; several seeds: several times.")
+        list[Path] | None, typer.Option(metavar="RUN", help="Compare with this run. Repeat it for several seeds.")
     ] = None,
-    export: Annotated[Path | None, typer.Option(help="Write every held-out clip's prediction to this CSV.")] = None,
+    export: Annotated[Path | None, typer.Option(help="CSV file for the prediction of every held-out clip.")] = None,
     export_megc: Annotated[
-        Path | None, typer.Option(help="Write the log of MEGC 2019 to this CSV: fold, gt, pred of one run.")
+        Path | None, typer.Option(help="CSV file for one run's log in the format of MEGC 2019: fold, gt, pred.")
     ] = None,
 ) -> None:
-    """Score runs from their stored predictions: accuracy, UF1, UAR, each class, confusion, and chance beside them.
+    """Score runs from their stored predictions: accuracy, UF1, UAR, each class, confusion, and chance.
 
     Example: mer evaluate runs/casme2-5-mmnet-released-s1-0a1b2c3d --rule last
     """
@@ -64,7 +64,7 @@ def evaluate(
     if export_megc:
         write_megc_log(export_megc, found.finished, rule)
         if found.finished[0].config.generated:
-            console.print_notes([f"{export_megc}: {GENERATED}; its columns fold, gt, pred have no room to say so"])
+            console.print_notes([f"{export_megc}: {GENERATED}; the columns fold, gt, pred can't say so"])
 
 
 @app.command()
@@ -109,23 +109,23 @@ def explain(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory, trained with --save-weights last.")],
     clips: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[CLIP]...", help="Clips to draw; class means and a few clips if left out."),
+        typer.Argument(metavar="[CLIP]...", help="Clips to draw; class averages and a few clips if left out."),
     ] = None,
     truth: Annotated[
-        Path | None, typer.Option(metavar="RAW", help="The generated release: score the maps by what really moved.")
+        Path | None, typer.Option(metavar="RAW", help="The generated release, to score the maps by the true motion.")
     ] = None,
     compare: Annotated[
-        list[Path] | None, typer.Option(metavar="RUN", help="With --truth: score this run as well; several times.")
+        list[Path] | None, typer.Option(metavar="RUN", help="With --truth: score this run as well. Repeatable.")
     ] = None,
     store: Annotated[
-        list[Path] | None, typer.Option(help="Where the run's store lies now. Default: where it was trained from.")
+        list[Path] | None, typer.Option(help="The run's store, if it was moved. Default: where it was trained from.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the pictures. Default: RUN/explain.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the images. Default: RUN/explain.")] = None,
     device: Annotated[Literal["auto", "cuda", "cpu"], typer.Option(help="Where to compute the maps.")] = "auto",
 ) -> None:
-    """Draw what the network looks at: onset, apex, difference and the attention maps, by the fold that held it out.
+    """Draw what the network looks at: onset, apex, difference and attention maps, by the fold that held the clip out.
 
-    The pictures show faces: don't pass them on where the dataset's licence forbids it.
+    The images show faces: don't share them if the dataset's licence forbids it.
     Example: mer explain runs/casme2-5-mmnet-released-s1-0a1b2c3d 05/EP03_02
     """
     from mer_cli.inference.explain import explain_run
@@ -142,7 +142,7 @@ def explain(
 
 
 def show_summaries(summaries: Iterable[Summary]) -> None:
-    """Scores of one run under one rule."""
+    """Print the scores of a run under one epoch rule."""
     for summary in summaries:
         console.out.rule(escape(summary.title))
         console.print_facts(summary.facts)
@@ -152,14 +152,14 @@ def show_summaries(summaries: Iterable[Summary]) -> None:
 
 
 def show_facts(tables: Iterable[TextTable]) -> None:
-    """Names with their values, each table under the title in its first row."""
+    """Print names with their values, each table under the title in its first row."""
     for (title, _), *rows in tables:
         console.out.rule(escape(title))
         console.print_facts([(name, value) for name, value in rows])
 
 
 def show_explained(explained: Explained, sections: Iterable[tuple[str, TextTable]], csv_path: Path | None) -> None:
-    """The numbers where there are any, then the files."""
+    """Print the scores of the attention maps, if there are any, then the files."""
     if explained.measured is not None:
         n_clips, n_subjects = len(explained.measured.clip_ids), explained.measured.n_subjects
         console.out.print(
@@ -169,9 +169,8 @@ def show_explained(explained: Explained, sections: Iterable[tuple[str, TextTable
     for heading, rows in sections:
         console.out.print(f"\n{escape(heading)}")
         console.print_table(rows, numeric=1)
-    for path in (*explained.pictures, *([csv_path] if csv_path else [])):
-        console.out.print(escape(str(path)))
+    console.print_lines(str(path) for path in (*explained.pictures, csv_path) if path)
     if explained.undrawn:
         console.print_notes(
-            [f"no clip of {', '.join(explained.undrawn)} was recognised, so none is drawn. Name clips to see them."]
+            [f"no clip of {', '.join(explained.undrawn)} was recognised, so none is drawn. Name clips to draw them."]
         )

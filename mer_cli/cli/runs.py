@@ -1,4 +1,4 @@
-"""The commands that look after run directories: `mer runs` lists them, `mer runs rm` removes some."""
+"""`mer runs` lists run directories; `mer runs rm` removes some."""
 
 from __future__ import annotations
 
@@ -22,38 +22,33 @@ if TYPE_CHECKING:
     from mer_cli.report.run_list import RunRow
 
 
-MAY_BE_IN_TRAINING = 600.0  # seconds since the last change; a fold on a slow CPU takes longer still
+MAY_BE_IN_TRAINING = 600.0  # seconds since the last change; a fold on a slow CPU takes even longer
 
 
 def show_run_list(rows: Sequence[RunRow]) -> None:
-    """A line for each run, and below how to go on with those that are not finished."""
+    """Print a line for each run, and below how to continue those that are not finished."""
     from mer_cli.evaluation.summary import fraction, percent
     from mer_cli.report.run_list import RULE
 
     if not rows:
-        console.err.print("no runs here; train one: mer train --loso")
+        console.err.print("no runs found; train one: mer train --loso")
         return
     now = time.time()
     cells = [("run", "protocol", "seed", "state", "accuracy %", "UF1", "changed", "size", "")]
     for row in rows:
-        scores = (
-            "" if row.accuracy is None else percent(row.accuracy),
-            "" if row.uf1 is None else fraction(row.uf1),
-        )
+        accuracy = "" if row.accuracy is None else percent(row.accuracy)
+        uf1 = "" if row.uf1 is None else fraction(row.uf1)
         seed = "" if row.seed is None else str(row.seed)
-        changed, size = spell_age(now - row.disk.changed), spell_bytes(row.disk.size)
-        cells.append((str(row.path), row.protocol_id, seed, row.state, *scores, changed, size, ", ".join(row.marks)))
-    for line in _run_lines(cells):
-        console.out.print(escape(line))
+        disk = (spell_age(now - row.disk.changed), spell_bytes(row.disk.size))
+        cells.append((str(row.path), row.protocol_id, seed, row.state, accuracy, uf1, *disk, ", ".join(row.marks)))
+    console.print_lines(_run_lines(cells))
     if any(row.accuracy is not None for row in rows):
         console.out.print(f"accuracy and UF1: epoch rule {RULE}, over all held-out clips")
-    for row in rows:
-        if row.hint:
-            console.err.print(escape(f"note: {row.hint}"))
+    console.print_notes(row.hint for row in rows if row.hint)
 
 
 def _run_lines(cells: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    """A line for each run; on a narrow terminal two: name and marks, then all else but the seed, which names it too."""
+    """Yield a line for each run; on a narrow terminal two: name and marks, then the rest without the seed."""
     lines, wide = console.aligned(cells, numeric=(2, 4, 5, 7)), console.width()
     if wide is None or max(map(len, lines)) <= wide:
         yield from lines
@@ -65,7 +60,7 @@ def _run_lines(cells: Sequence[tuple[str, ...]]) -> Iterator[str]:
 
 
 def show_run_json(rows: Sequence[RunRow]) -> None:
-    """The same for machines: shares, bytes, times in UTC, null where nothing is known."""
+    """Print the runs for programs: scores from 0 to 1, bytes, times in UTC, null if unknown."""
     from mer_cli.report.run_list import RULE
 
     listed = [
@@ -88,17 +83,17 @@ def show_run_json(rows: Sequence[RunRow]) -> None:
 
 
 def show_removal(rows: Sequence[RunRow]) -> None:
-    """What `mer runs rm` is about to remove, on stderr, with a warning where a run may be in training."""
+    """Print on stderr what `mer runs rm` is about to remove, with a warning if a run may be in training."""
     now = time.time()
     for row in rows:
         age = now - row.disk.changed
         console.err.print(escape(f"{row.path}: {row.state}, {spell_bytes(row.disk.size)}, changed {spell_age(age)}"))
         if row.state != "finished" and age < MAY_BE_IN_TRAINING:
-            console.err.print("  warning: it changed a moment ago and is not finished: it may be in training right now")
+            console.err.print("  warning: it is not finished and changed a moment ago; it may be in training right now")
 
 
 def spell_age(seconds: float) -> str:
-    """ "just now", "3 min ago", "5 h ago", "12 days ago"."""
+    """Return, for example, "just now", "3 min ago", "5 h ago" or "12 days ago"."""
     minutes = int(seconds // 60)
     if minutes < 1:
         return "just now"
@@ -109,14 +104,14 @@ def spell_age(seconds: float) -> str:
 
 
 def spell_bytes(size: int) -> str:
-    """ "12 kB", "38 MB", "1.0 GB"."""
+    """Return, for example, "12 kB", "38 MB" or "1.0 GB"."""
     if size < 1_000_000:
         return f"{size / 1e3:.0f} kB"
     return f"{size / 1e6:.0f} MB" if size < 1_000_000_000 else f"{size / 1e9:.1f} GB"
 
 
 class ListByDefault(TyperGroup):
-    """A group whose command is `list` where none is named."""
+    """A group whose command is `list` if none is named."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         named = bool(args) and (args[0] in self.commands or args[0] in ctx.help_option_names)
@@ -135,9 +130,9 @@ def list_them(
     folders: Annotated[
         list[Path] | None, typer.Argument(metavar="[FOLDER]...", help="Folders of runs; runs/ if left out.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the runs below the folders by name, and how to continue those that are not finished.
+    """List the runs in the folders by name, and how to continue those that are not finished.
 
     Example: mer runs list elsewhere/runs --json
     """
@@ -150,9 +145,9 @@ def list_them(
 @runs.command("rm")
 def remove(
     paths: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove without asking.")] = False,
 ) -> None:
-    """Remove runs with all their folds and weights, after it has shown them and asked.
+    """Show runs, ask, and remove them with all their folds and weights.
 
     Example: mer runs rm runs/casme2-5-mmnet-released-s1-0a1b2c3d
     """
@@ -165,8 +160,8 @@ def remove(
     if not yes:
         if not sys.stdin.isatty():
             raise ConfigError(
-                "mer runs rm: there is no terminal to ask at — expected an answer before anything is removed. "
-                "Nothing was removed; in a script: mer runs rm --yes RUN..."
+                "mer runs rm: there is no terminal to ask for confirmation, so nothing was removed. In a script: "
+                "mer runs rm --yes RUN..."
             )
         size = spell_bytes(sum(row.disk.size for row in rows))
         what = "this run" if len(rows) == 1 else f"these {len(rows)} runs"

@@ -1,4 +1,4 @@
-"""The commands around the experiment: generated faces, and weights of the released script."""
+"""`mer synth` writes generated faces; `mer import-official` converts weights of the released script."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def import_official(
     file: Annotated[Path, typer.Argument(metavar="FILE.pth", help="State dict saved by a released MMNet script.")],
     out: Annotated[Path, typer.Option(help="Folder to write model.safetensors into.")],
 ) -> None:
-    """Turn weights of the released MMNet script into ours; the file is read as plain weights, no code in it runs.
+    """Convert weights of the released MMNet script into ours; no code in the file is run.
 
     Example: mer import-official best.pth --out official
     """
@@ -32,12 +32,14 @@ def synth(
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write the release into.")],
     subjects: Annotated[int | None, typer.Option(help="Number of subjects; the dataset's own if left out.")] = None,
-    clips: Annotated[int | None, typer.Option(help="Clips, all subjects together; the dataset's own number.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same pictures.")] = 0,
+    clips: Annotated[int | None, typer.Option(help="Number of clips in all; the dataset's own if left out.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same images.")] = 0,
     intensity: Annotated[float, typer.Option(help="Factor on the motion; at 1 it peaks at 1-3 of 224 pixels.")] = 1.0,
-    emotions: Annotated[str | None, typer.Option(help="Only these, in equal numbers: happiness,surprise.")] = None,
+    emotions: Annotated[
+        str | None, typer.Option(help="Only these emotions, in equal numbers: happiness,surprise.")
+    ] = None,
 ) -> None:
-    """Write generated faces in a release's own layout, to try everything without a licence.
+    """Write generated faces in a release's own layout, to try everything without a dataset licence.
 
     Example: mer synth casme2 raw --subjects 6 --clips 48
     """
@@ -46,7 +48,13 @@ def synth(
     only = tuple(word.strip() for word in emotions.split(",")) if emotions else None
     with console.Steps("synth") as steps:
         root = synthesise(
-            dataset, out, subjects=subjects, clips=clips, seed=seed, intensity=intensity, emotions=only,
+            dataset,
+            out,
+            subjects=subjects,
+            clips=clips,
+            seed=seed,
+            intensity=intensity,
+            emotions=only,
             on_clip=steps.update,
-        )  # fmt: skip
+        )
     typer.echo(root)

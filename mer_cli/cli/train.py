@@ -1,4 +1,4 @@
-"""The command that trains a method fold by fold, and what a person sees meanwhile."""
+"""`mer train`: train a method fold by fold, and show how it goes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.markup import escape
 
 from mer_cli.cli import console
 from mer_cli.cli.app import app
@@ -66,8 +65,7 @@ def train(
     from mer_cli.runs.config import check_seeds, resolve_config
     from mer_cli.runs.directory import folds_to_train
     from mer_cli.store.hdf5 import find_store
-    from mer_cli.training.executor import parse_folds_at_once
-    from mer_cli.training.hardware import parse_gpus
+    from mer_cli.training.hardware import parse_folds_at_once, parse_gpus
     from mer_cli.training.plan import plan_run
     from mer_cli.training.time_limit import parse_time_limit
     from mer_cli.training.train import Trainers
@@ -76,33 +74,29 @@ def train(
     config = resolve_config(**ctx.obj)
     check_seeds(config.method, seeds, shuffle_labels=config.shuffle_labels)
     stores, wanted = stores or [find_store()], folds.split(",") if folds else None
-    on_gpus, at_once = parse_gpus(gpus) if gpus else None, parse_folds_at_once(folds_at_once)
-    trainers, limit, plans = Trainers(), parse_time_limit(time_limit), []
+    limit = parse_time_limit(time_limit)
+    options = {
+        "resume": resume,
+        "save_weights": save_weights,
+        "tensorboard": tensorboard,
+        "folds_at_once": parse_folds_at_once(folds_at_once),
+        "gpus": parse_gpus(gpus) if gpus else None,
+        "trainers": Trainers(),
+        "time_limit": limit,
+    }
+    plans = []
     for seed in range(config.seed, config.seed + seeds):
-        seeded = config.model_copy(update={"seed": seed})
-        plan = plan_run(stores, seeded, test_stores=test or (), wanted=wanted)
+        plan = plan_run(stores, config.model_copy(update={"seed": seed}), test_stores=test or (), wanted=wanted)
         plans.append(plan)
         is_left = folds_to_train(out / plan.config.run_name, plan.wanted, resume=resume)
-        if is_left and not limit.has_time(config.model):
-            continue
-        show_plan(plan, out, save_weights)
-        path = train_with_progress(
-            plan,
-            out,
-            resume=resume,
-            save_weights=save_weights,
-            tensorboard=tensorboard,
-            folds_at_once=at_once,
-            gpus=on_gpus,
-            trainers=trainers,
-            time_limit=limit,
-        )
-        typer.echo(path)
+        if not is_left or limit.has_time(config.model):
+            show_plan(plan, out, save_weights)
+            typer.echo(train_with_progress(plan, out, **options))
     show_time_limit(limit, plans, out)
 
 
 def _check_asked(*, loso: bool, test: bool, tensorboard: bool, trains_anew: bool) -> None:
-    """Refuse what `train` can't do, before anything is computed."""
+    """Refuse flags that `train` can't follow, before anything is computed."""
     from mer_cli.training.tensorboard_log import require_tensorboard
 
     if loso == test:
@@ -117,7 +111,7 @@ def _check_asked(*, loso: bool, test: bool, tensorboard: bool, trains_anew: bool
 
 
 def train_with_progress(plan: RunPlan, out: Path, *, resume: bool = True, **options: Any) -> Path:
-    """Train a plan; gives the run directory.
+    """Compute a plan's inputs and train its folds, with progress; return the run directory.
 
     Parameters
     ----------
@@ -140,8 +134,10 @@ def train_with_progress(plan: RunPlan, out: Path, *, resume: bool = True, **opti
 
 
 def show_plan(plan: RunPlan, out: Path, save_weights: str) -> None:
-    """What `train` is about to do, on stderr: it is progress, not a result."""
-    config = plan.config
+    """Print on stderr what `train` is about to do."""
+    from mer_cli.runs.directory import folds_to_train
+
+    config, path = plan.config, out / plan.config.run_name
     keeps_weights = save_weights == "last" and plan.weight_bytes > 0
     size = f", weights {plan.weight_bytes * len(plan.wanted) / 1e6:.0f} MB" if keeps_weights else ""
     if not config.method.is_network:
@@ -154,26 +150,26 @@ def show_plan(plan: RunPlan, out: Path, save_weights: str) -> None:
     if config.inner_val:
         n_inner = sum(len(fold.inner) for fold in plan.wanted) / len(plan.wanted)
         console.err.print(
-            f"{config.inner_val} training subjects of each fold ({n_inner:.0f} clips in the mean) are set aside to "
-            "choose its epoch by, and not trained on"
+            f"training subjects held back in each fold to choose its epoch: {config.inner_val} "
+            f"({n_inner:.0f} clips on average)"
         )
     if config.shuffle_labels:
-        console.err.print("training labels permuted: a null control, whose accuracy must be chance")
+        console.err.print("training labels are permuted: a null control, so its accuracy must be at chance")
     show_faces([plan])
-    for warning in plan.warnings:
-        console.err.print(escape(f"warning: {warning}"))
-    if (out / config.run_name).exists():
-        console.err.print(escape(f"{out / config.run_name} is there already"))
+    console.print_lines((f"warning: {warning}" for warning in plan.warnings), console.err)
+    if path.exists():
+        n_finished = len(plan.folds) - len(folds_to_train(path, plan.folds, resume=True))
+        console.print_lines([f"{path}: {n_finished} of {len(plan.folds)} folds are finished already"], console.err)
 
 
 def show_faces(plans: Iterable[RunPlan]) -> None:
-    """Print the stamp on stderr if any run is on generated faces."""
+    """Print on stderr if any run is on generated faces."""
     if any(plan.config.generated for plan in plans):
         console.err.print("generated faces: no score of this run is a result on the dataset")
 
 
 def show_time_limit(limit: TimeLimit, plans: Iterable[RunPlan], out: Path) -> None:
-    """Print on stderr how many folds the time limit left out, if it did, and how to go on."""
+    """Print on stderr how many folds the time limit left out, if any, and how to continue."""
     from mer_cli.runs.directory import folds_to_train
 
     if not limit.is_over:
@@ -187,4 +183,4 @@ def show_time_limit(limit: TimeLimit, plans: Iterable[RunPlan], out: Path) -> No
             f"A fold takes {console.spell_seconds(longest)}, longer than the limit, so each command trains only the "
             "folds it begins with."
         )
-    console.err.print("Type the same command again to go on.")
+    console.err.print("Run the same command again to continue.")

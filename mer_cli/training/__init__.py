@@ -1,4 +1,4 @@
-"""Takes stores and a configuration, gives a run directory: the held-out clips' logits after every epoch of every fold.
+"""Train each fold of a run, and store the logits of its held-out clips after every epoch.
 
-It never sees a held-out label and never chooses an epoch; `evaluation` does, from what is stored here.
+Training never sees a held-out label and never chooses an epoch. `evaluation` does both, from what is stored here.
 """

@@ -1,8 +1,8 @@
-"""Takes onset and apex windows as uint8, gives batches of normalised pairs; all of it on the device, in whole batches.
+"""Make batches of normalised onset-apex pairs on the device, augmented for training.
 
-The windows go to the device once. What is random in an epoch (order, frames, flip, rotation, shift, colour) is drawn
-for all clips at once; onset and apex of a clip always share the draw, or the difference would show the augmentation
-instead of the muscles.
+The windows are copied to the device once. What is random in an epoch (order, frames, flip, rotation, shift, colour) is
+drawn for all clips in one go. Onset and apex of a clip always share the draw; otherwise their difference would show the
+augmentation instead of the muscles.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601 luma, as torchvision's colour jitte
 
 @dataclass(frozen=True)
 class Windows:
-    """Clips as the store holds them. Row i is the same clip in every array.
+    """Clips as in the store; row i is the same clip in every array.
 
     onset, apex : (N, 7, S, S, 3) uint8, RGB
     onset_numbers, apex_numbers : (N, 7) int32, frame numbers; -1 for a frame that the release does not have
@@ -41,7 +41,7 @@ class Windows:
 
 @dataclass(frozen=True)
 class EpochDraw:
-    """What is random in one epoch, for n clips in the order in which they are trained.
+    """The random choices of one epoch, for n clips in the order in which they are trained.
 
     row : (n,) int64, row of the clip in the windows
     onset_frame, apex_frame : (n,) int64, index in the window
@@ -59,11 +59,11 @@ class EpochDraw:
 
 
 def frame_ranges(windows: Windows, frame_jitter: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First and last window index that may stand for the onset and the apex of each clip in training.
+    """Return the first and last window index that may stand for the onset and the apex of each clip in training.
 
     `released`: the onset up to floor(.15 (apex - onset) / 4) frames late, the apex as many early (`CASME2_5.py`);
     `released-3`: the onset with .2 instead, the apex up to floor(.15 (offset - apex) / 4) late as well (`CASME2_3.py`);
-    `around`: two frames on either side (the paper's "four frames around"), the labelled one included. A frame that
+    `around`: two frames on either side (the paper's "four frames around") and the labelled frame itself. A frame that
     the release does not have is never drawn.
 
     Returns
@@ -88,12 +88,12 @@ def frame_ranges(windows: Windows, frame_jitter: str) -> tuple[NDArray[np.int64]
 
 
 def _reach(share: float, n_frames: NDArray[np.int32]) -> NDArray[np.int64]:
-    """A share of a quarter of each clip's frames, as far as a window goes."""
+    """Return a share of a quarter of each clip's frames, limited to the window."""
     return np.clip(np.floor(share * n_frames / 4).astype(np.int64), 0, CENTRE)
 
 
 class PairBatches:
-    """All clips of a run on the device, and how a batch of pairs is made from them."""
+    """All clips of a run on the device, from which batches of pairs are made (`loop.Batches`)."""
 
     def __init__(self, windows: Windows, config: TrainConfig, device: torch.device) -> None:
         self.config = config
@@ -110,10 +110,10 @@ class PairBatches:
         return len(self.onset)
 
     def start_fold(self, train_rows: NDArray[np.int64]) -> None:
-        """Nothing of a picture depends on the fold."""
+        """Do nothing: images do not depend on the fold."""
 
     def draw_epoch(self, rows: NDArray[np.int64], rng: np.random.Generator) -> EpochDraw:
-        """Shuffles the clips of `rows` and draws the frames and the augmentation of each."""
+        """Shuffle the clips of `rows` and draw the frames and the augmentation of each."""
         config, n = self.config, len(rows)
         rows = rng.permutation(rows)
         frames = rng.integers(self.low[:, rows], self.high[:, rows] + 1)
@@ -129,12 +129,16 @@ class PairBatches:
         return EpochDraw(*(torch.from_numpy(draw).to(self.device, non_blocking=True) for draw in draws))
 
     def training_batch(self, draw: EpochDraw, batch: slice | Tensor) -> tuple[Tensor, Tensor]:
-        """Onset and apex of the drawn clips `batch`, a slice or (B,) int64 into the draw, augmented.
+        """Return onset and apex of some drawn clips, augmented.
+
+        Parameters
+        ----------
+        batch : a slice of the draw, or (B,) int64 positions in it
 
         Returns
         -------
-        onset, apex : (B, 3, S, S) float32 in channels-last memory, ImageNet-normalised; outside the picture 0, the
-            mean colour
+        onset, apex : (B, 3, S, S) float32 in channels-last memory, ImageNet-normalised; 0, the average colour, outside
+            the image
         """
         row = draw.row[batch]
         onset = self.onset[row, draw.onset_frame[batch]].float() / 255  # (B, S, S, 3)
@@ -145,7 +149,7 @@ class PairBatches:
         return self._resample(onset, source, inside), self._resample(apex, source, inside)
 
     def plain_batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """The labelled onset and apex of the clips in `rows`, without augmentation; shapes as in `training_batch`."""
+        """Return the labelled onset and apex of `rows`, not augmented, in the shapes of `training_batch`."""
         pictures = (self.onset[rows, CENTRE], self.apex[rows, CENTRE])
         onset, apex = (((picture.float() / 255 - self.mean) / self.std).permute(0, 3, 1, 2) for picture in pictures)
         return onset, apex
@@ -157,10 +161,10 @@ class PairBatches:
 
 
 def _source_pixels(flip: Tensor, angle: Tensor, shift: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Which pixel of the picture each pixel of the augmented one shows, nearest neighbour, and whether it has one.
+    """Return the pixel that each pixel of the augmented image shows (nearest neighbour), and whether there is one.
 
-    The script flips, rotates and then crops from the padded picture; read backwards, a pixel is shifted, rotated and
-    flipped. What the rotation moved out of the picture does not come back through the shift.
+    The released script flips, rotates and then crops from the padded image. In reverse, a pixel is shifted, rotated and
+    flipped. What the rotation moved out of the image does not come back through the shift.
     """
     axis = torch.arange(size, device=angle.device)
     x = axis[None, None, :] + shift[:, 0, None, None]  # (B, 1, S)
@@ -177,7 +181,7 @@ def _source_pixels(flip: Tensor, angle: Tensor, shift: Tensor, size: int) -> tup
 
 
 def _jitter_color(onset: Tensor, apex: Tensor, factors: Tensor, grey: Tensor) -> tuple[Tensor, Tensor]:
-    """Brightness, contrast and saturation of both pictures by the same factors, and about the onset's mean grey.
+    """Change brightness, contrast (around the onset's mean grey) and saturation of both images by the same factors.
 
     Parameters
     ----------

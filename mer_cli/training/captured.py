@@ -1,8 +1,8 @@
-"""Takes a training step, gives an epoch of replays: each step is captured once as a CUDA graph, for each batch size.
+"""Replay training steps as CUDA graphs, each captured once for each batch size.
 
-A replay costs the processor one call where the step itself costs hundreds. A graph reads its clips from buffers that
-every epoch's draw is copied into, at a position that it moves on itself, so nothing is said between two replays, and
-nothing is read back. All folds share the graphs: they differ in the size of their last batch alone.
+A replay costs the processor one call, the step itself hundreds. A graph reads its clips from buffers that each epoch's
+draw is copied into, at a position that the graph itself moves on, so nothing is sent or read back between two replays.
+All folds share the graphs: they differ only in the size of their last batch.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ WARM_UP = 3  # steps before a capture: libraries choose their kernels, the compi
 
 
 class CapturedSteps:
-    """The steps of an epoch, one after the other.
+    """The captured steps of an epoch.
 
     Parameters
     ----------
-    step : trains on the clips of a draw that (B,) int64 takes, given their labels; gives the sum of their losses
-    draw : any epoch's, for the shapes in it
-    n_clips : the most clips that a draw may have
+    step : called with a draw, (B,) int64 positions in it and their labels; trains on them and returns their summed loss
+    draw : of any epoch, for its shapes
+    n_clips : largest number of clips of a draw
     """
 
     def __init__(self, step: Callable[[Any, Tensor, Tensor], Tensor], draw: Any, n_clips: int) -> None:
@@ -36,14 +36,14 @@ class CapturedSteps:
         self.position = torch.zeros((), dtype=torch.int64, device=device)
         self.loss_sum = torch.zeros((), device=device)
         self.graphs: dict[int, torch.cuda.CUDAGraph] = {}
-        self.pool: Any = None  # of memory: the graphs never run at once, so they share it
+        self.pool: Any = None  # of memory, shared: the graphs never run at the same time
 
     def capture(self, size: int, *, tries_kernels: bool) -> None:
-        """Captures the step of `size` clips, if it is not there yet; the weights it leaves are of no use.
+        """Capture the step of `size` clips, unless it is captured already; the weights are useless afterwards.
 
         Parameters
         ----------
-        tries_kernels : whether cuDNN tries its kernels and takes the fastest, which may be another one the next time
+        tries_kernels : let cuDNN try its kernels and take the fastest, which may differ from one process to the next
         """
         if size in self.graphs:
             return
@@ -53,7 +53,7 @@ class CapturedSteps:
         aside.wait_stream(torch.cuda.current_stream())
         try:
             with torch.cuda.stream(aside), warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message=".*capturable=True.*")  # it is captured in a moment
+                warnings.filterwarnings("ignore", message=".*capturable=True.*")  # captured below
                 for _ in range(WARM_UP):
                     self._rewind()
                     self._next_batch(size)
@@ -67,7 +67,7 @@ class CapturedSteps:
         self.pool = self.pool or graph.pool()
 
     def replay(self, draw: Any, labels: Tensor, size: int) -> Tensor:
-        """Trains on an epoch in batches of `size` and a smaller last one; gives the sum of all losses, on the device.
+        """Train on an epoch in batches of `size` and a smaller last one; return the sum of all losses, on the device.
 
         Parameters
         ----------

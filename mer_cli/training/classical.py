@@ -1,10 +1,10 @@
-"""Takes a fold, gives its held-out decision values: a support-vector machine on the vectors of a descriptor.
+"""Train a support-vector machine on the vectors of a descriptor, fold by fold.
 
-A fold is a pure function of its training clips, their classes and the config; the held-out clips come in as features
-only. The features are standardised by the training clips, and C is chosen on them alone. Nothing is drawn, so the seed
-plays no part.
+A fold is a pure function of its training clips, their classes and the config; of the held-out clips only the features
+are used. The features are standardised by the training clips, and C is chosen on them alone. Nothing is random, so the
+seed has no effect.
 
-Imported only where such a method is trained: scikit-learn takes a second, for which no network should wait.
+Imported only when such a method is trained, because importing scikit-learn takes a second.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from mer_cli.motion.inputs import DescriptorInput
 from mer_cli.runs.config import TrainConfig
 from mer_cli.training.loop import TrainedFold
 
-# The field's grid starts at 2^-5, which is too much for a linear machine on thousands of numbers: there every fold
-# of raw flow took that first value.
+# The field's grid starts at 2^-5, which is too large for a linear machine on thousands of numbers: every fold of raw
+# flow chose that first value.
 C_GRID = tuple(2.0**power for power in range(-10, 6))
-C_OF_ONE_SUBJECT = 1.0  # where nobody can be set aside to choose by
+C_OF_ONE_SUBJECT = 1.0  # if nobody can be set aside to choose C by
 INNER_FOLDS = 5
 
 Features = NDArray[np.float32]
@@ -37,15 +37,15 @@ Labels = NDArray[np.int64]
 
 
 class ClassicalTrainer:
-    """All clips of a run as vectors, and how a fold is learnt from them."""
+    """A trainer for all folds of a run.
+
+    Parameters
+    ----------
+    features : (N, D), a row for each clip
+    subjects : of each of the N clips, with the dataset in the id
+    """
 
     def __init__(self, features: Features, subjects: Sequence[str], n_classes: int, config: TrainConfig) -> None:
-        """Keeps what all folds share.
-
-        Parameters
-        ----------
-        features : (N, D) · subjects : of each of the N clips, those of different datasets told apart
-        """
         self.features = features
         self.subjects = np.array(subjects)
         self.n_classes = n_classes
@@ -54,10 +54,10 @@ class ClassicalTrainer:
     def train_fold(
         self, train_rows: NDArray[np.int64], train_labels: Labels, test_rows: NDArray[np.int64]
     ) -> TrainedFold:
-        """Learns one fold.
+        """Train one fold.
 
-        C is the one with the best UF1, the smaller of equals, over the pooled predictions of five parts of the training
-        subjects, each part predicted from the others; of as many parts as there are subjects where those are fewer.
+        C is the value with the best UF1, the smaller of equals, over the pooled predictions of five parts of the
+        training subjects (fewer if there are fewer subjects), each predicted from the other parts.
 
         Parameters
         ----------
@@ -66,10 +66,10 @@ class ClassicalTrainer:
 
         Returns
         -------
-        a fold of one epoch, without inner clips and weights; its history has C, that UF1 (NaN where C was not chosen,
-        for there is one training subject) and seconds
+        A fold of one epoch, without inner clips and weights. Its history has C, that UF1 (NaN if there is only one
+        training subject, so that C was not chosen) and seconds.
         """
-        with threadpool_limits(1):  # the arrays are small, and so the number of cores moves no digit
+        with threadpool_limits(1):  # the arrays are small, and the number of cores must not change a digit
             return self._train(train_rows, train_labels, test_rows)
 
     def _train(self, train_rows: NDArray[np.int64], train_labels: Labels, test_rows: NDArray[np.int64]) -> TrainedFold:
@@ -86,7 +86,7 @@ class ClassicalTrainer:
         return TrainedFold(logits, none, history, weights={})
 
     def _choose_c(self, features: Features, labels: Labels, subjects: NDArray[np.str_]) -> tuple[float, float]:
-        """C and its UF1 over the inner folds."""
+        """Return C and its UF1 over the inner folds."""
         n_subjects = len(np.unique(subjects))
         if n_subjects == 1:
             return C_OF_ONE_SUBJECT, float("nan")
@@ -102,10 +102,10 @@ class ClassicalTrainer:
 
 
 def deal_subjects(subjects: NDArray[np.str_], n_parts: int) -> NDArray[np.int64]:
-    """Give each clip the part, from 0, that its subject is dealt to; of few subjects there are as many parts as those.
+    """Return the part, from 0, of each clip; a subject is in one part, and with few subjects parts are left out.
 
-    The subject with the most clips goes first, each to the part with the fewest clips. So does scikit-learn's
-    GroupKFold, but of equals we take the first id, where its choice depends on the processor's sorting.
+    The subject with the most clips goes first, each to the part with the fewest clips, as in scikit-learn's GroupKFold.
+    Of equals we take the first id, while its choice depends on the processor's sorting.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def deal_subjects(subjects: NDArray[np.str_], n_parts: int) -> NDArray[np.int64]
 
 
 class _Machine:
-    """Training clips and others, standardised by the former, as kernels that serve every C."""
+    """The kernels of training clips and of other clips, both standardised by the training clips, for every C."""
 
     def __init__(self, train: Features, others: Features, config: TrainConfig) -> None:
         scaler = StandardScaler()
@@ -135,7 +135,7 @@ class _Machine:
         self.class_weight = None if config.class_weight == "none" else config.class_weight
 
     def decide(self, labels: Labels, c: float) -> NDArray[np.float64]:
-        """Decision values of the other clips for each class in `labels`, (m, k); the highest is what is predicted."""
+        """Return the other clips' decision values for each class in `labels`, (m, k); the highest is the prediction."""
         if len(np.unique(labels)) == 1:
             return np.zeros((len(self.of_others), 1))
         machine = SVC(

@@ -1,4 +1,4 @@
-"""How much arithmetic a network is, so that cheap ones can be trained first. Nothing is computed to find out."""
+"""Count a network's arithmetic, memory and parameters from shapes alone, without computing it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PICTURE = (3, 224, 224)
 
 
 def without_numbers(name: str, n_classes: int, n_clips: int, **options: Any) -> tuple[nn.Module, list[Tensor]]:
-    """A network and what it takes of some clips, as shapes alone (torch's meta device): to be counted, not computed.
+    """Build a network and its inputs for some clips as shapes alone (torch's meta device).
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def without_numbers(name: str, n_classes: int, n_clips: int, **options: Any) -> 
 
 @cache
 def count_operations(name: str, n_classes: int, **options: Any) -> int:
-    """Floating-point operations of a forward pass for one clip, those of convolutions and matrix products alone."""
+    """Return the floating-point operations of one clip's forward pass, in convolutions and matrix products."""
     network, inputs = without_numbers(name, n_classes, 1, **options)
     with FlopCounterMode(display=False) as counter:
         network.eval()(*inputs)
@@ -42,7 +42,7 @@ def count_operations(name: str, n_classes: int, **options: Any) -> int:
 
 @cache
 def count_saved(name: str, n_classes: int, n_clips: int = 2, **options: Any) -> int:
-    """Bytes that a training step in float32 saves of each clip for its backward pass."""
+    """Return the bytes that a training step in float32 saves of each clip for its backward pass."""
     network, inputs = without_numbers(name, n_classes, n_clips, **options)
     saved: dict[int, torch.UntypedStorage] = {}
 
@@ -59,12 +59,12 @@ def count_saved(name: str, n_classes: int, n_clips: int = 2, **options: Any) -> 
 
 @cache
 def count_weight_bytes(name: str, n_classes: int, **options: Any) -> int:
-    """Size of the state dict, BatchNorm's statistics included."""
+    """Return the size of the state dict, BatchNorm's statistics included."""
     network, _ = without_numbers(name, n_classes, 1, **options)
     return sum(tensor.nbytes for tensor in network.state_dict().values())
 
 
 def count_parameters(name: str, n_classes: int, **options: Any) -> int:
-    """Parameters that are trained."""
+    """Return the number of trained parameters."""
     network, _ = without_numbers(name, n_classes, 1, **options)
     return sum(parameter.numel() for parameter in network.parameters())

@@ -1,6 +1,6 @@
-"""Grids of runs: the paper's ablation tables, and all methods on the same folds, the cheapest first.
+"""Plan grids of runs: the paper's ablation tables, and all methods on the same folds, the cheapest first.
 
-Every cell is an ordinary run, so a grid may be stopped at any time, and shares its runs with other grids and with
+Every cell is an ordinary run. So a grid can be stopped at any time, and shares its runs with other grids and with
 `mer train`.
 """
 
@@ -16,20 +16,14 @@ import torch
 
 from mer_cli.datasets.schemes import AUTO, SCHEMES, resolve_scheme
 from mer_cli.errors import ConfigError, DatasetError, StoreError
-from mer_cli.runs.config import (
-    OF_NETWORK,
-    TrainConfig,
-    check_settings,
-    has_effect,
-    resolve_config,
-)
+from mer_cli.runs.config import OF_NETWORK, TrainConfig, check_settings, has_effect, resolve_config
 from mer_cli.runs.directory import is_finished, read_history
 from mer_cli.runs.methods import LIVE, Method, find_method
 from mer_cli.runs.plan import RunPlan
 from mer_cli.runs.variants import GRIDS
 from mer_cli.store.hdf5 import StoreInfo, read_store
 from mer_cli.training.cost import count_operations
-from mer_cli.training.executor import choose_folds_at_once
+from mer_cli.training.hardware import choose_folds_at_once
 from mer_cli.training.plan import plan_run
 
 
@@ -37,9 +31,9 @@ from mer_cli.training.plan import plan_run
 class Cell:
     """One run of a grid.
 
-    name : what is set in it: "baseline", "n_layers 3, n_heads 2", "ststnet"
-    n_finished : folds that are there already · seconds : what one of them took, None where none is
-    n_turns : in which the missing ones are trained; fewer than those where the machine trains several at once
+    name : its row or method, such as "baseline", "n_layers 3, n_heads 2", "ststnet"
+    n_finished : number of finished folds · seconds : average time of one of them, None if there is none
+    n_turns : turns in which the missing folds are trained, several folds in parallel in each if the machine does so
     """
 
     name: str
@@ -54,24 +48,22 @@ class Cell:
 
 
 def plan_grid(table: int, stores: Sequence[Path], settings: Mapping[str, Any], n_seeds: int, out: Path) -> list[Cell]:
-    """The runs of a table: each of its rows on each store, for each seed; the seeds innermost, so that they fill first.
+    """Return the runs of a table, store by store, row by row, seed by seed.
 
     Parameters
     ----------
-    settings : of `resolve_config`, for all runs alike
-    n_seeds : seeds count up from the settings' own
-    out : the folder of all runs, in which finished folds are looked for
+    settings : of `resolve_config`, the same for all runs
+    n_seeds : number of seeds, counting up from that of the settings
+    out : folder of all runs, where finished folds are looked for
 
     Raises
     ------
     ConfigError
-        If the table is not one of the ablations', or a setting is one of the network, which its rows settle.
+        If the table is not an ablation table, or a setting decides the network, which the rows do.
     """
     if table not in GRIDS:
-        raise ConfigError(
-            f"--table: {table} is no table of ablations — expected {', '.join(map(str, GRIDS))}. Choose one."
-        )
-    refuse_network(settings, f"the rows of table {table} are networks")
+        raise ConfigError(f"--table: table {table} is not an ablation table. Available: {', '.join(map(str, GRIDS))}.")
+    _refuse_network(settings, f"each row of table {table}")
     first_seed = resolve_config(**settings).seed
     cells = []
     for store in stores:
@@ -83,32 +75,16 @@ def plan_grid(table: int, stores: Sequence[Path], settings: Mapping[str, Any], n
     return cells
 
 
-def refuse_network(settings: Mapping[str, Any], rows: str) -> None:
-    """Raise a ConfigError where a setting is given that says which network it is.
-
-    Parameters
-    ----------
-    rows : what has its own, for the error: "the rows of table 3 are networks"
-    """
+def _refuse_network(settings: Mapping[str, Any], row: str) -> None:
+    """Raise a ConfigError if a setting decides the network, which each `row` decides itself."""
     for name in OF_NETWORK:
         if settings.get(name) is not None:
             flag = name.replace("_", "-") if settings[name] is not False else f"no-{name}"
-            raise ConfigError(
-                f"--{flag}: {rows} of their own — expected no setting of the network beside them. Leave it out."
-            )
-
-
-def seconds_left(cells: Sequence[Cell]) -> float | None:
-    """An estimate from the folds that are finished; None where none is. Cells of other sizes are taken for alike."""
-    known = [cell.seconds for cell in cells if cell.seconds is not None]
-    if not known:
-        return None
-    typical = sum(known) / len(known)
-    return sum(cell.n_turns * (typical if cell.seconds is None else cell.seconds) for cell in cells)
+            raise ConfigError(f"--{flag} can't be set here: {row} is a network of its own. Leave it out.")
 
 
 def cell_of(name: str, plan: RunPlan, out: Path) -> Cell:
-    """A run with how far it is; finished folds are looked for in `out`, the folder of all runs."""
+    """Return a run with its progress; finished folds are looked for in `out`, the folder of all runs."""
     path = out / plan.config.run_name
     finished = [fold.id for fold in plan.folds if is_finished(path, fold.id)]
     missing = [fold for fold in plan.folds if fold.id not in finished]
@@ -120,12 +96,12 @@ def cell_of(name: str, plan: RunPlan, out: Path) -> Cell:
     return Cell(name, plan, len(finished), sum(seconds) / len(seconds) if seconds else None, n_turns)
 
 
-COMPARABLE = 10  # times the arithmetic, up to which one network's time tells another's
+COMPARABLE = 10  # largest ratio of arithmetic at which one network's time tells another's
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A method that a store lacks something for; the reason says what, and the command that mends it."""
+    """A method that a store lacks something for; the reason says what, and the command that adds it."""
 
     method: str
     reason: str
@@ -133,7 +109,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The runs of a comparison in the order in which they are trained, and what can't be one of them."""
+    """The runs of a comparison in the order in which they are trained, and the methods that can't run."""
 
     cells: tuple[Cell, ...]
     left_out: tuple[LeftOut, ...]
@@ -148,24 +124,23 @@ def plan_comparison(
     methods: str | None = None,
     together: bool = False,
 ) -> Comparison:
-    """The runs of each method under each protocol, for each seed; a classical method has one, for it draws nothing.
+    """Return the runs of each method under each protocol, for each seed; a classical method has one, without chance.
 
     Parameters
     ----------
-    settings : of `resolve_config`; each goes to the methods that have a use for it. `scheme` may name several, with
-        commas between them: each store has those of them that cover it. Where it is left out a store has every scheme
-        that is of its dataset alone
-    n_seeds : seeds count up from the settings' own
-    out : the folder of all runs, in which finished folds are looked for
-    methods : names with commas between them; all where left out. What was named must be possible
-    together : whether the stores of MEGC 2019's datasets are one run as well
+    settings : of `resolve_config`; each setting goes to the methods that use it. `scheme` may name several, separated
+        by commas: each store gets those that cover it. If left out, a store gets every scheme of its dataset alone
+    n_seeds : number of seeds, counting up from that of the settings
+    out : folder of all runs, where finished folds are looked for
+    methods : names separated by commas; None takes all that run here. A method that is named must be possible
+    together : add a run of the stores of MEGC 2019's datasets together
 
     Raises
     ------
     MerError
         If a store can't be read, a name or a setting can't be used, or a store lacks what a named method needs.
     """
-    refuse_network(settings, "the methods (--methods) are networks")
+    _refuse_network(settings, "each method (--methods)")
     given = {name: value for name, value in settings.items() if value is not None and name != "scheme"}
     named = _named(methods)
     _check_useful(given, named)
@@ -185,12 +160,12 @@ def plan_comparison(
 
 
 def expected_seconds(cells: Sequence[Cell]) -> list[float | None]:
-    """What a fold of each cell takes, as the finished folds tell it; None where they tell nothing of it.
+    """Return the estimated seconds of a fold of each cell, from the finished folds; None if they don't tell.
 
-    A finished cell tells its own. Another is told by those of its method, else, of a network, by those of the network
-    nearest to it in arithmetic, times the ratio of the two, where that is not above `COMPARABLE`: small networks take
-    their time for other things. Time goes by the clips that are trained on and the epochs, so that the same method
-    takes longer under the scheme with more clips.
+    A cell with finished folds has its own. Otherwise the time comes from the cells of the same method or row. For a
+    network without any, it comes from the network nearest in arithmetic, times the ratio of the two, if that is at most
+    `COMPARABLE`; small networks spend their time on other things. Times are proportional to training clips and epochs,
+    so the same method takes longer under a scheme with more clips.
     """
     known: dict[str, list[float]] = {}  # seconds of a clip in an epoch, by method
     for cell in cells:
@@ -198,18 +173,17 @@ def expected_seconds(cells: Sequence[Cell]) -> list[float | None]:
             known.setdefault(cell.name, []).append(cell.seconds / _passes(cell))
     rates = {name: sum(rates) / len(rates) for name, rates in known.items()}
     guesses = {cell.name: _guess_rate(cell, cells, rates) for cell in cells}
-    return [
-        cell.seconds if cell.seconds is not None else rate and rate * _passes(cell)
-        for cell, rate in ((cell, guesses[cell.name]) for cell in cells)
-    ]
+    guessed = [(guess := guesses[cell.name]) and guess * _passes(cell) for cell in cells]
+    return [guess if cell.seconds is None else cell.seconds for cell, guess in zip(cells, guessed, strict=True)]
 
 
 def _guess_rate(cell: Cell, cells: Sequence[Cell], rates: Mapping[str, float]) -> float | None:
-    """Seconds of a clip in an epoch, from those of the methods that are known."""
+    """Return the estimated seconds of a clip in an epoch, from the known `rates` by name; None if they don't tell."""
     if cell.name in rates:
         return rates[cell.name]
-    work = _operations(cell)
-    ratios = {work / done: rates[other.name] for other in cells if other.name in rates and (done := _operations(other))}
+    work = _operations(cell.plan.config)
+    known = {other.name: _operations(other.plan.config) for other in cells if other.name in rates}
+    ratios = {work / done: rates[name] for name, done in known.items() if done}
     nearest = min(ratios, key=lambda ratio: max(ratio, 1 / ratio), default=None) if work else None
     if nearest is None or not 1 / COMPARABLE <= nearest <= COMPARABLE:
         return None
@@ -217,7 +191,7 @@ def _guess_rate(cell: Cell, cells: Sequence[Cell], rates: Mapping[str, float]) -
 
 
 def _named(methods: str | None) -> list[Method]:
-    """Return the methods that are asked for, in the table's order; all that run here if none is named."""
+    """Return the named methods in the table's order; all that run here if `methods` is None."""
     if methods is None:
         return list(LIVE)
     wanted = [name for part in methods.split(",") if (name := part.strip().casefold())]
@@ -228,7 +202,7 @@ def _named(methods: str | None) -> list[Method]:
 
 
 def _check_useful(given: Mapping[str, Any], methods: Collection[Method]) -> None:
-    """Refuse a setting that has an effect with none of the methods, unless it asks for what they do anyway."""
+    """Refuse a setting without effect on any of the methods, unless it asks for what they do anyway."""
     for setting, value in given.items():
         if not any(_is_of_use(method, setting, given) or _accepts(method, setting, value) for method in methods):
             names = ", ".join(method.name for method in methods)
@@ -236,7 +210,7 @@ def _check_useful(given: Mapping[str, Any], methods: Collection[Method]) -> None
 
 
 def _fitting(given: Mapping[str, Any], method: Method) -> dict[str, Any]:
-    """Return the settings that have an effect with a method."""
+    """Return the settings that have an effect on a method."""
     return {setting: value for setting, value in given.items() if _is_of_use(method, setting, given)}
 
 
@@ -257,12 +231,12 @@ def _accepts(method: Method, setting: str, value: Any) -> bool:
 def _protocols(
     infos: Sequence[StoreInfo], schemes: str | None, *, together: bool
 ) -> Iterator[tuple[tuple[StoreInfo, ...], str]]:
-    """Each store under each of its schemes; after them those that are trained on together."""
+    """Yield each store with each of its schemes; last the stores that are trained on together."""
     wanted = [scheme.strip() for scheme in schemes.split(",")] if schemes else []
     for info in infos:
         emotions = {info.dataset: set(info.clips["emotion"])}
         own = wanted or [scheme.name for scheme in SCHEMES.values() if scheme.datasets == (info.dataset,)] or [AUTO]
-        fitting = [name for name in own if _covers(name, info.dataset)] or own[:1]  # of which the error is told
+        fitting = [name for name in own if _covers(name, info.dataset)] or own[:1]  # to raise its error
         for resolved in dict.fromkeys(resolve_scheme(name, emotions).name for name in fitting):
             yield (info,), resolved
     if together:
@@ -270,14 +244,14 @@ def _protocols(
         parts = tuple(info for info in infos if info.dataset in composite.datasets)
         if len(parts) < 2:
             raise ConfigError(
-                f"--together: {len(parts)} of the stores is of {', '.join(composite.datasets)} — expected at least "
-                "two. Name the stores, or leave it out."
+                f"--together needs stores of at least 2 of {', '.join(composite.datasets)}, got {len(parts)}. Name the "
+                "stores, or leave it out."
             )
         yield parts, composite.name
 
 
 def _covers(scheme: str, dataset: str) -> bool:
-    """Whether a scheme is one of the dataset's; an unknown name, which is an error, counts."""
+    """Return whether a scheme covers the dataset, or is unknown, which raises an error later."""
     found = SCHEMES.get(scheme.casefold())
     return found is None or dataset in found.datasets
 
@@ -290,19 +264,18 @@ def _cells(config: TrainConfig, stores: Sequence[Path], scheme: str, n_seeds: in
 
 
 def _cost(config: TrainConfig) -> tuple[bool, bool, int]:
-    """What the methods are sorted by: classical ones first, those that see whole clips after the others."""
+    """Return the sort key: classical methods first, among them those that see whole clips last."""
     if not config.method.is_network:
         return False, config.method.sees.needs_clips("clip"), 0
-    return True, False, config.epochs * count_operations(config.model, 3, **config.network_options)
+    return True, False, config.epochs * _operations(config)
 
 
 def _passes(cell: Cell) -> float:
-    """Clips that a fold trains on, in the mean, times the epochs."""
+    """Return the average number of training clips of a fold times the epochs."""
     folds = cell.plan.folds
     return sum(len(fold.train) for fold in folds) / len(folds) * cell.plan.config.epochs
 
 
-def _operations(cell: Cell) -> int:
-    """Arithmetic of one clip; 0 of a classical method. The same under every scheme: classes hardly count."""
-    config = cell.plan.config
+def _operations(config: TrainConfig) -> int:
+    """Return the arithmetic of one clip, 0 of a classical method; the number of classes hardly matters."""
     return count_operations(config.model, 3, **config.network_options) if config.method.is_network else 0

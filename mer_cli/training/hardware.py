@@ -1,12 +1,18 @@
-"""What the machine will be to a run: device, precision, compiled or not, and whether its memory is enough.
+"""Decide how a run uses the machine: device, precision, compilation, folds in parallel, and whether memory is enough.
 
-It is resolved once, when a run is created, and kept in its config, so that a resumed run computes as the first part
-did. A fold that does not fit into the device's memory is refused:
+Device, precision and compilation are decided once, when a run is created, and kept in its config, so that a resumed run
+computes as its first part did.
+
+The sums of a network are rounded by the number of threads that share them. So that number depends on the network and
+not on how many folds run in parallel: each fold of a network on motion has one thread, and several folds fill the
+cores. A fold of MMNet fills a GPU; networks on motion leave most of it idle, so several of their folds share it.
+
+A fold that does not fit into the device's memory is refused:
 
     needed = clips x bytes of a clip + 16 x parameters + ACTIVATIONS x batch x saved bytes of a clip + WORKSPACE
 
 16 bytes are a weight, its gradient and the optimiser's two moments in float32. What a training step saves of a clip for
-its backward pass is counted from the network itself. The two constants leave room over what was measured
+its backward pass is counted from the network itself. The two constants leave room above the measurements
 (docs/performance.md).
 """
 
@@ -16,7 +22,10 @@ import ctypes
 import os
 import platform
 import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from math import ceil
 
 import torch
 
@@ -24,23 +33,31 @@ from mer_cli.errors import ConfigError
 from mer_cli.faces.crop import CROP_SIZE
 from mer_cli.faces.frames import HALF_WINDOW
 from mer_cli.motion.inputs import MotionInput
+from mer_cli.records import Fold
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.methods import METHODS
+from mer_cli.system.workers import available_memory
 from mer_cli.training.cost import count_parameters, count_saved
 
 # Measured on an H200 (docs/performance.md): compiling takes 40 s and saves .16 ms a pair of MMNet, and of the small
 # networks on motion nothing that would repay it. On the CPU no network is faster for it, most are slower.
 PAIRS_THAT_REPAY_COMPILING = 300_000
-# On the CPU bf16 costs these more in conversions than it saves; of the other networks it saves a quarter to a half.
+# On the CPU bf16 costs these more in conversions than it saves; with the other networks it saves a quarter to a half.
 FASTER_IN_FP32 = ("ststnet", "augcn-flow")
 
 COMPILERS = {"cpu": ("g++", "clang++"), "cuda": ("gcc", "clang")}
+
+# Bytes that ResNet-18 on dynamic images, the largest of the networks on motion, took with 33 clips, and .3 GB for 250.
+WORKER_MEMORY = 2_300_000_000
+# A process needs some 4 s to import torch and read the clips. In that time STSTNet, the smallest of these networks, is
+# trained on 10,000 pairs.
+PAIRS_THAT_REPAY_WORKERS = 10_000
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names and values of glibc's malloc.h
 
 
 def resolve_hardware(config: TrainConfig, n_pairs: int) -> TrainConfig:
-    """Return the config with device, precision and compile decided; a classical method's recipe says all three.
+    """Return the config with device, precision and compile decided; a classical method's recipe has all three.
 
     Parameters
     ----------
@@ -73,27 +90,91 @@ def resolve_hardware(config: TrainConfig, n_pairs: int) -> TrainConfig:
         raise ConfigError(
             f"--compile on: torch.compile needs one of {needed}, and none is installed. Use --compile off."
         )
-    deterministic = config.deterministic and device == "cuda"  # the others know no other way
+    deterministic = config.deterministic and device == "cuda"  # the others always are
     settled = {"device": device, "precision": precision, "compile": compiled, "deterministic": deterministic}
     return config.model_copy(update=settled)
 
 
 def parse_gpus(text: str) -> tuple[int, ...]:
-    """The numbers in "0,1".
-
-    Raises
-    ------
-    ConfigError
-        If something in it is no number.
-    """
+    """Return the numbers in a text such as "0,1", or raise a ConfigError."""
     numbers = [part.strip() for part in text.split(",")]
     if not all(number.isdecimal() for number in numbers):
         raise ConfigError(f"--gpus must be numbers as `nvidia-smi` shows them, such as 0,1, got '{text}'.")
     return tuple(map(int, numbers))
 
 
+def resolve_gpus(config: TrainConfig, wanted: Sequence[int] | None) -> tuple[int, ...]:
+    """Return the CUDA numbers of the GPUs to train on: the first if none is named, none on the processor.
+
+    Raises
+    ------
+    ConfigError
+        If GPUs are named on the processor, or a GPU is not available.
+    """
+    if config.device != "cuda":
+        if wanted:
+            raise ConfigError(
+                f"--gpus has no effect with --device {config.device}. Leave it out; `mer doctor` says why."
+            )
+        return ()
+    available = range(torch.cuda.device_count())
+    absent = [gpu for gpu in wanted or () if gpu not in available]
+    if absent:
+        raise ConfigError(f"--gpus: there is no GPU {absent[0]}. Available: {', '.join(map(str, available))}.")
+    return tuple(dict.fromkeys(wanted or (0,)))
+
+
+def parse_folds_at_once(text: str) -> int | None:
+    """Return the number in a text such as "2", None for "auto" (`choose_folds_at_once`), or raise a ConfigError."""
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) == 0:
+        raise ConfigError(f"--folds-at-once must be auto, or a number of at least 1, got {text!r}.")
+    return int(text)
+
+
+def choose_folds_at_once(
+    config: TrainConfig, todo: Sequence[Fold], wanted: int | None, n_cores: int, n_devices: int = 1
+) -> int:
+    """Return how many folds are trained in parallel; more than one run in worker processes.
+
+    Parameters
+    ----------
+    config : with its device decided
+    wanted : folds for each device (the processor is one device); None takes one for each core with a network on motion,
+        fewer if memory is short, and one for each device otherwise
+    n_cores : threads of torch before `threads_of` changed them
+    """
+    if wanted is not None:
+        return max(1, min(wanted * n_devices, len(todo)))
+    n_pairs = sum(len(fold.train) for fold in todo) * config.epochs
+    if not config.method.sees_motion or n_pairs < PAIRS_THAT_REPAY_WORKERS:
+        return min(n_devices, len(todo))
+    memory = available_memory()
+    n_fitting = len(todo) if memory is None else memory // WORKER_MEMORY
+    return max(1, min(max(n_cores, n_devices), len(todo), n_fitting))
+
+
+@contextmanager
+def threads_of(config: TrainConfig, wanted: int | None) -> Iterator[int]:
+    """Set torch's number of threads to that of one fold, and restore it afterwards.
+
+    A fold of a network on motion has one thread: a second thread speeds it up less than a second fold would.
+
+    Parameters
+    ----------
+    wanted : folds in parallel, as in `choose_folds_at_once`; folds of a network on images share the cores
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if config.method.sees_motion else max(1, before // (wanted or 1)))
+    try:
+        yield torch.get_num_threads()
+    finally:
+        torch.set_num_threads(before)
+
+
 def computes_in_bf16(device: str) -> bool:
-    """Whether the device has bf16 arithmetic of its own; emulated bf16 is slower than float32."""
+    """Return whether the device has bf16 arithmetic of its own; emulated bf16 is slower than float32."""
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()
@@ -101,17 +182,17 @@ def computes_in_bf16(device: str) -> bool:
 
 
 def can_compile(device: str) -> bool:
-    """Whether torch.compile has the compiler that it needs: of C++ on the CPU, of C for Triton's launchers on CUDA."""
+    """Return whether torch.compile finds its compiler: C++ on the CPU, C for Triton's launchers on CUDA."""
     if device == "cuda" and "CC" in os.environ:
         return True
     return any(shutil.which(compiler) for compiler in COMPILERS[device])
 
 
 def keep_freed_memory() -> None:
-    """Tells glibc to keep the memory that a training step frees for the next one; moves no number.
+    """Tell glibc to keep the memory that a training step frees for the next step; no number changes.
 
-    By default every large tensor is handed back to the system, and mapped and zeroed anew a moment later: a fifth of a
-    CPU step (docs/performance.md). Systems with another C library are left as they are.
+    By default every large tensor is returned to the system, and mapped and zeroed again a moment later, which takes a
+    fifth of a CPU step (docs/performance.md). Has no effect with another C library.
     """
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
@@ -122,27 +203,27 @@ def keep_freed_memory() -> None:
 
 
 def memory_layout(config: TrainConfig) -> torch.memory_format:
-    """How pictures and weights lie: channels last, but for float32 on the CPU, which that makes slower by a fifth."""
+    """Return the memory layout of images and weights: channels last, except in float32 on the CPU (a fifth slower)."""
     is_plain_float = config.device != "cuda" and config.precision == "fp32"
     return torch.contiguous_format if is_plain_float else torch.channels_last
 
 
 def set_up_device(config: TrainConfig) -> None:
-    """Switches of this process that the config asks for, before the network goes to the device."""
+    """Set the switches of this process that the config asks for, before the network goes to the device."""
     if config.device == "cpu":
         keep_freed_memory()
     if config.device != "cuda":
         return
-    # By default CUDA convolutions of float32 compute in the shorter TF32; float32 is the reference here.
+    # By default CUDA computes float32 convolutions in the shorter TF32; float32 is the reference here.
     torch.backends.cudnn.allow_tf32 = config.precision != "fp32"
     torch.use_deterministic_algorithms(config.deterministic)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # no code reads such
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nothing reads uninitialised memory
     if config.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it then
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required by cuBLAS
 
 
 def describe_environment(device: str) -> dict[str, str | int]:
-    """What the run directory records of the machine: versions, device name, threads."""
+    """Return what the run directory records of the machine: versions, device name, threads."""
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -153,13 +234,13 @@ def describe_environment(device: str) -> dict[str, str | int]:
 
 
 ACTIVATIONS = 1.5  # gradients and intermediate results on top of what is saved
-WORKSPACE = 1_500_000_000  # CUDA itself, and what its libraries take to compute with
+WORKSPACE = 1_500_000_000  # CUDA itself, and its libraries' scratch memory
 BYTES_OF_A_WEIGHT = 16
 
 
 @dataclass(frozen=True)
 class NeededMemory:
-    """Bytes on the device: of all clips, of the weights with what trains them, of one clip in a step, and the rest."""
+    """Bytes on the device: all clips, the weights with gradients and moments, one clip in a step, and the rest."""
 
     clips: int
     weights: int
@@ -171,7 +252,7 @@ class NeededMemory:
 
 
 def count_memory(config: TrainConfig, n_clips: int, n_classes: int) -> NeededMemory:
-    """What a fold of `config` needs, every clip of the run on the device."""
+    """Return what a fold needs on the device, including every clip of the run."""
     saved = count_saved(config.model, n_classes, **config.network_options)
     if config.precision == "bf16":
         saved //= 2
@@ -179,18 +260,38 @@ def count_memory(config: TrainConfig, n_clips: int, n_classes: int) -> NeededMem
     return NeededMemory(n_clips * _bytes_of_a_clip(config.model), weights, int(ACTIVATIONS * saved))
 
 
-def require_memory(config: TrainConfig, needed: NeededMemory, free: int, folds_on_device: int) -> None:
-    """Refuses a run that would end for lack of memory.
-
-    Parameters
-    ----------
-    free : bytes that the device has left
-    folds_on_device : folds that share it, each with a process of its own
+def fit_into_memory(
+    config: TrainConfig, n_clips: int, n_classes: int, gpus: Sequence[int], n_at_once: int, *, is_asked_for: bool
+) -> int:
+    """Return how many folds in parallel the GPUs have memory for, at most `n_at_once`.
 
     Raises
     ------
     ConfigError
-        If they would not fit; the message names what would.
+        If the number was asked for and does not fit, or not even one fold fits.
+    """
+    needed = count_memory(config, n_clips, n_classes)
+    # What this process holds belongs to the run before; this run uses it again or frees it.
+    free = min(torch.cuda.mem_get_info(gpu)[0] + torch.cuda.memory_reserved(gpu) for gpu in gpus)
+    on_each = ceil(n_at_once / len(gpus))
+    if not is_asked_for:
+        on_each = max(1, min(on_each, free // needed.total(config.batch_size)))
+    require_memory(config, needed, free, on_each)
+    return min(n_at_once, on_each * len(gpus))
+
+
+def require_memory(config: TrainConfig, needed: NeededMemory, free: int, folds_on_device: int) -> None:
+    """Refuse a run that would run out of memory.
+
+    Parameters
+    ----------
+    free : free bytes of the device
+    folds_on_device : folds that share it, each in a process of its own
+
+    Raises
+    ------
+    ConfigError
+        If they would not fit; the message says what would.
     """
     of_a_fold = needed.total(config.batch_size)
     if folds_on_device * of_a_fold <= free:
@@ -205,12 +306,12 @@ def require_memory(config: TrainConfig, needed: NeededMemory, free: int, folds_o
         advice = "Free the GPU, or use --device cpu."
     flag, folds = "--batch-size", "a fold"
     if folds_on_device > 1:
-        flag, folds = "--folds-at-once", f"{folds_on_device} folds at once"
+        flag, folds = "--folds-at-once", f"{folds_on_device} folds in parallel"
     raise ConfigError(
         f"{flag}: {folds} of {config.batch_size} clips a step would need {folds_on_device * of_a_fold / 1e9:.1f} "
         f"GB on the GPU (clips {needed.clips / 1e9:.1f}, weights {needed.weights / 1e9:.1f}, step "
         f"{config.batch_size * needed.per_pair / 1e9:.1f}, workspace {needed.rest / 1e9:.1f} each), which has "
-        f"{free / 1e9:.1f} free — expected no more than that. {advice}"
+        f"{free / 1e9:.1f} GB free. {advice}"
     )
 
 

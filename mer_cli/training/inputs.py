@@ -1,14 +1,13 @@
-"""What a method sees of each clip, computed once a store: the flow, the vectors of a descriptor, batches of motion.
+"""Compute what a method sees of each clip, once for each store: the flow, a descriptor's vectors, batches of motion.
 
-The vectors lie beside the store's flow: data/casme2.h5 -> data/motion/casme2.lbp-top-1a2b3c4d5e6f7a8b.npz, with the
-clip ids (`ids`, sorted) and the vectors (`features`). The name ends in a fingerprint of everything that they depend on:
-the store's content, its whole clips where those are seen, the descriptor and its settings, the flow's. So a stale file
-is never found. A file has the clips that some run's scheme kept, because a clip that a scheme drops may lack landmarks;
+The vectors are kept beside the store's flow: data/casme2.h5 -> data/motion/casme2.lbp-top-1a2b3c4d5e6f7a8b.npz, with
+the clip ids (`ids`, sorted) and the vectors (`features`). The name ends in a fingerprint of everything that they depend
+on: the store's content, its whole clips if they are used, the descriptor and its settings, and those of the flow. So a
+stale file is never found. A file has only the clips that a run's scheme kept, because other clips may lack landmarks;
 clips that another scheme keeps are added to it.
 
-Motion is normalised fold by fold. A network on the graph of action units is given the graph of the fold's training
-clips. Under `--shuffle-labels` their units stay as coded: the graph is the same for every clip, and so tells none of
-their classes.
+Motion is normalised fold by fold. A network on the graph of action units gets the graph of the fold's training clips.
+`--shuffle-labels` leaves their units as coded: the graph is the same for every clip, so it reveals no clip's class.
 """
 
 from __future__ import annotations
@@ -53,16 +52,19 @@ Units = frozenset[int]
 
 @dataclass(frozen=True)
 class Order:
-    """row : (n,) int64, rows of the training clips in the order of an epoch; nothing else of it is random."""
+    """The order of an epoch, its only random choice.
+
+    row : (n,) int64, rows of the training clips
+    """
 
     row: Tensor
 
 
 @dataclass(frozen=True)
 class CodedUnits:
-    """The action units `named`, which the network's graph is of, and those that are coded of each training clip.
+    """The action units in the network's graph (`named`), and those coded for each training clip.
 
-    by_row : by row; a clip that no fold trains on has no entry
+    by_row : by the clip's row; a clip that no fold trains on has no entry
     """
 
     named: tuple[int, ...]
@@ -70,7 +72,7 @@ class CodedUnits:
 
 
 class MotionBatches:
-    """All clips of a run, normalised anew for every fold, and how a batch is made from them."""
+    """All clips of a run, normalised for each fold, from which batches are made (`loop.Batches`)."""
 
     def __init__(
         self, images: NDArray[np.float32], config: TrainConfig, device: torch.device, units: CodedUnits | None = None
@@ -79,9 +81,9 @@ class MotionBatches:
         self.config = config
         self.device = device
         self.units = units
-        # Filled anew for every fold, never replaced: a captured step reads them where they lie.
+        # Filled again for every fold, never replaced: captured steps keep the addresses.
         self.normalised = torch.zeros(images.shape, device=device)
-        self.shared: tuple[Tensor, ...] = ()  # what the network takes beside the clips, the same for all of a fold
+        self.shared: tuple[Tensor, ...] = ()  # further inputs of the network, the same for all clips of a fold
         if units is not None:
             self.shared = (torch.zeros(len(units.named), len(units.named), device=device),)
 
@@ -89,10 +91,7 @@ class MotionBatches:
         return len(self.images)
 
     def start_fold(self, train_rows: NDArray[np.int64]) -> None:
-        """Normalises all clips by the clips that the fold trains on, inner and held-out ones left out.
-
-        The graph of action units, where the network takes one, is that of the same clips.
-        """
+        """Normalise all clips by the fold's training clips, and make the graph of action units from the same clips."""
         images = normalise(self.images, self.config.normalisation, train_rows)
         self.normalised.copy_(torch.from_numpy(images))
         if self.units is not None:
@@ -100,27 +99,27 @@ class MotionBatches:
             self.shared[0].copy_(torch.from_numpy(unit_adjacency(coded, self.units.named)))
 
     def draw_epoch(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Order:
-        """Shuffles the clips of `rows`."""
+        """Shuffle the clips of `rows`."""
         return Order(torch.from_numpy(rng.permutation(rows)).to(self.device, non_blocking=True))
 
     def training_batch(self, draw: Order, batch: slice | Tensor) -> tuple[Tensor, ...]:
-        """As `plain_batch`, of the clips `batch` of the order."""
+        """Return `plain_batch` of some clips of the order."""
         return self.plain_batch(draw.row[batch])
 
     def plain_batch(self, rows: Tensor) -> tuple[Tensor, ...]:
-        """The clips in `rows`, (B, P, S, S) float32, and the graph of action units, (A, A), where there is one."""
+        """Return the clips in `rows`, (B, P, S, S) float32, and the graph of action units, (A, A), if there is one."""
         return (self.normalised[rows], *self.shared)
 
 
 def check_inputs(plan: RunPlan) -> None:
-    """Check that the stores have what the method sees, before anything is computed.
+    """Check that the stores have the landmarks and action units that the method needs.
 
-    Whole clips are asked for where the run's config names their hash (`plan`).
+    Whole clips are checked when the config reads their hash (`plan`).
 
     Raises
     ------
     StoreError
-        If landmarks are missing that the method needs, or a store that is trained on has no action units.
+        If landmarks are missing, or a store that is trained on has no action units.
     DatasetError
         If the action units of a clip that is trained on can't be read.
     """
@@ -133,21 +132,13 @@ def check_inputs(plan: RunPlan) -> None:
 
 
 def compute_inputs(plan: RunPlan) -> None:
-    """Compute what the method sees of the plan's clips and is not there yet: the flow, then the vectors.
-
-    A run is planned, its inputs are computed, then its folds are trained (`train.train_run`).
-
-    Raises
-    ------
-    StoreError
-        As `build_motion` and `build_by_clip`.
-    """
+    """Compute the inputs of a planned run that are not there yet, before its folds are trained (`train.train_run`)."""
     compute_flow(plan, ignore_clip)
     compute_features(plan, ignore_clip)
 
 
 def compute_flow(plan: RunPlan, on_clip: OnClip) -> None:
-    """Compute the flow of the plan's stores that is needed and not there yet; `on_clip` is told of each clip."""
+    """Compute the flow that the plan needs and that is not there yet; `on_clip` is called for each clip."""
     config = plan.config
     if config.method.sees.needs_flow(config.span) and not _has_features(plan):
         for store in plan.stores:
@@ -155,20 +146,15 @@ def compute_flow(plan: RunPlan, on_clip: OnClip) -> None:
 
 
 def compute_features(plan: RunPlan, on_clip: OnClip) -> None:
-    """Compute the vectors of the plan's clips that a descriptor makes and that are not there yet; flow comes first."""
+    """Compute a descriptor's vectors that are not there yet; `compute_flow` comes first."""
     if not isinstance(plan.config.method.sees, DescriptorInput):
         return
     for store in plan.stores:
         wanted = _wanted(store, plan.config)
         held = _held(wanted)
         missing = replace(wanted, clip_ids=[clip_id for clip_id in wanted.clip_ids if clip_id not in held])
-        build_by_clip(
-            missing,
-            is_current=partial(_has_all, wanted),
-            write=partial(_add, missing),
-            jobs=default_jobs(),
-            on_clip=on_clip,
-        )
+        is_current, write = partial(_has_all, wanted), partial(_add, missing)
+        build_by_clip(missing, is_current=is_current, write=write, jobs=default_jobs(), on_clip=on_clip)
 
 
 def _has_features(plan: RunPlan) -> bool:
@@ -177,13 +163,7 @@ def _has_features(plan: RunPlan) -> bool:
 
 
 def read_motion_batches(plan: RunPlan, wanted: MotionInput, device: torch.device) -> MotionBatches:
-    """Return the clips of all stores in the order of `plan.labels`.
-
-    Raises
-    ------
-    StoreError
-        If the flow is not there: `compute_inputs` comes first.
-    """
+    """Return the motion of the clips of all stores in the order of `plan.labels`; `compute_inputs` comes first."""
     flow = plan.config.flow
     images = [read_images(store.info, flow, list(store.clips), wanted) for store in plan.stores]
     units = _read_units(plan, wanted.units) if wanted.units else None
@@ -191,7 +171,7 @@ def read_motion_batches(plan: RunPlan, wanted: MotionInput, device: torch.device
 
 
 def _read_units(plan: RunPlan, named: tuple[int, ...]) -> CodedUnits:
-    """The action units of every clip that is trained on in some fold; the others' are not looked at."""
+    """Return the action units of every clip that some fold trains on."""
     trained_on = {clip_id for fold in plan.wanted for clip_id in fold.train}
     cell_of: dict[str, str] = {}
     for store in plan.stores:
@@ -204,28 +184,27 @@ def _read_units(plan: RunPlan, named: tuple[int, ...]) -> CodedUnits:
 
 
 def _require_units(store: StoreInfo, cells: Mapping[str, str], model: str) -> None:
-    """Refuse action units, by clip id, that make no graph."""
+    """Refuse action units, by clip id, if no graph can be made of them."""
     if cells and not any(cell.strip() for cell in cells.values()):
         raise StoreError(
-            f"{store.path}: no clip of it has action units, which {model} makes its graph of. Expected a dataset whose "
-            "coding table has them; SMIC's has none. Leave this store out, or take another method: --model, or "
-            "--methods of a comparison."
+            f"{store.path}: has no action units, and {model} needs them for its graph (SMIC's coding table has none). "
+            "Leave this store out, or take another method: --model, or --methods of a comparison."
         )
     found = unreadable_units(cells)
     if found:
         raise DatasetError(
-            f"{store.path}: {found}; {model} makes its graph of them. {EXPECTED} Correct the coding table, and build "
+            f"{store.path}: {found}; {model} needs them for its graph. {EXPECTED} Correct the coding table, and build "
             f"the store again: mer preprocess {release_words(store.dataset)} --out {store.path}."
         )
 
 
 def read_features(plan: RunPlan) -> NDArray[np.float32]:
-    """Reads the features of the clips of all stores, (N, D), in the order of `plan.labels`.
+    """Read the vectors of the clips of all stores, (N, D), in the order of `plan.labels`.
 
     Raises
     ------
     StoreError
-        If they are not there: `compute_inputs` comes first.
+        If they are missing; `compute_inputs` comes first.
     """
     parts = []
     for store in plan.stores:
@@ -233,7 +212,7 @@ def read_features(plan: RunPlan) -> NDArray[np.float32]:
         held = _held(wanted)
         if not held.keys() >= set(wanted.clip_ids):
             raise StoreError(
-                f"{wanted.path}: not there, or damaged. Expected {wanted.what} of {store.info.path.name}. "
+                f"{wanted.path}: missing or damaged; it holds {wanted.what} of {store.info.path.name}. "
                 "`mer train` computes it: run it again."
             )
         parts.append(np.stack([held[clip_id] for clip_id in wanted.clip_ids]))
@@ -241,12 +220,12 @@ def read_features(plan: RunPlan) -> NDArray[np.float32]:
 
 
 def _wanted(planned: PlannedStore, config: TrainConfig) -> ByClip:
-    """What a run needs of a store, and what it is computed from."""
+    """Return the vectors that a run needs of a store, with what they are computed from."""
     store, sees = planned.info, _descriptor_input(config)
     key = fingerprint(
         {
             "store": store.content_hash,
-            # Empty, too, where the flow to the apex alone is seen (--span).
+            # Also empty if only the flow to the apex is used (--span).
             "clips": clips_hash(store.path) if sees.needs_clips(config.span) else "",
             "descriptor": config.model,
             "clip_frames": config.clip_frames,
@@ -266,7 +245,7 @@ def _wanted(planned: PlannedStore, config: TrainConfig) -> ByClip:
 
 
 def describe_clip(store: StoreInfo, config: TrainConfig, clip_id: str) -> NDArray[np.float32]:
-    """What the config's descriptor gives for a clip, (D,) float32."""
+    """Return the vector of a clip, (D,) float32, by the config's descriptor."""
     inputs = [_see(seen, store, config, clip_id) for seen in _descriptor_input(config).arrays]
     features: NDArray[np.float32] = config.method.describe(*inputs)
     return features
@@ -278,7 +257,7 @@ def _descriptor_input(config: TrainConfig) -> DescriptorInput:
 
 
 def _see(seen: Seen, store: StoreInfo, config: TrainConfig, clip_id: str) -> Array:
-    """What a descriptor takes of a clip (`models.descriptors`)."""
+    """Return one of the arrays of a clip that a descriptor takes (`models.descriptors`)."""
     if seen == "landmarks":
         landmarks: Array = read_landmarks(store.path, [clip_id])[0]
         return landmarks
@@ -292,7 +271,7 @@ def _see(seen: Seen, store: StoreInfo, config: TrainConfig, clip_id: str) -> Arr
 
 
 def _read_frames(store: StoreInfo, config: TrainConfig, clip_id: str) -> NDArray[np.uint8]:
-    """The grey clip, (T, H, W): as recorded, or interpolated where the run or its length asks for it."""
+    """Return the grey clip, (T, H, W), interpolated if the run asks for it or the clip is too short."""
     frames = np.stack([grey(frame) for frame in read_clip(store.path, clip_id)])
     n_frames = config.clip_frames or max(len(frames), _descriptor_input(config).min_frames)
     return frames if n_frames == len(frames) else interpolate(frames, n_frames, config.interpolation)
@@ -303,7 +282,7 @@ def _has_all(wanted: ByClip) -> bool:
 
 
 def _held(wanted: ByClip) -> dict[str, NDArray[np.float32]]:
-    """The vectors that the file has, by clip id; none where it is damaged or was edited: all are computed anew."""
+    """Return the vectors in the file by clip id; none if it is damaged or was edited, so all are computed again."""
     arrays = load_arrays(wanted.path, ["ids", "features"])
     if arrays is None:
         return {}
@@ -314,7 +293,7 @@ def _held(wanted: ByClip) -> dict[str, NDArray[np.float32]]:
 
 
 def _add(missing: ByClip, computed: list[Array], temporary: Path) -> None:
-    """Put vectors beside those that the file has by now."""
+    """Write vectors together with those that the file already has."""
     features = _held(missing) | dict(zip(missing.clip_ids, computed, strict=True))
     ids = sorted(features)
     save_arrays(temporary, {"ids": np.array(ids), "features": np.stack([features[clip_id] for clip_id in ids])})

@@ -1,12 +1,12 @@
-"""The training loop, in the order in which it happens: a fold's clips in, held-out logits after every epoch out.
+"""Train a fold epoch by epoch, and keep the logits of its held-out clips after every epoch.
 
-A fold is a pure function of its training clips, their classes, the config and the held-out subject. The held-out
-and the inner clips come in as pictures only.
+A fold is a pure function of its training clips, their classes, the config and the held-out subject. Of the held-out and
+the inner clips only the images are used.
 
-Everything stays on the device. On a GPU every step is the replay of a captured one (`captured`). Only the step of a
-full batch is compiled: it has one shape in every epoch and every fold, while the last partial batch differs from fold
-to fold. A GPU computes an epoch while the processor queues the next one, and asking for a loss waits for all that is
-queued. So each loss is asked for one epoch late, when it lies in the processor's memory.
+Everything stays on the device. On a GPU every step replays a captured one (`captured`). Only the step of a full batch
+is compiled: it has the same shape in every epoch and fold, while the last partial batch differs from fold to fold. A
+GPU computes an epoch while the processor queues the next one, and reading a loss would wait for everything in the
+queue. So each loss is copied to the processor's memory and read one epoch late.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from mer_cli.training.hardware import memory_layout, set_up_device
 
 
 class EpochLog:
-    """Mean losses and seconds of a fold's epochs.
+    """Average losses and seconds of a fold's epochs.
 
     Parameters
     ----------
-    on_epoch : told the number of epochs done and the last one's mean loss; on a GPU an epoch late
+    on_epoch : called with the number of epochs done and the last one's average loss; on a GPU an epoch late
     """
 
     def __init__(self, n_epochs: int, device: torch.device, on_epoch: Callable[[int, float], None]) -> None:
@@ -45,7 +45,7 @@ class EpochLog:
         self.ends = [time.monotonic()]
 
     def add(self, loss: Tensor) -> None:
-        """The mean loss of the next epoch, a scalar on the device."""
+        """Add the average loss of the next epoch, a scalar on the device."""
         self.losses[self.n_queued].copy_(loss, non_blocking=True)
         self.n_queued += 1
         if self.on_gpu:
@@ -55,7 +55,7 @@ class EpochLog:
             self._tell()
 
     def read(self) -> list[tuple[float, float]]:
-        """Loss and seconds of every epoch; waits for the last."""
+        """Return loss and seconds of every epoch; waits for the last."""
         while len(self.ends) <= self.n_queued:
             self._tell()
         seconds = [end - start for start, end in zip(self.ends, self.ends[1:], strict=False)]
@@ -70,47 +70,47 @@ class EpochLog:
 
 
 SGD_MOMENTUM = 0.9
-HELD_OUT_BATCH = 64  # pairs in a forward pass without gradients; moves no number, only memory
+HELD_OUT_BATCH = 64  # pairs in a forward pass without gradients; changes memory and no number
 
 
 class Batches(Protocol):
-    """All clips of a run on the device, and how the inputs of the network are made from them."""
+    """All clips of a run on the device, from which the inputs of the network are made."""
 
     device: torch.device
 
     def __len__(self) -> int: ...
 
     def start_fold(self, train_rows: NDArray[np.int64]) -> None:
-        """Told the training clips of a fold before it begins; what is on the device stays where it is."""
+        """Prepare for a fold's training clips without moving what is on the device."""
 
     def draw_epoch(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Any:
-        """What is random in an epoch: a tensor with an entry for each clip in every field; `row` is their order."""
+        """Draw the random choices of an epoch: fields are tensors with an entry for each clip; `row` is their order."""
 
     def training_batch(self, draw: Any, batch: slice | Tensor) -> tuple[Tensor, ...]:
-        """The clips of the draw that `batch` takes, a slice or (B,) int64."""
+        """Return the inputs of some clips of a draw: a slice, or (B,) int64 positions."""
 
     def plain_batch(self, rows: Tensor) -> tuple[Tensor, ...]: ...
 
 
 class Steps:
-    """The steps of one network: its optimiser, its precision, and its one compiled form for all folds."""
+    """The training steps of one network, with its optimiser, its precision and its compiled form for all folds."""
 
     def __init__(self, network: nn.Module, batches: Batches, n_classes: int, config: TrainConfig) -> None:
         self.network, self.batches, self.n_classes, self.config = network, batches, n_classes, config
         self.on_gpu = batches.device.type == "cuda"
         self.layout = memory_layout(config)
-        # Full batches have one shape, so one compiled graph serves them; the last partial one runs as it is.
+        # Full batches have one shape and share one compiled graph; the last partial batch is not compiled.
         self.full_batch_network: Callable[..., Tensor] = network
         self.full_batch: Callable[..., tuple[Tensor, ...]] = batches.training_batch
         if config.compile == "on":
             self.full_batch_network = torch.compile(network, dynamic=False)
-        if config.compile == "on" and self.on_gpu:  # where making the pictures is a ninth of the step
+        if config.compile == "on" and self.on_gpu:  # there, making the images is a ninth of the step
             self.full_batch = torch.compile(batches.training_batch, dynamic=False)
         self.optimiser = self._new_optimiser()
         self.captured: CapturedSteps | None = None
 
     def prepare(self, n_clips: int) -> None:
-        """Captures, on a GPU, the steps that an epoch of `n_clips` takes; the weights are of no use afterwards."""
+        """Capture, on a GPU, the steps of an epoch of `n_clips`; the weights are useless afterwards."""
         if not self.on_gpu:
             return
         full = self.config.batch_size
@@ -123,28 +123,24 @@ class Steps:
             self.captured.capture(size, tries_kernels=tries_kernels)
 
     def start_fold(self) -> None:
-        """An optimiser that has seen nothing, in the memory of the one before."""
+        """Reset the optimiser in place: captured steps keep its addresses."""
         for state in self.optimiser.state.values():
             for held in state.values():
                 held.zero_()
 
     def set_learning_rate(self, rate: float) -> None:
         for group in self.optimiser.param_groups:
-            if isinstance(group["lr"], Tensor):  # a captured step reads it from there
+            if isinstance(group["lr"], Tensor):  # which a captured step reads
                 group["lr"].fill_(rate)
             else:
                 group["lr"] = rate
 
     def train_epoch(self, draw: Any, labels: Tensor) -> Tensor:
-        """Trains on all clips of the draw, the last partial batch included.
+        """Train on all clips of a draw, including the last partial batch; return the average loss, on the device.
 
         Parameters
         ----------
         labels : (n,) int64, classes of the clips in the order of the draw
-
-        Returns
-        -------
-        mean loss, a scalar that stays on the device
         """
         self.network.train()
         n_clips, size = len(labels), self.config.batch_size
@@ -158,7 +154,7 @@ class Steps:
 
     @torch.no_grad()
     def plain_logits(self, rows: Tensor) -> Tensor:
-        """(rows, classes) float32, with BatchNorm's running statistics; the rows' pictures are not augmented."""
+        """Return the logits of clips without augmentation, (rows, classes) float32, by BatchNorm's running averages."""
         self.network.eval()
         parts = [torch.empty(0, self.n_classes, device=self.batches.device)]
         for start in range(0, len(rows), HELD_OUT_BATCH):
@@ -168,7 +164,7 @@ class Steps:
         return torch.cat(parts)
 
     def _step(self, draw: Any, batch: slice | Tensor, labels: Tensor) -> Tensor:
-        """One step; gives the sum of the clips' losses."""
+        """Train one step; return the sum of the clips' losses."""
         if len(labels) == self.config.batch_size:
             inputs, run = self.full_batch(draw, batch), self.full_batch_network
         else:
@@ -182,11 +178,11 @@ class Steps:
         return loss.detach() * len(labels)
 
     def _laid_out(self, inputs: tuple[Tensor, ...]) -> list[Tensor]:
-        """Pictures in the memory layout of the weights; a graph of action units is none."""
+        """Bring images, but not a graph of action units, into the memory layout of the weights."""
         return [held.contiguous(memory_format=self.layout) if held.ndim == 4 else held for held in inputs]
 
     def _new_optimiser(self) -> torch.optim.Optimizer:
-        """The optimiser over every parameter, BatchNorm, biases and position embedding included, as released."""
+        """Make the optimiser of all parameters; BatchNorm, biases and position embedding decay too, as released."""
         config, parameters = self.config, self.network.parameters()
         rate: Any = config.learning_rate
         if self.on_gpu:
@@ -204,10 +200,10 @@ class Steps:
 
 @dataclass(frozen=True)
 class TrainedFold:
-    """What a fold leaves behind.
+    """The results of training a fold.
 
     logits : (epochs, held-out clips, classes) float32 · inner_logits : the same of the inner clips
-    history : for each epoch its mean training loss, learning rate and seconds
+    history : average training loss, learning rate and seconds of each epoch
     weights : the network's last state dict, on the CPU
     """
 
@@ -218,7 +214,7 @@ class TrainedFold:
 
 
 class FoldTrainer:
-    """One network on the device, compiled at most once, re-initialised in place for every fold."""
+    """One network on the device, compiled at most once and re-initialised in place for every fold."""
 
     def __init__(self, batches: Batches, n_classes: int, config: TrainConfig) -> None:
         self.batches = batches
@@ -241,14 +237,14 @@ class FoldTrainer:
         inner_rows: NDArray[np.int64],
         on_epoch: Callable[[int, float], None],
     ) -> TrainedFold:
-        """Trains one fold from fresh weights.
+        """Train one fold from fresh weights.
 
         Parameters
         ----------
-        fold_id : names the random streams, together with the seed
-        train_rows, train_labels : (n,) rows of the training clips in the windows, and their classes
-        test_rows, inner_rows : (m,), (k,) rows of the held-out and of the inner clips, of which there may be none
-        on_epoch : told the number of epochs done and the last one's mean training loss
+        fold_id : decides the random streams, together with the seed
+        train_rows, train_labels : (n,) rows of the training clips in the batches, and their classes
+        test_rows, inner_rows : (m,), (k,) rows of the held-out and of the inner clips; both may be empty
+        on_epoch : called with the number of epochs done and the last one's average training loss
         """
         config, batches, steps = self.config, self.batches, self.steps
         steps.prepare(len(train_rows))
@@ -284,7 +280,7 @@ class FoldTrainer:
         return int(np.random.SeedSequence(fold_seed(self.config.seed, fold_id, stream)).generate_state(1)[0])
 
     def _initialise(self, seed: int) -> None:
-        """Fresh weights in place: drawn on the CPU, so that the device does not move them."""
+        """Set fresh weights in place; they are drawn on the CPU, so that they are the same on every device."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             fresh = self.config.method.build(self.n_classes, **self.config.network_options)

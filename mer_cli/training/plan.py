@@ -1,4 +1,4 @@
-"""Settle what a run will be from its stores and configuration: clips, classes, folds, hardware. Reads no picture."""
+"""Plan a run from its stores and its config: clips, classes, folds and hardware. Reads no image."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ def plan_run(
     test_stores: Sequence[Path] = (),
     wanted: Sequence[str] | None = None,
 ) -> RunPlan:
-    """Reads the stores' tables and settles scheme, clips, folds, device, precision and compilation.
+    """Read the stores' tables and decide scheme, clips, folds, device, precision and compilation.
 
     Parameters
     ----------
-    stores : one for each dataset, in any order; under LOSO each subject of them is held out once
-    test_stores : where given, the protocol is cross-dataset: one fold for each, trained on all of `stores`
-    wanted : subjects or fold ids to train; all where left out
+    stores : one for each dataset, in any order; under LOSO each of their subjects is held out once
+    test_stores : if given, the protocol is cross-dataset: one fold for each, trained on all of `stores`
+    wanted : subjects or fold ids to train; None trains all
 
     Raises
     ------
     MerError
-        If a store can't be read or two are of one dataset, the scheme does not fit them, a fold is unknown, too many
-        subjects are to be set aside, or a store lacks what the method takes (`check_inputs`).
+        If a store can't be read, two stores are of one dataset, the scheme does not fit them, a fold is unknown, too
+        many subjects are to be set aside, or a store lacks what the method needs (`check_inputs`).
     """
     infos = _read_all(stores, test_stores)
     scheme = resolve_scheme(config.scheme, {info.dataset: set(info.clips["emotion"]) for info, _ in infos})
@@ -73,7 +73,7 @@ def plan_run(
 
 
 def _read_all(stores: Sequence[Path], test_stores: Sequence[Path]) -> list[tuple[StoreInfo, Role]]:
-    """The stores with their roles, sorted by dataset."""
+    """Read the stores, with their roles, sorted by dataset."""
     role: Role = "train" if test_stores else "loso"
     infos = [(read_store(path), role) for path in stores]
     infos += [(read_store(path), "test") for path in test_stores]
@@ -81,21 +81,18 @@ def _read_all(stores: Sequence[Path], test_stores: Sequence[Path]) -> list[tuple
     for info, _ in infos:
         if info.dataset in path_of:
             raise ConfigError(
-                f"{info.path}: holds {info.dataset}, as {path_of[info.dataset]} does — expected one store for each "
-                "dataset, or a subject could be on both sides. Leave one of them out."
+                f"{info.path}: holds {info.dataset}, as does {path_of[info.dataset]}. Expected one store for each "
+                "dataset, so that no subject is on both sides. Leave one of them out."
             )
         path_of[info.dataset] = info.path
     return sorted(infos, key=lambda given: f"{given[0].dataset}/")
 
 
 def _classes(info: StoreInfo, scheme: Scheme) -> dict[str, tuple[str, int]]:
-    """Emotion and class of every clip that the scheme keeps, sorted by clip id."""
-    kept = {}
-    for clip_id, emotion in sorted(zip(map(str, info.clips.index), info.clips["emotion"], strict=True)):
-        label = scheme.label(clip_id, emotion)
-        if label is not None:
-            kept[clip_id] = (str(emotion), label)
-    return kept
+    """Return emotion and class of every clip that the scheme keeps, sorted by clip id."""
+    clips = sorted(zip(map(str, info.clips.index), info.clips["emotion"], strict=True))
+    labelled = ((clip_id, str(emotion), scheme.label(clip_id, emotion)) for clip_id, emotion in clips)
+    return {clip_id: (emotion, label) for clip_id, emotion, label in labelled if label is not None}
 
 
 def _check_classes(planned: Sequence[PlannedStore], scheme: Scheme) -> None:
@@ -104,13 +101,13 @@ def _check_classes(planned: Sequence[PlannedStore], scheme: Scheme) -> None:
             class_of = scheme.class_of[store.info.dataset]
             emotions = ", ".join(emotion for emotion, class_name in class_of.items() if class_name is not None)
             raise ConfigError(
-                f"{store.info.path}: no clip of it belongs to scheme '{scheme.name}' — expected emotions among "
-                f"{emotions}. Choose another --scheme."
+                f"{store.info.path}: has no clip of scheme '{scheme.name}'. Expected emotions: {emotions}. Choose "
+                "another --scheme."
             )
     if len(scheme.class_names) < 2:
         raise ConfigError(
-            f"--scheme {scheme.name}: all clips have the label '{scheme.class_names[0]}' — expected at least two, "
-            "or there is nothing to tell apart. Label the clips, and build the store again."
+            f"--scheme {scheme.name}: all clips have the label '{scheme.class_names[0]}'. Expected at least 2 labels. "
+            "Label the clips, and build the store again."
         )
 
 
@@ -134,7 +131,7 @@ def _record(store: PlannedStore, config: TrainConfig) -> RunStore:
 
 
 def _protocol_id(scheme: Scheme, planned: Sequence[PlannedStore]) -> str:
-    """The scheme's own id under LOSO; across datasets "casme2-to-samm-megc3/145-to-133"."""
+    """Return the scheme's own id under LOSO; across datasets, for example, "casme2-to-samm-megc3/145-to-133"."""
     n_clips = {role: sum(len(store.clips) for store in planned if store.role == role) for role in ("train", "test")}
     if not n_clips["test"]:
         return protocol_id(scheme, [store.info.dataset for store in planned], sum(len(s.clips) for s in planned))

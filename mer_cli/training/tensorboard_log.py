@@ -1,9 +1,9 @@
-"""TensorBoard's event files, one for each finished fold, made from its `history.csv`: `tensorboard --logdir RUN`.
+"""Write TensorBoard's event files, one for each finished fold, from its `history.csv`: `tensorboard --logdir RUN`.
 
     runs/<name>/tensorboard/<fold>/events.out.tfevents...
 
-Each holds the columns of that table by epoch. There is no accuracy in it: training doesn't know the held-out
-labels. TensorBoard is an extra, and its import takes seconds, so it is loaded only where a log is asked for.
+Each holds the columns of that table by epoch, and no accuracy: training doesn't know the held-out labels. TensorBoard
+is an extra, and its import takes seconds, so it is loaded only when a log is asked for.
 """
 
 from __future__ import annotations
@@ -18,26 +18,20 @@ from mer_cli.system.files import write_folder
 
 
 def require_tensorboard() -> None:
-    """Does nothing where TensorBoard is installed.
-
-    Raises
-    ------
-    ConfigError
-        If it is not, so that this shows before anything is trained.
-    """
+    """Raise a ConfigError if TensorBoard can't be imported, before anything is trained."""
     try:
         importlib.import_module("tensorboard")
     except ImportError as error:
         raise ConfigError(
-            f"--tensorboard: TensorBoard can't be imported ({error}) — expected the extra to be installed. "
-            "Type: pip install 'mer-cli[tensorboard]', or leave the flag out: history.csv holds the same numbers."
+            f"--tensorboard: TensorBoard can't be imported ({error}). Install it: pip install 'mer-cli[tensorboard]'. "
+            "Or leave the flag out: history.csv has the same numbers."
         ) from None
 
 
 def write_log(run: Path, fold_id: str, config: RunConfig) -> None:
-    """Write the event file of a finished fold, whole or not at all; one that is there is replaced.
+    """Write the event file of a finished fold, whole or not at all, and replace an earlier one.
 
-    A run on generated faces says so in the text `faces`.
+    For a run on generated faces the text `faces` says so.
 
     Raises
     ------
@@ -61,5 +55,5 @@ def write_log(run: Path, fold_id: str, config: RunConfig) -> None:
 
 
 def log_folder(run: Path, fold_id: str) -> Path:
-    """Where the event file of a fold lies."""
+    """Return the folder of a fold's event file."""
     return run / "tensorboard" / fold_id

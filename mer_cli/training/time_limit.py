@@ -1,4 +1,4 @@
-"""How long a command may train: no fold begins that would probably not end in time."""
+"""Limit how long a command trains: no fold begins that would probably not end in time."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ SECONDS_OF_UNIT = {"h": 3600, "m": 60, "s": 1}
 
 
 class TimeLimit:
-    """The time that a command may train, shared by all of its runs and updated by them.
+    """The time that a command may train, shared and updated by all of its runs.
 
-    What a command begins with, a fold or as many as run in parallel, is trained however short the time is, so a command
-    that is repeated comes to an end. Later a fold begins if the longest one of its method would still fit; if no fold
-    of the method has been timed, in the first half of the time only.
+    The first fold of a command, or the first folds that run in parallel, are trained even if the time is too short, so
+    that a repeated command always makes progress. Later a fold begins if the longest fold of its method would still
+    fit; if none has been timed, in the first half of the time only.
 
     is_over : whether a fold was left out for lack of time
     longest : seconds of each method's longest fold so far
@@ -33,7 +33,7 @@ class TimeLimit:
         self._has_begun = False
 
     def expect(self, method: str, seconds: float) -> None:
-        """Note how long a fold of a method took in an earlier command, or must be expected to take."""
+        """Note how long a fold of a method took, or is expected to take."""
         self.longest[method] = max(self.longest.get(method, 0), seconds)
 
     def has_time(self, method: str) -> bool:
@@ -44,7 +44,7 @@ class TimeLimit:
         return not self.is_over
 
     def allowed(self, method: str, folds: Iterable[Fold]) -> Iterator[Fold]:
-        """Yield the folds of a method that there is time for; each is taken to begin when it is asked for."""
+        """Yield the folds of a method that there is time for; each begins when it is yielded."""
         for fold in folds:
             if not self.has_time(method):
                 return
@@ -58,13 +58,7 @@ class TimeLimit:
 
 
 def parse_time_limit(text: str | None) -> TimeLimit:
-    """Return the limit of "4m", "90s" or "1h30m", from now on; None has no end.
-
-    Raises
-    ------
-    ConfigError
-        If it is not a length of time, or is 0.
-    """
+    """Return the limit of a text such as "4m" or "1h30m" (None: no limit) from now on, or raise a ConfigError."""
     if text is None:
         return TimeLimit(math.inf)
     found = re.fullmatch(r"(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?", text.strip().casefold())

@@ -1,6 +1,7 @@
-"""Train the folds that a run directory lacks; each is written whole as soon as it ends.
+"""Train the folds that a run directory lacks; each fold is written whole as soon as it ends.
 
-All clips are read, and the network is made, once for all folds.
+All clips are read, and the network is made, once for all folds. Folds are trained one after the other in this process,
+or in parallel in worker processes (`hardware.choose_folds_at_once`). The order in which folds end changes no number.
 """
 
 from __future__ import annotations
@@ -8,10 +9,13 @@ from __future__ import annotations
 import math
 import pickle
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache, partial
+from multiprocessing import get_context
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -27,9 +31,15 @@ from mer_cli.runs.folds import training_labels
 from mer_cli.runs.plan import RunPlan
 from mer_cli.runs.run_config import RunConfig
 from mer_cli.store.hdf5 import empty_windows, read_windows
+from mer_cli.system.workers import run_in_workers
 from mer_cli.training.batches import PairBatches, Windows
-from mer_cli.training.executor import EndedFold, Listener, choose_folds_at_once, resolve_gpus, threads_of, train_at_once
-from mer_cli.training.hardware import count_memory, describe_environment, require_memory
+from mer_cli.training.hardware import (
+    choose_folds_at_once,
+    describe_environment,
+    fit_into_memory,
+    resolve_gpus,
+    threads_of,
+)
 from mer_cli.training.inputs import read_features, read_motion_batches
 from mer_cli.training.loop import Batches, FoldTrainer, TrainedFold
 from mer_cli.training.tensorboard_log import log_folder, require_tensorboard, write_log
@@ -42,8 +52,24 @@ if TYPE_CHECKING:
 Trainer: TypeAlias = "FoldTrainer | ClassicalTrainer"
 
 
+class Listener(Protocol):
+    """An observer of a run; it changes nothing.
+
+    `on_start` gets the number of folds to train. Of a fold that is trained in a worker it hears only at the end, with
+    the last epoch's loss. A classical method has no epochs and no loss.
+    """
+
+    def on_start(self, n_folds: int) -> None: ...
+
+    def on_fold(self, fold: Fold) -> None: ...
+
+    def on_epoch(self, epoch: int, loss: float) -> None: ...
+
+    def on_fold_end(self) -> None: ...
+
+
 class Trainers:
-    """The trainer of the last plan, taken again for one that differs in the seed alone: nothing is compiled twice."""
+    """The trainer of the last plan, used again for a plan that differs in the seed alone: nothing is compiled twice."""
 
     def __init__(self) -> None:
         self.plan: RunPlan | None = None
@@ -58,7 +84,7 @@ class Trainers:
 
 
 def make_trainer(plan: RunPlan) -> Trainer:
-    """What trains the plan's folds, all clips in it."""
+    """Return a trainer for the plan's folds that holds all of its clips."""
     config = plan.config
     if not config.method.is_network:
         from mer_cli.training.classical import ClassicalTrainer  # and with it scikit-learn, which takes a second
@@ -69,7 +95,7 @@ def make_trainer(plan: RunPlan) -> Trainer:
 
 
 def _without_seed(plan: RunPlan | None) -> tuple[Any, ...] | None:
-    """What decides which clips are read, and what the network is and how it is trained."""
+    """Return what decides which clips are read, what the network is and how it is trained."""
     if plan is None:
         return None
     trained_on = frozenset(clip_id for fold in plan.wanted for clip_id in fold.train)
@@ -84,7 +110,7 @@ def _read_batches(plan: RunPlan, device: torch.device) -> Batches:
 
 
 def _read_windows(plan: RunPlan) -> Windows:
-    """The clips of all stores in the order of `plan.labels`; each store is read straight into its part."""
+    """Read the clips of all stores in the order of `plan.labels`, each store straight into its part of the arrays."""
     arrays = empty_windows(len(plan.labels))
     start = 0
     for store in plan.stores:
@@ -96,21 +122,6 @@ def _read_windows(plan: RunPlan) -> Windows:
     onset, onset_numbers, apex, apex_numbers = arrays
     offsets = [store.info.clips.loc[list(store.clips), "offset"].to_numpy(np.int32) for store in plan.stores]
     return Windows(onset, apex, onset_numbers, apex_numbers, np.concatenate(offsets))
-
-
-@dataclass(frozen=True)
-class FoldTask:
-    """A fold that another process is to train and write.
-
-    plan : the run's plan, pickled · path : the run directory · threads : of torch
-    """
-
-    plan: bytes
-    path: Path
-    fold: Fold
-    save_weights: bool
-    tensorboard: bool
-    threads: int
 
 
 def train_run(
@@ -126,36 +137,33 @@ def train_run(
     trainers: Trainers | None = None,
     time_limit: TimeLimit | None = None,
 ) -> Path:
-    """Train the wanted folds that are not finished, or those of them that the time limit allows; return the run's path.
+    """Train the wanted folds that are not finished, as far as the time limit allows; return the run's path.
 
     Parameters
     ----------
     out : folder of all runs
     resume : False trains finished folds again
-    tensorboard : leaves an event file of every finished fold, of those too that were finished before
-    folds_at_once : for each device; None lets the network and the machine decide (`executor.choose_folds_at_once`)
+    tensorboard : write an event file for every finished fold, including those finished earlier
+    folds_at_once : folds in parallel on each device; None decides by the method and the machine
     gpus : CUDA numbers; None takes the first
     trainers : shared by runs that differ in the seed alone
-    time_limit : shared by the runs of a command, and updated; what it leaves out, the same call trains later. None
-        trains all
+    time_limit : shared by the runs of a command, and updated; the same call later trains the folds that it left out
 
     Raises
     ------
     ConfigError
         If TensorBoard is wanted and not installed, a GPU is not there, or the folds would not fit into its memory.
     RunError
-        If the run directory can't be used or written, or the device runs out of memory all the same.
+        If the run directory can't be used or written, a worker is killed, or the device still runs out of memory.
     """
-    config, labels = plan.config, plan.labels
+    config = plan.config
     if tensorboard:
         require_tensorboard()
-    keeps_weights = save_weights == "last" and config.method.is_network
     devices, n_cores = resolve_gpus(config, gpus), torch.get_num_threads()
     with threads_of(config, folds_at_once) as threads:
-        session = Session(
-            plan.paths("loso", "train"), plan.paths("test"), str(out), describe_environment(config.device)
-        )
-        path = open_run(out, config, labels, plan.emotions, plan.folds, session)
+        environment = describe_environment(config.device)
+        session = Session(plan.paths("loso", "train"), plan.paths("test"), str(out), environment)
+        path = open_run(out, config, plan.labels, plan.emotions, plan.folds, session)
         todo = folds_to_train(path, plan.wanted, resume=resume)
         if tensorboard:
             _log_finished_folds(plan, path)
@@ -165,105 +173,144 @@ def train_run(
         record_session(path, session)
         n_at_once = choose_folds_at_once(config, todo, folds_at_once, n_cores, len(devices) or 1)
         if devices:
-            n_at_once = _fit_into_memory(plan, devices, n_at_once, is_asked_for=folds_at_once is not None)
+            n_at_once = fit_into_memory(
+                config,
+                len(plan.labels),
+                len(config.class_names),
+                devices,
+                n_at_once,
+                is_asked_for=folds_at_once is not None,
+            )
             torch.cuda.set_device(devices[0])
+        run = _Run(plan, path, save_weights == "last" and config.method.is_network, tensorboard)
         limit = time_limit or TimeLimit(math.inf)
         begun = limit.allowed(config.model, todo)
         if n_at_once == 1:
-            trainer_of = (trainers or Trainers()).of
-            _train_in_turn(
-                plan, path, begun, limit, listener, trainer_of, save_weights=keeps_weights, tensorboard=tensorboard
-            )
+            _train_in_turn(run, begun, trainers or Trainers(), listener, limit)
         else:
-            pickled = pickle.dumps(plan)
-            tasks = (FoldTask(pickled, path, fold, keeps_weights, tensorboard, threads) for fold in begun)
-            train_at_once(_train_task, tasks, n_at_once, path, partial(_tell, listener, limit, config.model), devices)
+            _train_in_parallel(run, begun, n_at_once, threads, devices, listener, limit)
     return path
 
 
-def _fit_into_memory(plan: RunPlan, gpus: Sequence[int], n_at_once: int, *, is_asked_for: bool) -> int:
-    """Folds at once that the GPUs have memory for: fewer than chosen, unless they are asked for and so refused."""
-    needed = count_memory(plan.config, len(plan.labels), len(plan.config.class_names))
-    # What this process holds is that of a run before, which this one uses again or drops.
-    free = min(torch.cuda.mem_get_info(gpu)[0] + torch.cuda.memory_reserved(gpu) for gpu in gpus)
-    on_each = math.ceil(n_at_once / len(gpus))
-    if not is_asked_for:
-        on_each = max(1, min(on_each, free // needed.total(plan.config.batch_size)))
-    require_memory(plan.config, needed, free, on_each)
-    return min(n_at_once, on_each * len(gpus))
+@dataclass(frozen=True)
+class _Run:
+    """A run in training: its plan, its directory, and what is written of each fold."""
+
+    plan: RunPlan
+    path: Path
+    save_weights: bool
+    tensorboard: bool
+
+    def train(self, trainer: Trainer, fold: Fold, on_epoch: Callable[[int, float], None]) -> TrainedFold:
+        """Train a fold and write it into the run."""
+        trained = _train_fold(trainer, fold, self.plan.labels, on_epoch)
+        predictions = FoldPredictions(fold.id, fold.test, trained.logits, fold.inner, trained.inner_logits)
+        save = partial(_save_weights, trained.weights, self.plan.config, fold) if self.save_weights else None
+        write_fold(self.path, predictions, trained.history, save)
+        if self.tensorboard:
+            write_log(self.path, fold.id, self.plan.config)
+        return trained
 
 
-def _train_in_turn(
-    plan: RunPlan,
-    path: Path,
-    begun: Iterable[Fold],
-    limit: TimeLimit,
-    listener: Listener,
-    trainer_of: Callable[[RunPlan], Trainer],
-    *,
-    save_weights: bool,
-    tensorboard: bool,
-) -> None:
-    """One fold after the other, in this process."""
+def _train_in_turn(run: _Run, begun: Iterable[Fold], trainers: Trainers, listener: Listener, limit: TimeLimit) -> None:
+    """Train one fold after the other in this process."""
+    config = run.plan.config
     try:
-        trainer = trainer_of(plan)
+        trainer = trainers.of(run.plan)
         for fold in begun:
             listener.on_fold(fold)
-            trained = _train_fold(trainer, fold, plan.labels, listener.on_epoch)
-            _write(plan, path, fold, trained, save_weights=save_weights, tensorboard=tensorboard)
+            run.train(trainer, fold, listener.on_epoch)
             listener.on_fold_end()
-            limit.ended(plan.config.model, fold)
+            limit.ended(config.model, fold)
     except torch.OutOfMemoryError as error:
         raise RunError(
-            f"{path}: the device ran out of memory ({str(error).splitlines()[0]}) — expected room for "
-            f"{len(plan.labels)} clips and a batch of {plan.config.batch_size}. Finished folds are kept; lower "
-            "--batch-size (another run, since BatchNorm sees the batch) or use --device cpu."
+            f"{run.path}: the device ran out of memory ({str(error).splitlines()[0]}) with {len(run.plan.labels)} "
+            f"clips and a batch of {config.batch_size}. Finished folds are kept. Lower --batch-size (another run, "
+            "since BatchNorm sees the batch) or use --device cpu."
         ) from None
 
 
-def _tell(listener: Listener, limit: TimeLimit, method: str, ended: EndedFold) -> None:
-    """Pass on that a fold has ended in another process."""
-    listener.on_fold(ended.fold)
-    if ended.loss is not None:
-        listener.on_epoch(ended.n_epochs, ended.loss)
-    listener.on_fold_end()
-    limit.ended(method, ended.fold)
+@dataclass(frozen=True)
+class EndedFold:
+    """A fold that a worker has trained and written; the loss of a classical method is None."""
+
+    fold: Fold
+    n_epochs: int
+    loss: float | None
 
 
-def _train_task(task: FoldTask) -> EndedFold:
-    """Trains and writes a fold in a process that does nothing else."""
-    torch.set_num_threads(task.threads)
-    plan, trainer = _plan_and_trainer(task.plan)
-    trained = _train_fold(trainer, task.fold, plan.labels, lambda epoch, loss: None)
-    _write(plan, task.path, task.fold, trained, save_weights=task.save_weights, tensorboard=task.tensorboard)
-    return EndedFold(task.fold, len(trained.history), trained.history[-1].get("loss"))
+def _train_in_parallel(
+    run: _Run,
+    begun: Iterable[Fold],
+    n_at_once: int,
+    threads: int,
+    gpus: Sequence[int],
+    listener: Listener,
+    limit: TimeLimit,
+) -> None:
+    """Train folds in worker processes, each of which takes the next one when it is free.
+
+    Ctrl-C stops the workers at once; a fold is written whole or not at all. An error in a fold is raised here as it
+    is, after the folds at work have ended.
+
+    Parameters
+    ----------
+    threads : torch threads of each worker
+    gpus : assigned to the workers in turn
+    """
+
+    def tell(ended: EndedFold) -> None:
+        listener.on_fold(ended.fold)
+        if ended.loss is not None:
+            listener.on_epoch(ended.n_epochs, ended.loss)
+        listener.on_fold_end()
+        limit.ended(run.plan.config.model, ended.fold)
+
+    free = get_context("spawn").SimpleQueue()
+    for number in range(n_at_once if gpus else 0):
+        free.put(gpus[number % len(gpus)])
+    pickled = pickle.dumps(run)
+    tasks = ((pickled, fold, threads) for fold in begun)
+    take = partial(_take_gpu, free) if gpus else None
+    try:
+        run_in_workers(_train_task, tasks, n_at_once, tell, drop_on_interrupt=True, on_start=take)
+    except BrokenProcessPool:
+        raise RunError(
+            f"{run.path}: a worker process was killed while training folds, probably for lack of memory. "
+            "Finished folds are kept: run the same command again with --folds-at-once 1."
+        ) from None
+
+
+def _take_gpu(free: SimpleQueue[int]) -> None:
+    """Make a free GPU the one that this worker calls `cuda`."""
+    torch.cuda.set_device(free.get())
+
+
+def _train_task(task: tuple[bytes, Fold, int]) -> EndedFold:
+    """Train and write a fold in a worker: the pickled run, the fold, and the number of torch threads."""
+    pickled, fold, threads = task
+    torch.set_num_threads(threads)
+    run, trainer = _run_and_trainer(pickled)
+    trained = run.train(trainer, fold, lambda epoch, loss: None)
+    return EndedFold(fold, len(trained.history), trained.history[-1].get("loss"))
 
 
 @cache
-def _plan_and_trainer(pickled: bytes) -> tuple[RunPlan, Trainer]:
-    """What all tasks of a worker share: the clips are read, and the network is made, once."""
-    plan: RunPlan = pickle.loads(pickled)
-    return plan, make_trainer(plan)
-
-
-def _write(
-    plan: RunPlan, path: Path, fold: Fold, trained: TrainedFold, *, save_weights: bool, tensorboard: bool
-) -> None:
-    """Puts a trained fold into the run."""
-    predictions = FoldPredictions(fold.id, fold.test, trained.logits, fold.inner, trained.inner_logits)
-    save = _weight_saver(trained.weights, plan.config, fold) if save_weights else None
-    write_fold(path, predictions, trained.history, save)
-    if tensorboard:
-        write_log(path, fold.id, plan.config)
+def _run_and_trainer(pickled: bytes) -> tuple[_Run, Trainer]:
+    """Return what all tasks of a worker share; the clips are read, and the network is made, once."""
+    run: _Run = pickle.loads(pickled)
+    return run, make_trainer(run.plan)
 
 
 def _train_fold(
-    trainer: Trainer,
-    fold: Fold,
-    labels: Mapping[str, int],
-    on_epoch: Callable[[int, float], None],
+    trainer: Trainer, fold: Fold, labels: Mapping[str, int], on_epoch: Callable[[int, float], None]
 ) -> TrainedFold:
-    """The trainer knows rows; the clips of `labels` are theirs, in its order. Of the held-out ones it gets no label."""
+    """Train a fold on the labels of its training clips; the trainer never gets a held-out label.
+
+    Parameters
+    ----------
+    labels : class by clip id, in the order of the trainer's rows
+    """
     row_of = {clip_id: row for row, clip_id in enumerate(labels)}
     label_of = training_labels(fold.id, fold.train, labels, trainer.config)
     train_rows, test_rows, inner_rows = (
@@ -276,20 +323,15 @@ def _train_fold(
 
 
 def _log_finished_folds(plan: RunPlan, path: Path) -> None:
-    """Event files of the folds that were trained without."""
+    """Write the event files of folds that were trained without --tensorboard."""
     for fold in plan.folds:
         if is_finished(path, fold.id) and not log_folder(path, fold.id).exists():
             write_log(path, fold.id, plan.config)
 
 
-def _weight_saver(weights: dict[str, Tensor], config: RunConfig, fold: Fold) -> Callable[[Path], None]:
-    """Writes the weights with the config and the fold in the file, so that it explains itself."""
-    metadata = {"config": config.model_dump_json(), "fold": fold.id}
-
-    def save(path: Path) -> None:
-        try:
-            save_file(weights, path, metadata)
-        except SafetensorError as error:  # its word for a full disk, among others
-            raise OSError(str(error)) from error
-
-    return save
+def _save_weights(weights: dict[str, Tensor], config: RunConfig, fold: Fold, path: Path) -> None:
+    """Write the weights with the config and the fold in the file, so that it explains itself."""
+    try:
+        save_file(weights, path, {"config": config.model_dump_json(), "fold": fold.id})
+    except SafetensorError as error:  # raised for a full disk, among others
+        raise OSError(str(error)) from error

@@ -19,15 +19,18 @@ from mer_cli.records import Fold
 from mer_cli.runs.config import resolve_config
 from mer_cli.runs.directory import read_run
 from mer_cli.system import workers
-from mer_cli.training import executor
+from mer_cli.training import hardware
 from mer_cli.training import train as training
-from mer_cli.training.executor import choose_folds_at_once, parse_folds_at_once, resolve_gpus, threads_of
 from mer_cli.training.hardware import (
     PAIRS_THAT_REPAY_COMPILING,
     can_compile,
+    choose_folds_at_once,
     computes_in_bf16,
+    parse_folds_at_once,
     parse_gpus,
+    resolve_gpus,
     resolve_hardware,
+    threads_of,
 )
 from mer_cli.training.plan import plan_run
 from mer_cli.training.train import train_run
@@ -192,7 +195,7 @@ def _folder(process):
 def test_folds_at_once_are_chosen_by_network_cores_memory_and_work(
     settings, n_todo, wanted, memory, n_at_once, monkeypatch
 ):
-    monkeypatch.setattr(executor, "available_memory", lambda: memory)
+    monkeypatch.setattr(hardware, "available_memory", lambda: memory)
     config = resolve_config(**settings).model_copy(update={"device": "cpu"})
     assert choose_folds_at_once(config, LOSO[:n_todo], wanted, n_cores=2) == n_at_once
 
@@ -211,16 +214,16 @@ def test_the_threads_of_a_fold_depend_on_the_network_alone_unless_folds_are_aske
     [("mmnet", None, 1, 1), ("mmnet", None, 2, 2), ("mmnet", 3, 2, 6), ("ststnet", None, 1, 16), ("ststnet", 1, 2, 2)],
 )
 def test_networks_on_motion_share_a_gpu_and_each_gpu_has_a_fold_of_mmnet(model, wanted, n_gpus, n_at_once, monkeypatch):
-    monkeypatch.setattr(executor, "available_memory", lambda: None)
+    monkeypatch.setattr(hardware, "available_memory", lambda: None)
     config = resolve_config(model=model).model_copy(update={"device": "cuda"})
     assert choose_folds_at_once(config, LOSO, wanted, n_cores=16, n_devices=n_gpus) == n_at_once
 
 
 def test_the_folds_of_a_motion_network_run_at_once_when_nothing_is_said(store, straight, tmp_path, monkeypatch):
     """The number is chosen from the cores, not from the one thread that each fold is given."""
-    monkeypatch.setattr(executor, "PAIRS_THAT_REPAY_WORKERS", 1)
+    monkeypatch.setattr(hardware, "PAIRS_THAT_REPAY_WORKERS", 1)
     started = []
-    monkeypatch.setattr(training, "train_at_once", lambda *given: started.append(given[2]))
+    monkeypatch.setattr(training, "_train_in_parallel", lambda *given: started.append(given[2]))
     train(store, tmp_path, **MODEL)
     assert started == [2]
 
