@@ -68,6 +68,18 @@ class Listener(Protocol):
     def on_fold_end(self) -> None: ...
 
 
+class _Silent:
+    """A listener for callers that show no progress."""
+
+    def on_start(self, n_folds: int) -> None: ...
+
+    def on_fold(self, fold: Fold) -> None: ...
+
+    def on_epoch(self, epoch: int, loss: float) -> None: ...
+
+    def on_fold_end(self) -> None: ...
+
+
 class Trainers:
     """The trainer of the last plan, used again for a plan that differs in the seed alone: nothing is compiled twice."""
 
@@ -127,7 +139,7 @@ def _read_windows(plan: RunPlan) -> Windows:
 def train_run(
     plan: RunPlan,
     out: Path,
-    listener: Listener,
+    listener: Listener | None = None,
     *,
     resume: bool = True,
     save_weights: Literal["last", "none"] = "last",
@@ -156,7 +168,7 @@ def train_run(
     RunError
         If the run directory can't be used or written, a worker is killed, or the device still runs out of memory.
     """
-    config = plan.config
+    config, listener = plan.config, listener or _Silent()
     if tensorboard:
         require_tensorboard()
     devices, n_cores = resolve_gpus(config, gpus), torch.get_num_threads()
