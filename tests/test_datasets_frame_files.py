@@ -125,7 +125,7 @@ def test_a_link_or_path_out_of_the_release_is_refused(tmp_path):
         link = tmp_path / "release" / f"to_{place}"
         link.symlink_to(tmp_path / place)
         assert message(check_inside, link, boundary) == (
-            f"{link} leads to {(tmp_path / place).resolve()}, outside the release {boundary}. Copy the frames into it."
+            f"{link} leads out of the release, to {(tmp_path / place).resolve()}. Copy the frames into {boundary}."
         )
     assert "outside the release" in message(check_inside, tmp_path / "release" / ".." / "elsewhere", boundary)
 

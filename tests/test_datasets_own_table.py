@@ -74,7 +74,7 @@ def test_windows_line_ends_and_a_byte_order_mark_change_nothing(tmp_path):
         ),
         (
             "p01,smile,12,20,28,happy,../secret",
-            "row 2: {root}/../secret leads to {parent}/secret, outside the release {root}. Copy the frames into it.",
+            "row 2: {root}/../secret leads out of the release, to {parent}/secret. Copy the frames into {root}.",
         ),
         ("p01,smile,12,20,28,,p01/smile", "row 2: the label is blank. Fill it in."),
         (

@@ -219,7 +219,7 @@ def test_a_clip_that_is_a_link_out_of_the_release_fails(tmp_path, release):
     folder.rename(tmp_path / "elsewhere")
     folder.symlink_to(tmp_path / "elsewhere")
     (failed,) = load(release, tmp_path / "release").failed
-    assert f"{folder} leads to {tmp_path}/elsewhere, outside the release {tmp_path}/release" in failed.reason
+    assert f"{folder} leads out of the release, to {tmp_path}/elsewhere. Copy the frames" in failed.reason
 
 
 @WITH_TABLE

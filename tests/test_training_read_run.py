@@ -41,7 +41,7 @@ def edit(file, old, new):
 def test_any_edit_of_the_clips_is_refused(tmp_path, old, new):
     file = write_run(tmp_path) / "clips.csv"
     edit(file, old, new)
-    refuse(file.parent, f"{file}: was edited or damaged (clips.csv has changed since it was written). {RESTORE}")
+    refuse(file.parent, f"{file}: was edited or damaged (it has changed since it was written). {RESTORE}")
 
 
 def test_checksums_are_those_of_sha256sum(tmp_path):
@@ -142,7 +142,7 @@ def test_any_edit_of_the_logits_is_refused(tmp_path):
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
-    refuse_fold(path, file, "logits.npz has changed since it was written")
+    refuse_fold(path, file, "it has changed since it was written")
 
 
 @pytest.mark.parametrize("clips", [["EP00", "EP01", "EP09"], ["EP00", "EP01", "EP01"], ["EP00", "EP01"]])

@@ -211,7 +211,7 @@ def our_step(config: TrainConfig) -> Callable[[], object]:
 
 
 def our_epoch(config: TrainConfig, n_clips: int, n_held_out: int) -> Callable[[], object]:
-    """Return an epoch of `n_clips` that ends with the logits of the held-out clips."""
+    """Return a function that trains an epoch on `n_clips` and predicts `n_held_out` others, as `mer train` does."""
     trainer = make_trainer(config, n_clips + n_held_out)
     rng = np.random.default_rng(0)
     held_out = torch.arange(n_clips, n_clips + n_held_out, device=config.device)

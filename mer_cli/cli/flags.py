@@ -57,17 +57,17 @@ class SettingsCommand(TyperCommand):
         method = named if named and named.code else METHODS[MMNET]
         defaults = resolve_config(model=method.name)
         shown = method.groups - (set() if named else {"parts"})
-        help_all, *flags = _setting_flags()
+        help_all, *flags = map(copy, _setting_flags())
+        help_all.hidden = self.rows_are_networks  # all are shown anyway
         yield help_all
         for flag in flags:
-            visible = copy(flag)
             is_of_all = ctx.meta.get("help_all") or self.rows_are_networks
-            visible.hidden = not (group_of(flag.name) in shown or is_of_all) or (
+            flag.hidden = not (group_of(flag.name) in shown or is_of_all) or (
                 self.rows_are_networks and flag.name in OF_NETWORK
             )
             if not is_of_all:
-                visible.help = f"{flag.help} Default: {_spell(getattr(defaults, flag.name))}."
-            yield visible
+                flag.help = f"{flag.help} Default: {_spell(getattr(defaults, flag.name))}."
+            yield flag
 
 
 class GridCommand(SettingsCommand):

@@ -102,9 +102,7 @@ def check_inside(path: Path, boundary: Path) -> None:
         If `path` does.
     """
     if not path.resolve().is_relative_to(boundary):
-        raise DatasetError(
-            f"{path} leads to {path.resolve()}, outside the release {boundary}. Copy the frames into it."
-        )
+        raise DatasetError(f"{path} leads out of the release, to {path.resolve()}. Copy the frames into {boundary}.")
 
 
 def folder_entries(folder: Path) -> list[tuple[str, bool]]:

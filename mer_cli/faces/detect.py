@@ -131,7 +131,7 @@ def choose(detections: Sequence[Detection]) -> tuple[Detection, str]:
 
 
 def load_model(kind: Callable[[str], Any], path: Path) -> Any:
-    """Load a model of Dlib's; raise FaceError if the file is not one."""
+    """Load a Dlib model of class `kind` from a file; raise FaceError if the file is not such a model."""
     try:
         return kind(str(path))
     except (RuntimeError, MemoryError) as error:

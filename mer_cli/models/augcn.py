@@ -88,7 +88,7 @@ class GraphConvolution(nn.Module):
 
 
 class AUGCNFlow(nn.Module):
-    """AU-GCN on patches of flow: 1,047,176 parameters for three classes."""
+    """The network AU-GCN, on patches of flow and a graph of action units: 1,047,176 parameters for three classes."""
 
     INPUT: ClassVar = MotionInput(PATCH_SIZE, ("patches",), units=BROW_UNITS + MOUTH_UNITS)
 

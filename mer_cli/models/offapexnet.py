@@ -22,7 +22,7 @@ from mer_cli.motion.inputs import MotionInput
 
 
 class OFFApexNet(nn.Module):
-    """OFF-ApexNet: 2,664,475 parameters for three classes."""
+    """The network OFF-ApexNet, which sees u and v at 28x28: 2,664,475 parameters for three classes."""
 
     INPUT: ClassVar = MotionInput(28, ("u", "v"))
 

@@ -25,7 +25,7 @@ N_FILTERS = 3 + 5 + 8  # of the three branches
 
 
 class STSTNet(nn.Module):
-    """STSTNet: 1,683 parameters for three classes."""
+    """The network STSTNet, which sees u, v and strain at 28x28: 1,683 parameters for three classes."""
 
     INPUT: ClassVar = MotionInput(28)
 

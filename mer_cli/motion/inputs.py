@@ -71,11 +71,11 @@ class MotionInput:
         return sum(_N_PLANES.get(channel, 1) for channel in self.channels)
 
     def needs_flow(self, span: Span) -> bool:
-        """Whether the flow from onset to apex has to be computed."""
+        """Whether the method sees the flow from onset to apex, which is computed before training."""
         return not {"u", "v", "strain", "magnitude", "patches"}.isdisjoint(self.channels)
 
     def needs_clips(self, span: Span) -> bool:
-        """Whether the store must hold whole clips (`mer preprocess --clips`)."""
+        """Whether the method sees every frame, which a store has after `mer preprocess --clips`."""
         return "dynamic" in self.channels
 
     @property
@@ -112,11 +112,11 @@ class DescriptorInput:
         return frozenset({"svm"}).union(*(of_array[name] for name in self.arrays))
 
     def needs_flow(self, span: Span) -> bool:
-        """Whether the flow from onset to apex has to be computed."""
+        """Whether the method sees the flow from onset to apex, which is computed before training."""
         return "flow" in self.arrays or ("flows" in self.arrays and span == "apex")
 
     def needs_clips(self, span: Span) -> bool:
-        """Whether the store must hold whole clips (`mer preprocess --clips`)."""
+        """Whether the method sees every frame, which a store has after `mer preprocess --clips`."""
         return "frames" in self.arrays or ("flows" in self.arrays and span == "clip")
 
     @property

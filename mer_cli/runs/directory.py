@@ -80,7 +80,7 @@ def read_clips(file: Path) -> ClipTable:
     """
     table = ClipTable({}, {}, {})
     try:
-        _check_sums(file.with_name("clips.csv.sha256"))
+        _check_sum(file, "clips.csv.sha256")
         with file.open(newline="", encoding="utf-8") as opened:
             for row in csv.DictReader(opened):
                 clip_id = row["clip_id"]
@@ -98,13 +98,18 @@ def _checksums(*files: Path) -> str:
     return "".join(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files)
 
 
-def _check_sums(sums: Path) -> None:
-    """Raise a ValueError if a file beside `sums` is not as it was written; runs of before have no checksums."""
-    text = sums.read_text(encoding="utf-8") if sums.exists() else ""
-    for line in text.splitlines():
-        name = line.partition("  ")[2]
-        if _checksums(sums.with_name(name)) != f"{line}\n":
-            raise ValueError(f"{name} has changed since it was written")
+def _check_sum(file: Path, sums: str) -> None:
+    """Raise a ValueError if a file is not as it was written; runs of before have no checksums.
+
+    Parameters
+    ----------
+    sums : name of the file beside it that holds its checksum
+    """
+    held = file.with_name(sums)
+    lines = held.read_text(encoding="utf-8").splitlines() if held.exists() else []
+    expected = [line for line in lines if line.endswith(f"  {file.name}")]
+    if expected and expected != _checksums(file).splitlines():
+        raise ValueError("it has changed since it was written")
 
 
 def write_history(file: Path, history: Sequence[Mapping[str, float]]) -> None:
@@ -126,7 +131,7 @@ def read_history(file: Path, column: str, n_epochs: int) -> list[float]:
         If the file can't be read, or is not as it was written.
     """
     try:
-        _check_sums(file.with_name("done"))
+        _check_sum(file, "done")
         with file.open(newline="", encoding="utf-8") as opened:
             values = [float(row[column]) for row in csv.DictReader(opened)]
         if len(values) != n_epochs:
@@ -365,7 +370,7 @@ def _read_fold(path: Path, fold: str, config: RunConfig, clips: ClipTable) -> Fo
     """Read the logits of a finished fold, and check that they are of its clips: scores are joined by these ids."""
     file = path / "folds" / fold / "logits.npz"
     try:
-        _check_sums(file.with_name("done"))
+        _check_sum(file, "done")
         with file.open("rb") as opened:
             if not zipfile.is_zipfile(opened):  # `np.load` would take a single array, or speak of pickles
                 raise ValueError("not an archive of arrays")

@@ -396,7 +396,7 @@ def find_method(name: str, flag: str = "--model") -> Method:
     Raises
     ------
     ConfigError
-        If there is none; a method that is only quoted is told as that.
+        If there is no such method, or it is only quoted.
     """
     method = METHODS.get(name)
     if method is None:

@@ -28,7 +28,7 @@ class RunPlan:
     stores : in the order of their datasets, so that the clips of all, one store after the other, are sorted by id
     folds : all folds of the protocol · wanted : those to be trained here
     warnings : where a dataset's counts are not the published ones, a sentence each
-    weight_bytes : size of one fold's weights; 0 of a classical method, of which none are kept
+    weight_bytes : size of one fold's weights; 0 for a classical method, which has none
     """
 
     stores: tuple[PlannedStore, ...]

@@ -314,7 +314,7 @@ def read_landmarks(path: Path, clip_ids: Sequence[str]) -> NDArray[np.float32]:
 
 
 def empty_windows(n_clips: int) -> WindowArrays:
-    """Return arrays for `read_windows` to fill, with arbitrary values."""
+    """Return uninitialised arrays for `n_clips`, which `read_windows` fills."""
     onset, onset_frames, apex, apex_frames = (
         np.empty((n_clips, *ARRAYS[name][0]), ARRAYS[name][1]) for name in _WINDOWS
     )

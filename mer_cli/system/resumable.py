@@ -102,7 +102,7 @@ class Resumable:
 
     @property
     def parts(self) -> Path:
-        """The folder that the parts lie in."""
+        """Folder that holds one file for each finished clip."""
         return parts_dir(self.path, self.parts_suffix)
 
     @contextmanager

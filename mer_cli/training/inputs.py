@@ -52,9 +52,9 @@ Units = frozenset[int]
 
 @dataclass(frozen=True)
 class Order:
-    """The order of an epoch, its only random choice.
+    """The shuffled order in which an epoch trains on its clips; nothing else in the epoch is random.
 
-    row : (n,) int64, rows of the training clips
+    row : (n,) int64, the row of each training clip among all clips of the run
     """
 
     row: Tensor

@@ -130,7 +130,7 @@ def in_proportion(subjects: Sequence[int], clips: int, counts: Mapping[str, int]
 
 
 def spell(counts: Mapping[str, int]) -> list[str]:
-    """Return a list with each word as often as its count says."""
+    """Repeat each word as often as its count says: {"a": 2, "b": 1} becomes ["a", "a", "b"]."""
     return [word for word, count in counts.items() for _ in range(count)]
 
 

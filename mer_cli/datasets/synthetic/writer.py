@@ -146,7 +146,7 @@ def _write_people(
         run_in_workers(write, people, n_workers, on_person, drop_on_interrupt=True, on_start=_limit_threads)
     except BrokenProcessPool:
         raise DatasetError(
-            "mer synth: a worker process was killed while it drew faces, probably for lack of memory. Free some, and "
+            "mer synth: a worker process was killed while drawing faces, probably for lack of memory. Free memory, and "
             "run the same command again."
         ) from None
 
