@@ -293,8 +293,8 @@ def test_maps_are_mmnets_alone(straight):
     with pytest.raises(RunError) as error:
         require_maps(read_run(straight))
     assert str(error.value) == (
-        f"{straight}: sssnet has no attention maps; only mmnet has. Train a run of mmnet: mer train --loso --save-weights "
-        "last."
+        f"{straight}: sssnet has no attention maps; only mmnet has. Train a run of mmnet: mer train --loso "
+        "--save-weights last."
     )
 
 

@@ -75,7 +75,7 @@ def train(
     check_seeds(config.method, seeds, shuffle_labels=config.shuffle_labels)
     stores, wanted = stores or [find_store()], folds.split(",") if folds else None
     limit = parse_time_limit(time_limit)
-    options = {
+    options: dict[str, Any] = {
         "resume": resume,
         "save_weights": save_weights,
         "tensorboard": tensorboard,

@@ -145,7 +145,10 @@ def plan_comparison(
     named = _named(methods)
     _check_useful(given, named)
     protocols = [*_protocols([read_store(path) for path in stores], settings.get("scheme"), together=together)]
-    configs = {method.name: resolve_config(**_fitting(given, method), model=method.name) for method in named}
+    configs = {}
+    for method in named:
+        fitting = {setting: value for setting, value in given.items() if _is_of_use(method, setting, given)}
+        configs[method.name] = resolve_config(**fitting, model=method.name)
     cells: list[Cell] = []
     left_out: list[LeftOut] = []
     for name in sorted(configs, key=lambda name: _cost(configs[name])):
@@ -207,11 +210,6 @@ def _check_useful(given: Mapping[str, Any], methods: Collection[Method]) -> None
         if not any(_is_of_use(method, setting, given) or _accepts(method, setting, value) for method in methods):
             names = ", ".join(method.name for method in methods)
             raise ConfigError(f"--{setting.replace('_', '-')} has no effect with {names}. Leave it out.")
-
-
-def _fitting(given: Mapping[str, Any], method: Method) -> dict[str, Any]:
-    """Return the settings that have an effect on a method."""
-    return {setting: value for setting, value in given.items() if _is_of_use(method, setting, given)}
 
 
 def _is_of_use(method: Method, setting: str, given: Mapping[str, Any]) -> bool:
