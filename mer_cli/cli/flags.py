@@ -1,4 +1,4 @@
-"""The flags of `mer train`: one for every setting, whose help, limits and group are declared in `runs.config`."""
+"""The flags of the settings of a run, made from the help, limits and groups declared in `runs.config`."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class SettingsCommand(TyperCommand):
 
 
 class GridCommand(SettingsCommand):
-    """A command whose rows decide the network: its help has no settings of the network."""
+    """A command that decides the network itself: its help shows no settings of the network."""
 
     rows_are_networks = True
 

@@ -77,8 +77,8 @@ def show_methods(methods: Sequence[tuple[Method, Mapping[str, int]]], as_json: b
 
 def _method_lines(cells: Sequence[tuple[str, str, str, str, str, str]]) -> Iterator[str]:
     """Yield a line for each method; on a narrow terminal its title, input and note are folded below."""
-    lines, wide = console.aligned(cells), console.width()
-    if wide is None or max(map(len, lines)) <= wide:
+    lines = console.aligned(cells)
+    if console.fits(lines):
         yield from lines
         return
     heads = console.aligned([(name, form, grade, counts) for name, _, form, grade, counts, _ in cells])

@@ -124,7 +124,7 @@ def plan_comparison(
     methods: str | None = None,
     together: bool = False,
 ) -> Comparison:
-    """Return the runs of each method under each protocol, for each seed; a classical method has one, without chance.
+    """Return the runs of each method under each protocol, for each seed; a classical method has one run, as nothing is random.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def plan_comparison(
 
 
 def expected_seconds(cells: Sequence[Cell]) -> list[float | None]:
-    """Return the estimated seconds of a fold of each cell, from the finished folds; None if they don't tell.
+    """Return the seconds of a fold of each cell, estimated from the finished folds; None if unknown.
 
     A cell with finished folds has its own. Otherwise the time comes from the cells of the same method or row. For a
     network without any, it comes from the network nearest in arithmetic, times the ratio of the two, if that is at most
@@ -176,12 +176,16 @@ def expected_seconds(cells: Sequence[Cell]) -> list[float | None]:
             known.setdefault(cell.name, []).append(cell.seconds / _passes(cell))
     rates = {name: sum(rates) / len(rates) for name, rates in known.items()}
     guesses = {cell.name: _guess_rate(cell, cells, rates) for cell in cells}
-    guessed = [(guess := guesses[cell.name]) and guess * _passes(cell) for cell in cells]
-    return [guess if cell.seconds is None else cell.seconds for cell, guess in zip(cells, guessed, strict=True)]
+    expected: list[float | None] = []
+    for cell in cells:
+        rate = guesses[cell.name]
+        guess = None if rate is None else rate * _passes(cell)
+        expected.append(guess if cell.seconds is None else cell.seconds)
+    return expected
 
 
 def _guess_rate(cell: Cell, cells: Sequence[Cell], rates: Mapping[str, float]) -> float | None:
-    """Return the estimated seconds of a clip in an epoch, from the known `rates` by name; None if they don't tell."""
+    """Return the seconds of a clip in an epoch, estimated from the known `rates` by name; None if unknown."""
     if cell.name in rates:
         return rates[cell.name]
     work = _operations(cell.plan.config)

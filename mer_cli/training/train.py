@@ -55,8 +55,8 @@ Trainer: TypeAlias = "FoldTrainer | ClassicalTrainer"
 class Listener(Protocol):
     """An observer of a run; it changes nothing.
 
-    `on_start` gets the number of folds to train. Of a fold that is trained in a worker it hears only at the end, with
-    the last epoch's loss. A classical method has no epochs and no loss.
+    `on_start` gets the number of folds to train. A fold that is trained in a worker is reported only when it has ended,
+    with the last epoch's loss. A classical method has no epochs and no loss.
     """
 
     def on_start(self, n_folds: int) -> None: ...
