@@ -165,7 +165,7 @@ def show_grid(cells: Sequence[Cell]) -> None:
     console.print_lines(console.aligned(rows, gap=3), console.err)
     times = [f"about {console.spell_seconds(left)} left"] if left or not unknown else []
     if unknown:
-        times.append(f"unknown until a fold is finished: {', '.join(dict.fromkeys(unknown))}")
+        times.append(f"time unknown until a fold is finished: {', '.join(dict.fromkeys(unknown))}")
     console.err.print(f"{sum(cell.n_missing for cell in cells)} folds to train, {'; '.join(times)}")
     show_faces(cell.plan for cell in cells)
 
