@@ -33,7 +33,7 @@ def test_each_method_is_trained_once_and_its_run_is_printed() -> None:
     assert not list(Path("runs").rglob("model.safetensors"))
     lines = first.stderr.splitlines()
     assert lines[0].split() == ["protocol", "run", "seed", "folds", "finished", "a", "fold", "left"]
-    assert lines[3] == "6 folds to train, unknown until a fold is finished: flow-svm, ststnet"
+    assert lines[3] == "6 folds to train, time unknown until a fold is finished: flow-svm, ststnet"
     assert lines[4] == "generated faces: no score of this run is a result on the dataset"
     assert lines[5].startswith("run 1 of 2: casme2-mmnet3/")
     again = compare("--methods", "ststnet,flow-svm", *QUICK)

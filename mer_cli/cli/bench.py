@@ -60,7 +60,7 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Figures as JSON.")] = False,
     device: Annotated[Literal["auto", "cuda", "cpu"], typer.Option(help="Where to measure.")] = "auto",
     repeats: Annotated[
-        int, typer.Option(min=1, help="How often a step is measured; an epoch a third as often. The median counts.")
+        int, typer.Option(min=1, help="Measurements of a step; of an epoch a third as many. The median counts.")
     ] = 3,
 ) -> None:
     """Compare training with a plain float32 script and with the machine's limits, and reading with decompressing.

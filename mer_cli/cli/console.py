@@ -61,14 +61,19 @@ def aligned(rows: Sequence[Sequence[str]], *, numeric: Collection[int] = (), gap
     return lines
 
 
+def fits(lines: Sequence[str]) -> bool:
+    """Return whether no line is wider than `width()`."""
+    wide = width()
+    return wide is None or max(map(len, lines)) <= wide
+
+
 def folded(text: str, start: str = "") -> list[str]:
     """Return a text behind `start` as lines that fit `width()`, indented like the first."""
-    wide = width()
-    if wide is None or len(start) + len(text) <= wide:
+    if fits([f"{start}{text}"]):
         return [f"{start}{text}"]
     return wrap(
         text,
-        max(wide, len(start) + NARROWEST),
+        max(width() or 0, len(start) + NARROWEST),
         initial_indent=start,
         subsequent_indent=" " * len(start),
         break_long_words=False,
@@ -111,7 +116,7 @@ class _Bars:
             *columns,
             TimeElapsedColumn(),
             TextColumn("left"),
-            TimeRemainingColumn(elapsed_when_finished=bool(columns)),
+            TimeRemainingColumn(),
             console=err,
             disable=not err.is_terminal,
         )

@@ -217,10 +217,10 @@ def _wait_for_end(process: subprocess.Popen[str]) -> None:
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for everything that the demo writes.")] = Path("demo"),
+    out: Annotated[Path, typer.Option(help="Folder for all files of the demo.")] = Path("demo"),
     seed: Annotated[int, typer.Option(min=0, help="Seed of the faces and of the training.")] = 1,
 ) -> None:
-    """Run the whole pipeline on generated faces in a few minutes on two cores; needs no licensed data or download.
+    """Run the whole pipeline on generated faces in a few minutes, without licensed data or a download.
 
     Example: mer demo --out demo
     """

@@ -53,16 +53,18 @@ def examine(folder: Path = Path()) -> list[Finding]:
         _library("PyTorch", "torch", "pip install torch torchvision"),
         _device(),
         _compiler(),
-        _tensorboard(),
+        _library(
+            "TensorBoard (train --tensorboard)", "tensorboard", "pip install 'mer-cli[tensorboard]'", needed=False
+        ),
         _disk(folder),
     ]
 
 
-def _library(what: str, module: str, fix: str) -> Finding:
+def _library(what: str, module: str, fix: str, *, needed: bool = True) -> Finding:
     try:
         found = importlib.import_module(module)
     except ImportError as error:
-        return Finding(what, f"can't be imported: {error}", fix)
+        return Finding(what, f"can't be imported: {error}", fix, needed)
     return Finding(what, str(getattr(found, "__version__", "installed")))
 
 
@@ -110,14 +112,6 @@ def _compiler() -> Finding:
     return Finding(
         what, "not found: needed for compiled training, such as long runs on a GPU", "apt-get install g++", needed=False
     )
-
-
-def _tensorboard() -> Finding:
-    what = "TensorBoard (train --tensorboard)"
-    try:
-        return Finding(what, importlib.import_module("tensorboard").__version__)
-    except ImportError:
-        return Finding(what, "not installed", "pip install 'mer-cli[tensorboard]'", needed=False)
 
 
 def _disk(folder: Path) -> Finding:

@@ -1,4 +1,4 @@
-"""The flags of `mer train`: one for every setting, whose help, limits and group are declared in `runs.config`."""
+"""The flags of the settings of a run, made from the help, limits and groups declared in `runs.config`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ class SettingsCommand(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Note which method the help is about, before any flag is read."""
         ctx.meta["help_all"] = "--help-all" in args
-        ctx.meta["model"] = next((_value(*pair) for pair in pairwise([*args, ""]) if _names_model(pair[0])), None)
+        for word, after in pairwise([*args, ""]):
+            flag, _, value = word.partition("=")
+            if flag == "--model":
+                ctx.meta.setdefault("model", value or after)
         return super().parse_args(ctx, ["--help" if word == "--help-all" else word for word in args])
 
     def get_params(self, ctx: Any) -> list[Any]:
@@ -60,28 +63,19 @@ class SettingsCommand(TyperCommand):
         help_all, *flags = map(copy, _setting_flags())
         help_all.hidden = self.rows_are_networks  # all are shown anyway
         yield help_all
+        is_of_all = ctx.meta.get("help_all") or self.rows_are_networks
         for flag in flags:
-            is_of_all = ctx.meta.get("help_all") or self.rows_are_networks
-            flag.hidden = not (group_of(flag.name) in shown or is_of_all) or (
-                self.rows_are_networks and flag.name in OF_NETWORK
-            )
+            is_refused = self.rows_are_networks and flag.name in OF_NETWORK
+            flag.hidden = is_refused or not (is_of_all or group_of(flag.name) in shown)
             if not is_of_all:
                 flag.help = f"{flag.help} Default: {_spell(getattr(defaults, flag.name))}."
             yield flag
 
 
 class GridCommand(SettingsCommand):
-    """A command whose rows decide the network: its help has no settings of the network."""
+    """A command that decides the network itself: its help shows no settings of the network."""
 
     rows_are_networks = True
-
-
-def _names_model(word: str) -> bool:
-    return word.partition("=")[0] == "--model"
-
-
-def _value(word: str, after: str) -> str:
-    return word.partition("=")[2] or after
 
 
 def _spell(value: Any) -> str:

@@ -77,8 +77,8 @@ def show_methods(methods: Sequence[tuple[Method, Mapping[str, int]]], as_json: b
 
 def _method_lines(cells: Sequence[tuple[str, str, str, str, str, str]]) -> Iterator[str]:
     """Yield a line for each method; on a narrow terminal its title, input and note are folded below."""
-    lines, wide = console.aligned(cells), console.width()
-    if wide is None or max(map(len, lines)) <= wide:
+    lines = console.aligned(cells)
+    if console.fits(lines):
         yield from lines
         return
     heads = console.aligned([(name, form, grade, counts) for name, _, form, grade, counts, _ in cells])
@@ -165,7 +165,7 @@ def show_grid(cells: Sequence[Cell]) -> None:
     console.print_lines(console.aligned(rows, gap=3), console.err)
     times = [f"about {console.spell_seconds(left)} left"] if left or not unknown else []
     if unknown:
-        times.append(f"unknown until a fold is finished: {', '.join(dict.fromkeys(unknown))}")
+        times.append(f"time unknown until a fold is finished: {', '.join(dict.fromkeys(unknown))}")
     console.err.print(f"{sum(cell.n_missing for cell in cells)} folds to train, {'; '.join(times)}")
     show_faces(cell.plan for cell in cells)
 

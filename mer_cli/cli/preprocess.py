@@ -45,7 +45,7 @@ def preprocess(
         typer.Option(help="Use the raw or the cropped images. Default: raw if the release has both."),
     ] = None,
     align: Annotated[
-        Literal["box", "eyes"], typer.Option(help="Crop an upright box, or rotate the face so that the eyes are level.")
+        Literal["box", "eyes"], typer.Option(help="Crop an upright box, or turn the face so that the eyes are level.")
     ] = "box",
     apex: Annotated[
         Literal["flow", "midpoint"],
@@ -65,7 +65,7 @@ def preprocess(
 ) -> None:
     """Find the face of every clip, crop it to 224x224 and pack onset and apex windows into one HDF5 store.
 
-    An interrupted command continues where it stopped. Example: mer preprocess casme2 /raw
+    Continues an interrupted run. Example: mer preprocess casme2 /raw
     """
     from mer_cli.datasets.registry import load_release
     from mer_cli.datasets.stamp import stamp_sentence

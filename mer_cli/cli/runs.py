@@ -49,8 +49,8 @@ def show_run_list(rows: Sequence[RunRow]) -> None:
 
 def _run_lines(cells: Sequence[tuple[str, ...]]) -> Iterator[str]:
     """Yield a line for each run; on a narrow terminal two: name and marks, then the rest without the seed."""
-    lines, wide = console.aligned(cells, numeric=(2, 4, 5, 7)), console.width()
-    if wide is None or max(map(len, lines)) <= wide:
+    lines = console.aligned(cells, numeric=(2, 4, 5, 7))
+    if console.fits(lines):
         yield from lines
         return
     below = console.aligned([(protocol, *rest) for _, protocol, _, *rest, _ in cells], numeric=(2, 3, 5))

@@ -150,12 +150,12 @@ class PairBatches:
 
     def plain_batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return the labelled onset and apex of `rows`, not augmented, in the shapes of `training_batch`."""
-        pictures = (self.onset[rows, CENTRE], self.apex[rows, CENTRE])
-        onset, apex = (((picture.float() / 255 - self.mean) / self.std).permute(0, 3, 1, 2) for picture in pictures)
+        images = (self.onset[rows, CENTRE], self.apex[rows, CENTRE])
+        onset, apex = (((image.float() / 255 - self.mean) / self.std).permute(0, 3, 1, 2) for image in images)
         return onset, apex
 
-    def _resample(self, picture: Tensor, source: Tensor, inside: Tensor) -> Tensor:
-        flat = ((picture - self.mean) / self.std).flatten(1, 2)  # (B, S*S, 3)
+    def _resample(self, image: Tensor, source: Tensor, inside: Tensor) -> Tensor:
+        flat = ((image - self.mean) / self.std).flatten(1, 2)  # (B, S*S, 3)
         moved = flat.gather(1, source[..., None].expand(-1, -1, 3)) * inside[..., None]
         return moved.view(-1, self.size, self.size, 3).permute(0, 3, 1, 2)  # (B, 3, S, S)
 
@@ -191,8 +191,8 @@ def _jitter_color(onset: Tensor, apex: Tensor, factors: Tensor, grey: Tensor) ->
     brightness, contrast, saturation = (factors[:, k, None, None, None] for k in range(3))
     mean = (brightness * onset @ grey).clamp(0, 1).mean((1, 2))[:, None, None, None]
     jittered = []
-    for picture in (onset, apex):
-        bright = (brightness * picture).clamp(0, 1)
+    for image in (onset, apex):
+        bright = (brightness * image).clamp(0, 1)
         contrasted = (mean + contrast * (bright - mean)).clamp(0, 1)
         luma = (contrasted @ grey)[..., None]
         jittered.append((luma + saturation * (contrasted - luma)).clamp(0, 1))

@@ -69,16 +69,12 @@ class ClassicalTrainer:
         A fold of one epoch, without inner clips and weights. Its history has C, that UF1 (NaN if there is only one
         training subject, so that C was not chosen) and seconds.
         """
-        with threadpool_limits(1):  # the arrays are small, and the number of cores must not change a digit
-            return self._train(train_rows, train_labels, test_rows)
-
-    def _train(self, train_rows: NDArray[np.int64], train_labels: Labels, test_rows: NDArray[np.int64]) -> TrainedFold:
         started = time.monotonic()
         seen, subjects = self.features[train_rows], self.subjects[train_rows]
-        best_c, inner_uf1 = self._choose_c(seen, train_labels, subjects)
-        machine = _Machine(seen, self.features[test_rows], self.config)
-        values = machine.decide(train_labels, best_c)
-        below = values.min(axis=1, keepdims=True) - 1  # a class that no training clip shows
+        with threadpool_limits(1):  # the arrays are small, and the number of cores must not change a digit
+            best_c, inner_uf1 = self._choose_c(seen, train_labels, subjects)
+            values = _Machine(seen, self.features[test_rows], self.config).decide(train_labels, best_c)
+        below = values.min(axis=1, keepdims=True) - 1  # for a class without a training clip
         logits = np.tile(below, (1, 1, self.n_classes)).astype(np.float32)
         logits[0][:, np.unique(train_labels)] = values
         none = np.empty((1, 0, self.n_classes), dtype=np.float32)

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mer_cli.motion.inputs import MotionInput
 from mer_cli.runs.methods import METHODS
 
-PICTURE = (3, 224, 224)
+IMAGE = (3, 224, 224)
 
 
 def without_numbers(name: str, n_classes: int, n_clips: int, **options: Any) -> tuple[nn.Module, list[Tensor]]:
@@ -26,7 +26,7 @@ def without_numbers(name: str, n_classes: int, n_clips: int, **options: Any) -> 
     with torch.device("meta"):
         network = METHODS[name].build(n_classes, **options)
         if not isinstance(wanted, MotionInput):
-            return network, [torch.empty(n_clips, *PICTURE), torch.empty(n_clips, *PICTURE)]
+            return network, [torch.empty(n_clips, *IMAGE), torch.empty(n_clips, *IMAGE)]
         inputs = [torch.empty(n_clips, wanted.n_planes, wanted.size, wanted.size)]
         return network, inputs + ([torch.empty(len(wanted.units), len(wanted.units))] if wanted.units else [])
 

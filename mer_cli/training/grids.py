@@ -124,7 +124,7 @@ def plan_comparison(
     methods: str | None = None,
     together: bool = False,
 ) -> Comparison:
-    """Return the runs of each method under each protocol, for each seed; a classical method has one, without chance.
+    """Return the runs of each method under each protocol, for each seed; a classical method has no seeds.
 
     Parameters
     ----------
@@ -145,7 +145,10 @@ def plan_comparison(
     named = _named(methods)
     _check_useful(given, named)
     protocols = [*_protocols([read_store(path) for path in stores], settings.get("scheme"), together=together)]
-    configs = {method.name: resolve_config(**_fitting(given, method), model=method.name) for method in named}
+    configs = {}
+    for method in named:
+        fitting = {setting: value for setting, value in given.items() if _is_of_use(method, setting, given)}
+        configs[method.name] = resolve_config(**fitting, model=method.name)
     cells: list[Cell] = []
     left_out: list[LeftOut] = []
     for name in sorted(configs, key=lambda name: _cost(configs[name])):
@@ -160,7 +163,7 @@ def plan_comparison(
 
 
 def expected_seconds(cells: Sequence[Cell]) -> list[float | None]:
-    """Return the estimated seconds of a fold of each cell, from the finished folds; None if they don't tell.
+    """Return the seconds of a fold of each cell, estimated from the finished folds; None if unknown.
 
     A cell with finished folds has its own. Otherwise the time comes from the cells of the same method or row. For a
     network without any, it comes from the network nearest in arithmetic, times the ratio of the two, if that is at most
@@ -173,12 +176,16 @@ def expected_seconds(cells: Sequence[Cell]) -> list[float | None]:
             known.setdefault(cell.name, []).append(cell.seconds / _passes(cell))
     rates = {name: sum(rates) / len(rates) for name, rates in known.items()}
     guesses = {cell.name: _guess_rate(cell, cells, rates) for cell in cells}
-    guessed = [(guess := guesses[cell.name]) and guess * _passes(cell) for cell in cells]
-    return [guess if cell.seconds is None else cell.seconds for cell, guess in zip(cells, guessed, strict=True)]
+    expected: list[float | None] = []
+    for cell in cells:
+        rate = guesses[cell.name]
+        guess = None if rate is None else rate * _passes(cell)
+        expected.append(guess if cell.seconds is None else cell.seconds)
+    return expected
 
 
 def _guess_rate(cell: Cell, cells: Sequence[Cell], rates: Mapping[str, float]) -> float | None:
-    """Return the estimated seconds of a clip in an epoch, from the known `rates` by name; None if they don't tell."""
+    """Return the seconds of a clip in an epoch, estimated from the known `rates` by name; None if unknown."""
     if cell.name in rates:
         return rates[cell.name]
     work = _operations(cell.plan.config)
@@ -207,11 +214,6 @@ def _check_useful(given: Mapping[str, Any], methods: Collection[Method]) -> None
         if not any(_is_of_use(method, setting, given) or _accepts(method, setting, value) for method in methods):
             names = ", ".join(method.name for method in methods)
             raise ConfigError(f"--{setting.replace('_', '-')} has no effect with {names}. Leave it out.")
-
-
-def _fitting(given: Mapping[str, Any], method: Method) -> dict[str, Any]:
-    """Return the settings that have an effect on a method."""
-    return {setting: value for setting, value in given.items() if _is_of_use(method, setting, given)}
 
 
 def _is_of_use(method: Method, setting: str, given: Mapping[str, Any]) -> bool:

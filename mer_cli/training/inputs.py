@@ -60,32 +60,29 @@ class Order:
     row: Tensor
 
 
-@dataclass(frozen=True)
-class CodedUnits:
-    """The action units in the network's graph (`named`), and those coded for each training clip.
+class MotionBatches:
+    """All clips of a run, normalised for each fold, from which batches are made (`loop.Batches`).
 
-    by_row : by the clip's row; a clip that no fold trains on has no entry
+    Parameters
+    ----------
+    images : (N, P, S, S)
+    units : coded action units by the clip's row, of every clip that a fold trains on; None without a graph
     """
 
-    named: tuple[int, ...]
-    by_row: dict[int, Units]
-
-
-class MotionBatches:
-    """All clips of a run, normalised for each fold, from which batches are made (`loop.Batches`)."""
-
     def __init__(
-        self, images: NDArray[np.float32], config: TrainConfig, device: torch.device, units: CodedUnits | None = None
+        self,
+        images: NDArray[np.float32],
+        wanted: MotionInput,
+        config: TrainConfig,
+        device: torch.device,
+        units: Mapping[int, Units] | None = None,
     ) -> None:
-        self.images = images  # (N, P, S, S)
-        self.config = config
-        self.device = device
-        self.units = units
+        self.images, self.wanted, self.config, self.device, self.units = images, wanted, config, device, units
         # Filled again for every fold, never replaced: captured steps keep the addresses.
         self.normalised = torch.zeros(images.shape, device=device)
         self.shared: tuple[Tensor, ...] = ()  # further inputs of the network, the same for all clips of a fold
         if units is not None:
-            self.shared = (torch.zeros(len(units.named), len(units.named), device=device),)
+            self.shared = (torch.zeros(len(wanted.units), len(wanted.units), device=device),)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -95,8 +92,8 @@ class MotionBatches:
         images = normalise(self.images, self.config.normalisation, train_rows)
         self.normalised.copy_(torch.from_numpy(images))
         if self.units is not None:
-            coded = [self.units.by_row[row] for row in train_rows.tolist()]
-            self.shared[0].copy_(torch.from_numpy(unit_adjacency(coded, self.units.named)))
+            coded = [self.units[row] for row in train_rows.tolist()]
+            self.shared[0].copy_(torch.from_numpy(unit_adjacency(coded, self.wanted.units)))
 
     def draw_epoch(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Order:
         """Shuffle the clips of `rows`."""
@@ -128,7 +125,7 @@ def check_inputs(plan: RunPlan) -> None:
         for store in plan.stores:
             read_landmarks(store.info.path, list(store.clips))
     if isinstance(sees, MotionInput) and sees.units:
-        _read_units(plan, sees.units)
+        _read_units(plan)
 
 
 def compute_inputs(plan: RunPlan) -> None:
@@ -166,12 +163,12 @@ def read_motion_batches(plan: RunPlan, wanted: MotionInput, device: torch.device
     """Return the motion of the clips of all stores in the order of `plan.labels`; `compute_inputs` comes first."""
     flow = plan.config.flow
     images = [read_images(store.info, flow, list(store.clips), wanted) for store in plan.stores]
-    units = _read_units(plan, wanted.units) if wanted.units else None
-    return MotionBatches(np.concatenate(images), plan.config, device, units)
+    units = _read_units(plan) if wanted.units else None
+    return MotionBatches(np.concatenate(images), wanted, plan.config, device, units)
 
 
-def _read_units(plan: RunPlan, named: tuple[int, ...]) -> CodedUnits:
-    """Return the action units of every clip that some fold trains on."""
+def _read_units(plan: RunPlan) -> dict[int, Units]:
+    """Return the action units of every clip that some fold trains on, by the clip's row."""
     trained_on = {clip_id for fold in plan.wanted for clip_id in fold.train}
     cell_of: dict[str, str] = {}
     for store in plan.stores:
@@ -180,7 +177,7 @@ def _read_units(plan: RunPlan, named: tuple[int, ...]) -> CodedUnits:
         _require_units(store.info, of_store, plan.config.model)
         cell_of |= of_store
     rows = {clip_id: row for row, clip_id in enumerate(plan.labels)}
-    return CodedUnits(named, {rows[clip_id]: parse_units(cell, clip_id) for clip_id, cell in cell_of.items()})
+    return {rows[clip_id]: parse_units(cell, clip_id) for clip_id, cell in cell_of.items()}
 
 
 def _require_units(store: StoreInfo, cells: Mapping[str, str], model: str) -> None:

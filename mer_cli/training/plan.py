@@ -66,7 +66,9 @@ def plan_run(
         folds=tuple(folds),
         wanted=tuple(select_folds(folds, wanted)),
         warnings=tuple(warning for store in planned if (warning := _count_warning(scheme, store))),
-        weight_bytes=_weight_bytes(run_config),
+        weight_bytes=count_weight_bytes(run_config.model, len(run_config.class_names), **run_config.network_options)
+        if run_config.method.is_network
+        else 0,
     )
     check_inputs(plan)
     return plan
@@ -109,12 +111,6 @@ def _check_classes(planned: Sequence[PlannedStore], scheme: Scheme) -> None:
             f"--scheme {scheme.name}: all clips have the label '{scheme.class_names[0]}'. Expected at least 2 labels. "
             "Label the clips, and build the store again."
         )
-
-
-def _weight_bytes(config: RunConfig) -> int:
-    if not config.method.is_network:
-        return 0
-    return count_weight_bytes(config.model, len(config.class_names), **config.network_options)
 
 
 def _record(store: PlannedStore, config: TrainConfig) -> RunStore:

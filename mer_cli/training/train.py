@@ -41,7 +41,7 @@ from mer_cli.training.hardware import (
     threads_of,
 )
 from mer_cli.training.inputs import read_features, read_motion_batches
-from mer_cli.training.loop import Batches, FoldTrainer, TrainedFold
+from mer_cli.training.loop import FoldTrainer, TrainedFold
 from mer_cli.training.tensorboard_log import log_folder, require_tensorboard, write_log
 from mer_cli.training.time_limit import TimeLimit
 
@@ -55,8 +55,8 @@ Trainer: TypeAlias = "FoldTrainer | ClassicalTrainer"
 class Listener(Protocol):
     """An observer of a run; it changes nothing.
 
-    `on_start` gets the number of folds to train. Of a fold that is trained in a worker it hears only at the end, with
-    the last epoch's loss. A classical method has no epochs and no loss.
+    `on_start` gets the number of folds to train. A fold that is trained in a worker is reported only when it has ended,
+    with the last epoch's loss. A classical method has no epochs and no loss.
     """
 
     def on_start(self, n_folds: int) -> None: ...
@@ -84,41 +84,33 @@ class Trainers:
     """The trainer of the last plan, used again for a plan that differs in the seed alone: nothing is compiled twice."""
 
     def __init__(self) -> None:
-        self.plan: RunPlan | None = None
+        self.key: tuple[Any, ...] = ()
         self.trainer: Trainer | None = None
 
     def of(self, plan: RunPlan) -> Trainer:
-        if self.trainer is None or _without_seed(plan) != _without_seed(self.plan):
+        """Return a trainer for the plan, with the plan's seed."""
+        trained_on = frozenset(clip_id for fold in plan.wanted for clip_id in fold.train)
+        key = (plan.config.model_copy(update={"seed": 0}), plan.paths("loso", "train", "test"), trained_on)
+        if self.trainer is None or key != self.key:
             self.trainer = None  # its memory is needed
             self.trainer = make_trainer(plan)
-        self.plan, self.trainer.config = plan, plan.config
+        self.key, self.trainer.config = key, plan.config
         return self.trainer
 
 
 def make_trainer(plan: RunPlan) -> Trainer:
     """Return a trainer for the plan's folds that holds all of its clips."""
-    config = plan.config
+    config, sees = plan.config, plan.config.method.sees
+    n_classes, device = len(config.class_names), torch.device(config.device)
     if not config.method.is_network:
         from mer_cli.training.classical import ClassicalTrainer  # and with it scikit-learn, which takes a second
 
-        subjects = [subject_of(clip_id) for clip_id in plan.labels]
-        return ClassicalTrainer(read_features(plan), subjects, len(config.class_names), config)
-    return FoldTrainer(_read_batches(plan, torch.device(config.device)), len(config.class_names), config)
-
-
-def _without_seed(plan: RunPlan | None) -> tuple[Any, ...] | None:
-    """Return what decides which clips are read, what the network is and how it is trained."""
-    if plan is None:
-        return None
-    trained_on = frozenset(clip_id for fold in plan.wanted for clip_id in fold.train)
-    return plan.config.model_copy(update={"seed": 0}), plan.paths("loso", "train", "test"), trained_on
-
-
-def _read_batches(plan: RunPlan, device: torch.device) -> Batches:
-    wanted = plan.config.method.sees
-    if isinstance(wanted, MotionInput):
-        return read_motion_batches(plan, wanted, device)
-    return PairBatches(_read_windows(plan), plan.config, device)
+        return ClassicalTrainer(
+            read_features(plan), [subject_of(clip_id) for clip_id in plan.labels], n_classes, config
+        )
+    if isinstance(sees, MotionInput):
+        return FoldTrainer(read_motion_batches(plan, sees, device), n_classes, config)
+    return FoldTrainer(PairBatches(_read_windows(plan), config, device), n_classes, config)
 
 
 def _read_windows(plan: RunPlan) -> Windows:
