@@ -103,7 +103,7 @@ def test_an_absolute_path_may_not_leave_the_folder(tmp_path):
     write_frames(tmp_path / "elsewhere", range(3))
     write_frames(tmp_path / "lab/p01/smile", range(3))
     assert len(load(tmp_path / "lab", f"p01,smile,,,,happy,{tmp_path}/lab/p01/smile").clips) == 1
-    assert "outside the release" in reason(tmp_path / "lab", f"p01,smile,1,2,3,happy,{tmp_path}/elsewhere")
+    assert "leads out of the release" in reason(tmp_path / "lab", f"p01,smile,1,2,3,happy,{tmp_path}/elsewhere")
 
 
 @pytest.mark.parametrize("name", ["samm.csv", "Table.csv", "---.csv"])
