@@ -7,7 +7,6 @@ import errno
 import io
 import os
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from mer_cli.errors import RunError
@@ -15,6 +14,7 @@ from mer_cli.evaluation.epoch_rules import evaluate
 from mer_cli.evaluation.summary import prediction_table
 from mer_cli.report.collect import RunGroup, group_seeds
 from mer_cli.runs.directory import Run
+from mer_cli.system.files import replacing
 
 
 def only_group(runs: Sequence[Run], asked: str) -> RunGroup:
@@ -84,7 +84,6 @@ def _write_csv(path: Path, rows: Iterable[Sequence[str]], flag: str) -> None:
 def _write_whole(path: Path, text: str, flag: str) -> None:
     """Replace a file, or the one that a link leads to, at once; write into a device or a pipe."""
     target = path.resolve()
-    partial = target.parent / f".{target.name}.partial"
     try:
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, "")
@@ -92,10 +91,8 @@ def _write_whole(path: Path, text: str, flag: str) -> None:
             target.write_text(text, encoding="utf-8", newline="")
             return
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8", newline="")
-        partial.replace(target)
+        with replacing(target) as temporary:
+            temporary.write_text(text, encoding="utf-8", newline="")
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise RunError(f"{flag} {path}: can't be written ({reason}). Give another path.") from None
