@@ -124,7 +124,7 @@ def plan_comparison(
     methods: str | None = None,
     together: bool = False,
 ) -> Comparison:
-    """Return the runs of each method under each protocol, for each seed if the method is random.
+    """Return the runs of each method under each protocol, for each seed; a classical method has no seeds.
 
     Parameters
     ----------
