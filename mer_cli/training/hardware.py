@@ -35,7 +35,6 @@ from mer_cli.faces.frames import HALF_WINDOW
 from mer_cli.motion.inputs import MotionInput
 from mer_cli.records import Fold
 from mer_cli.runs.config import TrainConfig
-from mer_cli.runs.methods import METHODS
 from mer_cli.system.workers import available_memory
 from mer_cli.training.cost import count_parameters, count_saved
 
@@ -253,11 +252,13 @@ class NeededMemory:
 
 def count_memory(config: TrainConfig, n_clips: int, n_classes: int) -> NeededMemory:
     """Return what a fold needs on the device, including every clip of the run."""
-    saved = count_saved(config.model, n_classes, **config.network_options)
-    if config.precision == "bf16":
-        saved //= 2
-    weights = BYTES_OF_A_WEIGHT * count_parameters(config.model, n_classes, **config.network_options)
-    return NeededMemory(n_clips * _bytes_of_a_clip(config.model), weights, int(ACTIVATIONS * saved))
+    sees, options = config.method.sees, config.network_options
+    clip = 2 * (2 * HALF_WINDOW + 1) * CROP_SIZE * CROP_SIZE * 3  # two windows, uint8
+    if isinstance(sees, MotionInput):
+        clip = sees.n_planes * sees.size * sees.size * 4
+    saved = count_saved(config.model, n_classes, **options) // (2 if config.precision == "bf16" else 1)
+    weights = BYTES_OF_A_WEIGHT * count_parameters(config.model, n_classes, **options)
+    return NeededMemory(n_clips * clip, weights, int(ACTIVATIONS * saved))
 
 
 def fit_into_memory(
@@ -313,10 +314,3 @@ def require_memory(config: TrainConfig, needed: NeededMemory, free: int, folds_o
         f"{config.batch_size * needed.per_pair / 1e9:.1f}, workspace {needed.rest / 1e9:.1f} each), which has "
         f"{free / 1e9:.1f} GB free. {advice}"
     )
-
-
-def _bytes_of_a_clip(model: str) -> int:
-    wanted = METHODS[model].sees
-    if not isinstance(wanted, MotionInput):
-        return 2 * (2 * HALF_WINDOW + 1) * CROP_SIZE * CROP_SIZE * 3  # two windows, uint8
-    return wanted.n_planes * wanted.size * wanted.size * 4
