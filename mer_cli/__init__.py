@@ -1,11 +1,12 @@
 """Micro-expression recognition: the steps of `mer` as Python functions, each imported when it is first used.
 
-release = mer_cli.load_release("casme2", Path("/raw"))
-mer_cli.build_store(release, Path("data/casme2.h5"))
-plan = mer_cli.plan_run([Path("data/casme2.h5")], mer_cli.resolve_config(model="ststnet"))
-mer_cli.compute_inputs(plan)
-run = mer_cli.read_run(mer_cli.train_run(plan, Path("runs")))
-print(mer_cli.evaluate(run, "last").accuracy)
+Importing the package itself loads nothing else. For example:
+
+    release = mer_cli.load_release("casme2", Path("/raw"))
+    mer_cli.build_store(release, Path("data/casme2.h5"))
+    plan = mer_cli.plan_run([Path("data/casme2.h5")], mer_cli.resolve_config(model="ststnet"))
+    run = mer_cli.read_run(mer_cli.train_run(plan, Path("runs")))
+    print(mer_cli.evaluate(run, "last").accuracy)
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ _MODULE_OF = {
     "read_store": "store.hdf5",
     "resolve_config": "runs.config",
     "plan_run": "training.plan",
-    "compute_inputs": "training.inputs",
     "train_run": "training.train",
     "read_run": "runs.directory",
     "evaluate": "evaluation.epoch_rules",

@@ -13,7 +13,6 @@ def test_a_run_in_python(tmp_path):
     store = write_moved_store(tmp_path / "casme2.h5").path
     config = mer_cli.resolve_config(model="flow-svm", flow="fast", scheme="mmnet3")
     plan = mer_cli.plan_run([store], config)
-    mer_cli.compute_inputs(plan)
     run = mer_cli.read_run(mer_cli.train_run(plan, tmp_path / "runs"))
     assert len(run.folds) == len(plan.folds) == 3
     assert 0 <= mer_cli.evaluate(run, "last").accuracy <= 1

@@ -11,7 +11,7 @@ from torch import nn
 
 from mer_cli.models.tscnn import stream
 from mer_cli.motion.inputs import MotionInput, PairInput
-from mer_cli.runs.config import GROUPS
+from mer_cli.runs.config import GROUPS, TrainConfig
 from mer_cli.runs.methods import LIVE, METHODS, Method
 
 # Parameters for three and for five classes. TSCNN-lite with two planes of flow in place of four: 3,200 fewer.
@@ -261,3 +261,4 @@ def test_a_network_that_sees_something_else_than_its_entry_says_is_refused():
 def test_every_entry_fits_its_code_and_its_groups_are_known(method):
     assert callable(method.load())
     assert method.groups <= GROUPS.keys()
+    assert all(recipe.keys() <= TrainConfig.model_fields.keys() for recipe in method.recipes.values())

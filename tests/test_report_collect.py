@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from run_factory import write_run
+from run_factory import forget_checksum, write_run
 
 from mer_cli.errors import RunError
 from mer_cli.report.collect import collect_runs, group_seeds
@@ -160,7 +160,7 @@ def test_group_seeds_keeps_runs_apart_whose_labels_differ(tmp_path: Path) -> Non
     write_run(tmp_path, seed=1)
     edited = write_run(tmp_path, seed=2) / "clips.csv"
     edited.write_text(edited.read_text().replace("surprise,1,surprise", "happiness,0,happiness", 1))
-    edited.with_name("clips.csv.sha256").unlink()
+    forget_checksum(edited.parent)
     assert [group.seeds for group in group_seeds(collect_runs(tmp_path).runs)] == [(1,), (2,)]
 
 

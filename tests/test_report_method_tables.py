@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from run_factory import write_run
+from run_factory import forget_checksum, write_run
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
 from mer_cli.evaluation.chance import control_of
@@ -470,6 +470,7 @@ def test_runs_with_other_labels_under_one_protocol_id_get_their_own_guessers(tmp
     write_run(tmp_path, seed=1)
     edited = write_run(tmp_path, seed=2) / "clips.csv"
     edited.write_text(edited.read_text().replace(",surprise,1,surprise", ",happiness,0,happiness"))
+    forget_checksum(edited.parent)
     table = build(6, tmp_path)
     guessers = [row(table, block, "chance: majority")["last_accuracy"].text for block in table.blocks[2:]]
     assert len(set(guessers)) == 2

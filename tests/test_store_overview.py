@@ -149,7 +149,7 @@ def test_info_names_the_clips_that_the_table_of_2014_has_otherwise():
 def test_info_shows_a_dataset_of_ones_own_by_its_labels():
     write_store(Path("data/mine.h5"), {"mine/a/1": "smile", "mine/b/1": "frown", "mine/b/2": "frown"})
     shown = info().stdout
-    assert "coding table  CASME2-coding-20190701.xlsx (one's own)" in shown
+    assert "coding table  CASME2-coding-20190701.xlsx (your own)" in shown
     assert shown.endswith("""\
 
 scheme labels

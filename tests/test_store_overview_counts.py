@@ -147,7 +147,7 @@ def test_count_warnings_are_silent_about_an_unknown_table_and_a_whole_known_one(
     [
         (("casme2", "a.xlsx", "20190701", "ab" * 32), "a.xlsx (20190701), SHA-256 abababababab"),
         (("casme2", "a.xlsx", "", "ab" * 32), "a.xlsx (not a published version), SHA-256 abababababab"),
-        (("mylab", "mylab.csv", "", "ab" * 32), "mylab.csv (one's own), SHA-256 abababababab"),
+        (("mylab", "mylab.csv", "", "ab" * 32), "mylab.csv (your own), SHA-256 abababababab"),
         (("smic", "SMIC_all_raw", "HS", ""), "none: clips and classes from the folders of SMIC_all_raw (HS)"),
     ],
 )

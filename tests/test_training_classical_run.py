@@ -43,7 +43,6 @@ def settings(**changes):
 def train(stores, out, wanted=None, test_stores=(), **changes):
     listener = Silent()
     plan = plan_run(stores, settings(**changes), test_stores=test_stores, wanted=wanted)
-    compute_inputs(plan)
     return train_run(plan, out, listener), listener
 
 
@@ -125,8 +124,8 @@ def test_every_descriptor_has_its_own_defaults(model):
     assert config.flow == ("fast" if "flows" in arrays else "tvl1")
 
 
-def no_effect(flag, model, why="a descriptor with a support-vector machine"):
-    return f"{flag} has no effect with --model {model}, {why}. Leave it out."
+def no_effect(flag, model, whom="networks"):
+    return f"{flag} has no effect with --model {model}: it is for {whom}. Leave it out."
 
 
 @pytest.mark.parametrize(
@@ -146,37 +145,37 @@ def no_effect(flag, model, why="a descriptor with a support-vector machine"):
         ),
         (
             {"flip": 0.3},
-            no_effect("--flip", "flow-svm"),
+            no_effect("--flip", "flow-svm", "networks that see two images"),
         ),
         (
             {"normalisation": "minmax8"},
-            no_effect("--normalisation", "flow-svm"),
+            no_effect("--normalisation", "flow-svm", "networks that see motion"),
         ),
         (
             {"model": "lbp-top", "flow": "fast"},
-            no_effect("--flow", "lbp-top"),
+            no_effect("--flow", "lbp-top", "methods that see optical flow"),
         ),
         (
             {"model": "lbp-top", "flow": None, "span": "apex"},
-            no_effect("--span", "lbp-top"),
+            no_effect("--span", "lbp-top", "descriptors of the flow over a clip"),
         ),
         (
             {"clip_frames": 10},
-            no_effect("--clip-frames", "flow-svm"),
+            no_effect("--clip-frames", "flow-svm", "descriptors that see whole clips"),
         ),
         (
             {"model": "hoof", "span": "apex", "interpolation": "tim"},
-            no_effect("--interpolation", "hoof"),
+            "--interpolation has no effect with --span apex. Leave it out.",
         ),
         (
             {"model": "mmnet", "flow": None, "class_weight": "balanced"},
-            no_effect("--class-weight", "mmnet", "which sees two images"),
+            no_effect("--class-weight", "mmnet", "classical methods"),
         ),
         (
             {"variant": "ca"},
-            no_effect("--variant", "flow-svm"),
+            no_effect("--variant", "flow-svm", "MMNet"),
         ),
-        ({"seed": 2}, no_effect("--seed", "flow-svm", "which is the same for every seed")),
+        ({"seed": 2}, "--seed has no effect with --model flow-svm, which is the same for every seed. Leave it out."),
         ({"recipe": "quick"}, "--recipe: flow-svm has no recipe 'quick'. Expected one of: published."),
         (
             {"model": "lbp-top", "flow": None, "clip_frames": 6},
@@ -244,3 +243,9 @@ def test_the_commands_train_and_evaluate_it(tmp_path, monkeypatch):
     refused = CliRunner().invoke(main.app, ["evaluate", str(path), "--rule", "best-test"])
     assert refused.exit_code == 1
     assert refused.stderr.startswith(f"error: {path}: flow-svm has no epochs for best-test to choose from")
+
+
+def test_what_a_classical_method_does_anyway_names_no_other_run():
+    own = resolve_config(model="lbp-top")
+    assert resolve_config(model="lbp-top", device="auto", precision="auto", compile="auto", seed=1) == own
+    assert (own.device, own.precision, own.compile) == ("cpu", "fp32", "off")

@@ -23,7 +23,7 @@ from mer_cli.runs.config import resolve_config
 from mer_cli.runs.directory import read_run
 from mer_cli.runs.methods import LIVE, METHODS
 from mer_cli.store.hdf5 import read_store
-from mer_cli.training.inputs import compute_inputs, read_motion_batches
+from mer_cli.training.inputs import read_motion_batches
 from mer_cli.training.plan import plan_run
 from mer_cli.training.train import train_run
 
@@ -116,7 +116,6 @@ def test_inner_pictures_move_no_weight(store, tmp_path):
         plan = plan_run([used], config_of(**MODEL), wanted=["01"])
         (whole,) = plan.wanted
         fold = replace(whole, train=whole.train[:2], inner=whole.train[2:])
-        compute_inputs(plan)
         paths.append(train_run(replace(plan, wanted=(fold,)), tmp_path / name, Silent()))
         with np.load(paths[-1] / "folds/casme2-01/logits.npz") as arrays:
             assert arrays["inner_clip_ids"].tolist() == ["casme2/03/EP01_01"]
@@ -227,7 +226,7 @@ def test_action_units_that_cannot_be_read_are_refused_before_anything_is_trained
 
 
 def test_the_flow_is_not_chosen_where_none_is_seen():
-    with pytest.raises(ConfigError, match="--flow has no effect with --model di-resnet18, which sees motion"):
+    with pytest.raises(ConfigError, match="--flow has no effect with --model di-resnet18: it is for methods that"):
         resolve_config(model="di-resnet18", flow="fast")
 
 
@@ -259,19 +258,19 @@ def test_the_network_on_pictures_trains_as_mmnet_does():
     [
         (
             {"model": "ststnet", "n_layers": 3},
-            "--n-layers has no effect with --model ststnet, which sees motion. Leave it out.",
+            "--n-layers has no effect with --model ststnet: it is for MMNet. Leave it out.",
         ),
         (
             {"model": "resnet18-diff", "variant": "ca"},
-            "--variant has no effect with --model resnet18-diff, which sees two images. Leave it out.",
+            "--variant has no effect with --model resnet18-diff: it is for MMNet. Leave it out.",
         ),
         (
             {"model": "ststnet", "rotation": 1.0},
-            "--rotation has no effect with --model ststnet, which sees motion. Leave it out.",
+            "--rotation has no effect with --model ststnet: it is for networks that see two images. Leave it out.",
         ),
         (
             {"flow": "fast"},
-            "--flow has no effect with --model mmnet, which sees two images. Leave it out.",
+            "--flow has no effect with --model mmnet: it is for methods that see optical flow. Leave it out.",
         ),
         (
             {"recipe": "paper", "model": "ststnet"},
@@ -293,8 +292,7 @@ def test_maps_are_mmnets_alone(straight):
     with pytest.raises(RunError) as error:
         require_maps(read_run(straight))
     assert str(error.value) == (
-        f"{straight}: sssnet has no attention maps; only mmnet has. Train a run of mmnet: mer train --loso "
-        "--save-weights last."
+        f"{straight}: sssnet has no attention maps; only mmnet has. Train one: mer train --loso --save-weights last."
     )
 
 

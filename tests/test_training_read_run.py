@@ -1,12 +1,13 @@
 """Run files that were edited or damaged: each is refused by a sentence that names the file and what to do."""
 
 import hashlib
+import json
 import math
 import re
 
 import numpy as np
 import pytest
-from run_factory import write_run
+from run_factory import forget_checksum, write_run
 
 from mer_cli.errors import RunError
 from mer_cli.records import subject_of
@@ -44,28 +45,54 @@ def test_any_edit_of_the_clips_is_refused(tmp_path, old, new):
     refuse(file.parent, f"{file}: was edited or damaged (it has changed since it was written). {RESTORE}")
 
 
-def test_checksums_are_those_of_sha256sum(tmp_path):
+def test_checksums_are_of_the_files(tmp_path):
     path = write_run(tmp_path)
     digest = hashlib.sha256((path / "clips.csv").read_bytes()).hexdigest()
-    assert (path / "clips.csv.sha256").read_text() == f"{digest}  clips.csv\n"
+    assert json.loads((path / "config.json").read_text())["clips_sha256"] == digest
     names = [line.split("  ")[1] for line in (path / "folds/casme2-01/done").read_text().splitlines()]
     assert names == ["logits.npz", "history.csv"]
 
 
 def test_a_run_from_before_there_were_checksums_is_read(tmp_path):
     path = write_run(tmp_path)
-    (path / "clips.csv.sha256").unlink()
+    forget_checksum(path)
+    edit(path / "config.json", '"normalisation": "standard"', '"normalisation": "raw"')  # its name then
     for done in path.glob("folds/*/done"):
         done.write_text("")
     assert len(read_run(path).folds) == 4
+    assert write_run(tmp_path) == path  # and goes on
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("surprise,1,surprise", "surprise,2,surprise", "clip casme2/01/EP00 has label 2 and class 'surprise'"),
+        ("surprise,1,", "surprise,3,", "clip casme2/01/EP00 has the label '3'"),
+        ("casme2/01/EP01,", "casme2/01/EP00,", "clip casme2/01/EP00 is named twice"),
+        ("casme2/01/EP01,casme2-01", "casme2/01/EP01,casme2-02", "clip casme2/01/EP01 is in fold 'casme2-02'"),
+    ],
+)
+def test_clips_without_a_checksum_must_not_contradict_themselves(tmp_path, old, new, problem):
+    path = write_run(tmp_path)
+    forget_checksum(path)
+    edit(path / "clips.csv", old, new)
+    refuse(path, f"{path / 'clips.csv'}: was edited or damaged ({problem}). {RESTORE}")
+
+
+def test_clips_without_a_checksum_are_counted(tmp_path):
+    path = write_run(tmp_path)
+    forget_checksum(path)
+    file = path / "clips.csv"
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
+    refuse(path, f"{file}: was edited or damaged (it names 11 clips, casme2-mmnet3/12 has others). {RESTORE}")
 
 
 def test_clips_that_are_not_a_table_are_refused(tmp_path):
     path = write_run(tmp_path)
     file = path / "clips.csv"
-    (path / "clips.csv.sha256").unlink()
+    forget_checksum(path)
     edit(file, "clip_id,fold", "clip,part")
-    refuse(path, f"{file}: was edited or damaged ('clip_id'). {RESTORE}")
+    refuse(path, f"{file}: was edited or damaged (column 'clip_id' is missing). {RESTORE}")
     file.unlink()
     with pytest.raises(RunError, match=re.escape(f"{file}: was edited or damaged ([Errno 2] No such file")):
         read_run(path)
@@ -170,7 +197,7 @@ def test_a_single_array_in_place_of_the_logits_is_refused(tmp_path):
 
 def test_a_run_without_its_inner_logits_is_refused(tmp_path):
     path = write_run(tmp_path, subjects=5, inner_val=2)
-    refuse_fold(path, change_logits(path, inner_logits=None), "column 'inner_logits' is missing")
+    refuse_fold(path, change_logits(path, inner_logits=None), "'inner_logits' is missing")
 
 
 def test_inner_clips_must_be_training_clips_of_the_fold(tmp_path):
@@ -185,7 +212,7 @@ def test_inner_clips_must_be_training_clips_of_the_fold(tmp_path):
 def test_continuing_a_run_whose_clips_are_not_the_stores_is_refused(tmp_path):
     path = write_run(tmp_path)
     file = path / "clips.csv"
-    (path / "clips.csv.sha256").unlink()
+    forget_checksum(path)
     edit(file, "disgust,2", "repression,2")
     with pytest.raises(RunError) as error:
         write_run(tmp_path)
@@ -216,7 +243,7 @@ def test_a_loss_that_diverged_is_read_as_it_was_written(tmp_path):
     ("text", "problem"),
     [
         (HISTORY.replace("1.0", "fast"), "could not convert string to float: 'fast'"),
-        (HISTORY.replace("loss", "cost"), "column 'loss' is missing"),
+        (HISTORY.replace("loss", "cost"), "'loss' is missing"),
         (HISTORY + "3,1,1\n", "it has 3 epochs, config.json 2"),
         ("", "it has 0 epochs, config.json 2"),
     ],

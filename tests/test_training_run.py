@@ -159,7 +159,7 @@ def test_clips_that_are_only_trained_on_have_no_fold(tmp_path):
     assert (run.labels, run.missing) == (labels, ("samm",))
 
 
-FILES = ["clips.csv", "clips.csv.sha256", "config.json", "environment.json", "folds"]
+FILES = ["clips.csv", "config.json", "environment.json", "folds"]
 
 
 def test_each_session_is_recorded_once(tmp_path):

@@ -5,7 +5,6 @@ import torch
 from safetensors.torch import load_file
 
 from mer_cli.runs.config import resolve_config
-from mer_cli.training.inputs import compute_inputs
 from mer_cli.training.plan import plan_run
 from mer_cli.training.train import train_run
 
@@ -40,7 +39,6 @@ def train(stores, out, wanted=None, resume=True, test_stores=(), **changes):
     listener = Silent()
     stores = stores if isinstance(stores, list) else [stores]
     plan = plan_run(stores, config_of(**changes), test_stores=test_stores, wanted=wanted)
-    compute_inputs(plan)
     return train_run(plan, out, listener, resume=resume), listener
 
 

@@ -101,7 +101,7 @@ def _setting_flags() -> list[Any]:
                     *([f"--{name.replace('_', '-')}"] if field.annotation is bool and not field.default else []),
                     help=_help(name),
                     metavar=_metavar(field.annotation),
-                    rich_help_panel=GROUPS[group_of(name)],
+                    rich_help_panel=GROUPS[group_of(name)][0],
                 ),
             ],
         )

@@ -130,7 +130,7 @@ def train_with_progress(plan: RunPlan, out: Path, *, resume: bool = True, **opti
             with console.Steps("features", len(plan.labels)) as steps:
                 compute_features(plan, steps.on_clip)
     with console.TrainProgress(config.epochs) as progress:
-        return train_run(plan, out, progress, resume=resume, **options)
+        return train_run(plan, out, progress, resume=resume, has_inputs=True, **options)
 
 
 def show_plan(plan: RunPlan, out: Path, save_weights: str) -> None:

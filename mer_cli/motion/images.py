@@ -89,8 +89,8 @@ def normalise(images: Images, how: Normalisation, train_rows: NDArray[np.int64])
     Parameters
     ----------
     images : (N, P, S, S) float32
-    how : "raw" keeps the size of the motion: each plane's mean and standard deviation over the fold's training clips
-        become 0 and 1; "minmax8" loses it: each plane of each clip is stretched to the integers 0..255, as in the
+    how : "standard" keeps the size of the motion: each plane's mean and standard deviation over the fold's training
+        clips become 0 and 1; "minmax8" loses it: each plane of each clip is stretched to the integers 0..255, as in the
         published code of STSTNet
     train_rows : (n,) rows of the fold's training clips; "minmax8" looks at no other clip
 

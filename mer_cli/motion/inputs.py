@@ -31,7 +31,6 @@ _N_PLANES: dict[Channel, int] = {
 class PairInput:
     """Onset and apex, each (3, 224, 224), augmented alike; what a network sees that says nothing else."""
 
-    words = "which sees two images"
     needs_landmarks = False
     groups = frozenset({"training", "augmentation", "machine"})
 
@@ -58,7 +57,6 @@ class MotionInput:
     size: int
     channels: tuple[Channel, ...] = ("u", "v", "strain")
     units: tuple[int, ...] = ()
-    words = "which sees motion"
 
     @property
     def groups(self) -> frozenset[str]:
@@ -103,7 +101,6 @@ class DescriptorInput:
     arrays: tuple[Seen, ...]
     kernel: Literal["linear", "rbf"] = "linear"
     min_frames: int = 2
-    words = "a descriptor with a support-vector machine"
 
     @property
     def groups(self) -> frozenset[str]:

@@ -14,22 +14,22 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from mer_cli.errors import ConfigError
 from mer_cli.motion.inputs import Backend, Interpolation, Normalisation, Span
-from mer_cli.runs.methods import METHODS, MMNET, Method, find_method
+from mer_cli.runs.methods import LIVE, METHODS, MMNET, Method, find_method
 from mer_cli.runs.variants import VARIANTS
 
-# Group of settings: where `mer train --help` shows it.
+# Group of settings: where `mer train --help` shows it, and for whom it is.
 GROUPS = {
-    "method": "Method",
-    "protocol": "Protocol",
-    "training": "Training of a network",
-    "augmentation": "Augmentation, for networks that see two images",
-    "flow": "Motion",
-    "normalisation": "Motion",
-    "span": "Motion",
-    "clips": "Motion",
-    "svm": "Support-vector machine",
-    "parts": "Parts of MMNet",
-    "machine": "Machine",
+    "method": ("Method", "all methods"),
+    "protocol": ("Protocol", "all methods"),
+    "training": ("Training of a network", "networks"),
+    "augmentation": ("Augmentation", "networks that see two images"),
+    "flow": ("Motion", "methods that see optical flow"),
+    "normalisation": ("Motion", "networks that see motion"),
+    "span": ("Motion", "descriptors of the flow over a clip"),
+    "clips": ("Motion", "descriptors that see whole clips"),
+    "svm": ("Support-vector machine", "classical methods"),
+    "parts": ("Parts of MMNet", "MMNet"),
+    "machine": ("Machine", "networks"),
 }
 
 
@@ -50,7 +50,7 @@ class TrainConfig(BaseModel):
     variant: str = setting(MMNET, "parts")
     """Named form of MMNet: mmnet, or a row of the paper's ablations (docs/protocol.md)."""
     recipe: str = setting("released", "method")
-    """Named settings: released, released-3, paper or quick of MMNet; published of any other method."""
+    """Named settings: released, released-3, paper or quick for MMNet and resnet18-diff; published for other methods."""
     seed: int = setting(1, "protocol", ge=0)
     """Seed of weights, batch order and augmentation; a classical method draws nothing."""
     inner_val: int = setting(0, "training", ge=0)
@@ -127,15 +127,10 @@ class TrainConfig(BaseModel):
     @field_validator("model", "variant")
     @classmethod
     def _is_known(cls, name: str, info: Any) -> str:
-        known = [method.name for method in METHODS.values() if method.code] if info.field_name == "model" else VARIANTS
+        known = [method.name for method in LIVE] if info.field_name == "model" else VARIANTS
         if name not in known:
             raise ValueError(f"must be one of {', '.join(known)}")
         return name
-
-    @field_validator("normalisation", mode="before")
-    @classmethod
-    def _was_called_raw(cls, name: Any) -> Any:
-        return "standard" if name == "raw" else name  # its name in runs of before
 
     @model_validator(mode="after")
     def _decay_ends_within_epochs(self) -> TrainConfig:
@@ -167,12 +162,8 @@ def group_of(name: str) -> str:
     return str(extra["group"])
 
 
-def settings_of(*groups: str) -> tuple[str, ...]:
-    """Return the names of the settings in these groups, in the order of their declaration."""
-    return tuple(name for name in TrainConfig.model_fields if group_of(name) in groups)
-
-
-PARTS = tuple(name for name in settings_of("parts") if name != "variant")
+# Settings of MMNet's parts: the keyword arguments of its class.
+PARTS = tuple(name for name in TrainConfig.model_fields if group_of(name) == "parts" and name != "variant")
 OF_NETWORK = ("model", "variant", *PARTS)  # settings that say which network it is
 
 
@@ -199,6 +190,8 @@ def resolve_config(recipe: str | None = None, variant: str | None = None, **over
         known = ", ".join(method.recipes)
         raise ConfigError(f"--recipe: {method.name} has no recipe '{recipe}'. Expected one of: {known}.")
     check_settings(method, given | ({"variant": variant} if variant else {}))
+    # What is left without effect asks for what the method does anyway: "auto" must not undo its recipe.
+    given = {name: value for name, value in given.items() if not _is_setting(name) or has_effect(method, name, given)}
     own = recipe_settings(method, recipe, given.get("span", "clip"))
     settings = {**own, **VARIANTS.get(variant or MMNET, {}), **given}
     if "epochs" in given and "decay_epochs" not in given:  # a shorter run decays for as long as it lasts
@@ -208,7 +201,7 @@ def resolve_config(recipe: str | None = None, variant: str | None = None, **over
     try:
         config = TrainConfig(recipe=recipe, variant=variant or MMNET, **settings)
     except ValidationError as error:
-        raise ConfigError(describe_invalid(error)) from None
+        raise ConfigError(_describe_invalid(error)) from None
     return config.model_copy(update={"variant": _nearest_variant(config)}) if method.variants else config
 
 
@@ -220,7 +213,7 @@ def recipe_settings(method: Method, recipe: str, span: Span) -> dict[str, Any]:
 
 
 def check_settings(method: Method, given: Mapping[str, Any]) -> None:
-    """Refuse a setting that was given and has no effect with the method; a value that its run has anyway is harmless.
+    """Refuse a setting that has no effect with the method, unless it asks for what the method does anyway.
 
     Raises
     ------
@@ -228,12 +221,16 @@ def check_settings(method: Method, given: Mapping[str, Any]) -> None:
         If there is such a setting, or too few frames are asked for.
     """
     for name, value in given.items():
-        if name not in TrainConfig.model_fields or has_effect(method, name, given):
+        if not _is_setting(name) or has_effect(method, name, given) or _is_harmless(method, name, value, given):
             continue
-        if not _is_harmless(method, name, value, given):
-            flag = f"--{'' if value is not False else 'no-'}{name.replace('_', '-')}"
-            seen = "which is the same for every seed" if name == "seed" else method.sees.words
-            raise ConfigError(f"{flag} has no effect with --model {method.name}, {seen}. Leave it out.")
+        flag = f"--{'' if value is not False else 'no-'}{name.replace('_', '-')}"
+        whom = GROUPS[group_of(name)][1]
+        why = f"with --model {method.name}: it is for {whom}"
+        if name == "seed":
+            why = f"with --model {method.name}, which is the same for every seed"
+        elif group_of(name) == "clips" and "clips" in method.groups:
+            why = f"with --span {given['span']}"
+        raise ConfigError(f"{flag} has no effect {why}. Leave it out.")
     n_frames, needed = given.get("clip_frames") or 0, getattr(method.sees, "min_frames", 0)
     if isinstance(n_frames, int) and 0 < n_frames < needed:
         raise ConfigError(f"--clip-frames must be 0, or at least {needed} for {method.name}, got {n_frames}.")
@@ -247,6 +244,10 @@ def has_effect(method: Method, name: str, given: Mapping[str, Any]) -> bool:
     if group == "clips" and given.get("span") == "apex":
         return "frames" in getattr(method.sees, "arrays", ())
     return group in method.groups
+
+
+def _is_setting(name: str) -> bool:
+    return name in TrainConfig.model_fields
 
 
 def _is_harmless(method: Method, name: str, value: Any, given: Mapping[str, Any]) -> bool:
@@ -279,7 +280,7 @@ def _nearest_variant(config: TrainConfig) -> str:
     return min(VARIANTS, key=n_departures)
 
 
-def describe_invalid(error: ValidationError) -> str:
+def _describe_invalid(error: ValidationError) -> str:
     """Return pydantic's first complaint as a sentence that names the flag and its limits."""
     problem = error.errors()[0]
     if not problem["loc"]:

@@ -1,10 +1,9 @@
-"""The run directory: written fold by fold, and read back with every file checked against its SHA-256.
+"""The run directory: written fold by fold, and read back with its clips, logits and histories checked by SHA-256.
 
     runs/<datasets>-<scheme>-<model>-<recipe>-s<seed>-<hash8>/
-    ├── config.json        every setting, resolved, and the stores with the part that each plays
+    ├── config.json        every setting, resolved, the stores with the part that each plays, the SHA-256 of clips.csv
     ├── environment.json   the sessions that added folds: versions, device name, threads, and the stores as typed
     ├── clips.csv          clip_id, fold, emotion, label, class: for evaluation, its held-out rows never reach training
-    ├── clips.csv.sha256   as `sha256sum` writes it
     └── folds/<dataset>-<subject>/   logits.npz, history.csv, model.safetensors, done
 
 `logits.npz` holds logits and clip_ids of the held-out clips, and of the inner ones if some were set aside.
@@ -20,6 +19,7 @@ import hashlib
 import json
 import math
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,10 +29,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_cli.errors import RunError
-from mer_cli.records import Fold, FoldPredictions
-from mer_cli.runs.run_config import RunConfig, parse_config, read_config
+from mer_cli.records import Fold, FoldPredictions, dataset_of, fold_id
+from mer_cli.runs.run_config import CHECKSUM, RunConfig, parse_config, read_config, stored_checksum
 from mer_cli.system.files import write_folder, write_text
 
+MAY_BE_NAN = ("loss", "inner_uf1")  # if training diverged; if there was nobody to choose by
 CLIP_COLUMNS = ("clip_id", "fold", "emotion", "label", "class")
 
 
@@ -60,37 +61,65 @@ def clip_table(labels: Mapping[str, int], emotions: Mapping[str, str], folds: Se
 
 
 def write_clips(file: Path, table: ClipTable, class_names: Sequence[str]) -> None:
-    """Write the table, with the class beside its label, and its checksum."""
+    """Write the table, with the class beside its label."""
     with file.open("w", newline="", encoding="utf-8") as opened:
         writer = csv.writer(opened, lineterminator="\n")
         writer.writerow(CLIP_COLUMNS)
         for clip_id, fold in table.fold_of.items():
             label = table.labels[clip_id]
             writer.writerow((clip_id, fold, table.emotions[clip_id], label, class_names[label]))
-    file.with_name("clips.csv.sha256").write_text(_checksums(file), encoding="utf-8")
 
 
-def read_clips(file: Path) -> ClipTable:
-    """Read the table of a run.
+def read_clips(path: Path, config: RunConfig) -> ClipTable:
+    """Read `clips.csv` of the run at `path`.
 
     Raises
     ------
     RunError
         If the file can't be read, or is not as it was written.
     """
+    file = path / "clips.csv"
     table = ClipTable({}, {}, {})
     try:
-        _check_sum(file, "clips.csv.sha256")
+        expected = stored_checksum(path)
+        if expected and hashlib.sha256(file.read_bytes()).hexdigest() != expected:
+            raise ValueError("it has changed since it was written")
         with file.open(newline="", encoding="utf-8") as opened:
-            for row in csv.DictReader(opened):
-                clip_id = row["clip_id"]
-                table.labels[clip_id] = int(row["label"])
-                table.fold_of[clip_id], table.emotions[clip_id] = row["fold"], row["emotion"]
+            rows = list(csv.DictReader(opened))
+        if not expected:
+            _check_rows(rows, config)
+        for row in rows:
+            clip_id = row["clip_id"]
+            table.labels[clip_id] = int(row["label"])
+            table.fold_of[clip_id], table.emotions[clip_id] = row["fold"], row["emotion"]
     except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
+        problem = f"column {error} is missing" if isinstance(error, KeyError) else str(error)
         raise RunError(
-            f"{file}: was edited or damaged ({error}). Restore it, or move the run away and train again."
+            f"{file}: was edited or damaged ({problem}). Restore it, or move the run away and train again."
         ) from None
     return table
+
+
+def _check_rows(rows: Sequence[Mapping[str, str]], config: RunConfig) -> None:
+    """Raise a ValueError if a table contradicts itself or the config: all that can be seen without a checksum."""
+    ids = [row["clip_id"] for row in rows]
+    twice = next((clip_id for clip_id, count in Counter(ids).items() if count > 1), None)
+    if twice:
+        raise ValueError(f"clip {twice} is named twice")
+    roles = {store.dataset: store.role for store in config.stores}
+    for row in rows:
+        clip_id = row["clip_id"]
+        folds = {"loso": fold_id(clip_id), "test": dataset_of(clip_id), "train": ""}
+        if row["fold"] != folds.get(roles.get(dataset_of(clip_id), "")):
+            raise ValueError(f"clip {clip_id} is in fold '{row['fold']}'")
+        if row["label"] not in map(str, range(len(config.class_names))):
+            raise ValueError(f"clip {clip_id} has the label '{row['label']}'")
+        if row["class"] != config.class_names[int(row["label"])]:
+            raise ValueError(f"clip {clip_id} has label {row['label']} and class '{row['class']}'")
+    n_tested = sum(bool(row["fold"]) for row in rows)
+    n_clips = str(n_tested) if config.is_loso else f"{len(rows) - n_tested}-to-{n_tested}"
+    if n_clips != config.protocol_id.rpartition("/")[2]:
+        raise ValueError(f"it names {n_clips} clips, {config.protocol_id} has others")
 
 
 def _checksums(*files: Path) -> str:
@@ -98,17 +127,11 @@ def _checksums(*files: Path) -> str:
     return "".join(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files)
 
 
-def _check_sum(file: Path, sums: str) -> None:
-    """Raise a ValueError if a file is not as it was written; runs of before have no checksums.
-
-    Parameters
-    ----------
-    sums : name of the file beside it that holds its checksum
-    """
-    held = file.with_name(sums)
-    lines = held.read_text(encoding="utf-8").splitlines() if held.exists() else []
-    expected = [line for line in lines if line.endswith(f"  {file.name}")]
-    if expected and expected != _checksums(file).splitlines():
+def _check_sum(file: Path) -> None:
+    """Raise a ValueError if a file of a fold is not as it was written; `done` is empty in runs from before."""
+    done = file.with_name("done")
+    lines = done.read_text(encoding="utf-8").splitlines() if done.exists() else []
+    if lines and _checksums(file).strip() not in lines:
         raise ValueError("it has changed since it was written")
 
 
@@ -131,12 +154,12 @@ def read_history(file: Path, column: str, n_epochs: int) -> list[float]:
         If the file can't be read, or is not as it was written.
     """
     try:
-        _check_sum(file, "done")
+        _check_sum(file)
         with file.open(newline="", encoding="utf-8") as opened:
             values = [float(row[column]) for row in csv.DictReader(opened)]
         if len(values) != n_epochs:
             raise ValueError(f"it has {len(values)} epochs, config.json {n_epochs}")
-        if column == "seconds" and not all(map(math.isfinite, values)):
+        if column not in MAY_BE_NAN and not all(map(math.isfinite, values)):
             raise ValueError(f"{column} is not a finite number in every epoch")
         return values
     except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
@@ -144,7 +167,7 @@ def read_history(file: Path, column: str, n_epochs: int) -> list[float]:
 
 
 def _damaged_fold(file: Path, error: Exception) -> RunError:
-    problem = f"column {error} is missing" if isinstance(error, KeyError) else str(error)
+    problem = f"{error} is missing" if isinstance(error, KeyError) else str(error)
     return RunError(
         f"{file}: was edited or damaged ({problem}). Delete {file.parent} and train again: only this fold is repeated."
     )
@@ -273,7 +296,7 @@ def open_run(
                 f"{path}: its config.json was edited: {differs} is {getattr(held, differs)!r}, not "
                 f"{getattr(config, differs)!r}. Move the folder away, or give another --out."
             )
-        if read_clips(path / "clips.csv") != clips:
+        if read_clips(path, config) != clips:
             raise RunError(
                 f"{path / 'clips.csv'}: its clips are not those of the store and the scheme. The file was edited or "
                 "damaged: restore it, or move the run away and train again."
@@ -281,10 +304,12 @@ def open_run(
         return path
 
     def fill(partial: Path) -> None:
-        write_clips(partial / "clips.csv", clips, config.class_names)
+        clips_file = partial / "clips.csv"
+        write_clips(clips_file, clips, config.class_names)
         (partial / "environment.json").write_text(sessions_text([session]), encoding="utf-8")
         (partial / "folds").mkdir()
-        (partial / "config.json").write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        held = json.loads(config.model_dump_json()) | {CHECKSUM: hashlib.sha256(clips_file.read_bytes()).hexdigest()}
+        (partial / "config.json").write_text(json.dumps(held, indent=2) + "\n", encoding="utf-8")
 
     if not write_folder(path, fill, replace=False):
         return open_run(root, config, labels, emotions, folds, session)  # another process made it meanwhile
@@ -348,9 +373,7 @@ def read_run(path: Path) -> Run:
         If it is not a run directory, was written by another version, or a file of it is damaged or was edited.
     """
     config = read_config(path)
-    clips = read_clips(path / "clips.csv")
-    if not set(clips.labels.values()) <= set(range(len(config.class_names))):  # in a run without checksums
-        raise RunError(f"{path / 'clips.csv'}: was edited: a label is not one of the run's classes. Restore it.")
+    clips = read_clips(path, config)
     fold_ids = sorted(set(clips.fold_of.values()) - {""})
     finished = [fold for fold in fold_ids if is_finished(path, fold)]
     return Run(
@@ -370,7 +393,7 @@ def _read_fold(path: Path, fold: str, config: RunConfig, clips: ClipTable) -> Fo
     """Read the logits of a finished fold, and check that they are of its clips: scores are joined by these ids."""
     file = path / "folds" / fold / "logits.npz"
     try:
-        _check_sum(file, "done")
+        _check_sum(file)
         with file.open("rb") as opened:
             if not zipfile.is_zipfile(opened):  # `np.load` would take a single array, or speak of pickles
                 raise ValueError("not an archive of arrays")

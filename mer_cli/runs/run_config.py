@@ -20,6 +20,8 @@ from mer_cli.runs.methods import MMNET
 
 PROTOCOL_VERSION = 4  # raised whenever a change of the code can move a stored logit: old runs are then not continued
 
+CHECKSUM = "clips_sha256"  # in config.json beside the settings; not one of them
+
 Role = Literal["loso", "train", "test"]
 
 GENERATED = "generated: not a result on any dataset"  # beside whatever such a run gives
@@ -57,6 +59,11 @@ class RunConfig(TrainConfig):
     """Classes in label order."""
     protocol_version: int = PROTOCOL_VERSION
     """Version of the code's protocol."""
+
+    @field_validator("normalisation", mode="before")
+    @classmethod
+    def _was_called_raw(cls, name: Any) -> Any:
+        return "standard" if name == "raw" else name  # its name in runs from before
 
     @field_validator("stores")
     @classmethod
@@ -133,11 +140,18 @@ def parse_config(path: Path) -> RunConfig:
         raise RunError(sentence)
     file = path / "config.json"
     try:
-        return RunConfig.model_validate(_read_json(file))
+        held = _read_json(file)
+        held.pop(CHECKSUM, None)
+        return RunConfig.model_validate(held)
     except ValidationError as error:
         problem = error.errors()[0]
         setting = ".".join(map(str, problem["loc"])) or "a setting"
         raise _no_config(file, f"{setting} is {problem['input']!r}: {problem['msg']}") from None
+
+
+def stored_checksum(path: Path) -> str:
+    """Return the SHA-256 of the run's `clips.csv` that its config.json holds; "" in a run from before there was one."""
+    return str(_read_json(path / "config.json").get(CHECKSUM, ""))
 
 
 def other_version(path: Path) -> str | None:

@@ -146,7 +146,7 @@ def table_fact(dataset: str, table: str, version: str, sha256: str) -> str:
     ----------
     sha256 : of the table; "" if the release has none and its clips come from the names of folders
     """
-    known = version or ("not a published version" if schemes_of(dataset) else "one's own")
+    known = version or ("not a published version" if schemes_of(dataset) else "your own")
     if not sha256:
         return f"none: clips and classes from the folders of {table} ({known})"
     return f"{table} ({known}), SHA-256 {sha256[:12]}"

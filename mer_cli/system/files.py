@@ -92,6 +92,8 @@ def write_folder(target: Path, fill: Callable[[Path], None], *, replace: bool) -
         partial.replace(target)
         return True
     except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST) and target.is_dir():
+            return False  # another process has made it meanwhile
         raise RunError(unwritten(target, error)) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -126,7 +126,8 @@ class PairBatches:
             rng.integers(-config.padding, config.padding + 1, (n, 2)),
             rng.uniform(1 - config.color_jitter, 1 + config.color_jitter, (n, 3)).astype(np.float32),
         )
-        return EpochDraw(*(torch.from_numpy(draw).to(self.device, non_blocking=True) for draw in draws))
+        on_cuda = self.device.type == "cuda"
+        return EpochDraw(*(torch.from_numpy(draw).to(self.device, non_blocking=on_cuda) for draw in draws))
 
     def training_batch(self, draw: EpochDraw, batch: slice | Tensor) -> tuple[Tensor, Tensor]:
         """Return onset and apex of some drawn clips, augmented.

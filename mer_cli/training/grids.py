@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from mer_cli.datasets.schemes import AUTO, SCHEMES, resolve_scheme
-from mer_cli.errors import ConfigError, DatasetError, StoreError
+from mer_cli.errors import ConfigError, DatasetError, StoreError, unknown_name
 from mer_cli.runs.config import OF_NETWORK, TrainConfig, check_settings, has_effect, resolve_config
 from mer_cli.runs.directory import is_finished, read_history
 from mer_cli.runs.methods import LIVE, Method, find_method
@@ -211,7 +211,10 @@ def _named(methods: str | None) -> list[Method]:
 def _check_useful(given: Mapping[str, Any], methods: Collection[Method]) -> None:
     """Refuse a setting without effect on any of the methods, unless it asks for what they do anyway."""
     for setting, value in given.items():
-        if not any(_is_of_use(method, setting, given) or _accepts(method, setting, value) for method in methods):
+        if setting == "recipe" and not any(value in method.recipes for method in LIVE):
+            known = dict.fromkeys(recipe for method in LIVE for recipe in method.recipes)
+            raise ConfigError(f"--recipe: {unknown_name('recipe', value, known)}")
+        if not any(_is_of_use(method, setting, given) or _accepts(method, setting, given) for method in methods):
             names = ", ".join(method.name for method in methods)
             raise ConfigError(f"--{setting.replace('_', '-')} has no effect with {names}. Leave it out.")
 
@@ -222,9 +225,10 @@ def _is_of_use(method: Method, setting: str, given: Mapping[str, Any]) -> bool:
     return has_effect(method, setting, given)
 
 
-def _accepts(method: Method, setting: str, value: Any) -> bool:
+def _accepts(method: Method, setting: str, given: Mapping[str, Any]) -> bool:
+    beside = {"span": given["span"]} if "span" in given and has_effect(method, "span", given) else {}
     try:
-        check_settings(method, {setting: value})
+        check_settings(method, beside | {setting: given[setting]})
     except ConfigError:
         return False
     return setting != "recipe"

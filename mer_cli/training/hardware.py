@@ -84,12 +84,14 @@ def resolve_hardware(config: TrainConfig, n_pairs: int) -> TrainConfig:
     if compiled == "auto":
         gains = device == "cuda" and not config.method.sees_motion and n_pairs >= PAIRS_THAT_REPAY_COMPILING
         compiled = "on" if gains and can_compile(device) else "off"
+    elif compiled == "on" and device == "mps":
+        raise ConfigError("--compile on has no effect on an Apple GPU. Leave it out.")
     elif compiled == "on" and not can_compile(device):
         needed = ", ".join(COMPILERS[device])
         raise ConfigError(
             f"--compile on: torch.compile needs one of {needed}, and none is installed. Use --compile off."
         )
-    deterministic = config.deterministic and device == "cuda"  # the others always are
+    deterministic = config.deterministic and device == "cuda"  # the CPU always is; MPS has no switch for it
     settled = {"device": device, "precision": precision, "compile": compiled, "deterministic": deterministic}
     return config.model_copy(update=settled)
 
@@ -147,7 +149,7 @@ def choose_folds_at_once(
     if wanted is not None:
         return max(1, min(wanted * n_devices, len(todo)))
     n_pairs = sum(len(fold.train) for fold in todo) * config.epochs
-    if not config.method.sees_motion or n_pairs < PAIRS_THAT_REPAY_WORKERS:
+    if not config.method.sees_motion or n_pairs < PAIRS_THAT_REPAY_WORKERS or config.device == "mps":
         return min(n_devices, len(todo))
     memory = available_memory()
     n_fitting = len(todo) if memory is None else memory // WORKER_MEMORY

@@ -97,7 +97,7 @@ class MotionBatches:
 
     def draw_epoch(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Order:
         """Shuffle the clips of `rows`."""
-        return Order(torch.from_numpy(rng.permutation(rows)).to(self.device, non_blocking=True))
+        return Order(torch.from_numpy(rng.permutation(rows)).to(self.device, non_blocking=self.device.type == "cuda"))
 
     def training_batch(self, draw: Order, batch: slice | Tensor) -> tuple[Tensor, ...]:
         """Return `plain_batch` of some clips of the order."""
@@ -137,8 +137,11 @@ def compute_inputs(plan: RunPlan) -> None:
 def compute_flow(plan: RunPlan, on_clip: OnClip) -> None:
     """Compute the flow that the plan needs and that is not there yet; `on_clip` is called for each clip."""
     config = plan.config
-    if config.method.sees.needs_flow(config.span) and not _has_features(plan):
+    is_described = isinstance(config.method.sees, DescriptorInput)
+    if config.method.sees.needs_flow(config.span):
         for store in plan.stores:
+            if is_described and _has_all(_wanted(store, config)):
+                continue  # its vectors are there
             build_motion(store.info, config.flow, jobs=default_jobs(), on_clip=on_clip)
 
 
@@ -152,11 +155,6 @@ def compute_features(plan: RunPlan, on_clip: OnClip) -> None:
         missing = replace(wanted, clip_ids=[clip_id for clip_id in wanted.clip_ids if clip_id not in held])
         is_current, write = partial(_has_all, wanted), partial(_add, missing)
         build_by_clip(missing, is_current=is_current, write=write, jobs=default_jobs(), on_clip=on_clip)
-
-
-def _has_features(plan: RunPlan) -> bool:
-    is_described = isinstance(plan.config.method.sees, DescriptorInput)
-    return is_described and all(_has_all(_wanted(store, plan.config)) for store in plan.stores)
 
 
 def read_motion_batches(plan: RunPlan, wanted: MotionInput, device: torch.device) -> MotionBatches:

@@ -40,7 +40,7 @@ from mer_cli.training.hardware import (
     resolve_gpus,
     threads_of,
 )
-from mer_cli.training.inputs import read_features, read_motion_batches
+from mer_cli.training.inputs import compute_inputs, read_features, read_motion_batches
 from mer_cli.training.loop import FoldTrainer, TrainedFold
 from mer_cli.training.tensorboard_log import log_folder, require_tensorboard, write_log
 from mer_cli.training.time_limit import TimeLimit
@@ -140,6 +140,7 @@ def train_run(
     gpus: Sequence[int] | None = None,
     trainers: Trainers | None = None,
     time_limit: TimeLimit | None = None,
+    has_inputs: bool = False,
 ) -> Path:
     """Train the wanted folds that are not finished, as far as the time limit allows; return the run's path.
 
@@ -152,6 +153,7 @@ def train_run(
     gpus : CUDA numbers; None takes the first
     trainers : shared by runs that differ in the seed alone
     time_limit : shared by the runs of a command, and updated; the same call later trains the folds that it left out
+    has_inputs : `compute_inputs` has been called for the plan; otherwise it is called here
 
     Raises
     ------
@@ -164,6 +166,8 @@ def train_run(
     if tensorboard:
         require_tensorboard()
     devices, n_cores = resolve_gpus(config, gpus), torch.get_num_threads()
+    if not has_inputs and folds_to_train(out / config.run_name, plan.wanted, resume=resume):
+        compute_inputs(plan)
     with threads_of(config, folds_at_once) as threads:
         environment = describe_environment(config.device)
         session = Session(plan.paths("loso", "train"), plan.paths("test"), str(out), environment)
