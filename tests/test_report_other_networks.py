@@ -41,7 +41,7 @@ def test_a_run_with_the_published_recipe_stands_beside_the_published_number(tmp_
     assert (beside["published_accuracy"].text, beside["published_f1"].text) == ("71.19", ".7297")
     assert beside["last_uf1"].value is not None
     notes = [note(table, table.blocks[1], mark) for mark in beside["published_accuracy"].marks]
-    assert "Ours is a variant: random weights, the published one starts from ImageNet's (CaffeNet)." in notes
+    assert "Ours is a variant: random weights; the published network starts from ImageNet's (CaffeNet)." in notes
     added = row(table, table.blocks[0], "RCN-A")
     assert added["method"].text == "RCN-A, published recipe"
     assert added["published_accuracy"] == Cell()

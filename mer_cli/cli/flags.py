@@ -16,7 +16,7 @@ TimeLimitFlag = Annotated[
     str | None,
     typer.Option(
         metavar="TIME",
-        help="Begin no fold that would probably end later than this: 4m, 1h30m. The same command continues.",
+        help="Time the command may take, like 4m or 1h30m: no fold begins that would end later. Repeat it to go on.",
     ),
 ]
 METAVARS = {int: "N", float: "X", str: "NAME"}

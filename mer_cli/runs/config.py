@@ -52,11 +52,11 @@ class TrainConfig(BaseModel):
     recipe: str = setting("released", "method")
     """Named settings: released, released-3, paper or quick for MMNet and resnet18-diff; published for other methods."""
     seed: int = setting(1, "protocol", ge=0)
-    """Seed of weights, batch order and augmentation; a classical method draws nothing."""
+    """Seed of weights, batch order and augmentation; a classical method uses no random numbers."""
     inner_val: int = setting(0, "training", ge=0)
     """Number of training subjects held back in each fold to choose the epoch (rule inner-val)."""
     shuffle_labels: bool = setting(False, "protocol")
-    """Permute the training labels of each fold: a null control, whose accuracy must be chance."""
+    """Permute the training labels of each fold: a null control, whose accuracy must be at chance level."""
     epochs: int = setting(74, "training", ge=1)
     """Number of passes over the training clips of a fold."""
     batch_size: int = setting(32, "training", ge=2)
@@ -82,8 +82,8 @@ class TrainConfig(BaseModel):
     color_jitter: float = setting(0.0, "augmentation", ge=0, lt=1)
     """Largest relative change of brightness, contrast and saturation, the same for onset and apex."""
     frame_jitter: Literal["released", "released-3", "around", "none"] = setting("released", "augmentation")
-    """Frames drawn in place of onset and apex in training: the windows of the released scripts, two to either side, or
-    none."""
+    """Frames drawn in place of onset and apex in training: released and released-3, the windows of the two scripts;
+    around, two to either side; none, the labelled frames only."""
     flow: Backend = setting("tvl1", "flow")
     """Optical flow: tvl1 (TV-L1), or fast (DIS), which takes a thirtieth of the time."""
     normalisation: Normalisation = setting("standard", "normalisation")
@@ -120,7 +120,7 @@ class TrainConfig(BaseModel):
     precision: Literal["auto", "fp32", "bf16"] = setting("auto", "machine")
     """Arithmetic of the network; auto uses bf16 where the device computes in it."""
     compile: Literal["auto", "on", "off"] = setting("auto", "machine")
-    """Compile the network; auto does on a GPU if the steps to come repay it."""
+    """Compile the network; auto does so on a GPU for a long run."""
     deterministic: bool = setting(False, "machine")
     """Make a GPU compute the same bits every time, more slowly; the CPU always does."""
 
