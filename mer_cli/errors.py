@@ -30,7 +30,7 @@ class FaceError(MerError):
 
 
 class StoreError(MerError):
-    """The HDF5 store is missing, damaged, of another version, or lacks what is asked for."""
+    """The HDF5 store is missing, damaged or of another version, or lacks what was asked for."""
 
 
 class ConfigError(MerError):
@@ -49,6 +49,6 @@ def did_you_mean(value: str, known: Iterable[str]) -> str:
 
 
 def unknown_name(kind: str, value: str, known: Iterable[str]) -> str:
-    """Return the message for an unknown name, with all known names and the closest one."""
+    """Return the message for an unknown name of a `kind` ("scheme"), with the closest name and all known names."""
     names = tuple(known)
     return f"Unknown {kind} '{value}'. Known: {', '.join(names)}.{did_you_mean(value, names)}"

@@ -1,4 +1,4 @@
-"""The frozen records that the stages pass on, joined by `clip_id` and never by position; and the parts of a clip id."""
+"""The frozen records that stages pass on, matched by `clip_id` and never by position; and the parts of a clip id."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Clip:
     """One annotated video sequence.
 
     `onset`, `apex`, `offset` are frame numbers after errata and repairs, ends included; `frames` is sorted by number.
-    `emotion` is the table's own word; `subject` its text ("01"). `repairs` has a sentence for each change of the
-    annotation, so it is empty for a clip that is as released. `notes` has one for each oddity that was left as it is.
-    `apex_rule` says where `apex` comes from; under "flow" it is the midpoint until the images are read, and then the
-    frame with the strongest motion.
+    `emotion` is the table's own word; `subject` is the table's text ("01"). `repairs` has a sentence for each change of
+    the annotation, so it is empty for a clip that is as released. `notes` has a sentence for each oddity that was left
+    as it is. `apex_rule` says where `apex` comes from; with "flow", `apex` is the midpoint until the images are
+    read, and then the frame with the strongest motion.
     """
 
     dataset: str
@@ -57,7 +57,7 @@ class Clip:
 
 
 def parts_of(clip_id: str) -> tuple[str, str, str]:
-    """Return dataset, subject and name of a clip: "casme2/01/EP02_01f" -> "casme2", "01", "EP02_01f"."""
+    """Split a clip id into dataset, subject and clip name: "casme2/01/EP02_01f" -> "casme2", "01", "EP02_01f"."""
     dataset, subject, name = clip_id.split("/", 2)
     return dataset, subject, name
 
@@ -73,9 +73,9 @@ def subject_of(clip_id: str) -> str:
 
 
 def fold_id(clip_id: str) -> str:
-    """Return the LOSO fold that holds a clip out: "casme2/01/EP02_01f" -> "casme2-01".
+    """Return the id of the LOSO fold in which a clip is held out: "casme2/01/EP02_01f" -> "casme2-01".
 
-    The name of a dataset never holds a "-", so that dataset and subject can be told apart.
+    The name of a dataset never contains "-", so the id can be split into dataset and subject again.
     """
     dataset, subject, _ = parts_of(clip_id)
     return f"{dataset}-{subject}"
@@ -83,7 +83,7 @@ def fold_id(clip_id: str) -> str:
 
 @dataclass(frozen=True)
 class FailedClip:
-    """A row of the table that could not be made a clip, and the reason."""
+    """A row of a coding table from which no clip could be made, and the reason."""
 
     clip_id: str
     emotion: str
@@ -96,7 +96,8 @@ class Release:
 
     `table_version` is the published version with the same counts of each emotion ("20190701"), or "" if there is none.
     `errata` has a sentence for each correction that was applied. `generated` says that images or table come from
-    `mer synth`; `stamps` are the GENERATED.txt files that say so, and `n_generated` counts the clips below one.
+    `mer synth`; `stamps` are the GENERATED.txt files that say so, and `n_generated` counts the clips in folders below
+    such a file.
     """
 
     dataset: str
@@ -114,10 +115,10 @@ class Release:
 
 @dataclass(frozen=True)
 class Fold:
-    """One held-out subject, or one test dataset; the tuples hold clip ids.
+    """The split of the clips, by their ids, that holds out one subject or one test dataset.
 
-    `id` is "<dataset>-<subject>", or across datasets the test dataset's name. `inner` holds the clips of training
-    subjects that are held back to choose an epoch (`--inner-val`); they are not in `train`.
+    `id` is "<dataset>-<subject>", or the name of the test dataset if a whole dataset is held out. `inner` holds
+    the clips of training subjects that are held back to choose an epoch (`--inner-val`); they are not in `train`.
     """
 
     id: str

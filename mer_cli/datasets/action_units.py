@@ -33,12 +33,12 @@ _BRACKETS = re.compile(r"\bref\b|[()]", re.IGNORECASE)
 
 
 def parse_units(text: str, clip_id: str) -> frozenset[int]:
-    """Return the action units that a cell names; none for a blank cell.
+    """Return the numbers of the action units that a table cell names, {4, 10} for "4+L10"; none for a blank cell.
 
     Parameters
     ----------
     text : the cell, as the coding table and the store have it
-    clip_id : for the error
+    clip_id : the id that an error message names
 
     Raises
     ------
@@ -58,15 +58,15 @@ def parse_units(text: str, clip_id: str) -> frozenset[int]:
 
 
 def unreadable_units(cells: Mapping[str, str]) -> str:
-    """Return how many cells can't be read, and why the first can't: "... of 2 of 255 clips ..., the first of ...".
+    """Return a phrase that counts the unreadable cells and explains the first, to begin an error or a warning with.
 
     Parameters
     ----------
-    cells : by clip id
+    cells : clip id -> the text of its cell of action units
 
     Returns
     -------
-    the beginning of a sentence; "" if all can be read
+    "the action units of 2 of 255 clips can't be read, the first of CLIP: CELL, because of PART"; "" if all can be
     """
     wrong = {clip_id: bad for clip_id, text in sorted(cells.items()) if (bad := _first_wrong(text)) is not None}
     if not wrong:

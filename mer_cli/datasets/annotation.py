@@ -26,7 +26,7 @@ Field = Literal["onset", "apex", "offset", "emotion"]
 
 @dataclass(frozen=True)
 class Erratum:
-    """One correction; `old` and `new` are cell texts, `source` says who established the new value."""
+    """A correction of one table cell from the text `old` to the text `new`; `source` says who established `new`."""
 
     subject: str
     clip: str
@@ -43,11 +43,12 @@ class Erratum:
 def apply_errata(
     errata: Iterable[Erratum], subject: str, clip: str, annotation: Mapping[Field, str]
 ) -> tuple[dict[Field, str], tuple[Erratum, ...]]:
-    """Return the annotation with its known mistakes corrected, and the corrections that were made.
+    """Return the annotation of one clip with its known mistakes corrected, and the corrections that were made.
 
     Parameters
     ----------
-    annotation : the texts of the table's cells; those that it lacks are not corrected
+    errata : the known corrections of the whole table; those for other clips are skipped
+    annotation : field -> text of its cell; a field that is absent is not corrected
     """
     applied = tuple(
         erratum
@@ -66,9 +67,10 @@ def _same_cell(text: str, other: str) -> bool:
 
 @dataclass(frozen=True)
 class Annotation:
-    """Frame numbers that are on disk, onset <= apex <= offset.
+    """The onset, apex and offset of a clip as numbers of frames that are on disk, in this order.
 
-    repairs : a sentence for each number that was changed · notes : a sentence for each that is odd and was kept
+    repairs : a sentence for each number that was changed
+    notes : a sentence for each number that is odd but was kept
     """
 
     onset: int
@@ -79,10 +81,10 @@ class Annotation:
 
 
 def settle_annotation(cells: Mapping[Field, str], frames: Sequence[FrameRef]) -> Annotation:
-    """Return the frame numbers of a row, changed where needed so that the clip really has those frames.
+    """Return the onset, apex and offset of a table row, changed where the clip has no such frames on disk.
 
-    - A cell that the release does not annotate is absent: onset and offset are then the first and last frame on disk,
-      the apex is the midpoint, and none of it counts as a repair.
+    - A field that the release does not annotate is absent from `cells`: onset and offset are then the first and last
+      frame on disk, the apex is their midpoint, and this does not count as a repair.
     - An apex that is not a number or lies outside onset..offset becomes their midpoint.
     - A frame that is not on disk becomes the nearest one that is.
     - If the apex and an end are both beyond the frames on disk, and the folder is about as long as the annotation, then
@@ -91,7 +93,7 @@ def settle_annotation(cells: Mapping[Field, str], frames: Sequence[FrameRef]) ->
 
     Parameters
     ----------
-    cells : the texts of the table's frame cells
+    cells : "onset", "apex", "offset" -> the text of the table's cell
     frames : the clip's frames on disk, at least one, sorted by number
 
     Raises
@@ -130,7 +132,7 @@ def settle_annotation(cells: Mapping[Field, str], frames: Sequence[FrameRef]) ->
 
 
 def _apex(cells: Mapping[Field, str], onset: int, offset: int) -> tuple[int, list[str]]:
-    """Return the annotated apex, or the midpoint if it can't be used; and a sentence for that."""
+    """Return the annotated apex, or the midpoint if it can't be used; and a list with a sentence if it was replaced."""
     middle = (onset + offset) // 2
     annotated = whole_number(cells["apex"]) if "apex" in cells else middle
     if annotated is not None and onset <= annotated <= offset:
@@ -140,7 +142,7 @@ def _apex(cells: Mapping[Field, str], onset: int, offset: int) -> tuple[int, lis
 
 
 def _moved_to_disk(onset: int, apex: int, offset: int, first: int, last: int) -> tuple[int, int, int]:
-    """Return the numbers moved to the frames on disk if another release numbered the clip; else as they are."""
+    """Return onset, apex and offset, moved to the frames on disk if another release numbered the clip differently."""
     n_off_disk = sum(not first <= number <= last for number in (onset, apex, offset))
     same_length = 1 / SAME_LENGTH <= (last - first + 1) / (offset - onset + 1) <= SAME_LENGTH
     if first <= apex <= last or n_off_disk < 2 or not same_length:

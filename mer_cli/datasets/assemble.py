@@ -1,4 +1,4 @@
-"""Make clips of entries: look up their frames, apply errata, settle their frame numbers. No entry gets lost."""
+"""Make clips of table rows: look up their frames, apply errata, settle their frame numbers. No row gets lost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KEPT_AROUND = 10  # frames kept before the onset and after the offset of a long 
 
 @dataclass(frozen=True)
 class Assembled:
-    """Every entry is in `clips` (sorted by id) or in `failed`; `errata` has a sentence for each that was applied."""
+    """The clips (sorted by id) and the failed clips made of all entries, and a sentence for each erratum applied."""
 
     clips: tuple[Clip, ...]
     failed: tuple[FailedClip, ...]
@@ -31,13 +31,15 @@ def assemble(
     apex_rule: ApexRule,
     errata: Sequence[Erratum] = (),
 ) -> Assembled:
-    """Make a clip of each entry, or a failed clip with the reason if that is not possible.
+    """Make a clip of each entry (a table row, or a folder), or a failed clip with the reason.
 
     Parameters
     ----------
+    dataset : its name, the first part of each clip id
+    fps : frames per second of the clips for which the entry does not give them
     emotions : the known labels; if empty, any label is accepted
-    frames_of : the frames of an entry, sorted by number, at least one; raises a DatasetError if there are none
-    apex_rule : how to find the apex of an entry that has none annotated
+    frames_of : returns the frames of an entry, at least one, sorted by number; raises a DatasetError if it has none
+    apex_rule : how to find the apex of an entry without an annotated one
     """
     clips: list[Clip] = []
     failed: list[FailedClip] = []
@@ -87,7 +89,7 @@ def assemble(
 
 
 def _with_others_of_the_clip(entries: Iterable[Entry]) -> Iterator[tuple[Entry, list[Entry]]]:
-    """Yield each entry with the entries of the same clip that differ from it; equal entries count as one."""
+    """Yield each entry with the other entries for the same clip, which contradict it; equal entries count as one."""
     by_clip: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
         same_clip = by_clip.setdefault((entry.subject.casefold(), entry.name.casefold()), [])

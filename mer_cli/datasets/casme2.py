@@ -71,13 +71,13 @@ ERRATA = (
 
 
 def subject_number(name: str) -> int | None:
-    """Return 17 for "sub17", "17", "Sub17" or the number cell "17.0"; None for anything else."""
+    """Return a subject's number: 17 for "sub17", "17", "Sub17" or the number cell "17.0"; None for anything else."""
     digits = name.casefold().removeprefix("sub").removesuffix(".0")
     return int(digits) if digits.isdecimal() and len(digits) <= 2 else None
 
 
 def subject_clip_key(way: Sequence[str]) -> str | None:
-    """Return "17/ep06_02_01" for .../sub17/EP06_02_01."""
+    """Return the key of a clip folder from the folder names on the way to it: "17/ep06_02_01" for sub17/EP06_02_01."""
     if len(way) < 2 or not CLIP.fullmatch(way[-1]):
         return None
     number = subject_number(way[-2])
@@ -85,13 +85,13 @@ def subject_clip_key(way: Sequence[str]) -> str | None:
 
 
 def subject_id(cell: str) -> str:
-    """Return the subject as the released table writes it, "01", even if a copy holds the number 1."""
+    """Return the subject of a table cell as the released table writes it: "01", even if the cell holds the number 1."""
     number = subject_number(cell)
     return cell if number is None else f"{number:02d}"
 
 
 def numbered_entry(columns: Columns, row: Row) -> Entry:
-    """Return a row as an entry whose clip folder is found by the subject's number."""
+    """Return the entry of a table row, with a folder key that holds the subject as a number ("17/ep06_02_01")."""
     subject, name = subject_id(row.cells[columns.subject]), row.cells[columns.name]
     return columns.entry(row, subject, name, (f"{subject_number(subject)}/{name.casefold()}",))
 

@@ -19,9 +19,9 @@ from mer_cli.records import Source, dataset_of
 
 
 class Pictures(NamedTuple):
-    """A folder name that says which images lie below it.
+    """A folder name that says which kind of images (raw or cropped) lies below it.
 
-    `has_table` is False for a release that comes without a table: its clips are read from the folders' names.
+    `has_table` is False for a release that comes without a table: its clips are known from the folders' names.
     """
 
     folder: str
@@ -34,8 +34,8 @@ class Entry:
     """One clip as its table row (or, without a table, its folder) describes it.
 
     where : names the row in errors: "row 15"
-    keys : possible names of the clip's folder, in the form of `Dataset.clip_key`, the likeliest first
-    cells : the texts of the frame cells; one that the release does not annotate is absent
+    keys : possible keys of the clip's folder, as `Dataset.clip_key` returns them, the likeliest first
+    cells : "onset", "apex", "offset" -> the text of the cell; a field that the release does not annotate is absent
     fps : frames per second, if they differ between the clips of a dataset
     """
 
@@ -51,7 +51,7 @@ class Entry:
 
 
 class Columns(NamedTuple):
-    """The names of a table's columns; "" for one that the table does not have."""
+    """The names of a coding table's columns; "" for a column that the table does not have."""
 
     subject: str
     name: str
@@ -71,12 +71,12 @@ class Columns(NamedTuple):
         also: Mapping[str, str] | None = None,
         repairs: tuple[str, ...] = (),
     ) -> Entry:
-        """Return a row as an entry, with its labels as the schemes know them: in lower case, "Other" as "others".
+        """Return the entry of a table row, with its emotion as the schemes know it: in lower case, "Other" as "others".
 
         Parameters
         ----------
-        subject, name, keys : as they follow from the row's cells in this dataset
-        also : further words for a label, in lower case
+        subject, name, keys : what the dataset's module makes of the row's cells, as in `Entry`
+        also : further words of the table -> the emotion that they mean, in lower case
         """
         emotion = row.cells[self.emotion].casefold()
         frames: tuple[tuple[Field, str], ...] = (("onset", self.onset), ("apex", self.apex), ("offset", self.offset))
@@ -94,14 +94,14 @@ class Columns(NamedTuple):
 
 @dataclass(frozen=True)
 class Scheme:
-    """A named map from emotions to classes, and the counts that should come out.
+    """A named map from emotions to classes, with the published numbers of clips and subjects.
 
-    class_names : in label order
+    class_names : names of the classes; the position is the label (0, 1, ...)
     class_of : dataset -> emotion -> class name, or None for an emotion that the scheme leaves out
-    left_out : ids of single clips that it leaves out
-    expected : (dataset, table version) -> clips of each class, in label order, if the whole table is used
-    n_subjects : (dataset, table version) -> subjects that then have a clip, if that is known
-    composite : the protocol's name if all datasets are used together
+    left_out : ids of single clips that the scheme leaves out
+    expected : (dataset, table version) -> number of clips of each class, in label order, if the whole table is used
+    n_subjects : (dataset, table version) -> number of subjects with at least one of these clips, if it is known
+    composite : name of the protocol that uses all datasets of the scheme together
     """
 
     name: str
@@ -117,7 +117,7 @@ class Scheme:
         return tuple(self.class_of)
 
     def label(self, clip_id: str, emotion: str) -> int | None:
-        """Return the clip's class, or None if the scheme leaves the clip out.
+        """Return the label (0, 1, ...) of a clip with this emotion, or None if the scheme leaves the clip out.
 
         Raises
         ------
@@ -137,20 +137,21 @@ class Scheme:
 
 
 def as_named(*emotions: str) -> dict[str, str | None]:
-    """Return a map in which each emotion is a class of its own."""
+    """Return a map from each emotion to itself, for a scheme in which each emotion is a class of its own."""
     return {emotion: emotion for emotion in emotions}
 
 
 def all_to(class_name: str | None, *emotions: str) -> dict[str, str | None]:
-    """Return a map of several emotions to one class, or to None, which leaves them out."""
+    """Return a map from each of the emotions to one class name, or to None if a scheme leaves them out."""
     return dict.fromkeys(emotions, class_name)
 
 
 @dataclass(frozen=True)
 class TableChange:
-    """A clip whose emotion differs between a version of a table and the version of the published counts.
+    """A clip whose emotion in some version of a table differs from the version that the published counts are of.
 
-    here : its emotion in that version, None if the version has no such clip
+    here : its emotion in that other version; None if the clip is not in it
+    published : its emotion in the version that the published counts are of
     """
 
     clip_id: str
@@ -165,26 +166,27 @@ class Dataset:
     name, title : "casme2", "CASME II"
     fps : frames per second
     tables : patterns of the coding table's file name, the preferred one first; case and extension do not matter
-    sheet : the table's sheet, if others have the same columns
-    columns, optional_columns : columns that `read_row` reads; the latter may be missing
-    pictures : folder names, the preferred ones first
+    sheet : the sheet to read, if several have the same columns
+    columns, optional_columns : columns that `read_row` reads; optional columns may be missing
+    pictures : folder names that tell the kind of images below, the preferred kind first
     source : the kind of images if no such folder name is on the way to them
-    example : a clip's folder as a user sees it, for errors
-    clip_key : returns a key for the folder of a clip, None for any other folder; takes the names on the way to it,
-        beginning with the root's
+    example : path of a clip's folder as a user sees it, for errors
+    clip_key : takes the folder names from the root to a folder, both included; returns a key that identifies the
+        clip if the folder is a clip's, else None
     skipped : folder names that are not looked into, in lower case: other cameras, depth images
     read_row : turns a row of the table into an entry
     read_folder : turns the folder of a clip into an entry, for a release without a table
-    tableless : name of a folder on the way to such clips, by which they are known · tableless_version : theirs
+    tableless : name (lower case) of a folder above the clips, by which a release without a table is recognised
+    tableless_version : version of the release without a table
     emotions : the labels that occur
-    frame_name : file names of the images, to tell them from another dataset's in folders of the same names
-    table_hint : what to know if the table is missing
-    versions : published version -> rows of each emotion, by which a table is recognised
-    published : the version that the published counts are of; "" if there are none
-    older : version -> a warning about it, with {scheme}, {here} and {published} for its counts and the published ones
+    frame_name : file names of the images, by which another dataset is recognised that has folders of the same names
+    table_hint : added to the error for a missing table
+    versions : version of the table -> its number of rows of each emotion, by which a table is recognised
+    published : the version that the published counts are of; "" if no counts are published
+    older : version -> a warning about it, with {scheme}, {here} (its counts) and {published} (the published counts)
     changes : version -> clips that differ from the published version
     errata : known mistakes of the table
-    schemes : those of this dataset alone; protocols over several datasets are in `schemes.py`
+    schemes : label schemes of this dataset alone; protocols over several datasets are in `schemes.py`
     """
 
     name: str

@@ -33,12 +33,12 @@ def frame_number(file_name: str) -> int | None:
 
 
 def list_frames(folder: Path) -> tuple[FrameRef, ...]:
-    """List the frames of a clip's folder, sorted by number.
+    """List the frames (images with a number in their name) in the folder of a clip, sorted by number.
 
     Raises
     ------
     DatasetError
-        If the folder can't be listed, holds no frames, or has two images of one number.
+        If the folder can't be listed, holds no frames, or has two images with the same number.
     """
     names: dict[int, str] = {}
     for name, is_folder in folder_entries(folder):
@@ -75,7 +75,7 @@ def list_video(path: Path) -> tuple[FrameRef, ...]:
 
 
 def check_folder_name(name: str, example: str) -> None:
-    """Refuse a name from a table that is not a plain folder name.
+    """Raise an error if a name from a table is not a plain folder name.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def check_folder_name(name: str, example: str) -> None:
 
 
 def check_inside(path: Path, boundary: Path) -> None:
-    """Refuse a path or link that leads out of the release.
+    """Raise an error if a path, after following its links, leads out of the release.
 
     Parameters
     ----------
@@ -99,14 +99,14 @@ def check_inside(path: Path, boundary: Path) -> None:
     Raises
     ------
     DatasetError
-        If `path` does.
+        If `path` leads out of `boundary`.
     """
     if not path.resolve().is_relative_to(boundary):
         raise DatasetError(f"{path} leads out of the release, to {path.resolve()}. Copy the frames into {boundary}.")
 
 
 def folder_entries(folder: Path) -> list[tuple[str, bool]]:
-    """List the names in a folder, each with whether it is a folder itself; broken links are left out.
+    """List a folder as pairs (name, whether it is a folder); broken links are left out.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Read a release as its owners sent it, by the description of its dataset. No image is opened."""
+"""Read a release as its owners sent it, as the `Dataset` describes it. No image is opened."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from mer_cli.records import ApexRule, FrameRef, Release, Source
 
 
 def load(dataset: Dataset, root: Path, source: Source | None, apex_rule: ApexRule) -> Release:
-    """Read the coding table and list the frames of every clip.
+    """Read the release of a dataset: its coding table, and the list of frames of every clip.
 
     Parameters
     ----------
-    root : the folder that holds the release, one above it, or its image folder itself
-    source : which images; None takes those that the dataset prefers
-    apex_rule : how to find the apex of a clip that has none annotated
+    root : the folder of the release, a folder above it, or the image folder in it
+    source : which images, "raw" or "cropped"; None takes the kind that the dataset prefers
+    apex_rule : how to find the apex of a clip without an annotated one
 
     Returns
     -------
-    Release whose clips are sorted by id; each row of the table is a clip or a failed one
+    the release, its clips sorted by id; each row of the table is a clip or a failed clip
 
     Raises
     ------
@@ -87,7 +87,7 @@ def _choose(dataset: Dataset, root: Path, tree: Tree, source: Source | None) -> 
 
 
 def _read_entries(dataset: Dataset, root: Path, tree: Tree, held: ClipFolders) -> tuple[Path, str, Sequence[Entry]]:
-    """Return path and SHA-256 of the table, and its rows; without a table the folder, "", and its clips."""
+    """Return the table's path, its SHA-256 and its rows; for a release without a table its folder, "" and its clips."""
     if dataset.read_folder and not held.pictures.has_table:
         return held.root, "", [dataset.read_folder(folder) for folder in held.folders.values()]
     path = tree.table(dataset.tables)
@@ -103,6 +103,6 @@ def _read_entries(dataset: Dataset, root: Path, tree: Tree, held: ClipFolders) -
 
 
 def _version(dataset: Dataset, entries: Sequence[Entry]) -> str:
-    """Return the published version with exactly these rows of each emotion, whatever the name of the file."""
+    """Return the version of the table that has as many rows of each emotion as `entries`; "" if no version has."""
     counts = Counter(entry.emotion for entry in entries)
     return next((version for version, published in dataset.versions.items() if counts == published), "")

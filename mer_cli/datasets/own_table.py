@@ -39,18 +39,20 @@ UNKNOWN_FPS = 0.0
 def load_own(
     root: Path, table_path: Path, source: Source | None, apex_rule: ApexRule, reserved: Collection[str]
 ) -> Release:
-    """Read your own clips.
+    """Read a release of your own clips, listed in a CSV.
 
     Parameters
     ----------
     root : the folder that the paths are relative to
+    table_path : the CSV
     source : "cropped" if the images are cut to the face already; None means raw
-    reserved : names that the dataset must not have
+    apex_rule : how to find the apex of a clip without an annotated one
+    reserved : names that the dataset, which is named after the CSV, must not have
 
     Raises
     ------
     DatasetError
-        If the folder or the table can't be read, or the table's name can't be a dataset's.
+        If the folder or the table can't be read, or the table's name can't be used as a dataset's name.
     """
     root = root.absolute()
     if not root.is_dir():
@@ -96,7 +98,7 @@ def load_own(
 
 
 def _check_case(table: Table, column: str) -> None:
-    """Refuse two spellings: a subject could be on both sides of a fold, and a label would be two classes."""
+    """Raise an error if a value has two spellings ("p01", "P01"): a subject could be on both sides of a fold."""
     spelt: dict[str, str] = {}
     for row in table.rows:
         text = row.cells[column]

@@ -29,14 +29,14 @@ def load_release(
     apex_rule: ApexRule = "flow",
     table: Path | None = None,
 ) -> Release:
-    """Read a release as unpacked.
+    """Read a release in the folders in which it was unpacked.
 
     Parameters
     ----------
     dataset : its name or title, in any case, or "table" for your own clips
-    root : its folder
-    source : which images; None takes raw if the release has both
-    apex_rule : how to find the apex of a clip that has none annotated: "flow" or "midpoint"
+    root : the folder of the release
+    source : which images, "raw" or "cropped"; None takes raw if the release has both
+    apex_rule : how to find the apex of a clip without an annotated one: "flow" or "midpoint"
     table : the CSV of your own clips; only with "table"
 
     Raises
@@ -59,7 +59,7 @@ def load_release(
 
 
 def release_words(dataset: str) -> str:
-    """Return the arguments of `mer preprocess` that read a store's release again: "casme2 RAW"."""
+    """Return the arguments with which `mer preprocess` reads a dataset again: "casme2 RAW", where RAW is the folder."""
     return f"{dataset} RAW" if dataset in DATASETS else f"{OWN} RAW --table {dataset}.csv"
 
 
@@ -74,7 +74,7 @@ def synthesise(
     emotions: tuple[str, ...] | None,
     on_clip: Callable[[int, int], None],
 ) -> Path:
-    """Write generated faces in the dataset's own layout; return the release's root."""
+    """Write a release of generated faces in the layout of a dataset, as `write_release`; return its root folder."""
     from mer_cli.datasets.synthetic import writer  # not above: it loads Dlib and OpenCV
 
     return writer.write_release(
@@ -90,7 +90,7 @@ def synthesise(
 
 
 def _looks_like(root: Path, dataset: Dataset) -> Dataset | None:
-    """Return another dataset whose clips the folder holds, with images named as there; None if there is none."""
+    """Return another dataset that the clips in a folder seem to be from, by the names of their images; None if none."""
     if not root.is_dir():
         return None
     root = root.absolute()
@@ -100,7 +100,7 @@ def _looks_like(root: Path, dataset: Dataset) -> Dataset | None:
 
 
 def _known(dataset: str, names: Collection[str]) -> str:
-    """Return the name among `names` that is meant; a title will do ("CASME II"), and signs and spaces don't matter."""
+    """Return the name among `names` that `dataset` means: "casme2" for "CASME II"; only letters and digits count."""
     spelt = {
         _letters(text): name for name in names for text in (name, DATASETS[name].title if name in DATASETS else name)
     }

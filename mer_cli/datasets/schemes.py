@@ -1,4 +1,4 @@
-"""Label schemes: those of each dataset, protocols over several, and the choice of one for some datasets.
+"""The label schemes of all datasets, the protocols over several datasets, and the choice of a scheme by name.
 
 A scheme is never a bare "3-class": `mmnet3` and `megc3` differ in eleven clips and in what they call negative.
 """
@@ -19,7 +19,7 @@ OWN_LABELS = "labels"
 
 
 def _join(name: str, composite: str, class_names: tuple[str, ...], parts: Sequence[Scheme]) -> Scheme:
-    """Return a protocol over several datasets, of which each part says how one is labelled."""
+    """Return a scheme over several datasets, made of `parts`, the schemes of the single datasets."""
     return Scheme(
         name=name,
         class_names=class_names,
@@ -47,20 +47,20 @@ SCHEMES: dict[str, Scheme] = {
 
 
 def resolve_scheme(name: str, emotions: Mapping[str, Iterable[str]]) -> Scheme:
-    """Return the scheme of that name for some datasets together.
+    """Return the scheme of a name, after a check that it covers the datasets.
 
-    `auto` takes the first scheme that is made for just these datasets, or else the first that covers them. By the name
-    `labels`, and by `auto` for your own recordings, every label is a class.
+    The name `auto` means the first scheme that is made for just these datasets, or else the first that covers them.
+    The name `labels`, and `auto` for your own recordings, make every label a class.
 
     Parameters
     ----------
     name : in any case
-    emotions : the labels that occur, by dataset
+    emotions : dataset -> the labels that occur in it
 
     Raises
     ------
     ConfigError
-        If there is no such scheme, or it does not cover the datasets.
+        If there is no such scheme, or the scheme does not cover the datasets.
     """
     wanted, datasets = name.casefold(), sorted(emotions)
     covering = [scheme for scheme in SCHEMES.values() if set(datasets) <= set(scheme.datasets)]
@@ -88,7 +88,7 @@ def resolve_scheme(name: str, emotions: Mapping[str, Iterable[str]]) -> Scheme:
 
 
 def protocol_id(scheme: Scheme, datasets: Iterable[str], n_clips: int) -> str:
-    """Return the id that every result carries: "casme2-5/249", "casme2-mmnet3/156", "megc2019-cde/442"."""
+    """Return the id for a scheme, datasets and clips: "casme2-5/249", "casme2-mmnet3/156", "megc2019-cde/442"."""
     held = sorted(set(datasets))
     if scheme.composite and held == sorted(scheme.datasets):
         return f"{scheme.composite}/{n_clips}"
@@ -97,12 +97,12 @@ def protocol_id(scheme: Scheme, datasets: Iterable[str], n_clips: int) -> str:
 
 
 def check_counts(scheme: Scheme, dataset: str, table_version: str, labels: Mapping[str, int]) -> str | None:
-    """Return a warning if a dataset has not as many clips or subjects as published; None otherwise.
+    """Return a warning if the numbers of clips or subjects of a dataset are not the published ones; None otherwise.
 
     Parameters
     ----------
-    table_version : of a recognised table; an unknown one can't be checked
-    labels : class by clip id, of the dataset's clips that the scheme keeps
+    table_version : version of the table; the counts of an unknown version can't be checked
+    labels : clip id -> class, of all clips of the dataset that the scheme keeps
     """
     table = (dataset, table_version)
     published = scheme.expected.get(table)

@@ -54,7 +54,7 @@ def _clip_key(way: Sequence[str]) -> str | None:
 
 
 def _key(name: str) -> str | None:
-    """Return the name that the released folder has, "s1_ne_01", also for "S1_NE_01" and "s01_ne_01"."""
+    """Return the name of a clip as the released folder spells it: "s1_ne_01" for "S1_NE_01" or "s01_ne_01"."""
     clip = CLIP.fullmatch(name)
     return f"s{int(clip.group(1))}_{clip.group(2).casefold()}_{int(clip.group(3)):02d}" if clip else None
 

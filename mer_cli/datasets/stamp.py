@@ -1,4 +1,4 @@
-"""Decide whether the faces of a release were drawn by `mer synth`, for every way of loading one.
+"""Decide whether the faces of a release were drawn by `mer synth`.
 
 `mer synth` leaves GENERATED.txt in the folder that it writes. Everything in or below that folder is generated, whatever
 path or link leads there.
@@ -19,10 +19,10 @@ STAMP = "GENERATED.txt"
 
 
 def with_stamp(release: Release, root: Path) -> Release:
-    """Return the release with all stamps found in, or above, any folder that its clips or table come from.
+    """Return the release with the GENERATED.txt files found in or above the folders of its clips and its table.
 
-    A single generated clip, or a table from a generated folder, makes the whole release generated. Results
-    are kept by folder, so that thousands of clips beside each other look for a stamp above them only once.
+    A single generated clip, or a table from a generated folder, makes the whole release generated. Each folder is
+    searched only once, however many clips lie in it.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def with_stamp(release: Release, root: Path) -> Release:
 
 
 def stamp_sentence(release: Release) -> str:
-    """Return a sentence on which clips of a release are generated, and which stamp says so."""
+    """Return a sentence that says which clips of a release are generated, and which GENERATED.txt tells so."""
     stamp, *others = map(str, release.stamps)
     more = f" and {len(others)} more" if others else ""
     if release.n_generated == len(release.clips):

@@ -46,17 +46,17 @@ def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = (),
     ----------
     path : an .xlsx or .xls file, or text: UTF-8 or Latin-1, with commas, semicolons or tabs
     columns : the wanted columns, by the names that the published table gives them
-    optional : columns that are read if the table has them
+    optional : further columns, read if the table has them
     sheet : name of the sheet to prefer if several have the columns
 
     Returns
     -------
-    Table whose rows hold only those columns, as text without surrounding spaces; a blank cell is ""
+    the table; its rows hold only those columns, as text without surrounding spaces; a blank cell is ""
 
     Raises
     ------
     DatasetError
-        If the file can't be read as a table, lacks a wanted column, has it twice, or has no data rows.
+        If the file can't be read as a table, lacks a wanted column, has a wanted column twice, or has no data rows.
     """
     content, sheets = _read_sheets(path)
     sheet, header = _find_header(path, sheets, columns, sheet)
@@ -99,7 +99,7 @@ def _read_sheets(path: Path) -> tuple[bytes, dict[str, list[list[str]]]]:
 
 
 def _read_workbook(content: bytes, suffix: str) -> dict[str, list[list[Any]]]:
-    """Return the rows of all sheets; of formula cells the values that were saved with them."""
+    """Return the rows of each sheet, by its name; a formula cell has the value that was saved with it."""
     import pandas as pd  # not above: the description of a dataset needs `Row` alone
 
     engine: Literal["calamine", "openpyxl"] = "calamine" if suffix.casefold() == ".xls" else "openpyxl"
@@ -118,7 +118,7 @@ def _read_text(content: bytes) -> list[list[str]]:
 
 
 def _delimiter(text: str) -> str:
-    """Return the separator that the header has most of."""
+    """Return the separator (comma, semicolon or tab) that occurs most often in the header."""
     header = next((line for line in text.splitlines() if line.strip()), "")
     return max(",;\t", key=header.count)
 

@@ -24,7 +24,7 @@ CROPPED_PREFIX = "reg_"  # of an image's name, in all releases that come cropped
 
 @dataclass(frozen=True)
 class ClipFolders:
-    """The clips of one kind of images: `folders` has a folder for each key, `root` is the folder that holds them."""
+    """The folders of all clips with one kind of images, by clip key (`Dataset.clip_key`); `root` holds them all."""
 
     root: Path
     pictures: Pictures
@@ -35,8 +35,8 @@ class ClipFolders:
 class Tree:
     """The clip folders and tables of a release.
 
-    sets : kinds of images, the preferred one first
-    tables : spreadsheet files, the nearest to the root first, those beside the root last
+    sets : the clip folders of each kind of images, the preferred kind first
+    tables : spreadsheet files, the nearest to the root first, files beside or above the root last
     children : names of the folders in the root
     """
 
@@ -45,7 +45,7 @@ class Tree:
     children: tuple[str, ...]
 
     def table(self, patterns: Sequence[str]) -> Path | None:
-        """Return a file that fits the first pattern that any file fits, whatever the extensions; None if none fits."""
+        """Return a table for the first pattern that fits any table's name, whatever its extension; else None."""
         for pattern in patterns:
             stem = Path(pattern).stem if Path(pattern).suffix in TABLE_EXTENSIONS else pattern
             for path in self.tables:
@@ -55,7 +55,7 @@ class Tree:
 
 
 def look_through(root: Path, dataset: Dataset) -> Tree:
-    """Find the clip folders below `root` by the dataset's names, and the spreadsheets beside them; enter no clip.
+    """Find the clip folders of a dataset below `root`, and all spreadsheets on the way; don't look into clip folders.
 
     Parameters
     ----------
@@ -103,12 +103,12 @@ def look_through(root: Path, dataset: Dataset) -> Tree:
 
 
 def shows_frames_of(tree: Tree, dataset: Dataset) -> bool:
-    """Return whether any clip folders hold images named as in this dataset."""
+    """Return whether any clip folders in `tree` hold images with file names like those in the dataset."""
     return any(_shows_frames_of(held, dataset) for held in tree.sets)
 
 
 def _shows_frames_of(held: ClipFolders, dataset: Dataset) -> bool:
-    """Return whether the first clip folder that is not empty holds an image named as in this dataset."""
+    """Return whether the first clip folder that is not empty holds an image with a file name like in the dataset."""
     for folder in held.folders.values():
         names = [name for name, _ in _entries(folder)]
         if names:
@@ -117,7 +117,7 @@ def _shows_frames_of(held: ClipFolders, dataset: Dataset) -> bool:
 
 
 def _pictures(root: Path, way: Sequence[str], dataset: Dataset) -> tuple[Path, Pictures]:
-    """Return the kind of images of a clip folder, by the innermost name on the way that says so, and that folder."""
+    """Return the innermost folder on the way to a clip that names the kind of its images, and that kind."""
     known = {pictures.folder.casefold(): pictures for pictures in dataset.pictures}
     for n_parts in range(len(way) - 1, -1, -1):
         place = root.joinpath(*way[:n_parts])
@@ -135,7 +135,7 @@ def _source_by_name(folder: Path, dataset: Dataset) -> Source:
 
 
 def _entries(folder: Path) -> list[tuple[str, bool]]:
-    """Return the names in a folder, sorted, and whether each is a folder; nothing if the folder can't be listed."""
+    """List a folder as sorted pairs (name, whether it is a folder), without hidden files; [] if it can't be listed."""
     try:
         held = folder_entries(folder)
     except DatasetError:  # such as lost+found

@@ -1,4 +1,4 @@
-"""Find the apex of a clip without an annotated one: the frame with the strongest motion since the onset.
+"""Find the apex of a clip that has no annotated apex: the frame with the strongest motion since the onset.
 
 Dense flow from the onset is computed at half the crop's size. The head moves as much as the face, and a drifting head
 would always put the peak at the end of the clip, so an affine motion is fitted to the 70 % of the flow that it
@@ -41,7 +41,7 @@ Flow = NDArray[np.float32]
 
 
 class ApexSearch:
-    """A search for the strongest motion in the crops of a clip, which are added one by one, the onset first.
+    """A search for the crop with the strongest motion since the onset; crops are added one by one, the onset first.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class ApexSearch:
         self._motion: list[float] = []
 
     def add(self, crop: Image) -> None:
-        """Add the next crop, (224, 224, 3) uint8 RGB."""
+        """Add the next crop of the clip, (224, 224, 3) uint8 RGB."""
         reduced = cv2.resize(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
         grey = np.asarray(reduced, dtype=np.uint8)
         if self._onset is None:
@@ -66,11 +66,11 @@ class ApexSearch:
         self._motion.append(float((without_head_motion(flow)[self._where] ** 2).sum(axis=-1).mean()))
 
     def peak(self) -> int:
-        """Return the place of the strongest motion so far, at least 1 frame after the onset; needs two crops."""
+        """Return the index (0 is the onset) of the added crop with the strongest motion, 1 or more; needs two crops."""
         return 1 + int(np.argmax(self._smoothed()[1:]))
 
     def candidates(self) -> tuple[int, ...]:
-        """Return the places so far that may be the peak of the whole clip."""
+        """Return the indices of the added crops that may still be the peak when all crops have been added."""
         n_settled = len(self._motion) - REACH  # later crops don't change these
         best = [1 + int(np.argmax(self._smoothed()[1:n_settled]))] if n_settled > 1 else []
         return (*best, *range(max(n_settled, 0), len(self._motion)))
@@ -82,8 +82,8 @@ class ApexSearch:
 def without_head_motion(flow: Flow) -> Flow:
     """Subtract the affine motion of the head from a flow, (H, W, 2) float32: shift, turn, scale and shear.
 
-    It is fitted by least squares to all pixels, and again to those that it describes best, so that it doesn't follow
-    the face's own motion, which is large in few places.
+    The affine motion is fitted by least squares to all pixels, and again to the pixels that it describes best, so that
+    it doesn't follow the face's own motion, which is large in few places.
     """
     height, width = flow.shape[:2]
     y, x = np.mgrid[:height, :width].reshape(2, -1)
@@ -98,13 +98,13 @@ def without_head_motion(flow: Flow) -> Flow:
 
 
 def _face_mask(landmarks: Landmarks) -> NDArray[np.bool_]:
-    """Return a mask of the flow's size that is true in the regions that move."""
+    """Return a mask, as large as the flow, that is true in the regions of the face where action units are."""
     mask = _hulls(landmarks, MOVING) & ~_hulls(landmarks, EYES)
     return np.asarray(cv2.resize(mask, (SIDE, SIDE), interpolation=cv2.INTER_AREA) > 0, dtype=bool)
 
 
 def _hulls(landmarks: Landmarks, parts: Iterable[tuple[Sequence[int], int]]) -> NDArray[np.uint8]:
-    """Return an image of the crop's size, 255 inside the hulls and 0 elsewhere."""
+    """Return an image, as large as the crop, that is 255 inside the convex hulls of the parts and 0 elsewhere."""
     united = np.zeros((CROP_SIZE, CROP_SIZE), np.uint8)
     for points, margin in parts:
         hull = np.zeros_like(united)

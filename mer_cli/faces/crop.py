@@ -1,4 +1,4 @@
-"""Compute the transform from a face's landmarks into the crop, and cut the crop.
+"""Compute, from the landmarks of a face, the transform that cuts the face out of a frame; and cut the crop.
 
 A transform maps (x, y) of the source frame to (x, y) of the crop and keeps the aspect. There are two ways to place a
 face: an upright square around the landmarks, or a similarity that also turns the face so that the eye centres fall on
@@ -58,7 +58,7 @@ CROP_SETTINGS: dict[str, object] = {
 
 
 def box_transform(landmarks: Landmarks) -> Transform:
-    """Return the transform of an upright square around the landmarks, with margins.
+    """Return the transform that maps an upright square around the landmarks, with margins, to the crop.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def box_transform(landmarks: Landmarks) -> Transform:
 
     Source
     ------
-    ours; MMNet says "Dlib landmarks" and gives no margins
+    this project; MMNet says "Dlib landmarks" and gives no margins
     """
     low, high = landmarks.min(axis=0).astype(np.float64), landmarks.max(axis=0).astype(np.float64)
     extent = float((high - low).max())
@@ -107,7 +107,7 @@ def eye_transform(landmarks: Landmarks) -> Transform:
 
     Source
     ------
-    ours
+    this project
     """
     right = landmarks[RIGHT_EYE].mean(axis=0, dtype=np.float64)
     left = landmarks[LEFT_EYE].mean(axis=0, dtype=np.float64)
@@ -126,31 +126,31 @@ def eye_transform(landmarks: Landmarks) -> Transform:
 
 
 def picture_transform(height: int, width: int) -> Transform:
-    """Return the transform of the smallest square around a whole image, which is in its middle: (2, 3) float32."""
+    """Return the transform (2, 3) float32 that maps the smallest square around a whole image to the crop, centred."""
     side = float(max(height, width))
     corner = np.array([width - side, height - side]) / 2
     return square_transform(corner, side)
 
 
 def square_transform(corner: NDArray[np.float64], side: float) -> Transform:
-    """Return the transform of an upright square onto the crop.
+    """Return the transform (2, 3) float32 that maps an upright square of the source frame to the crop.
 
     Parameters
     ----------
     corner : (2,), (x, y) of the square's upper left corner
-    side : in pixels of the source frame
+    side : length of its side, in pixels of the source frame
     """
     scale = CROP_SIZE / side
     return np.array([[scale, 0, -scale * corner[0]], [0, scale, -scale * corner[1]]], dtype=np.float32)
 
 
 def crop_landmarks(landmarks: Landmarks, transform: Transform) -> Landmarks:
-    """Return landmarks of the source frame, (68, 2) float32, in pixels of the crop."""
+    """Convert landmarks (68, 2) float32 from pixels of the source frame to pixels of the crop."""
     return np.asarray(landmarks @ transform[:, :2].T + transform[:, 2], dtype=np.float32)
 
 
 def is_large(image: Image) -> bool:
-    """Tell whether an image is large: it is reduced to search for a face, and only a part of it is blurred."""
+    """Return whether an image is so large that it is reduced for detection and blurred only where it is cropped."""
     return bool(max(image.shape[:2]) > LARGE)
 
 
@@ -186,7 +186,7 @@ def warp(image: Image, transform: Transform) -> Image:
 
 
 def _needed_part(image: Image, matrix: NDArray[np.float64], margin: int) -> tuple[tuple[int, int], Image]:
-    """Return the (x, y) of the upper left corner and the part of an image that a crop needs, with `margin` around it.
+    """Return the upper left corner (x, y) and the pixels of the part of an image that a crop needs, with a margin.
 
     The part includes the edge that a crop outside the image repeats.
     """

@@ -40,7 +40,7 @@ SAME_SIZE = 2 / 3
 
 @dataclass(frozen=True)
 class Detection:
-    """One box that a detector found."""
+    """A box around a face that a detector found."""
 
     box: dlib.rectangle
     confidence: float
@@ -50,14 +50,14 @@ class Detection:
         return int(self.box.area())
 
     def enlarged(self, factor: int) -> Detection:
-        """Return the box in the image that was reduced by `factor` for the detector."""
+        """Return the box scaled to the original image, which was reduced by `factor` for the detector."""
         left, top = self.box.left() * factor, self.box.top() * factor
         right, bottom = (self.box.right() + 1) * factor - 1, (self.box.bottom() + 1) * factor - 1
         return Detection(dlib.rectangle(left, top, right, bottom), self.confidence)
 
 
 class FaceDetector:
-    """Dlib's HOG detector, and its CNN if `cnn_path` has the model."""
+    """A finder of faces with Dlib's HOG detector, and with its CNN if `cnn_path` names the model's file."""
 
     def __init__(self, cnn_path: Path | None) -> None:
         self._hog = _frontal_face_detector()
@@ -65,7 +65,7 @@ class FaceDetector:
         self.cnn_path = cnn_path
 
     def try_hog(self, image: Image) -> Iterator[tuple[str, Sequence[Detection]]]:
-        """Yield the name and the boxes of several searches with HOG, each run only when it is asked for.
+        """Yield the name and the boxes of several searches with HOG; each search runs only when asked for.
 
         "hog/3" searches the upper levels of a large image's pyramid, from about a third of its size on; "hog" the image
         at its own size; "hog+upsample1" the image enlarged twice, for faces of 40 pixels or more.
@@ -92,7 +92,7 @@ class FaceDetector:
         return Detection(self._pyramid.rect_up(on_its_level, level + n_levels), found.confidence)
 
     def try_cnn(self, image: Image) -> Iterator[tuple[str, Sequence[Detection]]]:
-        """Yield the boxes that the CNN finds if its model is there, in an image reduced to 640 x 480 pixels at most."""
+        """Yield "mmod" and the boxes that the CNN finds, at 640 x 480 pixels or less; nothing if there is no model."""
         if self.cnn_path is None:
             return
         factor = math.ceil(math.sqrt(image.shape[0] * image.shape[1] / CNN_AREA))
@@ -109,19 +109,19 @@ class FaceDetector:
 
 
 def _cnn_lock() -> Path:
-    """Return the lock file of this user's processes; without user numbers the folder is the user's own."""
+    """Return the lock file with which the processes of one user take turns in running the CNN."""
     user = os.getuid() if hasattr(os, "getuid") else ""
     return Path(tempfile.gettempdir()) / f"mer-cnn-{user}.lock"
 
 
 @cache
 def _frontal_face_detector() -> Any:
-    """Return Dlib's frontal face detector, made once per process (half a second); it keeps nothing of an image."""
+    """Return Dlib's frontal face detector, made once per process (half a second); it stores nothing about images."""
     return dlib.get_frontal_face_detector()
 
 
 def choose(detections: Sequence[Detection]) -> tuple[Detection, str]:
-    """Return the largest box, or the surest of several about that large, and a note if there was a choice."""
+    """Return the largest box, or the most confident of several about as large; and a note if there were several."""
     if len(detections) == 1:
         return detections[0], ""
     largest = max(found.area for found in detections)
@@ -142,7 +142,7 @@ def load_model(kind: Callable[[str], Any], path: Path) -> Any:
 
 
 def _reduce(image: Image, factor: int) -> Image:
-    """Make an image smaller by a whole factor, leaving out the rest of rows and columns."""
+    """Reduce an image by a whole factor; rows and columns that do not fill a last pixel are cut off."""
     if factor == 1:
         return image
     height, width = (side // factor for side in image.shape[:2])

@@ -1,4 +1,4 @@
-"""Read the frames of a clip by their numbers, from image files or a video; callers needn't know which."""
+"""Read the frames of a clip by their numbers, from image files or a video, in the same way for both."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def read_frames(frames: Iterable[FrameRef]) -> Iterator[tuple[int, Image]]:
 
     Yields
     ------
-    a frame's number and its image, (H, W, 3) uint8, RGB, 0-255; a grey image has three equal channels
+    the number of a frame and its image, (H, W, 3) uint8, RGB, 0-255; a grey image has three equal channels
 
     Raises
     ------
     FaceError
-        As `read_picture` and `read_video`.
+        If an image or video can't be read; see `read_picture` and `read_video`.
     """
     in_order = sorted(set(frames), key=lambda frame: frame.number)
     for path, group in groupby(in_order, key=lambda frame: frame.path):
@@ -37,12 +37,12 @@ def read_frames(frames: Iterable[FrameRef]) -> Iterator[tuple[int, Image]]:
 
 
 def read_frame(frame: FrameRef) -> Image:
-    """Read one frame, like `read_frames`."""
+    """Read one frame: (H, W, 3) uint8, RGB, 0-255; raise a FaceError if it can't be read."""
     return next(image for _, image in read_frames([frame]))
 
 
 def check_frame(frame: FrameRef) -> None:
-    """Raise what reading a frame would, without decoding it, so that a whole release can be checked in seconds.
+    """Raise the FaceError that reading a frame would raise, without decoding it; a whole release takes seconds.
 
     Only the ends of an image and the header of a video are read; damage in the middle is not seen.
     """
@@ -53,9 +53,9 @@ def check_frame(frame: FrameRef) -> None:
 
 
 def window(clip: Clip, number: int) -> list[tuple[int, FrameRef]]:
-    """List the labelled frame `number` (index 3) and its neighbours at -3..+3.
+    """Return seven pairs of a number and a frame: the frame `number` in the middle (index 3), and three on each side.
 
-    If the clip lacks a neighbour, the entry is `NO_FRAME` with the nearest frame that exists (the earlier of two
+    If the clip lacks a neighbour, its pair is `NO_FRAME` with the nearest frame that exists (the earlier of two
     equally near), so that a window always has seven images.
 
     Raises
@@ -84,10 +84,10 @@ def whole_clip(clip: Clip) -> tuple[FrameRef, ...]:
 
 
 def needed_frames(clip: Clip) -> tuple[FrameRef, ...]:
-    """List the frames that the crops of a clip are made of, sorted by number, each once; errors as `window`.
+    """List the frames that have to be read to crop a clip, sorted by number, each once; errors as in `window`.
 
-    They are the windows of onset and apex; if the apex is found by flow, all frames from onset to offset and the
-    window of the offset, which may be the apex.
+    They are the windows of onset and apex. If the apex is still to be found by flow, they are the windows of onset and
+    offset (which may turn out to be the apex) and all frames between.
     """
     by_flow = clip.apex_rule == "flow"
     labelled = (clip.onset, clip.offset if by_flow else clip.apex)

@@ -33,9 +33,9 @@ class Face:
     """The face of a clip.
 
     landmarks : (68, 2) float32, (x, y) in pixels of the source frame
-    detector : what found it: "hog", "hog+upsample1", "hog@frame47", "hog+upsample1@frame47", "mmod", "release-crop";
-        "hog/3" and "hog/3@frame47" in a large image, reduced about three times
-    notes : a sentence for everything unusual
+    detector : the search that found the face: "hog", "hog+upsample1", "hog@frame47", "hog+upsample1@frame47", "mmod",
+        "release-crop"; "hog/3" and "hog/3@frame47" in a large image, reduced about three times
+    notes : a sentence for each unusual thing about the search
     """
 
     landmarks: Landmarks = field(repr=False)
@@ -82,18 +82,19 @@ def file_sha256(path: Path) -> str:
 
 
 def mmod_path(predictor: Path) -> Path | None:
-    """Return the CNN detector's model if it lies beside the landmark model."""
+    """Return the path of the CNN detector's model if it lies beside the landmark model `predictor`, else None."""
     path = predictor.with_name(MMOD_NAME)
     return path if path.is_file() else None
 
 
 class FaceFinder:
-    """Dlib's frontal face detector and 68-point model, loaded once.
+    """A finder of faces and landmarks, with Dlib's detectors and its 68-point model loaded.
 
     Parameters
     ----------
     predictor : the 68-point model's file
-    is_cropped : the release's images are cropped to the face, so an image in which no face is found is taken whole
+    is_cropped : whether the release's images are cropped to the face; if so, an image in which no face is found is
+        taken as the face
 
     Raises
     ------
@@ -107,7 +108,7 @@ class FaceFinder:
         self._detector = FaceDetector(mmod_path(predictor))
 
     def find(self, clip: Clip, read: Callable[[FrameRef], Image] = read_frame) -> Face:
-        """Find the face of a clip on its onset frame, or by the next means that works.
+        """Find the face of a clip and its landmarks on the onset frame or, if that fails, by other means.
 
         These are tried in order: HOG, on a large image reduced first; HOG on the image enlarged twice; the same on the
         next frames; the CNN detector (late, because it takes a second or more); for a cropped release the whole image.
@@ -117,7 +118,7 @@ class FaceFinder:
         ----------
         clip : its onset must be among its frames
         read : returns a frame's image, (H, W, 3) uint8 RGB; called for the onset and then for later frames of the
-            onset's window in their order, so that the caller can continue reading from there
+            onset's window in their order, so that the caller can continue reading after the last of them
 
         Raises
         ------
@@ -152,7 +153,7 @@ class FaceFinder:
 
 
 def _next_frames(clip: Clip) -> list[FrameRef]:
-    """Return the frames to try after the onset: those of its window, up to the apex."""
+    """Return the frames to try if no face is found on the onset: the later frames of its window, up to the apex."""
     last = min(clip.onset + HALF_WINDOW, clip.apex)
     return [frame for frame in clip.frames if clip.onset < frame.number <= last]
 

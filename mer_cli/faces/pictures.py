@@ -56,13 +56,13 @@ def read_picture(path: Path) -> Image:
 
 
 def check_picture(path: Path) -> None:
-    """Raise what `read_picture` would, judging by a file's first and last bytes; damage between them is not seen."""
+    """Raise the FaceError of `read_picture`, judging by a file's first and last bytes; other damage is not seen."""
     if not _looks_whole(path):
         read_picture(path)  # raises, unless the format is rare or a long note follows the end mark
 
 
 def _looks_whole(path: Path) -> bool:
-    """Tell whether a file begins and ends like a whole image."""
+    """Return whether a file begins and ends like a whole image."""
     try:
         # Unbuffered: nothing between the ends is read.
         with path.open("rb", buffering=0) as file:
@@ -80,7 +80,7 @@ def _looks_whole(path: Path) -> bool:
 
 
 def _is_cut_jpeg(data: bytes) -> bool:
-    """Tell whether a JPEG's last scan has no end mark; OpenCV 4 silently fills what is missing with grey."""
+    """Return whether the last scan of a JPEG lacks its end mark; OpenCV 4 silently fills the missing part with grey."""
     return data.startswith(JPEG_START) and data.rfind(JPEG_END) < data.rfind(JPEG_SCAN)
 
 

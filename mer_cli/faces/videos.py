@@ -1,4 +1,4 @@
-"""Read frames of video files, numbered from 1, in one pass that keeps none of them."""
+"""Read frames of video files, numbered from 1, in one pass that keeps no frame in memory."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from mer_cli.system.opencv import cv2
 
 
 def is_video(path: Path) -> bool:
-    """Tell a video from an image by its name."""
+    """Return whether a file name has the extension of a video."""
     return path.suffix.casefold() in VIDEO_EXTENSIONS
 
 
 def read_video(path: Path, numbers: Iterable[int]) -> Iterator[tuple[int, Image]]:
-    """Read some frames of a video in one pass up to the last of them.
+    """Read some frames of a video in one pass that ends at the last wanted frame.
 
-    Frames are counted, never sought: if a codec's frames depend on each other, a seek may miss.
+    Frames are counted from the start, because a jump to a frame number may land on another frame in some codecs.
 
     Parameters
     ----------
-    numbers : ascending, from 1
+    numbers : the wanted frame numbers, ascending; the first frame has number 1
 
     Yields
     ------
-    a number and its frame, (H, W, 3) uint8, RGB, 0-255
+    a number and the frame with that number, (H, W, 3) uint8, RGB, 0-255
 
     Raises
     ------
@@ -53,7 +53,7 @@ def read_video(path: Path, numbers: Iterable[int]) -> Iterator[tuple[int, Image]
 
 
 def check_video(path: Path, number: int) -> None:
-    """Raise what reading frame `number` would, judging by the video's header."""
+    """Raise the FaceError that reading frame `number` would raise, judging by the video's header only."""
     status = _status(path)
     n_frames = _count_frames(path, status.st_size, status.st_mtime_ns)
     if number > n_frames:

@@ -1,4 +1,4 @@
-"""What every stage needs of the machine: whole files, locks, worker processes and resumable work on many clips.
+"""What every stage needs from the machine: whole files, locks, worker processes and resumable work on many clips.
 
-Knows nothing about faces or runs.
+Nothing here is about faces or runs.
 """

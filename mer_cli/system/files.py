@@ -1,6 +1,6 @@
-"""Write files and folders that are whole or absent if the program is killed, one writer at a time.
+"""Write files and folders so that they are whole or absent if the program is killed, with one writer at a time.
 
-Machines may share the disk. Why a write failed, and what helps, is told from the error's number, here alone.
+Machines may share the disk. Only this module turns the number of a failed write's error into a cause and a remedy.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from mer_cli.errors import RunError, StoreError
 
 @contextmanager
 def replacing(target: Path, *, folder: Path | None = None, sync: bool = False) -> Iterator[Path]:
-    """Yield a temporary path to write to; its file takes the place of `target` if nothing fails, or is removed.
+    """Yield a temporary path to write to; the file replaces `target` at the end, or is removed after an error.
 
     Parameters
     ----------
-    folder : where the temporary file lies, on the disk of `target`; beside it if left out
+    folder : folder for the temporary file, on the same disk as `target`; by default the folder of `target`
     sync : wait until the data is on the disk, so that a power cut can't leave half a file under the final name
 
     Raises
     ------
     OSError
-        If the disk is full or the place can't be written.
+        If the disk is full or the folder can't be written to.
     """
     temporary = _temporary(target, folder or target.parent)
     try:
@@ -45,17 +45,17 @@ def replacing(target: Path, *, folder: Path | None = None, sync: bool = False) -
 
 
 def write_text(target: Path, text: str) -> None:
-    """Write a small file as UTF-8, like `write_bytes`."""
+    """Write a small text file as UTF-8 in one step, like `write_bytes`."""
     write_bytes(target, text.encode())
 
 
 def write_bytes(target: Path, data: bytes) -> None:
-    """Write a small file in one step, replacing the one that is there.
+    """Write a small file in one step, replacing an existing file.
 
     Raises
     ------
     RunError
-        If the disk is full or the place can't be written.
+        If the disk is full or the folder can't be written to.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -66,20 +66,21 @@ def write_bytes(target: Path, data: bytes) -> None:
 
 
 def write_folder(target: Path, fill: Callable[[Path], None], *, replace: bool) -> bool:
-    """Make a folder in one step: fill a temporary one beside it and move that into place.
+    """Make a folder in one step: fill a temporary folder beside it, then rename that.
 
     Parameters
     ----------
-    replace : what to do with a folder that is there: replace it, or leave it and drop the new one
+    fill : writes the content into the temporary folder that it is given
+    replace : whether to replace an existing folder, or to keep it and drop the new folder
 
     Returns
     -------
-    whether the new folder is in place
+    whether the new folder is in place, not dropped
 
     Raises
     ------
     RunError
-        If the disk is full or the place can't be written.
+        If the disk is full or the folder can't be written to.
     """
     partial = _temporary(target, target.parent)
     try:
@@ -110,9 +111,9 @@ def clear_temporary(folder: Path) -> None:
 
 
 def reserve(path: Path, n_bytes: int) -> None:
-    """Make sure that there is room for a file of `n_bytes`; a full disk makes the process crash inside HDF5.
+    """Reserve disk space for a file of `n_bytes`, because a full disk makes the process crash inside HDF5.
 
-    Where the system can't reserve room, compare with the free space.
+    Where the system can't reserve space, only the free space is checked.
 
     Raises
     ------
@@ -133,7 +134,7 @@ IN_THE_WAY = frozenset({errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMP
 
 
 def require_no_folder(path: Path) -> None:
-    """Raise at once what the system would raise at the very end if a folder has the name of a file to be written."""
+    """Raise an OSError if the path of a file to be written is a folder; the system would only raise it at the end."""
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
 
@@ -147,13 +148,14 @@ def unwritten(
     elsewhere: str = "give another --out",
     kept: str = "finished folds are kept",
 ) -> str:
-    """Return the message for a failed write, by its cause: no permission, something in the way, or no room.
+    """Return the message for a failed write, according to its cause: no permission, something in the way, or no room.
 
     Parameters
     ----------
+    problem : what failed, in words
     room : what the disk must have room for, in words
-    elsewhere : how to write to another place
-    kept : what the next command doesn't have to do again
+    elsewhere : what to do to write to another place, in words
+    kept : which finished work is kept, in words
     """
     reason = os.strerror(error.errno) if error.errno else str(error)
     needed = ""
@@ -173,20 +175,20 @@ NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSU
 
 
 def lock_path(path: Path) -> Path:
-    """Return the lock file of a file; a killed process may leave one, which locks nothing."""
+    """Return the path of the lock file of a file; a lock file that a killed process leaves locks nothing."""
     return path.with_name(f"{path.name}.lock")
 
 
 @contextmanager
 def lock_file(path: Path) -> Iterator[None]:
-    """Hold the lock of a file, so that no other process builds it; the system frees it when this process ends.
+    """Hold the lock of a file, so that no other process builds the file; the lock ends with this process at the latest.
 
-    On a disk without locks, as on some networks, a file with the process's number replaces the lock.
+    On a disk without locks, as on some networks, a file that holds the number of this process serves as the lock.
 
     Raises
     ------
     StoreError
-        If another process holds it.
+        If another process holds the lock.
     OSError
         If the lock file can't be written.
     """

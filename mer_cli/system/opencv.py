@@ -1,4 +1,4 @@
-"""Import OpenCV, here alone, and say in one line what to install if a library that it needs is missing."""
+"""Import OpenCV for all other modules; if a library that it needs is missing, say in one line what to install."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ OnClip = Callable[[str, str], None]
 
 
 def ignore_clip(clip_id: str, status: str) -> None:
-    """Do nothing when a clip ends; for callers that show no progress."""
+    """Do nothing when a clip is finished: the `on_clip` of callers that show no progress."""
 
 
 # How a clip ends; the task of a clip that is done may name another way than OK.
@@ -44,9 +44,11 @@ RESUMED = "resumed"
 
 @dataclass(frozen=True)
 class Computed:
-    """What is computed for a clip: the arrays of its part, and how the clip ended.
+    """The result of computing one clip.
 
-    reason : why the clip failed, which doesn't stop the others; empty if it didn't
+    arrays : what is saved for the clip, by name
+    status : how the clip ended, such as "ok" or "failed"
+    reason : why the clip failed, which doesn't stop the other clips; "" if it did not fail
     """
 
     arrays: Mapping[str, Array]
@@ -55,7 +57,7 @@ class Computed:
 
 
 def failed(error: Exception) -> Computed:
-    """Return the result of a clip that nothing can be computed for."""
+    """Return the result of a clip for which nothing can be computed because of `error`."""
     return Computed({}, FAILED, str(error))
 
 
@@ -63,9 +65,9 @@ def failed(error: Exception) -> Computed:
 class Task:
     """One clip to work on.
 
-    part : the file for its arrays (`part_path`)
-    compute : a function of a module or a `partial` of one, so that a worker can import it; an error that it raises
-        stops the whole command
+    part : path of the file for the clip's arrays (`part_path`)
+    compute : computes the clip; a module's function or a `partial` of such a function, so that a worker can import it;
+        an error that it raises stops the whole command
     """
 
     clip_id: str
@@ -74,7 +76,7 @@ class Task:
 
 
 def make_part(task: Task) -> tuple[str, str, str]:
-    """Compute a clip and save its part, unless it failed; return its id, how it ended and why it failed."""
+    """Compute a clip and save its arrays unless it failed; return its id, its status and why it failed ("" if not)."""
     computed = task.compute()
     if computed.status != FAILED:
         save_arrays(task.part, computed.arrays)
@@ -83,13 +85,17 @@ def make_part(task: Task) -> tuple[str, str, str]:
 
 @dataclass(frozen=True)
 class Resumable:
-    """A file that is computed clip by clip, and what its errors say.
+    """A file that is computed clip by clip, and the words for its errors.
 
+    Each finished clip is kept in a file of its own, a part, until the whole file is written.
+
+    path : the whole file
     doing : what the workers do, "cropping clips"
     room : what the disk must have room for
-    elsewhere : how to write to another place, "give another --out"
-    retry : what helps when memory runs out
-    parts_suffix : tells the folders of parts of two such computations for one file apart
+    elsewhere : what to do to write to another place, "give another --out"
+    problem : what is wrong if the file can't be written
+    retry : what to do if a worker is killed, probably for lack of memory
+    parts_suffix : end of the name of the folder of parts; differs if two computations have the same `path`
     """
 
     path: Path
@@ -102,12 +108,12 @@ class Resumable:
 
     @property
     def parts(self) -> Path:
-        """Folder that holds one file for each finished clip."""
+        """The folder that holds a file of arrays for each finished clip."""
         return parts_dir(self.path, self.parts_suffix)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Hold the lock of the file; tell what to do where the disk refuses something.
+        """Hold the lock of `path` for a `with` block; turn disk errors in the block into a StoreError with a remedy.
 
         Raises
         ------
@@ -131,21 +137,21 @@ class Resumable:
             raise StoreError(message) from error
 
     def make_parts(self, tasks: Sequence[Task], jobs: int, on_clip: OnClip) -> dict[str, str]:
-        """Make the parts that aren't there yet. Hold `alone` meanwhile.
+        """Compute and save the clips that have no part yet; call this only within `alone`.
 
         Parameters
         ----------
         jobs : number of worker processes
-        on_clip : called with a clip id and "resumed", "failed" or the task's status as each clip ends
+        on_clip : called at the end of each clip with its id and its status; "resumed" if its part was there already
 
         Returns
         -------
-        why a clip has no part, by clip id
+        id of each clip that failed -> why it failed
 
         Raises
         ------
         StoreError
-            If a worker process is killed. Errors that a task raises are raised as they are.
+            If a worker process is killed. An error that a task raises is not changed.
         """
         self.parts.mkdir(exist_ok=True)
         clear_temporary(self.parts)
@@ -172,11 +178,11 @@ class Resumable:
         return reasons
 
     def replacing(self) -> AbstractContextManager[Path]:
-        """Yield a temporary path, whose file takes the place of the whole file (`files.replacing`)."""
+        """Return a context manager with a temporary path to write to; the file then replaces `path`."""
         return replacing(self.path, folder=self.parts, sync=True)
 
     def clear(self, keep: Collection[Path] = ()) -> None:
-        """Remove the parts and whatever else lies in their folder, except what is to be kept."""
+        """Remove the parts and everything else in their folder, except the paths in `keep`."""
         if not keep:
             shutil.rmtree(self.parts, ignore_errors=True)
             return
@@ -188,22 +194,22 @@ class Resumable:
 
 
 def parts_dir(path: Path, suffix: str = "parts") -> Path:
-    """Return the folder beside a file that its parts lie in."""
+    """Return the folder for the parts of a file, beside it: "FILE.parts"."""
     return path.with_name(f"{path.name}.{suffix}")
 
 
 def part_path(folder: Path, clip_id: str, fingerprint: str) -> Path:
-    """Return the path of a clip's part; the quoted name stays in `folder` whatever the clip is called."""
+    """Return the path of a clip's part in `folder`; signs such as "/" in the clip id are quoted."""
     return folder / f"{quote(clip_id, safe='')}-{fingerprint[:16]}.npz"
 
 
 def digest(facts: object) -> str:
-    """Return the SHA-256 of plain values."""
+    """Return the SHA-256, in hexadecimal, of values that JSON can hold."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def save_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Write arrays into one file, in one step.
+    """Write named arrays into one .npz file, in one step.
 
     Raises
     ------
@@ -215,11 +221,15 @@ def save_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
 
 
 def load_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, Array] | None:
-    """Read some or all arrays that `save_arrays` wrote, checking the checksum of each.
+    """Read some or all arrays that `save_arrays` wrote, and check their checksums.
+
+    Parameters
+    ----------
+    names : the arrays to read; None reads all
 
     Returns
     -------
-    None if the file is absent, damaged or lacks one of them
+    the arrays by name; None if the file is absent, is damaged or lacks one of the arrays
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
@@ -229,12 +239,12 @@ def load_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, Arr
 
 
 def read_part(task: Task, names: Iterable[str] | None = None) -> dict[str, Array]:
-    """Read the arrays of a part that `make_parts` made or found.
+    """Read some (`names`) or all arrays of a clip that `make_parts` saved or found.
 
     Raises
     ------
     StoreError
-        If the part was damaged since.
+        If the file is absent or was damaged in the meantime.
     """
     arrays = load_arrays(task.part, names)
     if arrays is None:
@@ -247,11 +257,11 @@ PART = "array"  # the name of the only array in a part of `build_by_clip`
 
 @dataclass(frozen=True)
 class ByClip:
-    """One array for each clip of a store.
+    """An array to be computed for each clip of a store, and the file to keep them in.
 
-    what : its name in a sentence, "the flow"
+    what : name of the array in a sentence, "the flow"
     path : the file that keeps the arrays of all clips
-    compute : returns the array of a clip id; a function of a module, or a `partial` of one
+    compute : returns the array for a clip id; a module's function or a `partial` of such a function
     key : a fingerprint of everything that the arrays depend on
     room : what the disk must have room for, in words
     """
@@ -265,7 +275,7 @@ class ByClip:
 
 
 def fingerprint(made_from: Mapping[str, Any]) -> str:
-    """Return a short SHA-256 of plain values."""
+    """Return the first 16 hexadecimal digits of the SHA-256 of values that JSON can hold."""
     return digest(made_from)[:16]
 
 
@@ -277,18 +287,18 @@ def build_by_clip(
     jobs: int,
     on_clip: OnClip,
 ) -> None:
-    """Compute an array for each clip and write all into one file, unless that file is there.
+    """Compute an array for each clip and write all into one file, unless the file is already there and current.
 
     Parameters
     ----------
-    is_current : tells whether the file is there, whole, and what would be computed now
+    is_current : returns whether the file is there, whole, and holds what would be computed now
     write : writes the arrays, in the order of the clips, to a temporary path
     on_clip : as in `Resumable.make_parts`; never called if there is nothing to do
 
     Raises
     ------
     StoreError
-        As `Resumable.alone` and `Resumable.make_parts`. What `compute` raises is raised as it is.
+        As in `Resumable.alone` and `Resumable.make_parts`. An error that `compute` raises is not changed.
     """
     work = Resumable(
         path=wanted.path,
@@ -316,7 +326,7 @@ def _compute(compute: Callable[[str], Array], clip_id: str) -> Computed:
 
 
 def _clear_leftovers(work: Resumable) -> None:
-    """Remove lock and parts of a process that was killed after its file was in place, if the folder can be written."""
+    """Remove the lock and the parts left by a process that was killed after its file was in place, if possible."""
     if work.parts.exists() or lock_path(work.path).exists():
         with suppress(OSError, StoreError), lock_file(work.path):  # a living process does it itself
             work.clear()

@@ -39,7 +39,7 @@ def default_jobs() -> int:
 
 
 def available_memory() -> int | None:
-    """Return the bytes that new processes can take without swapping, in a container too; None if unknown."""
+    """Return the number of bytes that new processes can use without swapping, in a container too; None if unknown."""
     free = [*_free_of_machine(), *(_free_of_group(*files) for files in LIMITS)]
     return min((value for value in free if value is not None), default=None)
 
@@ -76,22 +76,22 @@ def run_in_workers(
     drop_on_interrupt: bool = False,
     on_start: Callable[[], None] | None = None,
 ) -> None:
-    """Run a function on every task, in `jobs` processes at most.
+    """Run a function on every task, in at most `jobs` worker processes.
 
-    After an error or Ctrl-C running tasks are finished and no others are started.
+    After an error or Ctrl-C, running tasks are finished and no further tasks are started.
 
     Parameters
     ----------
-    function : a function of a module, so that a worker can import it
-    tasks : each is taken when a worker is free, so that a generator may stop before its end
+    function : takes a task and returns its result; a module's function, so that a worker can import it
+    tasks : each task is taken only when a worker is free, so that a generator may still decide to stop
     on_result : called in this process with each result, in the order in which they arrive
     drop_on_interrupt : end the workers at once on Ctrl-C; for tasks of minutes that leave nothing half done
-    on_start : called in every worker before its first task; a function of a module, too
+    on_start : called in every worker before its first task; also a module's function
 
     Raises
     ------
     BrokenProcessPool
-        If a worker process is killed. An exception of `function` is raised as it is.
+        If a worker process is killed. An exception that `function` raises is not changed.
     """
     waiting = iter(tasks)
     # Spawned, not forked: OpenCV's threads don't survive a fork.
@@ -116,7 +116,7 @@ def run_in_workers(
 
 @contextmanager
 def _no_interrupt() -> Iterator[None]:
-    """Block Ctrl-C while workers start; they inherit the block, so that only the parent sees Ctrl-C and decides.
+    """Block Ctrl-C while workers start; they inherit the block, so that only the parent process reacts to Ctrl-C.
 
     Windows can't block it; there, workers ignore Ctrl-C once they have started.
     """
@@ -140,7 +140,7 @@ def _start_worker(on_start: Callable[[], None] | None) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process when its parent ends in any way; after `kill -9` workers of a pool would wait forever."""
+    """End this process when its parent ends in any way; otherwise workers would wait forever after a `kill -9`."""
     parent = parent_process()
     if parent is not None:
         parent.join()

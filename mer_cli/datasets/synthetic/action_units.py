@@ -40,7 +40,7 @@ LOWEST_DIFFUSE = 0.05  # in darker places than this, a change of shading means n
 
 @dataclass(frozen=True)
 class UnitField:
-    """The field of an action unit whose peak motion is one frame pixel.
+    """How each pixel moves and its shading changes when an action unit moves the face by one frame pixel at most.
 
     displacement : (HEIGHT, WIDTH, 2) float32, pixels (x, y) · shading : (HEIGHT, WIDTH) float32, relative change
     """
@@ -50,17 +50,17 @@ class UnitField:
 
 
 def face_unit_names() -> set[str]:
-    """Return the names of all face units that action units are made of."""
+    """Return the names of all ARKit face units that action units are combined from, such as "mouthSmileLeft"."""
     return {name for number in FACE_UNITS for name in _weights(number, BOTH)}
 
 
 def unit_field(scene: Scene, light: Light, rest_diffuse: Map, unit_number: int, side: str) -> UnitField:
-    """Compute the field of one action unit.
+    """Compute how one action unit moves and shades each pixel of a head.
 
     Parameters
     ----------
     rest_diffuse : (h, w) diffuse light of the neutral face, drawn pixels
-    side : "B" for both, or the subject's "L" or "R"
+    side : "B" for both sides, "L" or "R" for the subject's left or right
     """
     moved = _vertex_motion(scene, unit_number, side) * CONTRACTION
     vertices = scene.identity.vertices
@@ -77,7 +77,7 @@ def unit_field(scene: Scene, light: Light, rest_diffuse: Map, unit_number: int, 
 
 
 def scene_normals(scene: Scene, vertices: Floats) -> Floats:
-    """Compute vertex normals in the camera's axes; those of eyes, lashes and teeth are not mixed with the skin's."""
+    """Compute vertex normals (V, 3) in the camera's axes; skin, eyes, lashes and teeth are not averaged together."""
     turned = scene.camera.turn(vertices)
     is_skin = scene.assets.parts == Part.SKIN
     normals = vertex_normals(turned, scene.assets.triangles[is_skin])
@@ -99,7 +99,7 @@ def _vertex_motion(scene: Scene, unit_number: int, side: str) -> Floats:
 
 
 def _weights(unit_number: int, side: str) -> dict[str, float]:
-    """Return the face units that an action unit is made of on one side or both, and how much of each."""
+    """Return the weights of the face units that make an action unit on one side or both, by name."""
     units = FACE_UNITS[unit_number].items()
     return {pattern.format(side=word): weight for pattern, weight in units for word in SIDES[side]}
 

@@ -26,7 +26,7 @@ OFFSETS_PER_DECIMETRE = 1_000
 
 
 class Part(IntEnum):
-    """What a triangle of the head mesh is."""
+    """The part of the head that a triangle of the mesh belongs to."""
 
     SKIN = 0
     EYE = 1
@@ -41,7 +41,7 @@ class HeadAssets:
     vertices : (V, 3) float64
     triangles : (T, 3) int64, vertex indices
     parts : (T,) int64, values of `Part`
-    targets : the moved vertices (K,) and their offsets (K, 3), by name
+    targets : name -> the indices (K,) of the moved vertices and their offsets (K, 3), decimetres
     """
 
     vertices: Floats
@@ -50,7 +50,7 @@ class HeadAssets:
     targets: Mapping[str, tuple[Ints, Floats]] = field(repr=False)
 
     def target(self, name: str) -> tuple[Ints, Floats]:
-        """Return the vertices that an identity target moves, and by how much ("nose/nose-hump-incr")."""
+        """Return indices (K,) and offsets (K, 3) of the vertices that a target ("nose/nose-hump-incr") moves."""
         return self.targets[name]
 
     def face_unit(self, name: str) -> Floats:
@@ -61,7 +61,7 @@ class HeadAssets:
         return moved
 
     def reach(self, *names: str) -> Floats:
-        """Return how strongly each vertex is moved by any of the identity targets, (V,), 0-1: a region's soft map."""
+        """Return how strongly the named identity targets move each vertex, (V,), 0-1: a soft region of the face."""
         distance = np.zeros(len(self.vertices))
         for name in names:
             indices, offsets = self.target(name)
@@ -76,7 +76,7 @@ def load_assets() -> HeadAssets:
 
 
 def read_head_data(path: Path) -> HeadAssets:
-    """Return the head data of a file that `pack_head_data.py` wrote."""
+    """Read head data from a file that `pack_head_data.py` wrote."""
     with np.load(path) as file:
         packed = {name: file[name] for name in file.files}
     indices = packed["indices"].astype(np.int64)

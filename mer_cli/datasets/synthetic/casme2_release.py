@@ -45,7 +45,7 @@ QUIRKS: dict[int, dict[str, Any]] = {
 
 
 def _roster(rng: np.random.Generator) -> Pairs:
-    """Deal the clips to the real fold sizes of both schemes; who shows rare emotions is unknown, except for one."""
+    """Deal emotions to subjects so that both schemes have the real fold sizes; rare emotions go to random subjects."""
     rare = sorted(spell({word: EMOTION_COUNTS[word] for word in RARE}))  # fear comes first
     owners = [AFRAID, *(int(owner) for owner in rng.choice(MIXED, len(rare) - 1))]
     pairs = list(zip(owners, rare, strict=True))
@@ -67,7 +67,7 @@ def _place(drafts: Sequence[Draft]) -> list[ClipPlan]:
 
 
 def _faulty(plans: list[ClipPlan]) -> list[ClipPlan]:
-    """Put CASME II's own faults on the clips that have them, as far as their subjects are planned.
+    """Add the faults of the real CASME II table and frames to the clips concerned, if their subjects are planned.
 
     If the subject with missing frames is not planned, frames of the last clip are missing instead.
     """

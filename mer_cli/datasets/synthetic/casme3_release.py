@@ -33,7 +33,7 @@ UPPER_CASE = (14, "j")  # the one recording whose name is in upper case in the t
 
 
 class Fault(NamedTuple):
-    """A faulty row: its recording, the true onset, apex and offset, which are drawn, and what the table says."""
+    """A faulty table row: its recording, the true onset, apex and offset (so it is drawn), and what the table says."""
 
     recording: str
     onset: int
@@ -55,7 +55,7 @@ DROPPED = 0.1  # of the clips, whose recordings have dropped frames
 
 
 def _roster(rng: np.random.Generator) -> Pairs:
-    """Deal the clips: 88 subjects show one of the three classes; more is not published about subjects."""
+    """Deal emotions to subjects: 88 have a clip of the three classes; more is not published about subjects."""
     least = {subject: max(1, len(FAULTS.get(subject, ()))) for subject in SUBJECTS if subject not in ONLY_OTHERS}
     main = {word: count for word, count in EMOTION_COUNTS.items() if word != "others"}
     pairs = deal_unevenly(main, least, rng)
@@ -83,7 +83,7 @@ def _place(drafts: Sequence[Draft]) -> list[ClipPlan]:
 
 
 def _deal_repeats(sizes: Mapping[int, int], total: int) -> dict[int, int]:
-    """Return how many recordings of each subject hold several clips: one each in turn, while there are clips for it."""
+    """Return how many recordings of each subject hold several clips, dealt in turn to subjects with enough clips."""
     repeats = dict.fromkeys(sizes, 0)
     total = min(total, sum(size // 2 for size in sizes.values()))
     for subject in cycle(sizes):
@@ -94,7 +94,7 @@ def _deal_repeats(sizes: Mapping[int, int], total: int) -> dict[int, int]:
 
 
 def _place_subject(drafts: Sequence[Draft], n_repeated: int) -> Iterator[ClipPlan]:
-    """Plan one subject's clips, recording by recording."""
+    """Yield the planned clips of one subject, recording by recording; `n_repeated` recordings hold several clips."""
     subject, rng = drafts[0].subject, drafts[0].rng
     faults = FAULTS.get(subject, ())
     waiting = iter(drafts)
@@ -115,7 +115,7 @@ def _place_subject(drafts: Sequence[Draft], n_repeated: int) -> Iterator[ClipPla
 
 
 def _recordings(drafts: Sequence[Draft], n_repeated: int, rng: np.random.Generator) -> Iterator[tuple[str, int]]:
-    """Return the subject's recordings and the number of clips in each; `n_repeated` of them hold several."""
+    """Yield the name of each recording of a subject and its number of clips; `n_repeated` recordings hold several."""
     subject, n_clips = drafts[0].subject, len(drafts)
     known = dict.fromkeys(fault.recording for fault in FAULTS.get(subject, ()))
     wanted = [*known, *(recording for owner, recording in (UPPER_CASE,) if owner == subject)]
@@ -127,7 +127,7 @@ def _recordings(drafts: Sequence[Draft], n_repeated: int, rng: np.random.Generat
 
 
 def _evenly(indices: Sequence[int], count: int) -> list[int]:
-    """Return `count` of the indices at even distances, or all if there are fewer."""
+    """Return `count` of the indices at even distances, or all indices if there are fewer."""
     count = min(count, len(indices))
     return [indices[turn * len(indices) // count] for turn in range(count)]
 

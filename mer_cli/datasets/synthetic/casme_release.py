@@ -39,7 +39,7 @@ NO_SECOND_APEX = "\\"
 
 
 def _roster(rng: np.random.Generator) -> Pairs:
-    """Deal the clips: it is only known that each of 18 subjects has some."""
+    """Deal emotions to subjects: it is only known that each of the 18 subjects has some clips."""
     return deal_unevenly(EMOTION_COUNTS, dict.fromkeys(SUBJECTS, 1), rng)
 
 

@@ -29,7 +29,7 @@ PIVOT = (WIDTH / 2, HEIGHT * 0.55)
 
 @dataclass(frozen=True)
 class View:
-    """How a release shows a drawn face: a window on the drawn image, scaled; beyond its edge, the edge is repeated.
+    """How a release shows a drawn face: as a scaled window of the drawn image, whose edge is repeated outside it.
 
     width, height : of the shown image, pixels
     scale : shown pixels per drawn pixel
@@ -44,13 +44,13 @@ class View:
     is_grey: bool = False
 
     def show(self, drawn: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return what is seen of a drawn image: (height, width, 3) uint8, blue green red, or (height, width) grey."""
+        """Return the window of a drawn image: (height, width, 3) uint8, blue green red, or (height, width) grey."""
         if self.is_grey:
             drawn = np.asarray(cv2.cvtColor(drawn, cv2.COLOR_BGR2GRAY), np.uint8)
         return np.asarray(self._warp(drawn, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE), np.uint8)
 
     def show_field(self, displacement: Map) -> Map:
-        """Return a displacement in shown pixels, (height, width, 2) float32; zero outside the drawn image."""
+        """Convert a displacement to shown pixels, (height, width, 2) float32; it is zero outside the drawn image."""
         shown = self._warp(displacement, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
         return np.asarray(shown * np.float32(self.scale), np.float32)
 
@@ -64,11 +64,11 @@ class View:
 
 @dataclass(frozen=True)
 class Motion:
-    """How a clip's units move the neutral face, at any time.
+    """How the action units of a clip move and shade the neutral face in each frame.
 
-    displacements : (units, HEIGHT, WIDTH, 2) float32 at their peaks, pixels
-    shadings : (units, HEIGHT, WIDTH) float32, relative change at their peaks
-    envelopes : (units, frames) float32, 0-1
+    displacements : (units, HEIGHT, WIDTH, 2) float32, pixels (x, y), at the peak of each unit
+    shadings : (units, HEIGHT, WIDTH) float32, relative change at the peak of each unit
+    envelopes : (units, frames) float32, 0-1, the share of the peak in each frame
     """
 
     displacements: NDArray[np.float32]
@@ -80,12 +80,12 @@ class Motion:
         return np.tensordot(self.envelopes[:, frame], self.displacements, 1)
 
     def shading(self, frame: int) -> Map:
-        """Return the factor on the neutral face's light, (HEIGHT, WIDTH) float32."""
+        """Return the factor on the neutral face's brightness, (HEIGHT, WIDTH) float32; frame 0 is the first drawn."""
         return 1 + np.tensordot(self.envelopes[:, frame], self.shadings, 1)
 
 
 def clip_motion(subject: Subject, plan: ClipPlan) -> Motion:
-    """Compute the motion of a planned clip; the peak of later units is up to two frames before or after the first's."""
+    """Compute the motion of a planned clip; the first unit peaks at the apex, others up to two frames from it."""
     rng = np.random.default_rng([*plan.seed, 1])
     n_frames, rise = plan.offset - plan.onset + 1, plan.apex - plan.onset
     fields = [subject.unit_field(unit.number, unit.side) for unit in plan.units]
@@ -103,7 +103,7 @@ def clip_motion(subject: Subject, plan: ClipPlan) -> Motion:
 
 
 def draw_frames(subject: Subject, plan: ClipPlan, motion: Motion) -> Iterator[NDArray[np.uint8]]:
-    """Yield each frame of the plan: (HEIGHT, WIDTH, 3) uint8, blue green red."""
+    """Draw the frames of a planned clip, one by one: (HEIGHT, WIDTH, 3) uint8, blue green red."""
     rng = np.random.default_rng([*plan.seed, 2])
     across, down = np.arange(WIDTH, dtype=float)[None], np.arange(HEIGHT, dtype=float)[:, None]
     flicker, phase, slow = rng.uniform([0.002, 0.0, 0.5], [0.008, 2 * np.pi, 3.0])
@@ -139,7 +139,7 @@ class DrawnClip(NamedTuple):
     """A clip's images, from its first to its last frame, and how far each pixel has moved at the apex.
 
     pictures : (height, width, 3) uint8, blue green red, or (height, width) uint8
-    displacement : (height, width, 2) float32, pixels (x, y) of those images
+    displacement : (height, width, 2) float32, pixels (x, y) of these images
     """
 
     pictures: Iterable[NDArray[np.uint8]]
@@ -151,7 +151,7 @@ Draw = Callable[[View | None, int, Sequence[ClipPlan]], Iterable[DrawnClip]]
 
 
 def draw_faces(view: View | None, seed: int, plans: Sequence[ClipPlan]) -> Iterator[DrawnClip]:
-    """Draw the person once, then each of the clips."""
+    """Draw the planned clips of one person, one by one; `view` None shows the drawn images as they are."""
     subject = draw_subject(seed, plans[0].person)
     for plan in plans:
         motion = clip_motion(subject, plan)
@@ -163,7 +163,7 @@ def draw_faces(view: View | None, seed: int, plans: Sequence[ClipPlan]) -> Itera
 
 
 def _envelope(n_frames: int, peak: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return a smooth rise to 1 at `peak` and a smooth fall to a rest of up to a quarter at the end, (frames,)."""
+    """Return a curve (n_frames,) that rises smoothly to 1 at `peak` and falls to at most 0.25 at the end."""
     time = np.arange(n_frames, dtype=float)
     rising = np.clip(time / peak, 0, 1) ** rng.uniform(0.8, 1.25)
     falling = np.clip((n_frames - 1 - time) / (n_frames - 1 - peak), 0, 1) ** rng.uniform(0.8, 1.25)
@@ -173,7 +173,7 @@ def _envelope(n_frames: int, peak: int, rng: np.random.Generator) -> NDArray[np.
 
 
 def _in_context(envelope: NDArray[np.float64], plan: ClipPlan) -> NDArray[np.float64]:
-    """Extend the envelope to all frames: nothing before it, a fading rest after it; and repeat it if planned."""
+    """Extend an envelope from onset..offset to all drawn frames: 0 before, fading after, repeated where planned."""
     whole = np.zeros(plan.last - plan.first + 1)
     for onset in (plan.onset, *plan.again):
         start = onset - plan.first
@@ -188,7 +188,7 @@ def _smooth(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _pose_matrix(pose: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the head's motion as a matrix (2, 3): shift, roll and scale about a point of the face."""
+    """Return the matrix (2, 3) of a pose of the head: shift, roll and scale about a point of the face."""
     matrix = cv2.getRotationMatrix2D(PIVOT, float(pose[2]), float(1 + pose[3]))
     moved = np.asarray(matrix, np.float64)
     moved[:, 2] += pose[:2]
@@ -196,7 +196,7 @@ def _pose_matrix(pose: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _noise_bank(rng: np.random.Generator) -> list[Map]:
-    """Draw a few tiles of noise, larger than a frame: each frame uses another window of one, which is cheap."""
+    """Draw a few tiles of noise, larger than a frame; each frame uses a random window of a tile, which is cheap."""
     tiles = (rng.normal(size=(HEIGHT + 64, WIDTH + 64, 3)).astype(np.float32) for _ in range(3))
     return [np.asarray(cv2.GaussianBlur(tile, (0, 0), 0.45) * 1.35, np.float32) for tile in tiles]
 

@@ -1,4 +1,4 @@
-"""Draw the head of a subject: a mix of ancestries, sexes, ages and weights, then some sixty small changes."""
+"""Draw the head of a subject at random: a mix of ancestries, sexes, ages and weights, then some sixty small changes."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Identity:
 
 
 def draw_identity(assets: HeadAssets, rng: np.random.Generator) -> Identity:
-    """Draw a new head."""
+    """Draw a head at random."""
     vertices = assets.vertices.copy()
     ancestry = rng.dirichlet([0.35, 0.35, 0.35])
     masculinity = float(rng.beta(0.35, 0.35))
@@ -88,7 +88,7 @@ def target_names() -> set[str]:
 
 
 def _feature_targets(feature: str, is_plus: bool) -> list[str]:
-    """Return the targets of one end of a feature: one, or one for each side of the face."""
+    """Return the targets for one end of a feature (small or large): a single one, or a left and a right one."""
     stem, _, ends = feature.rpartition("-")
     minus, _, plus = ends.partition("|")
     name = f"{stem}-{plus if is_plus else minus}"
@@ -100,7 +100,7 @@ def _outline_target(outline: str) -> str:
 
 
 def build(ancestry: Floats, masculinity: float, age: float, weight: float) -> list[tuple[str, float]]:
-    """Return the whole-body targets and how much of each, for a body weight from -1 (thin) to 1 (heavy)."""
+    """Return pairs of a whole-body target and its weight; `weight` is the body's, from -1 (thin) to 1 (heavy)."""
     targets = []
     for sex, sex_share in (("male", masculinity), ("female", 1.0 - masculinity)):
         for years, age_share in (("young", 1.0 - age), ("old", age)):
@@ -117,6 +117,6 @@ def build(ancestry: Floats, masculinity: float, age: float, weight: float) -> li
 
 
 def shift(assets: HeadAssets, vertices: Floats, target: str, weight: float) -> None:
-    """Move the vertices, in place, by a share of one identity target."""
+    """Move the vertices (V, 3), in place, by `weight` times the offsets of one identity target."""
     indices, offsets = assets.target(target)
     vertices[indices] += weight * offsets

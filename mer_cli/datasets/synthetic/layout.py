@@ -1,4 +1,4 @@
-"""Describe a generated release as data, and plan one of any size from it: who shows what, and how often."""
+"""Describe a generated release as data, and plan from it a release of any size: who shows what, and how often."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class GeneratedLayout:
     """One release that can be generated.
 
     name, title : "samm", "SAMM"
-    subjects : the real release's, by number
+    subjects : numbers of the real release's subjects
     subject_id : format of a subject's number: "{:03d}"
-    emotions : the real release's clips by emotion, in the words of the schemes
-    pace : frame rate and lengths
-    roster : subject and emotion of each clip at the real size
-    place : turns drafts, sorted by subject, into clips in the table's order
-    first_person : added to a subject's number to number the face, because no two datasets show the same people
+    emotions : emotion, in the words of the schemes -> number of clips in the real release
+    pace : frame rate and lengths of the clips
+    roster : draws subject and emotion of each clip, for a release of the real size
+    place : turns drafts, sorted by subject, into planned clips in the table's order
+    first_person : added to a subject's number to get the number of the face, so that no two datasets share faces
     folder : the folder of images, relative to the release
-    view : how a drawn face is shown; None means as it is drawn
+    view : how a drawn face is shown; None leaves the drawn image as it is
     table : the coding table, relative to the release; "" for a release without one
-    sheets : what the coding table holds
+    sheets : returns what the coding table holds, for the planned clips
     """
 
     name: str
@@ -51,7 +51,7 @@ class GeneratedLayout:
 
     @property
     def n_clips(self) -> int:
-        """Return the number of clips in the real release."""
+        """Number of clips in the real release."""
         return sum(self.emotions.values())
 
     def plan(
@@ -63,13 +63,13 @@ class GeneratedLayout:
         intensity: float = 1.0,
         emotions: Sequence[str] | None = None,
     ) -> list[ClipPlan]:
-        """Plan a release, in the order of its table.
+        """Plan the clips of a generated release, in the order of its table.
 
         Parameters
         ----------
-        subjects, clips : how many, the clips of all subjects together; None means as many as the real release
-        intensity : factor on the motion; at 1 it peaks at 1-3 pixels
-        emotions : only these, in equal numbers; None means all, in the real release's proportions
+        subjects, clips : number of subjects, and of all clips together; None means as many as in the real release
+        intensity : factor on the motion; at 1, its peak is 1-3 pixels of a 224 crop
+        emotions : plan only these, in equal numbers; None plans all, in the real release's proportions
 
         Raises
         ------
@@ -96,7 +96,7 @@ class GeneratedLayout:
         return self.place(drafts)
 
     def _people(self, n_subjects: int) -> list[int]:
-        """Return the release's own subjects, and further numbers after them if needed."""
+        """Return `n_subjects` subject numbers: the real release's first, then the numbers after the largest of them."""
         spare = range(max(self.subjects) + 1, max(self.subjects) + 1 + n_subjects)
         return [*self.subjects, *spare][:n_subjects]
 
@@ -113,14 +113,14 @@ class GeneratedLayout:
 
 
 def equal_numbers(subjects: Sequence[int], clips: int, emotions: Sequence[str]) -> Pairs:
-    """Deal the emotions in turn, each round of them to the next subject."""
+    """Return `clips` pairs of subject and emotion: each emotion once for the first subject, then for the next, ..."""
     return [
         (subjects[(index // len(emotions)) % len(subjects)], emotions[index % len(emotions)]) for index in range(clips)
     ]
 
 
 def in_proportion(subjects: Sequence[int], clips: int, counts: Mapping[str, int], rng: np.random.Generator) -> Pairs:
-    """Deal emotions in the proportions of `counts`, unevenly among the subjects, at least one each."""
+    """Return `clips` pairs of subject and emotion, in the proportions of `counts`; each subject gets at least one."""
     total = sum(counts.values())
     words = spell(dict(zip(counts, share_out(clips, [count / total for count in counts.values()]), strict=True)))
     rng.shuffle(words)
@@ -130,7 +130,7 @@ def in_proportion(subjects: Sequence[int], clips: int, counts: Mapping[str, int]
 
 
 def spell(counts: Mapping[str, int]) -> list[str]:
-    """Repeat each word as often as its count says: {"a": 2, "b": 1} becomes ["a", "a", "b"]."""
+    """Return each word repeated by its count: ["a", "a", "b"] for {"a": 2, "b": 1}."""
     return [word for word, count in counts.items() for _ in range(count)]
 
 
@@ -140,12 +140,12 @@ def deal(
     rng: np.random.Generator,
     reserved: Mapping[int, Sequence[str]] | None = None,
 ) -> Pairs:
-    """Shuffle the words and deal them out.
+    """Shuffle the words and deal them out, as pairs of subject and word.
 
     Parameters
     ----------
-    sizes : number of words by subject; they add up to all words
-    reserved : words that a subject must get, as its first ones
+    sizes : subject -> its number of words; the numbers add up to all words
+    reserved : subject -> the words that it must get; they count in `sizes` and come first
     """
     pile, kept = list(words), reserved or {}
     pairs = [(subject, word) for subject, own in kept.items() for word in own]
@@ -159,7 +159,7 @@ def deal(
 
 
 def spread(total: int, least: Mapping[int, int], rng: np.random.Generator) -> dict[int, int]:
-    """Draw uneven sizes that add up to the total; `least` has each subject's smallest."""
+    """Draw an uneven number for each subject, at least the number in `least`, so that they add up to `total`."""
     sizes = dict(least)
     subjects = list(least)
     weights = rng.dirichlet(np.full(len(subjects), 2.5))
@@ -174,12 +174,12 @@ def deal_unevenly(
     rng: np.random.Generator,
     reserved: Mapping[int, Sequence[str]] | None = None,
 ) -> Pairs:
-    """Shuffle the words and deal them out in uneven numbers; `least` has each subject's smallest."""
+    """Deal out words as `deal` does, but unevenly; `counts` is by word, `least` has the minimum for each subject."""
     return deal(spell(counts), spread(sum(counts.values()), least, rng), rng, reserved)
 
 
 def share_out(total: int, shares: Sequence[float]) -> list[int]:
-    """Return whole numbers near the shares that add up to the total; each at least one if there are enough."""
+    """Split `total` into whole numbers near the shares (fractions of 1), each at least 1 if `total` is large enough."""
     counts = [max(int(total * share), 1 if total >= len(shares) else 0) for share in shares]
     while sum(counts) != total:
         step = 1 if sum(counts) < total else -1

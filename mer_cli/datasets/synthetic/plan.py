@@ -54,7 +54,7 @@ OTHER_CLASS = 7
 
 
 def objective_class(units: Collection[int]) -> int:
-    """Return the objective class of a combination of units, 1-5, or 7 for any other."""
+    """Return the objective class of a combination of action units: 1-5, or 7 if the units are in none of these."""
     return next((value for wanted, value in OBJECTIVE_CLASSES if set(units).issuperset(wanted)), OTHER_CLASS)
 
 
@@ -63,7 +63,7 @@ PEAK = (1.0, 3.0)  # pixels at 224, at intensity 1
 
 @dataclass(frozen=True)
 class UnitPlan:
-    """One action unit of a clip: its side ("B", "L", "R") and its peak motion in pixels of a 224 crop."""
+    """One action unit of a clip: its number, side ("B" both, "L", "R") and peak motion in pixels of a 224 crop."""
 
     number: int
     side: str
@@ -71,19 +71,19 @@ class UnitPlan:
 
     @property
     def code(self) -> str:
-        """Return the unit as in a coding table: "4", "L10"."""
+        """The unit as a coding table writes it: "4", "L10"."""
         return f"{'' if self.side == BOTH else self.side}{self.number}"
 
 
 @dataclass(frozen=True)
 class ClipPlan:
-    """A clip to draw. `seed` is its own random stream; onset, apex and offset are the frame numbers that are drawn.
+    """A clip to draw: `seed` starts its own random stream; onset, apex and offset are the true frame numbers.
 
     person : number of the face that is drawn
-    path : of an image, relative to the release, for `path.format(number)`
-    told : what the coding table wrongly says, by the name of the field
-    absent : frame numbers that are not on disk
-    before, after : neutral frames around onset..offset
+    path : path of an image, relative to the release; `path.format(number)` fills in the frame number
+    told : field -> what the coding table wrongly says
+    absent : frame numbers that are not written to disk
+    before, after : number of frames drawn before the onset and after the offset
     again : frame numbers at which the same expression starts again
     """
 
@@ -106,17 +106,17 @@ class ClipPlan:
 
     @property
     def first(self) -> int:
-        """Return the number of the first frame that is drawn."""
+        """Number of the first frame that is drawn."""
         return self.onset - self.before
 
     @property
     def last(self) -> int:
-        """Return the number of the last frame that is drawn."""
+        """Number of the last frame that is drawn."""
         return self.offset + self.after
 
     @property
     def unit_codes(self) -> str:
-        """Return the units as in a coding table: "4+L10"."""
+        """The action units as a coding table writes them: "4+L10"."""
         return "+".join(unit.code for unit in self.units)
 
     @property
@@ -124,17 +124,17 @@ class ClipPlan:
         return tuple(unit.number for unit in self.units)
 
     def cell(self, name: str) -> int | str:
-        """Return what the coding table says of a field: "onset", "apex", "offset" or "emotion"."""
+        """Return what the coding table says, right or wrong, for a field: "onset", "apex", "offset" or "emotion"."""
         return self.told.get(name, getattr(self, name))
 
     @property
     def frame_cells(self) -> tuple[int | str, int | str, int | str]:
-        """Return what the coding table says of onset, apex and offset."""
+        """What the coding table says, right or wrong, for onset, apex and offset."""
         return self.cell("onset"), self.cell("apex"), self.cell("offset")
 
     @property
     def units_cell(self) -> int | str:
-        """Return the units as a cell: a number if there is just one without a side."""
+        """The action units as a table cell: "4+L10", or the number 4 if there is only one and it has no side."""
         return int(self.unit_codes) if self.unit_codes.isdecimal() else self.unit_codes
 
 
@@ -142,7 +142,7 @@ class ClipPlan:
 class Pace:
     """The frame rate of a release and the length of its clips, in frames from onset to offset.
 
-    The length is gamma-distributed with an average of 6 times `scale`, within `shortest`..`longest`.
+    The length is gamma-distributed with an average of 6 times `scale` and limited to `shortest`..`longest`.
     """
 
     fps: float
@@ -157,9 +157,9 @@ class Draft:
 
     person : number of the face that is drawn
     order : number among the subject's clips, from 1
-    n_frames : from onset to offset, both included
-    rise : frames from the onset to the apex
-    rng : its random stream, for what the release's own layout leaves to chance
+    n_frames : number of frames from onset to offset, both included
+    rise : number of frames from the onset to the apex
+    rng : the clip's random stream, for further draws by the release's module
     """
 
     subject: int
@@ -174,7 +174,7 @@ class Draft:
     rng: np.random.Generator = field(repr=False)
 
     def place(self, name: str, onset: int, **more: Any) -> ClipPlan:
-        """Return the planned clip with a name and an onset; `more` are further fields of the plan."""
+        """Return the planned clip of this draft, with a name and an onset; `more` are further fields of `ClipPlan`."""
         apex, offset = onset + self.rise, onset + self.n_frames - 1
         return ClipPlan(
             subject=self.subject,
@@ -192,7 +192,7 @@ class Draft:
 
 
 def draft_clip(seed: int, subject: int, person: int, order: int, emotion: str, pace: Pace, intensity: float) -> Draft:
-    """Draw the units and the length of a clip from a random stream of its own, for a release's seed."""
+    """Draw the action units and the length of a clip; its random stream depends only on `seed`, `person`, `order`."""
     stream = (seed, 1, person, order)
     rng = np.random.default_rng(stream)
     recipes = RECIPES[emotion]

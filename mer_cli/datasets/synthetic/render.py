@@ -28,7 +28,7 @@ Map = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole that looks at `centre` from `distance`; `focal` and `middle` are in drawn pixels."""
+    """A pinhole camera that looks at `centre` from `distance`; `focal` and `middle` are in drawn pixels."""
 
     rotation: Floats
     centre: Floats
@@ -37,12 +37,12 @@ class Camera:
     middle: Floats
 
     def turn(self, vertices: Floats) -> Floats:
-        """Return the vertices in the camera's axes, (V, 3)."""
+        """Turn vertices (V, 3) into the axes of the camera, (V, 3)."""
         turned: Floats = (vertices - self.centre) @ self.rotation.T
         return turned
 
     def project(self, vertices: Floats) -> Floats:
-        """Return screen x, y and depth of the vertices, (V, 3)."""
+        """Return screen x, y (drawn pixels) and depth of vertices (V, 3), as (V, 3)."""
         turned = self.turn(vertices)
         depth = self.distance - turned[:, 2]
         scale = self.focal / depth
@@ -50,7 +50,7 @@ class Camera:
 
 
 def place_camera(eyes: Floats, rng: np.random.Generator) -> Camera:
-    """Draw a nearly frontal camera that puts the eyes (2, 3) at their distance and level."""
+    """Draw a nearly frontal camera at random that shows the eyes (2, 3) at a fixed distance and level in the image."""
     yaw, pitch, roll = np.clip(rng.normal([0.0, 0.02, 0.0], [0.05, 0.05, 0.02]), -0.1, 0.1)
     rotation = _axis(2, roll) @ _axis(0, pitch) @ _axis(1, yaw)
     between = eyes.mean(axis=0)
@@ -74,7 +74,7 @@ def _axis(axis: int, angle: float) -> Floats:
 
 @dataclass(frozen=True)
 class Raster:
-    """The triangle that each drawn pixel shows.
+    """Which triangle of the mesh each drawn pixel shows.
 
     corners : (h, w, 3) vertex indices · weights : (h, w, 3) float32, barycentric
     triangle : (h, w) int, -1 for the background · depth : (h, w) float, infinite there
@@ -109,7 +109,7 @@ class Raster:
 
 
 def rasterise(screen: Floats, triangles: Ints) -> Raster:
-    """Draw the front-facing triangles; the nearest wins, and of equally near ones the first."""
+    """Find the nearest front-facing triangle at each pixel, of screen points (V, 3); of equally near ones the first."""
     width, height = WIDTH * SUPERSAMPLING, HEIGHT * SUPERSAMPLING
     depth = np.full(height * width, np.inf)
     shown = np.full(height * width, -1, np.int64)
@@ -149,7 +149,7 @@ def _pixels_in(low: Ints, high: Ints) -> tuple[Ints, Ints, Ints]:
 
 
 def vertex_normals(points: Floats, triangles: Ints) -> Floats:
-    """Return unit normals of the vertices (V, 3), averaged over their triangles."""
+    """Return the unit normals (V, 3) of points (V, 3), each averaged over the triangles at the point."""
     a, b, c = (points[triangles[:, corner]] for corner in range(3))
     faces = np.cross(b - a, c - a)
     normals = np.zeros_like(points)
@@ -160,7 +160,7 @@ def vertex_normals(points: Floats, triangles: Ints) -> Floats:
 
 
 def unit(vectors: NDArray[Any]) -> NDArray[Any]:
-    """Return the vectors (..., 3) at length one; a zero vector stays zero."""
+    """Scale vectors (..., 3) to length one; a zero vector stays zero."""
     x, y, z = np.moveaxis(vectors, -1, 0)  # np.linalg.norm takes four times as long along so short an axis
     unit_vectors: NDArray[Any] = vectors / np.maximum(np.sqrt(x * x + y * y + z * z), 1e-9)[..., None]
     return unit_vectors
@@ -178,20 +178,20 @@ class Light:
     gloss: float
 
     def diffuse(self, normals: Map) -> Map:
-        """Return the diffuse light, (h, w) float32."""
+        """Return the diffuse light on a surface with these unit normals (h, w, 3), (h, w) float32."""
         sky = self.ambient * (0.75 + 0.25 * normals[..., 1])
         key = self.key_strength * _wrapped(normals @ self.key.astype(np.float32))
         fill = self.fill_strength * _wrapped(normals @ self.fill.astype(np.float32))
         return np.asarray(sky + key + fill, np.float32)
 
     def specular(self, normals: Map) -> Map:
-        """Return the specular light, (h, w) float32."""
+        """Return the specular light on a surface with these unit normals (h, w, 3), (h, w) float32."""
         half = unit(self.key + np.array([0.0, 0.0, 1.0])).astype(np.float32)
         return np.asarray(self.gloss * np.clip(normals @ half, 0, 1) ** 22, np.float32)
 
 
 def draw_light(rng: np.random.Generator) -> Light:
-    """Draw a light somewhere in front of the face."""
+    """Draw a light at a random place in front of the face."""
     side, height = rng.uniform(-0.7, 0.7), rng.uniform(0.2, 0.8)
     key = np.array([np.sin(side) * np.cos(height), np.sin(height), np.cos(side) * np.cos(height)])
     fill = np.asarray(unit(np.array([-0.8 * np.sign(side), 0.1, 0.6])), np.float64)
@@ -200,12 +200,12 @@ def draw_light(rng: np.random.Generator) -> Light:
 
 
 def _wrapped(cosine: Map) -> Map:
-    """Return light that reaches a little around the edge, as on skin."""
+    """Return the light on skin for the cosine of its angle to the normal; it reaches a little beyond 90 degrees."""
     return np.asarray(np.clip((cosine + 0.25) / 1.25, 0, 1), np.float32)
 
 
 def cavity(raster: Raster) -> Map:
-    """Return how much light a place gets, by its depth: 1 on open surfaces, less in eye sockets and at the nose."""
+    """Return a factor on the light, (h, w) float32: 1 on open surfaces, less in hollows such as eye sockets."""
     far = raster.depth[raster.hit].max()
     depth = np.where(raster.hit, raster.depth, far).astype(np.float32)
     hollow = np.zeros_like(depth)

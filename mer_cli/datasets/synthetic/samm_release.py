@@ -82,10 +82,11 @@ EMOTION_WORDS = {"others": "Other"}  # the table's own
 
 
 def _in_both_schemes() -> dict[int, int]:
-    """Return the number of clips by subject whose emotions both the five and the three classes keep.
+    """Return, by subject, the number of clips with emotions that the five-class and the three-class scheme both keep.
 
-    It is not published. It is at most the smaller of both numbers; together they must leave as many clips for `others`,
-    and for the emotions of the three classes alone, as the table has, so each of the largest is one lower.
+    These numbers are not published. A subject's is at most the smaller of its numbers in the two schemes. The table has
+    more clips of `others`, and of emotions that only the three classes keep, than these maxima leave; so the numbers of
+    the subjects with most clips are lowered by 1.
     """
     sizes = {subject: min(FIVE_CLASSES.get(subject, 0), THREE_CLASSES.get(subject, 0)) for subject in SUBJECTS}
     surplus = sum(sizes.values()) + EMOTION_COUNTS["others"] - sum(FIVE_CLASSES.values())
@@ -95,7 +96,7 @@ def _in_both_schemes() -> dict[int, int]:
 
 
 def _roster(rng: np.random.Generator) -> Pairs:
-    """Deal the clips to the real fold sizes of both schemes."""
+    """Deal emotions to subjects so that the fold sizes of both schemes are the real ones."""
     shared = _in_both_schemes()
     left_by_five = {subject: size - shared[subject] for subject, size in FIVE_CLASSES.items()}
     left_by_three = {subject: size - shared[subject] for subject, size in THREE_CLASSES.items()}
@@ -107,7 +108,7 @@ def _roster(rng: np.random.Generator) -> Pairs:
 
 
 def _place(drafts: Sequence[Draft]) -> list[ClipPlan]:
-    """Place a subject's clips in recordings, each with a number, a first frame and a number of digits of its own."""
+    """Plan clips in recordings; each recording has its own number, first frame and number of digits in file names."""
     plans: list[ClipPlan] = []
     wide: set[str] = set()
     session, take, last = 0, 0, 0
@@ -133,7 +134,7 @@ def _place(drafts: Sequence[Draft]) -> list[ClipPlan]:
 
 
 def _recording(plan: ClipPlan) -> str:
-    """Return "006_1_" for the clip 006_1_2."""
+    """Return the prefix of a clip's name that stands for its recording: "006_1_" for the clip 006_1_2."""
     return plan.name[: plan.name.rindex("_") + 1]
 
 

@@ -29,9 +29,9 @@ EARS = ("ears/l-ear-scale-incr", "ears/r-ear-scale-incr")
 
 @dataclass(frozen=True)
 class Scene:
-    """One head before its camera, as maps over the drawn pixels.
+    """A head before the camera, with maps over the drawn pixels.
 
-    position : (h, w, 3), decimetres · part : (h, w) values of `Part`, -1 for the background
+    position : (h, w, 3), place on the head, decimetres · part : (h, w) values of `Part`, -1 for the background
     right, up : (h, w), eye distances from the point between the eyes
     """
 
@@ -47,29 +47,29 @@ class Scene:
 
     @property
     def eye_gap(self) -> float:
-        """Return the distance of the eye centres, decimetres."""
+        """Distance between the eye centres, decimetres."""
         return float(np.linalg.norm(self.eyes[0] - self.eyes[1]))
 
     def region(self, *targets: str) -> Map:
-        """Return a soft map of the region that identity targets move, 0-1."""
+        """Return a soft map, (h, w), 0-1, of the region that the named identity targets move."""
         return self.raster.interpolate(self.assets.reach(*targets)[:, None])[..., 0]
 
     def spot(self, right: float, up: float, width: float, height: float) -> Map:
-        """Return a soft spot on both sides of the face, 0-1."""
+        """Return a map, (h, w), 0-1, of a soft spot on each side of the face; arguments in eye distances."""
         across = (np.abs(self.right) - right) / width
         return np.asarray(np.exp(-(across**2 + ((self.up - up) / height) ** 2) / 2), np.float32)
 
 
 @dataclass(frozen=True)
 class Paint:
-    """The painted head. albedo : (h, w, 3) float32 · shine : (h, w) factor on the gloss."""
+    """The colours of a painted head: `albedo` (h, w, 3) float32, and `shine` (h, w), a factor on the gloss."""
 
     albedo: Map
     shine: Map
 
 
 def paint(scene: Scene, rng: np.random.Generator) -> Paint:
-    """Draw the colours of a new person."""
+    """Draw the colours of a head at random: skin, lips, brows, hair, eyes and clothes."""
     tone = (
         (scene.identity.ancestry @ SKINS) * rng.uniform(0.85, 1.1) * rng.uniform([0.92, 0.96, 0.98], [1.06, 1.03, 1.02])
     )
@@ -94,7 +94,7 @@ def paint(scene: Scene, rng: np.random.Generator) -> Paint:
 
 
 def backdrop(rng: np.random.Generator) -> Map:
-    """Draw a plain wall with a gradient, (h, w, 3)."""
+    """Draw the wall behind the head, of a random colour with a gradient, (h, w, 3)."""
     down, across = np.mgrid[0 : HEIGHT * SUPERSAMPLING, 0 : WIDTH * SUPERSAMPLING]
     slope = rng.uniform(-0.3, 0.3, 2)
     shade = 1 + slope[0] * (across / across.max() - 0.5) + slope[1] * (down / down.max() - 0.5)
@@ -150,7 +150,7 @@ def _brows(scene: Scene, rng: np.random.Generator) -> Map:
 
 
 def _on_screen(scene: Scene, places: Floats) -> Floats:
-    """Return screen points (N, 2) of places on the face's front (N, 2), in eye distances."""
+    """Return screen points (N, 2) of `places` (N, 2), given in eye distances, on the front of the face."""
     between = scene.eyes.mean(axis=0)
     points = between[:2] + places * scene.eye_gap
     front = scene.assets.triangles[scene.assets.parts == Part.SKIN].ravel()
@@ -162,7 +162,7 @@ def _on_screen(scene: Scene, places: Floats) -> Floats:
 
 
 def _sixteenths(point: Floats) -> Sequence[int]:
-    """Return a point in the fixed-point pixels of cv2.line with shift 4."""
+    """Return a point in sixteenths of a pixel, as `cv2.line` takes it with shift 4."""
     return [int(value * 16) for value in point]
 
 
@@ -207,12 +207,12 @@ def _eyeballs(scene: Scene, albedo: Floats, rng: np.random.Generator) -> Floats:
 
 
 def _over(below: Floats, color: Floats, cover: Map) -> Floats:
-    """Return `below` painted over with `color`, which covers it by 0-1."""
+    """Return `below` painted over with `color`; `cover` is the opacity, 0-1."""
     return below * (1 - cover[..., None]) + color * cover[..., None]
 
 
 def _texture(rng: np.random.Generator, coarsest: int, finest: int) -> Map:
-    """Draw noise of several scales, of mean 0 and deviation 1; the cells across are powers of two."""
+    """Draw noise with mean 0 and deviation 1, summed over cell sizes; the numbers of cells across are powers of two."""
     texture = np.zeros((HEIGHT * SUPERSAMPLING, WIDTH * SUPERSAMPLING), np.float32)
     for octave in range(coarsest, finest + 1):
         cells = rng.normal(size=(2**octave, 2**octave)).astype(np.float32)

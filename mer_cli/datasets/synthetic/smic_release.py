@@ -62,13 +62,13 @@ LONG_COUNTS = {"negative": 65, "positive": 51, "surprise": 41}
 
 
 def _deal_classes(rng: np.random.Generator) -> Pairs:
-    """Deal the 164 clips of the short release; their numbers by subject are not published."""
+    """Deal the classes of the short release's 164 clips to subjects; the real numbers by subject are not published."""
     least = {subject: max(1, len(RESERVED.get(subject, ()))) for subject in SUBJECTS}
     return deal_unevenly(EMOTION_COUNTS, least, rng, RESERVED)
 
 
 def _name_clips(drafts: Sequence[Draft], unused: Collection[str] = ()) -> Iterator[tuple[Draft, str]]:
-    """Yield each clip with its name ("s1_ne_01"), counted within a subject's class; skip `unused` names."""
+    """Yield each draft with a clip name ("s1_ne_01"), numbered by subject and class; skip the names in `unused`."""
     taken: Counter[str] = Counter()
     for draft in drafts:
         stem = f"s{draft.subject}_{CODES[draft.emotion]}"
@@ -118,7 +118,7 @@ def _place_long(drafts: Sequence[Draft]) -> list[ClipPlan]:
 
 
 def _sheets(plans: Sequence[ClipPlan]) -> Sheets:
-    """Return sheet HS, with formulas for most frames, some of them on cells of VIS, and VIS, the slower camera's."""
+    """Return the sheets HS and VIS (the slower camera); most frame cells of HS are formulas, some on cells of VIS."""
     fast: list[Sequence[Cell]] = [HEADER]
     slow: list[Sequence[Cell]] = [HEADER]
     for row, plan in enumerate(plans, start=2):

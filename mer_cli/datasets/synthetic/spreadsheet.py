@@ -14,14 +14,14 @@ LONG_AGO = datetime(2019, 7, 1)  # a workbook's times have no zone
 
 
 class Formula(NamedTuple):
-    """A formula cell, with its computed value; None if the file holds none."""
+    """A formula cell and its computed value; the value is None if the file shall not hold one."""
 
     text: str
     value: int | None = None
 
 
 class Blank(NamedTuple):
-    """A cell that is empty but there, as after something was deleted."""
+    """A cell that is stored in the file but empty, such as remains after its content was deleted."""
 
 
 Cell = str | int | float | Formula | Blank | None
@@ -29,7 +29,7 @@ Sheets = Mapping[str, Sequence[Sequence[Cell]]]
 
 
 def write_workbook(path: Path, sheets: Sheets) -> None:
-    """Write the sheets as .xlsx or .xls, by the file's name."""
+    """Write sheets into a workbook, in the format that the extension of `path` names: .xlsx or .xls."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _write_xls(path, sheets) if path.suffix == ".xls" else _write_xlsx(path, sheets)
 

@@ -44,7 +44,7 @@ class Subject:
     _fields: dict[tuple[int, str], UnitField] = field(default_factory=dict, repr=False)
 
     def unit_field(self, unit_number: int, side: str) -> UnitField:
-        """Return the field of an action unit at a peak of one pixel; it is computed once."""
+        """Return how an action unit moves and shades the face at a peak of one pixel; it is computed only once."""
         key = (unit_number, side)
         if key not in self._fields:
             self._fields[key] = unit_field(self._scene, self._light, self._rest_diffuse, unit_number, side)
@@ -52,7 +52,7 @@ class Subject:
 
 
 def draw_subject(seed: int, number: int) -> Subject:
-    """Draw person `number` of a release: the first of a seeded series of heads in which Dlib finds a face."""
+    """Draw person `number` of a release: heads are drawn from random streams until Dlib finds one face."""
     detector = _detector()
     for attempt in range(ATTEMPTS):
         subject = _draw(np.random.default_rng([seed, number, attempt]))

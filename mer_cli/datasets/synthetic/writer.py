@@ -66,19 +66,19 @@ def write_release(
     draw: Draw = draw_faces,
     workers: int | None = None,
 ) -> Path:
-    """Write a generated release, by default of the real one's size and counts, and return its root, `out`.
+    """Write a generated release, by default with as many clips as the real release, and return its root, `out`.
 
     An earlier generated release of the same layout in `out` is replaced.
 
     Parameters
     ----------
     dataset : a name of `LAYOUTS`
-    subjects, clips : how many, the clips of all subjects together; None means as many as the real release
-    intensity : factor on the motion; at 1 it peaks at 1-3 pixels of a 224 crop
-    emotions : only these, in equal numbers
-    on_clip : is called with the number of clips done and the number of all clips
-    draw : draws the images; must be picklable if several processes work
-    workers : number of processes; 1 means this process, None one for each core
+    subjects, clips : number of subjects, and of all clips together; None means as many as in the real release
+    intensity : factor on the motion; at 1, its peak is 1-3 pixels of a 224 crop
+    emotions : write only these, in equal numbers; None writes all, in the real release's proportions
+    on_clip : called with the number of clips done and the number of all clips
+    draw : function that draws the images; must be picklable if several processes work
+    workers : number of processes; 1 means this process only, None one process for each core
 
     Raises
     ------
@@ -135,7 +135,7 @@ def _write_people(
     workers: int | None,
     on_person: Callable[[int], None],
 ) -> None:
-    """Write each person's clips, several people in parallel; call `on_person` with the number of clips."""
+    """Write the clips of all people, several in parallel; call `on_person` with each person's number of clips."""
     n_workers = min(workers or default_jobs(), len(people))
     if n_workers == 1:
         with threadpool_limits(1):
@@ -157,7 +157,7 @@ def _limit_threads() -> None:
 
 
 def _write_person(out: Path, layout: GeneratedLayout, seed: int, draw: Draw, plans: Sequence[ClipPlan]) -> int:
-    """Write the clips of one person; return how many they are."""
+    """Write the images and the true motion of one person's clips; return the number of clips."""
     for plan, drawn in zip(plans, draw(layout.view, seed, plans), strict=True):
         (out / plan.path).parent.mkdir(parents=True, exist_ok=True)
         for number, picture in enumerate(drawn.pictures, start=plan.first):
@@ -170,7 +170,7 @@ def _write_person(out: Path, layout: GeneratedLayout, seed: int, draw: Draw, pla
 
 
 def _coded(picture: NDArray[np.uint8], path: str) -> bytes:
-    """Return the image encoded as the extension of its path asks."""
+    """Return the image as the bytes of a file, in the format that the extension of its path names."""
     settings = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if path.endswith(".jpg") else []
     return bytes(cv2.imencode(Path(path).suffix, picture, settings)[1].tobytes())
 
