@@ -30,7 +30,7 @@ from mer_cli.training.loop import HELD_OUT_BATCH
 
 @dataclass(frozen=True)
 class Attention:
-    """What a run's networks look at in clips that they were not trained on. Row i is the same clip in every array.
+    """Attention maps of held-out clips of a run, and the clips' frames. Row i is the same clip in every array.
 
     clip_ids : sorted
     maps : for each block, first to last, (N, S, S) float32 in 0..1, with S = 112, 56, 28 and 14
@@ -44,7 +44,7 @@ class Attention:
 
 
 def require_maps(run: Run) -> None:
-    """Refuse a run whose network has no attention maps.
+    """Raise an error if the network of a run has no attention maps.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def require_maps(run: Run) -> None:
 
 
 def find_clips(run: Run, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the ids of held-out clips by name, each once, in the order of the names; all of them if there is no name.
+    """Return the ids of the clips that `names` mean, each once, in that order; all held-out clips if `names` is empty.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def read_attention(
     device: torch.device,
     on_fold: Callable[[int, int], None],
 ) -> Attention:
-    """Compute the maps of held-out clips from the last weights of their folds.
+    """Compute the attention maps of held-out clips, each with the weights of its fold after the last epoch.
 
     Parameters
     ----------

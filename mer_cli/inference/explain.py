@@ -1,4 +1,4 @@
-"""`mer explain`: draw where a run's networks look, and score that where a generated release's truth is known."""
+"""`mer explain`: draw the attention maps of a run; score the maps of generated faces against where the faces moved."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from mer_cli.training.hardware import resolve_hardware
 
 @dataclass(frozen=True)
 class Explained:
-    """The files that were drawn, and the scores if there is a truth.
+    """The image files that `explain_run` drew, and the scores of the maps (None if no truth was given).
 
-    undrawn : classes without a drawn clip, because the network has none right and you named none
+    undrawn : classes without a drawn clip, because no clip of them is classified correctly and you named none
     """
 
     pictures: tuple[Path, ...]
@@ -40,12 +40,13 @@ def explain_run(
     compare: Sequence[Path] = (),
     device: Literal["auto", "cuda", "cpu"] = "auto",
 ) -> Explained:
-    """Draw the attention maps of a run's clips, and score them where the truth is known.
+    """Draw the attention maps of a run's clips, and score the maps if a truth is given.
 
     Parameters
     ----------
-    names : clips to draw, as for `find_clips`; without names, the class means and for each class the first clip that
-        the network has right
+    path : folder of the run
+    names : clips to draw, as for `find_clips`; without names, the class means and for each class the first clip
+        that is classified correctly
     out : folder of the images
     on_fold : called with the number of finished folds and of all folds
     stores : as for `find_stores`

@@ -44,7 +44,7 @@ OUTLINE = " White: where the face really moved."
 
 @dataclass(frozen=True)
 class ImageRow:
-    """One row of panels.
+    """A row of panels (small images side by side) in an image.
 
     name : text at its left
     first : the panels before the maps: heading and (224, 224, 3) uint8 RGB
@@ -73,7 +73,7 @@ def clip_row(
 
 
 def mean_row(name: str, onset: NDArray[np.uint8], apex: NDArray[np.uint8], maps: tuple[NDArray[Any], ...]) -> ImageRow:
-    """Return the row of the average of clips, (N, ...) each: |apex - onset|, and the maps over the mean onset."""
+    """Return a row of averages over N clips, the first axis of each array: |apex - onset|, maps over mean onset."""
     difference = np.abs(apex.astype(np.int16) - onset).mean(axis=(0, 3))  # (224, 224)
     shown = np.rint(255 * difference / max(difference.max(), 1e-9)).astype(np.uint8)
     face = np.rint(onset.mean(axis=0)).astype(np.uint8)
@@ -138,12 +138,12 @@ def _frame(panel: Axes, heading: str) -> None:
 def draw_clips(
     run: Run, attention: Attention, clip_ids: Sequence[str], regions: Mapping[str, Regions], out: Path
 ) -> list[Path]:
-    """Draw clips of a run into a folder, one file each.
+    """Draw the attention maps of clips into a folder, a PNG file for each clip; return the paths of the files.
 
     Parameters
     ----------
-    clip_ids : some of those of `attention`
-    regions : where their faces really moved, by clip id; empty if that is not known
+    clip_ids : the clips to draw, all among `attention.clip_ids`
+    regions : where the faces really moved, by clip id; empty if that is not known
 
     Raises
     ------
@@ -166,7 +166,7 @@ def draw_clips(
 
 
 def draw_class_means(run: Run, attention: Attention, out: Path) -> Path:
-    """Draw the average maps of each true class, over all clips of `attention`, into a folder.
+    """Draw the average maps of each true class, over all clips of `attention`, into a file in `out`; return its path.
 
     Raises
     ------
@@ -190,7 +190,7 @@ def draw_class_means(run: Run, attention: Attention, out: Path) -> Path:
 
 
 def one_of_each_class(run: Run) -> tuple[str, ...]:
-    """Return for each class the first clip, by id, that is classified correctly after the last epoch, if any."""
+    """Return the first clip id of each class that is classified correctly after the last epoch, if there is any."""
     by_label: dict[int, str] = {}
     for clip_id, probabilities in sorted(_last_probabilities(run).items()):
         label = run.labels[clip_id]
@@ -200,7 +200,7 @@ def one_of_each_class(run: Run) -> tuple[str, ...]:
 
 
 def file_name(clip_id: str) -> str:
-    """Return a clip's file name, "casme2-01-EP02_01f.png", with a hash if characters had to be replaced or cut."""
+    """Return the name of a clip's image, "casme2-01-EP02_01f.png", with a hash if characters were replaced or cut."""
     name = re.sub(r"[^A-Za-z0-9._]", "-", clip_id)[:NAME_LENGTH]
     if re.fullmatch(r"[A-Za-z0-9._]+/[A-Za-z0-9._]+/[A-Za-z0-9._]+", clip_id) and len(clip_id) <= NAME_LENGTH:
         return f"{name}.png"

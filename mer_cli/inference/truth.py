@@ -1,4 +1,4 @@
-"""How much of an attention map lies where a generated face really moved. It decides what counts as having moved.
+"""Measure how much of an attention map lies where a generated face really moved, and decide what counts as moved.
 
 `mer synth` leaves the true displacement at the apex beside a release. Carried into the crop, it says which part of the
 face moved; the mass of a map that finds motion lies there.
@@ -42,11 +42,12 @@ PART_OF_MAXIMUM = 0.5
 
 @dataclass(frozen=True)
 class TruthScores:
-    """How the maps of one kind compare with where the faces moved. Row i is the same clip in every array.
+    """Scores of one attention map of each clip against where its face moved. Row i is the same clip in every array.
 
-    mass : (N,) share of the map's mass inside the region over the region's share of the crop; 1 means no preference
-    elsewhere : (N,) the average of the same against the regions of the other clips: what knowing faces alone achieves
-    hit : (N,) the share of the map's maximum, one pixel unless tied, that is inside the region
+    mass : (N,) share of the map's sum that lies inside the region, divided by the region's share of the crop; 1 is no
+        preference
+    elsewhere : (N,) the same ratio against the regions of all other clips, averaged: what knowing faces alone achieves
+    hit : (N,) 1 if the map's maximum is inside the region, 0 if not; the share that is inside if several pixels tie
     """
 
     mass: NDArray[np.float64] = field(repr=False)
@@ -56,10 +57,10 @@ class TruthScores:
 
 @dataclass(frozen=True)
 class Measured:
-    """Maps of several runs against the truth. Row i of every score is the clip `clip_ids[i]`.
+    """The scores of the maps of several runs against the truth. Row i of every score is the clip `clip_ids[i]`.
 
-    runs : each with the scores of its blocks, first to last
-    difference : scores of |apex - onset|, reduced to each block's size
+    runs : each run with the scores of its blocks, first to last
+    difference : scores of |apex - onset| in place of a map, reduced to the size of each block's map
     areas : (N,) the region's share of the crop, which is also what a uniform map or a random point hits
     left_out : a sentence for each clip that is left out of the numbers, with the reason
     """
@@ -76,14 +77,15 @@ class Measured:
 
 
 def measure_runs(runs: Sequence[Run], attention: Sequence[Attention], regions: Mapping[str, Regions]) -> Measured:
-    """Score every block of every run, and |apex - onset| at the same sizes.
+    """Score the maps of every block of every run, and |apex - onset| at the same sizes, against where faces moved.
 
     A clip is left out if nothing in the crop moved, or if its two labelled frames are the same image: there was nothing
     to find.
 
     Parameters
     ----------
-    attention : of each run, on the same clips
+    attention : the maps of each run, all of the same clips
+    regions : where the faces really moved, (224, 224) bool, by clip id
 
     Raises
     ------
@@ -150,7 +152,7 @@ def to_crop(maps: NDArray[Any]) -> Maps:
 
 
 def to_grid(images: NDArray[Any], size: int) -> Maps:
-    """Reduce images (..., 224, 224) to maps (..., size, size): averages, weighted as `to_crop` spreads a cell."""
+    """Reduce images (..., 224, 224) to maps (..., size, size): averages, with the weights that `to_crop` uses."""
     weights = _weights(size)
     means = (weights / weights.sum(axis=0)).T
     return np.asarray(means @ images.astype(np.float64) @ means.T)
@@ -167,7 +169,7 @@ def _weights(size: int) -> Maps:
 
 
 def read_regions(truth: Path, stores: Mapping[str, StoreInfo], clip_ids: Sequence[str]) -> dict[str, Regions]:
-    """Read where the face really moved in each clip, (224, 224) bool of its crop.
+    """Return the region where the face really moved in each clip, by clip id: (224, 224) bool, pixels of the crop.
 
     Parameters
     ----------
@@ -177,7 +179,7 @@ def read_regions(truth: Path, stores: Mapping[str, StoreInfo], clip_ids: Sequenc
     Raises
     ------
     RunError
-        If the truth is not that of the clips.
+        If the truth belongs to other clips.
     """
     regions = {}
     for dataset, store in stores.items():
@@ -190,7 +192,7 @@ def read_regions(truth: Path, stores: Mapping[str, StoreInfo], clip_ids: Sequenc
 
 
 def moved_region(displacement: NDArray[np.float32], transform: Transform) -> Regions:
-    """Return the crop pixels that moved at least half as far as the one that moved most.
+    """Return the crop pixels that moved at least half as far as the pixel that moved most.
 
     Parameters
     ----------
@@ -209,7 +211,7 @@ def moved_region(displacement: NDArray[np.float32], transform: Transform) -> Reg
 
 
 def read_displacements(folder: Path, onsets: Mapping[str, int]) -> dict[str, NDArray[np.float32]]:
-    """Read the true displacement of each clip, (H, W, 2) float32, (x, y) in pixels of its source frame.
+    """Read the true displacement at the apex, by clip id: (H, W, 2) float32, (x, y) in pixels of the source frame.
 
     Parameters
     ----------

@@ -112,8 +112,8 @@ class AUGCNFlow(nn.Module):
 
         Parameters
         ----------
-        patches : (B, 30, 7, 7) float, those at the brows first
-        adjacency : (9, 9) float, of the action units `INPUT.units`, normalised (`motion.images`)
+        patches : (B, 30, 7, 7) float, the patches at the brows first
+        adjacency : (9, 9) float, normalised adjacency of `INPUT.units` (`motion.images.unit_adjacency`)
         """
         tokens = self.patches(patches)  # (B, 30, D)
         brow_tokens, mouth_tokens = tokens.split([len(BROW_POINTS), len(MOUTH_POINTS)], dim=1)

@@ -23,7 +23,7 @@ from mer_cli.motion.inputs import MotionInput
 
 
 class DSSN(nn.Module):
-    """The network DSSN, which sees u, v, strain and magnitude at 227x227: 972,805 parameters for five classes."""
+    """The network DSSN, which sees flow, its strain and magnitude at 227x227: 972,805 parameters for five classes."""
 
     INPUT: ClassVar = MotionInput(227, ("u", "v", "strain", "magnitude"))
 
@@ -33,7 +33,7 @@ class DSSN(nn.Module):
         self.head = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(256 * 15 * 15, n_classes))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits (B, K) of u, v, strain and magnitude, (B, 4, 227, 227) float."""
+        """Return the logits, (B, K), for planes of u, v, strain and magnitude, (B, 4, 227, 227) float."""
         strained = self.strain_stream(x[:, :3])  # (B, 256, 15, 15)
         strong = self.magnitude_stream(x[:, [0, 1, 3]])  # (B, 256, 15, 15)
         logits: Tensor = self.head(strained * strong)  # (B, K)

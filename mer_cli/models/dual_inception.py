@@ -20,7 +20,7 @@ from mer_cli.motion.inputs import MotionInput
 
 
 class InceptionBlock(nn.Module):
-    """Four paths side by side: 1x1; 1x1 and 3x3; 1x1 and 5x5; maximum and 1x1. Every convolution has n filters."""
+    """Four parallel paths, concatenated: convolutions 1x1; 1x1, 3x3; 1x1, 5x5; max pooling, 1x1; all with n filters."""
 
     def __init__(self, in_channels: int, n: int) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class InceptionBlock(nn.Module):
 
 
 class DualInception(nn.Module):
-    """The network Dual-Inception, which sees u and v at 28x28: 6,449,867 parameters for three classes."""
+    """The network Dual-Inception, which sees the flow (u, v) at 28x28: 6,449,867 parameters for three classes."""
 
     INPUT: ClassVar = MotionInput(28, ("u", "v"))
 
@@ -52,7 +52,7 @@ class DualInception(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits (B, K) of u and v, (B, 2, 28, 28) float."""
+        """Return the logits, (B, K), for planes of u and v, (B, 2, 28, 28) float."""
         u, v = self.horizontal(x[:, :1]), self.vertical(x[:, 1:])  # (B, 3136) each
         logits: Tensor = self.head(torch.cat([u, v], dim=1))  # (B, K)
         return logits

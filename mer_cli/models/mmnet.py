@@ -57,7 +57,7 @@ SHAPES: dict[Stem, tuple[tuple[int, int], tuple[int, int, int, int], int]] = {
 
 
 def make_stem(first: int, second: int, stride: int) -> nn.Sequential:
-    """Return the two convolutions of 3x3, to `first` and `second` channels, that come before the blocks."""
+    """Return the stem: two 3x3 convolutions with `first` and `second` filters; the first has the stride."""
     return ConvolutionPair(
         nn.Conv2d(3, first, kernel_size=3, stride=stride, padding=1, bias=False),
         nn.BatchNorm2d(first),
@@ -72,7 +72,7 @@ def make_stem(first: int, second: int, stride: int) -> nn.Sequential:
 
 
 class SpatialAttention(nn.Module):
-    """The CA module M^i: the attention map of a block, multiplied by that of the block before (equation 1, figure 3b).
+    """The CA module M^i: it multiplies a block's attention map by the map of the block before (equation 1, figure 3b).
 
     Attn^i = sigmoid(BN(conv([mean_C F_conv; max_C F_conv]))) * maxpool(Attn^(i-1)); the first block lacks the last
     factor. The next block gets the product, so a region that one block closes stays closed.
@@ -145,7 +145,7 @@ class CABlock(nn.Module):
 class TransformerLayer(nn.Module):
     """Self-attention and MLP over the tokens, each after a LayerNorm.
 
-    skip : probability that a clip skips either of the two in training
+    skip : probability in training that a clip skips the self-attention, and likewise the MLP
     """
 
     def __init__(self, width: int, n_heads: int, mlp_ratio: int, skip: float) -> None:
@@ -167,7 +167,7 @@ class TransformerLayer(nn.Module):
         return x + self.drop(self.mlp2(F.gelu(self.mlp1(self.norm2(x)))))  # (B, N, D)
 
     def drop(self, branch: Tensor) -> Tensor:
-        """Apply stochastic depth (Huang et al. 2016): zero some clips in training and scale the others up."""
+        """Apply stochastic depth (Huang et al. 2016): in training, zero `branch` for some clips, scale the rest up."""
         if not self.training or self.skip == 0:
             return branch
         return branch * torch.empty_like(branch[:, :1, :1]).bernoulli_(1 - self.skip).div_(1 - self.skip)
@@ -198,7 +198,7 @@ class PositionCalibration(nn.Module):
 
 
 class MMNet(nn.Module):
-    """MMNet; by default as its authors trained it, with 9,438,841 parameters for five classes.
+    """The network MMNet, by default as its authors trained it: 9,438,841 parameters for five classes.
 
     Parameters
     ----------
@@ -248,7 +248,7 @@ class MMNet(nn.Module):
         self._initialise()
 
     def forward(self, onset: Tensor, apex: Tensor) -> Tensor:
-        """Return the logits of each pair.
+        """Return the logits of each pair of onset and apex.
 
         Parameters
         ----------
@@ -263,7 +263,7 @@ class MMNet(nn.Module):
     def forward_with_maps(self, onset: Tensor, apex: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return the logits, (B, K), and the attention maps of the blocks, M1 to M4.
 
-        A map is (B, 1, S, S) in 0..1, with S = 112, 56, 28 and 14. Without attention there are none.
+        A map is (B, 1, S, S) in 0..1, with S = 112, 56, 28 and 14. Without attention the tuple is empty.
         """
         x = self.stem(apex - onset)  # (B, 128, 112, 112)
         prior: Tensor | None = None

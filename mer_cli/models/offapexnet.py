@@ -22,7 +22,7 @@ from mer_cli.motion.inputs import MotionInput
 
 
 class OFFApexNet(nn.Module):
-    """The network OFF-ApexNet, which sees u and v at 28x28: 2,664,475 parameters for three classes."""
+    """The network OFF-ApexNet, which sees the flow (u, v) at 28x28: 2,664,475 parameters for three classes."""
 
     INPUT: ClassVar = MotionInput(28, ("u", "v"))
 
@@ -40,7 +40,7 @@ class OFFApexNet(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits (B, K) of u and v, (B, 2, 28, 28) float."""
+        """Return the logits, (B, K), for planes of u and v, (B, 2, 28, 28) float."""
         u, v = self.horizontal(x[:, :1]), self.vertical(x[:, 1:])  # (B, 784) each
         logits: Tensor = self.head(torch.cat([u, v], dim=1))  # (B, K)
         return logits

@@ -43,7 +43,7 @@ PARTS = {
 
 
 def convert_official(path: Path, out: Path) -> Path:
-    """Write the weights of a released `.pth` file to `out`/model.safetensors under our names; return that file."""
+    """Convert a released `.pth` file to `out`/model.safetensors, with the layer names of `MMNet`; return that path."""
     model = read_official(path)
     out.mkdir(parents=True, exist_ok=True)
     target = out / "model.safetensors"
@@ -52,7 +52,7 @@ def convert_official(path: Path, out: Path) -> Path:
 
 
 def read_official(path: Path) -> MMNet:
-    """Read the network of a released `.pth` file: a state dict, or a dict that has one under `state_dict`.
+    """Return an `MMNet` with the weights of a released `.pth` file: a state dict, or a dict with the key `state_dict`.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def read_official(path: Path) -> MMNet:
 
 
 def from_official(state_dict: Mapping[str, Tensor]) -> MMNet:
-    """Build the network of a released state dict, in evaluation mode.
+    """Return an `MMNet` with the weights of a released state dict, in evaluation mode.
 
     Parameters
     ----------

@@ -47,7 +47,7 @@ class RecurrentConvolution(nn.Module):
 
 
 class RCNA(nn.Module):
-    """The network RCN-A, which sees u, v and strain at 60x60: 15,331 parameters for three classes."""
+    """The network RCN-A, which sees flow (u, v) and strain at 60x60: 15,331 parameters for three classes."""
 
     INPUT: ClassVar = MotionInput(60)
 
@@ -69,7 +69,7 @@ class RCNA(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits (B, K) of u, v and strain, (B, 3, 60, 60) float."""
+        """Return the logits, (B, K), for planes of u, v and strain, (B, 3, 60, 60) float."""
         stem = self.stem(x)  # (B, D, 28, 28)
         attention = self.attention(F.adaptive_avg_pool2d(stem, POOLED))  # (B, 1, P, P)
         features = F.adaptive_avg_pool2d(self.recurrent(stem), POOLED)  # (B, D, P, P)
@@ -77,7 +77,7 @@ class RCNA(nn.Module):
         return logits
 
     def attention(self, pooled: Tensor) -> Tensor:
-        """Return where the classes look in the pooled stem features (B, D, P, P): (B, 1, P, P) in 0..1.
+        """Return the attention map, (B, 1, P, P) in 0..1, of the pooled stem features, (B, D, P, P).
 
         The weights of each class, as a map, times the features are averaged over the D maps and stretched to 0..1 clip
         by clip; the result is averaged over the classes.

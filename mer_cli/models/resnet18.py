@@ -29,31 +29,31 @@ class _ResNet18(nn.Module):
 
 
 class ResNet18Flow(_ResNet18):
-    """ResNet-18 on u, v and strain: 11,178,051 parameters for three classes."""
+    """The network ResNet-18, which sees flow (u, v) and strain at 112x112: 11,178,051 parameters for three classes."""
 
     INPUT: ClassVar = MotionInput(112)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits (B, K) of u, v and strain, (B, 3, 112, 112) float."""
+        """Return the logits, (B, K), for planes of u, v and strain, (B, 3, 112, 112) float."""
         logits: Tensor = self.network(x)
         return logits  # (B, K)
 
 
 class ResNet18Dynamic(_ResNet18):
-    """ResNet-18 on the dynamic image of the whole clip: 11,178,051 parameters for three classes."""
+    """The network ResNet-18, which sees the dynamic image of a whole clip: 11,178,051 parameters for three classes."""
 
     INPUT: ClassVar = MotionInput(224, ("dynamic",))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits (B, K) of dynamic images, (B, 3, 224, 224) float, red, green and blue."""
+        """Return the logits, (B, K), for dynamic images, (B, 3, 224, 224) float, RGB."""
         logits: Tensor = self.network(x)
         return logits  # (B, K)
 
 
 class ResNet18Difference(_ResNet18):
-    """ResNet-18 on the input of MMNet's main branch: 11,178,051 parameters for three classes."""
+    """The network ResNet-18, on apex minus onset, like MMNet's main branch: 11,178,051 parameters for three classes."""
 
     def forward(self, onset: Tensor, apex: Tensor) -> Tensor:
-        """Return the logits (B, K) of onset and apex, (B, 3, 224, 224) float each, RGB, ImageNet-normalised."""
+        """Return the logits, (B, K), for onset and apex, (B, 3, 224, 224) float each, RGB, ImageNet-normalised."""
         logits: Tensor = self.network(apex - onset)
         return logits  # (B, K)

@@ -20,7 +20,7 @@ from mer_cli.motion.inputs import MotionInput
 
 
 class SSSNet(nn.Module):
-    """The network SSSNet, which sees u, v and strain at 64x64: 1,349,251 parameters for three classes."""
+    """The network SSSNet, which sees flow (u, v) and strain at 64x64: 1,349,251 parameters for three classes."""
 
     INPUT: ClassVar = MotionInput(64)
 
@@ -47,6 +47,6 @@ class SSSNet(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits (B, K) of u, v and strain, (B, 3, 64, 64) float."""
+        """Return the logits, (B, K), for planes of u, v and strain, (B, 3, 64, 64) float."""
         logits: Tensor = self.head(self.features(x))  # (B, 5184) -> (B, K)
         return logits

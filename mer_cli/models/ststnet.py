@@ -25,7 +25,7 @@ N_FILTERS = 3 + 5 + 8  # of the three branches
 
 
 class STSTNet(nn.Module):
-    """The network STSTNet, which sees u, v and strain at 28x28: 1,683 parameters for three classes."""
+    """The network STSTNet, which sees flow (u, v) and strain at 28x28: 1,683 parameters for three classes."""
 
     INPUT: ClassVar = MotionInput(28)
 
@@ -42,7 +42,7 @@ class STSTNet(nn.Module):
         self.head = nn.Linear(N_FILTERS * 5 * 5, n_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits (B, K) of u, v and strain, (B, 3, 28, 28) float."""
+        """Return the logits, (B, K), for planes of u, v and strain, (B, 3, 28, 28) float."""
         x = self.pool(self.branches(x))  # (B, 16, 10, 10) -> (B, 16, 5, 5)
         logits: Tensor = self.head(x.flatten(1))  # (B, 400) -> (B, K)
         return logits

@@ -24,7 +24,7 @@ PLANES = (1, GRID * GRID, 2)  # of the static stream, the local one and the temp
 
 
 class TSCNNLite(nn.Module):
-    """The network TSCNN-lite, on the apex, its 16 blocks, u and v at 48x48: 921,093 parameters for five classes."""
+    """The network TSCNN-lite, which sees apex, apex blocks and flow at 48x48: 921,093 parameters for five classes."""
 
     INPUT: ClassVar = MotionInput(48, ("apex", "apex-grid", "u", "v"))
 
@@ -34,7 +34,7 @@ class TSCNNLite(nn.Module):
         self.head = nn.Sequential(nn.Dropout(0.2), nn.Linear(len(PLANES) * 128, n_classes))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits (B, K) of the apex, its 16 blocks, u and v, (B, 19, 48, 48) float."""
+        """Return the logits, (B, K), for planes of the apex, its 16 blocks, u and v, (B, 19, 48, 48) float."""
         parts = x.split(PLANES, dim=1)  # (B, 1 | 16 | 2, 48, 48)
         features = [stream(part) for stream, part in zip(self.streams, parts, strict=True)]  # (B, 128) each
         logits: Tensor = self.head(torch.cat(features, dim=1))  # (B, 384) -> (B, K)
@@ -42,7 +42,7 @@ class TSCNNLite(nn.Module):
 
 
 def stream(n_planes: int) -> nn.Sequential:
-    """Return the layers of a stream, (B, n_planes, 48, 48) -> (B, 128)."""
+    """Return the layers of one stream of the network, (B, n_planes, 48, 48) -> (B, 128)."""
     return nn.Sequential(
         *_conv(n_planes, 64, 5, padding=0),  # (B, 64, 44, 44)
         nn.MaxPool2d(5, stride=2, padding=2),  # (B, 64, 22, 22)

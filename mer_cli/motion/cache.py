@@ -8,7 +8,7 @@ The file lies in a folder of its own, because every .h5 file in the store's fold
 | /flow | (N, 2, 224, 224) float16, chunked per clip | u and v from the labelled onset to the labelled apex, pixels |
 | attributes | | the store's content hash; how the flow was computed, as JSON |
 
-A file is stale and never read if its hash is not the store's or its settings are not this program's.
+A file is stale, and never read, if its content hash differs from the store's or its settings from this program's.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ StoredFlow = NDArray[np.float16]  # a thousandth of a pixel at 2 pixels, finer b
 
 
 def motion_path(store: Path, backend: Backend) -> Path:
-    """Return the path of a store's flow."""
+    """Return the path of a store's flow file: data/casme2.h5 -> data/motion/casme2.flow-tvl1.h5."""
     return store.parent / "motion" / f"{store.stem}.flow-{backend}.h5"
 
 
 def read_motion(store: StoreInfo, backend: Backend, clip_ids: Sequence[str]) -> StoredFlow:
-    """Read the flow of some clips, in the order of `clip_ids`.
+    """Read the stored flow from onset to apex of some clips, in the order of `clip_ids`.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def read_motion(store: StoreInfo, backend: Backend, clip_ids: Sequence[str]) -> 
 
 
 def is_current(store: StoreInfo, backend: Backend) -> bool:
-    """Tell whether the store's flow is there, up to date and whole; every number of it is checked."""
+    """Tell whether the store's flow file is there, up to date and undamaged; every number in it is checked."""
     path = motion_path(store.path, backend)
     try:
         with _open_motion(path, store, backend) as file:
@@ -80,7 +80,7 @@ def is_current(store: StoreInfo, backend: Backend) -> bool:
 
 
 def write_motion(store: StoreInfo, backend: Backend, flows: StoredFlow, path: Path) -> None:
-    """Write the flow of all clips, (N, 2, 224, 224), to a file."""
+    """Write the flow of all clips of a store, (N, 2, 224, 224) float16, to the file `path`."""
     image = io.BytesIO()  # a full disk makes the process crash inside HDF5
     with h5py.File(image, "w", libver=LIBRARY_VERSIONS) as file:
         file.create_dataset("id", data=list(map(str, store.clips.index)), dtype=h5py.string_dtype())
@@ -132,16 +132,16 @@ def _check(file: h5py.File, path: Path, store: StoreInfo, backend: Backend, agai
 
 
 def build_motion(store: StoreInfo, backend: Backend, *, jobs: int, on_clip: Callable[[str, str], None]) -> Path:
-    """Compute the store's flow unless it is there, whole and up to date; return its path.
+    """Compute the flow of a store unless its file is there, undamaged and up to date; return the path of that file.
 
     Parameters
     ----------
-    jobs, on_clip : of `build_by_clip`
+    jobs, on_clip : as in `build_by_clip`
 
     Raises
     ------
     StoreError
-        If the store can't be read, or as `build_by_clip`.
+        If the store can't be read, or for a reason that `build_by_clip` names.
     """
     clip_ids = list(map(str, store.clips.index))
     wanted = ByClip(

@@ -1,8 +1,8 @@
-"""Make and normalise the inputs of networks on motion from flow, apex images and whole clips at 224.
+"""Make and normalise the inputs of networks that see motion, from flow, apex images and whole clips at 224x224.
 
-Each plane is computed at 224 from the stored flow and then made smaller by area, which doesn't shorten vectors: u, v
-and magnitude stay in pixels of the crop, strain in pixels per pixel. Patches are cut from the magnitude at 128, as
-AU-GCN's authors did.
+Each plane is computed at 224x224 from the stored flow and then made smaller by area, which doesn't shorten vectors: u,
+v and magnitude stay in pixels of the crop, strain in pixels per pixel. Patches are cut from the magnitude at 128x128,
+as AU-GCN's authors did.
 """
 
 from __future__ import annotations
@@ -60,19 +60,19 @@ def dynamic_image(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def cut_patches(plane: NDArray[np.float32], landmarks: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
-    """Cut the patches around 10 points of the brows and 20 of the mouth.
+    """Cut 30 patches of 7x7 pixels from a plane, around 10 landmarks of the brows and 20 of the mouth.
 
-    A patch is centred on the pixel that its landmark lies in; one that would cross the border is moved inside.
+    A patch is centred on the pixel that its landmark lies in; a patch that would cross the border is moved inside.
 
     Parameters
     ----------
     plane : (S, S) float32
-    landmarks : (68, 2) float32, (x, y) in pixels of another image of the same square
+    landmarks : (68, 2) float32, (x, y) in pixels of an image that shows the same square at another size
     scale : factor from pixels of that image to pixels of the plane
 
     Returns
     -------
-    (30, 7, 7) float32, the brows first, each in the order of the landmarks
+    (30, 7, 7) float32, the brows first, then the mouth, both in the order of the landmarks
     """
     at = (landmarks[[*BROW_POINTS, *MOUTH_POINTS]] + 0.5) * scale  # from the image's edge: pixel i covers i to i + 1
     corners = np.floor(at).astype(int) - PATCH_SIZE // 2
@@ -88,7 +88,7 @@ def normalise(images: Images, how: Normalisation, train_rows: NDArray[np.int64])
 
     Parameters
     ----------
-    images : (N, P, S, S) float32
+    images : (N, P, S, S) float32, P planes of S x S pixels for each clip
     how : "standard" keeps the size of the motion: each plane's mean and standard deviation over the fold's training
         clips become 0 and 1; "minmax8" loses it: each plane of each clip is stretched to the integers 0..255, as in the
         published code of STSTNet
@@ -122,7 +122,7 @@ Plane = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Sources:
-    """What the channels of a clip are made from; only what a channel needs is given.
+    """The arrays of one clip that the channels of its input are made from; an array that no channel needs is None.
 
     flow : (2, 224, 224) float32, u and v
     apex : (224, 224) uint8
@@ -141,7 +141,7 @@ def read_images(store: StoreInfo, backend: Backend, clip_ids: Sequence[str], wan
 
     Returns
     -------
-    (n, P, S, S) float32, the planes in the order of `wanted.channels`
+    (n, P, S, S) float32, P planes of S x S pixels for each clip, in the order of `wanted.channels`
 
     Raises
     ------
@@ -164,7 +164,7 @@ def read_images(store: StoreInfo, backend: Backend, clip_ids: Sequence[str], wan
 
 
 def draw_motion(sources: Sources, wanted: MotionInput) -> Plane:
-    """Draw one clip, as (P, S, S) float32."""
+    """Return the input of a network for one clip, (P, S, S) float32: P planes in the order of `wanted.channels`."""
     planes = [plane for channel in wanted.channels for plane in _planes(channel, sources)]
     return np.stack([resize(plane, wanted.size) for plane in planes])
 
@@ -200,7 +200,7 @@ def _planes(channel: Channel, sources: Sources) -> Iterable[Plane]:
 
 
 def unit_adjacency(clips: Sequence[Collection[int]], units: Sequence[int]) -> NDArray[np.float32]:
-    """Return the normalised adjacency of `units`, from how often they are coded in the same clip.
+    """Return the normalised adjacency matrix of action units, from how often two of them are coded in the same clip.
 
     P[i, j] is the share of the clips with unit i that have unit j, too; it is 0 on the diagonal and if no clip has unit
     i. With A = P + I and its row sums D, the result is D^-1/2 A^T D^-1/2.
@@ -211,7 +211,7 @@ def unit_adjacency(clips: Sequence[Collection[int]], units: Sequence[int]) -> ND
 
     Returns
     -------
-    (A, A) float32, in the order of `units`
+    (A, A) float32 for A units, in the order of `units`
 
     Source
     ------

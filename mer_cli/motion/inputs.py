@@ -1,6 +1,7 @@
-"""What a method sees of a clip: two images, motion between them, or arrays for a descriptor. Importing it is cheap.
+"""What a method sees of a clip: two images, motion between them, or arrays for a descriptor.
 
-What a method sees decides what a run must compute beforehand, and which groups of settings mean something to it.
+What a method sees decides what a run must compute beforehand, and which groups of settings have an effect. Importing
+this module is cheap.
 """
 
 from __future__ import annotations
@@ -29,29 +30,30 @@ _N_PLANES: dict[Channel, int] = {
 
 @dataclass(frozen=True)
 class PairInput:
-    """Onset and apex, each (3, 224, 224), augmented alike; what a network sees that says nothing else."""
+    """The input of a network that declares no other: onset and apex, each (3, 224, 224), augmented alike."""
 
     needs_landmarks = False
     groups = frozenset({"training", "augmentation", "machine"})
 
     def needs_flow(self, span: Span) -> bool:
-        """Return False: the images come straight from the store."""
+        """Return False, whatever the span: no flow is needed, the images come straight from the store."""
         return False
 
     def needs_clips(self, span: Span) -> bool:
-        """Return False: two frames are enough."""
+        """Return False, whatever the span: whole clips are not needed, onset and apex are enough."""
         return False
 
 
 @dataclass(frozen=True)
 class MotionInput:
-    """The image (P, size, size) that a network sees of each clip.
+    """The image that a network on motion sees of each clip, (P, size, size): P planes, for one or more channels.
 
     size : rows and columns
-    channels : "u", "v", the flow from onset to apex, right and down, in pixels of the crop; "strain" and "magnitude"
-        of it; "patches" of its magnitude at 30 landmarks, a plane each; "apex", the grey apex; "apex-grid", its 4x4
-        blocks, a plane each; "dynamic", the dynamic image of the whole clip, a plane for each colour
-    units : action units whose co-occurrence among the training clips the network sees too; most see none
+    channels : "u" and "v", the flow from onset to apex, right and down, in pixels of the crop; "strain" and
+        "magnitude" of that flow; "patches" of the magnitude at 30 landmarks, a plane each; "apex", the grey apex image;
+        "apex-grid", the 4x4 blocks of the apex image, a plane each; "dynamic", the dynamic image of the whole clip, a
+        plane for each colour
+    units : action units, if the network also sees how often they occur together in the training clips; most see none
     """
 
     size: int
@@ -60,42 +62,43 @@ class MotionInput:
 
     @property
     def groups(self) -> frozenset[str]:
-        """Groups of settings that mean something to such a network."""
+        """Names of the groups of settings that have an effect on a network with this input."""
         return frozenset({"training", "normalisation", "machine"}) | ({"flow"} if self.needs_flow("apex") else set())
 
     @property
     def n_planes(self) -> int:
-        """P, the sum over the channels; most have one plane."""
+        """The number P of planes of the image; most channels have a single plane."""
         return sum(_N_PLANES.get(channel, 1) for channel in self.channels)
 
     def needs_flow(self, span: Span) -> bool:
-        """Whether the method sees the flow from onset to apex, which is computed before training."""
+        """Tell whether the flow from onset to apex must be computed before training; `span` has no effect."""
         return not {"u", "v", "strain", "magnitude", "patches"}.isdisjoint(self.channels)
 
     def needs_clips(self, span: Span) -> bool:
-        """Whether the method sees every frame, which a store has after `mer preprocess --clips`."""
+        """Tell whether the network sees every frame of a clip (`mer preprocess --clips`); `span` has no effect."""
         return "dynamic" in self.channels
 
     @property
     def needs_apex(self) -> bool:
-        """Whether the apex image itself is seen."""
+        """Whether the network sees the apex image itself, not only motion."""
         return not {"apex", "apex-grid"}.isdisjoint(self.channels)
 
     @property
     def needs_landmarks(self) -> bool:
-        """Whether the landmarks must be those of a face."""
+        """Whether landmarks are used, so that a face must have been found in every clip."""
         return "patches" in self.channels
 
 
 @dataclass(frozen=True)
 class DescriptorInput:
-    """What a descriptor sees of a clip at 224x224, as arrays, and the support-vector machine that learns from it.
+    """The arrays that a descriptor gets of a clip at 224x224, and the support-vector machine that learns from it.
 
-    arrays : in the order of the function's arguments. "flow", (2, H, W) float32, from onset to apex, u and v in pixels;
-        "flows", (T, 2, H, W) float32, from the onset to each later frame, or to the apex alone (`span`); "frames",
-        (T, H, W) uint8, the grey clip from onset to offset; "landmarks", (68, 2) float32, x and y in pixels of the crop
-    kernel : of the support-vector machine
-    min_frames : frames that the descriptor needs, to which a shorter clip is interpolated
+    arrays : in the order of the descriptor function's arguments. "flow", (2, H, W) float32, from onset to apex, u and v
+        in pixels; "flows", (T, 2, H, W) float32, from the onset to each later frame (span "clip") or to the apex alone
+        (span "apex"); "frames", (T, H, W) uint8, the grey clip from onset to offset; "landmarks", (68, 2) float32, x
+        and y in pixels of the crop
+    kernel : kernel of the support-vector machine
+    min_frames : number of frames that the descriptor needs; a shorter clip is interpolated to that many
     """
 
     arrays: tuple[Seen, ...]
@@ -104,19 +107,29 @@ class DescriptorInput:
 
     @property
     def groups(self) -> frozenset[str]:
-        """Groups of settings that mean something to such a method."""
+        """Names of the groups of settings that have an effect on a method with this input."""
         of_array = {"flow": {"flow"}, "flows": {"flow", "span", "clips"}, "frames": {"clips"}, "landmarks": set()}
         return frozenset({"svm"}).union(*(of_array[name] for name in self.arrays))
 
     def needs_flow(self, span: Span) -> bool:
-        """Whether the method sees the flow from onset to apex, which is computed before training."""
+        """Tell whether the flow from onset to apex must be computed before training.
+
+        Parameters
+        ----------
+        span : "flows" run from the onset to each later frame ("clip") or to the apex alone ("apex")
+        """
         return "flow" in self.arrays or ("flows" in self.arrays and span == "apex")
 
     def needs_clips(self, span: Span) -> bool:
-        """Whether the method sees every frame, which a store has after `mer preprocess --clips`."""
+        """Tell whether the descriptor sees every frame of a clip, which a store has after `mer preprocess --clips`.
+
+        Parameters
+        ----------
+        span : as in `needs_flow`
+        """
         return "frames" in self.arrays or ("flows" in self.arrays and span == "clip")
 
     @property
     def needs_landmarks(self) -> bool:
-        """Whether the landmarks must be those of a face."""
+        """Whether landmarks are used, so that a face must have been found in every clip."""
         return "landmarks" in self.arrays

@@ -19,7 +19,7 @@ def interpolate(frames: NDArray[Any], n_frames: int, how: Interpolation) -> NDAr
     Parameters
     ----------
     frames : (T, ...) with T >= 1, equally spaced in time; floats, or integers, whose results are rounded and clipped
-    n_frames : at least 1; a single one is the first
+    n_frames : at least 1; with 1, the first frame is returned
     how : "linear" between neighbouring frames; "tim" follows the curve of `tim_weights`, which may overshoot
 
     Returns
@@ -36,13 +36,13 @@ def interpolate(frames: NDArray[Any], n_frames: int, how: Interpolation) -> NDAr
 
 
 def linear_weights(n_given: int, n_wanted: int) -> NDArray[np.float64]:
-    """Return the weights of straight lines between neighbouring frames, (n_wanted, n_given)."""
+    """Return the weights, (n_wanted, n_given), that interpolate linearly between neighbouring frames."""
     at = np.linspace(0, n_given - 1, n_wanted)
     return np.asarray(np.clip(1 - np.abs(at[:, None] - np.arange(n_given)), 0, None))
 
 
 def tim_weights(n_given: int, n_wanted: int) -> NDArray[np.float64]:
-    """Return the weights of temporal interpolation by path-graph embedding, (n_wanted, n_given).
+    """Return the weights, (n_wanted, n_given), of temporal interpolation by path-graph embedding (TIM).
 
     The n frames minus their mean are nodes of a path. The eigenvectors of its Laplacian are samples, at
     t = 1/n, 2/n .. 1, of the n - 1 curves y_k(t) = sin(pi k t + pi (n - k) / (2 n)), k = 1..n - 1. The linear map from

@@ -1,4 +1,4 @@
-"""Add whole clips to a built store, in its group `/clip`, from the release that the store was built of.
+"""Add whole clips to a built store, in its group `/clip`, from the release that the store was built from.
 
 Clips are cropped in worker processes and kept as parts (`system.resumable`); then a copy of the store gets the group
 and takes the store's place in one step. If the command is killed, the store stays whole, and the next one uses the
@@ -44,24 +44,25 @@ Done = Literal["added", "repaired", "kept"]
 
 
 def add_clips(release: Release, out: Path, *, jobs: int, resume: bool, on_clip: OnClip) -> Done:
-    """Add all frames from onset to offset of each clip to a store, through the transforms of its windows.
+    """Add all frames from onset to offset of each clip to a store, cropped by the transform stored for the clip.
 
     Parameters
     ----------
-    release : the one that the store was built of
+    release : the release that the store was built from
+    out : the store
     jobs : number of worker processes
     resume : use the clips that an earlier command finished
     on_clip : called with a clip id and "ok", "failed" or "resumed" as each clip ends
 
     Returns
     -------
-    what was done; damaged whole clips are cropped again
+    "added"; "repaired", if damaged whole clips were cropped again; "kept", if the store had undamaged whole clips
 
     Raises
     ------
     StoreError
-        If a clip's frames can't be read (all others are finished first, and kept), the store is of another release,
-        the disk is full or can't be written, or another process works on the store.
+        If a clip's frames can't be read (all others are finished first, and kept), the store was built from another
+        release, the disk is full or can't be written, or another process works on the store.
     """
     work = _plan_work(release, out)
     with work.alone():
@@ -92,7 +93,7 @@ def _plan_work(release: Release, out: Path) -> Resumable:
 
 
 def _plan_tasks(release: Release, work: Resumable) -> list[Task]:
-    """Return a task for each clip of the store, in its order."""
+    """Return a task for each clip, in the order of the store."""
     out = work.path
     store = read_store(out)
     clips = {clip.clip_id: clip for clip in release.clips}
@@ -137,7 +138,7 @@ def _require_all(work: Resumable, tasks: Sequence[Task], reasons: dict[str, str]
 
 
 def _write(work: Resumable, tasks: Sequence[Task], before: State) -> None:
-    """Add the parts to a copy of the store, which then takes its place."""
+    """Write a copy of the store with the parts added, and replace the store by this copy."""
     sizes = [load_sizes(task) for task in tasks]
     lengths = [len(size) for size in sizes]
     with work.replacing() as temporary:

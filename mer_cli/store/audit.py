@@ -1,7 +1,8 @@
 """Write the audit of a store: what became of every row of the release's table, as pages, contact sheet and `audit.csv`.
 
-It is drawn into a temporary folder while the store is packed, and moved beside it at the same time. Images are written
-one clip after another, so memory doesn't grow with their number. The same store leads to the same bytes.
+The audit is drawn into a temporary folder while the store is packed, and both are moved to their places together.
+Images are written one clip after another, so memory doesn't grow with their number. The same store gives the same
+bytes.
 """
 
 from __future__ import annotations
@@ -44,12 +45,13 @@ def audit_dir(out: Path) -> Path:
 class Audit:
     """The audit of one store, with a row for each clip in the order they are added.
 
-    Images are drawn in a separate thread while the next clips are read and packed; only a few wait for it.
+    Images are drawn in a separate thread while the next clips are read and packed; at most 4 clips wait
+    for that thread.
 
     Parameters
     ----------
     folder : an existing folder for the files
-    attributes : the store's, as far as they are known before its clips
+    attributes : attributes of the store that are known before its clips are read
     """
 
     def __init__(self, folder: Path, attributes: Mapping[str, Any]) -> None:
@@ -63,7 +65,7 @@ class Audit:
         (folder / PICTURES).mkdir(exist_ok=True)
 
     def add(self, clip: CroppedClip) -> None:
-        """Add a clip that is in the store."""
+        """Add a row and the images of a clip that is in the store."""
         picture = f"{PICTURES}/{file_stem(clip.clip_id)}.jpg"
         onset, apex, offset = (int(clip.columns[name]) for name in ("onset", "apex", "offset"))
         emotion = str(clip.columns["emotion"])
@@ -72,7 +74,7 @@ class Audit:
         self._draw(self._draw_clip, row, clip)
 
     def add_failed(self, failed: FailedClip, clip: Clip | None) -> None:
-        """Add a row of the table that is not in the store; `clip` is None if it never became one."""
+        """Add a row of the coding table without a clip in the store; `clip` is None if the loader failed on the row."""
         row = AuditRow(failed.clip_id, failed.emotion, None, None, None, FAILED, failed.reason)
         if clip:
             row = replace(row, onset=clip.onset, apex=clip.apex, offset=clip.offset)
@@ -80,7 +82,7 @@ class Audit:
         self._draw(self._sheet.add_failed, f"{_title(row)} failed: {row.note}")
 
     def finish(self) -> None:
-        """Write the pages, the table, and the list of all files."""
+        """Wait for the images, then write the HTML pages, `audit.csv`, and the list of all files."""
         while self._drawing:
             self._drawing.popleft().result()
         self._drawer.shutdown()
@@ -113,7 +115,7 @@ class Audit:
 
 
 def place_audit(drawn: Path, target: Path) -> None:
-    """Move the files of a finished audit to their place, replacing those of an earlier one and no others."""
+    """Move the files of a finished audit from `drawn` to `target`, replacing only files of an earlier audit there."""
     (target / PICTURES).mkdir(parents=True, exist_ok=True)
     earlier, names = _read_manifest(target), _read_manifest(drawn)
     _write_manifest(target, [*earlier, *names])  # so that no file is forgotten if this is interrupted

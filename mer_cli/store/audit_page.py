@@ -55,7 +55,7 @@ class AuditRow:
 
 @dataclass(frozen=True)
 class SubjectPage:
-    """A subject's rows, in the order of their ids, and the page's file."""
+    """The audit page of one subject: the name of its file, and its rows in the order of the clip ids."""
 
     name: str
     file: str
@@ -63,14 +63,14 @@ class SubjectPage:
 
     @property
     def summary(self) -> str:
-        """The numbers of rows: "8 clips, 1 repaired, 1 failed"."""
+        """The number of rows by status, as text: "8 clips, 1 repaired, 1 failed"."""
         n = Counter(row.status for row in self.rows)
         n_clips = f"{n[OK] + n[REPAIRED]} clip{'s' if n[OK] + n[REPAIRED] != 1 else ''}"
         return ", ".join([n_clips, *(f"{n[status]} {status}" for status in (REPAIRED, FAILED) if n[status])])
 
 
 def file_stem(text: str) -> str:
-    """Return a name for files and links that is different for each text: "casme2_01_EP02_01f-1a2b3c4d5e".
+    """Return a unique name for files and links: "casme2/01/EP02_01f" -> "casme2_01_EP02_01f-1a2b3c4d5e".
 
     The digits tell texts apart that differ only in case or in characters that a file name can't have.
     """
@@ -78,7 +78,7 @@ def file_stem(text: str) -> str:
 
 
 def subject_pages(rows: Iterable[AuditRow]) -> list[SubjectPage]:
-    """Group rows by subject. Pages are named after their subject, "subject-01.html", if a file can have that name."""
+    """Return a page for each subject, with its rows; its file is "subject-01.html" if a file can have that name."""
     by_subject: dict[str, list[AuditRow]] = {}
     for row in sorted(rows, key=lambda row: (row.clip_id, row.status)):
         by_subject.setdefault(row.subject, []).append(row)
@@ -94,12 +94,12 @@ def subject_pages(rows: Iterable[AuditRow]) -> list[SubjectPage]:
 def render_index(
     attributes: Mapping[str, Any], rows: Sequence[AuditRow], pages: Sequence[SubjectPage], sheets: Sequence[str]
 ) -> str:
-    """Render the index: counts beside the published ones, what failed or was repaired, errata, links to the subjects.
+    """Return the index page as HTML: counts beside the published ones, failures, repairs, errata, links to subjects.
 
     Parameters
     ----------
-    attributes : the store's
-    sheets : files of the contact sheet
+    attributes : attributes of the store
+    sheets : file names of the contact sheet's pages
     """
     contents = Contents(
         name="",
@@ -134,7 +134,7 @@ def render_index(
 
 
 def render_subject(attributes: Mapping[str, Any], pages: Sequence[SubjectPage], place: int) -> str:
-    """Render the page at `place`, with links to the one before and the one after."""
+    """Return `pages[place]` as HTML, with links to the pages before and after it."""
     before = pages[place - 1] if place else None
     after = pages[place + 1] if place + 1 < len(pages) else None
     faces = f"Faces {GENERATED}." if attributes["generated"] else ""

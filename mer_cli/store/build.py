@@ -38,11 +38,11 @@ from mer_cli.system.workers import default_jobs
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """A build with everything settled that is known before a clip is cropped.
+    """The plan of a build: everything that is known before the first clip is cropped.
 
     tasks : one for each clip, sorted by clip id, so that the order of the rows in a table changes nothing
     clips : by clip id
-    attributes : the store's, as far as they are known
+    attributes : attributes of the store that are known so far
     """
 
     release: Release
@@ -57,7 +57,7 @@ class BuildPlan:
 
 
 def plan_build(release: Release, out: Path, predictor: Path, align: Align) -> BuildPlan:
-    """Plan a build from the sizes and times of the images; of the files only the landmark model is read."""
+    """Return the plan of a build, from the sizes and times of the images; only the face models are read."""
     clips = sorted(release.clips, key=lambda clip: clip.clip_id)
     mmod = mmod_path(predictor)
     tools = {"mer": __version__, "dlib": dlib.__version__, "opencv": cv2.__version__}
@@ -111,7 +111,7 @@ def pack_store(plan: BuildPlan, reasons: Mapping[str, str]) -> None:
 
     Parameters
     ----------
-    reasons : why a clip has no part, by clip id; every other clip of the plan has one
+    reasons : by clip id, why a clip has no part; all other clips of the plan have a part
 
     Raises
     ------
@@ -159,18 +159,19 @@ def _place(audit: Audit, drawn: Path, out: Path) -> None:
 
 
 def require_place(out: Path, release: Release, *, resume: bool) -> None:
-    """Refuse to overwrite a file that can't be made again, or a store that runs may need, since they find it by path.
+    """Raise an error if `out` can't be made again or may be needed by runs, which find their store by its path.
 
-    A damaged store is replaced, and one whose images or table were corrected.
+    A damaged store may be replaced, and so may a store whose images or coding table were corrected. The stamp is a file
+    that marks generated faces.
 
     Raises
     ------
     OSError
-        If a folder has that name.
+        If `out` is a folder.
     StoreError
-        If a file that is not a store is there; or a store of generated faces, if the release has the same coding table
-        and no stamp; or, with `resume`, parts or a store of generated faces if the release has no stamp, a store
-        without the stamp if the release has it, or the store of another dataset.
+        If `out` is a file that is not a store; or if it holds generated faces, and the release has the same coding
+        table and no stamp. With `resume`, also if `out` or its parts hold generated faces and the release has no stamp,
+        if the release has the stamp and the store has not, or if the store is of another dataset.
     """
     require_no_folder(out)
     require_no_other_file(out)
@@ -217,9 +218,9 @@ def _require_no_lost_stamp(store: StoreInfo, release: Release, *, resume: bool) 
 
 @dataclass(frozen=True)
 class BuildSummary:
-    """How a build ended.
+    """The result of a build.
 
-    failed : the rows of the table that are not in the store, because of the release or because no face was found
+    failed : rows of the coding table without a clip in the store, because of the release or because no face was found
     repairs : (clip id, note) of every repaired clip
     already_built : the store was up to date, and nothing was done
     """
@@ -247,7 +248,7 @@ def build_store(
 
     Parameters
     ----------
-    predictor : the 68-point model; None looks in the usual places
+    predictor : file of the 68-point landmark model; None looks in the usual places
     align : "box" keeps the images upright, "eyes" puts the eye centres on two fixed points
     jobs : number of worker processes; None decides by the cores and the memory
     resume : use the parts of an earlier build, and do nothing if the store was built from the same images, table and

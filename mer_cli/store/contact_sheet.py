@@ -31,7 +31,7 @@ SUBPIXEL_BITS = 4
 
 @dataclass(frozen=True)
 class ClipPictures:
-    """Four images of a clip, (side, side, 3) uint8 RGB; `landmarks` is the onset with dots."""
+    """Four images of a clip, (side, side, 3) uint8 RGB; `landmarks` is the onset with a dot at each landmark."""
 
     landmarks: Image
     onset: Image
@@ -40,10 +40,10 @@ class ClipPictures:
 
 
 def draw_clip(clip: CroppedClip, side: int) -> ClipPictures:
-    """Draw a clip's images, `side` pixels wide and high.
+    """Draw the four images of a clip, each `side` pixels wide and high.
 
     The landmarks are stored in pixels of the source frame and pass through the clip's transform, so dots beside the
-    face mean that one of the two is wrong.
+    face mean that the landmarks or the transform are wrong.
     """
     onset, apex = (_scaled(_labelled(clip, name), side) for name in ("onset_window", "apex_window"))
     size = clip.arrays["onset_window"].shape[1]
@@ -65,7 +65,10 @@ def difference_image(onset: Image, apex: Image) -> Image:
 
 
 def draw_dots(image: Image, points: Landmarks) -> Image:
-    """Return a copy of an image, (H, W, 3) uint8 RGB, with a dot at each of (n, 2) points in or near it."""
+    """Return a copy of an image, (H, W, 3) uint8 RGB, with a dot at each of `points`, (n, 2), x and y in pixels.
+
+    Points far outside the image are left out.
+    """
     drawn = np.ascontiguousarray(image.copy())
     side = max(image.shape)
     near = points[(np.abs(points) < 2 * side).all(axis=1)]  # OpenCV's fixed-point numbers have limits
@@ -76,7 +79,7 @@ def draw_dots(image: Image, points: Landmarks) -> Image:
 
 
 def encode(image: Image, extension: str, *parameters: int) -> bytes:
-    """Return an image, (H, W, 3) uint8 RGB, as the bytes of a file; `parameters` are OpenCV's."""
+    """Encode an image, (H, W, 3) uint8 RGB, as bytes of a ".png" or ".jpg" file; `parameters` go to `cv2.imencode`."""
     # A reversed view would cost as much again as the encoding.
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     return bytes(cv2.imencode(extension, bgr, parameters)[1].tobytes())
@@ -118,7 +121,7 @@ LEGEND = "each clip: onset with the 68 landmarks  |  apex  |  what moved, five t
 
 
 class ContactSheet:
-    """A contact sheet of clips in the order they are added.
+    """The contact sheet of a store: pages of small images of all clips, in the order in which they are added.
 
     Parameters
     ----------
@@ -136,14 +139,14 @@ class ContactSheet:
         self._n_pages = 0
 
     def add(self, label: str, clip: CroppedClip) -> None:
-        """Draw one clip."""
+        """Add the images of one clip, with `label` above them."""
         self._counts[clip.status] += 1
         self._row.append((label, clip))
         if len(self._row) == COLUMNS:
             self._end_row()
 
     def add_failed(self, text: str) -> None:
-        """List a clip that failed, and why, in wrapped text; only the first few hundred are listed."""
+        """Add `text`, which names a failed clip and why it failed, in wrapped lines; only the first 300 are listed."""
         self._end_row()
         self._counts[FAILED] += 1
         n_more = self._counts[FAILED] - FAILED_SHOWN
@@ -156,7 +159,7 @@ class ContactSheet:
         self._stack(band)
 
     def finish(self) -> list[str]:
-        """Write the remaining pages; return the names of all."""
+        """Write the remaining pages; return the file names of all pages."""
         self._end_row()
         self._end_page()
         counts = ", ".join(f"{count} {status}" for status, count in self._counts.items())
@@ -188,7 +191,7 @@ class ContactSheet:
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """Break a text into lines of at most `width` pixels, between words, or inside a longer word (a path)."""
+    """Break a text into lines of at most `width` pixels, between words, or inside a word wider than a line (a path)."""
     lines = [""]
     for word in re.findall(r"\s*\S+", " ".join(text.split())):
         if _width(lines[-1] + word) <= width:

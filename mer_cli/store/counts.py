@@ -28,10 +28,10 @@ PAPER_TABLES: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 @dataclass(frozen=True)
 class Contents:
-    """What counting needs of the clips of one dataset.
+    """The facts about the clips of one dataset that are needed to count them.
 
     name : tells two stores of one dataset apart
-    emotions : of every usable clip, by clip id
+    emotions : the emotion of every usable clip, by clip id
     failed : rows of the coding table without a usable clip
     """
 
@@ -43,13 +43,13 @@ class Contents:
 
     @cached_property
     def folded_ids(self) -> frozenset[str]:
-        """The case-folded ids of the usable clips; loaders ignore case, too."""
+        """The ids of the usable clips, case-folded because loaders ignore case in them."""
         return frozenset(clip_id.casefold() for clip_id in self.emotions)
 
 
 @dataclass(frozen=True)
 class Count:
-    """One cell: the number found and the published one, None if there is none."""
+    """One cell of a table of counts: the number found, and the published number (None if nothing is published)."""
 
     found: int
     published: int | None
@@ -61,7 +61,11 @@ class Count:
 
 @dataclass(frozen=True)
 class CountColumn:
-    """The counts of one scheme; `classes` in label order, `task` its protocol without the number of clips."""
+    """The counts of one scheme.
+
+    task : the id of the protocol without the number of clips
+    classes : the count of each class, in the order of the labels
+    """
 
     task: str
     heading: str
@@ -72,7 +76,7 @@ class CountColumn:
 
 @dataclass(frozen=True)
 class CountTable:
-    """Columns side by side, as in the paper; `number` is the paper's, None of a table that it doesn't have."""
+    """A table of counts; `number` is its number in the paper (1 or 2), None if the paper doesn't have this table."""
 
     number: int | None
     title: str
@@ -80,7 +84,7 @@ class CountTable:
 
     @property
     def rows(self) -> tuple[tuple[str, tuple[Count | None, ...]], ...]:
-        """The classes of any column, then the sums; a cell is None if its column doesn't have the class."""
+        """Pairs of a row's name and its cells: classes, then sums; a cell is None if its column lacks the class."""
         names = dict.fromkeys(name for column in self.columns for name in column.classes)
         return (
             *((name, tuple(column.classes.get(name) for column in self.columns)) for name in names),
@@ -90,10 +94,10 @@ class CountTable:
 
 
 def count_tables(held: Sequence[Contents]) -> tuple[CountTable, ...]:
-    """Count the clips of some datasets under all their schemes.
+    """Return tables that count the clips of some datasets under every scheme made for them.
 
-    A protocol over several datasets (MEGC 2019) has a column for each dataset that is there, and one for all if each is
-    there exactly once. In a dataset of your own every label is a class.
+    A protocol over several datasets (MEGC 2019) has a column for each of its datasets in `held`, and a column for all
+    of them together if each is in `held` exactly once. In a dataset of your own every label is a class.
     """
     named = {name for _, names in PAPER_TABLES for name in names}
     titled = [
@@ -121,7 +125,7 @@ def count_tables(held: Sequence[Contents]) -> tuple[CountTable, ...]:
 
 
 def count_warnings(contents: Contents) -> list[str]:
-    """Return a sentence for each scheme whose counts differ from a known table's, or whose table is an older one."""
+    """Return a warning for each scheme if its counts differ from a known table's or the table is an older version."""
     warnings = []
     for scheme in schemes_of(contents.dataset):
         labels = labels_of(scheme, contents.emotions)
@@ -132,7 +136,12 @@ def count_warnings(contents: Contents) -> list[str]:
 
 
 def units_warning(cells: Mapping[str, str]) -> list[str]:
-    """Return a sentence if some action units, by clip id, can't be read."""
+    """Return a list with one warning if the action units of some clips can't be read, else an empty list.
+
+    Parameters
+    ----------
+    cells : action units by clip id, as the coding table has them
+    """
     found = unreadable_units(cells)
     if not found:
         return []
@@ -140,11 +149,11 @@ def units_warning(cells: Mapping[str, str]) -> list[str]:
 
 
 def table_fact(dataset: str, table: str, version: str, sha256: str) -> str:
-    """Describe the coding table, and whether it is a published one.
+    """Return a phrase that describes a coding table and says whether it is a published version.
 
     Parameters
     ----------
-    sha256 : of the table; "" if the release has none and its clips come from the names of folders
+    sha256 : checksum of the table; "" if the release has none and its clips come from the names of folders
     """
     known = version or ("not a published version" if schemes_of(dataset) else "your own")
     if not sha256:
@@ -153,12 +162,12 @@ def table_fact(dataset: str, table: str, version: str, sha256: str) -> str:
 
 
 def schemes_of(dataset: str) -> list[Scheme]:
-    """Return the schemes made for a dataset, alone or among others; none for a dataset of your own."""
+    """Return the schemes made for a dataset, alone or together with others; none for a dataset of your own."""
     return [scheme for scheme in SCHEMES.values() if dataset in scheme.datasets]
 
 
 def labels_of(scheme: Scheme, emotions: Mapping[str, str]) -> dict[str, int]:
-    """Return the class of every clip that a scheme keeps, by clip id."""
+    """Return the class number of every clip that a scheme keeps; result and `emotions` are by clip id."""
     labelled = ((clip_id, scheme.label(clip_id, emotion)) for clip_id, emotion in emotions.items())
     return {clip_id: label for clip_id, label in labelled if label is not None}
 
@@ -197,8 +206,8 @@ def _sum_up(parts: Iterable[tuple[int, ...] | None]) -> tuple[int, ...] | None:
 class Difference:
     """One clip that makes a count differ from the published one.
 
-    is_failed : its row of the table has no usable clip; otherwise the table itself is another version
-    why, effect : a sentence each
+    is_failed : True if the clip failed, False if the table is another version that has the clip differently
+    why, effect : what is different about the clip, and which counts that changes; a sentence each
     """
 
     clip_id: str
@@ -212,7 +221,7 @@ class Difference:
 
 
 def differences(contents: Contents) -> tuple[Difference, ...]:
-    """List the clips that make a dataset's counts differ, by id, and all failed ones even if they change nothing."""
+    """Return the clips that make counts differ from the published ones, and all failed clips, sorted by clip id."""
     found = []
     for failed in contents.failed:
         why = f"({failed.emotion}) failed: {failed.reason.rstrip('.')}."
@@ -232,7 +241,7 @@ def differences(contents: Contents) -> tuple[Difference, ...]:
 
 
 def effect_of_failure(contents: Contents, failed: FailedClip) -> str:
-    """Describe which counts of its dataset a failed clip is missing from."""
+    """Return a sentence that says which counts of its dataset lack a failed clip."""
     if failed.clip_id.casefold() in contents.folded_ids:  # a second row of a clip that is there
         return _spell([])
     schemes = schemes_of(contents.dataset)

@@ -1,4 +1,4 @@
-"""Crop one clip and turn the crops into a part and back; `build` runs it in worker processes."""
+"""Crop one clip, and keep the crops in a part, the file of one finished clip; `build` does this in worker processes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ RECORD = "record"  # the entry of a part that holds everything but its arrays, a
 
 
 def clip_fingerprint(clip: Clip, settings: Mapping[str, object]) -> str:
-    """Return a SHA-256 of everything that the crops of a clip depend on, with the sizes and times of its files."""
+    """Return a SHA-256 of everything that the crops of a clip depend on, including the sizes and times of its files."""
     return digest(
         {
             "settings": settings,
@@ -67,17 +67,17 @@ def _cut(clip: Clip, predictor: Path, align: Align, is_cropped: bool) -> Compute
 
 
 def read_cut(task: Task) -> CroppedClip:
-    """Read a cropped clip back from its part; errors as `read_part`."""
+    """Read a cropped clip back from the part (file) that its task wrote; raise the errors of `read_part`."""
     arrays = read_part(task, [RECORD, *ARRAYS])
     record = json.loads(str(arrays.pop(RECORD)))
     return CroppedClip(record["columns"], arrays, record["detector"])
 
 
 def cut_clip(clip: Clip, finder: FaceFinder, align: Align) -> CroppedClip:
-    """Crop the frames around a clip's onset and apex, all with the one transform of its onset frame.
+    """Crop the frames around a clip's onset and apex, all with the transform found for its onset frame.
 
-    Each frame is read once. Whole images are kept only until the face is found; if the apex is searched for in the same
-    pass, only those crops are kept that may still be needed.
+    Each frame is read once. Whole images are kept only until the face is found. If the apex is searched for in the same
+    pass, crops are kept only as long as they may be needed.
 
     Raises
     ------

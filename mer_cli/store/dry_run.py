@@ -43,7 +43,7 @@ CHECKED = "checked"
 class FailingClip:
     """A row of the table that will have no clip in the store.
 
-    reasons : the loader's, or a sentence for each needed frame that is not a whole image
+    reasons : the loader's reason, or a sentence for each needed frame that is not a whole image
     effect : which published counts it will be missing from
     """
 
@@ -55,9 +55,10 @@ class FailingClip:
 
 @dataclass(frozen=True)
 class DryRun:
-    """What a build would find.
+    """The result of checking a release before a build.
 
-    n_rows : rows of the coding table
+    n_rows : number of rows of the coding table
+    facts : (name, value) pairs to print
     repairs : (clip id, how it will be repaired) of clips that will not fail, except for what the face finder will try
     tables : counts of the clips that will not fail
     notes : warnings about the counts, and clips that differ in another version of the table
@@ -73,7 +74,7 @@ class DryRun:
     obstacles: tuple[str, ...]
 
     def is_clean(self, *, allow_failed: bool) -> bool:
-        """Tell whether a build would succeed; single clips may fail if that is allowed."""
+        """Tell whether a build would succeed; with `allow_failed`, single clips may fail."""
         return not self.obstacles and (allow_failed or not self.failing)
 
 
@@ -86,12 +87,12 @@ def check_release(
     whole_clips: bool = False,
     resume: bool = True,
 ) -> DryRun:
-    """Check everything that a build of a release would need.
+    """Check everything that a build of a release needs, without decoding an image or writing a file.
 
     Parameters
     ----------
     out : the store that would be written
-    predictor : the 68-point model; None looks in the usual places
+    predictor : file of the 68-point landmark model; None looks in the usual places
     on_clip : called with a clip id and "checked" after each clip
     whole_clips : check every frame from onset to offset, too
     resume : as in `build_store`
@@ -169,7 +170,7 @@ def _check_clip(clip: Clip, *, whole_clips: bool) -> tuple[int, tuple[str, ...]]
 
 
 def _find_model(predictor: Path | None) -> tuple[str, str]:
-    """Return where the landmark model is, and why a build would stop."""
+    """Return where the landmark model is, and why a build would stop ("" if it would not)."""
     try:
         return str(find_predictor(predictor)), ""
     except FaceError as error:
@@ -177,7 +178,7 @@ def _find_model(predictor: Path | None) -> tuple[str, str]:
 
 
 def _in_the_way(release: Release, out: Path, *, resume: bool) -> str:
-    """Return why a build would not write its store there, "" if it would."""
+    """Return why a build would not write its store to `out`, "" if it would."""
     try:
         require_place(out, release, resume=resume)
     except StoreError as error:
@@ -188,7 +189,7 @@ def _in_the_way(release: Release, out: Path, *, resume: bool) -> str:
 
 
 def _find_room(out: Path, n_bytes: int) -> tuple[str, str]:
-    """Describe the room for a store of `n_bytes` and its parts, and why a build would stop."""
+    """Describe the room for a store of `n_bytes` and its parts, and say why a build would stop ("" if it would not)."""
     parent = next(folder for folder in out.absolute().parents if folder.exists())
     folders = (parts_dir(out), parts_dir(out, CLIP_PARTS))
     held = sum(part.stat().st_size for folder in folders for part in folder.glob("*") if part.is_file())

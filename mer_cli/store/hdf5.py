@@ -1,4 +1,4 @@
-"""Open and check the HDF5 file of `schema`, write it clip by clip, and read it as a table of clips and as windows."""
+"""Open and check a store (HDF5, laid out as in `schema`), write it clip by clip, read its table and its windows."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"  # the first bytes of every store, of a truncat
 
 
 def require_no_other_file(path: Path) -> None:
-    """Raise StoreError if a file that is not a store would be overwritten: a table, or another program's HDF5.
+    """Raise StoreError if `path` is a file that is not a store: a table, or an HDF5 file of another program.
 
     An empty file or a damaged store may be overwritten.
     """
@@ -53,8 +53,8 @@ def open_store(path: Path) -> Iterator[h5py.File]:
     Raises
     ------
     StoreError
-        If the file is absent, damaged, of another schema version, or lacks a part of it, or a read inside the `with`
-        fails.
+        If the file is absent, damaged, of another schema version, or lacks a column or an array, or if a read inside
+        the `with` fails.
     """
     if path.is_dir():
         raise StoreError(
@@ -76,7 +76,7 @@ def open_store(path: Path) -> Iterator[h5py.File]:
 
 
 def open_hdf5(path: Path) -> h5py.File:
-    """Open an HDF5 file to read from it, without a lock on a disk that has none.
+    """Open an HDF5 file to read from it; it is not locked if the disk doesn't support locks.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def open_hdf5(path: Path) -> h5py.File:
 
 
 def rows_of(ids: h5py.Dataset, path: Path, clip_ids: Sequence[str]) -> list[int]:
-    """Return the rows of clips among the `ids` of a file; raise StoreError if one is not there."""
+    """Return the row of each clip in `ids`, the clip ids of the file `path`; raise StoreError if a clip is missing."""
     row_of = {clip_id: row for row, clip_id in enumerate(ids.asstr()[:])}
     missing = [clip_id for clip_id in clip_ids if clip_id not in row_of]
     if missing:
@@ -144,7 +144,7 @@ WindowArrays = tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.uint8], ND
 
 @dataclass(frozen=True)
 class StoreInfo:
-    """Attributes and clips of a store.
+    """The attributes of a store and its table of clips, without images.
 
     clips : one row per clip, indexed by clip id, in the order of the file; the columns of `schema.COLUMNS`
     """
@@ -175,7 +175,7 @@ class StoreInfo:
 
 
 class StoreWriter:
-    """A context manager that writes a store clip by clip, so that memory doesn't grow with their number.
+    """A context manager that writes a store clip by clip, so that memory doesn't grow with the number of clips.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ class StoreWriter:
             self._file.create_dataset(name, (n_clips, *shape), dtype, chunks=(1, *shape))
 
     def append(self, clip: CroppedClip) -> None:
-        """Write the next clip."""
+        """Write the arrays of the next clip, and keep its columns for `finish`."""
         row = {name: clip.columns[name] for name in COLUMNS}
         self._content.update(json.dumps(row, sort_keys=True).encode())
         for name, (shape, dtype) in ARRAYS.items():
@@ -226,12 +226,12 @@ class StoreWriter:
 
 
 def read_store(path: Path) -> StoreInfo:
-    """Read everything in a store except its images.
+    """Read the attributes of a store and its table of clips, but no image or other array.
 
     Raises
     ------
     StoreError
-        If the file is absent, damaged, of another schema version, or lacks a part of it.
+        If the file is absent, damaged, of another schema version, or lacks a column or an array.
     """
     with open_store(path) as file:
         columns = {
@@ -314,7 +314,7 @@ def read_landmarks(path: Path, clip_ids: Sequence[str]) -> NDArray[np.float32]:
 
 
 def empty_windows(n_clips: int) -> WindowArrays:
-    """Return uninitialised arrays for `n_clips`, which `read_windows` fills."""
+    """Return uninitialised arrays for the windows of `n_clips` clips, which `read_windows` fills."""
     onset, onset_frames, apex, apex_frames = (
         np.empty((n_clips, *ARRAYS[name][0]), ARRAYS[name][1]) for name in _WINDOWS
     )
@@ -322,7 +322,7 @@ def empty_windows(n_clips: int) -> WindowArrays:
 
 
 def find_stores(folder: Path = Path("data")) -> list[Path]:
-    """Return all stores of a folder, sorted by name; raise StoreError if it holds none."""
+    """Return the paths of all stores (.h5 files) in a folder, sorted by name; raise StoreError if it holds none."""
     stores = sorted(folder.glob("*.h5"))
     if not stores:
         raise StoreError(f"{folder}: holds no store (.h5 file). Name a store, or make one: mer preprocess casme2 RAW.")
@@ -330,7 +330,7 @@ def find_stores(folder: Path = Path("data")) -> list[Path]:
 
 
 def find_store(folder: Path = Path("data")) -> Path:
-    """Return the only store of a folder; raise StoreError if it holds none, or several."""
+    """Return the path of the only store (.h5 file) in a folder; raise StoreError if it holds none, or several."""
     store, *others = find_stores(folder)
     if others:
         names = ", ".join(path.name for path in (store, *others))

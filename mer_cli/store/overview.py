@@ -35,7 +35,7 @@ class Overview:
     """Printable facts of some stores.
 
     facts : (name, value) pairs of each store
-    tables : the counts
+    tables : the clips of each class beside the published counts
     differences : a sentence for each clip that makes a count differ from the published one
     warnings : a sentence each
     errata : the corrections of the coding tables that were applied, a sentence each
@@ -49,7 +49,7 @@ class Overview:
 
 
 def describe_stores(stores: Sequence[StoreInfo]) -> Overview:
-    """Return where stores come from, and the counts of their clips under every scheme of their datasets."""
+    """Return the printable facts of stores, and the counts of their clips under every scheme of their datasets."""
     held = [_contents(info) for info in stores]
     return Overview(
         facts=tuple(_facts(info) for info in stores),

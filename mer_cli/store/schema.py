@@ -66,12 +66,15 @@ APEX_NOTES: dict[ApexRule, str] = {
 
 
 def apex_notes(rule: ApexRule, apex: int) -> tuple[str, ...]:
-    """Return what the note of a clip says about its apex; nothing if it is annotated. This is not a repair."""
+    """Return the sentence about an apex that is not annotated, for the clip's note; an empty tuple if it is annotated.
+
+    A clip with such a note does not count as repaired.
+    """
     return (APEX_NOTES[rule].format(apex),) if rule in APEX_NOTES else ()
 
 
 def apex_rule(note: str, apex: int) -> ApexRule:
-    """Return the rule that chose the apex of a stored clip, from its note."""
+    """Return the rule that chose the apex of a stored clip, "annotated", "flow" or "midpoint", read from its note."""
     for rule, mark in APEX_NOTES.items():
         if mark.format(apex) in note.split(NOTE_SEPARATOR):
             return rule
@@ -79,13 +82,13 @@ def apex_rule(note: str, apex: int) -> ApexRule:
 
 
 def has_face(note: str) -> bool:
-    """Tell from its note whether a face was found in a stored clip."""
+    """Tell from the note of a stored clip whether a face was found in the clip."""
     return NO_FACE_NOTE not in note.split(NOTE_SEPARATOR)
 
 
 @dataclass(frozen=True)
 class CroppedClip:
-    """One clip for a store.
+    """A cropped clip, as it is written to a store.
 
     columns : a value for each of `COLUMNS`
     arrays : an array for each of `ARRAYS`, of that shape and dtype

@@ -3,7 +3,7 @@
 | path | shape, dtype | meaning |
 |---|---|---|
 | /clip/frames | (F, 224, 224, 3) uint8 RGB | the frames of all clips, one after another; a chunk each, gzip level 1 |
-| /clip/frame_numbers | (F,) int32 | the number of each; `read_clip` fills in what the release lacks between them |
+| /clip/frame_numbers | (F,) int32 | number of each frame; `read_clip` fills in frames that the release lacks |
 | /clip/start | (N + 1,) int64 | clip i, in the order of /clips/id, is rows start[i] up to start[i + 1] |
 | attribute content_hash | | over frames, numbers and ids of the group; the store's own hash does not cover it |
 
@@ -39,9 +39,9 @@ GZIP_LEVEL = 1  # HDF5's gzip filter has zlib's format, so the workers can compr
 
 @dataclass(frozen=True)
 class EncodedClip:
-    """The frames of a clip from onset to offset.
+    """The cropped and compressed frames of a clip from onset to offset.
 
-    numbers : (T,) int32, of the frames, ascending
+    numbers : (T,) int32, frame numbers, ascending
     sizes : (T,) int64, bytes of each compressed frame
     data : the compressed frames, one after another, (sum of sizes,) uint8
     digest : SHA-256 over the frames before compression
@@ -53,12 +53,12 @@ class EncodedClip:
     digest: str
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays of its part."""
+        """Return the fields as arrays by name, to be saved as the clip's part."""
         return {"numbers": self.numbers, "sizes": self.sizes, "data": self.data, "digest": np.array(self.digest)}
 
 
 def encode_clip(clip: Clip, transform: Transform) -> EncodedClip:
-    """Read, crop and compress a clip, one frame after another.
+    """Read, crop and compress the frames of a clip from onset to offset, one after another.
 
     Parameters
     ----------
@@ -84,13 +84,13 @@ def encode_clip(clip: Clip, transform: Transform) -> EncodedClip:
 
 
 def load_clip(task: Task) -> EncodedClip:
-    """Read a clip back from its part; errors as `read_part`."""
+    """Read a compressed clip back from the part (file) that its task wrote; raise the errors of `read_part`."""
     part = read_part(task)
     return EncodedClip(part["numbers"], part["sizes"], part["data"], str(part["digest"]))
 
 
 def load_sizes(task: Task) -> NDArray[np.int64]:
-    """Read the sizes of a part's frames and nothing else of it; errors as `read_part`."""
+    """Read only the sizes in bytes of a clip's compressed frames from its part; raise the errors of `read_part`."""
     return read_part(task, ["sizes"])["sizes"]
 
 
@@ -103,7 +103,7 @@ State = Literal["absent", "damaged", "whole"]
 
 
 def clips_state(path: Path) -> State:
-    """Tell whether a store has whole clips; errors as `read_store`."""
+    """Tell whether a store's whole clips are absent, damaged or whole; raise the errors of `read_store`."""
     with open_store(path) as file:
         if CLIP_GROUP not in file:
             return "absent"
@@ -111,7 +111,7 @@ def clips_state(path: Path) -> State:
 
 
 def copy_without_clips(path: Path, target: Path) -> None:
-    """Copy a store without the group, which is not read, since it may be damaged."""
+    """Copy a store without its group /clip; the group is not read, since it may be damaged."""
     with open_store(path) as file, h5py.File(target, "w", libver=LIBRARY_VERSIONS, locking=False) as copy:
         for name in file:
             if name != CLIP_GROUP:
@@ -143,7 +143,8 @@ def fill_gaps(frames: NDArray[np.uint8], numbers: NDArray[np.int32]) -> NDArray[
 
     Parameters
     ----------
-    frames, numbers : (T, ...) and (T,), ascending; one frame is a step of the greatest common divisor of all gaps
+    frames : (T, ...)
+    numbers : (T,) frame numbers, ascending; the greatest common divisor of their gaps is the step between two frames
     """
     steps = np.diff(numbers)
     places = np.cumsum([0, *(steps // np.gcd.reduce(steps, initial=0) if len(steps) else ())])
@@ -158,27 +159,27 @@ def fill_gaps(frames: NDArray[np.uint8], numbers: NDArray[np.int32]) -> NDArray[
 
 
 def clips_hash(path: Path) -> str:
-    """Read the hash over all whole clips of a store; errors as `read_clip`."""
+    """Return the content hash of the whole clips of a store; raise the errors of `read_clip`."""
     with open_store(path) as file:
         return str(_group(file, path).attrs[CONTENT_HASH])
 
 
 def clips_size(path: Path) -> tuple[int, int]:
-    """Return the number of frames in all whole clips and their size in bytes; errors as `read_clip`."""
+    """Return the number of frames in all whole clips and their size in bytes; raise the errors of `read_clip`."""
     with open_store(path) as file:
         frames = _group(file, path)[FRAMES]
         return len(frames), int(frames.id.get_storage_size())
 
 
 def append_clips(path: Path, clip_ids: Sequence[str], lengths: Sequence[int], clips: Iterable[EncodedClip]) -> None:
-    """Add the group to a store that lacks it, changing nothing else in the file.
+    """Add the group /clip to a store that lacks it, changing nothing else in the file.
 
     Parameters
     ----------
     path : a copy that nobody reads yet: if this is interrupted, the file is damaged
     clip_ids : in the store's order
     lengths : number of frames of each clip
-    clips : in the same order; each is read only when the one before is written
+    clips : in the same order; a clip is taken from the iterable only when the previous clip is written
     """
     content = hashlib.sha256()
     start = np.concatenate([[0], np.cumsum(lengths)])

@@ -20,7 +20,7 @@ N_BINS = 8  # of 45 degrees
 
 
 def bi_woof(flow: Flow) -> NDArray[np.float32]:
-    """Return the weighted histograms of the blocks, row by row, as one vector of length 1.
+    """Return the Bi-WOOF vector of a flow: the weighted histograms of 5x5 blocks, row by row, with norm 1.
 
     Parameters
     ----------

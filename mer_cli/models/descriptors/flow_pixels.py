@@ -16,7 +16,7 @@ SIZE = 32  # rows and columns
 
 
 def flow_pixels(flow: Flow) -> NDArray[np.float32]:
-    """Return u, v and strain at 32x32, one plane after the other.
+    """Return u, v and strain of a flow at 32x32, as one vector, plane after plane.
 
     Parameters
     ----------

@@ -30,8 +30,8 @@ def higo_top(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
 
     Returns
     -------
-    (3072,) float32: plane XY, XT, YT; block, early before late and row by row; bin. The 8 numbers of a block and
-    plane sum to 1, or are all 0
+    (3072,) float32: by plane (XY, XT, YT), then by block (early before late, row by row), then by bin. The 8 numbers
+    of a block and plane sum to 1, or are all 0
 
     Raises
     ------

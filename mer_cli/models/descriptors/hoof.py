@@ -27,7 +27,7 @@ Vector = NDArray[np.float32]
 
 
 def hoof(flows: Flow) -> Vector:
-    """Return each block's histogram, weighted by magnitude and of sum 1, averaged over the frames.
+    """Return the HOOF vector of a clip: histograms of flow directions weighted by magnitude, averaged over frames.
 
     Parameters
     ----------
@@ -35,33 +35,33 @@ def hoof(flows: Flow) -> Vector:
 
     Returns
     -------
-    (200,) float32; 25 blocks, row by row, of 8 bins from -180 degrees on. A block adds nothing in a frame in which it
-    does not move.
+    (200,) float32; 25 blocks, row by row, of 8 bins from -180 degrees on. Each histogram has sum 1 before the average;
+    it is zero in a frame in which its block does not move.
     """
     return _mean(block_histograms(flows, magnitudes(flows), N_BINS))
 
 
 def fhoof(flows: Flow) -> Vector:
-    """Return the fuzzy histograms weighted by magnitude: as `hoof`, with 18 bins, (450,) float32."""
+    """Return the FHOOF vector of a clip: as `hoof`, but with fuzzy histograms of 18 bins, (450,) float32."""
     return _mean(_fuzzy(flows, magnitudes(flows)))
 
 
 def fhofo(flows: Flow) -> Vector:
-    """Return the fuzzy histograms with equal weights for all pixels that move: as `hoof`, with 18 bins, (450,)."""
+    """Return the FHOFO vector of a clip: as `fhoof`, but all pixels that move have the same weight, (450,) float32."""
     return _mean(_fuzzy(flows, (magnitudes(flows) > 0).astype(np.float32)))
 
 
 def membership(n_fine: int, n_coarse: int, sigma: float) -> Sums:
-    """Return how much each fine bin belongs to each coarse one.
+    """Return how much each fine bin of directions belongs to each coarse bin.
 
     Parameters
     ----------
-    sigma : standard deviation of the Gaussian of the distance of two fine bins on the circle, in bins
+    sigma : standard deviation, in fine bins, of the Gaussian of the distance between two fine bins on the circle
 
     Returns
     -------
-    (n_coarse, n_fine) float64, 1 at the fine bin in the centre of a coarse one. The centres of the first and the last
-    coarse bin are the first and the last fine one, which are neighbours.
+    (n_coarse, n_fine) float64, 1 at the fine bin in the centre of a coarse bin. The first and the last coarse bin are
+    centred on the first and the last fine bin, which are neighbours on the circle.
     """
     centres = np.round(np.linspace(0, n_fine - 1, n_coarse))
     apart = np.abs(np.arange(n_fine) - centres[:, None])

@@ -41,7 +41,8 @@ def lbp_top(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
 
     Returns
     -------
-    (4425,) float32: plane XY, XT, YT; block, row by row; label. The 59 numbers of a block and plane sum to 1
+    (4425,) float32: by plane (XY, XT, YT), then by block, row by row, then by label. The 59 numbers of a block and
+    plane sum to 1
 
     Raises
     ------
@@ -63,7 +64,7 @@ def lbp_top_histograms(
     neighbours: int = NEIGHBOURS,
     blocks: int = CASME2_BLOCKS,
 ) -> NDArray[np.float32]:
-    """Count how often each label occurs in each block and plane.
+    """Return how often each pattern label occurs in each block and plane, as shares that sum to 1.
 
     Blocks split the pixels inside the border (`plane_codes`) and span the whole time.
 
@@ -71,8 +72,8 @@ def lbp_top_histograms(
     ----------
     frames : (T, H, W) uint8, grey, 0-255
     radii : R_X, R_Y, R_T, in pixels and frames
-    neighbours : in each plane, at most 8
-    blocks : along each side of a frame
+    neighbours : number of neighbours of a pixel in each plane, at most 8
+    blocks : number of blocks along each side of a frame
 
     Returns
     -------
@@ -102,7 +103,7 @@ def lbp_top_histograms(
 
 
 def plane_codes(frames: Clip, plane: Plane, *, radii: tuple[int, int, int], neighbours: int) -> NDArray[np.uint8]:
-    """Return the binary pattern of each pixel in a plane.
+    """Return the local binary pattern of each pixel of a clip in one of the three planes.
 
     Bit p is 1 if the neighbour at the angle 2 pi p / P is not darker than the centre. The neighbour is at
     R cos along the plane's first axis and -R sin along its second; between pixels it is interpolated bilinearly.
@@ -140,7 +141,7 @@ def plane_codes(frames: Clip, plane: Plane, *, radii: tuple[int, int, int], neig
 
 
 def uniform_labels(neighbours: int) -> NDArray[np.int64]:
-    """Return the label of each code, "u2": patterns of at most two changes round the circle have one of their own.
+    """Return the "u2" label of each pattern: one with at most two changes round the circle has its own label.
 
     Returns
     -------

@@ -72,7 +72,7 @@ Points = NDArray[np.float64]
 
 
 def mdmo(flows: Flow, landmarks: Landmarks) -> NDArray[np.float32]:
-    """Return the length and the angle of the main motion of each region.
+    """Return the MDMO vector of a clip: length and angle of the main motion in each of 36 regions of the face.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def _with_one(points: Points) -> Points:
 
 
 def region_corners(landmarks: Landmarks) -> Landmarks:
-    """Return the corners of the regions.
+    """Return the corners of the 36 regions of the face.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def region_corners(landmarks: Landmarks) -> Landmarks:
 
 
 def region_map(landmarks: Landmarks, height: int, width: int) -> NDArray[np.int32]:
-    """Return the region of each pixel, (H, W) int32: 0 to 35, or -1 outside all of them.
+    """Return the region of the face that each pixel is in, (H, W) int32: 0 to 35, or -1 outside all regions.
 
     A pixel on the edge of two regions belongs to the later one.
     """

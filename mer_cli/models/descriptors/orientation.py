@@ -26,7 +26,7 @@ def direction_bins(flows: Flow, n_bins: int, start: float = LEFT) -> Bins:
     Parameters
     ----------
     flows : (T, 2, H, W) float32, u and v
-    start : lower edge of the first bin, in turns
+    start : lower edge of the first bin, in turns: -0.5 is -180 degrees
 
     Returns
     -------
@@ -43,13 +43,13 @@ def magnitudes(flows: Flow) -> Flow:
 
 
 def block_of_pixels(height: int, width: int) -> Bins:
-    """Return the block of each pixel, (H, W) int, row by row; blocks do not overlap and differ by a pixel at most."""
+    """Return the number of each pixel's block, (H, W) int: 0 to 24, row by row; blocks differ by a pixel at most."""
     rows, columns = (np.arange(size) * BLOCKS // size for size in (height, width))
     return rows[:, None] * BLOCKS + columns
 
 
 def block_histograms(flows: Flow, weights: Flow, n_bins: int) -> Sums:
-    """Sum weights by frame, block and direction.
+    """Return histograms of flow directions: the sum of `weights` in each frame, block and direction bin.
 
     Parameters
     ----------
@@ -69,6 +69,6 @@ def block_histograms(flows: Flow, weights: Flow, n_bins: int) -> Sums:
 
 
 def to_sum_one(histograms: Sums) -> Sums:
-    """Divide each histogram, along the last axis, by its sum; an empty one stays zero."""
+    """Divide each histogram, along the last axis, by its sum; a histogram of zeros stays zero."""
     sums = histograms.sum(axis=-1, keepdims=True)
     return histograms / np.where(sums > 0, sums, 1)
