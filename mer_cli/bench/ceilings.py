@@ -33,7 +33,11 @@ BYTES = {"bf16": 2, "fp32": 4}
 
 @dataclass(frozen=True)
 class Ceilings:
-    """bytes_per_s : read plus written · operations_per_s : a multiplication and an addition are two."""
+    """The highest speeds that were measured on a machine.
+
+    bytes_per_s : of a large copy, read plus written
+    operations_per_s : of a large matrix product; a multiplication with an addition is two operations
+    """
 
     bytes_per_s: float
     operations_per_s: float
@@ -43,9 +47,9 @@ class Ceilings:
 class Layer:
     """One layer of a network, for one pair of images.
 
-    macs : multiplications with an addition
-    numbers : in its input and output
-    weights : of the layer, read once a batch
+    macs : number of multiplications with an addition, forward
+    numbers : count of numbers in the layer's input and output
+    weights : count of the layer's weights, which are read once for each batch
     """
 
     name: str
@@ -55,7 +59,7 @@ class Layer:
 
 
 def describe_machine(config: TrainConfig) -> dict[str, Any]:
-    """Return device, threads, precision, versions and the date."""
+    """Return facts about the machine and the measurement: device, threads, precision, versions and date."""
     facts: dict[str, Any] = describe_environment(config.device) | {
         "kind": config.device,
         "precision": config.precision,
@@ -74,7 +78,7 @@ def describe_machine(config: TrainConfig) -> dict[str, Any]:
 
 
 def measure_ceilings(config: TrainConfig) -> Ceilings:
-    """Measure the ceilings on the config's device, the product in its precision; medians, of random numbers."""
+    """Return the device's median speeds: copying bytes, and multiplying random matrices in the config's precision."""
     device, n_bytes, side = torch.device(config.device), COPIED[config.device], SIDE[config.device]
     source = torch.randint(0, 256, (n_bytes,), dtype=torch.uint8, device=device)
     copying = median_seconds(partial(torch.empty_like(source).copy_, source), device, REPEATS)
@@ -85,7 +89,7 @@ def measure_ceilings(config: TrainConfig) -> Ceilings:
 
 
 def median_seconds(act: Callable[[], object], device: torch.device, repeats: int) -> float:
-    """Return the median time of several runs, after one that is not counted; wait for a GPU to finish."""
+    """Return the median seconds of `repeats` calls of `act`, after an uncounted one; the work on a GPU is included."""
     seconds = []
     for _ in range(repeats + 1):
         started = time.perf_counter()
@@ -97,7 +101,7 @@ def median_seconds(act: Callable[[], object], device: torch.device, repeats: int
 
 
 def count_layers(name: str, n_classes: int, **options: Any) -> list[Layer]:
-    """Count the convolutions, matrix products and attention of a network on pairs of images, in forward order."""
+    """Return the convolutions, matrix products and attentions of a network on pairs of images, in forward order."""
     layers: list[Layer] = []
 
     def note(called: str, module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -119,7 +123,13 @@ def count_layers(name: str, n_classes: int, **options: Any) -> list[Layer]:
 
 
 def floor_seconds(layers: Sequence[Layer], batch_size: int, precision: str, ceilings: Ceilings) -> dict[str, float]:
-    """Return the least seconds of a training step: by operations, by bytes, and by the longer of both in each layer."""
+    """Return the fewest seconds that a training step can take with a network of these layers at these speeds.
+
+    Returns
+    -------
+    operations_s, if only operations took time; bytes_s, if only reading and writing did; floor_s, if each layer took
+    the longer of both
+    """
     operations = [step_operations([layer], batch_size) / ceilings.operations_per_s for layer in layers]
     n_bytes = [step_bytes([layer], batch_size, precision) / ceilings.bytes_per_s for layer in layers]
     return {
@@ -130,10 +140,10 @@ def floor_seconds(layers: Sequence[Layer], batch_size: int, precision: str, ceil
 
 
 def step_operations(layers: Sequence[Layer], batch_size: int) -> int:
-    """Count the floating-point operations of a training step."""
+    """Return the number of floating-point operations of a training step."""
     return 2 * TIMES * sum(layer.macs for layer in layers) * batch_size
 
 
 def step_bytes(layers: Sequence[Layer], batch_size: int, precision: str) -> int:
-    """Count the fewest bytes that a training step can read and write."""
+    """Return the fewest bytes that a training step can read and write."""
     return TIMES * BYTES[precision] * sum(layer.numbers * batch_size + layer.weights for layer in layers)

@@ -35,7 +35,7 @@ JPEG_QUALITY = 95
 
 
 def draw_image(rng: np.random.Generator) -> Image:
-    """Draw patches of colour under noise, (224, 224, 3)."""
+    """Return a random image, patches of colour under noise, (224, 224, 3) uint8."""
     patches = rng.integers(NOISE, 256 - NOISE, (14, 14, 3)).repeat(CROP_SIZE // 14, 0).repeat(CROP_SIZE // 14, 1)
     noise = rng.integers(-NOISE, NOISE + 1, (CROP_SIZE, CROP_SIZE, 1))
     return np.asarray(patches + noise, dtype=np.uint8)
@@ -53,14 +53,14 @@ def write_clips(folder: Path, n_clips: int) -> list[Path]:
 
 
 def read_image(path: Path) -> Image:
-    """Read an image, (H, W, 3) RGB."""
+    """Return the image in a file, (H, W, 3) uint8, RGB."""
     image = cv2.imread(str(path))
     assert image is not None, path
     return np.asarray(image[..., ::-1], dtype=np.uint8).copy()
 
 
 class ReleasedClips(Dataset[tuple[Tensor, Tensor, int]]):
-    """Clips as folders of JPEG files; a sample is onset and apex, augmented by one draw for all nine frames."""
+    """A dataset of clips in folders of nine JPEG files; a sample is (onset, apex, class), frames augmented alike."""
 
     def __init__(self, folders: list[Path], config: TrainConfig) -> None:
         self.folders = folders
@@ -83,14 +83,14 @@ class ReleasedClips(Dataset[tuple[Tensor, Tensor, int]]):
 
 
 def reference_step(config: TrainConfig) -> Callable[[], None]:
-    """Return a training step on images that are already on the device."""
+    """Return a function that runs a plain training step on images that are already on the device."""
     onset, apex = torch.randn(2, config.batch_size, 3, CROP_SIZE, CROP_SIZE, device=config.device)
     labels = torch.arange(config.batch_size, device=config.device) % N_CLASSES
     return partial(_step, *_network(config), onset, apex, labels)
 
 
 def reference_epoch(config: TrainConfig, folders: list[Path]) -> Callable[[], None]:
-    """Return an epoch that starts from the clips' files."""
+    """Return a function that runs a plain training epoch, which reads the clips from JPEG files in `folders`."""
     loader = DataLoader(ReleasedClips(folders, config), config.batch_size, shuffle=True)
     network, optimiser = _network(config)
 

@@ -1,8 +1,8 @@
 """The parts of `mer bench`: a training step and an epoch, whole folds, and reading a store.
 
-A step and an epoch of ours are compared with the plain ones. Each kind has its own process, because ours changes how
-memory is kept and the plain one must not have that. The processes take turns, one action each: a machine whose speed
-drifts slows all of them alike.
+mer's training step and epoch ("ours") are compared with those of a plain script (`bench.reference`). Each has its own
+process, because ours changes how memory is kept, and the plain script must not profit from that. The processes
+take turns, one action each, so a machine whose speed drifts slows all of them alike.
 """
 
 from __future__ import annotations
@@ -51,13 +51,14 @@ NO_ROWS: Rows = np.array([], dtype=np.int64)
 
 
 def bench_step(config: TrainConfig, repeats: int, ceilings: Ceilings) -> dict[str, float]:
-    """Measure a training step of `batch_size` pairs: plain, ours, and ours compiled if the machine can.
+    """Measure a training step of `config.batch_size` pairs: a plain script's, mer's, and mer's compiled if possible.
 
     Returns
     -------
-    medians reference_s, ours_s, ratio; with a compiler compiled_s, compiled_ratio, and compile_s, the time of the first
-    compiled step; of the faster of ours clips_per_s, operations_per_s, bytes_per_s (the fewest possible); floor_s and
-    its two parts; above_floor, the faster of ours as a multiple of the floor
+    reference_s (the plain step), ours_s and their ratio, from medians; with a compiler also compiled_s, compiled_ratio,
+    and compile_s, the time of the first compiled step; clips_per_s, operations_per_s and bytes_per_s (the fewest bytes
+    possible) of mer's faster step; floor_s, the fewest seconds possible, and its two parts; above_floor, mer's faster
+    step as a multiple of the floor
     """
     figures = _compare(reference_step, our_step, config, repeats)
     layers = count_layers(config.model, N_CLASSES, **config.network_options)
@@ -75,7 +76,7 @@ def bench_step(config: TrainConfig, repeats: int, ceilings: Ceilings) -> dict[st
 
 
 def bench_epoch(config: TrainConfig, repeats: int) -> dict[str, float]:
-    """Measure an epoch of 240 clips with its data: plain from JPEG files, ours from memory, with held-out logits."""
+    """Measure an epoch of 240 clips: a plain script's from JPEG files, and mer's from memory with held-out logits."""
     ours = partial(our_epoch, n_clips=TRAINED, n_held_out=HELD_OUT)
     with tempfile.TemporaryDirectory() as folder:
         plain = partial(reference_epoch, folders=write_clips(Path(folder), TRAINED))
@@ -83,13 +84,13 @@ def bench_epoch(config: TrainConfig, repeats: int) -> dict[str, float]:
 
 
 def bench_loso(config: TrainConfig, ceilings: Ceilings) -> dict[str, Any]:
-    """Measure three folds of growing size, and the whole experiment: on a CPU it is projected from the largest fold.
+    """Measure three folds of growing size, then the whole LOSO experiment, on a CPU projected from the largest fold.
 
     Returns
     -------
-    sizes : clips, epochs, seconds and seconds of 1,000 pairs of each
-    first_fold_s : of a fold of one epoch before them, which compiles and captures
-    whole : folds, epochs, pairs, seconds, floor_s; `measured` says whether it was; on a GPU memory_bytes, the peak
+    sizes : for each of the three folds clips, epochs, seconds, and seconds for 1,000 pairs
+    first_fold_s : seconds of a fold of one epoch before the three, which compiles and captures
+    whole : clips, folds, epochs, pairs, seconds, floor_s; `measured` is False if projected; on a GPU peak memory_bytes
     """
     trainer = make_trainer(config, CLIPS)
     first = _seconds_of_fold(trainer, np.arange(config.batch_size), NO_ROWS, epochs=1)
@@ -106,7 +107,7 @@ def bench_load(repeats: int) -> dict[str, float]:
 
     Returns
     -------
-    megabytes, store_s, gzip_twice_s, ratio
+    megabytes (of the images), store_s, gzip_twice_s, ratio (gzip_twice_s / store_s)
     """
     cpu = torch.device("cpu")
     with tempfile.TemporaryDirectory() as folder:
@@ -147,12 +148,17 @@ def _compare(plain: Maker, ours: Maker, config: TrainConfig, repeats: int) -> di
 
 
 def take_turns(makers: Mapping[str, tuple[Maker, TrainConfig]], repeats: int) -> dict[str, dict[str, float]]:
-    """Measure actions in turns: `first_s`, the seconds of the first turn, which compiles, and `median_s` of the others.
+    """Measure actions in turns, each action in its own process.
 
     Parameters
     ----------
-    makers : by kind a function of a module that makes the action, and the config to call it with; both are sent to the
-        kind's process
+    makers : for each kind a module-level function that returns the action, and the config to call this function with;
+        both are sent to the process of the kind
+    repeats : number of turns after the first
+
+    Returns
+    -------
+    for each kind first_s, the seconds of the first turn, which compiles, and median_s of the other turns
 
     Raises
     ------
@@ -201,12 +207,12 @@ def _act_when_told(maker: Maker, config: TrainConfig, connection: Connection) ->
 
 
 def make_trainer(config: TrainConfig, n_clips: int) -> FoldTrainer:
-    """Return a trainer of generated clips."""
+    """Return a trainer that holds `n_clips` generated clips."""
     return FoldTrainer(PairBatches(draw_windows(n_clips), config, torch.device(config.device)), N_CLASSES, config)
 
 
 def our_step(config: TrainConfig) -> Callable[[], object]:
-    """Return a training step that also makes its batch."""
+    """Return a function that runs a training step as `mer train` does, including the making of its batch."""
     return our_epoch(config, config.batch_size, n_held_out=0)
 
 
@@ -252,14 +258,14 @@ def _seconds_of_fold(trainer: FoldTrainer, rows: Rows, held_out: Rows, epochs: i
 
 
 def uneven_folds(n_clips: int, n_folds: int) -> list[Rows]:
-    """Return the rows held out in each fold: from a few to several times as many, like CASME II's subjects."""
+    """Return the rows of the clips held out in each fold, up to six times as many as in another, as in CASME II."""
     shares = np.linspace(1, 6, n_folds)
     ends = np.round(np.cumsum(shares) / shares.sum() * n_clips).astype(int)
     return np.split(np.arange(n_clips), ends[:-1])
 
 
 def draw_windows(n_clips: int) -> Windows:
-    """Draw onset and apex windows of clips whose apex is 60 frames after the onset, the offset 30 frames later."""
+    """Return windows of `n_clips` generated clips; the apex is 60 frames after the onset, the offset 30 later."""
     rng = np.random.default_rng(0)
     size = 2 * HALF_WINDOW + 1
     images = np.stack([[draw_image(rng) for _ in range(2)] for _ in range(n_clips)]).swapaxes(0, 1)

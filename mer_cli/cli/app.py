@@ -24,7 +24,7 @@ ORDER = (
 
 
 class Commands(TyperGroup):
-    """All commands, with the handling of their errors."""
+    """The group of all commands, which turns their errors into messages and exit codes."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the commands in the order in which the help lists them."""
@@ -64,7 +64,7 @@ app = typer.Typer(
 
 
 def show_version(wanted: bool) -> None:
-    """Print the version and exit, if it is wanted."""
+    """Print the version and exit, if `wanted` is True."""
     if wanted:
         console.out.print(f"mer {__version__}")
         raise typer.Exit

@@ -15,7 +15,7 @@ UNITS = (("bytes_per_s", 1e9, "GB/s"), ("operations_per_s", 1e9, "GFLOP/s"), ("_
 
 
 def show_bench(figures: dict[str, Any], *, as_json: bool) -> None:
-    """Print each part under its name, one figure on a line; or everything as JSON."""
+    """Print the figures of a benchmark: each part under its name, one figure on a line; or everything as JSON."""
     if as_json:
         console.out.print_json(json.dumps(figures, default=str), indent=2)
         return

@@ -28,7 +28,7 @@ SECONDS_BETWEEN_EPOCHS = 60.0
 
 
 def spell_seconds(seconds: float) -> str:
-    """Return, for example, "45 s", "3 min 20 s" or "2 h 5 min"."""
+    """Return a duration as text, for example "45 s", "3 min 20 s" or "2 h 5 min"."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -37,12 +37,12 @@ def spell_seconds(seconds: float) -> str:
 
 
 def width() -> int | None:
-    """Return the columns of the terminal, or COLUMNS; None if stdout is a file or a program."""
+    """Return the terminal's width in columns (or $COLUMNS); None if stdout is not a terminal and that is unset."""
     return out.width if out.is_terminal or "COLUMNS" in os.environ else None
 
 
 def aligned(rows: Sequence[Sequence[str]], *, numeric: Collection[int] = (), gap: int = 2) -> list[str]:
-    """Return rows of cells as lines with aligned columns, the columns `numeric` to the right.
+    """Return each row of cells as a line, with the columns aligned; those with an index in `numeric` to the right.
 
     A table of Rich would break or cut off cells if the lines are wider than the terminal. Here only the gaps between
     the columns shrink, from `gap` blanks to one.
@@ -68,7 +68,7 @@ def fits(lines: Sequence[str]) -> bool:
 
 
 def folded(text: str, start: str = "") -> list[str]:
-    """Return a text behind `start` as lines that fit `width()`, indented like the first."""
+    """Return `start` and a text as lines that fit `width()`; later lines are indented by the length of `start`."""
     if fits([f"{start}{text}"]):
         return [f"{start}{text}"]
     return wrap(
@@ -82,25 +82,25 @@ def folded(text: str, start: str = "") -> list[str]:
 
 
 def print_lines(lines: Iterable[str], where: Console | None = None) -> None:
-    """Print lines as they are, on stdout unless told otherwise."""
+    """Print lines without interpreting Rich's markup, on `where` (None: stdout)."""
     for line in lines:
         (where or out).print(escape(line))
 
 
 def print_facts(facts: Sequence[tuple[str, str]]) -> None:
-    """Print names with their values, a long value folded beside its name."""
+    """Print a line for each (name, value), values aligned; a long value is folded beside its name."""
     width = max(len(name) for name, _ in facts)
     for name, value in facts:
         print_lines(folded(value, f"{name:{width}}  "))
 
 
 def print_table(rows: Sequence[Sequence[str]], *, numeric: int) -> None:
-    """Print rows of cells, the header first; the columns from `numeric` on are numbers."""
+    """Print a table, with the header in its first row; columns with an index of at least `numeric` are numbers."""
     print_lines(aligned(rows, numeric=range(numeric, len(rows[0])), gap=3))
 
 
 def print_notes(notes: Iterable[str]) -> None:
-    """Print on stderr what was left out and why."""
+    """Print each note on stderr, as "note: ..."."""
     print_lines((f"note: {note}" for note in notes), err)
 
 
@@ -138,7 +138,7 @@ class _Bars:
 
 
 class Steps(_Bars):
-    """Progress over steps; `update` may change their number."""
+    """A progress bar over steps, such as clips; `update` may change the number of steps."""
 
     def __init__(self, what: str, total: int = 0) -> None:
         super().__init__()
@@ -148,7 +148,7 @@ class Steps(_Bars):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leave a full bar, even if some steps were finished before and not counted; leave no bar without a step."""
+        """Close the bar: hide it if no step was done, fill it if steps done earlier were not counted."""
         if not self.done:
             self.bar.update(self.task, visible=False)
         elif error is None and self.done < self.total:
@@ -156,7 +156,7 @@ class Steps(_Bars):
         super().__exit__(kind, error, trace)
 
     def on_clip(self, clip_id: str, status: str) -> None:
-        """Count one more clip."""
+        """Count a finished clip as a step."""
         self.update(self.done + 1, self.total)
 
     def update(self, done: int, total: int) -> None:
@@ -169,7 +169,7 @@ class Steps(_Bars):
 
 
 class TrainProgress(_Bars):
-    """Progress over the folds and epochs of a run, with the loss; a `Listener` of `train_run`."""
+    """Progress bars over the folds and epochs of a run, with the loss; a `Listener` of `train_run`."""
 
     def __init__(self, n_epochs: int) -> None:
         super().__init__(TextColumn("{task.fields[loss]}"))

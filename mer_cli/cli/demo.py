@@ -51,7 +51,7 @@ def show_demo(folder: Path, rows: Sequence[SummaryRow]) -> None:
 
     Parameters
     ----------
-    rows : of `report.summary`, finished, on generated faces; one of them is MMNet's
+    rows : the finished runs on generated faces, from `report.summary`; one of the runs is MMNet's
     """
     answer, *sentences = _sentences(rows)
     console.out.print()
@@ -132,7 +132,7 @@ COMMANDS = (
 
 
 def draw_faces(seed: int) -> tuple[str, ...]:
-    """Return the commands that draw the faces of a seed: a release to train on, and other people to test on."""
+    """Return the `mer synth` commands that draw the demo's faces: a release to train on, other people to test on."""
     return (
         f"mer synth casme2 raw/casme2 --subjects 24 --clips 72 {FACES} --seed {seed}",
         f"mer synth casme raw/casme --subjects 12 --clips 36 {FACES} --seed {seed + OTHER_FACES}",

@@ -38,7 +38,7 @@ class Finding:
 
 
 def examine(folder: Path = Path()) -> list[Finding]:
-    """Check everything that a command may need.
+    """Return the results of all checks: whether this machine has what the commands may need.
 
     Parameters
     ----------

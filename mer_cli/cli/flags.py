@@ -24,7 +24,7 @@ WIDEST = 12  # columns up to which the legal values replace a name
 
 
 class SettingsCommand(TyperCommand):
-    """A command with a flag for each setting of a run; it finds the given settings in `ctx.obj`.
+    """A command with a flag for each setting of a run; its function finds the given settings in `ctx.obj`.
 
     The flags are made when the command is used, because loading pydantic would double the time of `mer --help`.
     `--help` shows the settings that have an effect on the method in `--model`, with that method's defaults;
@@ -34,7 +34,7 @@ class SettingsCommand(TyperCommand):
     rows_are_networks = False
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Note which method the help is about, before any flag is read."""
+        """Note the method in `--model`, which the help is about, then read the flags."""
         ctx.meta["help_all"] = "--help-all" in args
         for word, after in pairwise([*args, ""]):
             flag, _, value = word.partition("=")
@@ -43,11 +43,11 @@ class SettingsCommand(TyperCommand):
         return super().parse_args(ctx, ["--help" if word == "--help-all" else word for word in args])
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Return the command's own flags, then one for each setting; flags without effect here are hidden."""
+        """Return the command's own flags, then a flag for each setting, hidden if without effect on the method."""
         return [*super().get_params(ctx), *self._settings(ctx)]
 
     def invoke(self, ctx: Any) -> Any:
-        """Hand the settings on in `ctx.obj`."""
+        """Call the command's function, with the settings by name in `ctx.obj`."""
         ctx.obj = {flag.name: ctx.params.pop(flag.name) for flag in _setting_flags()}
         ctx.obj.pop("help_all")
         return super().invoke(ctx)
@@ -73,7 +73,7 @@ class SettingsCommand(TyperCommand):
 
 
 class GridCommand(SettingsCommand):
-    """A command that decides the network itself: its help shows no settings of the network."""
+    """A command that trains several networks: its help hides the settings that decide the network."""
 
     rows_are_networks = True
 

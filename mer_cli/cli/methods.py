@@ -57,7 +57,7 @@ def models(
 
 
 def show_methods(methods: Sequence[tuple[Method, Mapping[str, int]]], as_json: bool) -> None:
-    """Print every method with its number of parameters by number of classes."""
+    """Print each method with its numbers of parameters, which are given by number of classes."""
     if as_json:
         known = [
             {name: getattr(method, name) for name in FACTS} | {"parameters": dict(parameters)}
@@ -196,7 +196,7 @@ def train_grid(cells: Sequence[Cell], out: Path, limit: TimeLimit, left_out: Seq
 
 
 def show_left_out(left_out: Sequence[LeftOut]) -> None:
-    """Print the methods that a store lacks something for, together if they have the same reason."""
+    """Print on stderr the methods that can't run on a store, and why; one line for methods with the same reason."""
     for reason in dict.fromkeys(lost.reason for lost in left_out):
         names = ", ".join(lost.method for lost in left_out if lost.reason == reason)
         console.err.print(escape(f"left out: {names}: {reason}"))

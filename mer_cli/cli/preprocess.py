@@ -183,9 +183,10 @@ def show_overview(overview: Overview) -> None:
 
 
 def show_counts(tables: Iterable[CountTable]) -> None:
-    """Print clips of each class and subjects, each beside the published count; ours in bold if it differs.
+    """Print the numbers of clips of each class and of subjects beside the published ones; bold if they differ.
 
-    Aligned here because a table of Rich would cut off numbers if several stores are wider than the terminal.
+    The columns are aligned here, because a table of Rich would cut off numbers if several stores are wider than the
+    terminal.
     """
     for table in tables:
         names = max(len(name) for name, _ in table.rows)

@@ -142,7 +142,7 @@ def explain(
 
 
 def show_summaries(summaries: Iterable[Summary]) -> None:
-    """Print the scores of a run under one epoch rule."""
+    """Print the summaries, each of which has the scores of one run under one epoch rule."""
     for summary in summaries:
         console.out.rule(escape(summary.title))
         console.print_facts(summary.facts)
@@ -152,14 +152,14 @@ def show_summaries(summaries: Iterable[Summary]) -> None:
 
 
 def show_facts(tables: Iterable[TextTable]) -> None:
-    """Print names with their values, each table under the title in its first row."""
+    """Print tables of names and values; the first row of each table holds its title."""
     for (title, _), *rows in tables:
         console.out.rule(escape(title))
         console.print_facts([(name, value) for name, value in rows])
 
 
 def show_explained(explained: Explained, sections: Iterable[tuple[str, TextTable]], csv_path: Path | None) -> None:
-    """Print the scores of the attention maps, if there are any, then the files."""
+    """Print the scores of the attention maps, if there are any, then the paths of the files written."""
     if explained.measured is not None:
         n_clips, n_subjects = len(explained.measured.clip_ids), explained.measured.n_subjects
         console.out.print(

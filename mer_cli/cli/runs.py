@@ -60,7 +60,7 @@ def _run_lines(cells: Sequence[tuple[str, ...]]) -> Iterator[str]:
 
 
 def show_run_json(rows: Sequence[RunRow]) -> None:
-    """Print the runs for programs: scores from 0 to 1, bytes, times in UTC, null if unknown."""
+    """Print the runs as JSON: scores from 0 to 1, sizes in bytes, times in UTC, null if unknown."""
     from mer_cli.report.run_list import RULE
 
     listed = [
@@ -93,7 +93,7 @@ def show_removal(rows: Sequence[RunRow]) -> None:
 
 
 def spell_age(seconds: float) -> str:
-    """Return, for example, "just now", "3 min ago", "5 h ago" or "12 days ago"."""
+    """Return an age as text, for example "just now", "3 min ago", "5 h ago" or "12 days ago"."""
     minutes = int(seconds // 60)
     if minutes < 1:
         return "just now"
@@ -104,14 +104,14 @@ def spell_age(seconds: float) -> str:
 
 
 def spell_bytes(size: int) -> str:
-    """Return, for example, "12 kB", "38 MB" or "1.0 GB"."""
+    """Return a size in bytes as text, for example "12 kB", "38 MB" or "1.0 GB"."""
     if size < 1_000_000:
         return f"{size / 1e3:.0f} kB"
     return f"{size / 1e6:.0f} MB" if size < 1_000_000_000 else f"{size / 1e9:.1f} GB"
 
 
 class ListByDefault(TyperGroup):
-    """A group whose command is `list` if none is named."""
+    """A command group that runs its command `list` if the user names no command."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         named = bool(args) and (args[0] in self.commands or args[0] in ctx.help_option_names)

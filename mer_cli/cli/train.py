@@ -111,11 +111,11 @@ def _check_asked(*, loso: bool, test: bool, tensorboard: bool, trains_anew: bool
 
 
 def train_with_progress(plan: RunPlan, out: Path, *, resume: bool = True, **options: Any) -> Path:
-    """Compute a plan's inputs and train its folds, with progress; return the run directory.
+    """Compute a plan's inputs and train its folds, showing progress; return the run directory.
 
     Parameters
     ----------
-    options : of `training.train.train_run`
+    options : further arguments of `training.train.train_run`
     """
     from mer_cli.runs.directory import folds_to_train
     from mer_cli.training.inputs import compute_features, compute_flow
@@ -134,7 +134,7 @@ def train_with_progress(plan: RunPlan, out: Path, *, resume: bool = True, **opti
 
 
 def show_plan(plan: RunPlan, out: Path, save_weights: str) -> None:
-    """Print on stderr what `train` is about to do."""
+    """Print on stderr what training the plan will do, and how many of its folds are finished already."""
     from mer_cli.runs.directory import folds_to_train
 
     config, path = plan.config, out / plan.config.run_name
@@ -163,7 +163,7 @@ def show_plan(plan: RunPlan, out: Path, save_weights: str) -> None:
 
 
 def show_faces(plans: Iterable[RunPlan]) -> None:
-    """Print on stderr if any run is on generated faces."""
+    """Print a warning on stderr if any run is on generated faces."""
     if any(plan.config.generated for plan in plans):
         console.err.print("generated faces: no score of this run is a result on the dataset")
 

@@ -2,7 +2,7 @@
 
 A recipe is a named set of settings; a flag overrides one of them. MMNet's released five-class script is the default
 (muse1998/MMNet `CASME2_5.py` at 7b62fa9). A method says which groups mean something to it; a setting of another group
-is refused, because it would do nothing and still name another run.
+is refused, because it would do nothing and still change the run's name.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ GROUPS = {
 
 
 def setting(default: Any, group: str, **limits: Any) -> Any:
-    """Declare a setting with its default, its group (a key of `GROUPS`) and its limits, as pydantic's `Field`."""
+    """Return pydantic's `Field` for a setting; `group` is a key of `GROUPS`, `limits` are, for example, ge=0."""
     return Field(default, json_schema_extra={"group": group}, **limits)
 
 
@@ -143,12 +143,12 @@ class TrainConfig(BaseModel):
 
     @property
     def method(self) -> Method:
-        """The entry of the run's method."""
+        """The run's method: its entry in `METHODS`."""
         return METHODS[self.model]
 
     @property
     def network_options(self) -> dict[str, Any]:
-        """Keyword arguments of the network's class; only MMNet has any."""
+        """Settings that are keyword arguments of the network's class, by name; empty for every method but MMNet."""
         return {name: getattr(self, name) for name in PARTS} if "parts" in self.method.groups else {}
 
     def learning_rate_in(self, epoch: int) -> float:
@@ -157,7 +157,7 @@ class TrainConfig(BaseModel):
 
 
 def group_of(name: str) -> str:
-    """Return the group of a setting."""
+    """Return the group that the setting `name` is declared in, such as "training" (a key of `GROUPS`)."""
     extra: Any = TrainConfig.model_fields[name].json_schema_extra
     return str(extra["group"])
 
@@ -168,15 +168,16 @@ OF_NETWORK = ("model", "variant", *PARTS)  # settings that say which network it 
 
 
 def resolve_config(recipe: str | None = None, variant: str | None = None, **overrides: Any) -> TrainConfig:
-    """Return the recipe's settings with the variant's on top of them, and the given ones on top of both.
+    """Return the settings of a run: the recipe's values, replaced by the variant's, replaced by the overrides.
 
-    The variant named in the result is the one from which the network departs in the fewest settings, the first of
-    equals, whatever it was asked for by: so one network has one name, and one run.
+    `variant` in the result is not always the variant that was asked for. It is the variant that differs from the
+    resulting network in the fewest settings, the first of equals. So a network has one name, however it was asked for.
 
     Parameters
     ----------
-    recipe, variant : None means the method's own recipe (MMNet's released one), and MMNet itself
-    overrides : None means "as in the recipe"
+    recipe : None means the method's first recipe ("released" for MMNet)
+    variant : None means the variant "mmnet"
+    overrides : values by the name of the setting; None means "as in the recipe"
 
     Raises
     ------
@@ -206,19 +207,19 @@ def resolve_config(recipe: str | None = None, variant: str | None = None, **over
 
 
 def recipe_settings(method: Method, recipe: str, span: Span) -> dict[str, Any]:
-    """Return what a recipe sets of a method; from onset to apex alone there is one flow, and no clip to interpolate."""
+    """Return the settings in a recipe; with span "apex" (one flow, no clip) also the default flow and interpolation."""
     if span == "apex":
         return {**method.recipes[recipe], "flow": "tvl1", "clip_frames": 0, "interpolation": "linear"}
     return dict(method.recipes[recipe])
 
 
 def check_settings(method: Method, given: Mapping[str, Any]) -> None:
-    """Refuse a setting that has no effect with the method, unless it asks for what the method does anyway.
+    """Raise an error if a given setting has no effect with the method, unless the method uses that value anyway.
 
     Raises
     ------
     ConfigError
-        If there is such a setting, or too few frames are asked for.
+        If there is such a setting, or `clip_frames` is less than the method needs.
     """
     for name, value in given.items():
         if not _is_setting(name) or has_effect(method, name, given) or _is_harmless(method, name, value, given):
@@ -237,7 +238,7 @@ def check_settings(method: Method, given: Mapping[str, Any]) -> None:
 
 
 def has_effect(method: Method, name: str, given: Mapping[str, Any]) -> bool:
-    """Whether a setting means something to a method, beside the other settings that are given."""
+    """Return whether the setting `name` has an effect on a method, if `given` holds all settings that the user gave."""
     group = group_of(name)
     if name == "seed":
         return method.is_network or bool(given.get("shuffle_labels"))
@@ -256,12 +257,12 @@ def _is_harmless(method: Method, name: str, value: Any, given: Mapping[str, Any]
 
 
 def check_seeds(method: Method, n_seeds: int, *, shuffle_labels: bool) -> None:
-    """Refuse several runs of a classical method, which would be one and the same unless its labels are permuted.
+    """Raise an error for several seeds of a classical method: all runs would be the same, unless labels are permuted.
 
     Raises
     ------
     ConfigError
-        If several are asked for.
+        If `n_seeds` is above 1, the method is classical and `shuffle_labels` is off.
     """
     if n_seeds > 1 and not (method.is_network or shuffle_labels):
         raise ConfigError(

@@ -33,13 +33,13 @@ from mer_cli.records import Fold, FoldPredictions, dataset_of, fold_id
 from mer_cli.runs.run_config import CHECKSUM, RunConfig, parse_config, read_config, stored_checksum
 from mer_cli.system.files import write_folder, write_text
 
-MAY_BE_NAN = ("loss", "inner_uf1")  # if training diverged; if there was nobody to choose by
+MAY_BE_NAN = ("loss", "inner_uf1")  # the loss if training diverged; the UF1 of a single subject
 CLIP_COLUMNS = ("clip_id", "fold", "emotion", "label", "class")
 
 
 @dataclass(frozen=True)
 class ClipTable:
-    """Class, fold and emotion by clip id, for every clip of a run; the fold of a clip that is only trained on is ""."""
+    """Class, fold id and emotion of each clip of a run, by clip id; the fold of a clip only trained on is ""."""
 
     labels: dict[str, int]
     fold_of: dict[str, str]
@@ -47,7 +47,7 @@ class ClipTable:
 
 
 def clip_table(labels: Mapping[str, int], emotions: Mapping[str, str], folds: Sequence[Fold]) -> ClipTable:
-    """Return the table of a plan: held-out clips fold by fold, then the clips that are only trained on.
+    """Return the table of a run's clips: the held-out clips fold by fold, then the clips that are only trained on.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def clip_table(labels: Mapping[str, int], emotions: Mapping[str, str], folds: Se
 
 
 def write_clips(file: Path, table: ClipTable, class_names: Sequence[str]) -> None:
-    """Write the table, with the class beside its label."""
+    """Write the table of a run's clips as a CSV file, with the name of the class beside each label."""
     with file.open("w", newline="", encoding="utf-8") as opened:
         writer = csv.writer(opened, lineterminator="\n")
         writer.writerow(CLIP_COLUMNS)
@@ -71,12 +71,12 @@ def write_clips(file: Path, table: ClipTable, class_names: Sequence[str]) -> Non
 
 
 def read_clips(path: Path, config: RunConfig) -> ClipTable:
-    """Read `clips.csv` of the run at `path`.
+    """Return the table in `clips.csv` of the run at `path`.
 
     Raises
     ------
     RunError
-        If the file can't be read, or is not as it was written.
+        If the file can't be read, or has changed since it was written.
     """
     file = path / "clips.csv"
     table = ClipTable({}, {}, {})
@@ -136,7 +136,7 @@ def _check_sum(file: Path) -> None:
 
 
 def write_history(file: Path, history: Sequence[Mapping[str, float]]) -> None:
-    """Write a row for each epoch, counted from 1."""
+    """Write a fold's history as a CSV file: a row for each epoch, counted from 1."""
     with file.open("w", newline="", encoding="utf-8") as opened:
         writer = csv.writer(opened, lineterminator="\n")
         writer.writerow(("epoch", *history[0]))
@@ -144,14 +144,15 @@ def write_history(file: Path, history: Sequence[Mapping[str, float]]) -> None:
 
 
 def read_history(file: Path, column: str, n_epochs: int) -> list[float]:
-    """Return one column of a fold's history (`Method.history_columns`), a number for each epoch.
+    """Return one column (of `Method.history_columns`) of a fold's `history.csv`: a number for each epoch.
 
-    A loss that diverged is NaN or infinite, and so is the inner UF1 of a fold with nobody to choose by.
+    The loss is NaN or infinite if training diverged. The inner UF1 is NaN if the fold has one training subject only,
+    so that C could not be chosen. All other numbers are finite.
 
     Raises
     ------
     RunError
-        If the file can't be read, or is not as it was written.
+        If the file can't be read, has changed since it was written, or lacks a number.
     """
     try:
         _check_sum(file)
@@ -178,9 +179,9 @@ DEFAULT_ROOT = "runs"  # the folder of all runs, unless --out gives another
 
 @dataclass(frozen=True)
 class Session:
-    """What was typed, and the machine. It moves no number of the run, so it stands outside the config.
+    """A call of `mer train` that added folds to a run: the paths typed and the machine, which change no result.
 
-    stores, test_stores : paths as given, in the order of their datasets · out : the folder of all runs, as given
+    stores, test_stores : paths as given, sorted by dataset · out : the folder of all runs, as given
     environment : versions, device name, threads
     """
 
@@ -191,7 +192,7 @@ class Session:
 
 
 def read_sessions(run: Path) -> list[Session]:
-    """Return the sessions of a run, the oldest first.
+    """Return the sessions in the `environment.json` of a run, the oldest first.
 
     Raises
     ------
@@ -224,7 +225,7 @@ def _texts(entry: dict[str, Any], name: str) -> tuple[str, ...]:
 
 
 def sessions_text(sessions: Sequence[Session]) -> str:
-    """Return the text of the file."""
+    """Return the sessions as JSON, the text of `environment.json`."""
     entries = [
         {"stores": session.stores, "test_stores": session.test_stores, "out": session.out, **session.environment}
         for session in sessions
@@ -233,7 +234,7 @@ def sessions_text(sessions: Sequence[Session]) -> str:
 
 
 def record_session(run: Path, session: Session) -> None:
-    """Add a session, unless one just like it is there. Of two that start in one moment, one may be lost.
+    """Add a session to a run, unless an equal session is there. If two sessions start at once, one may be lost.
 
     Raises
     ------
@@ -247,11 +248,11 @@ def record_session(run: Path, session: Session) -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """A run as it stands on disk.
+    """A run as read from its directory.
 
-    labels, fold_of, emotions : by clip id, for every clip of the run, finished or not; the fold of a clip that is
-        only trained on is ""
-    folds : the finished folds, sorted by id · missing : ids of the folds that are not
+    labels, fold_of, emotions : class, fold id and emotion by clip id, for every clip of the run, also of unfinished
+        folds; the fold of a clip that is only trained on is ""
+    folds : the finished folds, sorted by id · missing : ids of the unfinished folds
     sessions : the oldest first
     """
 
@@ -274,12 +275,12 @@ def open_run(
     folds: Sequence[Fold],
     session: Session,
 ) -> Path:
-    """Return the run's directory under `root`: made, or found and checked to be of this very configuration.
+    """Return the run's directory in `root`; make it, or check that the existing one has the same config and clips.
 
     Parameters
     ----------
     labels, emotions : by clip id, for the clips of all folds, held out or trained on
-    session : the first one of a run that is made
+    session : recorded if the directory is made, otherwise ignored
 
     Raises
     ------
@@ -317,12 +318,12 @@ def open_run(
 
 
 def is_finished(path: Path, fold_id: str) -> bool:
-    """Whether the run holds this fold, whole."""
+    """Return whether the run at `path` holds the fold, trained and completely written."""
     return (path / "folds" / fold_id / "done").exists()
 
 
 def folds_to_train(path: Path, wanted: Sequence[Fold], *, resume: bool) -> list[Fold]:
-    """Return the wanted folds that the run at `path` lacks, all if `resume` is off; there need not be a run yet."""
+    """Return the wanted folds that the run at `path` lacks, or all if `resume` is False; the run need not exist yet."""
     return [fold for fold in wanted if not (resume and is_finished(path, fold.id))]
 
 
@@ -332,12 +333,12 @@ def write_fold(
     history: Sequence[Mapping[str, float]],
     save_weights: Callable[[Path], None] | None,
 ) -> None:
-    """Put a finished fold into the run, all of it or nothing.
+    """Write a trained fold into the run at `path`, completely or not at all.
 
     Parameters
     ----------
     history : a row for each epoch
-    save_weights : writes the weights to the path that it is given; None keeps none
+    save_weights : called with the path to write the weights to; None keeps no weights
 
     Raises
     ------
@@ -370,7 +371,7 @@ def read_run(path: Path) -> Run:
     Raises
     ------
     RunError
-        If it is not a run directory, was written by another version, or a file of it is damaged or was edited.
+        If it is not a run directory, was written by another version, or has a file that is damaged or was edited.
     """
     config = read_config(path)
     clips = read_clips(path, config)

@@ -1,4 +1,4 @@
-"""The size of a run directory on the disk, and its removal: the whole run, or nothing that can be seen of it."""
+"""Measure and remove run directories on the disk. A removal that fails leaves a run whole, or no longer listed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FILES = ("config.json", "clips.csv", "environment.json")
 
 @dataclass(frozen=True)
 class DiskUse:
-    """What a folder occupies.
+    """The size of a folder, and when it last changed.
 
     size : bytes of all files · changed : the last change of a file or folder, in seconds since 1970
     """
@@ -27,7 +27,7 @@ class DiskUse:
 
 
 def disk_use(path: Path) -> DiskUse:
-    """Measure a folder; links are not followed, and what vanishes meanwhile is not counted."""
+    """Return size and last change of a folder; links are not followed, files that vanish meanwhile are ignored."""
     size, changed = 0, 0.0
     for folder, _, names in os.walk(path):
         for file in (Path(folder), *(Path(folder, name) for name in names)):
@@ -41,15 +41,15 @@ def disk_use(path: Path) -> DiskUse:
 
 
 def check_removable(paths: Sequence[Path]) -> list[Path]:
-    """Return the runs to remove, each once, in their order; nothing is touched.
+    """Return the given paths, each once, if all are run directories that can be removed; nothing is changed.
 
-    A damaged run and one of another version may be removed too: a run is a folder with `folds` in it and at least two
-    of the three files that stand beside it.
+    A run that is damaged or of another version can be removed too. It is enough that the folder has `folds` in it and
+    two of config.json, clips.csv and environment.json.
 
     Raises
     ------
     RunError
-        If one is not a run directory, or a link to one.
+        If a path is not a run directory, or is a link.
     """
     found: dict[Path, Path] = {}
     for path in paths:
@@ -75,7 +75,7 @@ def remove_run(path: Path) -> None:
     Raises
     ------
     RunError
-        If it can't be renamed, and then it is all there; or a file of it can't be deleted.
+        If the run can't be renamed (it is then still whole), or one of its files can't be deleted.
     """
     path = path.resolve()
     hidden = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}.removed")

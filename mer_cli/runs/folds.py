@@ -1,9 +1,9 @@
-"""The folds of a protocol: leave one subject out (LOSO), or one for each test dataset; with their inner subjects.
+"""Make the folds of a protocol: leave one subject out (LOSO), or one fold for each test dataset; with inner clips.
 
 A fold's random streams are seeded by the run's seed and the fold's name, never by data. So a fold is the same whichever
-folds are trained beside it, and what one stream is used for moves no other. Under `--shuffle-labels`, the null control,
-only the training labels change: weights, batch order and augmentation are those of the ordinary run of that seed.
-Held-out labels stay as they are; no label is stored with a prediction.
+folds are trained beside it, and drawing more from one stream changes no other. Under `--shuffle-labels`, the null
+control, only the labels of training and inner clips change: weights, batch order and augmentation are the same as in
+the ordinary run of that seed. Held-out labels stay as they are; no label is stored with a prediction.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ def loso_folds(clip_ids: Iterable[str]) -> list[Fold]:
 
 
 def cross_folds(train_ids: Iterable[str], test_ids: Iterable[str]) -> list[Fold]:
-    """Return one fold for each test dataset, with its name as id, trained on all training clips and nothing else."""
+    """Return one fold for each test dataset: its id is the dataset's name, and it trains on all of `train_ids`."""
     train = tuple(sorted(train_ids))
     by_dataset = _grouped(test_ids, dataset_of)
     return [Fold(dataset, train, inner=(), test=tuple(by_dataset[dataset])) for dataset in sorted(by_dataset)]
 
 
 def select_folds(folds: Sequence[Fold], wanted: Sequence[str] | None) -> list[Fold]:
-    """Return the folds whose id or subject is named; all folds if none is.
+    """Return the folds whose id or subject is in `wanted`; all folds if `wanted` is empty or None.
 
     Raises
     ------
@@ -90,7 +90,7 @@ _NUMBERS: dict[Stream, int] = {"weights": 0, "draws": 1, "inner": 2, "shuffle": 
 
 
 def fold_seed(seed: int, fold_id: str, stream: Stream) -> list[int]:
-    """Return entropy for numpy's generators; batch order and augmentation are "draws"."""
+    """Return the seed of a fold's random stream for numpy's generators; "draws": batch order and augmentation."""
     return [seed, *fold_id.encode(), _NUMBERS[stream]]
 
 
@@ -98,13 +98,13 @@ N_SETS = 1000
 
 
 def set_aside(fold: Fold, labels: Mapping[str, int], n_subjects: int, seed: int) -> Fold:
-    """Move the clips of `n_subjects` training subjects from `train` to `inner`; the held-out clips play no part.
+    """Return the fold with the clips of `n_subjects` training subjects moved from `train` to `inner`.
 
     1000 sets of that many subjects are drawn from the seed and the fold's id. The set is chosen that leaves the fewest
     classes without a training clip; among equals, the fewest without an inner clip; then the one whose clips have most
     nearly the training clips' shares of classes (sum of absolute differences); then the first drawn. So a class that
-    only one subject shows stays in training if a set without that subject was drawn. The order of the clips makes no
-    difference.
+    only one subject shows stays in training if a set without that subject was drawn. The held-out clips
+    and the order of the clips make no difference.
 
     Parameters
     ----------
@@ -161,14 +161,17 @@ def _count_classes(fold: Fold, labels: Mapping[str, int], subjects: list[str]) -
 def training_labels(
     fold_id: str, clip_ids: Sequence[str], labels: Mapping[str, int], config: TrainConfig
 ) -> dict[str, int]:
-    """Return the labels that a fold's training clips are learnt with, by clip id."""
+    """Return the labels of a fold's training clips by clip id, permuted among the clips under `shuffle_labels`."""
     return _labels(fold_id, clip_ids, labels, config, "shuffle")
 
 
 def inner_labels(
     fold_id: str, clip_ids: Sequence[str], labels: Mapping[str, int], config: TrainConfig
 ) -> dict[str, int]:
-    """Return the labels that choose a fold's epoch under `inner-val`: permuted too, or true labels would choose it."""
+    """Return the labels of a fold's inner clips by clip id, permuted among the clips under `shuffle_labels`.
+
+    The rule `inner-val` chooses the epoch by them, and true labels must not choose the epoch of a null control.
+    """
     return _labels(fold_id, clip_ids, labels, config, "shuffle-inner")
 
 

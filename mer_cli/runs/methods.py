@@ -16,8 +16,8 @@ from mer_cli.errors import ConfigError, unknown_name
 from mer_cli.motion.inputs import DescriptorInput, MotionInput, PairInput
 from mer_cli.runs.variants import RECIPES, VARIANTS
 
-MMNET = "mmnet"  # the network, and that variant of it which is the paper's
-PUBLISHED = "published"  # the recipe of every method that has one only
+MMNET = "mmnet"  # name of the network, and of its variant that the paper proposes
+PUBLISHED = "published"  # name of the recipe, for every method with a single recipe
 
 Form = Literal["as published", "variant", "quoted only"]
 Settings = Mapping[str, Any]
@@ -25,20 +25,20 @@ Settings = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Method:
-    """A method of the field.
+    """A published method of micro-expression recognition, which runs here or is only quoted.
 
-    name : of `mer train --model`; of a quoted method a short one of ours
-    grade : how far public facts go: "A" fully specified, "A-" but for a detail that is ours, "B" needs labels or
-        weights that can be had, "C" needs what is not public
-    input : what it sees of a clip, in words; of a descriptor, how many numbers it makes of it
-    year : of the publication; None where it was not looked up
-    note : what keeps it from running here, or what differs
+    name : value of `mer train --model`; for a method that is only quoted, a short name that we chose
+    grade : how much of the method is public: "A" all, "A-" all but a detail that we chose, "B" it needs labels or
+        weights that can be obtained, "C" it needs something that is not public
+    input : what the method sees of a clip, in words; for a descriptor also the length of its vector
+    year : of the publication; None if it was not looked up
+    note : why the method does not run here, or how it differs from the publication
     is_variant : whether what runs here differs in more than a detail: other weights, another input, a part left out
-    code : module and name in `mer_cli.models` of the network's class or the descriptor's function; "" if only quoted
-    sees : what it sees of a clip, for the program
-    recipes : its named settings, the first of them its own
-    source : where the numbers of its recipe are from, and which of them are ours
-    variants : named forms of the network, each by the settings that it changes; MMNet alone has any
+    code : "module:name" in `mer_cli.models`, the network's class or the descriptor's function; "" if only quoted
+    sees : what the method sees of a clip, as an object that the program reads
+    recipes : settings by the recipe's name; the first recipe is the default
+    source : where the numbers of the recipes come from, and which of them we chose
+    variants : for each named form of the network, the settings that it changes; empty for all methods but MMNet
     """
 
     name: str
@@ -62,41 +62,41 @@ class Method:
 
     @property
     def kind(self) -> Literal["network", "classical", "quoted"]:
-        """A network, a descriptor with a support-vector machine, or nothing that runs here."""
+        """The kind of method: a network, a descriptor with a support-vector machine, or only quoted."""
         if not self.code:
             return "quoted"
         return "classical" if isinstance(self.sees, DescriptorInput) else "network"
 
     @property
     def is_network(self) -> bool:
-        """Whether it has epochs and weights, and draws random numbers; a classical method has and draws none."""
+        """Whether the method is a network, with epochs, weights and random numbers; a classical method has none."""
         return self.kind == "network"
 
     @property
     def sees_motion(self) -> bool:
-        """Whether it is a network on motion: a small one, which one thread trains."""
+        """Whether the method is a network on motion, `MotionInput`; it is small, so one thread trains a fold."""
         return isinstance(self.sees, MotionInput)
 
     @property
     def groups(self) -> frozenset[str]:
-        """Groups of settings that mean something to it (`config.GROUPS`)."""
+        """Groups of settings that have an effect on the method (keys of `config.GROUPS`)."""
         return self.sees.groups | {"method", "protocol"} | ({"parts"} if self.variants else set())
 
     @property
     def history_columns(self) -> tuple[str, ...]:
-        """What a fold's `history.csv` holds of each epoch; of a classical method, what it chose its C by."""
+        """Columns of a fold's `history.csv` after the epoch; `inner_uf1` is the UF1 that C was chosen by."""
         return ("loss", "learning_rate", "seconds") if self.is_network else ("C", "inner_uf1", "seconds")
 
     @property
     def form(self) -> Form:
-        """Whether what runs here is the published method, a variant of it, or nothing."""
+        """What runs here, compared with the publication: the same, a variant of it, or nothing ("quoted only")."""
         if not self.code:
             return "quoted only"
         return "variant" if self.is_variant else "as published"
 
     @property
     def command(self) -> str:
-        """What trains it; "" where nothing does."""
+        """The command line that trains the method; "" if the method is only quoted."""
         return f"mer train --loso --model {self.name}" if self.code else ""
 
     def load(self) -> Any:
@@ -105,7 +105,7 @@ class Method:
         Raises
         ------
         TypeError
-            If the class says that it sees something else than this entry does.
+            If the `INPUT` of the network's class differs from `sees`.
         """
         module, _, name = self.code.partition(":")
         found = getattr(import_module(f"mer_cli.models.{module}"), name)
@@ -114,10 +114,10 @@ class Method:
         return found
 
     def build(self, n_classes: int, **options: Any) -> Any:
-        """Return a freshly initialised network, a torch module that gives logits (B, K).
+        """Return a freshly initialised network, a torch module that returns logits, (B, n_classes).
 
-        Its forward pass takes an onset and an apex, each (B, 3, 224, 224) float; on motion one image, (B, P, S, S), and
-        where `sees` names action units, their graph, (A, A).
+        Its forward pass takes an onset and an apex, each (B, 3, 224, 224) float. A network on motion takes one image,
+        (B, P, S, S), instead, and also the graph of action units, (A, A), if `sees` names units.
 
         Parameters
         ----------
@@ -127,7 +127,7 @@ class Method:
 
     @property
     def describe(self) -> Callable[..., Any]:
-        """The function of a descriptor: the arrays of `sees` in, a vector of float32 out."""
+        """The function that computes a descriptor's float32 vector from the arrays in `sees.arrays`."""
         function: Callable[..., Any] = self.load()
         return function
 
@@ -391,12 +391,12 @@ LIVE = tuple(method for method in _ALL if method.code)
 
 
 def find_method(name: str, flag: str = "--model") -> Method:
-    """Return the method of this name that runs here.
+    """Return the method `name`, which must run here.
 
     Raises
     ------
     ConfigError
-        If there is no such method, or it is only quoted.
+        If there is no such method, or it is only quoted; the message begins with `flag`.
     """
     method = METHODS.get(name)
     if method is None:

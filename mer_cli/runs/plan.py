@@ -11,9 +11,9 @@ from mer_cli.store.hdf5 import StoreInfo
 
 @dataclass(frozen=True)
 class PlannedStore:
-    """A store of the run.
+    """A store that a planned run uses, with its role in the protocol.
 
-    clips : emotion and class by clip id, sorted by id, for the clips that the scheme keeps
+    clips : (emotion, class) by clip id, sorted by id, for the clips that the scheme keeps
     """
 
     info: StoreInfo
@@ -23,11 +23,11 @@ class PlannedStore:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """A run, planned.
+    """All that is decided about a run before it is trained.
 
-    stores : in the order of their datasets, so that the clips of all, one store after the other, are sorted by id
-    folds : all folds of the protocol · wanted : those to be trained here
-    warnings : where a dataset's counts are not the published ones, a sentence each
+    stores : sorted by dataset, so that the clips of all stores, one store after the other, are sorted by id
+    folds : all folds of the protocol · wanted : the folds that this call is to train
+    warnings : a sentence for each dataset with other counts than the published ones
     weight_bytes : size of one fold's weights; 0 for a classical method, which has none
     """
 
@@ -40,14 +40,14 @@ class RunPlan:
 
     @property
     def labels(self) -> dict[str, int]:
-        """Class by clip id."""
+        """The class of each clip of the run, by clip id."""
         return {clip_id: label for store in self.stores for clip_id, (_, label) in store.clips.items()}
 
     @property
     def emotions(self) -> dict[str, str]:
-        """The coding table's own word by clip id."""
+        """The emotion of each clip of the run, as the coding table spells it, by clip id."""
         return {clip_id: emotion for store in self.stores for clip_id, (emotion, _) in store.clips.items()}
 
     def paths(self, *roles: Role) -> tuple[str, ...]:
-        """Return the paths of the stores of these roles, as they were given."""
+        """Return the paths, as the user gave them, of the stores that have one of these roles."""
         return tuple(str(store.info.path) for store in self.stores if store.role in roles)

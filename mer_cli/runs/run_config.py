@@ -1,6 +1,7 @@
 """The config of a run: its settings with device, precision and compile resolved, and the stores that it uses.
 
-It is written as `config.json` with the run, and read back here; the folder is named after it, so an edit shows.
+It is written as `config.json` into the run directory, and read back here. The directory's name has a hash of the
+settings, so an edit is noticed.
 """
 
 from __future__ import annotations
@@ -28,28 +29,28 @@ GENERATED = "generated: not a result on any dataset"  # beside whatever such a r
 
 
 class RunStore(BaseModel):
-    """A store that a run uses: what it holds, not where it lies."""
+    """A store that a run uses, described by its content, not its path."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     dataset: str
-    """Dataset of the store; a run has one store of each."""
+    """Dataset of the store; a run has no two stores of the same dataset."""
     role: Role
-    """Its part in the protocol: each subject held out once, only trained on, or only tested on."""
+    """Role of the store in the protocol: each subject held out once (loso), only trained on, or only tested on."""
     content_hash: str
-    """The store's hash over all it holds."""
+    """Hash over the store's content, which the store itself records."""
     table_sha256: str
     """SHA-256 of the coding table that the store was built from."""
     table_version: str
     """Published version of that table, or ""."""
     generated: bool
-    """Whether the faces were generated: not a result on the dataset."""
+    """Whether the faces were generated, so that no score is a result on the dataset."""
     clips_hash: str = ""
-    """The hash over its whole clips, where the method sees them."""
+    """Hash over the store's whole clips if the method sees them, otherwise ""."""
 
 
 class RunConfig(TrainConfig):
-    """Every setting of a run, resolved. The order in which stores were given is not one of them."""
+    """All settings of a run, with no "auto" left. The order in which the stores were given makes no difference."""
 
     stores: tuple[RunStore, ...]
     """The stores, sorted by dataset."""
@@ -58,7 +59,7 @@ class RunConfig(TrainConfig):
     class_names: tuple[str, ...]
     """Classes in label order."""
     protocol_version: int = PROTOCOL_VERSION
-    """Version of the code's protocol."""
+    """Value of `PROTOCOL_VERSION` in the code that made the run."""
 
     @field_validator("normalisation", mode="before")
     @classmethod
@@ -76,20 +77,20 @@ class RunConfig(TrainConfig):
 
     @property
     def test_datasets(self) -> tuple[str, ...]:
-        """The datasets that a score is about."""
+        """The datasets with held-out clips, on which the run is scored."""
         return tuple(store.dataset for store in self.stores if store.role != "train")
 
     @property
     def generated(self) -> bool:
-        """Whether any of the faces were generated."""
+        """Whether any store of the run has generated faces."""
         return any(store.generated for store in self.stores)
 
     @property
     def run_name(self) -> str:
-        """Name of the run's folder: readable, and with a hash over every setting that is not the default.
+        """The name of the run's folder, with a hash over the settings that differ from their defaults at its end.
 
-        So a setting that a later version adds leaves earlier runs where they are; a default that changes must raise
-        the protocol version.
+        So earlier runs keep their names when a later version adds a setting. A version that changes a default must
+        raise `PROTOCOL_VERSION`.
         """
         changed = self.model_dump(mode="json", exclude_defaults=True) | {"protocol_version": self.protocol_version}
         settings = json.dumps(changed, sort_keys=True)
@@ -98,7 +99,12 @@ class RunConfig(TrainConfig):
         return f"{self.protocol_id.partition('/')[0]}-{network}-{self.recipe}-s{self.seed}-{digest}"
 
     def protocol(self, tested: Iterable[str] | None = None) -> str:
-        """Return the protocol in words; across datasets for the test datasets `tested`, or all of them."""
+        """Return the protocol in words, such as "leave one subject out" or "trained on casme2, tested on samm".
+
+        Parameters
+        ----------
+        tested : test datasets to name; None names all. Has no effect under leave one subject out
+        """
         if self.is_loso:
             return "leave one subject out"
         trained = (store.dataset for store in self.stores if store.role == "train")
@@ -116,7 +122,7 @@ def read_config(path: Path) -> RunConfig:
     Raises
     ------
     RunError
-        As `parse_config`, or if the settings are not those that the folder is named after.
+        As in `parse_config`, or if the settings do not fit the folder's name (a name given by hand is not checked).
     """
     config = parse_config(path)
     name = path.resolve().name
@@ -129,7 +135,7 @@ def read_config(path: Path) -> RunConfig:
 
 
 def parse_config(path: Path) -> RunConfig:
-    """Return the config of a run directory, whatever the folder's name.
+    """Return the config of a run directory, without checking that it fits the folder's name.
 
     Raises
     ------
@@ -150,7 +156,7 @@ def parse_config(path: Path) -> RunConfig:
 
 
 def stored_checksum(path: Path) -> str:
-    """Return the SHA-256 of the run's `clips.csv` that its config.json holds; "" in a run from before there was one."""
+    """Return the SHA-256 of `clips.csv` that the run's config.json records; "" for an old run, which records none."""
     return str(_read_json(path / "config.json").get(CHECKSUM, ""))
 
 

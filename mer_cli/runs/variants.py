@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-# Rows of the paper's Tables 3 and 4 as its section 3.3 tells them (no script of theirs was released); then cells that
-# the tables do not have, and stems.
+# Rows of the paper's Tables 3 and 4, as its section 3.3 describes them (the script for them was not released); then
+# combinations that the tables do not have, and other stems.
 VARIANTS: dict[str, dict[str, Any]] = {
     "mmnet": {},
     "baseline": {"block": "basic", "attention": "none", "pc": False},
@@ -21,7 +21,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "literal": {"stem": "literal"},
 }
 
-# What must stand beside every number of a recipe.
+# Words that must stand beside every score of a recipe.
 RECIPE_STAMPS = {"released-3": "tuned on test"}
 
 RECIPES: dict[str, dict[str, Any]] = {

@@ -25,10 +25,10 @@ GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601 luma, as torchvision's colour jitte
 
 @dataclass(frozen=True)
 class Windows:
-    """Clips as in the store; row i is the same clip in every array.
+    """The frames around onset and apex of N clips, as in the store; row i of each array is the same clip.
 
     onset, apex : (N, 7, S, S, 3) uint8, RGB
-    onset_numbers, apex_numbers : (N, 7) int32, frame numbers; -1 for a frame that the release does not have
+    onset_numbers, apex_numbers : (N, 7) int32, numbers of these frames in the release; -1 if it does not have the frame
     offset_numbers : (N,) int32, frame number of the offset
     """
 
@@ -41,7 +41,7 @@ class Windows:
 
 @dataclass(frozen=True)
 class EpochDraw:
-    """The random choices of one epoch, for n clips in the order in which they are trained.
+    """The random choices of one epoch, for n clips in the order in which the epoch trains on them.
 
     row : (n,) int64, row of the clip in the windows
     onset_frame, apex_frame : (n,) int64, index in the window
@@ -61,7 +61,7 @@ class EpochDraw:
 def frame_ranges(windows: Windows, frame_jitter: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the first and last window index that may stand for the onset and the apex of each clip in training.
 
-    `released`: the onset up to floor(.15 (apex - onset) / 4) frames late, the apex as many early (`CASME2_5.py`);
+    `released`: the onset up to floor(.15 (apex - onset) / 4) frames late, the apex up to as many early (`CASME2_5.py`);
     `released-3`: the onset with .2 instead, the apex up to floor(.15 (offset - apex) / 4) late as well (`CASME2_3.py`);
     `around`: two frames on either side (the paper's "four frames around") and the labelled frame itself. A frame that
     the release does not have is never drawn.
@@ -93,7 +93,7 @@ def _reach(share: float, n_frames: NDArray[np.int32]) -> NDArray[np.int64]:
 
 
 class PairBatches:
-    """All clips of a run on the device, from which batches of pairs are made (`loop.Batches`)."""
+    """All clips of a run in the device's memory, from which batches of onset-apex pairs are made (a `loop.Batches`)."""
 
     def __init__(self, windows: Windows, config: TrainConfig, device: torch.device) -> None:
         self.config = config
@@ -110,10 +110,10 @@ class PairBatches:
         return len(self.onset)
 
     def start_fold(self, train_rows: NDArray[np.int64]) -> None:
-        """Do nothing: images do not depend on the fold."""
+        """Do nothing: image pairs, unlike motion, are normalised in the same way in every fold."""
 
     def draw_epoch(self, rows: NDArray[np.int64], rng: np.random.Generator) -> EpochDraw:
-        """Shuffle the clips of `rows` and draw the frames and the augmentation of each."""
+        """Return the random choices of an epoch: the order of the clips in `rows`, their frames and augmentation."""
         config, n = self.config, len(rows)
         rows = rng.permutation(rows)
         frames = rng.integers(self.low[:, rows], self.high[:, rows] + 1)
@@ -130,7 +130,7 @@ class PairBatches:
         return EpochDraw(*(torch.from_numpy(draw).to(self.device, non_blocking=on_cuda) for draw in draws))
 
     def training_batch(self, draw: EpochDraw, batch: slice | Tensor) -> tuple[Tensor, Tensor]:
-        """Return onset and apex of some drawn clips, augmented.
+        """Return the augmented onset and apex of some of the clips of an epoch's draw.
 
         Parameters
         ----------
@@ -150,7 +150,7 @@ class PairBatches:
         return self._resample(onset, source, inside), self._resample(apex, source, inside)
 
     def plain_batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the labelled onset and apex of `rows`, not augmented, in the shapes of `training_batch`."""
+        """Return labelled onset and apex of the clips in `rows`, not augmented, shaped as in `training_batch`."""
         images = (self.onset[rows, CENTRE], self.apex[rows, CENTRE])
         onset, apex = (((image.float() / 255 - self.mean) / self.std).permute(0, 3, 1, 2) for image in images)
         return onset, apex

@@ -1,8 +1,8 @@
 """Replay training steps as CUDA graphs, each captured once for each batch size.
 
-A replay costs the processor one call, the step itself hundreds. A graph reads its clips from buffers that each epoch's
-draw is copied into, at a position that the graph itself moves on, so nothing is sent or read back between two replays.
-All folds share the graphs: they differ only in the size of their last batch.
+A replay costs the processor one call; the step itself would cost it hundreds. A graph reads its clips from buffers that
+each epoch's draw is copied into, at a position that the graph itself moves on, so nothing is sent or read back between
+two replays. All folds share the graphs: they differ only in the size of their last batch.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ WARM_UP = 3  # steps before a capture: libraries choose their kernels, the compi
 
 
 class CapturedSteps:
-    """The captured steps of an epoch.
+    """Training steps captured as CUDA graphs, one for each batch size, with which an epoch is trained.
 
     Parameters
     ----------
     step : called with a draw, (B,) int64 positions in it and their labels; trains on them and returns their summed loss
-    draw : of any epoch, for its shapes
+    draw : random choices of any epoch; only their shapes and types are used
     n_clips : largest number of clips of a draw
     """
 
@@ -39,11 +39,11 @@ class CapturedSteps:
         self.pool: Any = None  # of memory, shared: the graphs never run at the same time
 
     def capture(self, size: int, *, tries_kernels: bool) -> None:
-        """Capture the step of `size` clips, unless it is captured already; the weights are useless afterwards.
+        """Capture a training step of `size` clips, unless done before; the network's weights are useless afterwards.
 
         Parameters
         ----------
-        tries_kernels : let cuDNN try its kernels and take the fastest, which may differ from one process to the next
+        tries_kernels : whether cuDNN tries its kernels and takes the fastest, which may differ between processes
         """
         if size in self.graphs:
             return

@@ -29,7 +29,7 @@ from mer_cli.training.loop import TrainedFold
 # The field's grid starts at 2^-5, which is too large for a linear machine on thousands of numbers: every fold of raw
 # flow chose that first value.
 C_GRID = tuple(2.0**power for power in range(-10, 6))
-C_OF_ONE_SUBJECT = 1.0  # if nobody can be set aside to choose C by
+C_OF_ONE_SUBJECT = 1.0  # C if there is one training subject only, so that C can't be chosen on others
 INNER_FOLDS = 5
 
 Features = NDArray[np.float32]
@@ -37,12 +37,12 @@ Labels = NDArray[np.int64]
 
 
 class ClassicalTrainer:
-    """A trainer for all folds of a run.
+    """A trainer of support-vector machines for all folds of a run.
 
     Parameters
     ----------
-    features : (N, D), a row for each clip
-    subjects : of each of the N clips, with the dataset in the id
+    features : (N, D), the descriptor's vector of each clip
+    subjects : the subject of each of the N clips, with the dataset in the subject's id
     """
 
     def __init__(self, features: Features, subjects: Sequence[str], n_classes: int, config: TrainConfig) -> None:
@@ -54,10 +54,10 @@ class ClassicalTrainer:
     def train_fold(
         self, train_rows: NDArray[np.int64], train_labels: Labels, test_rows: NDArray[np.int64]
     ) -> TrainedFold:
-        """Train one fold.
+        """Train a machine on one fold's training clips; return its decision values for the held-out clips as logits.
 
-        C is the value with the best UF1, the smaller of equals, over the pooled predictions of five parts of the
-        training subjects (fewer if there are fewer subjects), each predicted from the other parts.
+        The training subjects are dealt to five parts (fewer if there are fewer subjects), and each part is predicted
+        from the others. C is the value with the best UF1 over all these predictions, the smaller of equals.
 
         Parameters
         ----------
@@ -66,8 +66,8 @@ class ClassicalTrainer:
 
         Returns
         -------
-        A fold of one epoch, without inner clips and weights. Its history has C, that UF1 (NaN if there is only one
-        training subject, so that C was not chosen) and seconds.
+        A fold of one epoch, without inner clips and weights. Its history has C, the UF1 that chose C (NaN if
+        there is only one training subject, so that C was not chosen) and seconds.
         """
         started = time.monotonic()
         seen, subjects = self.features[train_rows], self.subjects[train_rows]
@@ -98,14 +98,15 @@ class ClassicalTrainer:
 
 
 def deal_subjects(subjects: NDArray[np.str_], n_parts: int) -> NDArray[np.int64]:
-    """Return the part, from 0, of each clip; a subject is in one part, and with few subjects parts are left out.
+    """Return the number of the part, from 0, that each clip is dealt to; all clips of a subject are in one part.
 
-    The subject with the most clips goes first, each to the part with the fewest clips, as in scikit-learn's GroupKFold.
-    Of equals we take the first id, while its choice depends on the processor's sorting.
+    Subjects are dealt in order of their number of clips, the largest first, each to the part with the fewest clips so
+    far, as in scikit-learn's GroupKFold. Of equal subjects we take the first id; scikit-learn's choice depends on the
+    processor's sorting. If there are fewer subjects than parts, the last parts are empty.
 
     Parameters
     ----------
-    subjects : (n,) of each clip
+    subjects : (n,) the subject of each clip
     """
     ids, subject_of_clip, sizes = np.unique(subjects, return_inverse=True, return_counts=True)
     part_of_subject, part_sizes = np.empty(len(ids), dtype=np.int64), np.zeros(n_parts, dtype=np.int64)

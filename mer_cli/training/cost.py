@@ -16,7 +16,7 @@ IMAGE = (3, 224, 224)
 
 
 def without_numbers(name: str, n_classes: int, n_clips: int, **options: Any) -> tuple[nn.Module, list[Tensor]]:
-    """Build a network and its inputs for some clips as shapes alone (torch's meta device).
+    """Return the network of a method and inputs for `n_clips` clips, both without values (on torch's meta device).
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def count_operations(name: str, n_classes: int, **options: Any) -> int:
 
 @cache
 def count_saved(name: str, n_classes: int, n_clips: int = 2, **options: Any) -> int:
-    """Return the bytes that a training step in float32 saves of each clip for its backward pass."""
+    """Return the bytes for each clip that a float32 training step keeps in memory for its backward pass."""
     network, inputs = without_numbers(name, n_classes, n_clips, **options)
     saved: dict[int, torch.UntypedStorage] = {}
 
@@ -59,12 +59,12 @@ def count_saved(name: str, n_classes: int, n_clips: int = 2, **options: Any) -> 
 
 @cache
 def count_weight_bytes(name: str, n_classes: int, **options: Any) -> int:
-    """Return the size of the state dict, BatchNorm's statistics included."""
+    """Return the size of the network's state dict in bytes, BatchNorm's statistics included."""
     network, _ = without_numbers(name, n_classes, 1, **options)
     return sum(tensor.nbytes for tensor in network.state_dict().values())
 
 
 def count_parameters(name: str, n_classes: int, **options: Any) -> int:
-    """Return the number of trained parameters."""
+    """Return the number of the network's trained parameters."""
     network, _ = without_numbers(name, n_classes, 1, **options)
     return sum(parameter.numel() for parameter in network.parameters())

@@ -31,9 +31,9 @@ from mer_cli.training.plan import plan_run
 class Cell:
     """One run of a grid.
 
-    name : its row or method, such as "baseline", "n_layers 3, n_heads 2", "ststnet"
-    n_finished : number of finished folds · seconds : average time of one of them, None if there is none
-    n_turns : turns in which the missing folds are trained, several folds in parallel in each if the machine does so
+    name : row of the table or name of the method, such as "baseline", "n_layers 3, n_heads 2", "ststnet"
+    n_finished : number of finished folds · seconds : average time of a finished fold, None if there is none
+    n_turns : number of rounds in which the missing folds are trained; a round may train several folds in parallel
     """
 
     name: str
@@ -48,12 +48,13 @@ class Cell:
 
 
 def plan_grid(table: int, stores: Sequence[Path], settings: Mapping[str, Any], n_seeds: int, out: Path) -> list[Cell]:
-    """Return the runs of a table, store by store, row by row, seed by seed.
+    """Return the runs of one of the paper's ablation tables: for each store, for each row of the table, for each seed.
 
     Parameters
     ----------
-    settings : of `resolve_config`, the same for all runs
-    n_seeds : number of seeds, counting up from that of the settings
+    table : number of the table in the paper, a key of `GRIDS`
+    settings : arguments of `resolve_config`, the same for all runs
+    n_seeds : number of seeds, counting up from the seed in the settings
     out : folder of all runs, where finished folds are looked for
 
     Raises
@@ -84,7 +85,7 @@ def _refuse_network(settings: Mapping[str, Any], row: str) -> None:
 
 
 def cell_of(name: str, plan: RunPlan, out: Path) -> Cell:
-    """Return a run with its progress; finished folds are looked for in `out`, the folder of all runs."""
+    """Return a planned run with its progress; its finished folds are looked for in `out`, the folder of all runs."""
     path = out / plan.config.run_name
     finished = [fold.id for fold in plan.folds if is_finished(path, fold.id)]
     missing = [fold for fold in plan.folds if fold.id not in finished]
@@ -96,12 +97,12 @@ def cell_of(name: str, plan: RunPlan, out: Path) -> Cell:
     return Cell(name, plan, len(finished), sum(seconds) / len(seconds) if seconds else None, n_turns)
 
 
-COMPARABLE = 10  # largest ratio of arithmetic at which one network's time tells another's
+COMPARABLE = 10  # largest ratio of arithmetic at which a network's time is estimated from another network
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A method that a store lacks something for; the reason says what, and the command that adds it."""
+    """A method that can't run on a store; the reason says what the store lacks, and which command adds it."""
 
     method: str
     reason: str
@@ -124,16 +125,18 @@ def plan_comparison(
     methods: str | None = None,
     together: bool = False,
 ) -> Comparison:
-    """Return the runs of each method under each protocol, for each seed; a classical method has no seeds.
+    """Return the runs of each method under each protocol, for each seed (a classical method has one run, not several).
 
     Parameters
     ----------
-    settings : of `resolve_config`; each setting goes to the methods that use it. `scheme` may name several, separated
-        by commas: each store gets those that cover it. If left out, a store gets every scheme of its dataset alone
-    n_seeds : number of seeds, counting up from that of the settings
+    settings : arguments of `resolve_config`; each setting goes to the methods that use it. `scheme` may name several
+        schemes, separated by commas: each store gets the schemes that cover it. If it is left out, a store gets every
+        scheme that is for its dataset alone
+    n_seeds : number of seeds, counting up from the seed in the settings
     out : folder of all runs, where finished folds are looked for
-    methods : names separated by commas; None takes all that run here. A method that is named must be possible
-    together : add a run of the stores of MEGC 2019's datasets together
+    methods : names separated by commas, all of which must be able to run on the stores; None takes all methods that
+        run here, and leaves out those that the stores lack something for
+    together : whether to add runs on the stores of MEGC 2019's datasets taken together
 
     Raises
     ------
@@ -163,12 +166,12 @@ def plan_comparison(
 
 
 def expected_seconds(cells: Sequence[Cell]) -> list[float | None]:
-    """Return the seconds of a fold of each cell, estimated from the finished folds; None if unknown.
+    """Return for each cell the seconds that one of its folds takes, estimated from finished folds; None if unknown.
 
-    A cell with finished folds has its own. Otherwise the time comes from the cells of the same method or row. For a
-    network without any, it comes from the network nearest in arithmetic, times the ratio of the two, if that is at most
-    `COMPARABLE`; small networks spend their time on other things. Times are proportional to training clips and epochs,
-    so the same method takes longer under a scheme with more clips.
+    A cell with finished folds gets their average. Otherwise the time comes from the cells of the same method or row.
+    For a network without such cells, it comes from the network nearest in arithmetic, times the ratio of the two, if
+    the ratio is at most `COMPARABLE`; small networks spend their time on other things. Times are proportional to
+    training clips and epochs, so the same method takes longer under a scheme with more clips.
     """
     known: dict[str, list[float]] = {}  # seconds of a clip in an epoch, by method
     for cell in cells:

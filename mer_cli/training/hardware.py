@@ -3,7 +3,7 @@
 Device, precision and compilation are decided once, when a run is created, and kept in its config, so that a resumed run
 computes as its first part did.
 
-The sums of a network are rounded by the number of threads that share them. So that number depends on the network and
+The sums of a network are rounded by the number of threads that share them. So the number depends on the network and
 not on how many folds run in parallel: each fold of a network on motion has one thread, and several folds fill the
 cores. A fold of MMNet fills a GPU; networks on motion leave most of it idle, so several of their folds share it.
 
@@ -56,7 +56,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names and values of glibc's mallo
 
 
 def resolve_hardware(config: TrainConfig, n_pairs: int) -> TrainConfig:
-    """Return the config with device, precision and compile decided; a classical method's recipe has all three.
+    """Return the config with every "auto" of device, precision and compile replaced by what suits the machine.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def resolve_hardware(config: TrainConfig, n_pairs: int) -> TrainConfig:
     Raises
     ------
     ConfigError
-        If a device or the compiler is asked for and not available.
+        If the config asks for a device or for compilation, and the machine lacks the device or the compiler.
     """
     device = config.device
     if device == "auto":
@@ -97,7 +97,7 @@ def resolve_hardware(config: TrainConfig, n_pairs: int) -> TrainConfig:
 
 
 def parse_gpus(text: str) -> tuple[int, ...]:
-    """Return the numbers in a text such as "0,1", or raise a ConfigError."""
+    """Return the GPU numbers in a text such as "0,1"; raise a ConfigError for any other text."""
     numbers = [part.strip() for part in text.split(",")]
     if not all(number.isdecimal() for number in numbers):
         raise ConfigError(f"--gpus must be numbers as `nvidia-smi` shows them, such as 0,1, got '{text}'.")
@@ -105,12 +105,12 @@ def parse_gpus(text: str) -> tuple[int, ...]:
 
 
 def resolve_gpus(config: TrainConfig, wanted: Sequence[int] | None) -> tuple[int, ...]:
-    """Return the CUDA numbers of the GPUs to train on: the first if none is named, none on the processor.
+    """Return the CUDA numbers of the GPUs to train on: `wanted`, or the first GPU if None; empty without CUDA.
 
     Raises
     ------
     ConfigError
-        If GPUs are named on the processor, or a GPU is not available.
+        If GPUs are wanted but the config's device is not CUDA, or a wanted GPU does not exist.
     """
     if config.device != "cuda":
         if wanted:
@@ -126,7 +126,7 @@ def resolve_gpus(config: TrainConfig, wanted: Sequence[int] | None) -> tuple[int
 
 
 def parse_folds_at_once(text: str) -> int | None:
-    """Return the number in a text such as "2", None for "auto" (`choose_folds_at_once`), or raise a ConfigError."""
+    """Return the number in a text such as "2", or None for "auto"; raise a ConfigError for any other text."""
     if text == "auto":
         return None
     if not text.isdecimal() or int(text) == 0:
@@ -137,14 +137,15 @@ def parse_folds_at_once(text: str) -> int | None:
 def choose_folds_at_once(
     config: TrainConfig, todo: Sequence[Fold], wanted: int | None, n_cores: int, n_devices: int = 1
 ) -> int:
-    """Return how many folds are trained in parallel; more than one run in worker processes.
+    """Return the number of folds to train in parallel; several folds are trained in worker processes.
 
     Parameters
     ----------
     config : with its device decided
-    wanted : folds for each device (the processor is one device); None takes one for each core with a network on motion,
-        fewer if memory is short, and one for each device otherwise
-    n_cores : threads of torch before `threads_of` changed them
+    todo : folds that are to be trained
+    wanted : folds for each device (the processor is one device); None takes one fold for each core if the method is a
+        network on motion (fewer if memory is short), and one fold for each device otherwise
+    n_cores : torch's number of threads before `threads_of` changed it
     """
     if wanted is not None:
         return max(1, min(wanted * n_devices, len(todo)))
@@ -158,13 +159,13 @@ def choose_folds_at_once(
 
 @contextmanager
 def threads_of(config: TrainConfig, wanted: int | None) -> Iterator[int]:
-    """Set torch's number of threads to that of one fold, and restore it afterwards.
+    """Set torch's number of threads to what training one fold uses, yield it, and restore the old number afterwards.
 
     A fold of a network on motion has one thread: a second thread speeds it up less than a second fold would.
 
     Parameters
     ----------
-    wanted : folds in parallel, as in `choose_folds_at_once`; folds of a network on images share the cores
+    wanted : folds in parallel, as in `choose_folds_at_once`; a network on images divides the threads among them
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1 if config.method.sees_motion else max(1, before // (wanted or 1)))
@@ -175,7 +176,7 @@ def threads_of(config: TrainConfig, wanted: int | None) -> Iterator[int]:
 
 
 def computes_in_bf16(device: str) -> bool:
-    """Return whether the device has bf16 arithmetic of its own; emulated bf16 is slower than float32."""
+    """Return whether the device computes bf16 in hardware; emulated bf16 is slower than float32."""
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()
@@ -183,14 +184,14 @@ def computes_in_bf16(device: str) -> bool:
 
 
 def can_compile(device: str) -> bool:
-    """Return whether torch.compile finds its compiler: C++ on the CPU, C for Triton's launchers on CUDA."""
+    """Return whether the compiler that torch.compile needs is installed: C++ for the CPU, C for CUDA (Triton)."""
     if device == "cuda" and "CC" in os.environ:
         return True
     return any(shutil.which(compiler) for compiler in COMPILERS[device])
 
 
 def keep_freed_memory() -> None:
-    """Tell glibc to keep the memory that a training step frees for the next step; no number changes.
+    """Tell glibc to keep the memory that a training step frees for the next step; results stay the same.
 
     By default every large tensor is returned to the system, and mapped and zeroed again a moment later, which takes a
     fifth of a CPU step (docs/performance.md). Has no effect with another C library.
@@ -204,13 +205,14 @@ def keep_freed_memory() -> None:
 
 
 def memory_layout(config: TrainConfig) -> torch.memory_format:
-    """Return the memory layout of images and weights: channels last, except in float32 on the CPU (a fifth slower)."""
+    """Return the memory layout of images and weights: channels last, except for float32 on the CPU."""
+    # With float32 on the CPU, channels last is a fifth slower.
     is_plain_float = config.device != "cuda" and config.precision == "fp32"
     return torch.contiguous_format if is_plain_float else torch.channels_last
 
 
 def set_up_device(config: TrainConfig) -> None:
-    """Set the switches of this process that the config asks for, before the network goes to the device."""
+    """Set the process-wide switches that the config asks for; call this before the network goes to the device."""
     if config.device == "cpu":
         keep_freed_memory()
     if config.device != "cuda":
@@ -224,7 +226,7 @@ def set_up_device(config: TrainConfig) -> None:
 
 
 def describe_environment(device: str) -> dict[str, str | int]:
-    """Return what the run directory records of the machine: versions, device name, threads."""
+    """Return the facts about the machine that a run directory records: versions, device name, threads."""
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -241,7 +243,11 @@ BYTES_OF_A_WEIGHT = 16
 
 @dataclass(frozen=True)
 class NeededMemory:
-    """Bytes on the device: all clips, the weights with gradients and moments, one clip in a step, and the rest."""
+    """The memory that training a fold needs on the device, in bytes.
+
+    clips : all clips of the run · weights : the weights with their gradients and the optimiser's moments
+    per_pair : what a training step needs for each clip of the batch · rest : CUDA itself and its libraries
+    """
 
     clips: int
     weights: int
@@ -253,7 +259,7 @@ class NeededMemory:
 
 
 def count_memory(config: TrainConfig, n_clips: int, n_classes: int) -> NeededMemory:
-    """Return what a fold needs on the device, including every clip of the run."""
+    """Return the memory that a fold needs on the device, which also holds all `n_clips` clips of the run."""
     sees, options = config.method.sees, config.network_options
     clip = 2 * (2 * HALF_WINDOW + 1) * CROP_SIZE * CROP_SIZE * 3  # two windows, uint8
     if isinstance(sees, MotionInput):
@@ -266,7 +272,11 @@ def count_memory(config: TrainConfig, n_clips: int, n_classes: int) -> NeededMem
 def fit_into_memory(
     config: TrainConfig, n_clips: int, n_classes: int, gpus: Sequence[int], n_at_once: int, *, is_asked_for: bool
 ) -> int:
-    """Return how many folds in parallel the GPUs have memory for, at most `n_at_once`.
+    """Return the number of folds, at most `n_at_once`, that the GPUs have memory to train in parallel.
+
+    Parameters
+    ----------
+    is_asked_for : whether the user gave the number `n_at_once`, which is then not lowered
 
     Raises
     ------
@@ -284,17 +294,18 @@ def fit_into_memory(
 
 
 def require_memory(config: TrainConfig, needed: NeededMemory, free: int, folds_on_device: int) -> None:
-    """Refuse a run that would run out of memory.
+    """Raise an error if the folds that share a device would run out of memory.
 
     Parameters
     ----------
+    needed : memory of one fold
     free : free bytes of the device
-    folds_on_device : folds that share it, each in a process of its own
+    folds_on_device : number of folds that share the device, each in a process of its own
 
     Raises
     ------
     ConfigError
-        If they would not fit; the message says what would.
+        If the folds would not fit; the message says what number of folds or batch size would.
     """
     of_a_fold = needed.total(config.batch_size)
     if folds_on_device * of_a_fold <= free:

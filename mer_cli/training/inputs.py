@@ -61,12 +61,12 @@ class Order:
 
 
 class MotionBatches:
-    """All clips of a run, normalised for each fold, from which batches are made (`loop.Batches`).
+    """The motion of all clips of a run, normalised for each fold, from which batches are made (a `loop.Batches`).
 
     Parameters
     ----------
-    images : (N, P, S, S)
-    units : coded action units by the clip's row, of every clip that a fold trains on; None without a graph
+    images : (N, P, S, S), P planes of motion for each clip, not normalised
+    units : action units of every clip that a fold trains on, by the clip's row; None if the network needs no graph
     """
 
     def __init__(
@@ -96,22 +96,22 @@ class MotionBatches:
             self.shared[0].copy_(torch.from_numpy(unit_adjacency(coded, self.wanted.units)))
 
     def draw_epoch(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Order:
-        """Shuffle the clips of `rows`."""
+        """Return the clips of `rows` in a shuffled order."""
         return Order(torch.from_numpy(rng.permutation(rows)).to(self.device, non_blocking=self.device.type == "cuda"))
 
     def training_batch(self, draw: Order, batch: slice | Tensor) -> tuple[Tensor, ...]:
-        """Return `plain_batch` of some clips of the order."""
+        """Return the inputs for some clips of an epoch's order, as `plain_batch` does; motion is not augmented."""
         return self.plain_batch(draw.row[batch])
 
     def plain_batch(self, rows: Tensor) -> tuple[Tensor, ...]:
-        """Return the clips in `rows`, (B, P, S, S) float32, and the graph of action units, (A, A), if there is one."""
+        """Return the clips in `rows`, (B, P, S, S) float32; then the graph, (A, A), if the network needs it."""
         return (self.normalised[rows], *self.shared)
 
 
 def check_inputs(plan: RunPlan) -> None:
     """Check that the stores have the landmarks and action units that the method needs.
 
-    Whole clips are checked when the config reads their hash (`plan`).
+    Whole clips are not checked here: `plan_run` does that when it reads their hash.
 
     Raises
     ------
@@ -129,13 +129,13 @@ def check_inputs(plan: RunPlan) -> None:
 
 
 def compute_inputs(plan: RunPlan) -> None:
-    """Compute the inputs of a planned run that are not there yet, before its folds are trained (`train.train_run`)."""
+    """Compute the flow and vectors that a planned run needs and that are not on disk, before its folds are trained."""
     compute_flow(plan, ignore_clip)
     compute_features(plan, ignore_clip)
 
 
 def compute_flow(plan: RunPlan, on_clip: OnClip) -> None:
-    """Compute the flow that the plan needs and that is not there yet; `on_clip` is called for each clip."""
+    """Compute the flow that the plan needs and that is not on disk; call `on_clip` for each clip."""
     config = plan.config
     is_described = isinstance(config.method.sees, DescriptorInput)
     if config.method.sees.needs_flow(config.span):
@@ -146,7 +146,7 @@ def compute_flow(plan: RunPlan, on_clip: OnClip) -> None:
 
 
 def compute_features(plan: RunPlan, on_clip: OnClip) -> None:
-    """Compute a descriptor's vectors that are not there yet; `compute_flow` comes first."""
+    """Compute the descriptor's vectors that are not on disk (none for a network); call `compute_flow` before."""
     if not isinstance(plan.config.method.sees, DescriptorInput):
         return
     for store in plan.stores:
@@ -158,7 +158,7 @@ def compute_features(plan: RunPlan, on_clip: OnClip) -> None:
 
 
 def read_motion_batches(plan: RunPlan, wanted: MotionInput, device: torch.device) -> MotionBatches:
-    """Return the motion of the clips of all stores in the order of `plan.labels`; `compute_inputs` comes first."""
+    """Return the motion of all clips of a run, in the order of `plan.labels`; call `compute_inputs` before."""
     flow = plan.config.flow
     images = [read_images(store.info, flow, list(store.clips), wanted) for store in plan.stores]
     units = _read_units(plan) if wanted.units else None
@@ -194,12 +194,12 @@ def _require_units(store: StoreInfo, cells: Mapping[str, str], model: str) -> No
 
 
 def read_features(plan: RunPlan) -> NDArray[np.float32]:
-    """Read the vectors of the clips of all stores, (N, D), in the order of `plan.labels`.
+    """Return the descriptor's vectors of all clips of a run, (N, D), in the order of `plan.labels`.
 
     Raises
     ------
     StoreError
-        If they are missing; `compute_inputs` comes first.
+        If vectors are missing or damaged; `compute_inputs` computes them.
     """
     parts = []
     for store in plan.stores:
@@ -240,7 +240,7 @@ def _wanted(planned: PlannedStore, config: TrainConfig) -> ByClip:
 
 
 def describe_clip(store: StoreInfo, config: TrainConfig, clip_id: str) -> NDArray[np.float32]:
-    """Return the vector of a clip, (D,) float32, by the config's descriptor."""
+    """Return the vector, (D,) float32, that the config's descriptor computes from a clip of the store."""
     inputs = [_see(seen, store, config, clip_id) for seen in _descriptor_input(config).arrays]
     features: NDArray[np.float32] = config.method.describe(*inputs)
     return features

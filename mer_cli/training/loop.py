@@ -29,11 +29,11 @@ from mer_cli.training.hardware import memory_layout, set_up_device
 
 
 class EpochLog:
-    """Average losses and seconds of a fold's epochs.
+    """A log of the average loss and the seconds of each epoch of a fold.
 
     Parameters
     ----------
-    on_epoch : called with the number of epochs done and the last one's average loss; on a GPU an epoch late
+    on_epoch : called with the number of finished epochs and the last epoch's average loss; on a GPU an epoch late
     """
 
     def __init__(self, n_epochs: int, device: torch.device, on_epoch: Callable[[int, float], None]) -> None:
@@ -55,7 +55,7 @@ class EpochLog:
             self._tell()
 
     def read(self) -> list[tuple[float, float]]:
-        """Return loss and seconds of every epoch; waits for the last."""
+        """Return (average loss, seconds) of every epoch; wait until the last epoch is computed."""
         while len(self.ends) <= self.n_queued:
             self._tell()
         seconds = [end - start for start, end in zip(self.ends, self.ends[1:], strict=False)]
@@ -74,26 +74,26 @@ HELD_OUT_BATCH = 64  # pairs in a forward pass without gradients; changes memory
 
 
 class Batches(Protocol):
-    """All clips of a run on the device, from which the inputs of the network are made."""
+    """All clips of a run in the device's memory, from which the inputs of a network are made."""
 
     device: torch.device
 
     def __len__(self) -> int: ...
 
     def start_fold(self, train_rows: NDArray[np.int64]) -> None:
-        """Prepare for a fold's training clips without moving what is on the device."""
+        """Prepare the clips for a fold that trains on `train_rows`; tensors on the device keep their addresses."""
 
     def draw_epoch(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Any:
-        """Draw the random choices of an epoch: fields are tensors with an entry for each clip; `row` is their order."""
+        """Return an epoch's random choices: tensors with an entry for each clip; `row` is the clips' order."""
 
     def training_batch(self, draw: Any, batch: slice | Tensor) -> tuple[Tensor, ...]:
-        """Return the inputs of some clips of a draw: a slice, or (B,) int64 positions."""
+        """Return the network's inputs for some clips of a draw; `batch` is a slice of the draw or (B,) positions."""
 
     def plain_batch(self, rows: Tensor) -> tuple[Tensor, ...]: ...
 
 
 class Steps:
-    """The training steps of one network, with its optimiser, its precision and its compiled form for all folds."""
+    """The training steps of one network for all folds, with the optimiser, the precision and the compiled network."""
 
     def __init__(self, network: nn.Module, batches: Batches, n_classes: int, config: TrainConfig) -> None:
         self.network, self.batches, self.n_classes, self.config = network, batches, n_classes, config
@@ -110,7 +110,7 @@ class Steps:
         self.captured: CapturedSteps | None = None
 
     def prepare(self, n_clips: int) -> None:
-        """Capture, on a GPU, the steps of an epoch of `n_clips`; the weights are useless afterwards."""
+        """Capture the steps of an epoch of `n_clips` clips on a GPU (`captured`); the weights are useless after."""
         if not self.on_gpu:
             return
         full = self.config.batch_size
@@ -123,7 +123,7 @@ class Steps:
             self.captured.capture(size, tries_kernels=tries_kernels)
 
     def start_fold(self) -> None:
-        """Reset the optimiser in place: captured steps keep its addresses."""
+        """Reset the optimiser's state to zero, in place because captured steps use its addresses."""
         for state in self.optimiser.state.values():
             for held in state.values():
                 held.zero_()
@@ -154,7 +154,7 @@ class Steps:
 
     @torch.no_grad()
     def plain_logits(self, rows: Tensor) -> Tensor:
-        """Return the logits of clips without augmentation, (rows, classes) float32, by BatchNorm's running averages."""
+        """Return logits of the clips in `rows`, (rows, classes) float32, not augmented, BatchNorm in eval mode."""
         self.network.eval()
         parts = [torch.empty(0, self.n_classes, device=self.batches.device)]
         for start in range(0, len(rows), HELD_OUT_BATCH):
@@ -202,9 +202,9 @@ class Steps:
 class TrainedFold:
     """The results of training a fold.
 
-    logits : (epochs, held-out clips, classes) float32 · inner_logits : the same of the inner clips
+    logits : (epochs, held-out clips, classes) float32 · inner_logits : the same for the inner clips
     history : average training loss, learning rate and seconds of each epoch
-    weights : the network's last state dict, on the CPU
+    weights : the network's state dict after the last epoch, on the CPU
     """
 
     logits: NDArray[np.float32]
@@ -214,7 +214,7 @@ class TrainedFold:
 
 
 class FoldTrainer:
-    """One network on the device, compiled at most once and re-initialised in place for every fold."""
+    """A trainer of all folds of a run, with one network, compiled at most once and re-initialised for each fold."""
 
     def __init__(self, batches: Batches, n_classes: int, config: TrainConfig) -> None:
         self.batches = batches
@@ -237,14 +237,14 @@ class FoldTrainer:
         inner_rows: NDArray[np.int64],
         on_epoch: Callable[[int, float], None],
     ) -> TrainedFold:
-        """Train one fold from fresh weights.
+        """Train a fold from fresh weights; after every epoch compute the logits of its held-out and inner clips.
 
         Parameters
         ----------
         fold_id : decides the random streams, together with the seed
         train_rows, train_labels : (n,) rows of the training clips in the batches, and their classes
         test_rows, inner_rows : (m,), (k,) rows of the held-out and of the inner clips; both may be empty
-        on_epoch : called with the number of epochs done and the last one's average training loss
+        on_epoch : called with the number of finished epochs and the average training loss of the last epoch
         """
         config, batches, steps = self.config, self.batches, self.steps
         steps.prepare(len(train_rows))

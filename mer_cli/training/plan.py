@@ -26,12 +26,12 @@ def plan_run(
     test_stores: Sequence[Path] = (),
     wanted: Sequence[str] | None = None,
 ) -> RunPlan:
-    """Read the stores' tables and decide scheme, clips, folds, device, precision and compilation.
+    """Plan a run: read the stores' tables, and decide scheme, clips, folds, device, precision and compilation.
 
     Parameters
     ----------
-    stores : one for each dataset, in any order; under LOSO each of their subjects is held out once
-    test_stores : if given, the protocol is cross-dataset: one fold for each, trained on all of `stores`
+    stores : paths of stores of different datasets, in any order; under LOSO each of their subjects is held out once
+    test_stores : if given, the protocol is cross-dataset: one fold for each test store, trained on all `stores`
     wanted : subjects or fold ids to train; None trains all
 
     Raises

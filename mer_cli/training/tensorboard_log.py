@@ -31,7 +31,7 @@ def require_tensorboard() -> None:
 def write_log(run: Path, fold_id: str, config: RunConfig) -> None:
     """Write the event file of a finished fold, whole or not at all, and replace an earlier one.
 
-    For a run on generated faces the text `faces` says so.
+    If the run is on generated faces, the text `faces` in the file says so.
 
     Raises
     ------

@@ -18,7 +18,7 @@ class TimeLimit:
 
     The first fold of a command, or the first folds that run in parallel, are trained even if the time is too short, so
     that a repeated command always makes progress. Later a fold begins if the longest fold of its method would still
-    fit; if none has been timed, in the first half of the time only.
+    fit. If no fold of the method has been timed, it begins only in the first half of the time.
 
     is_over : whether a fold was left out for lack of time
     longest : seconds of each method's longest fold so far
@@ -37,14 +37,14 @@ class TimeLimit:
         self.longest[method] = max(self.longest.get(method, 0), seconds)
 
     def has_time(self, method: str) -> bool:
-        """Return whether a fold of the method may begin now; if not, the limit is over for good."""
+        """Return whether a fold of the method may begin now; after the first False, the answer is always False."""
         if self._has_begun and not self.is_over:
             needed = self.longest.get(method, self.seconds / 2)
             self.is_over = time.monotonic() + needed > self._ends
         return not self.is_over
 
     def allowed(self, method: str, folds: Iterable[Fold]) -> Iterator[Fold]:
-        """Yield the folds of a method that there is time for; each begins when it is yielded."""
+        """Yield folds of a method as long as there is time for another; a fold counts as begun when it is yielded."""
         for fold in folds:
             if not self.has_time(method):
                 return
@@ -53,12 +53,12 @@ class TimeLimit:
             yield fold
 
     def ended(self, method: str, fold: Fold) -> None:
-        """Note that a fold has been trained and written."""
+        """Note that a fold that `allowed` yielded has been trained and written, and how long that took."""
         self.expect(method, time.monotonic() - self._began_at.pop(fold.id))
 
 
 def parse_time_limit(text: str | None) -> TimeLimit:
-    """Return the limit of a text such as "4m" or "1h30m" (None: no limit) from now on, or raise a ConfigError."""
+    """Return a limit that starts now, from text such as "4m" or "1h30m" (None: no limit), or raise a ConfigError."""
     if text is None:
         return TimeLimit(math.inf)
     found = re.fullmatch(r"(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?", text.strip().casefold())

@@ -53,7 +53,7 @@ Trainer: TypeAlias = "FoldTrainer | ClassicalTrainer"
 
 
 class Listener(Protocol):
-    """An observer of a run; it changes nothing.
+    """An observer that is told how far the training of a run is; it can't change the training.
 
     `on_start` gets the number of folds to train. A fold that is trained in a worker is reported only when it has ended,
     with the last epoch's loss. A classical method has no epochs and no loss.
@@ -81,14 +81,14 @@ class _Silent:
 
 
 class Trainers:
-    """The trainer of the last plan, used again for a plan that differs in the seed alone: nothing is compiled twice."""
+    """A cache of the last plan's trainer, used again if only the seed differs, so that nothing is compiled twice."""
 
     def __init__(self) -> None:
         self.key: tuple[Any, ...] = ()
         self.trainer: Trainer | None = None
 
     def of(self, plan: RunPlan) -> Trainer:
-        """Return a trainer for the plan, with the plan's seed."""
+        """Return a trainer for the plan: the cached trainer, with the plan's seed, if it fits, otherwise a new one."""
         trained_on = frozenset(clip_id for fold in plan.wanted for clip_id in fold.train)
         key = (plan.config.model_copy(update={"seed": 0}), plan.paths("loso", "train", "test"), trained_on)
         if self.trainer is None or key != self.key:
@@ -99,7 +99,7 @@ class Trainers:
 
 
 def make_trainer(plan: RunPlan) -> Trainer:
-    """Return a trainer for the plan's folds that holds all of its clips."""
+    """Return a new trainer for the plan's folds, with all clips of the plan in memory."""
     config, sees = plan.config, plan.config.method.sees
     n_classes, device = len(config.class_names), torch.device(config.device)
     if not config.method.is_network:
@@ -142,18 +142,19 @@ def train_run(
     time_limit: TimeLimit | None = None,
     has_inputs: bool = False,
 ) -> Path:
-    """Train the wanted folds that are not finished, as far as the time limit allows; return the run's path.
+    """Train the plan's wanted folds that are not finished, until the time limit is over; return the run directory.
 
     Parameters
     ----------
     out : folder of all runs
     resume : False trains finished folds again
-    tensorboard : write an event file for every finished fold, including those finished earlier
+    save_weights : "last" keeps the weights of each fold after its last epoch
+    tensorboard : write an event file for every finished fold, also for folds finished earlier
     folds_at_once : folds in parallel on each device; None decides by the method and the machine
     gpus : CUDA numbers; None takes the first
-    trainers : shared by runs that differ in the seed alone
-    time_limit : shared by the runs of a command, and updated; the same call later trains the folds that it left out
-    has_inputs : `compute_inputs` has been called for the plan; otherwise it is called here
+    trainers : a cache to share among runs that differ only in the seed
+    time_limit : shared by all runs of a command, and updated here; a later call trains the folds that it left out
+    has_inputs : whether `compute_inputs` was called for the plan already; otherwise it is called here
 
     Raises
     ------
@@ -240,7 +241,7 @@ def _train_in_turn(run: _Run, begun: Iterable[Fold], trainers: Trainers, listene
 
 @dataclass(frozen=True)
 class EndedFold:
-    """A fold that a worker has trained and written; the loss of a classical method is None."""
+    """A fold that a worker has trained and written, with its last average loss (None for a classical method)."""
 
     fold: Fold
     n_epochs: int
