@@ -8,9 +8,9 @@ guesser's score is the same as under `last`.
 
 A null control is a run on permuted training labels (`mer train --shuffle-labels`). It has nothing to learn, so under an
 honest rule its accuracy is what predictions without any knowledge reach: the sum over classes of predicted share times
-true share. Any accuracy that another rule reports beyond this shows how much that rule leaks. Leaving one subject out pushes an honest accuracy slightly
-below that value: the clips of the held-out subject are missing from the training clips, so the network predicts the
-classes that this subject shows a little too rarely.
+true share. Any accuracy that another rule reports beyond this shows how much that rule leaks. Leaving one subject
+out pushes an honest accuracy slightly below that value: the clips of the held-out subject are missing from the
+training clips, so the network predicts the classes that this subject shows a little too rarely.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class _Fold:
 class ChanceScores:
     """The scores of one guesser under one epoch rule, averaged over `repetitions` draws of the whole experiment.
 
-    intervals : by metric, low and high end of the interval that holds 95 % of the draws; empty for `majority`, which draws nothing
+    intervals : by metric, low and high end of the interval that holds 95 % of the draws; empty for `majority`
     """
 
     name: str
@@ -112,7 +112,7 @@ def chance_rows(
 
 
 def run_chance(run: Run, rule: str, dataset: str | None = None) -> tuple[ChanceScores, ChanceScores]:
-    """Return the scores of `majority` and `prior-random` on a run's clips (those of `dataset` if given) under a rule."""
+    """Return the scores of `majority` and `prior-random` on a run's clips (of `dataset` if given) under a rule."""
     folds = folds_of(run, dataset)
     return chance_rows(
         rule,
@@ -146,8 +146,8 @@ def draw_classes(
 ) -> NDArray[np.integer[Any]]:
     """Return the same numbers as `random.choice(len(shares), size, p=shares)`, but much faster.
 
-    The class of a uniform draw is the number of cumulative shares that the draw reaches. `size` is (repetitions, epochs,
-    clips); the clips vary slowest in memory, so that counts over clips add up whole arrays.
+    The class of a uniform draw is the number of cumulative shares that the draw reaches. `size` is (repetitions,
+    epochs, clips); the clips vary slowest in memory, so that counts over clips add up whole arrays.
     """
     *outer, n_clips = size
     summed = shares.cumsum()
@@ -170,7 +170,7 @@ def _score(
     n_repetitions: int,
     n_classes: int,
 ) -> ChanceScores:
-    """Score a guesser from one array of classes for each fold, (repetitions, epochs, clips); 3,000 epochs take 20 MB."""
+    """Score a guesser from an array of classes for each fold, (repetitions, epochs, clips); 3,000 epochs take 20 MB."""
     n_correct = np.zeros(n_repetitions, dtype=np.int64)
     chosen = []
     for fold, guess in zip(folds, guesses, strict=True):
@@ -202,10 +202,10 @@ def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class NullControl:
-    """The result of runs on permuted labels under one epoch rule. Accuracies are pooled over clips, averaged over seeds.
+    """The result of runs on permuted labels under one epoch rule; accuracies are averaged over the seeds.
 
     accuracy : what the runs reached, 0..1 · expected : what predictions with the same class shares reach by chance
-    low, high : interval that holds an honest accuracy 95 times in 100; None with one subject, because subjects are drawn
+    low, high : interval that holds an honest accuracy 95 times in 100; None if there is only one subject
     """
 
     rule: str
@@ -225,9 +225,9 @@ def control_of(by_seed: Sequence[Scores], run: Run) -> NullControl:
     """Return how far runs on permuted labels are from chance.
 
     `by_seed` has the scores of each seed, `run` is any of the runs. The interval is computed for the accuracy minus the
-    expected accuracy by drawing subjects, then shifted to the expected accuracy and cut off at 0 and 1. Each fold has its own permutation, so when one subject
-    is left out, a draw of subjects is a draw of permutations as well. Across datasets all clips of a fold share one
-    permutation, and the interval is too narrow. Under `best-test` the accuracy
+    expected accuracy by drawing subjects, then shifted to the expected accuracy and cut off at 0 and 1. Each fold
+    has its own permutation, so when one subject is left out, a draw of subjects is a draw of permutations as well.
+    Across datasets all clips of a fold share one permutation, and the interval is too narrow. Under `best-test` the accuracy
     comes from other epochs than the predictions that give the class shares.
     """
     n_classes = len(run.class_names)

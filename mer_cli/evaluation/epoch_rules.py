@@ -38,8 +38,8 @@ class Scores:
     Under `last` and `inner-val` all numbers come from one confusion matrix. Under `best-test`, `accuracy` adds up each
     fold's best epoch for accuracy, while `uf1`, `uar` and `confusion` come from the epochs that were picked for F1.
     Like the script, `uf1` then leaves out a class that is in neither labels nor predictions. The script has no UAR;
-    `uar` is computed from the same predictions as `uf1`. `epochs` maps each fold to the epoch (from 1) that `confusion` takes the
-    predictions from, and `predicted` has these predictions by clip id.
+    `uar` is computed from the same predictions as `uf1`. `epochs` maps each fold to the epoch (from 1)
+    whose predictions `confusion` counts, and `predicted` has these predictions by clip id.
     """
 
     rule: str
@@ -79,7 +79,7 @@ def apply_rule(
     rule : one of `RULES`
     folds : one for each held-out subject or test dataset, in any order, with the same number of epochs
     labels : class (0..n_classes-1) by clip id, for at least the clips in the folds
-    inner_labels : class by fold and clip id, for runs on permuted labels, where inner clips have other labels than `labels`
+    inner_labels : class by fold and clip id, if a fold's inner clips have other labels than `labels` (permuted labels)
 
     Raises
     ------
@@ -140,7 +140,7 @@ def choose_epochs(
 
     Returns
     -------
-    n_correct : (...) int, number of correct clips that the accuracy counts; under `best-test` it can be of another epoch
+    n_correct : (...) int, number of correct clips for the accuracy; under `best-test` it can be of another epoch
     epoch : (...) int, from 0, the epoch whose predictions give every other score
     """
     correct = (predicted == truth).sum(axis=-1)
@@ -166,7 +166,8 @@ def _check_finite(fold: str, clip_ids: Sequence[str], logits: NDArray[np.float32
 def choose_inner_epoch(fold: FoldPredictions, labels: Mapping[str, int], n_classes: int) -> int:
     """Return the epoch, from 0, that `inner-val` chooses: the one with the best smoothed UF1 on the fold's inner clips.
 
-    Smoothed means averaged over five epochs: two before, the epoch itself and two after (fewer at either end). A tie goes to the earlier epoch; averages that differ by less than 1e-12 tie.
+    Smoothed means averaged over five epochs: two before, the epoch itself and two after (fewer at either end). A tie goes to the
+    earlier epoch; averages that differ by less than 1e-12 tie.
 
     Raises
     ------
@@ -245,7 +246,7 @@ def _fold_f1(predicted: NDArray[np.integer[Any]], truth: NDArray[np.int64], n_cl
 
 
 def _count(says: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Count the true values along the first axis (clips); for speed, in the smallest integer type that is large enough."""
+    """Count the true values along the first axis (clips), for speed in the smallest integer type that can hold them."""
     return np.asarray(says.sum(axis=0, dtype=np.min_scalar_type(len(says))), dtype=np.float32)
 
 

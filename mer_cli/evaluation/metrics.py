@@ -1,9 +1,9 @@
 """Accuracy, UF1, UAR and the scores of each class, all from one confusion matrix pooled over the folds.
 
 Counts are summed over all held-out subjects first, and each ratio is taken once. Averaging the scores of the folds
-would give other numbers: most subjects show only one to three of the classes, so that average depends on how a
-fold counts the classes that it lacks. Every class of the scheme enters UF1 and UAR, and 0/0 is 0: a class that is never predicted counts 0 and
-is not left out. Formulas: MEGC 2019 (UF1, UAR) and Forman & Scholz 2010 (pool first).
+would give other numbers: most subjects show only one to three of the classes, so that average depends on how the
+classes that a fold lacks are counted. Every class of the scheme enters UF1 and UAR, and 0/0 is 0: a class that is never
+predicted counts 0 and is not left out. Formulas: MEGC 2019 (UF1, UAR) and Forman & Scholz 2010 (pool first).
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def unfinished(run: Run) -> str:
 
 
 def train_command(run: Run) -> str:
-    """Return the `mer train` command that continues a run, with the stores and the output folder of its last session."""
+    """Return the `mer train` command that continues a run, with the stores and output folder of its last session."""
     config, session = run.config, run.sessions[-1]
     stores = " ".join(shlex.quote(store) for store in session.stores)
     tested = " ".join(f"--test {shlex.quote(store)}" for store in session.test_stores)
@@ -75,7 +75,7 @@ def ablate_command(table: int, run: Run, seeds: Collection[int]) -> str:
     ----------
     table : number of the table; the rows differ only in the options that it varies
     run : trained on a single store
-    seeds : wanted seeds; `mer ablate` takes consecutive seeds only, so the command has their longest range without a gap
+    seeds : wanted seeds; `mer ablate` takes only consecutive seeds, so the command has `longest_range` of them
     """
     config = run.config
     wanted = longest_range(seeds)

@@ -220,8 +220,8 @@ class Spread:
     """The mean of a score over several seeds, 0..1, with its spread.
 
     sd : standard deviation over the seeds, None for a single seed
-    low, high : 95 % interval of the mean, over subjects; None with one subject, or if the epoch was chosen on the held-out
-        subjects, because no interval covers that choice
+    low, high : 95 % interval of the mean, over subjects; None with one subject, or if the epoch was chosen on the
+        held-out subjects, because no interval covers that choice
     lost : share of the interval's draws in which a class had no clip
     """
 

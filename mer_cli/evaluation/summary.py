@@ -22,7 +22,7 @@ Facts = tuple[tuple[str, str], ...]  # names and values
 
 @dataclass(frozen=True)
 class Summary:
-    """All that `mer evaluate` shows of one run, or of one of its test datasets, as text; each table begins with its header.
+    """What `mer evaluate` shows of one run, or of one of its test datasets, as text; each table begins with its header.
 
     datasets : if the score pools several datasets, rows for each dataset and for the guessers on it; else empty
     """
@@ -118,7 +118,7 @@ def _rule_text(run: Run, scores: Scores) -> str:
 
 
 def _control_text(control: NullControl) -> str:
-    """Return in words the accuracy that runs on permuted labels reach if the rule is honest, and how far off they are."""
+    """Return in words which accuracy an honest rule gives for runs on permuted labels, and how far off they are."""
     off = f"{100 * (control.accuracy - control.expected):+.2f} points"
     expected = f"training labels permuted: {percent(control.expected)} % are expected by chance"
     if control.low is None or control.high is None:
