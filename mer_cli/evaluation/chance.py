@@ -227,8 +227,8 @@ def control_of(by_seed: Sequence[Scores], run: Run) -> NullControl:
     `by_seed` has the scores of each seed, `run` is any of the runs. The interval is computed for the accuracy minus the
     expected accuracy by drawing subjects, then shifted to the expected accuracy and cut off at 0 and 1. Each fold
     has its own permutation, so when one subject is left out, a draw of subjects is a draw of permutations as well.
-    Across datasets all clips of a fold share one permutation, and the interval is too narrow. Under `best-test` the accuracy
-    comes from other epochs than the predictions that give the class shares.
+    Across datasets all clips of a fold share one permutation, and the interval is too narrow. Under
+    `best-test` the accuracy comes from other epochs than the predictions that give the class shares.
     """
     n_classes = len(run.class_names)
     counts = [count_by_subject(scores.predicted, run.labels, n_classes) for scores in by_seed]

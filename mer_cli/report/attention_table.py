@@ -1,4 +1,4 @@
-"""Tabulates how well attention maps agree with the known truth of generated faces, by method and block of the network."""
+"""Tabulates how well attention maps agree with the truth of generated faces, by method and block of the network."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class _Counted:
 
 
 def build_count_table(number: int, stores: Sequence[StoreInfo]) -> Table:
-    """Build Table 1 (tasks with five or four classes) or Table 2 (with three): published clip counts beside your stores.
+    """Build Table 1 (tasks of five or four classes) or Table 2 (of three): published clip counts beside your stores.
 
     Parameters
     ----------

@@ -46,7 +46,7 @@ class Entry:
 
     @property
     def competes(self) -> bool:
-        """Whether the entry can be ranked: finished, not on permuted labels, its recipe not tuned on the test subjects."""
+        """Whether the entry is ranked: finished, not on permuted labels, recipe not tuned on the test subjects."""
         return self.is_finished and not self.config.shuffle_labels and self.config.recipe not in RECIPE_STAMPS
 
     @property
