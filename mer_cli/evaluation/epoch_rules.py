@@ -166,8 +166,8 @@ def _check_finite(fold: str, clip_ids: Sequence[str], logits: NDArray[np.float32
 def choose_inner_epoch(fold: FoldPredictions, labels: Mapping[str, int], n_classes: int) -> int:
     """Return the epoch, from 0, that `inner-val` chooses: the one with the best smoothed UF1 on the fold's inner clips.
 
-    Smoothed means averaged over five epochs: two before, the epoch itself and two after (fewer at either end). A tie goes to
-    the earlier epoch; averages that differ by less than 1e-12 tie.
+    Smoothed means averaged over five epochs: two before, the epoch itself and two after (fewer at either end). A tie
+    goes to the earlier epoch; averages that differ by less than 1e-12 tie.
 
     Raises
     ------

@@ -124,7 +124,7 @@ def _members(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
 
 
 def _slots(number: int | None, paper: PaperBlock | None, entries: Sequence[Entry]) -> list[_Slot]:
-    """Return the table's rows: the paper's (in a table of ablations those of `mer ablate`), then others that were run."""
+    """Return the paper's rows (in a table of ablations the rows of `mer ablate`), then others that were run."""
     rows = paper.rows if paper else ()
     keyed = {row.key: row for row in rows if row.key is not None}
     found = sorted({entry.place.rows[number] for entry in entries}, key=partial(_row_order, number))
@@ -237,7 +237,7 @@ def _row_name(number: int | None, key: Hashable) -> str:
 
 
 def _name(slot: _Slot, recipe: str) -> str:
-    """Return the method; in Table 5, mark the layers and heads that are MMNet under `recipe`: "N_L 2, N_H 4 (MMNet)"."""
+    """Return the method; in Table 5, mark the layers and heads that `recipe` gives MMNet: "N_L 2, N_H 4 (MMNet)"."""
     if not isinstance(slot.key, tuple):
         return slot.method
     plain = standard_config(recipe)

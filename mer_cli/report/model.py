@@ -28,7 +28,7 @@ class Column:
     heading : what people read ("Accuracy %"); the group's heading stands above it
     group : what kind of number it has: printed in the paper, counted here, or ours under an epoch rule; "" for none
     numeric : whether it is right-aligned and sorted by value
-    laid_out : whether formats for people have this column; if not, only CSV and JSON have it, and notes say it to people
+    laid_out : whether formats for people show the column; if not, only CSV and JSON have it, and notes say it to people
     """
 
     key: str
@@ -44,7 +44,8 @@ class Cell:
 
     text : what is printed, without any mark-up; "" if the column doesn't apply to the row
     value : what it is sorted by, in the printed unit (percent for accuracies); None if it has no number
-    sd : standard deviation over the seeds · low, high : 95 % interval over subjects, or over a guesser's draws; in the unit of `value`
+    sd : standard deviation over the seeds, in the unit of `value`
+    low, high : 95 % interval over subjects, or over a guesser's draws, in the unit of `value`
     best : whether it is the best of its column in the block, under an honest epoch rule
     marks : marks of the notes that the cell refers to, in the block or the table
     code : whether the text is a command to type
@@ -128,7 +129,7 @@ GROUP_HEADINGS: dict[Group, str] = {
 
 
 def single_blocks(table: Table) -> tuple[Table, ...]:
-    """Split a table into one table for each block, without the columns that are empty there (the first always stays)."""
+    """Split a table into one table for each block, without columns that are empty there; the first always stays."""
     return tuple(without_empty_columns(table, _commands_as_notes(table, block)) for block in table.blocks)
 
 

@@ -180,7 +180,7 @@ def is_plain(config: TrainConfig) -> bool:
 
 
 def network_departures(config: TrainConfig) -> list[str]:
-    """Return how the network differs from the recipe's MMNet: the name of a variant, or the changed options one by one."""
+    """Return how the network differs from the recipe's MMNet: the variant's name, or the changed options one by one."""
     variant = _variant_of(config)
     if variant:
         return [] if variant == MMNET else [variant]
@@ -188,7 +188,7 @@ def network_departures(config: TrainConfig) -> list[str]:
 
 
 def _variant_of(config: TrainConfig) -> str | None:
-    """Return the variant with the same network options, even if they were set one by one; None if no variant has them."""
+    """Return the variant with the same network options, even if set one by one; None if no variant has them."""
     options, recipe = config.network_options, config.recipe
     return next((name for name in VARIANTS if standard_config(recipe, name).network_options == options), None)
 

@@ -64,7 +64,7 @@ Places = Mapping[Path, Place]  # by the run's directory
 def place_runs(runs: Sequence[Run]) -> Places:
     """Return the place of every run in a report, by the run's directory.
 
-    A table of the paper shows a run if it leaves one subject out and the table has its dataset and its method. Tables of
+    A table of the paper shows a run if it leaves one subject out and the table has its dataset and method. Tables of
     methods show runs on the composite set as well. Plain MMNet on other clips than the paper's is not an ablation if no
     ablation was run on the same clips: then only the tables of methods show it.
     """
@@ -76,7 +76,7 @@ def place_runs(runs: Sequence[Run]) -> Places:
 
 
 def _without_lone_mmnet(place: Place, ablated: Collection[tuple[int | None, tuple[object, ...]]]) -> Place:
-    """Return the place without those tables of ablations that have nothing to compare the run with on the same clips."""
+    """Return the place without the tables of ablations that have nothing to compare the run with on the same clips."""
     rows = {
         number: key
         for number, key in place.rows.items()
