@@ -52,12 +52,12 @@ class RunFigure:
 
     protocol : in words · n_clips, n_subjects : number of clips and subjects that each seed is scored on
     origin : the coding tables and stores that the runs used
-    runs : names of their directories
+    runs : names of the run directories
     rules : a figure for each epoch rule, honest rules first
     loss : average training loss of each epoch, over folds and seeds; NaN or infinite if a fold diverged; empty for
-        a classical method, which has no epochs, like `accuracy`
-    accuracy : share of held-out clips predicted correctly after each epoch, pooled over folds, averaged over seeds; it
-        chooses no epoch
+        a classical method, which has no epochs
+    accuracy : share of held-out clips predicted correctly after each epoch, pooled over folds, averaged over seeds; not
+        used to choose an epoch; empty for a classical method
     """
 
     title: str
