@@ -19,8 +19,8 @@ def render_csv(tables: Sequence[Table]) -> str:
 
     The first columns are table, block, generated ("true" or "false") and kind. Then comes a column for
     each key of any table, empty if the row's table has no such column or no number. The last column, `notes`, is the
-    text of all notes that the row refers to. A number stands alone, in the printed unit: its standard deviation over seeds and
-    its interval are in `<key>_sd`, `<key>_low` and `<key>_high`. A published number has the characters that were
+    text of all notes that the row refers to. A number stands alone, in the printed unit: its standard deviation over
+    seeds and its interval are in `<key>_sd`, `<key>_low` and `<key>_high`. A published number stands as
     printed ("71.20"). A cell with a command has the command, and a cell that only refers to notes has their text.
     Columns of `best-test` end in `selected_on_test`. A table without any block has one line with its notes.
     """
