@@ -1,16 +1,16 @@
-"""What a guesser reaches on the same clips and folds under the same epoch rule, and what a null control must reach.
+"""Scores guessers on a run's clips and folds under an epoch rule, and says what accuracy a null control must reach.
 
 `majority` predicts the commonest class of the fold's training clips, so it does not change with the epoch.
 `prior-random` draws the class of every clip in every epoch from the class shares of the training clips. Its draws are
-independent between epochs, so under `best-test` it is an upper bound on what choosing among so many epochs gains by
-itself. Under `inner-val` the epoch is chosen without the held-out clips, so every epoch is as good as another, and a
-guesser reaches what it reaches under `last`.
+independent between epochs, so under `best-test` it is an upper bound on what the choice among that many epochs gains
+by itself. Under `inner-val` the epoch is chosen without the held-out clips, so every epoch is as good as another, and a
+guesser's score is the same as under `last`.
 
 A null control is a run on permuted training labels (`mer train --shuffle-labels`). It has nothing to learn, so under an
-honest rule its accuracy is that of predictions which know nothing: the sum over classes of predicted share times true
-share. What another rule gives beyond it is that rule's leak. Leaving one subject out pushes an honest accuracy slightly
-below that value: the clips of the held-out subject are missing from the training clips, so the network predicts the
-classes that this subject shows a little too rarely.
+honest rule its accuracy is what predictions without any knowledge reach: the sum over classes of predicted share times
+true share. Any accuracy that another rule reports beyond this shows how much that rule leaks. Leaving one subject
+out pushes an honest accuracy slightly below that value: the clips of the held-out subject are missing from the
+training clips, so the network predicts the classes that this subject shows a little too rarely.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ ROWS_AT_ONCE = 4096  # of drawn clips; they stay in the processor's cache
 
 @dataclass(frozen=True)
 class _Fold:
-    """A fold as a guesser sees it.
+    """The labels of one fold, which are all that a guesser needs.
 
     held_out : labels of the held-out clips, sorted · training : number of training clips of each class
     """
@@ -48,9 +48,9 @@ class _Fold:
 
 @dataclass(frozen=True)
 class ChanceScores:
-    """A guesser scored under one rule: the average over `repetitions` draws of the whole experiment.
+    """The scores of one guesser under one epoch rule, averaged over `repetitions` draws of the whole experiment.
 
-    intervals : by metric, low and high end of the interval that holds 95 % of the draws; empty if nothing is drawn
+    intervals : by metric, low and high end of the interval that holds 95 % of the draws; empty for `majority`
     """
 
     name: str
@@ -71,7 +71,7 @@ def chance_rows(
     scored: Collection[str] | None = None,
     inner: Mapping[str, Collection[str]] | None = None,
 ) -> tuple[ChanceScores, ChanceScores]:
-    """Score the guessers `majority` and `prior-random`.
+    """Return the scores of the guessers `majority` and `prior-random` under an epoch rule, in this order.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def chance_rows(
     Raises
     ------
     RunError
-        If a fold has no training clips, or a clip no entry in `fold_of`.
+        If a fold has no training clips, or if a clip has no entry in `fold_of`.
     """
     check_rule(rule)
     by_fold: dict[str, list[int]] = {}
@@ -112,7 +112,7 @@ def chance_rows(
 
 
 def run_chance(run: Run, rule: str, dataset: str | None = None) -> tuple[ChanceScores, ChanceScores]:
-    """Score guessers on a run's clips under a rule; they know the clips that its folds were trained on."""
+    """Return the scores of `majority` and `prior-random` on a run's clips (of `dataset` if given) under a rule."""
     folds = folds_of(run, dataset)
     return chance_rows(
         rule,
@@ -144,10 +144,10 @@ def _prior_random(rule: str, folds: tuple[_Fold, ...], n_epochs: int, n_classes:
 def draw_classes(
     random: np.random.Generator, size: tuple[int, int, int], shares: NDArray[np.float64]
 ) -> NDArray[np.integer[Any]]:
-    """Draw what `random.choice(len(shares), size, p=shares)` draws, number by number, in a fraction of its time.
+    """Return the same numbers as `random.choice(len(shares), size, p=shares)`, but much faster.
 
-    A draw's class is the number of summed shares that it reaches. The result lies in memory clip by clip, so counts
-    over clips add up whole arrays.
+    The class of a uniform draw is the number of cumulative shares that the draw reaches. `size` is (repetitions,
+    epochs, clips); the clips vary slowest in memory, so that counts over clips add up whole arrays.
     """
     *outer, n_clips = size
     summed = shares.cumsum()
@@ -170,7 +170,7 @@ def _score(
     n_repetitions: int,
     n_classes: int,
 ) -> ChanceScores:
-    """Score guesses of shape (repetitions, epochs, clips), an array for each fold; 3,000 epochs take 20 MB."""
+    """Score a guesser from an array of classes for each fold, (repetitions, epochs, clips); 3,000 epochs take 20 MB."""
     n_correct = np.zeros(n_repetitions, dtype=np.int64)
     chosen = []
     for fold, guess in zip(folds, guesses, strict=True):
@@ -202,10 +202,10 @@ def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class NullControl:
-    """Runs on permuted labels under one rule; shares, pooled over the clips and averaged over the seeds.
+    """The result of runs on permuted labels under one epoch rule; accuracies are averaged over the seeds.
 
-    accuracy : what they reached · expected : what predictions with these class shares reach by chance
-    low, high : interval that holds an honest accuracy 95 times in 100; None with one subject, because none can be drawn
+    accuracy : what the runs reached, 0..1 · expected : what predictions with the same class shares reach by chance
+    low, high : interval that holds an honest accuracy 95 times in 100; None if there is only one subject
     """
 
     rule: str
@@ -222,13 +222,13 @@ class NullControl:
 
 
 def control_of(by_seed: Sequence[Scores], run: Run) -> NullControl:
-    """Score the control from the scores of its seeds, on the clips of `run`, which was trained on permuted labels.
+    """Return how far runs on permuted labels are from chance.
 
-    The interval is that of the accuracy minus the expected accuracy, drawn over subjects like every interval here,
-    shifted so that its centre is chance, and cut off at 0 and 1. Each fold has its own permutation, so when one subject
-    is left out, a draw of subjects is a draw of permutations as well. Across datasets all clips of a fold share one
-    permutation, and the interval is too narrow. The accuracy is the rule's own: under `best-test` it comes from other
-    epochs than the predictions that give the shares.
+    `by_seed` has the scores of each seed, `run` is any of the runs. The interval is computed for the accuracy minus the
+    expected accuracy by drawing subjects, then shifted to the expected accuracy and cut off at 0 and 1. Each fold
+    has its own permutation, so when one subject is left out, a draw of subjects is a draw of permutations as well.
+    Across datasets all clips of a fold share one permutation, and the interval is too narrow. Under
+    `best-test` the accuracy comes from other epochs than the predictions that give the class shares.
     """
     n_classes = len(run.class_names)
     counts = [count_by_subject(scores.predicted, run.labels, n_classes) for scores in by_seed]

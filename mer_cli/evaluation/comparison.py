@@ -16,12 +16,12 @@ from mer_cli.runs.run_config import GENERATED
 
 
 def compare_runs(first: Sequence[Run], second: Sequence[Run], rule: str) -> Comparison:
-    """Return UF1 of the first minus UF1 of the second, over the seeds that both have.
+    """Compare the UF1 of two methods, first minus second, over the seeds that both have a run for.
 
     Raises
     ------
     RunError
-        If the two are not of the same clips, labels and folds, have no seed in common, or a run can't be scored.
+        If the runs differ in clips, labels or folds, the methods have no seed in common, or a run can't be scored.
     """
     reference = first[0]
     for run in (*first[1:], *second):
@@ -42,23 +42,25 @@ def compare_runs(first: Sequence[Run], second: Sequence[Run], rule: str) -> Comp
 
 
 def under_seeds_of(others: Iterable[int], scores: Mapping[int, Scores], config: TrainConfig) -> dict[int, Scores]:
-    """Return the scores by seed; a method that draws nothing has its one score under every seed of the others.
+    """Return the scores by seed; a method without random draws gets its single score repeated for each of `others`.
 
     Parameters
     ----------
-    others : seeds of what it is compared with
+    others : seeds of the method that this method is compared with
+    scores : by seed
+    config : settings of any of this method's runs
     """
     draws_nothing = not config.method.is_network and not config.shuffle_labels
     return {seed: score for score in scores.values() for seed in others} if draws_nothing else dict(scores)
 
 
 def compare_scores(first: Mapping[int, Scores], second: Mapping[int, Scores], run: Run) -> Comparison:
-    """Return UF1 of the first minus UF1 of the second, over the seeds that both have.
+    """Compare the UF1 of two methods that are scored already, first minus second, over the seeds that both have.
 
     Parameters
     ----------
     first, second : scores by seed, under one rule, with at least one seed in common
-    run : any of the runs, for the clips, labels and folds that all share
+    run : any of the runs; all have the same clips, labels and folds
     """
     seeds = sorted(first.keys() & second.keys())
     return compare(
@@ -71,11 +73,11 @@ def compare_scores(first: Mapping[int, Scores], second: Mapping[int, Scores], ru
 
 
 def comparison_table(comparison: Comparison, first: Run, second: Run, rule: str) -> TextTable:
-    """Return what `mer evaluate --compare` shows, the title in the first row.
+    """Return the table of names and values that `mer evaluate --compare` prints; the first row is the title.
 
     Parameters
     ----------
-    first, second : a run of each method
+    first, second : any run of the first method, and any of the second
     """
     faces = [("faces", GENERATED)] if first.config.generated or second.config.generated else []
     selected = f": {SELECTED_ON_TEST}, so no p-value holds" if rule == "best-test" else ""
@@ -102,6 +104,6 @@ def _counts(scores: Scores, run: Run) -> SubjectCounts:
 
 
 def _discordant(one: Scores, other: Scores, run: Run) -> tuple[int, int]:
-    """Count the clips that only the one has right, and those that only the other has right."""
+    """Return how many clips only `one` predicts correctly, and how many only `other` does."""
     right = [{clip for clip, label in scores.predicted.items() if run.labels[clip] == label} for scores in (one, other)]
     return len(right[0] - right[1]), len(right[1] - right[0])

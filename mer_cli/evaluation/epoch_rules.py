@@ -1,8 +1,9 @@
 """Joins labels to stored predictions by clip id, and scores the epochs that a named rule chooses.
 
-`last` takes the last epoch of every fold: nothing is chosen, and the score is that of the recipe.
-`inner-val` chooses each fold's epoch by some of its training subjects, which were set aside (`mer train --inner-val`).
-The held-out clips play no part, so its score is honest, but noisy, because there are few inner clips.
+`last` takes the last epoch of every fold: nothing is chosen.
+`inner-val` chooses each fold's epoch by its inner clips: clips of training subjects that were set aside and not trained
+on (`mer train --inner-val`).
+The held-out clips play no part, so the score is honest, but noisy, because there are few inner clips.
 `best-test` is what the released MMNet script prints: in each fold it picks epochs by the score on the held-out
 subject, one epoch for the accuracy and another for the F1. It is kept to compare with published numbers;
 `Scores.stamp` must stand wherever its number appears.
@@ -32,13 +33,13 @@ SMOOTHED_OVER = 5  # epochs
 
 @dataclass(frozen=True)
 class Scores:
-    """A set of folds scored under one rule, with counts pooled over the folds.
+    """The scores of a set of folds under one epoch rule, from counts pooled over the folds.
 
     Under `last` and `inner-val` all numbers come from one confusion matrix. Under `best-test`, `accuracy` adds up each
     fold's best epoch for accuracy, while `uf1`, `uar` and `confusion` come from the epochs that were picked for F1.
     Like the script, `uf1` then leaves out a class that is in neither labels nor predictions. The script has no UAR;
-    ours is that of the same predictions. `epochs` maps each fold to the epoch (from 1) that fills `confusion` with its
-    predictions, and `predicted` holds those by clip id.
+    `uar` is computed from the same predictions as `uf1`. `epochs` maps each fold to the epoch (from 1)
+    whose predictions `confusion` counts, and `predicted` has these predictions by clip id.
     """
 
     rule: str
@@ -58,7 +59,7 @@ class Scores:
 
     @property
     def stamp(self) -> str:
-        """The words that must stand beside the numbers; empty if nothing was chosen on a held-out subject."""
+        """The warning that must stand beside the numbers; "" if no epoch was chosen on a held-out subject."""
         if not self.selected_on_test:
             return ""
         return SELECTED_ON_TEST if len(self.epochs) == self.n_subjects else f"{SELECTED_ON_TEST}s"
@@ -71,14 +72,14 @@ def apply_rule(
     n_classes: int,
     inner_labels: Mapping[str, Mapping[str, int]] | None = None,
 ) -> Scores:
-    """Score the folds under an epoch rule.
+    """Return the pooled scores of stored predictions under an epoch rule.
 
     Parameters
     ----------
     rule : one of `RULES`
     folds : one for each held-out subject or test dataset, in any order, with the same number of epochs
-    labels : class (0..n_classes-1) by clip id, at least of the clips in the folds
-    inner_labels : by fold and clip id, if a fold's inner clips have other labels than `labels` (the null control)
+    labels : class (0..n_classes-1) by clip id, for at least the clips in the folds
+    inner_labels : class by fold and clip id, if a fold's inner clips have other labels than `labels` (permuted labels)
 
     Raises
     ------
@@ -129,7 +130,7 @@ def apply_rule(
 def choose_epochs(
     rule: str, predicted: NDArray[np.integer[Any]], truth: NDArray[np.int64], n_classes: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Apply a rule to one fold, or to many repetitions of it at once.
+    """Choose the epoch of one fold by a rule, for many repetitions at once if `predicted` has leading axes.
 
     Parameters
     ----------
@@ -139,8 +140,8 @@ def choose_epochs(
 
     Returns
     -------
-    n_correct : (...) int, number of correct clips, for the accuracy
-    epoch : (...) int, from 0, the epoch of the predictions for everything else
+    n_correct : (...) int, number of correct clips for the accuracy; under `best-test` it can be of another epoch
+    epoch : (...) int, from 0, the epoch whose predictions give every other score
     """
     correct = (predicted == truth).sum(axis=-1)
     n_epochs = predicted.shape[-2]
@@ -163,10 +164,10 @@ def _check_finite(fold: str, clip_ids: Sequence[str], logits: NDArray[np.float32
 
 
 def choose_inner_epoch(fold: FoldPredictions, labels: Mapping[str, int], n_classes: int) -> int:
-    """Return the epoch, from 0, that `inner-val` chooses: the best UF1 on the fold's inner clips, smoothed.
+    """Return the epoch, from 0, that `inner-val` chooses: the one with the best smoothed UF1 on the fold's inner clips.
 
-    Each epoch's UF1 is averaged with those of the two epochs before and after it, or of as many as there are at either
-    end. A tie goes to the earlier epoch; averages that differ by less than 1e-12 tie.
+    Smoothed means averaged over five epochs: two before, the epoch itself and two after (fewer at either end). A tie
+    goes to the earlier epoch; averages that differ by less than 1e-12 tie.
 
     Raises
     ------
@@ -188,19 +189,19 @@ def choose_inner_epoch(fold: FoldPredictions, labels: Mapping[str, int], n_class
 
 
 def pooled_f1(rule: str, confusion: NDArray[np.int64]) -> float:
-    """Return the F1 that a rule reports for the pooled confusion matrix."""
+    """Return the F1 of a pooled confusion matrix: `present_f1` under `best-test`, UF1 under any other rule."""
     return float(metrics.present_f1(confusion) if rule == "best-test" else metrics.uf1(confusion))
 
 
 def usable_rules(config: TrainConfig) -> tuple[str, ...]:
-    """Return the rules that can score a run, `last` first; a classical method has no epochs to choose from."""
+    """Return the epoch rules that can score a run, `last` first; only `last` for a classical method, without epochs."""
     if not config.method.is_network:
         return ("last",)
     return tuple(rule for rule in RULES if rule != "inner-val" or config.inner_val)
 
 
 def why_unusable(place: str, rule: str, config: TrainConfig) -> str:
-    """Say why a rule that is not one of `usable_rules` can't score a run."""
+    """Return an error text: why a rule that is not in `usable_rules(config)` can't score the run at `place`."""
     if not config.method.is_network:
         return (
             f"{place}: {config.model} has no epochs for {rule} to choose from. Give --rule last, or leave the run out."
@@ -209,7 +210,7 @@ def why_unusable(place: str, rule: str, config: TrainConfig) -> str:
 
 
 def without_inner(place: str) -> str:
-    """Say that `inner-val` can't score a run or a fold."""
+    """Return an error text: `inner-val` can't score the run or fold named `place`, because it has no inner clips."""
     return (
         f"{place}: has no inner clips to choose an epoch by. Give --rule last, or train a run that has some: "
         "mer train --loso --inner-val 3."
@@ -223,14 +224,14 @@ def check_rule(rule: str) -> None:
 
 
 def _moving_sum(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Add to each value its neighbours, or as many as there are at the ends."""
+    """Return for each value its sum with the two values before and the two after it, fewer at the ends."""
     return np.convolve(values, np.ones(SMOOTHED_OVER))[SMOOTHED_OVER // 2 :][: len(values)]
 
 
 def _fold_f1(predicted: NDArray[np.integer[Any]], truth: NDArray[np.int64], n_classes: int) -> NDArray[np.float32]:
     """Return the macro F1 of each epoch over the classes in the fold's labels or predictions, (..., epochs).
 
-    It is computed in float32 and summed in class order, as the script does, so that the same epochs tie.
+    Like the released script it computes in float32 and sums in class order, so that the same epochs tie.
     """
     by_clip = np.moveaxis(predicted, -1, 0)  # (clips, ..., epochs): counts add up over whole arrays
     total = np.zeros(predicted.shape[:-1], dtype=np.float32)
@@ -245,7 +246,7 @@ def _fold_f1(predicted: NDArray[np.integer[Any]], truth: NDArray[np.int64], n_cl
 
 
 def _count(says: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Count along the first axis, the clips, in the shortest integers that hold the number."""
+    """Count the true values along the first axis (clips), for speed in the smallest integer type that can hold them."""
     return np.asarray(says.sum(axis=0, dtype=np.min_scalar_type(len(says))), dtype=np.float32)
 
 
@@ -272,5 +273,5 @@ def evaluate(run: Run, rule: str, dataset: str | None = None) -> Scores:
 
 
 def folds_of(run: Run, dataset: str | None) -> list[FoldPredictions]:
-    """Return the finished folds that hold out clips of this dataset; all folds for None."""
+    """Return the finished folds that hold out clips of `dataset`; all finished folds if it is None."""
     return [fold for fold in run.folds if dataset in (None, dataset_of(fold.clip_ids[0]))]

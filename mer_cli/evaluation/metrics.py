@@ -1,9 +1,9 @@
 """Accuracy, UF1, UAR and the scores of each class, all from one confusion matrix pooled over the folds.
 
 Counts are summed over all held-out subjects first, and each ratio is taken once. Averaging the scores of the folds
-would give other numbers: most subjects show only one to three of the classes, so the average depends on how absent
-classes count. Every class of the scheme enters UF1 and UAR, and 0/0 is 0: a class that is never predicted counts 0 and
-is not left out. Formulas: MEGC 2019 (UF1, UAR) and Forman & Scholz 2010 (pool first).
+would give other numbers: most subjects show only one to three of the classes, so that average depends on how the
+classes that a fold lacks are counted. Every class of the scheme enters UF1 and UAR, and 0/0 is 0: a class that is never
+predicted counts 0 and is not left out. Formulas: MEGC 2019 (UF1, UAR) and Forman & Scholz 2010 (pool first).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 @dataclass(frozen=True)
 class ClassScores:
-    """One class of a pooled confusion matrix; `n` is the number of clips that truly belong to it."""
+    """The scores of one class, from a pooled confusion matrix; `n` is the number of clips with this true label."""
 
     precision: float
     recall: float
@@ -25,7 +25,7 @@ class ClassScores:
 
 
 def confusion_matrix(truth: ArrayLike, predicted: ArrayLike, n_classes: int) -> NDArray[np.int64]:
-    """Count each pair of true and predicted class.
+    """Return how many clips have each pair of true and predicted class.
 
     Parameters
     ----------
@@ -57,11 +57,11 @@ def accuracy(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def expected_accuracy(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the accuracy of predictions that know nothing: the sum over classes of predicted times true share.
+    """Return the accuracy that chance gives: the sum over classes of share of predictions times share of true labels.
 
     Source
     ------
-    the chance agreement of Cohen's kappa (1960)
+    Cohen's kappa (1960), its chance agreement
     """
     n_clips = confusion.sum(axis=(-2, -1))
     both = confusion.sum(axis=-2).astype(np.float64) * confusion.sum(axis=-1)
@@ -79,7 +79,7 @@ def uf1(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def uar(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the average over all classes of TP / n, also called balanced accuracy."""
+    """Return the average over all classes of TP / n (n: clips of the class), also called balanced accuracy."""
     return np.asarray(_ratio(_hits(confusion), confusion.sum(axis=-1)).mean(axis=-1))
 
 

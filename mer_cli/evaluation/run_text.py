@@ -26,12 +26,12 @@ _FOLLOWED = ("epochs", "span")  # other settings follow these, unless they are g
 
 @cache
 def standard_config(recipe: str | None = None, variant: str | None = None, **settings: Any) -> TrainConfig:
-    """Return what `resolve_config` makes of these settings; each is resolved once."""
+    """Return the complete settings that `resolve_config` makes of these; the result is cached."""
     return resolve_config(recipe, variant, **settings)
 
 
 def settings(config: TrainConfig) -> str:
-    """Return variant, recipe and every departure from them: "baseline, released recipe, epochs 10"."""
+    """Return variant, recipe and all settings that differ from them as text: "baseline, released recipe, epochs 10"."""
     variant = "" if config.variant == MMNET else f"{config.variant}, "
     stamp = f" ({RECIPE_STAMPS[config.recipe]})" if config.recipe in RECIPE_STAMPS else ""
     changed = ((name.replace("_", " "), value) for name, value in changes(config).items())
@@ -40,18 +40,18 @@ def settings(config: TrainConfig) -> str:
 
 
 def remarks(config: TrainConfig) -> tuple[str, ...]:
-    """Return what a reader must know of a run's scores: "permuted labels", "tuned on test"."""
+    """Return the warnings that must stand beside a run's scores: "permuted labels", "tuned on test"; often none."""
     permuted = ("permuted labels",) if config.shuffle_labels else ()
     return (*permuted, RECIPE_STAMPS[config.recipe]) if config.recipe in RECIPE_STAMPS else permuted
 
 
 def progress(run: Run) -> str:
-    """Return "14 of 26 folds"."""
+    """Return how many folds of a run are finished: "14 of 26 folds"."""
     return f"{len(run.folds)} of {len(run.folds) + len(run.missing)} folds"
 
 
 def unfinished(run: Run) -> str:
-    """Say that folds are missing, and how to go on."""
+    """Return an error text: some of the run's folds are missing, and which command trains them."""
     return (
         f"{run.path}: only {progress(run)} are finished, so it has no score of {run.config.protocol_id} yet. Continue "
         f"with: {train_command(run)}"
@@ -59,7 +59,7 @@ def unfinished(run: Run) -> str:
 
 
 def train_command(run: Run) -> str:
-    """Return the command line that continues a run, with the stores and the folder of its last session."""
+    """Return the `mer train` command that continues a run, with the stores and output folder of its last session."""
     config, session = run.config, run.sessions[-1]
     stores = " ".join(shlex.quote(store) for store in session.stores)
     tested = " ".join(f"--test {shlex.quote(store)}" for store in session.test_stores)
@@ -69,12 +69,13 @@ def train_command(run: Run) -> str:
 
 
 def ablate_command(table: int, run: Run, seeds: Collection[int]) -> str:
-    """Return the command line for a table's other rows, which differ from this run only in what the table varies.
+    """Return the `mer ablate` command that trains the other rows of a table of ablations with the settings of `run`.
 
     Parameters
     ----------
-    run : of one store
-    seeds : wanted; `mer ablate` counts up from the first, so the command has the longest range without a gap
+    table : number of the table; the rows differ only in the options that it varies
+    run : trained on a single store
+    seeds : wanted seeds; `mer ablate` takes only consecutive seeds, so the command has `longest_range` of them
     """
     config = run.config
     wanted = longest_range(seeds)
@@ -85,16 +86,16 @@ def ablate_command(table: int, run: Run, seeds: Collection[int]) -> str:
 
 
 def longest_range(seeds: Collection[int]) -> list[int]:
-    """Return the longest range of seeds without a gap, the first of equals."""
+    """Return the longest range of consecutive seeds, the lowest if several are as long: 0, 1, 5, 6 gives [0, 1]."""
     counted = groupby(enumerate(sorted(seeds)), key=lambda each: each[1] - each[0])
     return max(([seed for _, seed in same] for _, same in counted), key=len)
 
 
 def without_private_paths(run: Run) -> Run:
-    """Return the run with paths of its last session that you can pass on.
+    """Return a copy of the run that names no private folder in its last session, so that its command can be published.
 
-    A path in the working folder becomes relative to it. A store elsewhere becomes `data/<dataset>.h5`, a folder of runs
-    elsewhere the default one.
+    A path in the working folder becomes relative. A store outside it becomes `data/<dataset>.h5`, and an output folder
+    outside it becomes the default folder of runs.
     """
     last = run.sessions[-1]
     of_role = {
@@ -115,7 +116,7 @@ def _here(path: str, elsewhere: str) -> str:
 
 
 def _flags(run: Run, settings: Mapping[str, object]) -> str:
-    """Return the settings as flags, then those of the machine and the folder of all runs."""
+    """Return settings as command-line flags, followed by the run's machine settings and, if not the default, --out."""
     config, out = run.config, run.sessions[-1].out
     machine = {"device": config.device, "precision": config.precision, "compile": config.compile}
     flags = [_flag(name.replace("_", "-"), value) for name, value in {**settings, **machine}.items()]
@@ -131,7 +132,7 @@ def _flag(name: str, value: object) -> str:
 
 
 def changes(config: TrainConfig) -> dict[str, Any]:
-    """Return the settings that depart from recipe and variant, except those that follow from others (decay)."""
+    """Return the settings that differ from recipe and variant, without those that only follow a changed one (decay)."""
     variant = config.variant if config.model == MMNET else None
     standard = standard_config(config.recipe, variant, model=config.model)
     asked = {name: value for name in _FOLLOWED if (value := getattr(config, name)) != getattr(standard, name)}

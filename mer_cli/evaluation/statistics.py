@@ -1,4 +1,4 @@
-"""How sure a score is, and whether two methods differ. Everything is drawn over subjects, never over clips.
+"""Says how sure a score is, and whether two methods differ. What is resampled are subjects, never clips.
 
 Clips of one subject resemble each other, so a binomial interval over clips is too narrow. Intervals and p-values are
 computed from the counts of each held-out subject; all draws are made at once. Several seeds of one configuration have
@@ -29,7 +29,7 @@ Metric = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class SubjectCounts:
-    """The counts of one run under one rule for each held-out subject.
+    """One confusion matrix for each held-out subject, of one run under one epoch rule.
 
     subjects : "dataset/subject", sorted
     confusion : (subjects, classes, classes) int64, rows true
@@ -41,7 +41,7 @@ class SubjectCounts:
 
 @dataclass(frozen=True)
 class Interval:
-    """A 95 % interval; `lost` is the share of draws in which a class had no clip and counted 0."""
+    """A 95 % bootstrap interval; `lost` is the share of draws in which a class had no clip and counted 0."""
 
     low: float
     high: float
@@ -50,11 +50,11 @@ class Interval:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two methods on the same clips, `first` minus `second`, averaged over the seeds that both have.
+    """The difference of two methods on the same clips, first minus second, averaged over the seeds that both have.
 
-    seeds : those, ascending
+    seeds : the common seeds, ascending
     p_value : of the permutation test over subjects
-    detectable : smallest difference that such a test would find 4 times in 5
+    detectable : smallest difference that this test would find 4 times in 5
     mcnemar : exact p-value over clips, of `mcnemar_seed` alone; it treats clips as independent, so it is too small
     """
 
@@ -74,7 +74,7 @@ class Comparison:
 
 
 def count_by_subject(predicted: Mapping[str, int], labels: Mapping[str, int], n_classes: int) -> SubjectCounts:
-    """Count the predictions of held-out clips by subject, which is dataset and name.
+    """Return a confusion matrix for each subject ("dataset/subject") from the predictions of held-out clips.
 
     Parameters
     ----------
@@ -89,12 +89,12 @@ def count_by_subject(predicted: Mapping[str, int], labels: Mapping[str, int], n_
 
 
 def bootstrap_interval(runs: Sequence[SubjectCounts], metric: Metric) -> Interval:
-    """Return the interval of a score by drawing subjects with replacement, the same ones for every seed.
+    """Return the 95 % interval of a score averaged over seeds, by drawing subjects with replacement.
 
     Parameters
     ----------
-    runs : one for each seed, on the same subjects
-    metric : of `metrics`; its average over the seeds is taken in every draw
+    runs : counts for each seed, on the same subjects; a draw takes the same subjects for every seed
+    metric : function of `metrics`, applied to the confusion matrix of each draw
 
     Source
     ------
@@ -114,7 +114,7 @@ def mean_interval(values: NDArray[np.float64], clip_ids: Sequence[str]) -> tuple
 
     Parameters
     ----------
-    values : (n,) of the clips `clip_ids`, averaged over the seeds if there are several
+    values : (n,) one for each clip of `clip_ids`, averaged over the seeds if there are several
 
     Source
     ------
@@ -134,15 +134,16 @@ def compare(
     metric: Metric,
     discordant: tuple[int, int],
 ) -> Comparison:
-    """Compare two methods: pairs of runs with the same seed, on the same clips.
+    """Compare two methods by pairs of runs with the same seed and clips: difference, p-values, detectable difference.
 
-    The permutation test swaps both methods' predictions for whole subjects; the observed difference counts as one of
-    the draws.
+    The permutation test swaps the predictions of the two methods for whole subjects; the observed difference counts as
+    one of the draws.
 
     Parameters
     ----------
-    seeds : ascending; those of `first`, and of `second`
-    discordant : clips that only the first, and only the second, has right, of the lowest seed
+    seeds : ascending, in the order of `first` and of `second`
+    first, second : counts for each seed, on the same subjects
+    discordant : number of clips that only the first, and that only the second, predicts correctly, for the lowest seed
 
     Source
     ------
@@ -173,11 +174,11 @@ def compare(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return the p-values of one table of tests, adjusted so that a false alarm anywhere in it stays below the level.
+    """Return p-values adjusted for the number of tests: the chance of any false alarm among them stays below the level.
 
     Parameters
     ----------
-    p_values : 0..1, in any order, which the result keeps
+    p_values : 0..1, in any order; the result has the same order
 
     Source
     ------
@@ -198,14 +199,14 @@ def _difference(
 
 
 def _drawn_subjects(n_subjects: int) -> NDArray[np.int64]:
-    """Return how often each subject is in each draw, (draws, subjects)."""
+    """Return how often each subject is drawn in each bootstrap draw, (draws, subjects)."""
     picked = np.random.default_rng(SEED).integers(0, n_subjects, (N_DRAWS, n_subjects))
     rows = np.arange(N_DRAWS)[:, None] * n_subjects
     return np.bincount((rows + picked).ravel(), minlength=N_DRAWS * n_subjects).reshape(N_DRAWS, n_subjects)
 
 
 def _pool(weights: NDArray[np.int64], confusion: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Sum confusion matrices over subjects, (draws, classes, classes)."""
+    """Sum the subjects' confusion matrices, weighted by `weights` (draws, subjects), to (draws, classes, classes)."""
     n_classes = confusion.shape[-1]
     flat = weights.astype(np.float64) @ confusion.reshape(len(confusion), -1).astype(np.float64)  # exact below 2^53
     return flat.reshape(-1, n_classes, n_classes).astype(np.int64)
@@ -216,10 +217,11 @@ METRICS: dict[str, Metric] = {"accuracy": metrics.accuracy, "uf1": metrics.uf1, 
 
 @dataclass(frozen=True)
 class Spread:
-    """A score of several seeds, as a share.
+    """The mean of a score over several seeds, 0..1, with its spread.
 
-    sd : over the seeds, None for one
-    low, high : 95 % interval over subjects; None under a rule that chose the epoch on them, which no interval covers
+    sd : standard deviation over the seeds, None for a single seed
+    low, high : 95 % interval of the mean, over subjects; None with one subject, or if the epoch was chosen on the
+        held-out subjects, because no interval covers that choice
     lost : share of the interval's draws in which a class had no clip
     """
 
@@ -231,10 +233,11 @@ class Spread:
 
 
 def spread(name: str, by_seed: Sequence[Scores], run: Run) -> Spread:
-    """Return the spread of one of METRICS.
+    """Return mean, standard deviation and 95 % interval of a score over several seeds.
 
     Parameters
     ----------
+    name : key of METRICS: "accuracy", "uf1" or "uar"
     by_seed : the scores of each seed under one rule, on the clips of `run`
     """
     values = [getattr(scores, name) for scores in by_seed]

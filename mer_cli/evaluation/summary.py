@@ -1,4 +1,4 @@
-"""What `mer evaluate` shows and exports of a run, or of the seeds of one configuration."""
+"""Builds the tables that `mer evaluate` shows and exports, of one run or of several seeds of one configuration."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Facts = tuple[tuple[str, str], ...]  # names and values
 
 @dataclass(frozen=True)
 class Summary:
-    """One score of a run as text; each table begins with its header.
+    """What `mer evaluate` shows of one run, or of one of its test datasets, as text; each table begins with its header.
 
-    datasets : if the score pools several datasets, a row for each of them and for the guessers on it; else empty
+    datasets : if the score pools several datasets, rows for each dataset and for the guessers on it; else empty
     """
 
     title: str
@@ -36,7 +36,7 @@ class Summary:
 
 
 def summarise(run: Run, rule: str) -> tuple[Summary, ...]:
-    """Return what `mer evaluate` shows of a run: one score under LOSO; across datasets one for each test dataset."""
+    """Return what `mer evaluate` shows of a run: one summary under LOSO; across datasets one for each test dataset."""
     if run.config.is_loso:
         return (_summarise(run, rule, None),)
     return tuple(_summarise(run, rule, dataset) for dataset in run.config.test_datasets)
@@ -59,12 +59,12 @@ def _summarise(run: Run, rule: str, dataset: str | None) -> Summary:
 
 
 def _facts(by_seed: Sequence[Scores], run: Run, dataset: str | None, seeds: tuple[str, str]) -> Facts:
-    """Return what one score is of, and the score.
+    """Return names and values that describe one evaluation: protocol, epoch rule, clips, settings, seeds, then scores.
 
     Parameters
     ----------
     by_seed : the scores of each seed, on the clips of `run`
-    seeds : name and value of the fact on seeds
+    seeds : name and value of the entry on seeds: ("seed", "1")
     """
     config, scores = run.config, by_seed[0]
     return (
@@ -83,7 +83,7 @@ def _score_facts(by_seed: Sequence[Scores], run: Run) -> Facts:
 
     Parameters
     ----------
-    by_seed : the scores of each seed, on the clips of `run`; the deviation is theirs
+    by_seed : the scores of each seed, on the clips of `run`; ± is their standard deviation
     """
     return (
         ("accuracy", _spread_text(spread("accuracy", by_seed, run), percent, " %")),
@@ -101,12 +101,12 @@ def _spread_text(found: Spread, text: Callable[[float], str], unit: str = "") ->
 
 
 def _name_of_f1(scores: Scores) -> str:
-    """Return "UF1"; the released script's F1 under `best-test` is not UF1."""
+    """Return the heading of the F1: "UF1", or under `best-test` "F1 of the released script", which is not UF1."""
     return "F1 of the released script" if scores.selected_on_test else "UF1"
 
 
 def _rule_text(run: Run, scores: Scores) -> str:
-    """Return the rule, and how it chose if it did: "best-test: selected on the test subject (74 epochs)"."""
+    """Return the epoch rule and how it chose the epochs: "best-test: selected on the test subject (74 epochs)"."""
     if not run.config.method.is_network:
         return f"{scores.rule} (no epochs: nothing to choose)"
     by = (
@@ -118,7 +118,7 @@ def _rule_text(run: Run, scores: Scores) -> str:
 
 
 def _control_text(control: NullControl) -> str:
-    """Say what the accuracy of a run on permuted labels must be if its rule is honest, and how far off it is."""
+    """Return in words which accuracy an honest rule gives for runs on permuted labels, and how far off they are."""
     off = f"{100 * (control.accuracy - control.expected):+.2f} points"
     expected = f"training labels permuted: {percent(control.expected)} % are expected by chance"
     if control.low is None or control.high is None:
@@ -129,7 +129,7 @@ def _control_text(control: NullControl) -> str:
 
 
 def _dataset_table(run: Run, scores: Scores, f1_name: str) -> TextTable:
-    """Return the score on all datasets (MEGC's "full"), then on each dataset, pooled over its folds, with guessers."""
+    """Return rows of scores: on all datasets (MEGC calls it "full"), then on each dataset, followed by its guessers."""
     rows = [_dataset_row(run, "full", scores)]
     for dataset in run.config.test_datasets:
         of_one = evaluate(run, scores.rule, dataset)
@@ -155,7 +155,7 @@ def _table_versions(run: Run) -> str:
 
 
 def _class_table(scores: Scores, class_names: Sequence[str]) -> TextTable:
-    """Return clips, precision, recall and F1 of every class."""
+    """Return a table with number of clips, precision, recall and F1 of every class."""
     rows = zip(class_names, metrics.per_class(scores.confusion), strict=True)
     return (
         ("class", "clips", "precision", "recall", "F1"),
@@ -164,7 +164,7 @@ def _class_table(scores: Scores, class_names: Sequence[str]) -> TextTable:
 
 
 def _confusion_table(scores: Scores, class_names: Sequence[str]) -> TextTable:
-    """Return the pooled counts, rows true and columns predicted."""
+    """Return the pooled confusion matrix as a table, rows true and columns predicted."""
     rows = zip(class_names, scores.confusion, strict=True)
     return (("true \\ predicted", *class_names), *((name, *map(str, counts.tolist())) for name, counts in rows))
 
@@ -173,9 +173,8 @@ def prediction_table(run: Run, scores: Scores) -> TextTable:
     """Return every held-out clip's prediction at the epoch that the rule chose, sorted by clip id.
 
     The columns are dataset, subject, clip, fold, seed, epoch rule, gt, pred, p_1..p_C, generated: `gt` and `pred` count
-    classes from 0, `p_1` is the probability (softmax) of class 0, `generated` says whether the run's faces are ("true"
-    or "false"). The epoch is that of the confusion matrix; under `best-test` the rule's accuracy comes from other
-    epochs.
+    classes from 0, `p_1` is the probability (softmax) of class 0, `generated` says whether the faces are generated
+    ("true" or "false"). Under `best-test` the epoch is the one picked for F1; the accuracy comes from other epochs.
     """
     n_classes = len(run.class_names)
     generated = str(run.config.generated).lower()
@@ -195,31 +194,31 @@ def prediction_table(run: Run, scores: Scores) -> TextTable:
 
 
 def percent(share: float) -> str:
-    """Return .88353 as "88.35"."""
+    """Format a share in percent: .88353 becomes "88.35"."""
     return f"{100 * share:.2f}"
 
 
 def fraction(share: float) -> str:
-    """Return .86762 as ".8676", the way the field prints F1."""
+    """Format a share with four digits, as papers print F1: .86762 becomes ".8676"."""
     return f"{share:.4f}".removeprefix("0")
 
 
 def signed_fraction(difference: float) -> str:
-    """Return -.0371 as "-.0371", and what is 0 in four digits as "+.0000" whatever its sign."""
+    """Format a difference with sign and four digits: -.0371 becomes "-.0371", and -.00001 becomes "+.0000"."""
     return f"{round(difference, 4) + 0.0:+.4f}".replace("0.", ".", 1)
 
 
 def summarise_seeds(runs: Sequence[Run], rule: str) -> tuple[TextTable, ...]:
-    """Return what `mer evaluate` shows of several seeds: average, deviation over the seeds, interval of the average.
+    """Return what `mer evaluate` shows of several seeds: mean, standard deviation and 95 % interval of each score.
 
     Parameters
     ----------
-    runs : the seeds of one configuration, in their order; a single one has no table
+    runs : the runs of one configuration, by ascending seed; for a single run no table is returned
 
     Returns
     -------
-    A table of names and values, the title in the first row, for all datasets and then for each under LOSO; across
-    datasets for each test dataset.
+    Tables of names and values with the title in the first row. Under LOSO: one for all clips, then one for each dataset
+    if there are several. Across datasets: one for each test dataset.
     """
     if len(runs) == 1:
         return ()

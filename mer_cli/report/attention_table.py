@@ -1,4 +1,4 @@
-"""Tables the scores of attention maps against the truth of generated faces, by method and block of the network."""
+"""Tabulates how well attention maps agree with the truth of generated faces, by method and block of the network."""
 
 from __future__ import annotations
 
@@ -26,13 +26,12 @@ HEADER = ("map", "mass / area", "95 %", "on other clips", "hit", "95 %")
 
 @dataclass(frozen=True)
 class AttentionRow:
-    """The scores of one kind of map over the clips of all subjects; intervals are 95 %, over subjects.
+    """The average scores of one kind of attention map over all clips; intervals are 95 %, over subjects.
 
-    maps : what was scored; "the first minus ..." for the difference of two methods
-    n_seeds : number of runs, or for a difference of pairs of runs, over which each clip's scores were averaged first;
-        0 for a yardstick, which needs no network
-    block : 1 to 4, the first to the last; 0 if it does not matter
-    mass, elsewhere, hit : averages of `inference.truth.TruthScores`
+    maps : method that made the maps, or the yardstick; "the first minus ..." for the difference of two methods
+    n_seeds : number of seeds that the scores were averaged over; 0 for a yardstick, which needs no network
+    block : block of the network that the maps come from, 1 to 4; 0 for a yardstick without blocks
+    mass, elsewhere, hit : averages of the fields of `inference.truth.TruthScores`
     """
 
     maps: str
@@ -48,9 +47,10 @@ class AttentionRow:
 
 
 def attention_rows(measured: Measured) -> list[AttentionRow]:
-    """Return the rows of each method, the explained one first; then how far the first is ahead; then the yardsticks.
+    """Return rows for each method, then for the first method minus each other method, then for the yardsticks.
 
-    Two methods are compared over the seeds that both have; without any there are no such rows.
+    The first method is the run that `mer explain` was given. Differences are over the seeds that both methods have;
+    without a common seed there is no row.
     """
     first = measured.runs[0][0]
     groups = sorted(group_seeds([run for run, _ in measured.runs]), key=lambda group: first not in group.runs)
@@ -72,7 +72,7 @@ def attention_rows(measured: Measured) -> list[AttentionRow]:
 
 
 def attention_sections(rows: Sequence[AttentionRow]) -> list[tuple[str, TextTable]]:
-    """Return what was scored, each with a table of its blocks for people, the header first."""
+    """Return a title and a table for each kind of map; a table has a row for each block, after the header."""
     sections: list[tuple[str, TextTable]] = []
     for (maps, n_seeds), of_maps in groupby(rows, key=lambda row: (row.maps, row.n_seeds)):
         seeds = f", {n_seeds} seed{'s' if n_seeds > 1 else ''}" if n_seeds else ""
@@ -81,7 +81,7 @@ def attention_sections(rows: Sequence[AttentionRow]) -> list[tuple[str, TextTabl
 
 
 def write_attention(folder: Path, rows: Sequence[AttentionRow]) -> Path:
-    """Write the rows as attention.csv into a folder; each says that it is of generated faces, as all truth is."""
+    """Write the rows into `folder` as attention.csv, marked as generated faces, and return the path of the file."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*(field.name for field in fields(AttentionRow)), "generated"])
@@ -106,7 +106,7 @@ def _cell(value: str | int | float) -> str:
 
 
 def _names(groups: Sequence[RunGroup]) -> list[str]:
-    """Return what each method is; if only the machine tells two apart, the run's folder as well."""
+    """Return a name for each group of runs; groups with the same name get the name of a run folder appended."""
     names = [_name(group.runs[0]) for group in groups]
     return [
         f"{name}, {group.runs[0].path.name}" if names.count(name) > 1 else name
@@ -121,13 +121,13 @@ def _name(run: Run) -> str:
 
 
 def _by_seed(group: RunGroup, measured: Measured) -> dict[int, tuple[TruthScores, ...]]:
-    """Return the scores of each seed's blocks, first to last."""
+    """Return for each seed of a group the scores of the network's blocks, first to last."""
     scores_of = {run.path: blocks for run, blocks in measured.runs}
     return {run.config.seed: scores_of[run.path] for run in group.runs}
 
 
 def _means(of_seed: Mapping[int, tuple[TruthScores, ...]], seeds: Collection[int]) -> Iterator[tuple[int, TruthScores]]:
-    """Yield each block, from 1, with its clips' scores averaged over these seeds; nothing without a seed."""
+    """Yield the number of each block, from 1, and its scores averaged over `seeds`; nothing if there are no seeds."""
     for block, scores in enumerate(zip(*(of_seed[seed] for seed in seeds), strict=True), start=1):
         yield (
             block,

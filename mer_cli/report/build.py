@@ -26,8 +26,8 @@ ALL = "all"
 class Report:
     """The tables of a report.
 
-    runs : those in the tables, which a page shows figures of
-    notes : a sentence on runs that are in other tables than these
+    runs : the runs in the tables; an HTML page shows figures of them
+    notes : a sentence on the runs that only other tables have a place for
     """
 
     tables: tuple[Table, ...]
@@ -36,12 +36,12 @@ class Report:
 
 
 def table_ids(wanted: str) -> tuple[str, ...]:
-    """Return the tables that `--table` asks for.
+    """Return the ids of the tables that `--table` asks for: every table for "all", else the table itself.
 
     Raises
     ------
     ConfigError
-        If it is neither a table nor "all".
+        If `wanted` is neither a table nor "all".
     """
     if wanted == ALL:
         return EVERY_TABLE
@@ -53,7 +53,7 @@ def table_ids(wanted: str) -> tuple[str, ...]:
 
 
 def read_stores(ids: Sequence[str]) -> list[StoreInfo]:
-    """Return what the stores of `data/` hold if a table of counts is asked for; there may be none."""
+    """Return what each store in `data/` holds if `ids` has a table that counts clips (1 or 2), else an empty list."""
     if not set(ids) & set(COUNT_TABLES):
         return []
     try:
@@ -64,7 +64,7 @@ def read_stores(ids: Sequence[str]) -> list[StoreInfo]:
 
 
 def build_report(ids: Sequence[str], runs: Sequence[Run], stores: Sequence[StoreInfo]) -> Report:
-    """Build the tables of these ids, in their order.
+    """Build a report with the tables `ids`, in their order.
 
     In a report of several tables, a table without a run of yours is collapsed, and the table of all methods has only
     the protocols of runs that no table of the paper has a place for.
@@ -72,7 +72,7 @@ def build_report(ids: Sequence[str], runs: Sequence[Run], stores: Sequence[Store
     Parameters
     ----------
     runs : in any order; each table takes the runs that it has a place for
-    stores : for the tables of counts
+    stores : counted in Tables 1 and 2
 
     Raises
     ------
@@ -103,7 +103,7 @@ def _build(id: str, entries: Sequence[Entry], stores: Sequence[StoreInfo], *, al
 
 
 def _without_a_place(entries: Sequence[Entry]) -> list[Entry]:
-    """Return the entries of every protocol that has an entry which stands in no table of the paper."""
+    """Return all entries of those protocols in which at least one entry is in no table of the paper."""
     stray = {
         entry.clips
         for entry in entries
@@ -113,12 +113,12 @@ def _without_a_place(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _collapsed(table: Table, has_runs: bool) -> Table:
-    """Collapse a table without a run of yours; if there are no runs at all, only HTML hides it."""
+    """Return the table, collapsed if it has no run of yours: to one line, or if no runs exist hidden in HTML only."""
     return replace(table, collapsed="line" if has_runs else "closed") if table.absent else table
 
 
 def _notes(runs: Collection[Run], places: Places) -> tuple[str, ...]:
-    """Return a sentence on the runs that are in none of the wanted tables, naming the first table that has each."""
+    """Return a sentence that names the `--table` to ask for to see `runs`, which are in none of the wanted tables."""
     if not runs:
         return ()
     homes = {next((str(number) for number in NUMBERS if number in places[run.path].rows), METHODS) for run in runs}

@@ -17,7 +17,7 @@ from mer_cli.runs.run_config import other_version
 
 @dataclass(frozen=True)
 class RunGroup:
-    """Runs that differ in their seed only, in the order of their seeds."""
+    """Runs of one configuration that differ only in the seed, by ascending seed."""
 
     runs: tuple[Run, ...]
 
@@ -28,9 +28,9 @@ class RunGroup:
 
 @dataclass(frozen=True)
 class FoundRuns:
-    """Runs that were found, each once, sorted by name.
+    """The runs that were found on disk, each once, sorted by name, and reasons for those that were passed over.
 
-    named : directories of runs that the user named, not only a folder above them
+    named : run directories that the user named themselves, not only a folder above them
     outdated : a sentence for each run that was passed over because it is of another protocol version
     damaged : a sentence for each run that was passed over because it can't be read, with the remedy
     unfit : a sentence for each run that was passed over because the epoch rule can't score it
@@ -43,14 +43,14 @@ class FoundRuns:
     unfit: tuple[str, ...] = ()
 
     def under(self, rule: str) -> FoundRuns:
-        """Pass over the runs that an epoch rule can't score.
+        """Return a copy without the runs that an epoch rule can't score; `unfit` says why for each.
 
         Raises
         ------
         ConfigError
             If the rule is unknown.
         RunError
-            If such a run was named.
+            If the user named a run that the rule can't score.
         """
         check_rule(rule)
         unfit = [run for run in self.runs if rule not in usable_rules(run.config)]
@@ -62,17 +62,17 @@ class FoundRuns:
 
     @property
     def finished(self) -> tuple[Run, ...]:
-        """The runs that have a score."""
+        """The runs with all folds, so that they have a score."""
         return tuple(run for run in self.runs if not run.missing)
 
     @property
     def passed_over(self) -> tuple[str, ...]:
-        """A sentence for each run without a score that was not named, with what to do."""
+        """A sentence for each run that can't be scored and that the user did not name: why, and what to do."""
         lacking = (unfinished(run) for run in self.runs if run.missing and run.path not in self.named)
         return (*self.outdated, *self.damaged, *self.unfit, *lacking)
 
     def require_scores(self) -> None:
-        """Raise a RunError if a named run lacks folds, or no run has all its folds."""
+        """Raise a RunError if a run that the user named lacks folds, or if no run at all is finished."""
         for run in self.runs:
             if run.missing and run.path in self.named:
                 raise RunError(unfinished(run))
@@ -96,7 +96,7 @@ def collect_runs(root: Path | list[Path]) -> FoundRuns:
     Raises
     ------
     RunError
-        If a named run cannot be read or is of another protocol version, or a named place holds none.
+        If a named run cannot be read or is of another protocol version, or if a named place holds no run.
     """
     found: dict[Path, Path] = {}
     named = set()
@@ -126,12 +126,12 @@ def collect_runs(root: Path | list[Path]) -> FoundRuns:
 
 
 def group_seeds(runs: Sequence[Run]) -> list[RunGroup]:
-    """Put runs together that differ only in their seed: same settings, clips, labels and folds.
+    """Group the runs that differ only in their seed: same settings, clips, labels and folds.
 
     Raises
     ------
     RunError
-        If two runs have the same seed as well: one is a copy and would count as another seed.
+        If two runs of a group have the same seed: one is a copy and would count twice.
     """
     groups: dict[str, list[Run]] = {}
     for run in runs:
@@ -150,19 +150,19 @@ def group_seeds(runs: Sequence[Run]) -> list[RunGroup]:
 
 
 def _settings_key(run: Run) -> str:
-    """Return what two runs of the same experiment share, except for the seed.
+    """Return text that is equal for two runs if and only if nothing but the seed differs.
 
-    Labels are part of it because clips.csv can be edited. The variant is left out: it only names network options, which
-    are all there (`--variant ca` is `--no-pc`).
+    It has the labels because clips.csv can be edited. It leaves out the variant, which only names network options that
+    it has anyway (`--variant ca` is `--no-pc`).
     """
     clips = sorted((clip_id, label, run.fold_of[clip_id]) for clip_id, label in run.labels.items())
     return f"{run.config.model_dump_json(exclude={'seed', 'variant'})} {clips}"
 
 
 def run_dirs(place: Path) -> Iterator[Path]:
-    """Yield run directories; names that begin with a dot are unfinished folders of a killed `mer train`.
+    """Yield the run directories at or below `place`; skip names that begin with a dot (left by a killed `mer train`).
 
-    A run that lost its config counts, so that it is reported. A clips.csv alone, as beside generated faces, does not.
+    A directory counts if it has a config.json, or clips.csv and folds/, so that a run that lost its config is reported.
     """
     for folder, names, files in os.walk(place):
         names[:] = [name for name in names if not name.startswith(".")]

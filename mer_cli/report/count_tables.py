@@ -17,7 +17,7 @@ from mer_cli.store.overview import describe_stores
 
 @dataclass(frozen=True)
 class _Counted:
-    """A store's clips under the scheme that the table has for its dataset."""
+    """A store and its column in Table 1 or 2: the number of clips of each class."""
 
     info: StoreInfo
     column: CountColumn
@@ -28,11 +28,11 @@ class _Counted:
 
 
 def build_count_table(number: int, stores: Sequence[StoreInfo]) -> Table:
-    """Build Table 1 (tasks of five and of four classes) or 2 (of three).
+    """Build Table 1 (tasks of five or four classes) or Table 2 (of three): published clip counts beside your stores.
 
     Parameters
     ----------
-    stores : in any order; those of other datasets than the table's are left out
+    stores : in any order; stores of datasets that the table lacks are left out
     """
     title, scheme_names = PAPER_TABLES[number - 1]
     datasets = [dataset for name in scheme_names for dataset in SCHEMES[name].datasets]
@@ -54,12 +54,12 @@ def build_count_table(number: int, stores: Sequence[StoreInfo]) -> Table:
 
 
 def _nothing_of(dataset: str) -> Contents:
-    """Return a dataset without clips, to get only the published counts."""
+    """Return the contents of an empty store of `dataset`; a table that counts it has only the published counts."""
     return Contents(dataset, dataset, PUBLISHED[dataset], {})
 
 
 def _count(number: int, held: Sequence[Contents]) -> tuple[CountColumn, ...]:
-    """Return the columns of the paper's table of that number, in the order of its schemes."""
+    """Return the columns of Table `number`, with the clips of `held` counted, in the order of the table's schemes."""
     (table,) = (table for table in count_tables(held) if table.number == number)
     return table.columns
 

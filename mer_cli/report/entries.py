@@ -1,4 +1,4 @@
-"""Runs, scored: an entry for whatever has a row for itself, and entries put together that compare."""
+"""Scores runs: an entry is what has a table row of its own, and a protocol groups the entries that are comparable."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from mer_cli.runs.variants import RECIPE_STAMPS
 
 @dataclass(frozen=True)
 class Entry:
-    """The finished seeds of one configuration, or one run that lacks folds.
+    """What has a table row of its own: the finished seeds of one configuration, or one run that lacks folds.
 
-    place : where its runs stand, the same for all of them
-    class_counts, n_subjects : of the clips that it is scored on, the counts in label order
-    scores : by rule, of each run · spreads : by rule and metric ("last", "uf1"); both empty if the run lacks folds
-    dataset : of a run over several datasets or across datasets, the one that the scores are of; None for all
+    place : rows of the tables that the runs belong in, the same for all of them
+    class_counts : number of scored clips of each class, in label order · n_subjects : number of their subjects
+    scores : by rule, one for each run · spreads : by rule and metric ("last", "uf1"); both empty if the run lacks folds
+    dataset : the dataset whose clips are scored, if the run has several datasets; None if all clips are scored
     """
 
     runs: tuple[Run, ...]
@@ -46,7 +46,7 @@ class Entry:
 
     @property
     def competes(self) -> bool:
-        """Whether it is finished, not a control, and not of a recipe that was tuned on the test subjects."""
+        """Whether the entry is ranked: finished, not on permuted labels, recipe not tuned on the test subjects."""
         return self.is_finished and not self.config.shuffle_labels and self.config.recipe not in RECIPE_STAMPS
 
     @property
@@ -54,29 +54,29 @@ class Entry:
         return usable_rules(self.config)
 
     def by_seed(self, rule: str) -> dict[int, Scores]:
-        """Return the scores of each seed; none if the run lacks folds or can't be scored under the rule."""
+        """Return the scores under a rule by seed; empty if the run lacks folds or the rule can't score it."""
         return {run.config.seed: scores for run, scores in zip(self.runs, self.scores.get(rule, ()), strict=False)}
 
     def is_part_of(self, number: int | None) -> bool:
-        """Return whether a table has the clips of the scores: all of a run's, or those of the table's dataset."""
+        """Return whether Table `number` is about the scored dataset; always true for all clips or for number None."""
         return number is None or self.dataset is None or self.dataset in datasets_of(number)
 
     @property
     def clips(self) -> tuple[object, ...]:
-        """What entries that compare share: the clips of their runs, and the dataset that is scored."""
+        """A key that is equal for comparable entries: the clips of the runs, and the dataset that is scored."""
         return (*self.place.clips, self.dataset is None, self.dataset or "")
 
 
 def metrics_of(rule: str) -> tuple[str, ...]:
-    """Return the scores that are shown under a rule; `best-test` is the released script's, which has no UAR."""
+    """Return the names of the scores shown under a rule: accuracy, uf1, uar; no uar under `best-test`."""
     return tuple(name for name in METRICS if (rule, name) != ("best-test", "uar"))
 
 
 def score_runs(runs: Sequence[Run], places: Places) -> tuple[Entry, ...]:
-    """Group the seeds of each configuration and score them.
+    """Return an entry for the finished seeds of each configuration, and one for each run that lacks folds.
 
-    A run that leaves one subject out over several datasets has an entry for all of their clips and one for each
-    dataset's. A run across datasets has one for each dataset that it is tested on, and none for them together.
+    A run that leaves one subject out over several datasets has an entry for all clips and one for each dataset. A run
+    across datasets has one entry for each test dataset, and none for all together.
     """
     finished = [group.runs for group in group_seeds([run for run in runs if not run.missing])]
     unfinished = sorted((run for run in runs if run.missing), key=lambda run: (run.path.name, run.path))
@@ -103,13 +103,13 @@ def _entry(runs: tuple[Run, ...], place: Place, dataset: str | None) -> Entry:
 
 @dataclass(frozen=True)
 class Protocol:
-    """Entries that compare: on the same stores, clips, labels and folds."""
+    """A group of comparable entries: all on the same stores, clips, labels and folds."""
 
     entries: tuple[Entry, ...]
 
     @property
     def first(self) -> Entry:
-        """Any of the entries, for what they share."""
+        """The first entry; use it for what all entries share."""
         return self.entries[0]
 
     @property
@@ -118,12 +118,12 @@ class Protocol:
 
     @property
     def dataset(self) -> str | None:
-        """The dataset that the scores are of, if it is one of several; None for all."""
+        """The dataset whose clips are scored, if the runs have several; None if all clips are scored."""
         return self.first.dataset
 
     @property
     def name(self) -> str:
-        """Return "casme2-5/249, leave one subject out"; across datasets, which were trained and which tested on."""
+        """The name, "casme2-5/249, leave one subject out"; across datasets it says which trained and which tested."""
         config, part = self.first.config, ""
         if config.is_loso and self.dataset:
             part = f", scored on {dataset_title(self.dataset)} alone"
@@ -140,15 +140,16 @@ class Protocol:
 
     @property
     def origin(self) -> str:
-        """The coding table and store of each dataset."""
+        """The coding table and store of each dataset: "table 20190701, store 0123456789ab"."""
         stores = self.first.config.stores
         return ", ".join(store_origin(store, named=len(stores) > 1) for store in stores)
 
 
 def protocols(number: int | None, entries: Sequence[Entry]) -> list[Protocol]:
-    """Put entries together that compare: the real dataset first, then the paper's schemes in its order.
+    """Group comparable entries for Table `number`: real faces before generated, then the paper's schemes in its order.
 
-    Of the composite set a table's own dataset comes before all of it; other datasets are left to other tables.
+    Entries for a single dataset that the table is not about are left out. For runs over several datasets, the entry for
+    all clips comes after the entry for the table's own dataset.
     """
     order = {block.scheme: index for index, block in enumerate(paper_blocks(number))}
 
@@ -161,17 +162,17 @@ def protocols(number: int | None, entries: Sequence[Entry]) -> list[Protocol]:
 
 
 def heading(protocol: str, counts: Sequence[int], subjects: int | None) -> str:
-    """Return "casme2-5/249, leave one subject out: 5 classes, 249 clips, 26 subjects"."""
+    """Return the heading of a block: "casme2-5/249, leave one subject out: 5 classes, 249 clips, 26 subjects"."""
     held_out = f", {subjects} subjects" if subjects else ""
     return f"{protocol}: {len(counts)} classes, {sum(counts)} clips{held_out}"
 
 
 def dataset_title(dataset: str) -> str:
-    """Return "CASME II"; the name itself for your own data."""
+    """Return the title of a dataset ("casme2" gives "CASME II"), or the name itself for your own data."""
     return DATASETS[dataset].title if dataset in DATASETS else dataset
 
 
 def store_origin(store: RunStore, *, named: bool) -> str:
-    """Return "table 20190701, store 0123456789ab", if wanted after the dataset."""
+    """Return "table 20190701, store 0123456789ab", after "casme2: " if `named`."""
     table = f"table {store.table_version}" if store.table_version else "unknown table"
     return f"{f'{store.dataset}: ' if named else ''}{table}, store {store.content_hash[:12]}"

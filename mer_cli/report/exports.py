@@ -18,11 +18,11 @@ from mer_cli.system.files import replacing
 
 
 def only_group(runs: Sequence[Run], asked: str) -> RunGroup:
-    """Return the runs as the seeds of one configuration.
+    """Return the runs as one group if they differ only in their seed; raise a RunError otherwise.
 
     Parameters
     ----------
-    asked : the flag that needs it, for the error: "--export p.csv"
+    asked : the flag that needs a single configuration, for the error: "--export p.csv"
     """
     groups = group_seeds(runs)
     if len(groups) != 1:
@@ -34,7 +34,7 @@ def only_group(runs: Sequence[Run], asked: str) -> RunGroup:
 
 
 def write_predictions(path: Path, runs: Sequence[Run], rule: str) -> None:
-    """Write the held-out predictions of one configuration's runs as CSV, replacing the file at once.
+    """Write the held-out predictions of runs of one configuration as CSV; an existing file is replaced atomically.
 
     The columns are those of `evaluation.summary.prediction_table`.
 
@@ -55,7 +55,7 @@ def write_megc_log(path: Path, runs: Sequence[Run], rule: str) -> None:
     Parameters
     ----------
     runs : one run, because no column names the seed
-    rule : the epoch is that of the confusion matrix; under `best-test` the rule's accuracy comes from other epochs
+    rule : chooses the epoch of the predictions; under `best-test` the one picked for F1, not for accuracy
     """
     if len(runs) != 1:
         named = ", ".join(run.path.name for run in runs)
@@ -71,7 +71,7 @@ def write_megc_log(path: Path, runs: Sequence[Run], rule: str) -> None:
 
 
 def write_report(path: Path, text: str) -> None:
-    """Write a rendered report, replacing the file at once; a RunError says why it can't be written."""
+    """Write a rendered report, replacing the file atomically; raise a RunError if it can't be written."""
     _write_whole(path, text, "--out")
 
 
@@ -82,7 +82,7 @@ def _write_csv(path: Path, rows: Iterable[Sequence[str]], flag: str) -> None:
 
 
 def _write_whole(path: Path, text: str, flag: str) -> None:
-    """Replace a file, or the one that a link leads to, at once; write into a device or a pipe."""
+    """Replace a file (or the target of a link) atomically; write directly into a device or a pipe."""
     target = path.resolve()
     try:
         if target.is_dir():

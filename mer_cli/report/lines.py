@@ -1,4 +1,4 @@
-"""Decides the rows of a block of methods: what the paper prints, what ran here, and what nobody has run yet."""
+"""Decides the rows of a block of methods: printed in the paper, run here, or still to be run."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from mer_cli.runs.variants import GRIDS, RECIPES
 
 @dataclass(frozen=True)
 class Line:
-    """What a row is about.
+    """The content of one table row, before it is formatted.
 
-    paper : what is printed beside it · entry : what ran here
-    reference : MMNet with the same settings, which it is compared with; None for MMNet itself, or if none finished
-    command : what fills the row, or continues it; "" for a finished one
+    paper : the paper's row that is shown beside it · entry : the runs of the row
+    reference : MMNet with the same settings, to compare the row with; None for MMNet itself, or if no such run finished
+    command : command that trains or continues the row's runs; "" for a finished row
     """
 
     method: str
@@ -42,7 +42,7 @@ class Line:
 
 @dataclass(frozen=True)
 class _Slot:
-    """A place in the table: key None is a method that is quoted only."""
+    """A row of the table that runs of several settings can fill; `key` is None for a method that is only quoted."""
 
     method: str
     key: Hashable | None
@@ -51,9 +51,9 @@ class _Slot:
 
 @dataclass(frozen=True)
 class _Family:
-    """Entries that differ only in what tables vary; there may be none yet, and then no name either.
+    """Entries that differ only in the options that tables vary; without entries the name is "".
 
-    machine : end of the name if other families have the same settings, else ""
+    machine : device and precision at the end of the name, if another family has the same settings; else ""
     """
 
     name: str
@@ -71,15 +71,16 @@ class _Family:
 
 
 def lay_out(number: int | None, paper: PaperBlock | None, entries: Sequence[Entry]) -> list[Line]:
-    """Return the rows of one block, family by family; controls last.
+    """Return the rows of one block of a table, grouped by settings; runs on permuted labels come last.
 
-    The released recipe's family is the first. It is there without a run if the clips are the paper's, because
-    published numbers stand beside that recipe alone.
+    Entries of the released recipe come first. On the paper's clips its rows are there even without a run, because
+    published numbers are shown beside that recipe only.
 
     Parameters
     ----------
+    number : number of the table; None is the table of all methods
     paper : the printed rows, if the clips are the paper's
-    entries : of one protocol, each with a place in the table
+    entries : of one protocol, each with a row in the table
     """
     families = _families([entry for entry in entries if not entry.config.shuffle_labels])
     if paper and not (families and families[0].entries[0].place.is_standard):
@@ -111,7 +112,7 @@ def _families(entries: Sequence[Entry]) -> list[_Family]:
 
 
 def _members(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
-    """Return the entries of each family; another network joins MMNet's of its settings, on whatever machine."""
+    """Return entries by family; another method joins the MMNet family of its settings, even from another machine."""
     members: dict[str, list[Entry]] = {}
     for entry in sorted(entries, key=lambda entry: (entry.config.model != MMNET, entry.config.run_name)):
         key = entry.place.family
@@ -123,7 +124,7 @@ def _members(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
 
 
 def _slots(number: int | None, paper: PaperBlock | None, entries: Sequence[Entry]) -> list[_Slot]:
-    """Return the paper's rows in its order; in a table of ablations the grid's, then what else was trained."""
+    """Return the paper's rows (in a table of ablations the rows of `mer ablate`), then others that were run."""
     rows = paper.rows if paper else ()
     keyed = {row.key: row for row in rows if row.key is not None}
     found = sorted({entry.place.rows[number] for entry in entries}, key=partial(_row_order, number))
@@ -153,13 +154,13 @@ def _family_lines(
 
 
 def _machine(family: _Family, own: Sequence[Entry], entry: Entry) -> str:
-    """Return where a row was trained, if only that tells it from another row of the same settings."""
+    """Return ", <machine>" if another row differs from this one only in the machine that trained it, else ""."""
     names = {each.place.machine for each in own}
     return f", {entry.place.machine}" if family.machine or len(names) > 1 else ""
 
 
 def _missing_name(number: int | None, slot: _Slot, family: _Family) -> str:
-    """Return the settings that would fill a row: another network than MMNet has its own."""
+    """Return the settings that runs need to fill an empty row; a method other than MMNet has its own settings."""
     if not family.entries or number in GRIDS or slot.paper is None or slot.paper.config is None:
         return family.name
     return f"{settings_name(slot.paper.config)}{family.machine}"
@@ -189,7 +190,7 @@ def _filling_command(number: int | None, family: _Family, paper: PaperBlock | No
 
 
 def _seed_flags(number: int | None, family: _Family) -> str:
-    """Return the flags for the seeds of the rows that are there, so that all rows have the same."""
+    """Return `--seed` and `--seeds` flags that give a new row the same seeds as the rows that were run."""
     first = standard_config().seed
     wanted = longest_range([run.config.seed for run in _runs_to_repeat(number, family)]) if family.entries else [first]
     flags = f" --seed {wanted[0]}" if wanted[0] != first else ""
@@ -197,7 +198,7 @@ def _seed_flags(number: int | None, family: _Family) -> str:
 
 
 def _runs_to_repeat(number: int | None, family: _Family) -> list[Run]:
-    """Return the runs of MMNet, which every other row is compared with; without any, those of the row with most seeds.
+    """Return the runs whose seeds and settings a new row should have: MMNet's, else the row with the most seeds.
 
     Parameters
     ----------
@@ -219,13 +220,13 @@ _OUR_NAMES = {
 
 
 def _row_order(number: int | None, key: Hashable) -> tuple[int, str]:
-    """Return what rows that the paper lacks are sorted by: the methods in the order of `mer models`."""
+    """Return the sort key of a row that the paper lacks; methods come in the order of `mer models`."""
     names = [method.name for method in METHODS.values()]
     return (0 if number in GRIDS else names.index(str(key).partition(", ")[0])), str(key)
 
 
 def _row_name(number: int | None, key: Hashable) -> str:
-    """Return the name of a row of a table of ablations, or of one that the paper lacks."""
+    """Return the name of a row in a table of ablations, or of a row that the paper lacks."""
     if isinstance(key, tuple):
         return "N_L {}, N_H {}".format(*key)
     if number not in GRIDS:
@@ -236,7 +237,7 @@ def _row_name(number: int | None, key: Hashable) -> str:
 
 
 def _name(slot: _Slot, recipe: str) -> str:
-    """Return the method; another recipe than the released one has MMNet in another row of layers and heads."""
+    """Return the method; in Table 5, mark the layers and heads that `recipe` gives MMNet: "N_L 2, N_H 4 (MMNet)"."""
     if not isinstance(slot.key, tuple):
         return slot.method
     plain = standard_config(recipe)
@@ -244,11 +245,11 @@ def _name(slot: _Slot, recipe: str) -> str:
 
 
 def _name_beside(row: PaperRow) -> str:
-    """Return the printed method, and what stands for it here if that is a variant."""
+    """Return the printed name of a method; if we train a variant instead, also its name."""
     return with_form(row.config.method, row.method) if row.config else row.method
 
 
 def with_form(method: Method, printed: str = "") -> str:
-    """Return "STSTNet", "DSSN (variant)"; beside another printed name "TSCNN: TSCNN-lite (variant)"."""
+    """Return a title like "STSTNet" or "DSSN (variant)"; if the paper prints another, "TSCNN: TSCNN-lite (variant)"."""
     name = method.title if printed in ("", method.title) else f"{printed}: {method.title}"
     return f"{name} (variant)" if method.form == "variant" else name

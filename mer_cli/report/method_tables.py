@@ -1,7 +1,7 @@
 """The paper's Tables 3 to 7 and the table of all methods: a block for each protocol, published numbers beside ours.
 
-The paper's own clips come first, in its order, even without a run. Other clips of the dataset follow, and then
-generated faces. No published number stands beside those two; their methods are sorted by rank.
+Blocks on the paper's own clips come first, in its order, even without a run. Blocks on other clips of the dataset
+follow, then blocks on generated faces. These two kinds have no published numbers; their methods are sorted by rank.
 """
 
 from __future__ import annotations
@@ -67,11 +67,11 @@ _TITLE_OF_ALL = "Methods on the same clips"
 
 
 def build_method_table(number: int | None, entries: Sequence[Entry]) -> Table:
-    """Build Table 3, 4, 5, 6 or 7; for None the table of all methods, which has no published numbers.
+    """Build Table 3, 4, 5, 6 or 7, or the table of all methods (number None), which has no published numbers.
 
     Parameters
     ----------
-    entries : scored runs, in any order; those without a place in the table are left out
+    entries : scored runs, in any order; entries that the table has no row for are left out
     """
     entries = [entry for entry in entries if number in entry.place.rows]
     rules = {rule for entry in entries for rule in entry.rules} | set(usable_rules(standard_config()))
@@ -99,7 +99,7 @@ def build_method_table(number: int | None, entries: Sequence[Entry]) -> Table:
 
 
 def _published_keys(number: int | None) -> set[str]:
-    """Return the columns that the paper's rows fill: Table 5 has no F1, the table of all methods nothing published."""
+    """Return the keys of the columns with published numbers: Table 5 has no F1, the table of all methods has none."""
     rows = [row for block in paper_blocks(number) for row in block.rows]
     keys = {"published_clips", "published_accuracy", "published_epoch_rule"} if rows else set()
     return keys | ({"published_f1"} if any(row.f1 for row in rows) else set())
@@ -108,7 +108,7 @@ def _published_keys(number: int | None) -> set[str]:
 def _places(
     paper: Sequence[PaperBlock], found: Sequence[Protocol]
 ) -> Iterator[tuple[PaperBlock, Protocol | None] | tuple[None, Protocol]]:
-    """Yield what each block is of: the paper's rows with each protocol of their clips; then the other protocols."""
+    """Yield a pair for each block: the paper's rows and a protocol on the same clips; either can be None."""
     for printed in paper:
         own: list[Protocol | None] = [protocol for protocol in found if protocol.first.place.paper == printed.clips]
         yield from ((printed, protocol) for protocol in own or [None])
@@ -162,7 +162,7 @@ def _table_notes(number: int | None, found: Sequence[Protocol], *, has_tests: bo
 
 
 def _other_clips(number: int | None, place: Place) -> list[Note]:
-    """Say how the clips of a run differ from those of the paper, if its protocol goes by the same name."""
+    """Return a note on how a run's clips differ from the paper's, if the protocol has the same name; else nothing."""
     return [
         Note(
             f"Not the paper's clips, though there are as many: clips of each class {_listed(place.class_counts)}, of "
@@ -179,7 +179,7 @@ def _listed(counts: Sequence[int]) -> str:
 
 
 def _training_notes(protocol: Protocol) -> Iterator[Note]:
-    """Say what a run over several datasets or across datasets was trained and scored on."""
+    """Yield a note on what was trained and scored, if the runs have several datasets or go across datasets."""
     config = protocol.first.config
     if not config.is_loso:
         yield Note(
@@ -198,9 +198,9 @@ def _lost(entries: Sequence[Entry]) -> list[Note]:
 
 
 def _shared_notes(blocks: Sequence[Block]) -> tuple[Note, ...]:
-    """Return the notes of blocks that belong to the table: those of every block, and letters that several refer to.
+    """Return the notes to print once for the table: those that all blocks have, and lettered ones that several share.
 
-    A number or a pair of numbers marks something else in each block, so such a note stays in its block.
+    A note marked with a number or a pair of numbers stays in its block, because each block counts from 1.
     """
     counts = Counter(note for block in blocks for note in block.notes)
     return tuple(

@@ -1,4 +1,4 @@
-"""A table as every format prints it: builders fill it, renderers lay it out, and neither knows of the other.
+"""The model of a table that all formats share: builders fill it, renderers lay it out, and neither knows of the other.
 
 Some formats lay out every block by itself (`single_blocks`), without the columns that are empty in the whole block or
 for programs only. A command doesn't fit into a narrow column: it moves into a note, which equal commands share.
@@ -26,9 +26,9 @@ class Column:
 
     key : its name in CSV and JSON, unique in the table ("last_accuracy")
     heading : what people read ("Accuracy %"); the group's heading stands above it
-    group : which number it is: printed in the paper, counted here, or ours under an epoch rule
-    numeric : whether it is set right and sorted by value
-    laid_out : whether people see it in a row; if not, only CSV and JSON have it, and notes say it to people
+    group : what kind of number it has: printed in the paper, counted here, or ours under an epoch rule; "" for none
+    numeric : whether it is right-aligned and sorted by value
+    laid_out : whether formats for people show the column; if not, only CSV and JSON have it, and notes say it to people
     """
 
     key: str
@@ -40,13 +40,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell.
+    """The text and value of one cell of a table.
 
     text : what is printed, without any mark-up; "" if the column doesn't apply to the row
     value : what it is sorted by, in the printed unit (percent for accuracies); None if it has no number
-    sd : over the seeds · low, high : 95 % interval over subjects, or over a guesser's draws; in the unit of `value`
-    best : the best honest value of its block
-    marks : of the notes that belong to it, the block's or the table's
+    sd : standard deviation over the seeds, in the unit of `value`
+    low, high : 95 % interval over subjects, or over a guesser's draws, in the unit of `value`
+    best : whether it is the best of its column in the block, under an honest epoch rule
+    marks : marks of the notes that the cell refers to, in the block or the table
     code : whether the text is a command to type
     """
 
@@ -62,7 +63,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One method, guesser or class, with a cell for every column."""
+    """One row of a table, for a method, a guesser or a class, with a cell for every column."""
 
     kind: RowKind
     cells: tuple[Cell, ...]
@@ -70,7 +71,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Note:
-    """A sentence under a block; cells refer to it by `mark`, "" if it is on all of them. `Code` is in backticks."""
+    """A sentence under a block; cells refer to it by `mark`, "" if it holds for all cells. `Code` is in backticks."""
 
     text: str
     mark: str = ""
@@ -78,10 +79,10 @@ class Note:
 
 @dataclass(frozen=True)
 class Block:
-    """The rows of one protocol: the same clips, labels and folds, so that they compare.
+    """The rows of one protocol: all on the same clips, labels and folds, so that they are comparable.
 
-    generated : whether it is of generated faces, and so not a result on a dataset
-    origin : the coding tables and stores of its clips, which tell it from a block with the same heading
+    generated : whether the faces are generated, so that the numbers are not a result on a dataset
+    origin : the coding tables and stores of the clips, which distinguish it from a block with the same heading
     """
 
     heading: str
@@ -93,11 +94,11 @@ class Block:
 
 @dataclass(frozen=True)
 class Table:
-    """One table of a report: the summary of the runs, one of the paper's, or the methods of every protocol.
+    """One table of a report: the summary of the runs, a table of the paper, or the methods of every protocol.
 
     id : "summary", "3" or "methods"
-    notes : what holds for more than one block; marks of blocks may refer to them
-    absent : "nothing here was trained for it"; "" if a run of yours stands in it
+    notes : notes that hold for more than one block; cells of any block may refer to them
+    absent : why the table has nothing of yours: "nothing here was trained for it"; "" if it has a run of yours
     collapsed : how a page for people shows it: "open"; "closed", hidden in HTML until you click, and printed in the
         other formats; "line", the same in HTML and one line elsewhere. CSV and JSON always have all of it; the key in
         JSON is "fold"
@@ -113,7 +114,7 @@ class Table:
 
     @property
     def heading(self) -> str:
-        """The paper's number and the title, or the title alone."""
+        """The title, after the number if the table is the paper's: "Table 3: ..."."""
         return f"Table {self.id}: {self.title}" if self.id.isdigit() else self.title
 
 
@@ -128,12 +129,12 @@ GROUP_HEADINGS: dict[Group, str] = {
 
 
 def single_blocks(table: Table) -> tuple[Table, ...]:
-    """Return a table of one block for each block; the first column always stays."""
+    """Split a table into one table for each block, without columns that are empty there; the first always stays."""
     return tuple(without_empty_columns(table, _commands_as_notes(table, block)) for block in table.blocks)
 
 
 def without_empty_columns(table: Table, block: Block) -> Table:
-    """Return the table of this block alone, without the columns that are empty in it or for programs only."""
+    """Return a table with this block only, without columns that are empty in it or meant for programs only."""
     kept = [
         place
         for place, column in enumerate(table.columns)
@@ -159,7 +160,7 @@ def _commands_as_notes(table: Table, block: Block) -> Block:
 
 
 def _command_marks(table: Table, block: Block) -> dict[str, str]:
-    """Return marks "c1", "c2" for the block's commands, in their order, other than the marks that are taken."""
+    """Return a mark for each command of the block: "c1", "c2" and so on, without marks that other notes have."""
     commands = list(dict.fromkeys(cell.text for row in block.rows for cell in row.cells if cell.code))
     taken = {note.mark for note in (*table.notes, *block.notes)}
     free = [mark for number in range(len(commands) + len(taken)) if (mark := f"c{number + 1}") not in taken]

@@ -26,13 +26,14 @@ _NOT_STATED = "not-stated"
 
 @dataclass(frozen=True)
 class PaperRow:
-    """One method as printed.
+    """One row of a table in the paper: a method with its published numbers.
 
-    settings : for `resolve_config`, to repeat it or a variant of it here; {} is MMNet itself, None if nothing can
-    key : `row_key` of the runs that belong beside it; None if the method is quoted only
-    accuracy, f1 : the printed characters, accuracy in percent; no F1 in Table 5, which is ""
-    clips : number of clips of which the accuracy is a whole number of correct ones: "145 or 128", "?" if that can't
-        be told, "–" if no likely number fits
+    settings : arguments of `resolve_config` that repeat the method or a variant of it here; {} is MMNet itself, None if
+        the method is only quoted
+    key : `row_key` of the runs that are shown beside it; None if the method is only quoted
+    accuracy, f1 : as printed ("71.20"), accuracy in percent; f1 is "" in Table 5
+    clips : numbers of clips that fit the accuracy (a whole number of correct clips gives it): "145 or 128"; "?" if
+        unknown, "–" if no likely number fits
     epoch_rule : how each fold's epoch was chosen, as far as it is known
     notes : keys of `paper_notes`
     """
@@ -48,15 +49,15 @@ class PaperRow:
 
     @property
     def config(self) -> TrainConfig | None:
-        """The settings that repeat it; None if the method is quoted only."""
+        """The complete settings that repeat the method here; None if it is only quoted."""
         return None if self.settings is None else standard_config(**self.settings)
 
 
 @dataclass(frozen=True)
 class PaperBlock:
-    """Rows that stand together in the paper, and MMNet's clips there; other rows may be of other clips.
+    """Rows that are printed together in the paper, with the clips that MMNet was scored on; other rows may use others.
 
-    class_counts : MMNet's clips of each class, in label order · n_subjects : None if nobody published it
+    class_counts : MMNet's number of clips of each class, in label order · n_subjects : None if it is not published
     """
 
     dataset: str
@@ -68,13 +69,13 @@ class PaperBlock:
 
     @property
     def clips(self) -> tuple[str, str]:
-        """The block's dataset and scheme, which are the same clips in every table."""
+        """Dataset and scheme, which together identify the clips in every table of the paper."""
         return self.dataset, self.scheme
 
 
 @dataclass(frozen=True)
 class PaperTable:
-    """One table; the title is ours."""
+    """One table of the paper; the title is our wording."""
 
     number: int
     title: str
@@ -83,18 +84,18 @@ class PaperTable:
 
 @cache
 def paper_table(number: int) -> PaperTable:
-    """Return Table 3, 4, 5, 6 or 7; Tables 1 and 2 are counts (`store.counts`)."""
+    """Return Table 3, 4, 5, 6 or 7 as printed; Tables 1 and 2 count clips and are in `store.counts`."""
     (table,) = (table for table in _read()["tables"] if table["number"] == number)
     return PaperTable(number, table["title"], tuple(_block(number, **block) for block in table["blocks"]))
 
 
 def paper_blocks(number: int | None) -> tuple[PaperBlock, ...]:
-    """Return the blocks of a table; none for the table of all methods, which is ours and has the number None."""
+    """Return the printed blocks of a table; none for number None, the table of all methods, which the paper lacks."""
     return () if number is None else paper_table(number).blocks
 
 
 def paper_notes() -> Mapping[str, str]:
-    """Return the footnotes of all tables by key, in the order of the file."""
+    """Return the footnotes of all tables by key, in the order of `paper.toml`."""
     notes: dict[str, str] = _read()["notes"]
     return notes
 
@@ -151,10 +152,10 @@ def _row(
 
 
 def row_key(number: int | None, config: TrainConfig) -> Hashable | None:
-    """Return what tells a table's rows apart: the variant, layers and heads, or the name of another method.
+    """Return the key of the table row that a configuration belongs to, None if the table has no such row.
 
-    It is None if the table has no such row. The table of all methods (number None) has a row for everything, and tells
-    rows of MMNet apart by their departures from it.
+    The key is the variant of MMNet, a pair (layers, heads) in Table 5, or the name of another method. The table of all
+    methods (number None) has a row for everything; its keys for MMNet list the changed network options.
     """
     if config.model != MMNET:
         return None if number in GRIDS else config.model
@@ -169,17 +170,17 @@ def row_key(number: int | None, config: TrainConfig) -> Hashable | None:
 
 @cache
 def grid_keys(number: int | None) -> tuple[Hashable | None, ...]:
-    """Return the keys of the rows that `mer ablate` trains for a table; none if the table is not one of ablations."""
+    """Return the keys of the rows that `mer ablate` trains for a table; none if it is not a table of ablations."""
     return tuple(row_key(number, resolve_config(**row)) for row in (GRIDS.get(number, ()) if number else ()))
 
 
 def is_plain(config: TrainConfig) -> bool:
-    """Return whether the network is MMNet itself, as its recipe has it."""
+    """Return whether the network is plain MMNet, with every network option as the recipe sets it."""
     return config.model == MMNET and not _changed_options(config)
 
 
 def network_departures(config: TrainConfig) -> list[str]:
-    """Return how the network departs from its recipe's MMNet: the variant that it equals, or option by option."""
+    """Return how the network differs from the recipe's MMNet: the variant's name, or the changed options one by one."""
     variant = _variant_of(config)
     if variant:
         return [] if variant == MMNET else [variant]
@@ -187,7 +188,7 @@ def network_departures(config: TrainConfig) -> list[str]:
 
 
 def _variant_of(config: TrainConfig) -> str | None:
-    """Return the variant that a network equals, also if it was put together flag by flag; None if there is none."""
+    """Return the variant with the same network options, even if set one by one; None if no variant has them."""
     options, recipe = config.network_options, config.recipe
     return next((name for name in VARIANTS if standard_config(recipe, name).network_options == options), None)
 

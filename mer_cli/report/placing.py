@@ -1,6 +1,6 @@
-"""Decides once, for every run, which tables have a place for it, in which row, and which runs it compares with.
+"""Decides for every run which tables show it, in which row, and which other runs it is comparable with.
 
-Nothing is scored here: a run is told by its config, its clips and its labels. The tables only read the result.
+Nothing is scored here: the config, the clips and the labels of a run decide. The tables only read the result.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ MACHINE = ("device", "precision", "compile", "deterministic")
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run stands in a report.
+    """Where a run is shown in a report, and what it is comparable with.
 
-    rows : key of its row in each table that has a place for it, by the table's number; None is the table of all methods
-    clips : shared by runs that compare: scheme, stores, clips, labels and folds
-    class_counts, n_subjects : of all clips that it is scored on, the counts in label order
-    paper : dataset and scheme of the paper's clips, if the run is of those
-    namesake : dataset and scheme of the paper's clips, if the run has their protocol's name but other clips
-    is_plain : whether the network is MMNet itself, as its recipe has it
-    is_standard : whether the settings that no table varies are those of the published numbers, each method's own
-    family : settings that no table varies: rows with the same ones compare
-    settings : the same without the machine, by which networks of two methods compare
-    recipe, family_name : of MMNet with the same departures from its recipe, which the row stands beside
-    name : recipe and departures: "released recipe, epochs 10"
+    rows : key of the run's row by number of the table, for the tables that show it; None is the table of all methods
+    clips : scheme, stores, clips, labels and folds; equal for comparable runs
+    class_counts : number of scored clips of each class, in label order · n_subjects : number of scored subjects
+    paper : dataset and scheme, if the run is on exactly the paper's clips
+    namesake : dataset and scheme, if the protocol has the same name as one in the paper but the clips differ
+    is_plain : whether the network is plain MMNet, as the recipe sets it
+    is_standard : whether the method has its default recipe, and no setting changed but those that tables vary
+    family : the settings that no table varies, as text; equal for rows that can be compared
+    settings : `family` without the machine, to match another method with MMNet
+    recipe, family_name : of the MMNet run with the same changed settings, which the row is shown beside
+    name : recipe and changed settings: "released recipe, epochs 10"
     machine : "cpu bf16, compiled"
     """
 
@@ -62,11 +62,11 @@ Places = Mapping[Path, Place]  # by the run's directory
 
 
 def place_runs(runs: Sequence[Run]) -> Places:
-    """Place every run of a report.
+    """Return the place of every run in a report, by the run's directory.
 
-    A table of the paper has a place for a run that is of its dataset and of one of its methods, and leaves one subject
-    out. Tables of methods take the composite set as well. Plain MMNet alone, on other clips than the paper's, is not an
-    ablation: only the tables of methods have a place for it.
+    A table of the paper shows a run if it leaves one subject out and the table has its dataset and method. Tables of
+    methods show runs on the composite set as well. Plain MMNet on other clips than the paper's is not an ablation if no
+    ablation was run on the same clips: then only the tables of methods show it.
     """
     found = {run.path: _place(run) for run in runs}
     ablated = {
@@ -76,7 +76,7 @@ def place_runs(runs: Sequence[Run]) -> Places:
 
 
 def _without_lone_mmnet(place: Place, ablated: Collection[tuple[int | None, tuple[object, ...]]]) -> Place:
-    """Take a run out of the tables of ablations that have neither the paper's row nor an ablation beside it."""
+    """Return the place without the tables of ablations that have nothing to compare the run with on the same clips."""
     rows = {
         number: key
         for number, key in place.rows.items()
@@ -120,16 +120,16 @@ def _has_name_of(config: RunConfig, block: PaperBlock) -> bool:
 
 
 def _is_of(counts: tuple[int, ...], subjects: int, block: PaperBlock) -> bool:
-    """Return whether clips that go by the name of the paper's are those, with its labels.
+    """Return whether clips under the same protocol name are the paper's: by clips of each class and number of subjects.
 
-    The same number of clips is not enough: the older coding table of CASME II gives 156 as well, and calls three of
-    them other.
+    The same number of clips is not enough: the older coding table of CASME II gives 156 as well, but labels three of
+    them differently.
     """
     return counts == block.class_counts and block.n_subjects in (None, subjects)
 
 
 def _is_about(number: int, config: RunConfig) -> bool:
-    """Return whether a table is about a run's datasets; the composite set is MEGC 2019's."""
+    """Return whether a table can show a run on these datasets; several must be the composite set of MEGC 2019."""
     if len(config.stores) == 1:
         return number in GRIDS or config.stores[0].dataset in datasets_of(number)
     scheme = SCHEMES.get(config.scheme)
@@ -149,25 +149,25 @@ def _clips(run: Run) -> tuple[object, ...]:
 
 
 def class_counts(run: Run, dataset: str | None = None) -> tuple[int, ...]:
-    """Return the number of scored clips of each class, in label order; of one dataset if it is named."""
+    """Return the number of scored clips of each class, in label order; only of `dataset` if given."""
     counts = Counter(run.labels[clip_id] for clip_id in _scored(run, dataset))
     return tuple(counts[label] for label in range(len(run.class_names)))
 
 
 def n_subjects(run: Run, dataset: str | None = None) -> int:
-    """Return the number of subjects that a run is scored on; of one dataset if it is named."""
+    """Return the number of subjects that a run is scored on; only of `dataset` if given."""
     return len(set(map(subject_of, _scored(run, dataset))))
 
 
 def _scored(run: Run, dataset: str | None) -> list[str]:
-    """Return the clips that a fold holds out; a clip that is only trained on has no fold."""
+    """Return the ids of the clips that are held out in some fold (only of `dataset` if given)."""
     return [clip_id for clip_id, fold in run.fold_of.items() if fold and dataset in (None, dataset_of(clip_id))]
 
 
 def as_mmnet(config: TrainConfig) -> TrainConfig:
-    """Return the settings of MMNet with the same departures from its recipe as these have from theirs.
+    """Return MMNet's settings with the same changes from its defaults as `config` has from its method's defaults.
 
-    Departures in settings that MMNet has no use for are dropped.
+    Changes of settings that MMNet doesn't have are dropped.
     """
     own, standard = standard_config(model=config.model), standard_config()
     return config.model_copy(
@@ -180,17 +180,17 @@ def as_mmnet(config: TrainConfig) -> TrainConfig:
 
 
 def _without_varied(config: TrainConfig) -> TrainConfig:
-    """Return settings without what a table varies and without permuted labels, which a control's name says."""
+    """Return the settings with the options that tables vary reset to the recipe's, and without permuted labels."""
     standard = standard_config(config.recipe, model=config.model)
     plain = {"variant": standard.variant, "shuffle_labels": standard.shuffle_labels, **standard.network_options}
     return config.model_copy(update=plain)
 
 
 def settings_name(config: TrainConfig) -> str:
-    """Return recipe and departures from it, without what a table varies: "released recipe, epochs 10"."""
+    """Return recipe and changed settings, except those that tables vary: "released recipe, epochs 10"."""
     return settings(_without_varied(config))
 
 
 def _left_out(*names: str) -> dict[str, Any]:
-    """Return these settings, and the hash of whole clips, which only some methods see."""
+    """Return an `exclude` for pydantic with `names`, and the hash of whole clips, which only some methods see."""
     return {**dict.fromkeys(names, True), "stores": {"__all__": {"clips_hash": True}}}

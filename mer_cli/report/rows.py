@@ -1,6 +1,6 @@
-"""Columns and rows of a table of methods: published numbers, ours under every rule, tests against MMNet, guessers.
+"""Builds columns and rows of a table of methods: published numbers, our scores, tests against MMNet, guessers.
 
-No method may be read without what guessers reach on the same clips, and what a run on permuted labels shows.
+A method's score is always shown with the scores of guessers on the same clips and of runs on permuted labels, if any.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def method_columns(rules: Collection[str], *, ranked: bool, published: Collectio
 
     Parameters
     ----------
-    rules : those that any of the table's runs can be scored under
-    ranked : whether the rows of a block are ranked
+    rules : epoch rules that can score at least one run of the table
+    ranked : whether the table has a column of ranks
     published : keys of the columns that the paper's table fills; empty if the paper has no such table
     """
     columns = [Column("method", "Method", numeric=False)]
@@ -59,12 +59,12 @@ def method_columns(rules: Collection[str], *, ranked: bool, published: Collectio
 
 
 def key_of(rule: str, name: str) -> str:
-    """Return "inner_val_uf1"; under `best-test` "best_test_f1", because the released script's F1 is not UF1."""
+    """Return the key of a score's column: "inner_val_uf1", but "best_test_f1" because that F1 is not UF1."""
     return f"{rule.replace('-', '_')}_{'f1' if (rule, name) == ('best-test', 'uf1') else name}"
 
 
 def score_cell(metric: str, spread: Spread) -> Cell:
-    """Return "72.92 ± 1.20 [62.96, 84.44]", accuracies in percent."""
+    """Return the cell of a score: "72.92 ± 1.20 [62.96, 84.44]" for an accuracy (percent), ".6876" for an F1."""
     unit, text = (100, percent) if metric == "accuracy" else (1, fraction)
     spelt = text(spread.mean)
     if spread.sd is not None:
@@ -81,7 +81,7 @@ def _rounded(share: float | None, unit: int) -> float | None:
 
 @dataclass(frozen=True)
 class Tested:
-    """A row against its reference under one rule; `p_value` is adjusted by Holm over the table."""
+    """The comparison of a row with MMNet under one epoch rule; `p_value` is adjusted by Holm over the table."""
 
     comparison: Comparison
     p_value: float
@@ -91,12 +91,12 @@ Tests = Mapping[tuple[int, str], Tested]  # of a block, by the line's place and 
 
 
 def compare_lines(blocks: Sequence[Sequence[Line]], rules: Sequence[str]) -> list[Tests]:
-    """Compare each line with its reference if they share a rule and a seed; return the tests of each block.
+    """Return for each block the tests of its lines against MMNet, where both have a rule and a seed in common.
 
     Parameters
     ----------
     blocks : the lines of each block of one table
-    rules : honest ones: no p-value holds if the epoch was chosen on the test subject
+    rules : honest epoch rules only; no p-value is valid if the epoch was chosen on the test subject
     """
     tests: list[dict[tuple[int, str], Tested]] = [{} for _ in blocks]
     for rule in rules:
@@ -116,11 +116,11 @@ def compare_lines(blocks: Sequence[Sequence[Line]], rules: Sequence[str]) -> lis
 
 
 def _comparison_notes(lines: Sequence[Line], marks: Mapping[int, str], tests: Tests) -> Iterator[Note]:
-    """Yield a note for each compared line: how many seeds, what such a test can find, and McNemar's p.
+    """Yield a note for each compared line: number of seeds, smallest detectable difference, McNemar's p.
 
     Parameters
     ----------
-    marks : of the compared lines, by their place
+    marks : mark of the note by the index of the line, for the lines that were compared
     """
     for place, mark in marks.items():
         of_line = {rule: tested.comparison for (at, rule), tested in tests.items() if at == place}
@@ -142,14 +142,14 @@ NO_REFERENCE = Note(
 def method_rows(
     lines: Sequence[Line], tests: Tests, letters: Mapping[str, str], columns: Sequence[Column]
 ) -> tuple[list[Row], list[Note]]:
-    """Return the rows of a block, and the notes that their marks refer to.
+    """Return the rows of a block, and the notes that marks in the rows refer to.
 
-    A letter marks what a reader must know of a published number, a number the runs, "2-1" a comparison of run 2 with
-    run 1.
+    A note marked with a letter explains a published number, a note marked with a number names the runs of a row, and
+    "2-1" compares row 2 with row 1.
 
     Parameters
     ----------
-    tests : of these lines · letters : of `letters_of` · columns : of `method_columns`
+    tests : from `compare_lines`, for this block · letters : from `letters_of` · columns : from `method_columns`
     """
     rules = honest_rules(columns)
     entries = [line.entry for line in lines if line.entry]
@@ -179,7 +179,7 @@ def method_rows(
 
 
 def in_rank_order(lines: Sequence[Line]) -> list[Line]:
-    """Put the ranked rows first, from the best; equal rows, and all others after them, keep their order."""
+    """Return the lines sorted: those that are ranked first, best first, then all others; ties keep their order."""
     return sorted(lines, key=lambda line: -_ranked_value(line.entry) if line.entry and line.entry.competes else 1.0)
 
 
@@ -189,7 +189,7 @@ def honest_rules(columns: Sequence[Column]) -> list[Group]:
 
 
 def table_row(kind: RowKind, cells: Mapping[str, Cell], columns: Iterable[Column]) -> Row:
-    """Return the row of these cells; a column without a cell stays empty."""
+    """Return a row with the cells (by column key) in the order of the columns; a missing cell stays empty."""
     return Row(kind, tuple(cells.get(column.key, Cell()) for column in columns))
 
 
@@ -207,7 +207,7 @@ def _published(paper: PaperRow | None, letters: Mapping[str, str]) -> Cells:
 
 
 def _ours(line: Line, rules: Sequence[str]) -> Cells:
-    """Return the scores, or dashes if there could be some; nothing for a method that is quoted only."""
+    """Return our scores of a row; dashes if it has not been run, nothing if the method is only quoted."""
     if line.entry is None and not line.command:
         return {}
     known = line.entry.rules if line.entry and not line.entry.config.method.is_network else (*rules, "best-test")
@@ -219,7 +219,7 @@ def _ours(line: Line, rules: Sequence[str]) -> Cells:
 
 
 def _against(lines: Sequence[Line], place: int, rules: Sequence[str], tests: Tests, pairs: Mapping[int, str]) -> Cells:
-    """Return the difference to MMNet under each rule; dashes if there is no run of MMNet to compare with."""
+    """Return the UF1 difference to MMNet and its p under each rule; dashes if MMNet has no run to compare with."""
     cells: Cells = {}
     for rule in rules:
         difference, p_value = key_of(rule, "difference"), key_of(rule, "p")
@@ -235,24 +235,24 @@ def _against(lines: Sequence[Line], place: int, rules: Sequence[str], tests: Tes
 
 
 def _lacks_reference(line: Line, place: int, rule: str, tests: Tests) -> bool:
-    """Return whether a finished row could have a difference to MMNet under the rule, and has none."""
+    """Return whether a row should have a difference to MMNet under the rule but no run of MMNet to compare with."""
     if (place, rule) in tests or line.kind != "method" or line.entry is None or line.entry.place.is_plain:
         return False
     return rule in line.entry.rules or line.entry.config.method.is_network
 
 
 def _is_reference(line: Line, other: Line, rule: str) -> bool:
-    """Return whether another line is compared with this one, and this one has a score under the rule."""
+    """Return whether `other` is compared with `line`, and `line` has a score under the rule."""
     return line.entry is not None and other.reference is line.entry and rule in line.entry.rules
 
 
 def _ranked_value(entry: Entry) -> float:
-    """Return what a row that competes is ranked by, 0 to 1."""
+    """Return the score that a row is ranked by: UF1 under `last`, 0 to 1."""
     return score_cell(RANKED_BY[1], entry.spreads[RANKED_BY]).value or 0.0
 
 
 def _rank(honest: Sequence[Cells]) -> None:
-    """Set the rank of each row from the best; equal values share a rank, and the ranks after it are skipped."""
+    """Add the rank to each row, 1 for the best; equal values share a rank, and the next ranks are skipped."""
     values = [cells[key_of(*RANKED_BY)].value or 0.0 for cells in honest]
     for cells, value in zip(honest, values, strict=True):
         rank = 1 + sum(other > value for other in values)
@@ -260,7 +260,10 @@ def _rank(honest: Sequence[Cells]) -> None:
 
 
 def mark_best(rules: Sequence[str], honest: Sequence[Cells]) -> None:
-    """Set the best honest value of each column in bold."""
+    """Mark the best value of each score under the rules (bold in print); equal values are all marked.
+
+    `honest` has the cells of the rows that are ranked, and is changed in place.
+    """
     for key in [key_of(rule, metric) for rule in rules for metric in METRICS]:
         values = {
             place: value
@@ -273,24 +276,24 @@ def mark_best(rules: Sequence[str], honest: Sequence[Cells]) -> None:
 
 
 def letters_of(lines: Iterable[Line]) -> dict[str, str]:
-    """Return a letter for each thing that a reader must know of the published numbers of a whole table."""
+    """Return the text of each note on the table's published numbers, with the letter that marks it (a, b and so on)."""
     texts = dict.fromkeys(text for line in lines if line.paper for text in _to_know(line.paper))
     return {text: _letter(place) for place, text in enumerate(texts)}
 
 
 def _letter(place: int) -> str:
-    """Return "a" to "z", then "aa" to "az"."""
+    """Return the letter for a place from 0: "a" to "z", then "aa" to "az"."""
     return ascii_lowercase[place] if place < 26 else f"a{ascii_lowercase[place - 26]}"
 
 
 def _to_know(paper: PaperRow) -> list[str]:
-    """Return what a reader must know of a published row."""
+    """Return the notes that explain a published row: its epoch rule, how the method was built, the paper's notes."""
     rule = f"Epoch rule of the published number: {paper.epoch_rule}."
     return [rule, *_method_notes(paper), *(paper_notes()[key] for key in paper.notes)]
 
 
 def _method_notes(paper: PaperRow) -> list[str]:
-    """Say why a method is quoted only, or how ours differs from it."""
+    """Return a note on why a method is only quoted, or how our version differs from the published one; else nothing."""
     for method in METHODS.values():
         if method.form == "quoted only" and paper.config is None and method.title == paper.method:
             return [f"Quoted only, not built here: {method.note}."]
@@ -300,11 +303,11 @@ def _method_notes(paper: PaperRow) -> list[str]:
 
 
 def guesser_rows(entries: Sequence[Entry], columns: Sequence[Column]) -> Iterator[Row]:
-    """Yield the guessers for each number of epochs, and of subjects set aside, that a finished run has.
+    """Yield a row for each guesser and each setting of finished runs: number of epochs and of subjects set aside.
 
-    They know the clips that are left to train on, so the clips set aside change them as well. `majority` doesn't
-    depend on the number of epochs and has one row for all. A classical method has no epochs: it has guessers of its own
-    only if there is no network.
+    Guessers use the classes of the clips that are trained on, so setting clips aside changes their scores. `majority`
+    doesn't depend on the number of epochs and has one row for all. Classical methods have no epochs, and have guessers
+    of their own only if no network was run.
     """
     finished = [entry for entry in reversed(entries) if entry.is_finished]
     networks = [entry for entry in finished if entry.config.method.is_network]
@@ -324,7 +327,7 @@ def guesser_rows(entries: Sequence[Entry], columns: Sequence[Column]) -> Iterato
 
 
 def _guesses(entry: Entry) -> dict[str, Cells]:
-    """Return what each guesser reaches on the clips of a run, under each rule."""
+    """Return the cells with the scores of each guesser on the entry's clips, by the guesser's name."""
     cells: dict[str, Cells] = {}
     for rule in entry.rules:
         for scores in run_chance(entry.runs[0], rule, entry.dataset):
@@ -337,11 +340,13 @@ def _guesses(entry: Entry) -> dict[str, Cells]:
 def with_expected(
     lines: Sequence[Line], rows: Sequence[Row], columns: Sequence[Column]
 ) -> tuple[list[Row], list[Note]]:
-    """Put below each finished control what it is expected to reach by chance, and note how far off it is.
+    """Return the rows with a row below each finished control (run on permuted labels): its score expected by chance.
+
+    The notes that are returned too say how far off each control is.
 
     Parameters
     ----------
-    lines, rows : of `method_rows`, one row for each line
+    lines, rows : lines of `method_rows` and the rows it returned, one for each line
     """
     place_of_runs = [column.key for column in columns].index("runs")
     filled: list[Row] = []

@@ -1,4 +1,4 @@
-"""Lists run directories with their state and score; a damaged run is a row, never an error."""
+"""Lists run directories with their state and score; a damaged run gets a row and raises no error."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ RULE = "last"  # the rule of the listed scores; every run has it
 
 @dataclass(frozen=True)
 class RunRow:
-    """A run as it is listed; what is not known of a damaged one is "" or None.
+    """One run in the list; fields that are unknown for a damaged run are "" or None.
 
     state : "finished", "14 of 26 folds", "other version" or "damaged"
-    accuracy, uf1 : under RULE, of a finished run that has one score: LOSO, or one test dataset
-    marks : what a reader must know of its scores: "generated faces", "permuted labels", a recipe's stamp
-    hint : how to continue a run that is not finished
+    accuracy, uf1 : under RULE, if the run is finished and has a single score (LOSO, or one test dataset); else None
+    marks : warnings on the scores: "generated faces", "permuted labels", "tuned on test"
+    hint : how to continue an unfinished run, or what is wrong with a damaged one
     """
 
     path: Path
@@ -43,7 +43,7 @@ def list_runs(places: Sequence[Path]) -> list[RunRow]:
 
     Parameters
     ----------
-    places : may lie in one another; a place that holds no run, or doesn't exist, adds nothing
+    places : folders, also one inside another; a folder that holds no run, or doesn't exist, adds nothing
     """
     found = {path.resolve(): path for place in places for path in run_dirs(place)}
     return [_row(path) for path in sorted(found.values(), key=lambda path: (path.name, path))]

@@ -1,4 +1,4 @@
-"""The table that a report begins with and the demo ends with: your runs by protocol, with guessers below them."""
+"""Builds the table that a report begins with and the demo ends with: your runs by protocol, guessers below them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ RULE = "last"  # every run can be scored under it, and it chooses nothing
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """The finished seeds of one configuration, or one run that lacks folds. Scores are shares, under RULE.
+    """One row of the summary: the finished seeds of one configuration, or one run that lacks folds; scores are 0..1.
 
     method, settings : "MMNet", "released recipe, epochs 10"
-    protocol : "casme2-5/249, leave one subject out" · generated : whether the faces are, so not a result on a dataset
-    n_clips, n_subjects : that it is scored on
-    accuracy, uf1, uar : mean, deviation over the seeds, interval over subjects; None if folds are missing
-    chance : what the guessers `majority` and `prior-random` reach; empty if folds are missing
-    remarks : what a reader must know of it: "permuted labels", "tuned on test", "14 of 26 folds"
+    protocol : "casme2-5/249, leave one subject out" · generated : whether the faces are generated
+    n_clips, n_subjects : number of clips that are scored, and of their subjects
+    accuracy, uf1, uar : mean, deviation over the seeds, interval over subjects, under RULE; None if folds are missing
+    chance : scores of the guessers `majority` and `prior-random`; empty if folds are missing
+    remarks : warnings on the scores: "permuted labels", "tuned on test", "14 of 26 folds"
     runs : names of the run directories
     """
 
@@ -48,23 +48,23 @@ class SummaryRow:
 
 
 def summarise_runs(runs: Sequence[Run]) -> tuple[SummaryRow, ...]:
-    """Return a row for each configuration, protocol by protocol, the best first."""
+    """Score the runs and return a row for each configuration, grouped by protocol, within it the best first."""
     entries = score_runs(runs, place_runs(runs))
     return tuple(row for protocol in protocols(None, _whole(entries)) for _, row in _summed(protocol))
 
 
 def _whole(entries: Sequence[Entry]) -> list[Entry]:
-    """Leave out the entries for one dataset if another entry is of all clips of the same runs."""
+    """Return the entries without those for a single dataset of a LOSO run that also has an entry for all clips."""
     return [entry for entry in entries if entry.dataset is None or not entry.config.is_loso]
 
 
 def _summed(protocol: Protocol) -> list[tuple[Entry, SummaryRow]]:
-    """Return the entries of one protocol with their rows, as they are sorted."""
+    """Return the entries of one protocol, sorted by `_standing`, each with its row of the summary."""
     return [(entry, _row(protocol, entry)) for entry in sorted(protocol.entries, key=_standing)]
 
 
 def _standing(entry: Entry) -> tuple[object, ...]:
-    """Return what rows are sorted by: those that compete by UF1, then what was tuned on test, controls, unfinished."""
+    """Return the sort key of a row: ranked rows by UF1, then recipes tuned on test, permuted labels, unfinished."""
     config = entry.config
     uf1 = entry.spreads[RULE, "uf1"].mean if entry.is_finished else 0.0
     return (not entry.is_finished, config.shuffle_labels, config.recipe in RECIPE_STAMPS, -uf1, config.run_name)
@@ -117,7 +117,7 @@ _COLUMNS = (
 
 
 def build_summary(entries: Sequence[Entry]) -> Table:
-    """Build the summary of scored runs; without runs it has one note, which says what to type."""
+    """Build the summary table of scored runs; without entries it has only a note on how to train a first run."""
     blocks = tuple(_block(protocol) for protocol in protocols(None, _whole(entries)))
     notes = (_SCORES, _CHANCE) if blocks else (NO_RUNS,)
     return Table(SUMMARY, "Your runs", _COLUMNS, blocks, notes)
@@ -155,7 +155,7 @@ def _cells(row: SummaryRow) -> Cells:
 
 
 def _guessers(summed: Sequence[tuple[Entry, SummaryRow]]) -> Iterator[Row]:
-    """Yield the guessers for each number of subjects set aside; they don't know the clips of those."""
+    """Yield rows of guessers for each number of subjects that runs set aside; guessers don't use those clips either."""
     by_name = sorted(summed, key=lambda pair: pair[1].runs)
     guessers = {entry.config.inner_val: row.chance for entry, row in by_name if row.chance}
     for n_inner, chance in sorted(guessers.items()):

@@ -1,4 +1,4 @@
-"""The formats of a report by name."""
+"""Renders a report in any format, chosen by name."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _RENDERERS: Mapping[str, Callable[[Sequence[Table]], str]] = {
 
 
 def render(format: str, tables: Sequence[Table], runs: Sequence[Run], with_images: bool) -> str:
-    """Return the tables as text of that format.
+    """Return the tables as text in a format, such as "markdown".
 
     Parameters
     ----------
     format : a key of the renderers, or "html", which has figures of the runs as well
-    runs : those in the tables
+    runs : the runs in the tables
     with_images : whether to embed the images that `mer explain` left in the runs
     """
     if format == "html":

@@ -17,12 +17,12 @@ _PARTS = ("sd", "low", "high")  # of a cell, each in a column of its own
 def render_csv(tables: Sequence[Table]) -> str:
     """Return the tables as CSV with a header.
 
-    The first columns are table, block, generated ("true" or "false") and kind. A column for each key of any table
-    follows, empty if the row's table lacks the key or the number is absent. The last column, `notes`, is the text of
-    all notes that the row refers to. A number stands alone, in the printed unit: its standard deviation over seeds and
-    its interval are in `<key>_sd`, `<key>_low` and `<key>_high`. A published number has the characters that were
-    printed ("71.20"). A cell that is a command holds the command; one that only refers to notes holds their text.
-    Columns of `best-test` end in `selected_on_test`. A table without a block has one line with its notes.
+    The first columns are table, block, generated ("true" or "false") and kind. Then comes a column for
+    each key of any table, empty if the row's table has no such column or no number. The last column, `notes`, is the
+    text of all notes that the row refers to. A number stands alone, in the printed unit: its standard deviation over
+    seeds and its interval are in `<key>_sd`, `<key>_low` and `<key>_high`. A published number stands as
+    printed ("71.20"). A cell with a command has the command, and a cell that only refers to notes has their text.
+    Columns of `best-test` end in `selected_on_test`. A table without any block has one line with its notes.
     """
     columns = {column.key: column for table in tables for column in table.columns}
     lines = [line for table in tables for line in _lines(table)]
@@ -66,11 +66,11 @@ def _names(column: Column) -> tuple[str, ...]:
 
 
 def _fields(column: Column, cell: Cell, texts: Mapping[str, str]) -> dict[str, str]:
-    """Return the cell's parts by the names of their columns, without those that are absent.
+    """Return the CSV fields of a cell by column name: value, `_sd`, `_low`, `_high`; only those that the cell has.
 
     Parameters
     ----------
-    texts : of the notes, by their mark
+    texts : text of each note, by its mark
     """
     name, *parts = _names(column)
     if not column.numeric:
@@ -85,13 +85,13 @@ SCHEMA = 2  # raised whenever a field is renamed, dropped, or changes its meanin
 
 
 def render_json(tables: Sequence[Table]) -> str:
-    """Return one object: `schema`, the headings of the groups, and `tables` with the fields of `report.model`."""
+    """Return a JSON object: `schema`, `groups` (headings), and `tables` with the fields of `report.model.Table`."""
     held = {"schema": SCHEMA, "groups": GROUP_HEADINGS, "tables": [_table_fields(table) for table in tables]}
     return json.dumps(held, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _table_fields(table: Table) -> dict[str, Any]:
-    """Return the table's fields; `collapsed` has the name that it has in this schema."""
+    """Return the table's fields for JSON, with `collapsed` renamed to "fold"."""
     fields = asdict(table)
     fields["fold"] = fields.pop("collapsed")
     return fields

@@ -1,4 +1,4 @@
-"""What the HTML page draws of each group of runs: confusion, scores of each class, learning curves, images.
+"""Collects what the HTML page draws for each group of runs: confusion, class scores, learning curves, images.
 
 Only seeds with all their folds count, as in the tables.
 """
@@ -25,11 +25,11 @@ EXPLAIN = "explain"  # the folder in a run where `mer explain` leaves its images
 
 @dataclass(frozen=True)
 class RuleFigure:
-    """The scores of a group of runs under one epoch rule.
+    """The data to draw for a group of runs under one epoch rule.
 
-    stamp : words that must stand beside it, "" if nothing was chosen on the test subject
+    stamp : warning that must stand beside the chart, "" if nothing was chosen on the test subject
     confusion : counts of clips, added up over folds and seeds, rows true, columns predicted
-    classes : scores of that matrix, in label order
+    classes : scores of each class from `confusion`, in label order
     """
 
     rule: str
@@ -48,16 +48,16 @@ class Picture:
 
 @dataclass(frozen=True)
 class RunFigure:
-    """One configuration on one protocol, all its finished seeds together.
+    """The data to draw for one configuration on one protocol, over all finished seeds.
 
-    protocol : in words · n_clips, n_subjects : that a seed is scored on
+    protocol : in words · n_clips, n_subjects : number of clips and subjects that each seed is scored on
     origin : the coding tables and stores that the runs used
-    runs : names of their directories
-    rules : the honest ones first
-    loss : average training loss of each epoch, over folds and seeds; NaN or infinite if one of them diverged; empty for
-        a classical method, which has no epochs, like `accuracy`
-    accuracy : share of held-out clips that are right after each epoch, pooled over folds, averaged over seeds; no epoch
-        is chosen by it
+    runs : names of the run directories
+    rules : a figure for each epoch rule, honest rules first
+    loss : average training loss of each epoch, over folds and seeds; NaN or infinite if a fold diverged; empty for
+        a classical method, which has no epochs
+    accuracy : share of held-out clips predicted correctly after each epoch, pooled over folds, averaged over seeds; not
+        used to choose an epoch; empty for a classical method
     """
 
     title: str
@@ -77,11 +77,11 @@ class RunFigure:
 
 
 def run_figures(groups: Sequence[RunGroup], with_images: bool) -> tuple[RunFigure, ...]:
-    """Return the figures of every group that has a finished seed; across datasets one for each test dataset.
+    """Return a figure for each group that has a finished seed; across datasets one for each test dataset.
 
     Parameters
     ----------
-    with_images : whether to include the images that `mer explain` left; they show faces
+    with_images : whether to include the images that `mer explain` wrote into the runs; they show faces
     """
     figures = []
     for group in groups:
@@ -94,7 +94,7 @@ def run_figures(groups: Sequence[RunGroup], with_images: bool) -> tuple[RunFigur
 
 
 def _run_figure(runs: Sequence[Run], dataset: str | None, with_images: bool) -> RunFigure:
-    """Return the figure of the seeds of one configuration; `dataset` limits it to the folds that test on it."""
+    """Return the figure of runs of one configuration; with `dataset`, only of the folds that test on that dataset."""
     config = runs[0].config
     rules = tuple(_rule_figure(runs, rule, dataset) for rule in usable_rules(config))
     scores = evaluate(runs[0], rules[0].rule, dataset)
@@ -138,7 +138,7 @@ def _mean(rows: Sequence[Sequence[float]]) -> tuple[float, ...]:
 
 
 def _held_out_accuracy(run: Run, dataset: str | None) -> list[float]:
-    """Return the share of right clips after each epoch, among the clips of `dataset`."""
+    """Return the share of held-out clips predicted correctly after each epoch (only clips of `dataset` if given)."""
     right = np.zeros(run.config.epochs, dtype=np.int64)
     n_clips = 0
     for fold in run.folds:

@@ -1,4 +1,4 @@
-"""Renders tables and figures as one HTML page that needs no other file: its own policy forbids any request.
+"""Renders tables and figures as one HTML page that loads no other file: its Content-Security-Policy forbids requests.
 
 Without JavaScript it shows every column; with JavaScript you can sort by a column and see one epoch rule at a time.
 """
@@ -22,7 +22,7 @@ from mer_cli.report.render.svg import class_chart, confusion_chart, curve_chart
 
 
 def render_html(tables: Sequence[Table], figures: Sequence[RunFigure]) -> str:
-    """Return the tables, and below them the figures of every run, as one page.
+    """Return one HTML page with the tables, and below them the figures of every run.
 
     The same inputs give the same bytes.
     """
@@ -44,7 +44,7 @@ def render_html(tables: Sequence[Table], figures: Sequence[RunFigure]) -> str:
 
 
 def _rules(tables: Sequence[Table], figures: Sequence[RunFigure]) -> list[str]:
-    """Return the epoch rules that the page has numbers of, the honest ones first."""
+    """Return the epoch rules that the page has numbers for, honest rules first."""
     used: set[str] = {column.group for table in tables for column in table.columns}
     used |= {rule.rule for figure in figures for rule in figure.rules}
     return [group for group in GROUP_HEADINGS if group in used and group in RULES]
@@ -55,19 +55,19 @@ def _asset(name: str) -> Markup:
 
 
 def _policy_hash(text: str) -> str:
-    """Return the name of an inline script or style in the page's policy."""
+    """Return the hash by which the page's Content-Security-Policy allows an inline script or style."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _groups(columns: Sequence[Column]) -> list[tuple[str, tuple[Column, ...]]]:
-    """Return the heading of each group with its columns."""
+    """Return each run of adjacent columns that belong to one group, with the heading of the group."""
     return [
         (GROUP_HEADINGS[name], tuple(members)) for name, members in groupby(columns, key=lambda column: column.group)
     ]
 
 
 def _starting(columns: Sequence[Column]) -> list[tuple[Column, bool]]:
-    """Return each column, and whether a line separates it from the group before."""
+    """Return each column, and whether it starts a group, so that a line separates it from the column before."""
     return [
         (column, before is not None and before.group != column.group)
         for before, column in pairwise((None, *columns))
@@ -82,12 +82,12 @@ def _attributes(column: Column, starts: bool) -> Markup:
 
 
 def _number(cell: Cell) -> str:
-    """Return the cell's text; a line break can't split an interval."""
+    """Return the cell's text with spaces that no line break can split inside an interval."""
     return cell.text if cell.low is None else cell.text.replace(", ", ",\u00a0")
 
 
 def _prose(text: str) -> Markup:
-    """Escape a sentence; text in backticks becomes code."""
+    """Return a sentence escaped for HTML, with text in backticks as code."""
     parts = re.split(r"`([^`]*)`", text)
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)

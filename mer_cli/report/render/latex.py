@@ -59,7 +59,7 @@ _HEADING_WIDTH = 11  # characters of a group's heading above each of its columns
 
 @dataclass(frozen=True)
 class _Span:
-    """A group's heading over columns `first` to `last`, counted from 1; its lines stand above each other."""
+    """The heading of a column group, as lines of text, over columns `first` to `last`, counted from 1."""
 
     lines: tuple[str, ...]
     first: int
@@ -71,9 +71,9 @@ class _Span:
 
 
 def render_latex(tables: Sequence[Table]) -> str:
-    """Return the tables as one document for pdflatex, which only needs Debian's texlive-latex-recommended.
+    """Return the tables as one LaTeX document; pdflatex with Debian's texlive-latex-recommended compiles it.
 
-    Each block stands between two comments and can be copied out: it needs the packages booktabs and graphicx.
+    Two comments enclose each block, which can be copied into a paper that loads the packages booktabs and graphicx.
     """
     return (
         _environment().get_template("report.tex.j2").render(tables=[(table, single_blocks(table)) for table in tables])
@@ -81,7 +81,7 @@ def render_latex(tables: Sequence[Table]) -> str:
 
 
 def escape_latex(text: str) -> str:
-    """Return text that LaTeX prints as it is: one line of ASCII; a character that it can't set becomes "[U+5FAE]"."""
+    """Escape text for LaTeX as one line of ASCII; a character that LaTeX can't set becomes its code, "[U+5FAE]"."""
     line = re.sub(r"\s+", " ", unicodedata.normalize("NFC", text))
     return re.sub(
         "-(?=-)", "-{}", "".join(_escaped(character) for character in line)
@@ -100,13 +100,13 @@ def _escaped(character: str) -> str:
 
 
 def _prose(text: str) -> str:
-    """Escape a sentence; text in backticks is set as code."""
+    """Return a sentence escaped for LaTeX, with text in backticks set as code."""
     parts = re.split(r"`([^`]*)`", text)
     return "".join(_code(part) if place % 2 else escape_latex(part) for place, part in enumerate(parts))
 
 
 def _code(text: str) -> str:
-    """Set a command or path; a line may break after a slash, a comma, an equals sign or an underscore."""
+    """Return LaTeX for a command or path, in which lines may break after a slash, comma, equals sign or underscore."""
     breakable = re.sub(r"([/,=_])", r"\1\\allowbreak{}", escape_latex(text))
     return f"\\texttt{{{breakable}}}"
 
@@ -119,7 +119,7 @@ def _cell(cell: Cell) -> str:
 
 
 def _spans(columns: Sequence[Column]) -> Iterator[_Span]:
-    """Yield the headings of the groups, in the columns' order; one without a heading has no line."""
+    """Yield the heading of each column group, in the order of the columns; without a heading it has no lines."""
     end = 0
     for group, members in groupby(columns, key=lambda column: column.group):
         first, end = end + 1, end + len(list(members))
@@ -128,12 +128,12 @@ def _spans(columns: Sequence[Column]) -> Iterator[_Span]:
 
 
 def _label(table: Table) -> str:
-    """Return what the numbers of a table's blocks begin with: the paper's "3", or "S" of the summary."""
+    """Return the prefix of the block numbers of a table: "3" for Table 3, "S" for the summary."""
     return table.id if table.id.isdigit() else table.id[0].upper()
 
 
 def _row_groups(block: Block) -> list[list[Row]]:
-    """Split the rows where methods end and guessers or controls begin."""
+    """Return the rows in groups to be separated by a line: methods, guessers, controls."""
     apart = ("chance", "control")
     return [list(rows) for _, rows in groupby(block.rows, key=lambda row: row.kind if row.kind in apart else "")]
 

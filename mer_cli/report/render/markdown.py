@@ -1,4 +1,4 @@
-"""Renders tables as one Markdown page; the headings of columns include those of their groups."""
+"""Renders tables as one Markdown page; the the heading of a column includes the heading of its group."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mer_cli.report.model import GROUP_HEADINGS, Cell, Column, Note, Table, with
 
 
 def render_markdown(tables: Sequence[Table]) -> str:
-    """Return the tables as one page that ends in a newline; best values in bold, commands as code.
+    """Return the tables as one Markdown page that ends in a newline, with best values in bold and commands as code.
 
     A column that is empty in a whole block is left out. Pipes and line breaks in a cell are escaped, so that a row
     keeps its number of cells.
@@ -34,7 +34,7 @@ def _heading(column: Column) -> str:
 
 
 def _lower_first(heading: str) -> str:
-    """Return a heading as it stands after a colon: "accuracy %"; "UF1", "F1" and "p" stay."""
+    """Return a heading with a small first letter, to stand after a colon: "accuracy %"; "UF1", "F1" and "p" stay."""
     return heading if heading[:2].isupper() or len(heading) < 3 else heading[0].lower() + heading[1:]
 
 

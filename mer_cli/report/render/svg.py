@@ -1,7 +1,7 @@
 """Draws charts as inline SVG, with the colours of the page's style sheet and the page's font.
 
-Every chart has a title, and a description that says the same in words. Whatever a colour shows, a number, a line or a
-pattern shows as well.
+Every chart has a title, and a description that says the same in words. What a colour shows is also shown by a number,
+a line or a pattern.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _MAX_DOTS = 30  # with more epochs a curve has no dots
 
 
 def confusion_chart(key: str, title: str, class_names: Sequence[str], counts: Sequence[Sequence[int]]) -> Markup:
-    """Draw a confusion matrix, rows true, columns predicted: counts and their share of the row.
+    """Draw a confusion matrix, rows true, columns predicted; a cell has the count and its share of the row.
 
     Parameters
     ----------
-    key : start of the chart's ids, unique in the page
+    key : prefix of the ids in the SVG, unique in the page
     """
     top, left = 44, _NAME_WIDTH
     parts = [_text(left + len(class_names) * _CELL_WIDTH / 2, 14, "predicted", "faint middle")]
@@ -94,7 +94,7 @@ def class_chart(key: str, title: str, class_names: Sequence[str], classes: Seque
 
 
 def curve_chart(key: str, title: str, values: Sequence[float], *, in_percent: bool) -> Markup:
-    """Draw a value of every epoch as a line; the last one is marked and named.
+    """Draw a curve of one value for each epoch, with the last value marked and written out.
 
     A value that is not finite, such as a loss that diverged, is left out of the line.
 
@@ -167,7 +167,7 @@ def _chart(
 
 
 def _text(x: float, y: float, text: str, kind: str, whole: str = "") -> Markup:
-    """Draw text at a place; `whole` is shown when you point at it, if the text had to be cut."""
+    """Draw text at (x, y); if it was cut, `whole` is the full text, shown when you point at it."""
     hint = Markup("<title>{}</title>").format(whole) if whole and whole != text else ""
     return Markup('<text class="{}" x="{:.1f}" y="{:.1f}">{}{}</text>').format(kind, x, y, text, hint)
 
@@ -185,7 +185,7 @@ def _listed(class_names: Sequence[str], counts: Sequence[int]) -> str:
 
 
 def _step(largest: float) -> float:
-    """Return a round step (1, 2 or 5 times a power of ten); at most five steps reach the largest value."""
+    """Return a round distance of ticks (1, 2 or 5 times a power of ten): at most five ticks reach the largest value."""
     if largest <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(largest / 5))
