@@ -2,6 +2,7 @@
 
 Blocks on the paper's own clips come first, in its order, even without a run. Blocks on other clips of the dataset
 follow, then blocks on generated faces. These two kinds have no published numbers; their methods are sorted by rank.
+The columns and the cells are made in `rows`.
 """
 
 from __future__ import annotations
