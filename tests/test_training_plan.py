@@ -180,8 +180,8 @@ def test_own_clips_that_all_have_one_label_are_refused(tmp_path):
     own = write_store(tmp_path / "mylab.h5", dict.fromkeys(OWN_EMOTIONS, "smile"))
     refuse(
         [own],
-        "--scheme labels: all clips have the label 'smile'. Expected at least 2 labels. Label the clips, and build the "
-        "store again.",
+        "--scheme labels: all clips have the label 'smile'. Expected at least 2 labels. Give the clips different "
+        "labels in the table, and build the store again.",
         settings={"scheme": "auto"},
     )
 

@@ -60,7 +60,7 @@ def read_image(path: Path) -> Image:
 
 
 class ReleasedClips(Dataset[tuple[Tensor, Tensor, int]]):
-    """A dataset of clips in folders of nine JPEG files; a sample is (onset, apex, class), frames augmented alike."""
+    """A torch dataset like the released script's: nine JPEG files a clip, of which onset and apex are one sample."""
 
     def __init__(self, folders: list[Path], config: TrainConfig) -> None:
         self.folders = folders

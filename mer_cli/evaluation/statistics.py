@@ -233,7 +233,7 @@ class Spread:
 
 
 def spread(name: str, by_seed: Sequence[Scores], run: Run) -> Spread:
-    """Return mean, standard deviation and 95 % interval of a score over several seeds.
+    """Return the mean of a score over seeds, its standard deviation and its 95 % interval over the subjects of `run`.
 
     Parameters
     ----------

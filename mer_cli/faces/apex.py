@@ -66,7 +66,7 @@ class ApexSearch:
         self._motion.append(float((without_head_motion(flow)[self._where] ** 2).sum(axis=-1).mean()))
 
     def peak(self) -> int:
-        """Return the index (0 is the onset) of the added crop with the strongest motion, 1 or more; needs two crops."""
+        """Return the number of the crop that moved most against the onset, which is crop 0; at least two were added."""
         return 1 + int(np.argmax(self._smoothed()[1:]))
 
     def candidates(self) -> tuple[int, ...]:

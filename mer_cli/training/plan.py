@@ -109,7 +109,7 @@ def _check_classes(planned: Sequence[PlannedStore], scheme: Scheme) -> None:
     if len(scheme.class_names) < 2:
         raise ConfigError(
             f"--scheme {scheme.name}: all clips have the label '{scheme.class_names[0]}'. Expected at least 2 labels. "
-            "Label the clips, and build the store again."
+            "Give the clips different labels in the table, and build the store again."
         )
 
 

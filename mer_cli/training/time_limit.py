@@ -58,7 +58,7 @@ class TimeLimit:
 
 
 def parse_time_limit(text: str | None) -> TimeLimit:
-    """Return a limit that starts now, from text such as "4m" or "1h30m" (None: no limit), or raise a ConfigError."""
+    """Read a length of time such as "4m" or "1h30m" as a TimeLimit that starts now; None makes one without end."""
     if text is None:
         return TimeLimit(math.inf)
     found = re.fullmatch(r"(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?", text.strip().casefold())
