@@ -226,7 +226,7 @@ def test_a_clip_that_is_a_link_out_of_the_release_fails(tmp_path):
     root = write_release(tmp_path / "release", rows=ROWS[:1])
     (root / "CASME2_RAW_selected/sub01/EP09_01").symlink_to(tmp_path / "elsewhere")
     write_table(root / TABLE, [("01", "EP09_01", 10, 15, 20, 4, "disgust")])
-    assert "outside the release" in reason(load(root, None))
+    assert "leads out of the release" in reason(load(root, None))
 
 
 def test_a_missing_clip_or_subject_fails_and_the_others_do_not(tmp_path):
