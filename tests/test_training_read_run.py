@@ -67,6 +67,11 @@ def test_a_run_from_before_there_were_checksums_is_read(tmp_path):
     ("old", "new", "problem"),
     [
         ("surprise,1,surprise", "surprise,2,surprise", "clip casme2/01/EP00 has label 2 and class 'surprise'"),
+        (
+            "surprise,1,surprise",
+            "surprise,2,negative",
+            "clip casme2/01/EP00 has the emotion 'surprise' and class 'negative'",
+        ),
         ("surprise,1,", "surprise,3,", "clip casme2/01/EP00 has the label '3'"),
         ("casme2/01/EP01,", "casme2/01/EP00,", "clip casme2/01/EP00 is named twice"),
         ("casme2/01/EP01,casme2-01", "casme2/01/EP01,casme2-02", "clip casme2/01/EP01 is in fold 'casme2-02'"),

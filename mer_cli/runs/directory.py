@@ -28,7 +28,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_cli.errors import RunError
+from mer_cli.datasets.schemes import OWN_LABELS, SCHEMES
+from mer_cli.errors import DatasetError, RunError
 from mer_cli.records import Fold, FoldPredictions, dataset_of, fold_id
 from mer_cli.runs.run_config import CHECKSUM, RunConfig, parse_config, read_config, stored_checksum
 from mer_cli.system.files import write_folder, write_text
@@ -116,10 +117,21 @@ def _check_rows(rows: Sequence[Mapping[str, str]], config: RunConfig) -> None:
             raise ValueError(f"clip {clip_id} has the label '{row['label']}'")
         if row["class"] != config.class_names[int(row["label"])]:
             raise ValueError(f"clip {clip_id} has label {row['label']} and class '{row['class']}'")
+        if row["label"] != str(_label_by_scheme(clip_id, row["emotion"], config)):
+            raise ValueError(f"clip {clip_id} has the emotion '{row['emotion']}' and class '{row['class']}'")
     n_tested = sum(bool(row["fold"]) for row in rows)
     n_clips = str(n_tested) if config.is_loso else f"{len(rows) - n_tested}-to-{n_tested}"
     if n_clips != config.protocol_id.rpartition("/")[2]:
         raise ValueError(f"it names {n_clips} clips, {config.protocol_id} has others")
+
+
+def _label_by_scheme(clip_id: str, emotion: str, config: RunConfig) -> int | None:
+    if config.scheme == OWN_LABELS:
+        return config.class_names.index(emotion) if emotion in config.class_names else None
+    try:
+        return SCHEMES[config.scheme].label(clip_id, emotion)
+    except (KeyError, DatasetError):  # of another dataset, or an emotion that the dataset doesn't have
+        return None
 
 
 def _checksums(*files: Path) -> str:

@@ -182,14 +182,8 @@ def train_run(
         record_session(path, session)
         n_at_once = choose_folds_at_once(config, todo, folds_at_once, n_cores, len(devices) or 1)
         if devices:
-            n_at_once = fit_into_memory(
-                config,
-                len(plan.labels),
-                len(config.class_names),
-                devices,
-                n_at_once,
-                is_asked_for=folds_at_once is not None,
-            )
+            n_clips, n_classes, is_asked_for = len(plan.labels), len(config.class_names), folds_at_once is not None
+            n_at_once = fit_into_memory(config, n_clips, n_classes, devices, n_at_once, is_asked_for=is_asked_for)
             torch.cuda.set_device(devices[0])
         run = _Run(plan, path, save_weights == "last" and config.method.is_network, tensorboard)
         limit = time_limit or TimeLimit(math.inf)
