@@ -26,6 +26,9 @@ _MODULE_OF = {
     "read_run": "runs.directory",
     "evaluate": "evaluation.epoch_rules",
     "MerError": "errors",
+    "PairInput": "motion.inputs",
+    "MotionInput": "motion.inputs",
+    "ViewInput": "motion.inputs",
 }
 
 

@@ -15,6 +15,7 @@ from mer_cli.bench.training import bench_load, bench_loso, draw_windows, our_epo
 from mer_cli.cli import main
 from mer_cli.errors import RunError
 from mer_cli.runs.config import resolve_config
+from mer_cli.runs.methods import METHODS
 from mer_cli.training.cost import count_operations
 from mer_cli.training.hardware import resolve_hardware
 
@@ -37,15 +38,15 @@ PARTS = {
 
 
 def test_the_layers_sum_to_the_published_arithmetic():
-    layers = count_layers("mmnet", 5)
+    layers = count_layers(METHODS["mmnet"], 5)
     for part, expected in PARTS.items():
         counted = sum(layer.macs for layer in layers if layer.name.startswith(part)) / 1e9
         assert counted == pytest.approx(expected, abs=0.003), part
-    assert 2 * sum(layer.macs for layer in layers) == pytest.approx(count_operations("mmnet", 5), rel=0.001)
+    assert 2 * sum(layer.macs for layer in layers) == pytest.approx(count_operations(METHODS["mmnet"], 5), rel=0.001)
 
 
 def test_bytes_are_those_of_what_goes_in_and_out():
-    (second,) = (layer for layer in count_layers("mmnet", 5) if layer.name == "stem.3")
+    (second,) = (layer for layer in count_layers(METHODS["mmnet"], 5) if layer.name == "stem.3")
     assert second.numbers == (180 + 128) * 112 * 112
     assert second.weights == 180 * 128 * 9
     assert step_bytes([second], 4, "bf16") == 3 * 2 * (4 * second.numbers + second.weights)
@@ -53,7 +54,7 @@ def test_bytes_are_those_of_what_goes_in_and_out():
 
 
 def test_the_floor_is_the_longer_time_of_each_layer():
-    layers = count_layers("mmnet", 5)
+    layers = count_layers(METHODS["mmnet"], 5)
     endless = 1e30
     by_work = floor_seconds(layers, 32, "bf16", Ceilings(endless, 1e12))
     assert by_work["floor_s"] == pytest.approx(step_operations(layers, 32) / 1e12)

@@ -8,6 +8,7 @@ from tiny_store import write_store
 
 from mer_cli.errors import ConfigError
 from mer_cli.runs.config import resolve_config
+from mer_cli.runs.methods import METHODS
 from mer_cli.runs.variants import GRIDS
 from mer_cli.training.cost import count_operations
 from mer_cli.training.grids import cell_of, expected_seconds, plan_grid
@@ -65,7 +66,7 @@ def test_a_grid_knows_what_is_finished_and_how_long_the_rest_will_take(tmp_path)
     again = plan_grid(4, [store], QUICK, 1, tmp_path)
     assert [cell.n_missing for cell in again] == [0, 2, 2]
     assert again[0].seconds > 0
-    work = [count_operations("mmnet", 3, **cell.plan.config.network_options) for cell in again]
+    work = [count_operations(METHODS["mmnet"], 3, **cell.plan.config.network_options) for cell in again]
     assert expected_seconds(again) == pytest.approx([again[0].seconds * each / work[0] for each in work])
 
 

@@ -16,6 +16,8 @@ N_CLIPS, N_FEATURES = (8, 9, 6, 7, 10, 5, 12), 12
 SUBJECTS = np.repeat([f"casme2/{number:02d}" for number in range(len(N_CLIPS))], N_CLIPS)
 TRAIN, TEST = np.flatnonzero(SUBJECTS != "casme2/00"), np.flatnonzero(SUBJECTS == "casme2/00")
 
+NONE = np.empty(0, dtype=np.int64)  # inner clips
+
 
 def draw(n_classes, seed=0, noise=2.0):
     """Features that tell the class with some noise, each in a unit of its own, and the classes."""
@@ -29,7 +31,8 @@ def draw(n_classes, seed=0, noise=2.0):
 
 def train(features, labels, train_rows=TRAIN, test_rows=TEST, n_classes=3, subjects=SUBJECTS, **settings):
     config = resolve_config(**({"model": "flow-svm"} | settings))
-    return ClassicalTrainer(features, subjects, n_classes, config).train_fold(train_rows, labels[train_rows], test_rows)
+    trainer = ClassicalTrainer(features, subjects, n_classes, config)
+    return trainer.train_fold("casme2-00", train_rows, labels[train_rows], test_rows, NONE, lambda epoch, loss: None)
 
 
 def c_of(fold):
@@ -115,7 +118,7 @@ def test_the_same_fold_gives_the_same_bytes_whatever_the_seed():
     config = resolve_config(model="flow-svm")
     one, other = (
         ClassicalTrainer(features, SUBJECTS, 5, config.model_copy(update={"seed": seed})).train_fold(
-            TRAIN, labels[TRAIN], TEST
+            "casme2-00", TRAIN, labels[TRAIN], TEST, NONE, lambda epoch, loss: None
         )
         for seed in (1, 2)
     )

@@ -10,7 +10,7 @@ from tiny_store import SAMM_EMOTIONS, write_store
 
 from mer_cli.errors import ConfigError, StoreError
 from mer_cli.report.paper import paper_table
-from mer_cli.runs.methods import LIVE
+from mer_cli.runs.methods import LIVE, METHODS
 from mer_cli.training.cost import count_operations
 from mer_cli.training.grids import COMPARABLE, Comparison, expected_seconds, plan_comparison, plan_grid
 
@@ -178,7 +178,7 @@ def test_the_time_of_a_fold_is_guessed_from_the_same_method_or_from_networks_of_
         (cell.name, cell.plan.config.seed): seconds
         for cell, seconds in zip(cells, expected_seconds(known), strict=True)
     }
-    ratio = count_operations("offapexnet", 3) / count_operations("ststnet", 3)
+    ratio = count_operations(METHODS["offapexnet"], 3) / count_operations(METHODS["ststnet"], 3)
     assert 1 < ratio < COMPARABLE
     assert found == {
         ("flow-svm", 1): None,
@@ -204,7 +204,7 @@ def test_times_of_schemes_that_are_not_trained_yet_go_by_their_clips(tmp_path) -
         (cell.name, cell.plan.config.scheme): seconds
         for cell, seconds in zip(cells, expected_seconds(known), strict=True)
     }
-    ratio = count_operations("offapexnet", 3) / count_operations("ststnet", 3)
+    ratio = count_operations(METHODS["offapexnet"], 3) / count_operations(METHODS["ststnet"], 3)
     assert found == {
         **{(name, "mmnet3"): 4.0 for name in ("flow-svm", "ststnet")},
         **{(name, "casme2-5"): pytest.approx(3.0) for name in ("flow-svm", "ststnet")},
@@ -215,4 +215,4 @@ def test_times_of_schemes_that_are_not_trained_yet_go_by_their_clips(tmp_path) -
 
 def test_operations_are_counted_layer_by_layer() -> None:
     """STSTNet: three 3x3 convolutions of 3 planes to 30x30, 16 filters in all; then 400 numbers to 3 classes."""
-    assert count_operations("ststnet", 3) == 2 * (30 * 30 * 16 * 27 + 400 * 3)
+    assert count_operations(METHODS["ststnet"], 3) == 2 * (30 * 30 * 16 * 27 + 400 * 3)

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from mer_cli.runs.config import TrainConfig
+from mer_cli.runs.methods import Method
 from mer_cli.training.cost import without_numbers
 from mer_cli.training.hardware import describe_environment
 
@@ -100,7 +101,7 @@ def median_seconds(act: Callable[[], object], device: torch.device, repeats: int
     return statistics.median(seconds[1:])
 
 
-def count_layers(name: str, n_classes: int, **options: Any) -> list[Layer]:
+def count_layers(method: Method, n_classes: int, **options: Any) -> list[Layer]:
     """Return the convolutions, matrix products and attentions of a network on pairs of images, in forward order."""
     layers: list[Layer] = []
 
@@ -114,7 +115,7 @@ def count_layers(name: str, n_classes: int, **options: Any) -> list[Layer]:
             called = called.removesuffix("qkv") + "attention"
             layers.append(Layer(called, 2 * n_tokens**2 * width, output.numel() + n_tokens * width, 0))
 
-    network, inputs = without_numbers(name, n_classes, 1, **options)
+    network, inputs = without_numbers(method, n_classes, 1, **options)
     for called, module in network.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             module.register_forward_hook(partial(note, called))

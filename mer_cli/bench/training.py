@@ -61,7 +61,7 @@ def bench_step(config: TrainConfig, repeats: int, ceilings: Ceilings) -> dict[st
     step as a multiple of the floor
     """
     figures = _compare(reference_step, our_step, config, repeats)
-    layers = count_layers(config.model, N_CLASSES, **config.network_options)
+    layers = count_layers(config.method, N_CLASSES, **config.network_options)
     floor = floor_seconds(layers, config.batch_size, config.precision, ceilings)
     best = min(figures["ours_s"], figures.get("compiled_s", figures["ours_s"]))
     return figures | {
@@ -235,7 +235,7 @@ def _whole(
     trainer: FoldTrainer, config: TrainConfig, ceilings: Ceilings, largest: dict[str, float]
 ) -> dict[str, float | bool]:
     n_pairs = (FOLDS - 1) * CLIPS * config.epochs
-    layers = count_layers(config.model, N_CLASSES, **config.network_options)
+    layers = count_layers(config.method, N_CLASSES, **config.network_options)
     floor = floor_seconds(layers, config.batch_size, config.precision, ceilings)["floor_s"] / config.batch_size
     whole: dict[str, float | bool] = {"clips": CLIPS, "folds": FOLDS, "epochs": config.epochs, "pairs": n_pairs}
     if config.device == "cpu":

@@ -86,7 +86,7 @@ def _spell(value: Any) -> str:
 
 @cache
 def _setting_flags() -> list[Any]:
-    from mer_cli.runs.config import GROUPS, TrainConfig, group_of
+    from mer_cli.runs.config import GROUPS, SETTINGS, TrainConfig, group_of
 
     def settings() -> None: ...
 
@@ -105,7 +105,7 @@ def _setting_flags() -> list[Any]:
                 ),
             ],
         )
-        for name, field in TrainConfig.model_fields.items()
+        for name, field in ((name, TrainConfig.model_fields[name]) for name in SETTINGS)
     ]
     help_all = Annotated[bool, typer.Option("--help-all", help="Show the settings of all methods and exit.")]
     flags.insert(0, inspect.Parameter("help_all", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=help_all))

@@ -50,7 +50,7 @@ def models(
     from mer_cli.training.cost import count_parameters
 
     counts = {
-        method.name: {str(n): count_parameters(method.name, n) for n in N_CLASSES if method.is_network}
+        method.name: {str(n): count_parameters(method, n) for n in N_CLASSES if method.is_network}
         for method in METHODS.values()
     }
     show_methods([(method, counts[method.name]) for method in METHODS.values()], as_json)

@@ -32,6 +32,14 @@ def train(
             metavar="STORE", help="Instead of --loso: test on this store, and train on the others. Repeatable."
         ),
     ] = None,
+    own_options: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Argument of your own method's class. Repeatable."),
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="What your own scikit-learn estimator learns from: flow, or a descriptor."),
+    ] = None,
     folds: Annotated[
         str | None, typer.Option(metavar="ID,...", help="Train only these subjects: 03,17 or samm-006.")
     ] = None,
@@ -64,6 +72,7 @@ def train(
     """
     from mer_cli.runs.config import check_seeds, resolve_config
     from mer_cli.runs.directory import folds_to_train
+    from mer_cli.runs.own_method import parse_options
     from mer_cli.store.hdf5 import find_store
     from mer_cli.training.hardware import parse_folds_at_once, parse_gpus
     from mer_cli.training.plan import plan_run
@@ -71,7 +80,7 @@ def train(
     from mer_cli.training.train import Trainers
 
     _check_asked(loso=loso, test=bool(test), tensorboard=tensorboard, trains_anew=bool(time_limit) and not resume)
-    config = resolve_config(**ctx.obj)
+    config = resolve_config(**ctx.obj, options=parse_options(own_options or ()), features=features)
     check_seeds(config.method, seeds, shuffle_labels=config.shuffle_labels)
     stores, wanted = stores or [find_store()], folds.split(",") if folds else None
     limit = parse_time_limit(time_limit)
@@ -126,7 +135,7 @@ def train_with_progress(plan: RunPlan, out: Path, *, resume: bool = True, **opti
         if config.method.sees.needs_flow(config.span):
             with console.Steps("flow", sum(len(store.info.clips) for store in plan.stores)) as steps:
                 compute_flow(plan, steps.on_clip)
-        if not config.method.is_network:
+        if config.method.kind in ("classical", "estimator"):
             with console.Steps("features", len(plan.labels)) as steps:
                 compute_features(plan, steps.on_clip)
     with console.TrainProgress(config.epochs) as progress:
@@ -140,8 +149,10 @@ def show_plan(plan: RunPlan, out: Path, save_weights: str) -> None:
     config, path = plan.config, out / plan.config.run_name
     keeps_weights = save_weights == "last" and plan.weight_bytes > 0
     size = f", weights {plan.weight_bytes * len(plan.wanted) / 1e6:.0f} MB" if keeps_weights else ""
-    if not config.method.is_network:
+    if config.method.kind == "classical":
         how = f"{config.model} and a support-vector machine"
+    elif config.foreign and config.foreign.features:
+        how = f"{config.model} on the vectors of {config.foreign.features}, seed {config.seed}"
     else:
         compiled = ", compiled" if config.compile == "on" else ""
         how = f"{config.epochs} epochs, seed {config.seed}, {config.device} {config.precision}{compiled}"

@@ -50,7 +50,7 @@ def under_seeds_of(others: Iterable[int], scores: Mapping[int, Scores], config: 
     scores : by seed
     config : settings of any of this method's runs
     """
-    draws_nothing = not config.method.is_network and not config.shuffle_labels
+    draws_nothing = not config.method.is_random and not config.shuffle_labels
     return {seed: score for score in scores.values() for seed in others} if draws_nothing else dict(scores)
 
 

@@ -194,15 +194,15 @@ def pooled_f1(rule: str, confusion: NDArray[np.int64]) -> float:
 
 
 def usable_rules(config: TrainConfig) -> tuple[str, ...]:
-    """Return the epoch rules that can score a run, `last` first; only `last` for a classical method, without epochs."""
-    if not config.method.is_network:
+    """Return the epoch rules that can score a run, `last` first; only `last` for a method without epochs."""
+    if not config.has_epochs:
         return ("last",)
     return tuple(rule for rule in RULES if rule != "inner-val" or config.inner_val)
 
 
 def why_unusable(place: str, rule: str, config: TrainConfig) -> str:
     """Return an error text: why a rule that is not in `usable_rules(config)` can't score the run at `place`."""
-    if not config.method.is_network:
+    if not config.has_epochs:
         return (
             f"{place}: {config.model} has no epochs for {rule} to choose from. Give --rule last, or leave the run out."
         )

@@ -12,13 +12,13 @@ from os.path import relpath
 from typing import Any
 
 from mer_cli.runs.config import PARTS, TrainConfig, resolve_config
-from mer_cli.runs.directory import DEFAULT_ROOT, Run
+from mer_cli.runs.directory import CODE_GIVEN, DEFAULT_ROOT, Run, Session
 from mer_cli.runs.methods import MMNET
 from mer_cli.runs.variants import RECIPE_STAMPS
 
 # Left out when a run's settings are named: its name has them, or they say where the numbers were computed.
 _NOT_A_CHANGE = frozenset(
-    {"scheme", "model", "variant", "recipe", "seed", "device", "precision", "compile", "deterministic"}
+    {"scheme", "foreign", "model", "variant", "recipe", "seed", "device", "precision", "compile", "deterministic"}
 )
 
 _FOLLOWED = ("epochs", "span")  # other settings follow these, unless they are given themselves
@@ -28,6 +28,17 @@ _FOLLOWED = ("epochs", "span")  # other settings follow these, unless they are g
 def standard_config(recipe: str | None = None, variant: str | None = None, **settings: Any) -> TrainConfig:
     """Return the complete settings that `resolve_config` makes of these; the result is cached."""
     return resolve_config(recipe, variant, **settings)
+
+
+def method_default(config: TrainConfig, recipe: str | None = None, **settings: Any) -> TrainConfig:
+    """Return the complete settings of the same method as `config` has, for a recipe, or for its first one if None.
+
+    Parameters
+    ----------
+    settings : further arguments of `resolve_config`
+    """
+    method = {"model": config.model} | ({"foreign": config.foreign} if config.foreign else {})
+    return standard_config(recipe, settings.pop("variant", None), **method, **settings)
 
 
 def settings(config: TrainConfig) -> str:
@@ -63,9 +74,24 @@ def train_command(run: Run) -> str:
     config, session = run.config, run.sessions[-1]
     stores = " ".join(shlex.quote(store) for store in session.stores)
     tested = " ".join(f"--test {shlex.quote(store)}" for store in session.test_stores)
-    network = {name: value for name in ("model", "variant") if (value := getattr(config, name)) != MMNET}
-    named = {"scheme": config.scheme, **network, "recipe": config.recipe, "seed": config.seed, **changes(config)}
+    named = {
+        "scheme": config.scheme,
+        **_method_flags(config, session),
+        "recipe": config.recipe,
+        "seed": config.seed,
+        **changes(config),
+    }
     return f"mer train {stores} {tested or '--loso'} {_flags(run, named)}"
+
+
+def _method_flags(config: TrainConfig, session: Session) -> dict[str, Any]:
+    """Return the flags that name the method: nothing for MMNet itself; for your own the code as it was given."""
+    foreign = config.foreign
+    if foreign is None:
+        return {name: value for name in ("model", "variant") if (value := getattr(config, name)) != MMNET}
+    options = {f"set {shlex.quote(f'{name}={value}')}": None for name, value in foreign.options.items()}
+    features = {"features": foreign.features} if foreign.features else {}
+    return {"model": session.environment.get(CODE_GIVEN, foreign.code), **options, **features}
 
 
 def ablate_command(table: int, run: Run, seeds: Collection[int]) -> str:
@@ -106,7 +132,8 @@ def without_private_paths(run: Run) -> Run:
         tuple(_here(path, f"data/{dataset}.h5") for path, dataset in zip(paths, of_role[is_test], strict=True))
         for is_test, paths in ((False, last.stores), (True, last.test_stores))
     )
-    session = replace(last, stores=stores, test_stores=test_stores, out=_here(last.out, DEFAULT_ROOT))
+    environment = {name: value for name, value in last.environment.items() if name != CODE_GIVEN}
+    session = Session(stores, test_stores, _here(last.out, DEFAULT_ROOT), environment)
     return replace(run, sessions=(*run.sessions[:-1], session))
 
 
@@ -126,6 +153,8 @@ def _flags(run: Run, settings: Mapping[str, object]) -> str:
 
 
 def _flag(name: str, value: object) -> str:
+    if value is None:
+        return f"--{name}"
     if isinstance(value, bool):
         return f"--{name}" if value else f"--no-{name}"
     return f"--{name} {value}"
@@ -134,10 +163,10 @@ def _flag(name: str, value: object) -> str:
 def changes(config: TrainConfig) -> dict[str, Any]:
     """Return the settings that differ from recipe and variant, without those that only follow a changed one (decay)."""
     variant = config.variant if config.model == MMNET else None
-    standard = standard_config(config.recipe, variant, model=config.model)
+    standard = method_default(config, config.recipe, variant=variant)
     asked = {name: value for name in _FOLLOWED if (value := getattr(config, name)) != getattr(standard, name)}
     if asked:
-        standard = standard_config(config.recipe, variant, model=config.model, **asked).model_copy(
+        standard = method_default(config, config.recipe, variant=variant, **asked).model_copy(
             update={name: getattr(standard, name) for name in asked}
         )
     names = [name for name in TrainConfig.model_fields if name not in _NOT_A_CHANGE]

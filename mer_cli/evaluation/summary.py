@@ -107,7 +107,7 @@ def _name_of_f1(scores: Scores) -> str:
 
 def _rule_text(run: Run, scores: Scores) -> str:
     """Return the epoch rule and how it chose the epochs: "best-test: selected on the test subject (74 epochs)"."""
-    if not run.config.method.is_network:
+    if not run.config.has_epochs:
         return f"{scores.rule} (no epochs: nothing to choose)"
     by = (
         f"chosen by {run.config.inner_val} training subjects of each fold"

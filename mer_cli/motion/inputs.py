@@ -1,4 +1,4 @@
-"""What a method sees of a clip: two images, motion between them, or arrays for a descriptor.
+"""What a method sees of a clip: two images, motion between them, arrays for a descriptor, or what a learner asks for.
 
 What a method sees decides what a run must compute beforehand, and which groups of settings have an effect. Importing
 this module is cheap.
@@ -15,6 +15,7 @@ Normalisation = Literal["standard", "minmax8"]
 Interpolation = Literal["linear", "tim"]
 Span = Literal["clip", "apex"]
 Seen = Literal["flow", "flows", "frames", "landmarks"]
+Shown = Literal["flow", "frames", "landmarks"]
 
 GRID = 4  # rows and columns of blocks that "apex-grid" cuts the apex image into
 PATCH_SIZE = 7
@@ -33,7 +34,7 @@ class PairInput:
     """The input of a network that declares no other: onset and apex, each (3, 224, 224), augmented alike."""
 
     needs_landmarks = False
-    groups = frozenset({"training", "augmentation", "machine"})
+    groups = frozenset({"epochs", "training", "augmentation", "device", "machine"})
 
     def needs_flow(self, span: Span) -> bool:
         """Return False, whatever the span: no flow is needed, the images come straight from the store."""
@@ -63,7 +64,8 @@ class MotionInput:
     @property
     def groups(self) -> frozenset[str]:
         """Names of the groups of settings that have an effect on a network with this input."""
-        return frozenset({"training", "normalisation", "machine"}) | ({"flow"} if self.needs_flow("apex") else set())
+        of_all = frozenset({"epochs", "training", "normalisation", "device", "machine"})
+        return of_all | ({"flow"} if self.needs_flow("apex") else set())
 
     @property
     def n_planes(self) -> int:
@@ -128,6 +130,35 @@ class DescriptorInput:
         span : as in `needs_flow`
         """
         return "frames" in self.arrays or ("flows" in self.arrays and span == "clip")
+
+    @property
+    def needs_landmarks(self) -> bool:
+        """Whether landmarks are used, so that a face must have been found in every clip."""
+        return "landmarks" in self.arrays
+
+
+@dataclass(frozen=True)
+class ViewInput:
+    """What a learner may ask of each clip, besides its onset and apex images (`training.learner.Clips`).
+
+    arrays : "flow", from onset to apex; "frames", the whole clip; "landmarks", of the onset. What is named here is
+        computed or checked before training, and a store that lacks it is refused
+    """
+
+    arrays: tuple[Shown, ...] = ()
+
+    @property
+    def groups(self) -> frozenset[str]:
+        """Names of the groups of settings that have an effect on a learner with this input."""
+        return frozenset({"epochs", "device"}) | ({"flow"} if "flow" in self.arrays else set())
+
+    def needs_flow(self, span: Span) -> bool:
+        """Tell whether the flow from onset to apex must be computed before training; `span` has no effect."""
+        return "flow" in self.arrays
+
+    def needs_clips(self, span: Span) -> bool:
+        """Tell whether the learner sees every frame of a clip (`mer preprocess --clips`); `span` has no effect."""
+        return "frames" in self.arrays
 
     @property
     def needs_landmarks(self) -> bool:

@@ -46,8 +46,17 @@ class Entry:
 
     @property
     def competes(self) -> bool:
-        """Whether the entry is ranked: finished, not on permuted labels, recipe not tuned on the test subjects."""
-        return self.is_finished and not self.config.shuffle_labels and self.config.recipe not in RECIPE_STAMPS
+        """Whether the entry is ranked: finished, not on permuted labels, recipe not tuned on the test subjects.
+
+        Predictions that were made elsewhere are not: their epoch rule is what their author says (`is_told`).
+        """
+        is_honest = not self.config.shuffle_labels and self.config.recipe not in RECIPE_STAMPS
+        return self.is_finished and is_honest and not self.is_told
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the predictions were made elsewhere, so that mer knows their epoch rule from their author only."""
+        return self.config.method.kind == "predictions"
 
     @property
     def rules(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,7 +16,7 @@ from mer_cli.evaluation.run_text import (
 )
 from mer_cli.report.entries import Entry
 from mer_cli.report.model import RowKind
-from mer_cli.report.paper import PaperBlock, PaperRow, grid_keys, paper_blocks
+from mer_cli.report.paper import SOURCE, PaperBlock, PaperRow, grid_keys, paper_blocks
 from mer_cli.report.placing import settings_name
 from mer_cli.runs.directory import Run
 from mer_cli.runs.methods import METHODS, MMNET, Method
@@ -127,12 +127,14 @@ def _slots(number: int | None, paper: PaperBlock | None, entries: Sequence[Entry
     """Return the paper's rows (in a table of ablations the rows of `mer ablate`), then others that were run."""
     rows = paper.rows if paper else ()
     keyed = {row.key: row for row in rows if row.key is not None}
-    found = sorted({entry.place.rows[number] for entry in entries}, key=partial(_row_order, number))
+    methods = {entry.place.rows[number]: entry.config.method for entry in entries}
+    found = sorted(methods, key=partial(_row_order, number))
     if number not in GRIDS and paper:
         printed = [_Slot(_name_beside(row), row.key, row) for row in rows]
-        return [*printed, *(_Slot(_row_name(number, key), key, None) for key in found if key not in keyed)]
+        others = (_Slot(_row_name(number, key, methods), key, None) for key in found if key not in keyed)
+        return [*printed, *others]
     keys = dict.fromkeys([*grid_keys(number), *keyed, *found])
-    return [_Slot(_row_name(number, key), key, keyed.get(key)) for key in keys]
+    return [_Slot(_row_name(number, key, methods), key, keyed.get(key)) for key in keys]
 
 
 def _family_lines(
@@ -220,18 +222,25 @@ _OUR_NAMES = {
 
 
 def _row_order(number: int | None, key: Hashable) -> tuple[int, str]:
-    """Return the sort key of a row that the paper lacks; methods come in the order of `mer models`."""
-    names = [method.name for method in METHODS.values()]
-    return (0 if number in GRIDS else names.index(str(key).partition(", ")[0])), str(key)
+    """Return the sort key of a row that the paper lacks; methods come in the order of `mer models`, your own last."""
+    names, name = list(METHODS), str(key).partition(", ")[0]
+    return (0 if number in GRIDS else names.index(name) if name in names else len(names)), str(key)
 
 
-def _row_name(number: int | None, key: Hashable) -> str:
-    """Return the name of a row in a table of ablations, or of a row that the paper lacks."""
+def _row_name(number: int | None, key: Hashable, methods: Mapping[Hashable, Method]) -> str:
+    """Return the name of a row in a table of ablations, or of a row that the paper lacks.
+
+    Parameters
+    ----------
+    methods : method of each row that was run, by the row's key
+    """
     if isinstance(key, tuple):
         return "N_L {}, N_H {}".format(*key)
     if number not in GRIDS:
-        name, comma, departures = str(key).partition(", ")
-        return f"{with_form(METHODS[name])}{comma}{departures}"
+        name, _, source = str(key).partition(f", {SOURCE} ")
+        is_shared = source and any(str(other).startswith(f"{name}, {SOURCE} ") for other in methods if other != key)
+        _, comma, departures = (str(key) if is_shared else name).partition(", ")
+        return f"{with_form(methods[key])}{comma}{departures}"
     printed = (row.method for block in paper_blocks(number) for row in block.rows if row.key == key)
     return next(printed, None) or _OUR_NAMES[str(key)]
 
@@ -252,4 +261,4 @@ def _name_beside(row: PaperRow) -> str:
 def with_form(method: Method, printed: str = "") -> str:
     """Return a title like "STSTNet" or "DSSN (variant)"; if the paper prints another, "TSCNN: TSCNN-lite (variant)"."""
     name = method.title if printed in ("", method.title) else f"{printed}: {method.title}"
-    return f"{name} (variant)" if method.form == "variant" else name
+    return name if method.form in ("as published", "quoted only") else f"{name} ({method.form})"

@@ -155,7 +155,7 @@ def _table_notes(number: int | None, found: Sequence[Protocol], *, has_tests: bo
         yield _OURS
         if number not in GRIDS:
             yield _RANK
-        if any(not entry.config.method.is_network for protocol in found for entry in protocol.entries):
+        if any(entry.config.method.kind == "classical" for protocol in found for entry in protocol.entries):
             yield _CLASSICAL
         if has_tests:
             yield _P

@@ -154,11 +154,11 @@ def _row(
 def row_key(number: int | None, config: TrainConfig) -> Hashable | None:
     """Return the key of the table row that a configuration belongs to, None if the table has no such row.
 
-    The key is the variant of MMNet, a pair (layers, heads) in Table 5, or the name of another method. The table of all
-    methods (number None) has a row for everything; its keys for MMNet list the changed network options.
+    The key is the variant of MMNet, a pair (layers, heads) in Table 5, or the `own_key` of another method. The table of
+    all methods (number None) has a row for everything; its keys for MMNet list the changed network options.
     """
     if config.model != MMNET:
-        return None if number in GRIDS else config.model
+        return None if number in GRIDS else own_key(config)
     if number is None:
         return ", ".join([MMNET, *network_departures(config)])
     if number == 5:
@@ -166,6 +166,19 @@ def row_key(number: int | None, config: TrainConfig) -> Hashable | None:
         return (config.n_layers, config.n_heads) if varied else None
     variant = _variant_of(config)
     return variant if variant in ([row["variant"] for row in GRIDS[number]] if number in GRIDS else [MMNET]) else None
+
+
+SOURCE = "source"  # in the key of your own method, before the first digits of the source's hash
+
+
+def own_key(config: TrainConfig) -> str:
+    """Return the key of a method that is not MMNet: its name; for your own also the options and the source's hash."""
+    foreign = config.foreign
+    if foreign is None:
+        return config.model
+    options = (f"{name}={value}" for name, value in foreign.options.items())
+    features = [f"on the vectors of {foreign.features}"] if foreign.features else []
+    return ", ".join([config.model, *options, *features, f"{SOURCE} {foreign.source_sha256[:8]}"])
 
 
 @cache

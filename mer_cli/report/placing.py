@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mer_cli.datasets.schemes import SCHEMES
-from mer_cli.evaluation.run_text import changes, settings, standard_config
+from mer_cli.evaluation.run_text import changes, method_default, settings, standard_config
 from mer_cli.records import dataset_of, subject_of
 from mer_cli.report.paper import NUMBERS, PaperBlock, is_plain, paper_blocks, row_key
 from mer_cli.runs.config import PARTS, TrainConfig, group_of
@@ -103,8 +103,7 @@ def _place(run: Run) -> Place:
         paper=next(iter(of_paper), None),
         namesake=next((block.clips for block in named if block.clips not in of_paper), None),
         is_plain=is_plain(config),
-        is_standard=config.recipe == standard_config(model=config.model).recipe
-        and not changes(_without_varied(config)),
+        is_standard=config.recipe == method_default(config).recipe and not changes(_without_varied(config)),
         family=beside.model_dump_json(exclude=_left_out("seed", "variant", *PARTS)),
         settings=beside.model_dump_json(exclude=_left_out("seed", "variant", *PARTS, *MACHINE)),
         recipe=beside.recipe,
@@ -169,7 +168,7 @@ def as_mmnet(config: TrainConfig) -> TrainConfig:
 
     Changes of settings that MMNet doesn't have are dropped.
     """
-    own, standard = standard_config(model=config.model), standard_config()
+    own, standard = method_default(config), standard_config()
     return config.model_copy(
         update={
             name: getattr(standard, name)
@@ -181,7 +180,7 @@ def as_mmnet(config: TrainConfig) -> TrainConfig:
 
 def _without_varied(config: TrainConfig) -> TrainConfig:
     """Return the settings with the options that tables vary reset to the recipe's, and without permuted labels."""
-    standard = standard_config(config.recipe, model=config.model)
+    standard = method_default(config, config.recipe)
     plain = {"variant": standard.variant, "shuffle_labels": standard.shuffle_labels, **standard.network_options}
     return config.model_copy(update=plain)
 

@@ -167,7 +167,7 @@ def method_rows(
         filled.append(cells)
     honest = [cells for line, cells in zip(lines, filled, strict=True) if line.entry and line.entry.competes]
     mark_best(rules, honest)
-    _rank(honest)
+    _rank(honest, [cells for line, cells in zip(lines, filled, strict=True) if line.entry and line.entry.is_told])
     said = {text for line in lines if line.paper for text in _to_know(line.paper)}
     notes = [Note(text, letter) for text, letter in letters.items() if text in said]
     for entry in entries:
@@ -210,7 +210,7 @@ def _ours(line: Line, rules: Sequence[str]) -> Cells:
     """Return our scores of a row; dashes if it has not been run, nothing if the method is only quoted."""
     if line.entry is None and not line.command:
         return {}
-    known = line.entry.rules if line.entry and not line.entry.config.method.is_network else (*rules, "best-test")
+    known = line.entry.rules if line.entry and not line.entry.config.has_epochs else (*rules, "best-test")
     cells = {key_of(rule, metric): NONE for rule in known for metric in metrics_of(rule)}
     if line.entry:
         cells |= {key_of(rule, metric): score_cell(metric, it) for (rule, metric), it in line.entry.spreads.items()}
@@ -238,7 +238,7 @@ def _lacks_reference(line: Line, place: int, rule: str, tests: Tests) -> bool:
     """Return whether a row should have a difference to MMNet under the rule but no run of MMNet to compare with."""
     if (place, rule) in tests or line.kind != "method" or line.entry is None or line.entry.place.is_plain:
         return False
-    return rule in line.entry.rules or line.entry.config.method.is_network
+    return rule in line.entry.rules or line.entry.config.has_epochs
 
 
 def _is_reference(line: Line, other: Line, rule: str) -> bool:
@@ -251,12 +251,22 @@ def _ranked_value(entry: Entry) -> float:
     return score_cell(RANKED_BY[1], entry.spreads[RANKED_BY]).value or 0.0
 
 
-def _rank(honest: Sequence[Cells]) -> None:
-    """Add the rank to each row, 1 for the best; equal values share a rank, and the next ranks are skipped."""
+def _rank(honest: Sequence[Cells], told: Sequence[Cells]) -> None:
+    """Add the rank to each row, 1 for the best; equal values share a rank, and the next ranks are skipped.
+
+    Parameters
+    ----------
+    told : rows of predictions made elsewhere: the rank that they would have is in brackets, and moves no other rank
+    """
     values = [cells[key_of(*RANKED_BY)].value or 0.0 for cells in honest]
-    for cells, value in zip(honest, values, strict=True):
-        rank = 1 + sum(other > value for other in values)
-        cells[RANK] = Cell(str(rank), rank)
+
+    def rank_of(cells: Cells) -> int:
+        return 1 + sum(other > (cells[key_of(*RANKED_BY)].value or 0.0) for other in values)
+
+    for cells in honest:
+        cells[RANK] = Cell(str(rank_of(cells)), rank_of(cells))
+    for cells in told:
+        cells[RANK] = Cell(f"({rank_of(cells)})")
 
 
 def mark_best(rules: Sequence[str], honest: Sequence[Cells]) -> None:
@@ -310,7 +320,7 @@ def guesser_rows(entries: Sequence[Entry], columns: Sequence[Column]) -> Iterato
     of their own only if no network was run.
     """
     finished = [entry for entry in reversed(entries) if entry.is_finished]
-    networks = [entry for entry in finished if entry.config.method.is_network]
+    networks = [entry for entry in finished if entry.config.has_epochs]
     of_setting = {(entry.config.epochs, entry.config.inner_val): entry for entry in networks or finished}
     alike = Counter(n_inner for _, n_inner in of_setting)
     said: set[tuple[str, int]] = set()

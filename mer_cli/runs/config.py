@@ -12,15 +12,18 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from mer_cli.errors import ConfigError
+from mer_cli.errors import ConfigError, unknown_name
 from mer_cli.motion.inputs import Backend, Interpolation, Normalisation, Span
-from mer_cli.runs.methods import LIVE, METHODS, MMNET, Method, find_method
+from mer_cli.runs.foreign import Foreign, Option
+from mer_cli.runs.methods import LIVE, METHODS, MMNET, Method, method_of
+from mer_cli.runs.own_method import find_any_method
 from mer_cli.runs.variants import VARIANTS
 
 # Group of settings: where `mer train --help` shows it, and for whom it is.
 GROUPS = {
     "method": ("Method", "all methods"),
     "protocol": ("Protocol", "all methods"),
+    "epochs": ("Training of a network", "networks and learners"),
     "training": ("Training of a network", "networks"),
     "augmentation": ("Augmentation", "networks that see two images"),
     "flow": ("Motion", "methods that see optical flow"),
@@ -29,6 +32,7 @@ GROUPS = {
     "clips": ("Motion", "descriptors that see whole clips"),
     "svm": ("Support-vector machine", "classical methods"),
     "parts": ("Parts of MMNet", "MMNet"),
+    "device": ("Machine", "networks and learners"),
     "machine": ("Machine", "networks"),
 }
 
@@ -45,19 +49,23 @@ class TrainConfig(BaseModel):
 
     scheme: str = setting("auto", "protocol")
     """Label scheme, which says which emotions make which class; auto uses the dataset's own."""
+    foreign: Foreign | None = setting(None, "method")
+    """Record of a method that is your own, otherwise None."""
     model: str = setting(MMNET, "method")
-    """Method: MMNet, another network, or a classical descriptor (`mer models` lists them)."""
+    """Method: MMNet, another network, a classical descriptor (`mer models` lists them), or your own: FILE.py:CLASS,
+    MODULE:CLASS, or the name of an installed package's."""
     variant: str = setting(MMNET, "parts")
     """Named form of MMNet: mmnet, or a row of the paper's ablations (docs/protocol.md)."""
     recipe: str = setting("released", "method")
-    """Named settings: released, released-3, paper or quick for MMNet and resnet18-diff; published for other methods."""
+    """Named settings: released, released-3, paper or quick for MMNet and resnet18-diff; published for other methods;
+    own, or plain if your class brings none, for your own."""
     seed: int = setting(1, "protocol", ge=0)
     """Seed of weights, batch order and augmentation; a classical method uses no random numbers."""
-    inner_val: int = setting(0, "training", ge=0)
+    inner_val: int = setting(0, "epochs", ge=0)
     """Number of training subjects held back in each fold to choose the epoch (rule inner-val)."""
     shuffle_labels: bool = setting(False, "protocol")
     """Permute the training labels of each fold: a null control, whose accuracy must be at chance level."""
-    epochs: int = setting(74, "training", ge=1)
+    epochs: int = setting(74, "epochs", ge=1)
     """Number of passes over the training clips of a fold."""
     batch_size: int = setting(32, "training", ge=2)
     """Number of clips in a training step; the last partial batch is kept."""
@@ -128,7 +136,7 @@ class TrainConfig(BaseModel):
     @classmethod
     def _is_known(cls, name: str, info: Any) -> str:
         known = [method.name for method in LIVE] if info.field_name == "model" else VARIANTS
-        if name not in known:
+        if name not in known and not info.data.get("foreign"):
             raise ValueError(f"must be one of {', '.join(known)}")
         return name
 
@@ -143,12 +151,19 @@ class TrainConfig(BaseModel):
 
     @property
     def method(self) -> Method:
-        """The run's method: its entry in `METHODS`."""
-        return METHODS[self.model]
+        """The run's method: its entry in `METHODS`, or what the run records of your own method."""
+        return method_of(self.model, self.foreign) if self.foreign else METHODS[self.model]
+
+    @property
+    def has_epochs(self) -> bool:
+        """Whether predictions were kept after several epochs, or at least could be, so that an epoch can be chosen."""
+        return self.method.is_network or self.epochs > 1
 
     @property
     def network_options(self) -> dict[str, Any]:
-        """Settings that are keyword arguments of the network's class, by name; empty for every method but MMNet."""
+        """Keyword arguments of the method's class: MMNet's parts, or the options of your own method."""
+        if self.foreign:
+            return dict(self.foreign.options)
         return {name: getattr(self, name) for name in PARTS} if "parts" in self.method.groups else {}
 
     def learning_rate_in(self, epoch: int) -> float:
@@ -162,12 +177,20 @@ def group_of(name: str) -> str:
     return str(extra["group"])
 
 
+SETTINGS = tuple(name for name in TrainConfig.model_fields if name != "foreign")  # each has a flag
 # Settings of MMNet's parts: the keyword arguments of its class.
 PARTS = tuple(name for name in TrainConfig.model_fields if group_of(name) == "parts" and name != "variant")
 OF_NETWORK = ("model", "variant", *PARTS)  # settings that say which network it is
 
 
-def resolve_config(recipe: str | None = None, variant: str | None = None, **overrides: Any) -> TrainConfig:
+def resolve_config(
+    recipe: str | None = None,
+    variant: str | None = None,
+    *,
+    options: Mapping[str, str | Option] | None = None,
+    features: str | None = None,
+    **overrides: Any,
+) -> TrainConfig:
     """Return the settings of a run: the recipe's values, replaced by the variant's, replaced by the overrides.
 
     `variant` in the result is not always the variant that was asked for. It is the variant that differs from the
@@ -177,7 +200,9 @@ def resolve_config(recipe: str | None = None, variant: str | None = None, **over
     ----------
     recipe : None means the method's first recipe ("released" for MMNet)
     variant : None means the variant "mmnet"
-    overrides : values by the name of the setting; None means "as in the recipe"
+    options : arguments of your own class, by name (--set)
+    features : descriptor that your own estimator learns from, or "flow"
+    overrides : values by the name of the setting; None means "as in the recipe". `model` may be a class of your own
 
     Raises
     ------
@@ -185,7 +210,13 @@ def resolve_config(recipe: str | None = None, variant: str | None = None, **over
         If a name or a value can't be used, or has no effect with the method; the message names the flag and its limits.
     """
     given = {name: value for name, value in overrides.items() if value is not None}
-    method = find_method(given.get("model", MMNET))
+    if held := given.get("foreign"):
+        method = method_of(given["model"], held)
+    else:
+        method = find_any_method(given.get("model", MMNET), options, features)
+    if method.foreign:
+        _check_own_recipe(method.foreign)
+        given |= {"model": method.name, "foreign": method.foreign}
     recipe = recipe or next(iter(method.recipes))
     if recipe not in method.recipes:
         known = ", ".join(method.recipes)
@@ -241,14 +272,26 @@ def has_effect(method: Method, name: str, given: Mapping[str, Any]) -> bool:
     """Return whether the setting `name` has an effect on a method, if `given` holds all settings that the user gave."""
     group = group_of(name)
     if name == "seed":
-        return method.is_network or bool(given.get("shuffle_labels"))
+        return method.is_random or bool(given.get("shuffle_labels"))
     if group == "clips" and given.get("span") == "apex":
         return "frames" in getattr(method.sees, "arrays", ())
     return group in method.groups
 
 
+def _check_own_recipe(foreign: Foreign) -> None:
+    """Raise an error if the RECIPE of your own class names an unknown setting or has a value that can't be used."""
+    known = [name for name in SETTINGS if group_of(name) not in ("method", "parts")]
+    for name in foreign.settings:
+        if name not in known:
+            raise ConfigError(f"{foreign.code}: RECIPE: {unknown_name('setting', name, known)}")
+    try:
+        TrainConfig.model_validate(foreign.recipe)
+    except ValidationError as error:
+        raise ConfigError(f"{foreign.code}: RECIPE: {_describe_invalid(error)}") from None
+
+
 def _is_setting(name: str) -> bool:
-    return name in TrainConfig.model_fields
+    return name in SETTINGS
 
 
 def _is_harmless(method: Method, name: str, value: Any, given: Mapping[str, Any]) -> bool:
@@ -264,7 +307,7 @@ def check_seeds(method: Method, n_seeds: int, *, shuffle_labels: bool) -> None:
     ConfigError
         If `n_seeds` is above 1, the method is classical and `shuffle_labels` is off.
     """
-    if n_seeds > 1 and not (method.is_network or shuffle_labels):
+    if n_seeds > 1 and not (method.is_random or shuffle_labels):
         raise ConfigError(
             f"--seeds has no effect with --model {method.name}, which is the same for every seed. "
             "Leave it out, or add --shuffle-labels for null controls."
@@ -288,7 +331,7 @@ def _describe_invalid(error: ValidationError) -> str:
         return str(problem["ctx"]["error"])
     name = str(problem["loc"][0])
     if problem["type"] == "extra_forbidden":
-        return f"There is no setting '{name}'. Expected one of: {', '.join(TrainConfig.model_fields)}."
+        return f"There is no setting '{name}'. Expected one of: {', '.join(SETTINGS)}."
     flag = f"--{name.replace('_', '-')}"
     if problem["type"] == "value_error":
         return f"{flag} {problem['ctx']['error']}, got {problem['input']!r}."

@@ -4,6 +4,7 @@
     ├── config.json        every setting, resolved, the stores with the part that each plays, the SHA-256 of clips.csv
     ├── environment.json   the sessions that added folds: versions, device name, threads, and the stores as typed
     ├── clips.csv          clip_id, fold, emotion, label, class: for evaluation, its held-out rows never reach training
+    ├── source/            a copy of your own method's files, which nothing reads
     └── folds/<dataset>-<subject>/   logits.npz, history.csv, model.safetensors, done
 
 `logits.npz` holds logits and clip_ids of the held-out clips, and of the inner ones if some were set aside.
@@ -187,6 +188,7 @@ def _damaged_fold(file: Path, error: Exception) -> RunError:
 
 
 DEFAULT_ROOT = "runs"  # the folder of all runs, unless --out gives another
+CODE_GIVEN = "code"  # in a session's environment: your own method, as it was given to --model
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,7 @@ class Session:
     """A call of `mer train` that added folds to a run: the paths typed and the machine, which change no result.
 
     stores, test_stores : paths as given, sorted by dataset · out : the folder of all runs, as given
-    environment : versions, device name, threads
+    environment : versions, device name, threads; for your own method also its code as it was given
     """
 
     stores: tuple[str, ...]
@@ -286,6 +288,7 @@ def open_run(
     emotions: Mapping[str, str],
     folds: Sequence[Fold],
     session: Session,
+    sources: Mapping[str, bytes] | None = None,
 ) -> Path:
     """Return the run's directory in `root`; make it, or check that the existing one has the same config and clips.
 
@@ -293,6 +296,7 @@ def open_run(
     ----------
     labels, emotions : by clip id, for the clips of all folds, held out or trained on
     session : recorded if the directory is made, otherwise ignored
+    sources : files of your own method, by name; copied if the directory is made
 
     Raises
     ------
@@ -321,11 +325,15 @@ def open_run(
         write_clips(clips_file, clips, config.class_names)
         (partial / "environment.json").write_text(sessions_text([session]), encoding="utf-8")
         (partial / "folds").mkdir()
+        for name, content in (sources or {}).items():
+            copy = partial / "source" / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(content)
         held = json.loads(config.model_dump_json()) | {CHECKSUM: hashlib.sha256(clips_file.read_bytes()).hexdigest()}
         (partial / "config.json").write_text(json.dumps(held, indent=2) + "\n", encoding="utf-8")
 
     if not write_folder(path, fill, replace=False):
-        return open_run(root, config, labels, emotions, folds, session)  # another process made it meanwhile
+        return open_run(root, config, labels, emotions, folds, session, sources)  # another process made it meanwhile
     return path
 
 

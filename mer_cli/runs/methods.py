@@ -2,30 +2,34 @@
 
 A method is added with its file in `models/` and one entry here. Everything else that a method needs follows from the
 entry: which settings mean something to it, what is computed beforehand, what the tables and `mer models` print.
-The entry is checked when the table is made, and against the network's class when one is built.
+The entry is checked when the table is made, and against the network's class when one is built. A method from outside
+the package has no entry: its entry is made of what its run records (`foreign`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import import_module
 from typing import Any, Literal
 
 from mer_cli.errors import ConfigError, unknown_name
-from mer_cli.motion.inputs import DescriptorInput, MotionInput, PairInput
+from mer_cli.motion.inputs import DescriptorInput, MotionInput, PairInput, ViewInput
+from mer_cli.runs.foreign import Foreign
 from mer_cli.runs.variants import RECIPES, VARIANTS
 
 MMNET = "mmnet"  # name of the network, and of its variant that the paper proposes
 PUBLISHED = "published"  # name of the recipe, for every method with a single recipe
 
-Form = Literal["as published", "variant", "quoted only"]
+Form = Literal["as published", "variant", "quoted only", "own", "trained outside mer"]
+Kind = Literal["network", "classical", "learner", "estimator", "predictions", "quoted"]
 Settings = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Method:
-    """A published method of micro-expression recognition, which runs here or is only quoted.
+    """A method of micro-expression recognition: published, and built in or only quoted; or your own.
 
     name : value of `mer train --model`; for a method that is only quoted, a short name that we chose
     grade : how much of the method is public: "A" all, "A-" all but a detail that we chose, "B" it needs labels or
@@ -39,21 +43,23 @@ class Method:
     recipes : settings by the recipe's name; the first recipe is the default
     source : where the numbers of the recipes come from, and which of them we chose
     variants : for each named form of the network, the settings that it changes; empty for all methods but MMNet
+    foreign : the record of a method from outside the package; None for a method of the table
     """
 
     name: str
     title: str
-    grade: Literal["A", "A-", "B", "B-", "C"]
+    grade: Literal["A", "A-", "B", "B-", "C", ""]
     input: str
     paper: str
     year: int | None
     note: str = ""
     is_variant: bool = False
     code: str = ""
-    sees: PairInput | MotionInput | DescriptorInput = field(default_factory=PairInput)
+    sees: PairInput | MotionInput | DescriptorInput | ViewInput = field(default_factory=PairInput)
     recipes: Mapping[str, Settings] = field(default_factory=dict)
     source: str = ""
     variants: Mapping[str, Settings] = field(default_factory=dict)
+    foreign: Foreign | None = None
 
     def __post_init__(self) -> None:
         forgotten = [name for name in ("recipes", "source") if not getattr(self, name)] if self.code else []
@@ -61,16 +67,23 @@ class Method:
             raise ValueError(f"method {self.name} has code but no {forgotten[0]}: complete its entry")
 
     @property
-    def kind(self) -> Literal["network", "classical", "quoted"]:
-        """The kind of method: a network, a descriptor with a support-vector machine, or only quoted."""
+    def kind(self) -> Kind:
+        """The kind of method: a network, a descriptor with a support-vector machine, a door, or only quoted."""
+        if self.foreign:
+            return self.foreign.door
         if not self.code:
             return "quoted"
         return "classical" if isinstance(self.sees, DescriptorInput) else "network"
 
     @property
     def is_network(self) -> bool:
-        """Whether the method is a network, with epochs, weights and random numbers; a classical method has none."""
+        """Whether mer trains the method as a network, with epochs and weights."""
         return self.kind == "network"
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the seed has an effect on the method; it has none on a classical method or on predictions."""
+        return self.kind in ("network", "learner", "estimator")
 
     @property
     def sees_motion(self) -> bool:
@@ -80,16 +93,29 @@ class Method:
     @property
     def groups(self) -> frozenset[str]:
         """Groups of settings that have an effect on the method (keys of `config.GROUPS`)."""
-        return self.sees.groups | {"method", "protocol"} | ({"parts"} if self.variants else set())
+        of_all = frozenset({"method", "protocol"})
+        if self.kind == "predictions":
+            return of_all
+        if self.kind == "estimator":
+            return (self.sees.groups - {"svm"}) | of_all
+        return self.sees.groups | of_all | ({"parts"} if self.variants else set())
 
     @property
     def history_columns(self) -> tuple[str, ...]:
         """Columns of a fold's `history.csv` after the epoch; `inner_uf1` is the UF1 that C was chosen by."""
-        return ("loss", "learning_rate", "seconds") if self.is_network else ("C", "inner_uf1", "seconds")
+        columns: dict[Kind, tuple[str, ...]] = {
+            "network": ("loss", "learning_rate", "seconds"),
+            "classical": ("C", "inner_uf1", "seconds"),
+            "learner": ("loss", "seconds"),
+            "estimator": ("seconds",),
+        }
+        return columns.get(self.kind, ())
 
     @property
     def form(self) -> Form:
-        """What runs here, compared with the publication: the same, a variant of it, or nothing ("quoted only")."""
+        """What runs here, compared with the publication: the same, a variant, nothing ("quoted only"), or your own."""
+        if self.foreign:
+            return "trained outside mer" if self.kind == "predictions" else "own"
         if not self.code:
             return "quoted only"
         return "variant" if self.is_variant else "as published"
@@ -100,13 +126,19 @@ class Method:
         return f"mer train --loso --model {self.name}" if self.code else ""
 
     def load(self) -> Any:
-        """Import and return the network's class or the descriptor's function.
+        """Import and return the network's class, the descriptor's function, or the code of your own method.
 
         Raises
         ------
         TypeError
-            If the `INPUT` of the network's class differs from `sees`.
+            If the `INPUT` of a built-in network's class differs from `sees`.
+        ConfigError
+            If the code of your own method was not named in this process (`own_code.bring`).
         """
+        if self.foreign:
+            from mer_cli.runs.own_code import load
+
+            return load(self.foreign)
         module, _, name = self.code.partition(":")
         found = getattr(import_module(f"mer_cli.models.{module}"), name)
         if self.is_network and getattr(found, "INPUT", PairInput()) != self.sees:
@@ -128,6 +160,8 @@ class Method:
     @property
     def describe(self) -> Callable[..., Any]:
         """The function that computes a descriptor's float32 vector from the arrays in `sees.arrays`."""
+        if self.foreign:
+            return METHODS[self.foreign.features].describe
         function: Callable[..., Any] = self.load()
         return function
 
@@ -391,7 +425,7 @@ LIVE = tuple(method for method in _ALL if method.code)
 
 
 def find_method(name: str, flag: str = "--model") -> Method:
-    """Return the method `name`, which must run here.
+    """Return the built-in method `name`, which must run here.
 
     Raises
     ------
@@ -400,9 +434,34 @@ def find_method(name: str, flag: str = "--model") -> Method:
     """
     method = METHODS.get(name)
     if method is None:
-        raise ConfigError(f"{flag}: {unknown_name('method', name, [live.name for live in LIVE])}")
+        known = [live.name for live in LIVE]
+        raise ConfigError(f"{flag}: {unknown_name('method', name, known)} For your own: {flag} FILE.py:CLASS.")
     if not method.code:
         raise ConfigError(
             f"{flag}: {method.title} is only quoted and can't be run here: {method.note}. `mer models` lists what can."
         )
     return method
+
+
+@cache
+def method_of(name: str, foreign: Foreign) -> Method:
+    """Return the method of a record; the same object for the same record.
+
+    Parameters
+    ----------
+    name : the method's short name, which a run records as its `model`
+    """
+    of_descriptor = next(iter(METHODS[foreign.features].recipes.values())) if foreign.features else {}
+    return Method(
+        name,
+        foreign.title,
+        grade="",
+        input="",
+        paper="",
+        year=None,
+        code=foreign.code,
+        sees=foreign.sees,
+        recipes={foreign.recipe_name: {**foreign.recipe, **of_descriptor, **foreign.settings}},
+        source=foreign.code,
+        foreign=foreign,
+    )

@@ -1,4 +1,4 @@
-"""Train a support-vector machine on the vectors of a descriptor, fold by fold.
+"""Train a support-vector machine, or your own scikit-learn estimator, on the vectors of a descriptor, fold by fold.
 
 A fold is a pure function of its training clips, their classes and the config; of the held-out clips only the features
 are used. The features are standardised by the training clips, and C is chosen on them alone. Nothing is random, so the
@@ -10,11 +10,13 @@ Imported only when such a method is trained, because importing scikit-learn take
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import clone
 from sklearn.metrics import f1_score
 from sklearn.metrics.pairwise import linear_kernel, rbf_kernel
 from sklearn.model_selection import PredefinedSplit
@@ -22,8 +24,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
+from mer_cli.errors import ConfigError
 from mer_cli.motion.inputs import DescriptorInput
 from mer_cli.runs.config import TrainConfig
+from mer_cli.runs.folds import fold_seed
 from mer_cli.training.loop import TrainedFold
 
 # The field's grid starts at 2^-5, which is too large for a linear machine on thousands of numbers: every fold of raw
@@ -52,7 +56,13 @@ class ClassicalTrainer:
         self.config = config
 
     def train_fold(
-        self, train_rows: NDArray[np.int64], train_labels: Labels, test_rows: NDArray[np.int64]
+        self,
+        fold_id: str,
+        train_rows: NDArray[np.int64],
+        train_labels: Labels,
+        test_rows: NDArray[np.int64],
+        inner_rows: NDArray[np.int64],
+        on_epoch: Callable[[int, float], None],
     ) -> TrainedFold:
         """Train a machine on one fold's training clips; return its decision values for the held-out clips as logits.
 
@@ -63,6 +73,7 @@ class ClassicalTrainer:
         ----------
         train_rows, train_labels : (n,) rows of the training clips in the features, and their classes
         test_rows : (m,) rows of the held-out clips
+        fold_id, inner_rows, on_epoch : without effect; other trainers use them
 
         Returns
         -------
@@ -74,12 +85,8 @@ class ClassicalTrainer:
         with threadpool_limits(1):  # the arrays are small, and the number of cores must not change a digit
             best_c, inner_uf1 = self._choose_c(seen, train_labels, subjects)
             values = _Machine(seen, self.features[test_rows], self.config).decide(train_labels, best_c)
-        below = values.min(axis=1, keepdims=True) - 1  # for a class without a training clip
-        logits = np.tile(below, (1, 1, self.n_classes)).astype(np.float32)
-        logits[0][:, np.unique(train_labels)] = values
-        none = np.empty((1, 0, self.n_classes), dtype=np.float32)
         history = [{"C": best_c, "inner_uf1": inner_uf1, "seconds": time.monotonic() - started}]
-        return TrainedFold(logits, none, history, weights={})
+        return _trained(values, np.unique(train_labels), self.n_classes, history)
 
     def _choose_c(self, features: Features, labels: Labels, subjects: NDArray[np.str_]) -> tuple[float, float]:
         """Return C and its UF1 over the inner folds."""
@@ -95,6 +102,92 @@ class ClassicalTrainer:
         uf1 = [f1_score(labels, row, labels=classes, average="macro", zero_division=0) for row in predicted]
         best = int(np.argmax(np.round(uf1, 12)))  # the first of equals
         return C_GRID[best], float(uf1[best])
+
+
+class EstimatorTrainer:
+    """A trainer of your own scikit-learn estimator: a fresh clone of it for every fold.
+
+    Parameters
+    ----------
+    features : (N, D), the descriptor's vector of each clip
+    """
+
+    def __init__(self, features: Features, n_classes: int, config: TrainConfig) -> None:
+        self.features = features
+        self.n_classes = n_classes
+        self.config = config
+
+    def train_fold(
+        self,
+        fold_id: str,
+        train_rows: NDArray[np.int64],
+        train_labels: Labels,
+        test_rows: NDArray[np.int64],
+        inner_rows: NDArray[np.int64],
+        on_epoch: Callable[[int, float], None],
+    ) -> TrainedFold:
+        """Fit the estimator on one fold's training clips; return its values for the held-out clips as logits.
+
+        They are its decision values, otherwise the logarithms of its probabilities, otherwise 1 for the class that it
+        predicts and 0 for the others. Every `random_state` in it is set from the run's seed and the fold.
+
+        Parameters
+        ----------
+        fold_id : decides the random states, together with the seed
+        train_rows, train_labels : (n,) rows of the training clips in the features, and their classes
+        test_rows : (m,) rows of the held-out clips
+        inner_rows, on_epoch : without effect; other trainers use them
+        """
+        started = time.monotonic()
+        estimator = self._fresh(fold_id)
+        with threadpool_limits(1):  # as for a descriptor: the number of cores must not change a digit
+            estimator.fit(self.features[train_rows], train_labels)
+            values = self._values(estimator, self.features[test_rows])
+        history = [{"seconds": time.monotonic() - started}]
+        return _trained(values, np.asarray(estimator.classes_), self.n_classes, history)
+
+    def _fresh(self, fold_id: str) -> Any:
+        found = self.config.method.load()
+        is_made = hasattr(found, "fit") and not isinstance(found, type)
+        estimator = clone(found) if is_made else found(**self.config.network_options)
+        if not hasattr(estimator, "fit") or not hasattr(estimator, "get_params"):
+            raise ConfigError(
+                f"{self.config.method.code}: gives a {type(estimator).__name__}, not a scikit-learn estimator."
+            )
+        seed = np.random.SeedSequence(fold_seed(self.config.seed, fold_id, "weights")).generate_state(1)[0]
+        states = [name for name in estimator.get_params() if name.split("__")[-1] == "random_state"]
+        return estimator.set_params(**dict.fromkeys(states, int(seed)))
+
+    def _values(self, estimator: Any, features: Features) -> NDArray[np.float64]:
+        """Return a value for each clip and each class of the estimator, (m, k); the highest is the prediction."""
+        if hasattr(estimator, "decision_function"):
+            values = np.asarray(estimator.decision_function(features), dtype=np.float64)
+            if values.ndim == 1:
+                return np.stack([-values, values], axis=1)
+            if values.shape[1] == len(estimator.classes_):
+                return values
+        if hasattr(estimator, "predict_proba"):
+            probabilities: NDArray[np.float64] = np.asarray(estimator.predict_proba(features), dtype=np.float64)
+            values = np.log(np.maximum(probabilities, 1e-12))  # a zero has no logarithm
+            return values
+        hits: NDArray[np.float64] = np.float64(np.asarray(estimator.predict(features))[:, None] == estimator.classes_)
+        return hits
+
+
+def _trained(
+    values: NDArray[np.float64], classes: NDArray[Any], n_classes: int, history: list[dict[str, float]]
+) -> TrainedFold:
+    """Return a fold of one epoch; a class without a training clip gets less than every other class.
+
+    Parameters
+    ----------
+    values : (m, k), of the held-out clips for the k classes in `classes`
+    """
+    below = values.min(axis=1, keepdims=True) - 1
+    logits = np.tile(below, (1, 1, n_classes)).astype(np.float32)
+    logits[0][:, classes] = values
+    none = np.empty((1, 0, n_classes), dtype=np.float32)
+    return TrainedFold(logits, none, history, weights={})
 
 
 def deal_subjects(subjects: NDArray[np.str_], n_parts: int) -> NDArray[np.int64]:

@@ -10,40 +10,56 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mer_cli.motion.inputs import MotionInput
-from mer_cli.runs.methods import METHODS
+from mer_cli.runs.methods import Method
 
 IMAGE = (3, 224, 224)
 
 
-def without_numbers(name: str, n_classes: int, n_clips: int, **options: Any) -> tuple[nn.Module, list[Tensor]]:
-    """Return the network of a method and inputs for `n_clips` clips, both without values (on torch's meta device).
+def without_numbers(method: Method, n_classes: int, n_clips: int, **options: Any) -> tuple[nn.Module, list[Tensor]]:
+    """Return a method's network and inputs for `n_clips` clips, both without values (on torch's meta device).
+
+    Your own network may do what the meta device can't, such as read a number; then both are zeros on the CPU.
 
     Parameters
     ----------
     options : keyword arguments of the network's class
     """
-    wanted = METHODS[name].sees
-    with torch.device("meta"):
-        network = METHODS[name].build(n_classes, **options)
-        if not isinstance(wanted, MotionInput):
-            return network, [torch.empty(n_clips, *IMAGE), torch.empty(n_clips, *IMAGE)]
-        inputs = [torch.empty(n_clips, wanted.n_planes, wanted.size, wanted.size)]
-        return network, inputs + ([torch.empty(len(wanted.units), len(wanted.units))] if wanted.units else [])
+    if method.foreign:
+        try:
+            return _on("meta", method, n_classes, n_clips, options, runs=True)
+        except Exception:  # whatever it is, the CPU tells
+            return _on("cpu", method, n_classes, n_clips, options)
+    return _on("meta", method, n_classes, n_clips, options)
+
+
+def _on(
+    device: str, method: Method, n_classes: int, n_clips: int, options: dict[str, Any], *, runs: bool = False
+) -> tuple[nn.Module, list[Tensor]]:
+    wanted = method.sees
+    with torch.random.fork_rng(devices=[]), torch.device(device):
+        network = method.build(n_classes, **options)
+        inputs = [torch.zeros(n_clips, *IMAGE), torch.zeros(n_clips, *IMAGE)]
+        if isinstance(wanted, MotionInput):
+            inputs = [torch.zeros(n_clips, wanted.n_planes, wanted.size, wanted.size)]
+            inputs += [torch.zeros(len(wanted.units), len(wanted.units))] if wanted.units else []
+        if runs:
+            network(*inputs)
+        return network, inputs
 
 
 @cache
-def count_operations(name: str, n_classes: int, **options: Any) -> int:
+def count_operations(method: Method, n_classes: int, **options: Any) -> int:
     """Return the floating-point operations of one clip's forward pass, in convolutions and matrix products."""
-    network, inputs = without_numbers(name, n_classes, 1, **options)
+    network, inputs = without_numbers(method, n_classes, 1, **options)
     with FlopCounterMode(display=False) as counter:
         network.eval()(*inputs)
     return int(counter.get_total_flops())
 
 
 @cache
-def count_saved(name: str, n_classes: int, n_clips: int = 2, **options: Any) -> int:
+def count_saved(method: Method, n_classes: int, n_clips: int = 2, **options: Any) -> int:
     """Return the bytes for each clip that a float32 training step keeps in memory for its backward pass."""
-    network, inputs = without_numbers(name, n_classes, n_clips, **options)
+    network, inputs = without_numbers(method, n_classes, n_clips, **options)
     saved: dict[int, torch.UntypedStorage] = {}
 
     def save(tensor: Tensor) -> Tensor:
@@ -58,13 +74,13 @@ def count_saved(name: str, n_classes: int, n_clips: int = 2, **options: Any) -> 
 
 
 @cache
-def count_weight_bytes(name: str, n_classes: int, **options: Any) -> int:
+def count_weight_bytes(method: Method, n_classes: int, **options: Any) -> int:
     """Return the size of the network's state dict in bytes, BatchNorm's statistics included."""
-    network, _ = without_numbers(name, n_classes, 1, **options)
+    network, _ = without_numbers(method, n_classes, 1, **options)
     return sum(tensor.nbytes for tensor in network.state_dict().values())
 
 
-def count_parameters(name: str, n_classes: int, **options: Any) -> int:
+def count_parameters(method: Method, n_classes: int, **options: Any) -> int:
     """Return the number of the network's trained parameters."""
-    network, _ = without_numbers(name, n_classes, 1, **options)
+    network, _ = without_numbers(method, n_classes, 1, **options)
     return sum(parameter.numel() for parameter in network.parameters())

@@ -287,4 +287,4 @@ def _passes(cell: Cell) -> float:
 
 def _operations(config: TrainConfig) -> int:
     """Return the arithmetic of one clip, 0 of a classical method; the number of classes hardly matters."""
-    return count_operations(config.model, 3, **config.network_options) if config.method.is_network else 0
+    return count_operations(config.method, 3, **config.network_options) if config.method.is_network else 0

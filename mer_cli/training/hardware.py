@@ -78,12 +78,19 @@ def resolve_hardware(config: TrainConfig, n_pairs: int) -> TrainConfig:
         raise ConfigError("--device mps: torch finds no Apple GPU. Use --device cpu.")
     precision = config.precision
     if precision == "auto":
-        loses = device == "mps" or (device == "cpu" and config.model in FASTER_IN_FP32)
+        is_own = config.foreign is not None  # nobody measured whether its numbers bear fewer digits
+        loses = is_own or device == "mps" or (device == "cpu" and config.model in FASTER_IN_FP32)
         precision = "bf16" if computes_in_bf16(device) and not loses else "fp32"
     compiled = config.compile
     if compiled == "auto":
-        gains = device == "cuda" and not config.method.sees_motion and n_pairs >= PAIRS_THAT_REPAY_COMPILING
+        repays = device == "cuda" and n_pairs >= PAIRS_THAT_REPAY_COMPILING
+        gains = repays and config.foreign is None and not config.method.sees_motion
         compiled = "on" if gains and can_compile(device) else "off"
+    elif compiled == "on" and config.foreign and not config.foreign.keeps_no_state:
+        raise ConfigError(
+            f"--compile on: {config.foreign.code} gets a fresh module for every fold, which would be compiled again. "
+            "Leave it out, or say KEEPS_NO_STATE = True in the class, if all its state is in its state dict."
+        )
     elif compiled == "on" and device == "mps":
         raise ConfigError("--compile on has no effect on an Apple GPU. Leave it out.")
     elif compiled == "on" and not can_compile(device):
@@ -264,8 +271,8 @@ def count_memory(config: TrainConfig, n_clips: int, n_classes: int) -> NeededMem
     clip = 2 * (2 * HALF_WINDOW + 1) * CROP_SIZE * CROP_SIZE * 3  # two windows, uint8
     if isinstance(sees, MotionInput):
         clip = sees.n_planes * sees.size * sees.size * 4
-    saved = count_saved(config.model, n_classes, **options) // (2 if config.precision == "bf16" else 1)
-    weights = BYTES_OF_A_WEIGHT * count_parameters(config.model, n_classes, **options)
+    saved = count_saved(config.method, n_classes, **options) // (2 if config.precision == "bf16" else 1)
+    weights = BYTES_OF_A_WEIGHT * count_parameters(config.method, n_classes, **options)
     return NeededMemory(n_clips * clip, weights, int(ACTIVATIONS * saved))
 
 

@@ -217,12 +217,13 @@ def read_features(plan: RunPlan) -> NDArray[np.float32]:
 def _wanted(planned: PlannedStore, config: TrainConfig) -> ByClip:
     """Return the vectors that a run needs of a store, with what they are computed from."""
     store, sees = planned.info, _descriptor_input(config)
+    name = config.foreign.features if config.foreign else config.model
     key = fingerprint(
         {
             "store": store.content_hash,
             # Also empty if only the flow to the apex is used (--span).
             "clips": clips_hash(store.path) if sees.needs_clips(config.span) else "",
-            "descriptor": config.model,
+            "descriptor": name,
             "clip_frames": config.clip_frames,
             "interpolation": config.interpolation,
             "flow": flow_settings(config.flow) if {"flow", "flows"} & {*sees.arrays} else {},
@@ -230,8 +231,8 @@ def _wanted(planned: PlannedStore, config: TrainConfig) -> ByClip:
         }
     )
     return ByClip(
-        what=f"the {config.model} features",
-        path=store.path.parent / "motion" / f"{store.path.stem}.{config.model}-{key}.npz",
+        what=f"the {name} features",
+        path=store.path.parent / "motion" / f"{store.path.stem}.{name}-{key}.npz",
         clip_ids=list(planned.clips),
         compute=partial(describe_clip, store, config),
         key=key,

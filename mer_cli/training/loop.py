@@ -11,6 +11,7 @@ queue. So each loss is copied to the processor's memory and read one epoch late.
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -106,12 +107,18 @@ class Steps:
             self.full_batch_network = torch.compile(network, dynamic=False)
         if config.compile == "on" and self.on_gpu:  # there, making the images is a ninth of the step
             self.full_batch = torch.compile(batches.training_batch, dynamic=False)
+        self.loss: Callable[[Tensor, Tensor], Tensor] = (
+            getattr(network, "loss", F.cross_entropy) if config.foreign else F.cross_entropy
+        )
         self.optimiser = self._new_optimiser()
         self.captured: CapturedSteps | None = None
 
     def prepare(self, n_clips: int) -> None:
-        """Capture the steps of an epoch of `n_clips` clips on a GPU (`captured`); the weights are useless after."""
-        if not self.on_gpu:
+        """Capture the steps of an epoch of `n_clips` clips on a GPU (`captured`); the weights are useless after.
+
+        The steps of your own network are captured only if one module serves all folds.
+        """
+        if not self.on_gpu or (self.config.foreign and not self.config.foreign.keeps_no_state):
             return
         full = self.config.batch_size
         if self.captured is None:
@@ -171,7 +178,7 @@ class Steps:
             inputs, run = self.batches.training_batch(draw, batch), self.network
         with self._autocast():
             output = run(*self._laid_out(inputs))
-        loss = F.cross_entropy(output.float(), labels)
+        loss = self.loss(output.float(), labels)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
@@ -214,19 +221,22 @@ class TrainedFold:
 
 
 class FoldTrainer:
-    """A trainer of all folds of a run, with one network, compiled at most once and re-initialised for each fold."""
+    """A trainer of all folds of a run, with one network, compiled at most once and re-initialised for each fold.
+
+    Your own network may keep state outside its state dict, such as a counter, so each fold gets a fresh module, unless
+    the class says that it keeps none.
+    """
 
     def __init__(self, batches: Batches, n_classes: int, config: TrainConfig) -> None:
         self.batches = batches
         self.n_classes = n_classes
         self.config = config
         set_up_device(config)
-        self.network = (
-            config.method.build(n_classes, **config.network_options)
-            .to(batches.device)
-            .to(memory_format=memory_layout(config))
-        )
-        self.steps = Steps(self.network, batches, n_classes, config)
+        self.steps = self._steps_of(config.method.build(n_classes, **config.network_options))
+
+    def _steps_of(self, network: nn.Module) -> Steps:
+        network = network.to(self.batches.device).to(memory_format=memory_layout(self.config))
+        return Steps(network, self.batches, self.n_classes, self.config)
 
     def train_fold(
         self,
@@ -246,11 +256,9 @@ class FoldTrainer:
         test_rows, inner_rows : (m,), (k,) rows of the held-out and of the inner clips; both may be empty
         on_epoch : called with the number of finished epochs and the average training loss of the last epoch
         """
-        config, batches, steps = self.config, self.batches, self.steps
-        steps.prepare(len(train_rows))
-        self._initialise(self._torch_seed(fold_id, "weights"))
-        torch.manual_seed(self._torch_seed(fold_id, "dropout"))  # stochastic depth draws from the same generator
-        steps.start_fold()
+        config, batches = self.config, self.batches
+        self._start_fold(fold_id, len(train_rows))
+        steps = self.steps
         batches.start_fold(train_rows)
         rng = np.random.default_rng(fold_seed(config.seed, fold_id, "draws"))
         label_of_row = torch.zeros(len(batches), dtype=torch.int64)
@@ -272,16 +280,30 @@ class FoldTrainer:
             {"loss": loss, "learning_rate": config.learning_rate_in(epoch), "seconds": seconds}
             for epoch, (loss, seconds) in enumerate(log.read())
         ]
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.network.state_dict().items()}
+        state = steps.network.state_dict()
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
         held_out_logits, logits_of_inner = (torch.stack(of_clips).cpu().numpy() for of_clips in (logits, inner_logits))
         return TrainedFold(held_out_logits, logits_of_inner, history, weights)
 
     def _torch_seed(self, fold_id: str, stream: Stream) -> int:
         return int(np.random.SeedSequence(fold_seed(self.config.seed, fold_id, stream)).generate_state(1)[0])
 
-    def _initialise(self, seed: int) -> None:
-        """Set fresh weights in place; they are drawn on the CPU, so that they are the same on every device."""
-        with torch.random.fork_rng(devices=[]):
+    def _start_fold(self, fold_id: str, n_train: int) -> None:
+        """Set fresh weights, in place if one module serves all folds; seed what is drawn while training."""
+        foreign = self.config.foreign
+        is_shared = foreign is None or foreign.keeps_no_state
+        if is_shared:
+            self.steps.prepare(n_train)
+        seed = self._torch_seed(fold_id, "weights")
+        if foreign:  # built-in networks draw from torch's generator only
+            random.seed(seed)
+            np.random.seed(seed)
+        with torch.random.fork_rng(devices=[]):  # drawn on the CPU, so that weights are the same on every device
             torch.manual_seed(seed)
             fresh = self.config.method.build(self.n_classes, **self.config.network_options)
-        self.network.load_state_dict(fresh.state_dict())
+        if is_shared:
+            self.steps.network.load_state_dict(fresh.state_dict())
+        else:
+            self.steps = self._steps_of(fresh)
+        torch.manual_seed(self._torch_seed(fold_id, "dropout"))  # stochastic depth draws from the same generator
+        self.steps.start_fold()

@@ -17,6 +17,7 @@ from mer_cli.store.whole_clips import clips_hash
 from mer_cli.training.cost import count_weight_bytes
 from mer_cli.training.hardware import resolve_hardware
 from mer_cli.training.inputs import check_inputs
+from mer_cli.training.own_network import blamed_on_own_code, try_network
 
 
 def plan_run(
@@ -66,12 +67,19 @@ def plan_run(
         folds=tuple(folds),
         wanted=tuple(select_folds(folds, wanted)),
         warnings=tuple(warning for store in planned if (warning := _count_warning(scheme, store))),
-        weight_bytes=count_weight_bytes(run_config.model, len(run_config.class_names), **run_config.network_options)
-        if run_config.method.is_network
-        else 0,
+        weight_bytes=_weight_bytes(run_config),
     )
     check_inputs(plan)
+    if run_config.foreign and run_config.method.is_network:
+        try_network(run_config, len(run_config.class_names))
     return plan
+
+
+def _weight_bytes(config: RunConfig) -> int:
+    if not config.method.is_network:
+        return 0
+    with blamed_on_own_code(config):
+        return count_weight_bytes(config.method, len(config.class_names), **config.network_options)
 
 
 def _read_all(stores: Sequence[Path], test_stores: Sequence[Path]) -> list[tuple[StoreInfo, Role]]:

@@ -15,10 +15,11 @@ from functools import cache, partial
 from multiprocessing import get_context
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
@@ -26,8 +27,18 @@ from torch import Tensor
 from mer_cli.errors import RunError
 from mer_cli.motion.inputs import MotionInput
 from mer_cli.records import Fold, FoldPredictions, subject_of
-from mer_cli.runs.directory import Session, folds_to_train, is_finished, open_run, record_session, write_fold
+from mer_cli.runs.config import TrainConfig
+from mer_cli.runs.directory import (
+    CODE_GIVEN,
+    Session,
+    folds_to_train,
+    is_finished,
+    open_run,
+    record_session,
+    write_fold,
+)
 from mer_cli.runs.folds import training_labels
+from mer_cli.runs.own_code import Origin, origin_known, remember, sources_of
 from mer_cli.runs.plan import RunPlan
 from mer_cli.runs.run_config import RunConfig
 from mer_cli.store.hdf5 import empty_windows, read_windows
@@ -41,15 +52,27 @@ from mer_cli.training.hardware import (
     threads_of,
 )
 from mer_cli.training.inputs import compute_inputs, read_features, read_motion_batches
+from mer_cli.training.learner import LearnerTrainer
 from mer_cli.training.loop import FoldTrainer, TrainedFold
+from mer_cli.training.own_network import blamed_on_own_code, require_finite
 from mer_cli.training.tensorboard_log import log_folder, require_tensorboard, write_log
 from mer_cli.training.time_limit import TimeLimit
 
-if TYPE_CHECKING:
-    from mer_cli.training.classical import ClassicalTrainer
 
+class Trainer(Protocol):
+    """A trainer of all folds of a run, which has the run's clips in memory or reads them."""
 
-Trainer: TypeAlias = "FoldTrainer | ClassicalTrainer"
+    config: TrainConfig
+
+    def train_fold(
+        self,
+        fold_id: str,
+        train_rows: NDArray[np.int64],
+        train_labels: NDArray[np.int64],
+        test_rows: NDArray[np.int64],
+        inner_rows: NDArray[np.int64],
+        on_epoch: Callable[[int, float], None],
+    ) -> TrainedFold: ...
 
 
 class Listener(Protocol):
@@ -103,11 +126,14 @@ def make_trainer(plan: RunPlan) -> Trainer:
     config, sees = plan.config, plan.config.method.sees
     n_classes, device = len(config.class_names), torch.device(config.device)
     if not config.method.is_network:
-        from mer_cli.training.classical import ClassicalTrainer  # and with it scikit-learn, which takes a second
+        if config.method.kind == "learner":
+            return LearnerTrainer(plan)
+        from mer_cli.training import classical  # and with it scikit-learn, which takes a second
 
-        return ClassicalTrainer(
-            read_features(plan), [subject_of(clip_id) for clip_id in plan.labels], n_classes, config
-        )
+        if config.method.kind == "estimator":
+            return classical.EstimatorTrainer(read_features(plan), n_classes, config)
+        subjects = [subject_of(clip_id) for clip_id in plan.labels]
+        return classical.ClassicalTrainer(read_features(plan), subjects, n_classes, config)
     if isinstance(sees, MotionInput):
         return FoldTrainer(read_motion_batches(plan, sees, device), n_classes, config)
     return FoldTrainer(PairBatches(_read_windows(plan), config, device), n_classes, config)
@@ -171,8 +197,11 @@ def train_run(
         compute_inputs(plan)
     with threads_of(config, folds_at_once) as threads:
         environment = describe_environment(config.device)
+        if config.foreign:
+            environment[CODE_GIVEN] = origin_known(config.foreign).text
         session = Session(plan.paths("loso", "train"), plan.paths("test"), str(out), environment)
-        path = open_run(out, config, plan.labels, plan.emotions, plan.folds, session)
+        sources = sources_of(config.foreign) if config.foreign else None
+        path = open_run(out, config, plan.labels, plan.emotions, plan.folds, session, sources)
         todo = folds_to_train(path, plan.wanted, resume=resume)
         if tensorboard:
             _log_finished_folds(plan, path)
@@ -185,7 +214,8 @@ def train_run(
             n_clips, n_classes, is_asked_for = len(plan.labels), len(config.class_names), folds_at_once is not None
             n_at_once = fit_into_memory(config, n_clips, n_classes, devices, n_at_once, is_asked_for=is_asked_for)
             torch.cuda.set_device(devices[0])
-        run = _Run(plan, path, save_weights == "last" and config.method.is_network, tensorboard)
+        origin = origin_known(config.foreign) if config.foreign else None
+        run = _Run(plan, path, save_weights == "last" and config.method.is_network, tensorboard, origin)
         limit = time_limit or TimeLimit(math.inf)
         begun = limit.allowed(config.model, todo)
         if n_at_once == 1:
@@ -197,12 +227,13 @@ def train_run(
 
 @dataclass(frozen=True)
 class _Run:
-    """A run in training: its plan, its directory, and what is written of each fold."""
+    """A run in training: its plan, its directory, what is written of each fold, and where your own code lies."""
 
     plan: RunPlan
     path: Path
     save_weights: bool
     tensorboard: bool
+    origin: Origin | None = None
 
     def train(self, trainer: Trainer, fold: Fold, on_epoch: Callable[[int, float], None]) -> TrainedFold:
         """Train a fold and write it into the run."""
@@ -302,6 +333,8 @@ def _train_task(task: tuple[bytes, Fold, int]) -> EndedFold:
 def _run_and_trainer(pickled: bytes) -> tuple[_Run, Trainer]:
     """Return what all tasks of a worker share; the clips are read, and the network is made, once."""
     run: _Run = pickle.loads(pickled)
+    if run.origin and run.plan.config.foreign:
+        remember(run.plan.config.foreign, run.origin)
     return run, make_trainer(run.plan)
 
 
@@ -320,9 +353,11 @@ def _train_fold(
         np.array([row_of[clip] for clip in clips], dtype=np.int64) for clips in (fold.train, fold.test, fold.inner)
     )
     train_labels = np.array([label_of[clip] for clip in fold.train])
-    if isinstance(trainer, FoldTrainer):
-        return trainer.train_fold(fold.id, train_rows, train_labels, test_rows, inner_rows, on_epoch)
-    return trainer.train_fold(train_rows, train_labels, test_rows)
+    with blamed_on_own_code(trainer.config):
+        trained = trainer.train_fold(fold.id, train_rows, train_labels, test_rows, inner_rows, on_epoch)
+    if trainer.config.foreign:
+        require_finite(trainer.config.foreign, fold.id, trained)
+    return trained
 
 
 def _log_finished_folds(plan: RunPlan, path: Path) -> None:

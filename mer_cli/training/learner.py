@@ -1,0 +1,196 @@
+"""Train your own learner fold by fold: mer shows it the clips, it returns the logits of the held-out clips.
+
+A learner is a class with `fit_predict(train, labels, held_out, *, seed, device, log)`. What it is shown of a clip is
+named here, and neither emotion nor action units nor a held-out label are among it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mer_cli.errors import ConfigError
+from mer_cli.faces.frames import HALF_WINDOW
+from mer_cli.motion.cache import read_motion
+from mer_cli.motion.inputs import ViewInput
+from mer_cli.records import dataset_of, subject_of
+from mer_cli.runs.config import TrainConfig
+from mer_cli.runs.folds import fold_seed
+from mer_cli.runs.plan import PlannedStore, RunPlan
+from mer_cli.store.hdf5 import read_landmarks, read_windows
+from mer_cli.store.whole_clips import read_clip
+from mer_cli.training.loop import TrainedFold
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Some clips of a run as a learner sees them: ids, subjects and images, in one order, without any label.
+
+    ids : the clips' ids, "<dataset>/<subject>/<name>" · class_names : classes in label order
+    """
+
+    ids: tuple[str, ...]
+    class_names: tuple[str, ...]
+    _stores: dict[str, PlannedStore] = field(repr=False)
+    _config: TrainConfig = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """The subject of each clip, with its dataset: "casme2/01"."""
+        return tuple(map(subject_of, self.ids))
+
+    @cached_property
+    def images(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Onset and apex of each clip, each (N, 224, 224, 3) uint8, RGB."""
+        parts = []
+        for store, ids in self._by_store():
+            onset, _, apex, _ = read_windows(store.info.path, ids)
+            parts.append((onset[:, HALF_WINDOW], apex[:, HALF_WINDOW]))
+        onset, apex = (self._joined([part[i] for part in parts]) for i in (0, 1))
+        return onset, apex
+
+    @cached_property
+    def flow(self) -> NDArray[np.float32]:
+        """Optical flow from onset to apex, (N, 2, 224, 224) float32: u to the right, v down, in pixels."""
+        self._require("flow")
+        flows = [read_motion(store.info, self._config.flow, ids).astype(np.float32) for store, ids in self._by_store()]
+        return self._joined(flows)
+
+    @cached_property
+    def landmarks(self) -> NDArray[np.float32]:
+        """The 68 landmarks of each onset, (N, 68, 2) float32: x and y in pixels of the image."""
+        self._require("landmarks")
+        return self._joined([read_landmarks(store.info.path, ids) for store, ids in self._by_store()])
+
+    def frames(self, clip_id: str) -> NDArray[np.uint8]:
+        """Return the whole clip from onset to offset, (T, 224, 224, 3) uint8, RGB.
+
+        Raises
+        ------
+        ConfigError
+            If the clip is not one of `ids`, or the class's `INPUT` does not name the frames.
+        """
+        self._require("frames")
+        if clip_id not in self.ids:
+            raise ConfigError(f"{self._config.method.code}: asks for the frames of '{clip_id}', which it is not shown.")
+        return read_clip(self._stores[dataset_of(clip_id)].info.path, clip_id)
+
+    def _require(self, array: str) -> None:
+        sees = self._config.method.sees
+        if not isinstance(sees, ViewInput) or array not in sees.arrays:
+            raise ConfigError(
+                f"{self._config.method.code}: asks for {array}, which its INPUT does not name. Write "
+                f'INPUT = mer_cli.ViewInput(("{array}",)) into the class.'
+            )
+
+    def _by_store(self) -> list[tuple[PlannedStore, list[str]]]:
+        """Return each store with its clips among `ids`; datasets are in the order in which they first occur."""
+        datasets = dict.fromkeys(map(dataset_of, self.ids))
+        return [(self._stores[name], [each for each in self.ids if dataset_of(each) == name]) for name in datasets]
+
+    def _joined(self, parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        """Return arrays of the stores' clips as one array in the order of `ids`."""
+        if len(parts) == 1:
+            return parts[0]
+        grouped = [clip_id for _, ids in self._by_store() for clip_id in ids]
+        place = {clip_id: number for number, clip_id in enumerate(grouped)}
+        joined: NDArray[Any] = np.concatenate(parts)[[place[clip_id] for clip_id in self.ids]]
+        return joined
+
+
+class LearnerTrainer:
+    """A trainer of your own learner: a fresh object of its class for every fold."""
+
+    def __init__(self, plan: RunPlan) -> None:
+        self.config: TrainConfig = plan.config
+        self.class_names = plan.config.class_names
+        self.ids = tuple(plan.labels)
+        self.stores = {store.info.dataset: store for store in plan.stores}
+
+    def train_fold(
+        self,
+        fold_id: str,
+        train_rows: NDArray[np.int64],
+        train_labels: NDArray[np.int64],
+        test_rows: NDArray[np.int64],
+        inner_rows: NDArray[np.int64],
+        on_epoch: Callable[[int, float], None],
+    ) -> TrainedFold:
+        """Call the learner once; the held-out and the inner clips are shown to it together, sorted by id.
+
+        Parameters
+        ----------
+        fold_id : decides the learner's seed, together with the run's
+        train_rows, train_labels : (n,) rows of the training clips among all clips of the run, and their classes
+        test_rows, inner_rows : (m,), (k,) rows of the held-out and of the inner clips
+        on_epoch : called with the number of finished epochs and the loss, whenever the learner logs one
+
+        Raises
+        ------
+        ConfigError
+            If the logits have another shape than (epochs, clips, classes).
+        """
+        config, n_classes = self.config, len(self.class_names)
+        started = time.monotonic()
+        log = _Log(config.epochs, on_epoch)
+        shown = np.sort(np.concatenate([test_rows, inner_rows]))
+        learner = config.method.load()(**config.network_options)
+        found = learner.fit_predict(
+            self._clips(train_rows),
+            train_labels.copy(),
+            self._clips(shown),
+            seed=int(np.random.SeedSequence(fold_seed(config.seed, fold_id, "weights")).generate_state(1)[0]),
+            device=config.device,
+            log=log,
+        )
+        logits = _checked(found, (config.epochs, len(shown), n_classes), config)
+        seconds = (time.monotonic() - started) / config.epochs
+        history = [{"loss": loss, "seconds": seconds} for loss in log.losses]
+        place = {row: number for number, row in enumerate(shown.tolist())}
+        test, inner = (logits[:, [place[row] for row in rows.tolist()]] for rows in (test_rows, inner_rows))
+        return TrainedFold(test, inner, history, weights={})
+
+    def _clips(self, rows: NDArray[np.int64]) -> Clips:
+        return Clips(tuple(self.ids[row] for row in rows.tolist()), self.class_names, self.stores, self.config)
+
+
+class _Log:
+    """What a learner calls with each epoch and its loss; an epoch that it never logs has the loss NaN."""
+
+    def __init__(self, n_epochs: int, on_epoch: Callable[[int, float], None]) -> None:
+        self.losses = [float("nan")] * n_epochs
+        self.on_epoch = on_epoch
+
+    def __call__(self, epoch: int, loss: float) -> None:
+        """Note the loss of an epoch, counted from 1."""
+        if not 1 <= epoch <= len(self.losses):
+            raise ConfigError(f"log: epoch {epoch} is not one of the run's {len(self.losses)} epochs, counted from 1.")
+        self.losses[epoch - 1] = float(loss)
+        self.on_epoch(epoch, float(loss))
+
+
+def _checked(found: Any, shape: tuple[int, int, int], config: TrainConfig) -> NDArray[np.float32]:
+    """Return what a learner returned as float32, if it has the right shape."""
+    if isinstance(found, torch.Tensor):
+        found = found.detach().cpu().numpy()
+    try:
+        logits = np.asarray(found, dtype=np.float32)
+    except (TypeError, ValueError):
+        logits = np.empty(0, dtype=np.float32)
+    if logits.shape != shape:
+        what = f"an array of shape {logits.shape}" if logits.size else f"a {type(found).__name__}"
+        raise ConfigError(
+            f"{config.method.code}: fit_predict returned {what}. Expected (epochs, clips, classes), here {shape}. The "
+            "number of epochs is --epochs, or RECIPE = {'epochs': N} in the class."
+        )
+    return logits

@@ -1,0 +1,97 @@
+"""Check what your own method does, and put the blame for an error on the line of its file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mer_cli.errors import ConfigError, MerError, RunError
+from mer_cli.motion.inputs import MotionInput
+from mer_cli.runs.config import TrainConfig
+from mer_cli.runs.foreign import Foreign
+from mer_cli.runs.methods import Method
+from mer_cli.runs.own_code import line_in, own_files
+from mer_cli.training.loop import TrainedFold
+
+
+@contextmanager
+def blamed_on_own_code(config: TrainConfig) -> Iterator[None]:
+    """Turn an error that your own code raises into a ConfigError with its line; leave any other error as it is.
+
+    A device without memory stays a `torch.OutOfMemoryError`, which the training of a run explains.
+    """
+    try:
+        yield
+    except (MerError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        line = line_in(error, own_files(config.foreign)) if config.foreign else ""
+        if config.foreign is None or not line:
+            raise
+        text = " ".join(str(error).split()).rstrip(".")
+        raise ConfigError(f"{config.foreign.code}{line}: {type(error).__name__}: {text}. Correct the file.") from error
+
+
+def require_finite(foreign: Foreign, fold_id: str, trained: TrainedFold) -> None:
+    """Raise a RunError if a logit of a trained fold is not finite; the message names the first such epoch."""
+    for logits in (trained.logits, trained.inner_logits):
+        bad = np.flatnonzero(~np.isfinite(logits).all(axis=(1, 2)))
+        if len(bad):
+            raise RunError(
+                f"{foreign.code}: fold {fold_id}: the logits are not finite after epoch {bad[0] + 1}, so the fold is "
+                "not written. Lower the learning rate (--learning-rate), or correct the method."
+            )
+
+
+def check_logits(logits: object, n_clips: int, n_classes: int, code: str) -> Tensor:
+    """Return a network's output, if it is a float tensor of shape (n_clips, n_classes); else raise a ConfigError."""
+    expected = f"Expected ({n_clips}, {n_classes}): a row of logits for each clip of the batch."
+    if not isinstance(logits, Tensor):
+        raise ConfigError(f"{code}: forward returned a {type(logits).__name__}, not a tensor. {expected}")
+    if tuple(logits.shape) != (n_clips, n_classes) or not logits.is_floating_point():
+        raise ConfigError(f"{code}: forward returned {logits.dtype} of shape {tuple(logits.shape)}. {expected}")
+    return logits
+
+
+def check_loss(loss: object, code: str) -> Tensor:
+    """Return a loss, if it is a single number with a gradient; else raise a ConfigError."""
+    if not isinstance(loss, Tensor) or loss.ndim != 0:
+        what = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
+        raise ConfigError(f"{code}: loss returned {what}. Expected the mean over the batch: a tensor of shape ().")
+    if not loss.requires_grad:
+        raise ConfigError(
+            f"{code}: the loss has no gradient. Compute it from the logits with torch, without detach() or no_grad()."
+        )
+    return loss
+
+
+def random_inputs(method: Method, n_clips: int) -> list[Tensor]:
+    """Return inputs of the shapes and the spread that a network gets in training, drawn from torch's generator."""
+    sees = method.sees
+    if not isinstance(sees, MotionInput):
+        onset = torch.randn(n_clips, 3, 224, 224)
+        return [onset, onset + 0.1 * torch.randn_like(onset)]
+    inputs = [torch.randn(n_clips, sees.n_planes, sees.size, sees.size)]
+    return inputs + ([torch.rand(len(sees.units), len(sees.units))] if sees.units else [])
+
+
+def try_network(config: TrainConfig, n_classes: int) -> None:
+    """Run your own network once on two clips, so that a plain mistake is told before anything is computed.
+
+    Raises
+    ------
+    ConfigError
+        If the network can't be built or run, or its logits or its loss are not as expected.
+    """
+    code = config.method.code
+    with blamed_on_own_code(config), torch.random.fork_rng(devices=[]):
+        network = config.method.build(n_classes, **config.network_options)
+        logits = check_logits(network.train()(*random_inputs(config.method, 2)), 2, n_classes, code)
+        if not any(True for _ in network.parameters()):
+            raise ConfigError(f"{code}: the network has no parameters to train. Assign its layers in __init__.")
+        check_loss(getattr(network, "loss", F.cross_entropy)(logits.float(), torch.arange(2) % n_classes), code)
