@@ -170,8 +170,8 @@ class EstimatorTrainer:
             probabilities: NDArray[np.float64] = np.asarray(estimator.predict_proba(features), dtype=np.float64)
             values = np.log(np.maximum(probabilities, 1e-12))  # a zero has no logarithm
             return values
-        hits: NDArray[np.float64] = np.float64(np.asarray(estimator.predict(features))[:, None] == estimator.classes_)
-        return hits
+        values = np.where(np.asarray(estimator.predict(features))[:, None] == estimator.classes_, 1.0, 0.0)
+        return values
 
 
 def _trained(
