@@ -56,9 +56,9 @@ class SettingsCommand(TyperCommand):
         from mer_cli.runs.config import OF_NETWORK, group_of, resolve_config
         from mer_cli.runs.methods import METHODS, MMNET
 
-        named = METHODS.get(ctx.meta.get("model") or "")
+        named = _method_named(ctx.meta.get("model") or "")
         method = named if named and named.code else METHODS[MMNET]
-        defaults = resolve_config(model=method.name)
+        defaults = resolve_config(model=method.name, foreign=method.foreign)
         shown = method.groups - (set() if named else {"parts"})
         help_all, *flags = map(copy, _setting_flags())
         help_all.hidden = self.rows_are_networks  # all are shown anyway
@@ -76,6 +76,19 @@ class GridCommand(SettingsCommand):
     """A command that trains several networks: its help hides the settings that decide the network."""
 
     rows_are_networks = True
+
+
+def _method_named(name: str) -> Any:
+    """Return the method that the help is about: built in, or your own; None if there is none, which training tells."""
+    from mer_cli.errors import MerError
+    from mer_cli.runs.methods import METHODS
+    from mer_cli.runs.own_code import is_own
+    from mer_cli.runs.own_method import find_any_method
+
+    try:
+        return find_any_method(name) if is_own(name) else METHODS.get(name)
+    except MerError:
+        return None
 
 
 def _spell(value: Any) -> str:

@@ -144,6 +144,7 @@ def train_with_progress(plan: RunPlan, out: Path, *, resume: bool = True, **opti
 
 def show_plan(plan: RunPlan, out: Path, save_weights: str) -> None:
     """Print on stderr what training the plan will do, and how many of its folds are finished already."""
+    from mer_cli.runs.changed_code import changed_since
     from mer_cli.runs.directory import folds_to_train
 
     config, path = plan.config, out / plan.config.run_name
@@ -168,6 +169,7 @@ def show_plan(plan: RunPlan, out: Path, save_weights: str) -> None:
         console.err.print("training labels are permuted: a null control, so its accuracy must be at chance")
     show_faces([plan])
     console.print_lines((f"warning: {warning}" for warning in plan.warnings), console.err)
+    console.print_lines(changed_since(out, plan), console.err)
     if path.exists():
         n_finished = len(plan.folds) - len(folds_to_train(path, plan.folds, resume=True))
         console.print_lines([f"{path}: {n_finished} of {len(plan.folds)} folds are finished already"], console.err)

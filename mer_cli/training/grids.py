@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from mer_cli.datasets.schemes import AUTO, SCHEMES, resolve_scheme
 from mer_cli.errors import ConfigError, DatasetError, StoreError, unknown_name
 from mer_cli.runs.config import OF_NETWORK, TrainConfig, check_settings, has_effect, resolve_config
 from mer_cli.runs.directory import is_finished, read_history
-from mer_cli.runs.methods import LIVE, Method, find_method
+from mer_cli.runs.methods import LIVE, Method
+from mer_cli.runs.own_code import is_own
+from mer_cli.runs.own_method import find_any_method
 from mer_cli.runs.plan import RunPlan
 from mer_cli.runs.variants import GRIDS
 from mer_cli.store.hdf5 import StoreInfo, read_store
@@ -134,8 +137,8 @@ def plan_comparison(
         scheme that is for its dataset alone
     n_seeds : number of seeds, counting up from the seed in the settings
     out : folder of all runs, where finished folds are looked for
-    methods : names separated by commas, all of which must be able to run on the stores; None takes all methods that
-        run here, and leaves out those that the stores lack something for
+    methods : names separated by commas, or your own methods as --model takes them, all of which must be able to run on
+        the stores; None takes all methods that run here, and leaves out those that the stores lack something for
     together : whether to add runs on the stores of MEGC 2019's datasets taken together
 
     Raises
@@ -151,7 +154,7 @@ def plan_comparison(
     configs = {}
     for method in named:
         fitting = {setting: value for setting, value in given.items() if _is_of_use(method, setting, given)}
-        configs[method.name] = resolve_config(**fitting, model=method.name)
+        configs[method.name] = resolve_config(**fitting, model=method.name, foreign=method.foreign)
     cells: list[Cell] = []
     left_out: list[LeftOut] = []
     for name in sorted(configs, key=lambda name: _cost(configs[name])):
@@ -201,14 +204,21 @@ def _guess_rate(cell: Cell, cells: Sequence[Cell], rates: Mapping[str, float]) -
 
 
 def _named(methods: str | None) -> list[Method]:
-    """Return the named methods in the table's order; all that run here if `methods` is None."""
+    """Return the named methods in the table's order, then your own; all that run here if `methods` is None."""
     if methods is None:
         return list(LIVE)
-    wanted = [name for part in methods.split(",") if (name := part.strip().casefold())]
+    wanted = [name for part in methods.split(",") if (name := part.strip())]
     if not wanted:
         raise ConfigError(f"--methods: {methods!r} names no method. Separate names by commas: ststnet,flow-svm.")
-    named = [find_method(name, flag="--methods") for name in wanted]
-    return [method for method in LIVE if method in named]
+    named = [find_any_method(name if is_own(name) else name.casefold(), flag="--methods") for name in wanted]
+    own = list(dict.fromkeys(method for method in named if method.foreign))
+    for one, other in combinations(own, 2):
+        if one.name == other.name:
+            raise ConfigError(
+                f"--methods: {one.code} and {other.code} are both called '{one.name}'. Give one of the classes another "
+                "NAME."
+            )
+    return [*(method for method in LIVE if method in named), *own]
 
 
 def _check_useful(given: Mapping[str, Any], methods: Collection[Method]) -> None:
@@ -266,7 +276,7 @@ def _covers(scheme: str, dataset: str) -> bool:
 
 
 def _cells(config: TrainConfig, stores: Sequence[Path], scheme: str, n_seeds: int, out: Path) -> list[Cell]:
-    draws = config.method.is_network or config.shuffle_labels
+    draws = config.method.is_random or config.shuffle_labels
     seeds = range(config.seed, config.seed + (n_seeds if draws else 1))
     settled = (config.model_copy(update={"scheme": scheme, "seed": seed}) for seed in seeds)
     return [cell_of(config.model, plan_run(stores, each), out) for each in settled]

@@ -1,0 +1,176 @@
+"""Methods from outside the package through the whole training stage: identity, folds, and that no label leaks."""
+
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from moved_store import write_moved_store
+from own_methods import COUNTING, ESTIMATOR, LEARNER, NETWORK, write
+from tiny_run import Silent, assert_same_fold, config_of, train
+from typer.testing import CliRunner
+
+from mer_cli.cli import main
+from mer_cli.evaluation.epoch_rules import evaluate
+from mer_cli.runs import own_code
+from mer_cli.runs.changed_code import changed_since
+from mer_cli.runs.directory import read_run
+from mer_cli.runs.methods import METHODS
+from mer_cli.training.plan import plan_run
+from mer_cli.training.train import train_run
+
+FOLDS = ("casme2-01", "casme2-02", "casme2-03")
+DOORS = {
+    "network": (NETWORK, "MyNet", {}),
+    "learner": (LEARNER, "Nearest", {}),
+    "estimator": (ESTIMATOR, "pipeline", {"features": "flow", "flow": "fast"}),
+}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return write_moved_store(tmp_path_factory.mktemp("store") / "casme2.h5").path
+
+
+def spec(folder, text, name):
+    return f"{write(folder, text)}:{name}"
+
+
+def logits_of(path, fold):
+    with np.load(path / "folds" / fold / "logits.npz") as arrays:
+        return arrays["logits"]
+
+
+def train_door(door, stores, out, wanted=None, text=None, **changes):
+    source, name, settings = DOORS[door]
+    settings = settings | ({} if door == "network" else {"epochs": None, "batch_size": None}) | changes
+    return train(stores, out, wanted, model=spec(out, text or source, name), **settings)[0]
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_held_out_label_moves_no_logit_and_a_training_label_does(door, store, tmp_path):
+    folder = shutil.copytree(store.parent, tmp_path / "data")
+    with h5py.File(folder / "casme2.h5", "r+") as file:  # the two clips of subject 01
+        file["clips/emotion"][0], file["clips/emotion"][1] = "surprise", "happiness"
+        file["clips/action_units"][0] = "4+7"
+    one, other = (train_door(door, path, tmp_path / name) for path, name in ((store, "a"), (folder / "casme2.h5", "b")))
+    assert read_run(one).labels != read_run(other).labels
+    np.testing.assert_array_equal(logits_of(one, "casme2-01"), logits_of(other, "casme2-01"))
+    assert not np.array_equal(logits_of(one, "casme2-02"), logits_of(other, "casme2-02"))
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_folds_trained_apart_equal_the_straight_run(door, store, tmp_path):
+    straight, apart = train_door(door, store, tmp_path / "a"), None
+    for subject in ("03", "01", "02"):
+        apart = train_door(door, store, tmp_path / "b", [subject])
+    assert apart.name == straight.name
+    for fold in FOLDS:
+        np.testing.assert_array_equal(logits_of(apart, fold), logits_of(straight, fold))
+    assert evaluate(read_run(straight), "last").n_clips == 5
+
+
+def test_a_copy_of_ststnet_from_outside_has_the_bits_of_the_built_in_network(store, tmp_path):
+    ours = Path(METHODS["ststnet"].load().__init__.__code__.co_filename).read_text(encoding="utf-8")
+    settings = {"epochs": 3, "flow": "fast"}
+    recipe = dict(METHODS["ststnet"].recipes["published"]) | {"epochs": 3, "decay_epochs": 3}
+    copied = ours.replace("class STSTNet(nn.Module):", f"class Copy(nn.Module):\n    RECIPE = {recipe!r}")
+    built_in, _ = train(store, tmp_path / "a", model="ststnet", **settings)
+    brought, _ = train(store, tmp_path / "b", model=spec(tmp_path, copied, "Copy"), **settings)
+    for fold in FOLDS:
+        assert_same_fold(built_in, brought, fold)
+
+
+def test_a_counter_that_no_state_dict_holds_does_not_reach_the_next_fold(store, tmp_path):
+    text = spec(tmp_path, COUNTING, "MyNet")
+    straight, _ = train(store, tmp_path / "a", model=text)
+    alone, _ = train(store, tmp_path / "b", ["03"], model=text)
+    assert_same_fold(straight, alone, "casme2-03")
+
+
+def test_a_network_that_says_that_it_keeps_no_state_is_one_module_for_all_folds(store, tmp_path):
+    text = NETWORK.replace("    def __init__", "    KEEPS_NO_STATE = True\n\n    def __init__")
+    fresh, _ = train(store, tmp_path / "a", model=spec(tmp_path / "one", NETWORK, "MyNet"))
+    shared, _ = train(store, tmp_path / "b", model=spec(tmp_path / "two", text, "MyNet"))
+    for fold in FOLDS:
+        assert_same_fold(fresh, shared, fold)
+
+
+def test_folds_in_workers_have_the_bits_of_folds_in_turn(store, tmp_path):
+    plan = plan_run([store], config_of(model=spec(tmp_path, NETWORK, "MyNet")))
+    in_turn = train_run(plan, tmp_path / "a", Silent(), folds_at_once=1)
+    in_workers = train_run(plan, tmp_path / "b", Silent(), folds_at_once=2)
+    threads = torch.get_num_threads()
+    for fold in FOLDS if threads == 1 else ():
+        assert_same_fold(in_turn, in_workers, fold)
+    assert not read_run(in_workers).missing
+
+
+def test_options_and_source_are_in_the_runs_name_and_a_default_that_is_given_is_not(store, tmp_path):
+    text = spec(tmp_path, NETWORK, "MyNet")
+
+    def name_of(**changes):
+        return plan_run([store], config_of(model=text, **changes)).config.run_name
+
+    plain = name_of()
+    assert plain.startswith("casme2-mmnet3-mynet-plain-s1-")
+    assert name_of(options={"width": "4"}) == plain != name_of(options={"width": "8"})
+    write(tmp_path, NETWORK.replace("\n", "\r\n"))
+    assert name_of() == plain
+    write(tmp_path, NETWORK + "# a remark\n")
+    assert name_of() != plain
+
+
+def test_a_module_beside_the_file_is_part_of_its_source(store, tmp_path):
+    text = spec(
+        tmp_path, "from own_layers import width\n" + NETWORK.replace("width: int = 4", "width: int = width"), "MyNet"
+    )
+    write(tmp_path, "width = 4\n", "own_layers.py")
+    plan = plan_run([store], config_of(model=text))
+    path = train_run(plan, tmp_path / "runs", Silent())
+    assert sorted(file.name for file in (path / "source").iterdir()) == ["mynet.py", "own_layers.py"]
+    before = plan.config.foreign.source_sha256
+    write(tmp_path, "width = 5\n", "own_layers.py")
+    assert own_code.hash_of(own_code.sources_of(plan.config.foreign)) != before
+
+
+def test_changed_code_begins_another_run_and_says_so(store, tmp_path):
+    out = tmp_path / "runs"
+    first, _ = train(store, out, ["01", "02"], model=spec(tmp_path, NETWORK, "MyNet"))
+    changed = plan_run([store], config_of(model=spec(tmp_path, NETWORK.replace("0.2", "0.3"), "MyNet")))
+    assert list(changed_since(out, changed)) == [
+        f"mynet.py changed since 2 of 3 folds of {first} were trained: this is another run."
+    ]
+    second = train_run(changed, out, Silent())
+    assert second != first
+    assert read_run(first).missing == ("casme2-03",)
+    assert not read_run(second).missing
+    unchanged = plan_run([store], config_of(model=spec(tmp_path, NETWORK, "MyNet"), epochs=1))
+    assert list(changed_since(out, unchanged)) == []
+
+
+def test_a_run_is_read_scored_and_reported_where_its_code_is_not(store, tmp_path, monkeypatch):
+    paths = [train_door(door, store, tmp_path / "runs") for door in DOORS]
+    (tmp_path / "runs" / "mynet.py").unlink()
+    monkeypatch.setattr(own_code, "_ORIGINS", {})
+    monkeypatch.setattr(own_code, "import_code", lambda origin: pytest.fail("reading a run imported its code"))
+    result = CliRunner().invoke(main.app, ["evaluate", *map(str, paths)])
+    assert result.exit_code == 0, result.output
+    assert "mynet, plain recipe" in result.stdout
+    report = CliRunner().invoke(main.app, ["report", str(tmp_path / "runs"), "--table", "methods"])
+    assert report.exit_code == 0, report.output
+    rows = [line.split(" | ")[0] for line in report.stdout.splitlines() if "(own)" in line]
+    assert sorted(rows) == [
+        "| MyNet (own), plain recipe, epochs 2, batch size 2",
+        "| Nearest (own), own recipe",
+        "| pipeline (own), on the vectors of flow-svm, plain recipe, flow fast",
+    ]
+
+
+def test_a_run_whose_code_is_not_there_says_so_where_code_is_needed(store, tmp_path, monkeypatch):
+    plan = plan_run([store], config_of(model=spec(tmp_path, NETWORK, "MyNet")))
+    monkeypatch.setattr(own_code, "_ORIGINS", {})
+    with pytest.raises(own_code.ConfigError, match=r"^mynet.py:MyNet: this run's method is not part of mer, and its"):
+        plan.config.method.load()
