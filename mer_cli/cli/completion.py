@@ -32,19 +32,19 @@ def complete_release(incomplete: str) -> list[str]:
 
 
 def complete_scheme(incomplete: str) -> list[str]:
-    """Return the label schemes; after a comma those that are not in the list yet."""
+    """Return the label schemes; in a list, those that it doesn't hold yet."""
     from mer_cli.datasets.schemes import AUTO, OWN_LABELS, SCHEMES
 
     return _in_list(incomplete, (AUTO, *SCHEMES, OWN_LABELS))
 
 
 def complete_model(incomplete: str) -> list[str]:
-    """Return the methods that run here, those of installed packages, and the Python files of the folder."""
+    """Return the methods that run here, those of installed packages, and the Python files in a folder."""
     return [*_methods(), *_paths(incomplete, "", lambda path: path.suffix == ".py")]
 
 
 def complete_methods(incomplete: str) -> list[str]:
-    """Return the methods that run here, and those of installed packages; after a comma those not in the list yet."""
+    """Return the methods that run here and those of installed packages; in a list, those that it doesn't hold yet."""
     return _in_list(incomplete, _methods())
 
 
@@ -56,7 +56,7 @@ def complete_variant(incomplete: str) -> list[str]:
 
 
 def complete_recipe(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Return the recipes of the method in `--model`, or of MMNet if the command line names no other before."""
+    """Return the recipes of the method that `--model` names earlier in the command, or of MMNet."""
     from mer_cli.runs.methods import METHODS, MMNET
 
     model = ctx.params.get("model") or MMNET
@@ -85,16 +85,16 @@ def complete_ablation(incomplete: str) -> list[str]:
 
 
 def complete_store(incomplete: str) -> list[str]:
-    """Return the stores in `data/`, or in the folder that the word begins with."""
+    """Return the stores in `data/`, or in the folder that is typed already."""
     return _paths(incomplete, "data", lambda path: path.suffix == ".h5")
 
 
 def complete_run(incomplete: str) -> list[str]:
-    """Return the run directories in `runs/`, or in the folder that the word begins with."""
+    """Return the run directories in `runs/`, or in the folder that is typed already."""
     return _paths(incomplete, "runs", lambda path: (path / "config.json").is_file())
 
 
-# Of the settings whose legal values are not in their type.
+# By the name of the setting, for those whose legal values are not in their type.
 OF_SETTINGS: dict[str, Callable[..., Any]] = {
     "scheme": complete_scheme,
     "model": complete_model,
@@ -112,13 +112,13 @@ def _methods() -> list[str]:
 
 
 def _in_list(incomplete: str, names: Iterable[str]) -> list[str]:
-    """Return the names, each after the part of a comma-separated list that is complete; without those in that part."""
+    """Return each name behind the list that is typed up to the last comma, except names that are in this list."""
     complete, comma, _ = incomplete.rpartition(",")
     return [f"{complete}{comma}{name}" for name in names if name not in complete.split(",")]
 
 
 def _paths(incomplete: str, folder: str, is_wanted: Callable[[Path], bool]) -> list[str]:
-    """Return the wanted paths in the folder that the word begins with, spelt as there, or else in `folder`."""
+    """Return the wanted paths in the folder that is typed already, or else in `folder`; [] if it can't be read."""
     end = max(map(incomplete.rfind, ("/", os.sep))) + 1
     beginning = incomplete[:end] or (f"{folder}/" if folder else "")
     try:
