@@ -1,5 +1,5 @@
 # Every target that needs the environment runs `setup` first, which does nothing when nothing changed.
-.PHONY: setup demo test test-slow test-cuda lint format docs bench clean ci constraints
+.PHONY: setup demo test test-slow test-cuda lint format docs bench wheel clean ci constraints
 
 PYTHON ?= python3
 SEED ?= 1
@@ -53,6 +53,10 @@ docs: setup
 
 bench: setup
 	$(BIN)/mer bench
+
+# The wheel, in dist/. `twine check --strict dist/*` looks at it as a package index does.
+wheel: setup
+	rm -rf build dist && $(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist
 
 # Writes constraints.txt anew from the newest releases that fit pyproject.toml.
 constraints: setup

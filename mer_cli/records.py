@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 ApexRule = Literal["annotated", "midpoint", "flow"]
 Source = Literal["raw", "cropped"]
+EPOCH_RULES = ("last", "inner-val", "best-test")  # which epoch of a fold counts; see evaluation.epoch_rules
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from typing import Annotated, Any, get_args
 import typer
 from typer.core import TyperCommand
 
+from mer_cli.cli.completion import OF_SETTINGS
+
 TimeLimitFlag = Annotated[
     str | None,
     typer.Option(
@@ -114,6 +116,7 @@ def _setting_flags() -> list[Any]:
                     *([f"--{name.replace('_', '-')}"] if field.annotation is bool and not field.default else []),
                     help=_help(name),
                     metavar=_metavar(field.annotation),
+                    autocompletion=OF_SETTINGS.get(name),
                     rich_help_panel=GROUPS[group_of(name)][0],
                 ),
             ],

@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from mer_cli.cli import console
 from mer_cli.cli.app import app
+from mer_cli.cli.completion import complete_ablation, complete_methods, complete_store
 from mer_cli.cli.flags import GridCommand, TimeLimitFlag
 from mer_cli.cli.train import show_faces, show_time_limit, train_with_progress
 from mer_cli.errors import MerError
@@ -32,7 +33,11 @@ HOW_TO_TRAIN = "Train one: mer train --loso --model NAME. Train all but those qu
 
 Stores = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="[STORE]...", help="Stores, each trained on its own; all of data/ if left out."),
+    typer.Argument(
+        metavar="[STORE]...",
+        help="Stores, each trained on its own; all of data/ if left out.",
+        autocompletion=complete_store,
+    ),
 ]
 Out = Annotated[Path, typer.Option(help="Folder of all runs.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the plan, and the time that is left.")]
@@ -92,7 +97,12 @@ def compare_methods(
     ctx: typer.Context,
     stores: Stores = None,
     methods: Annotated[
-        str | None, typer.Option(metavar="NAME,...", help="Only these, as `mer models` names them: ststnet,flow-svm.")
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="Only these, as `mer models` names them: ststnet,flow-svm.",
+            autocompletion=complete_methods,
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Number of runs of each network, counting up from --seed.")] = 1,
     together: Annotated[
@@ -123,7 +133,7 @@ def compare_methods(
 @app.command(cls=GridCommand)
 def ablate(
     ctx: typer.Context,
-    table: Annotated[int, typer.Option(help="The paper's table: 3, 4 or 5.")],
+    table: Annotated[int, typer.Option(help="The paper's table: 3, 4 or 5.", autocompletion=complete_ablation)],
     stores: Stores = None,
     seeds: Annotated[int, typer.Option(min=1, help="Number of runs of each row, counting up from --seed.")] = 1,
     out: Out = Path("runs"),

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from mer_cli.cli import console
 from mer_cli.cli.app import app
+from mer_cli.cli.completion import complete_release, complete_store
 
 if TYPE_CHECKING:
     from mer_cli.records import Release
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
 def preprocess(
     dataset: Annotated[
         str,
-        typer.Argument(metavar="DATASET", help="casme2, samm, mmew, smic, casme3, casme, or table for your own data."),
+        typer.Argument(
+            metavar="DATASET",
+            help="casme2, samm, mmew, smic, casme3, casme, or table for your own data.",
+            autocompletion=complete_release,
+        ),
     ],
     raw: Annotated[Path, typer.Argument(metavar="RAW", help="Folder of the unpacked release.")],
     out: Annotated[
@@ -110,7 +115,8 @@ def _add_clips(release: Release, out: Path, n_clips: int, *, jobs: int, resume: 
 @app.command()
 def info(
     stores: Annotated[
-        list[Path] | None, typer.Argument(metavar="[STORE]...", help="Stores; all of data/ if left out.")
+        list[Path] | None,
+        typer.Argument(metavar="[STORE]...", help="Stores; all of data/ if left out.", autocompletion=complete_store),
     ] = None,
 ) -> None:
     """Show the paper's Tables 1 and 2: clips and subjects of each class beside the published counts, and which differ.

@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from mer_cli.cli import console
 from mer_cli.cli.app import app
+from mer_cli.cli.completion import complete_rule, complete_run, complete_store, complete_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from mer_cli.inference.explain import Explained
 
 Runs = Annotated[
-    list[Path] | None, typer.Argument(metavar="[RUN]...", help="Run directories; all of runs/ if left out.")
+    list[Path] | None,
+    typer.Argument(metavar="[RUN]...", help="Run directories; all of runs/ if left out.", autocompletion=complete_run),
 ]
 
 
@@ -26,10 +28,17 @@ Runs = Annotated[
 def evaluate(
     runs: Runs = None,
     rule: Annotated[
-        str, typer.Option(help="Epoch rule: last, inner-val, or best-test (selected on the test subject).")
+        str,
+        typer.Option(
+            help="Epoch rule: last, inner-val, or best-test (selected on the test subject).",
+            autocompletion=complete_rule,
+        ),
     ] = "last",
     compare: Annotated[
-        list[Path] | None, typer.Option(metavar="RUN", help="Compare with this run. Repeat it for several seeds.")
+        list[Path] | None,
+        typer.Option(
+            metavar="RUN", help="Compare with this run. Repeat it for several seeds.", autocompletion=complete_run
+        ),
     ] = None,
     export: Annotated[Path | None, typer.Option(help="CSV file for the prediction of every held-out clip.")] = None,
     export_megc: Annotated[
@@ -71,7 +80,10 @@ def evaluate(
 def report(
     runs: Runs = None,
     table: Annotated[
-        str, typer.Option(metavar="TABLE", help="summary, 1 to 7 (the paper's), methods, or all.")
+        str,
+        typer.Option(
+            metavar="TABLE", help="summary, 1 to 7 (the paper's), methods, or all.", autocompletion=complete_table
+        ),
     ] = "all",
     format: Annotated[
         Literal["markdown", "latex", "html", "csv", "json"],
@@ -106,7 +118,12 @@ def report(
 
 @app.command()
 def explain(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory, trained with --save-weights last.")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN", help="Run directory, trained with --save-weights last.", autocompletion=complete_run
+        ),
+    ],
     clips: Annotated[
         list[str] | None,
         typer.Argument(metavar="[CLIP]...", help="Clips to draw; class averages and a few clips if left out."),
@@ -115,10 +132,17 @@ def explain(
         Path | None, typer.Option(metavar="RAW", help="The generated release, to score the maps by the true motion.")
     ] = None,
     compare: Annotated[
-        list[Path] | None, typer.Option(metavar="RUN", help="With --truth: score this run as well. Repeatable.")
+        list[Path] | None,
+        typer.Option(
+            metavar="RUN", help="With --truth: score this run as well. Repeatable.", autocompletion=complete_run
+        ),
     ] = None,
     store: Annotated[
-        list[Path] | None, typer.Option(help="The run's store, if it was moved. Default: where it was trained from.")
+        list[Path] | None,
+        typer.Option(
+            help="The run's store, if it was moved. Default: where it was trained from.",
+            autocompletion=complete_store,
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the images. Default: RUN/explain.")] = None,
     device: Annotated[Literal["auto", "cuda", "cpu"], typer.Option(help="Where to compute the maps.")] = "auto",

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from mer_cli.cli import console
 from mer_cli.cli.app import app
+from mer_cli.cli.completion import complete_run
 from mer_cli.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -115,7 +116,8 @@ class ListByDefault(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         named = bool(args) and (args[0] in self.commands or args[0] in ctx.help_option_names)
-        return super().parse_args(ctx, args if named else ["list", *args])
+        as_typed = named or ctx.resilient_parsing  # a shell that completes the command's name wants all of them
+        return super().parse_args(ctx, args if as_typed else ["list", *args])
 
 
 runs = typer.Typer(
@@ -144,7 +146,9 @@ def list_them(
 
 @runs.command("rm")
 def remove(
-    paths: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories.")],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Run directories.", autocompletion=complete_run)
+    ],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove without asking.")] = False,
 ) -> None:
     """Show runs, ask, and remove them with all their folds and weights.

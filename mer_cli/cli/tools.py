@@ -9,6 +9,7 @@ import typer
 
 from mer_cli.cli import console
 from mer_cli.cli.app import app
+from mer_cli.cli.completion import complete_dataset
 
 
 @app.command("import-official")
@@ -28,7 +29,12 @@ def import_official(
 @app.command()
 def synth(
     dataset: Annotated[
-        str, typer.Argument(metavar="DATASET", help="casme2, samm, mmew, smic, smic-long, casme3 or casme.")
+        str,
+        typer.Argument(
+            metavar="DATASET",
+            help="casme2, samm, mmew, smic, smic-long, casme3 or casme.",
+            autocompletion=complete_dataset,
+        ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write the release into.")],
     subjects: Annotated[int | None, typer.Option(help="Number of subjects; the dataset's own if left out.")] = None,

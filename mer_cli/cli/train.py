@@ -10,6 +10,7 @@ import typer
 
 from mer_cli.cli import console
 from mer_cli.cli.app import app
+from mer_cli.cli.completion import complete_store
 from mer_cli.cli.flags import SettingsCommand, TimeLimitFlag
 from mer_cli.errors import ConfigError
 
@@ -23,13 +24,19 @@ def train(
     ctx: typer.Context,
     stores: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[STORE]...", help="Stores, one for each dataset; the one in data/ if left out."),
+        typer.Argument(
+            metavar="[STORE]...",
+            help="Stores, one for each dataset; the one in data/ if left out.",
+            autocompletion=complete_store,
+        ),
     ] = None,
     loso: Annotated[bool, typer.Option("--loso", help="Leave one subject out: one fold for each subject.")] = False,
     test: Annotated[
         list[Path] | None,
         typer.Option(
-            metavar="STORE", help="Instead of --loso: test on this store, and train on the others. Repeatable."
+            metavar="STORE",
+            help="Instead of --loso: test on this store, and train on the others. Repeatable.",
+            autocompletion=complete_store,
         ),
     ] = None,
     own_options: Annotated[

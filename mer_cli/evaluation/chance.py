@@ -75,7 +75,7 @@ def chance_rows(
 
     Parameters
     ----------
-    rule : one of `epoch_rules.RULES`
+    rule : one of `records.EPOCH_RULES`
     labels, fold_of : class and fold id by clip id, the same clips in both. Clips with the fold "" are only trained on:
         if there are any, they are the training clips of every fold; otherwise a fold trains on all other folds
     n_epochs : number of epochs that the rule may choose from

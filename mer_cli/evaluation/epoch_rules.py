@@ -21,12 +21,11 @@ from numpy.typing import NDArray
 from mer_cli.errors import ConfigError, RunError, unknown_name
 from mer_cli.evaluation import metrics
 from mer_cli.evaluation.run_text import unfinished
-from mer_cli.records import FoldPredictions, dataset_of, subject_of
+from mer_cli.records import EPOCH_RULES, FoldPredictions, dataset_of, subject_of
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.directory import Run
 from mer_cli.runs.folds import inner_labels
 
-RULES = ("last", "inner-val", "best-test")
 SELECTED_ON_TEST = "selected on the test subject"
 SMOOTHED_OVER = 5  # epochs
 
@@ -76,7 +75,7 @@ def apply_rule(
 
     Parameters
     ----------
-    rule : one of `RULES`
+    rule : one of `records.EPOCH_RULES`
     folds : one for each held-out subject or test dataset, in any order, with the same number of epochs
     labels : class (0..n_classes-1) by clip id, for at least the clips in the folds
     inner_labels : class by fold and clip id, if a fold's inner clips have other labels than `labels` (permuted labels)
@@ -197,7 +196,7 @@ def usable_rules(config: TrainConfig) -> tuple[str, ...]:
     """Return the epoch rules that can score a run, `last` first; only `last` for a method without epochs."""
     if not config.has_epochs:
         return ("last",)
-    return tuple(rule for rule in RULES if rule != "inner-val" or config.inner_val)
+    return tuple(rule for rule in EPOCH_RULES if rule != "inner-val" or config.inner_val)
 
 
 def why_unusable(place: str, rule: str, config: TrainConfig) -> str:
@@ -219,8 +218,8 @@ def without_inner(place: str) -> str:
 
 def check_rule(rule: str) -> None:
     """Raise a ConfigError unless the rule is known."""
-    if rule not in RULES:
-        raise ConfigError(f"--rule: {unknown_name('epoch rule', rule, RULES)}")
+    if rule not in EPOCH_RULES:
+        raise ConfigError(f"--rule: {unknown_name('epoch rule', rule, EPOCH_RULES)}")
 
 
 def _moving_sum(values: NDArray[np.float64]) -> NDArray[np.float64]:

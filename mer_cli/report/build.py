@@ -9,17 +9,11 @@ from mer_cli.errors import ConfigError, StoreError
 from mer_cli.report.count_tables import build_count_table
 from mer_cli.report.entries import Entry, score_runs
 from mer_cli.report.method_tables import build_method_table
-from mer_cli.report.model import METHODS, SUMMARY, Table
-from mer_cli.report.paper import NUMBERS
+from mer_cli.report.model import ALL, COUNT_TABLES, EVERY_TABLE, METHODS, NUMBERS, SUMMARY, Table
 from mer_cli.report.placing import Places, place_runs
 from mer_cli.report.summary import build_summary
 from mer_cli.runs.directory import Run
 from mer_cli.store.hdf5 import StoreInfo, find_stores, read_store
-
-COUNT_TABLES = ("1", "2")
-PAPER_TABLES = tuple(map(str, NUMBERS))
-EVERY_TABLE = (SUMMARY, *COUNT_TABLES, *PAPER_TABLES, METHODS)
-ALL = "all"
 
 
 @dataclass(frozen=True)

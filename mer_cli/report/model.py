@@ -18,6 +18,10 @@ ANY_DATASET = NOT_A_RESULT.format("any dataset")
 
 SUMMARY = "summary"  # ids of the tables that are not the paper's
 METHODS = "methods"
+COUNT_TABLES = ("1", "2")
+NUMBERS = (3, 4, 5, 6, 7)  # of the paper's tables with scores
+EVERY_TABLE = (SUMMARY, *COUNT_TABLES, *map(str, NUMBERS), METHODS)
+ALL = "all"  # of them
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from mer_cli.runs.methods import MMNET
 from mer_cli.runs.variants import GRIDS, VARIANTS
 from mer_cli.store.counts import PUBLISHED
 
-NUMBERS = (3, 4, 5, 6, 7)
 LAYERS_AND_HEADS = ("n_layers", "n_heads")  # what Table 5 varies
 _NOT_STATED = "not-stated"
 

@@ -14,7 +14,8 @@ from typing import Any
 from mer_cli.datasets.schemes import SCHEMES
 from mer_cli.evaluation.run_text import changes, method_default, settings, standard_config
 from mer_cli.records import dataset_of, subject_of
-from mer_cli.report.paper import NUMBERS, PaperBlock, is_plain, paper_blocks, row_key
+from mer_cli.report.model import NUMBERS
+from mer_cli.report.paper import PaperBlock, is_plain, paper_blocks, row_key
 from mer_cli.runs.config import PARTS, TrainConfig, group_of
 from mer_cli.runs.directory import Run
 from mer_cli.runs.methods import METHODS, MMNET

@@ -13,16 +13,16 @@ from typing import cast
 
 from mer_cli.evaluation.chance import NullControl, control_of, run_chance
 from mer_cli.evaluation.comparison import compare_scores, under_seeds_of
-from mer_cli.evaluation.epoch_rules import RULES
 from mer_cli.evaluation.statistics import METRICS, Comparison, Spread, holm
 from mer_cli.evaluation.summary import fraction, percent, signed_fraction
+from mer_cli.records import EPOCH_RULES
 from mer_cli.report.entries import Entry, metrics_of
 from mer_cli.report.lines import Line
 from mer_cli.report.model import Cell, Column, Group, Note, Row, RowKind
 from mer_cli.report.paper import PaperRow, paper_notes
 from mer_cli.runs.methods import METHODS
 
-HONEST = cast("tuple[Group, ...]", tuple(rule for rule in RULES if rule != "best-test"))
+HONEST = cast("tuple[Group, ...]", tuple(rule for rule in EPOCH_RULES if rule != "best-test"))
 NONE = Cell("–")  # there could be a number, but there is none yet
 RANKED_BY = ("last", "uf1")  # every run can be scored under that rule, and it chooses nothing
 RANK = "last_rank"

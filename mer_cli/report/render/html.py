@@ -15,7 +15,8 @@ from itertools import groupby, pairwise
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from mer_cli.evaluation.epoch_rules import RULES, SELECTED_ON_TEST
+from mer_cli.evaluation.epoch_rules import SELECTED_ON_TEST
+from mer_cli.records import EPOCH_RULES
 from mer_cli.report.model import ANY_DATASET, GROUP_HEADINGS, SUMMARY, Cell, Column, Table, single_blocks
 from mer_cli.report.render.figures import RunFigure
 from mer_cli.report.render.svg import class_chart, confusion_chart, curve_chart
@@ -47,7 +48,7 @@ def _rules(tables: Sequence[Table], figures: Sequence[RunFigure]) -> list[str]:
     """Return the epoch rules that the page has numbers for, honest rules first."""
     used: set[str] = {column.group for table in tables for column in table.columns}
     used |= {rule.rule for figure in figures for rule in figure.rules}
-    return [group for group in GROUP_HEADINGS if group in used and group in RULES]
+    return [group for group in GROUP_HEADINGS if group in used and group in EPOCH_RULES]
 
 
 def _asset(name: str) -> Markup:
