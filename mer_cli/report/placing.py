@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mer_cli.datasets.schemes import SCHEMES
 from mer_cli.evaluation.run_text import changes, settings, standard_config
 from mer_cli.records import dataset_of, subject_of
 from mer_cli.report.paper import NUMBERS, PaperBlock, is_plain, paper_blocks, row_key
@@ -116,7 +115,7 @@ def _place(run: Run) -> Place:
 
 def _has_name_of(config: RunConfig, block: PaperBlock) -> bool:
     here = (config.stores[0].dataset, config.scheme, config.protocol_id)
-    return not config.generated and here == (*block.clips, block.protocol_id)
+    return not config.generated and not config.own_scheme and here == (*block.clips, block.protocol_id)
 
 
 def _is_of(counts: tuple[int, ...], subjects: int, block: PaperBlock) -> bool:
@@ -129,10 +128,15 @@ def _is_of(counts: tuple[int, ...], subjects: int, block: PaperBlock) -> bool:
 
 
 def _is_about(number: int, config: RunConfig) -> bool:
-    """Return whether a table can show a run on these datasets; several must be the composite set of MEGC 2019."""
+    """Return whether a table of the paper can show a run on these datasets; not if the label scheme is the user's own.
+
+    Several datasets must be the composite set of MEGC 2019.
+    """
+    if config.own_scheme:
+        return False
     if len(config.stores) == 1:
         return number in GRIDS or config.stores[0].dataset in datasets_of(number)
-    scheme = SCHEMES.get(config.scheme)
+    scheme = config.label_scheme
     is_composite = scheme and scheme.composite and {store.dataset for store in config.stores} == set(scheme.datasets)
     return number not in GRIDS and bool(is_composite)
 

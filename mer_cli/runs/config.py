@@ -44,7 +44,8 @@ class TrainConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     scheme: str = setting("auto", "protocol")
-    """Label scheme, which says which emotions make which class; auto uses the dataset's own."""
+    """Label scheme, which says which emotions make which class: a name, or a .toml file of your own; auto uses the
+    dataset's own."""
     model: str = setting(MMNET, "method")
     """Method: MMNet, another network, or a classical descriptor (`mer models` lists them)."""
     variant: str = setting(MMNET, "parts")
