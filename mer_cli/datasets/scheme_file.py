@@ -10,11 +10,10 @@
     drop = ["repression", "others", "sadness", "fear"]  # emotions to leave out
     leave_out = ["04/EP12_01f"]                         # optional: single clips to leave out, subject/clip
 
-    [expected.casme2]  # optional: the number of clips of each class, and of subjects
+    [expected.casme2]  # optional: the number of clips of each class, and of "subjects"
     positive = 32
     negative = 62
     surprise = 28
-    subjects = 24
 
 The file is needed only when a run is trained: the run records what the file says.
 """

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mer_cli.evaluation.run_text import changes, settings, standard_config
+from mer_cli.evaluation.run_text import changes, own_classes, settings, standard_config
 from mer_cli.records import dataset_of, subject_of
 from mer_cli.report.paper import NUMBERS, PaperBlock, is_plain, paper_blocks, row_key
 from mer_cli.runs.config import PARTS, TrainConfig, group_of
@@ -149,7 +149,8 @@ def datasets_of(number: int) -> set[str]:
 def _clips(run: Run) -> tuple[object, ...]:
     clips = tuple(sorted((clip_id, label, run.fold_of[clip_id]) for clip_id, label in run.labels.items()))
     held = tuple((store.dataset, store.table_version, store.content_hash) for store in run.config.stores)
-    return (run.config.protocol_id, run.config.scheme, held, run.class_names, clips)
+    named = (run.config.protocol_id, run.config.scheme, own_classes(run.config))
+    return (*named, held, run.class_names, clips)
 
 
 def class_counts(run: Run, dataset: str | None = None) -> tuple[int, ...]:

@@ -48,7 +48,8 @@ class RareClass:
     def _spell(self, folds: Sequence[str]) -> str:
         if len(folds) > MOST_NAMED:
             return "every fold" if len(folds) == self.n_folds else f"{len(folds)} of {self.n_folds} folds"
-        return f"{'fold' if len(folds) == 1 else 'folds'} {', '.join(folds)}"
+        *first, last = folds
+        return f"folds {', '.join(first)} and {last}" if first else f"fold {last}"
 
 
 def rare_classes(labels: Mapping[str, int], class_names: Sequence[str], folds: Sequence[Fold]) -> tuple[RareClass, ...]:
