@@ -9,6 +9,7 @@ from mer_cli.evaluation.summary import summarise
 from mer_cli.report.build import EVERY_TABLE, build_report
 from mer_cli.report.collect import collect_runs
 from mer_cli.report.model import Table
+from mer_cli.report.placing import place_runs
 from mer_cli.runs.directory import read_run
 from mer_cli.runs.run_config import OwnScheme
 
@@ -34,8 +35,10 @@ def notes_of(table: Table) -> list[list[str]]:
 def test_a_run_under_an_own_scheme_is_in_no_table_of_the_paper_whatever_its_name_and_clips(tmp_path: Path, number: int):
     """The scheme of the run is called mmnet3, as it would be if a later version had a scheme of the user's name."""
     empty = tables(tmp_path, str(number))
-    write_run(tmp_path, own_scheme=MINE, **PAPER)
+    run = read_run(write_run(tmp_path, own_scheme=MINE, **PAPER))
     assert tables(tmp_path, str(number)) == empty
+    place = place_runs([run])[run.path]
+    assert (place.paper, place.namesake) == (None, None)
 
 
 def test_a_run_under_an_own_scheme_has_a_block_of_its_own_in_the_tables_of_all_methods(tmp_path: Path):

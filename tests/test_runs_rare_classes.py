@@ -81,5 +81,5 @@ def test_a_run_on_disk_is_read_with_its_inner_clips_and_with_its_training_stores
     run = read_run(write_run(tmp_path, inner_val=1))
     assert "training clips of one subject only in" in rare_text_of(run)
     assert rare_text_of(read_run(write_run(tmp_path))) == ""
-    across = read_run(write_run(tmp_path, "megc3", datasets=("samm",), trained_on=("casme2",), subjects=1))
-    assert "training clips of one subject only in fold samm" in rare_text_of(across)
+    across = read_run(write_run(tmp_path, "megc3", datasets=("samm", "smic"), trained_on=("casme2",), subjects=1))
+    assert "training clips of one subject only in folds samm and smic" in rare_text_of(across)

@@ -148,7 +148,7 @@ class Protocol:
         """
         own = own_classes(self.first.config)
         rare: dict[int, str] = {}
-        for entry in sorted(self.entries, key=lambda entry: not entry.is_finished):
+        for entry in self.entries:  # those that lack folds, whose inner clips are not all known, come last
             rare.setdefault(entry.config.inner_val, rare_text_of(entry.runs[0]))
         return (
             *([Note(f"Classes of {self.first.config.scheme}, a label scheme of your own: {own}.")] if own else []),
