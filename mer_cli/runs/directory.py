@@ -324,9 +324,9 @@ def open_run(
         (partial / "folds").mkdir()
         if config.own_scheme and config.label_scheme:
             (partial / SCHEME_FILE).write_text(scheme_text(config.label_scheme), encoding="utf-8")
-        held = json.loads(config.model_dump_json(exclude_none=True)) | {
-            CHECKSUM: hashlib.sha256(clips_file.read_bytes()).hexdigest()
-        }
+        absent = None if config.own_scheme else {"own_scheme"}  # so that other runs are written as before
+        settings = json.loads(config.model_dump_json(exclude=absent))
+        held = settings | {CHECKSUM: hashlib.sha256(clips_file.read_bytes()).hexdigest()}
         (partial / "config.json").write_text(json.dumps(held, indent=2) + "\n", encoding="utf-8")
 
     if not write_folder(path, fill, replace=False):
