@@ -30,6 +30,12 @@ PUBLISHED = [  # scheme, dataset, table version, rows of each emotion, clips of 
      {"happiness": 32, "disgust": 63, "repression": 27, "surprise": 25, "others": 99}, 246, 26),
     ("mmnet3", "casme2", "20190701", COUNTS_2019, {"positive": 32, "negative": 96, "surprise": 28}, 156, 25),
     ("mmnet3", "casme2", "20140508", COUNTS_2014, {"positive": 32, "negative": 99, "surprise": 25}, 156, 25),
+    ("casme2-7", "casme2", "20190701", COUNTS_2019, COUNTS_2019, 255, 26),
+    ("casme2-7", "casme2", "20140508", COUNTS_2014, COUNTS_2014, 255, 26),
+    ("casme2-4", "casme2", "20190701", COUNTS_2019,
+     {"positive": 32, "negative": 96, "surprise": 28, "others": 99}, 255, 26),
+    ("casme2-4", "casme2", "20140508", COUNTS_2014,
+     {"positive": 32, "negative": 99, "surprise": 25, "others": 99}, 255, 26),
     ("megc3", "casme2", "20190701", COUNTS_2019, {"negative": 88, "positive": 32, "surprise": 25}, 145, 24),
     ("megc3", "casme2", "20140508", COUNTS_2014, {"negative": 88, "positive": 32, "surprise": 25}, 145, 24),
     ("megc3", "samm", "v2", SAMM, {"negative": 92, "positive": 26, "surprise": 15}, 133, 28),
@@ -38,6 +44,9 @@ PUBLISHED = [  # scheme, dataset, table version, rows of each emotion, clips of 
      {"happiness": 26, "anger": 57, "contempt": 12, "surprise": 15, "others": 26}, 136, 27),
     ("samm-3", "samm", "v2", SAMM, {"negative": 92, "positive": 26, "surprise": 15}, 133, 28),
     ("mmew-4", "mmew", "300", MMEW, {"happiness": 36, "disgust": 72, "surprise": 89, "others": 66}, 263, None),
+    ("mmew-6", "mmew", "300", MMEW,
+     {"happiness": 36, "surprise": 89, "disgust": 72, "fear": 16, "sadness": 13, "anger": 8}, 234, 30),
+    ("mmew-3", "mmew", "300", MMEW, {"positive": 36, "negative": 109, "surprise": 89}, 234, 30),
     ("smic-3", "smic", "HS", SMIC, {"negative": 70, "positive": 51, "surprise": 43}, 164, 16),
     ("casme3-7", "casme3", "part-A-v2", CASME3_A, CASME3_A, 860, 94),
     ("casme3-4", "casme3", "part-A-v2", CASME3_A,
@@ -223,8 +232,8 @@ def test_an_unknown_scheme_is_named_with_the_nearest(name, hint):
     with pytest.raises(ConfigError) as error:
         resolve_scheme(name, {"casme2": EMOTIONS})
     assert str(error.value) == (
-        f"Unknown scheme '{name}'. Known: casme2-5, mmnet3, megc3, samm-5, samm-3, mmew-4, smic-3, casme3-7, casme3-4, "
-        f"casme3-3, casme-8, labels.{hint}"
+        f"Unknown scheme '{name}'. Known: casme2-5, mmnet3, casme2-7, casme2-4, megc3, samm-5, samm-3, mmew-4, "
+        f"mmew-6, mmew-3, smic-3, casme3-7, casme3-4, casme3-3, casme-8, labels.{hint}"
     )
 
 

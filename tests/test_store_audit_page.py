@@ -65,7 +65,7 @@ def test_index_tells_the_state_of_every_row(pages):
     assert "CASME2-coding-20190701.xlsx (20190701)" in text
     assert (
         "Failed clips: 1 clip why, and what it changes casme2/03/EP09_09 (others) failed: row 7: no folder. Unpack it "
-        "again. casme2-5 has 1 others fewer."
+        "again. casme2-5 has 1 others fewer; casme2-7 has 1 others fewer; casme2-4 has 1 others fewer."
     ) in text
     assert "Errata applied: 1 casme2/04/EP12_01f: apex / set to 291." in text
     assert "Repaired clips: 1 Point at an apex" in text
@@ -79,7 +79,7 @@ def test_index_sets_counts_beside_the_published_ones_and_marks_those_that_differ
         "class casme2-5/5 published happiness 2 32 repression 0 27 disgust 2 63 surprise 1 28 others 0 99" in index.text
     )
     n_differing = sum("differs" in attributes.get("class", "") for tag, attributes in index.tags if tag == "td")
-    assert n_differing == 7 + 5 + 5  # classes, all clips and subjects of three schemes
+    assert n_differing == 7 + 5 + 9 + 6 + 5  # classes, all clips and subjects of five schemes
     assert "warning: casme2-5: the store holds happiness 2" in index.text
 
 

@@ -73,7 +73,10 @@ def test_check_release_finds_every_frame_that_is_no_whole_picture(tmp_path):
     found = check(make_release(tmp_path, (clip, write_clip(tmp_path, "EP02"))))
     (failing,) = found.failing
     assert failing.clip_id == "casme2/01/EP01_01"
-    assert failing.effect == "casme2-5 has 1 happiness fewer; mmnet3 has 1 positive fewer; megc3 has 1 positive fewer."
+    assert failing.effect == (
+        "casme2-5 has 1 happiness fewer; mmnet3 has 1 positive fewer; casme2-7 has 1 happiness fewer; casme2-4 has 1 "
+        "positive fewer; megc3 has 1 positive fewer."
+    )
     assert [Path(reason.partition(":")[0]).name for reason in failing.reasons] == [
         "img40.jpg",
         "img41.jpg",
@@ -195,12 +198,12 @@ def test_dry_run_prints_what_will_fail_and_writes_nothing():
         "all clips             2        249",
     ]
     assert "\n".join(lines[-5:]) == (
-        "will fail: casme2/02/EP01_11f (disgust). casme2-5 has 1 disgust fewer; mmnet3 has 1 negative fewer; megc3 has "
-        "1 negative fewer.\n"
+        "will fail: casme2/02/EP01_11f (disgust). casme2-5 has 1 disgust fewer; mmnet3 has 1 negative fewer; casme2-7 "
+        "has 1 disgust fewer; casme2-4 has 1 negative fewer; megc3 has 1 negative fewer.\n"
         f"  {Path.cwd()}/{PICTURES}/sub02/EP01_11f/img46.jpg: the file is empty (0 bytes). "
         "Copy the file from the release again.\n"
-        "will fail: casme2/17/EP06_02_01 (surprise). casme2-5 has 1 surprise fewer; mmnet3 has 1 surprise fewer; megc3 "
-        "has 1 surprise fewer.\n"
+        "will fail: casme2/17/EP06_02_01 (surprise). casme2-5 has 1 surprise fewer; mmnet3 has 1 surprise fewer; "
+        "casme2-7 has 1 surprise fewer; casme2-4 has 1 surprise fewer; megc3 has 1 surprise fewer.\n"
         f"  row 5: no folder 'EP06_02_01' of subject 17 in {Path.cwd()}/{PICTURES}. Expected one like sub01/EP02_01f. "
         "Unpack the release again.\n"
         "4 clips: 2 ok, 0 to be repaired, 2 to fail; nothing written"

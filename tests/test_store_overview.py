@@ -64,6 +64,27 @@ negative                  2         96
 all clips                 5        156
 subjects                  3         25
 
+scheme casme2-7
+             casme2-7/5  published
+happiness             2         32
+repression            0         27
+disgust               2         63
+surprise              1         28
+others                0         99
+sadness               0          4
+fear                  0          2
+all clips             5        255
+subjects              3         26
+
+scheme casme2-4
+            casme2-4/5  published
+positive             2         32
+negative             2         96
+surprise             1         28
+others               0         99
+all clips            5        255
+subjects             3         26
+
 scheme megc3
             casme2-megc3/5  published
 negative                 2         88
@@ -72,8 +93,10 @@ surprise                 1         25
 all clips                5        145
 subjects                 3         24
 
-casme2/03/EP09_09 (others) failed: row 7: no folder. Unpack it again. casme2-5 has 1 others fewer.
-casme2/03/EP09_10 (fear) failed: row 8: no folder. Unpack it again. mmnet3 has 1 negative fewer.
+casme2/03/EP09_09 (others) failed: row 7: no folder. Unpack it again. casme2-5 has 1 others fewer; casme2-7 has 1 \
+others fewer; casme2-4 has 1 others fewer.
+casme2/03/EP09_10 (fear) failed: row 8: no folder. Unpack it again. mmnet3 has 1 negative fewer; casme2-7 has 1 \
+fear fewer; casme2-4 has 1 negative fewer.
 warning: casme2-5: the store holds happiness 2, repression 0, disgust 2, surprise 1, others 0 of 3 subjects. \
 Expected happiness 32, repression 27, disgust 63, surprise 28, others 99 of 26 subjects with table 20190701 of \
 casme2. `mer info` lists the clips that failed.
@@ -114,6 +137,27 @@ negative                  2         96          1         92
 all clips                 5        156          3        133
 subjects                  3         25          2         28
 
+scheme casme2-7
+             casme2-7/5  published
+happiness             2         32
+repression            0         27
+disgust               2         63
+surprise              1         28
+others                0         99
+sadness               0          4
+fear                  0          2
+all clips             5        255
+subjects              3         26
+
+scheme casme2-4
+            casme2-4/5  published
+positive             2         32
+negative             2         96
+surprise             1         28
+others               0         99
+all clips            5        255
+subjects             3         26
+
 scheme megc3
             casme2-megc3/5  published   samm-megc3/3  published   smic-megc3/2  published   megc2019-cde/10  published
 negative                 2         88              1         92              1         70                 4        250
@@ -140,7 +184,8 @@ def test_info_names_the_clips_that_the_table_of_2014_has_otherwise():
     for name in ("EP07_01", "EP07_04f", "EP10_03"):
         assert (
             f"casme2/24/{name} is sadness in table 20140508, surprise in 20190701. casme2-5 has it as left out, "
-            "published as surprise; mmnet3 has it as negative, published as surprise."
+            "published as surprise; mmnet3 has it as negative, published as surprise; casme2-7 has it as sadness, "
+            "published as surprise; casme2-4 has it as negative, published as surprise."
         ) in lines
     older = [found for line in lines if (found := re.match(r"warning: .* under (\S+) it gives", line))]
     assert [found.group(1) for found in older] == ["casme2-5", "mmnet3"]

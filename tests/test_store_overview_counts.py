@@ -56,7 +56,11 @@ def test_count_tables_show_no_composite_of_two_stores_of_one_dataset_and_tell_th
 
 def test_count_tables_leave_out_what_no_dataset_at_hand_is_in():
     tables = count_tables([contents("mmew", {"mmew/S01/S01-01-001": "happiness"})])
-    assert [table.title for table in tables] == ["Table 1: clips of each class, tasks of five and of four classes"]
+    assert [table.title for table in tables] == [
+        "Table 1: clips of each class, tasks of five and of four classes",
+        "scheme mmew-6",
+        "scheme mmew-3",
+    ]
     (column,) = tables[0].columns
     assert column.classes["happiness"] == Count(1, 36)
     assert column.subjects == Count(1, None)  # nobody published how many subjects the 263 clips have
@@ -92,9 +96,9 @@ def test_differences_name_each_failed_clip_and_the_counts_it_is_missing_from():
     assert [difference.sentence for difference in differences(contents("casme2", {}, failed=failed))] == [
         # MEGC 2019's list does not have this clip
         "casme2/04/EP12_01f (disgust) failed: row 8: it has a face of 3 pixels. casme2-5 has 1 disgust fewer; "
-        "mmnet3 has 1 negative fewer.",
+        "mmnet3 has 1 negative fewer; casme2-7 has 1 disgust fewer; casme2-4 has 1 negative fewer.",
         "casme2/05/EP03_02 (disgust) failed: row 9: no folder. casme2-5 has 1 disgust fewer; mmnet3 has 1 negative "
-        "fewer; megc3 has 1 negative fewer.",
+        "fewer; casme2-7 has 1 disgust fewer; casme2-4 has 1 negative fewer; megc3 has 1 negative fewer.",
         "casme2/09/EP01 (smirk) failed: row 10: emotion 'smirk' is unknown. It changes no count.",
     ]
 

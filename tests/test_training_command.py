@@ -118,3 +118,31 @@ def test_the_one_store_in_data_is_trained_on_where_only_a_test_store_is_named(tm
 
 def test_the_folder_of_runs_has_one_default():
     assert Path(DEFAULT_ROOT) == inspect.signature(command.train).parameters["out"].default
+
+
+def test_a_scheme_of_ones_own_and_its_rare_classes_are_told_before_training_starts():
+    Path("my 2.toml").write_text(
+        'name = "my2"\nclasses = ["good", "bad"]\n[casme2]\nhappiness = "good"\ndisgust = "bad"\ndrop = ["surprise"]\n'
+        "[expected.casme2]\ngood = 2\nbad = 3\n",
+        encoding="utf-8",
+    )
+    given = ["data/casme2.h5", "--loso", *SMALL, "--folds", "01"]
+    result = mer("train", *given, "--scheme", "my 2.toml")
+    assert result.exit_code == 0, result.stderr
+    lines = result.stderr.splitlines()
+    assert lines[0].startswith("casme2-my2/4, leave one subject out: 1 of 2 folds, ")
+    assert lines[2:4] == [
+        "warning: my2: the store holds good 2, bad 2 of 2 subjects. Expected good 2, bad 3 of 2 subjects in my 2.toml. "
+        "`mer info` lists the clips that failed.",
+        "warning: good: 2 clips of 2 subjects, training clips of one subject only in folds casme2-01 and casme2-02; "
+        "bad: 2 clips of 2 subjects, training clips of one subject only in folds casme2-01 and casme2-02",
+    ]
+    again = mer("train", *given, "--scheme", f"{result.stdout.strip()}/scheme.toml")
+    assert again.stdout == result.stdout
+    assert f"{result.stdout.strip()}: 1 of 2 folds are finished already" in again.stderr
+    refused = mer("train", *given, "--scheme", "mine.toml")
+    assert (refused.exit_code, refused.stderr) == (
+        1,
+        "error: mine.toml: can't be read (No such file or directory). Give --scheme the path of a TOML file, as "
+        "docs/labels.md shows.\n",
+    )

@@ -153,6 +153,7 @@ def show_plan(plan: RunPlan, out: Path, save_weights: str) -> None:
     """Print on stderr what training the plan will do, and how many of its folds are finished already."""
     from mer_cli.runs.changed_code import changed_since
     from mer_cli.runs.directory import folds_to_train
+    from mer_cli.runs.rare_classes import rare_text
 
     config, path = plan.config, out / plan.config.run_name
     keeps_weights = save_weights == "last" and plan.weight_bytes > 0
@@ -176,6 +177,8 @@ def show_plan(plan: RunPlan, out: Path, save_weights: str) -> None:
         console.err.print("training labels are permuted: a null control, so its accuracy must be at chance")
     show_faces([plan])
     console.print_lines((f"warning: {warning}" for warning in plan.warnings), console.err)
+    if rare := rare_text(plan.labels, config.class_names, plan.folds):
+        console.print_lines([f"warning: {rare}"], console.err)
     console.print_lines(changed_since(out, plan), console.err)
     if path.exists():
         n_finished = len(plan.folds) - len(folds_to_train(path, plan.folds, resume=True))

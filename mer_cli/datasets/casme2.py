@@ -32,6 +32,7 @@ TABLE_2014 = ("casme2", "20140508")
 RELABELLED = ("EP07_01", "EP07_04f", "EP10_03")  # clips of subject 24: sadness in 2014, surprise in 2019
 
 _FIVE = ("happiness", "repression", "disgust", "surprise", "others")
+_SEVEN = (*_FIVE, "sadness", "fear")
 _THREE = {"happiness": "positive", "surprise": "surprise", **all_to("negative", "disgust", "repression")}
 SCHEMES = (
     Scheme(
@@ -48,6 +49,24 @@ SCHEMES = (
         class_of={"casme2": {**_THREE, **all_to("negative", "fear", "sadness"), "others": None}},
         expected={TABLE_2019: (32, 28, 96), TABLE_2014: (32, 25, 99)},
         n_subjects={TABLE_2019: 25, TABLE_2014: 25},
+    ),
+    # The whole table, so the counts are the table's own.
+    Scheme(
+        name="casme2-7",
+        class_names=_SEVEN,
+        class_of={"casme2": as_named(*_SEVEN)},
+        expected={TABLE_2019: (32, 27, 63, 28, 99, 4, 2), TABLE_2014: (32, 27, 63, 25, 99, 7, 2)},
+        n_subjects={TABLE_2019: 26, TABLE_2014: 26},
+        on_request=True,
+    ),
+    # `mmnet3` with the others kept. Papers with four classes differ in repression: some put it among the others.
+    Scheme(
+        name="casme2-4",
+        class_names=("positive", "negative", "surprise", "others"),
+        class_of={"casme2": {**_THREE, **all_to("negative", "fear", "sadness"), "others": "others"}},
+        expected={TABLE_2019: (32, 96, 28, 99), TABLE_2014: (32, 99, 25, 99)},
+        n_subjects={TABLE_2019: 26, TABLE_2014: 26},
+        on_request=True,
     ),
 )
 # CASME II's part of MEGC 2019. Five clips that belong to its emotions are not in its list.

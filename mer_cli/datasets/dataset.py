@@ -102,6 +102,9 @@ class Scheme:
     expected : (dataset, table version) -> number of clips of each class, in label order, if the whole table is used
     n_subjects : (dataset, table version) -> number of subjects with at least one of these clips, if it is known
     composite : name of the protocol that uses all datasets of the scheme together
+    on_request : whether `mer compare-methods` uses the scheme only if --scheme names it
+    origin : the user's file that describes the scheme, as it was typed; "" for a scheme of this program. The counts
+        that such a file expects hold for any table, so their table version is ""
     """
 
     name: str
@@ -111,6 +114,8 @@ class Scheme:
     n_subjects: Mapping[tuple[str, str], int] = field(default_factory=dict)
     left_out: frozenset[str] = frozenset()
     composite: str = ""
+    on_request: bool = False
+    origin: str = ""
 
     @property
     def datasets(self) -> tuple[str, ...]:

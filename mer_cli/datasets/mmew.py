@@ -20,12 +20,41 @@ VERSIONS = {
     "300": {"happiness": 36, "surprise": 89, "disgust": 72, "others": 66, "fear": 16, "sadness": 13, "anger": 8}
 }
 
+TABLE = ("mmew", "300")
+
 _FOUR = ("happiness", "surprise", "disgust", "others")
-SCHEME = Scheme(
-    name="mmew-4",
-    class_names=_FOUR,
-    class_of={"mmew": {**as_named(*_FOUR), **all_to(None, "fear", "sadness", "anger")}},
-    expected={("mmew", "300"): (36, 89, 72, 66)},
+_SIX = ("happiness", "surprise", "disgust", "fear", "sadness", "anger")
+# The paths that MiE-X lists have 234 clips of the six emotions, of 30 subjects; the number of others is derived.
+SCHEMES = (
+    Scheme(
+        name="mmew-4",
+        class_names=_FOUR,
+        class_of={"mmew": {**as_named(*_FOUR), **all_to(None, "fear", "sadness", "anger")}},
+        expected={TABLE: (36, 89, 72, 66)},
+    ),
+    Scheme(
+        name="mmew-6",
+        class_names=_SIX,
+        class_of={"mmew": {**as_named(*_SIX), "others": None}},
+        expected={TABLE: (36, 89, 72, 16, 13, 8)},
+        n_subjects={TABLE: 30},
+        on_request=True,
+    ),
+    Scheme(
+        name="mmew-3",
+        class_names=("positive", "negative", "surprise"),
+        class_of={
+            "mmew": {
+                "happiness": "positive",
+                "surprise": "surprise",
+                **all_to("negative", "disgust", "fear", "sadness", "anger"),
+                "others": None,
+            }
+        },
+        expected={TABLE: (36, 109, 89)},
+        n_subjects={TABLE: 30},
+        on_request=True,
+    ),
 )
 
 
@@ -56,5 +85,5 @@ DATASET = Dataset(
     frame_name=re.compile(r"\d+\.jpe?g", re.IGNORECASE),
     versions=VERSIONS,
     published="300",
-    schemes=(SCHEME,),
+    schemes=SCHEMES,
 )

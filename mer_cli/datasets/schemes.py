@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from mer_cli.datasets import casme2, samm, smic
 from mer_cli.datasets.dataset import Scheme, as_named
 from mer_cli.datasets.registry import DATASETS
+from mer_cli.datasets.scheme_file import is_scheme_file, read_scheme
 from mer_cli.errors import ConfigError, unknown_name
 from mer_cli.records import subject_of
 
@@ -50,18 +52,21 @@ def resolve_scheme(name: str, emotions: Mapping[str, Iterable[str]]) -> Scheme:
     """Return the scheme of a name, after a check that it covers the datasets.
 
     The name `auto` means the first scheme that is made for just these datasets, or else the first that covers them.
-    The name `labels`, and `auto` for your own recordings, make every label a class.
+    The name `labels`, and `auto` for your own recordings, make every label a class. A name that ends in .toml is the
+    path of a file that describes a scheme of your own.
 
     Parameters
     ----------
-    name : in any case
+    name : in any case, unless it is a path
     emotions : dataset -> the labels that occur in it
 
     Raises
     ------
     ConfigError
-        If there is no such scheme, or the scheme does not cover the datasets.
+        If there is no such scheme, the scheme does not cover the datasets, or its file has a mistake.
     """
+    if is_scheme_file(name):
+        return read_scheme(Path(name), emotions, reserved=[*SCHEMES, AUTO, OWN_LABELS])
     wanted, datasets = name.casefold(), sorted(emotions)
     covering = [scheme for scheme in SCHEMES.values() if set(datasets) <= set(scheme.datasets)]
     if wanted == AUTO and covering:
@@ -99,24 +104,28 @@ def protocol_id(scheme: Scheme, datasets: Iterable[str], n_clips: int) -> str:
 def check_counts(scheme: Scheme, dataset: str, table_version: str, labels: Mapping[str, int]) -> str | None:
     """Return a warning if the numbers of clips or subjects of a dataset are not the published ones; None otherwise.
 
+    For a scheme from a file of your own, the numbers are those that the file expects, if it does.
+
     Parameters
     ----------
-    table_version : version of the table; the counts of an unknown version can't be checked
+    table_version : version of the table; the published counts of an unknown version can't be checked
     labels : clip id -> class, of all clips of the dataset that the scheme keeps
     """
-    table = (dataset, table_version)
+    table = (dataset, "" if scheme.origin else table_version)
     published = scheme.expected.get(table)
     if published is None:
         return None
     sentences = []
-    description = DATASETS[dataset]
-    papers = scheme.expected.get((dataset, description.published), published)
-    if table_version in description.older and published != papers:
-        sentences.append(
-            description.older[table_version].format(
-                scheme=scheme.name, here=_spell(scheme, published), published=_spell(scheme, papers)
+    source = f"in {scheme.origin}"
+    if not scheme.origin:
+        description, source = DATASETS[dataset], f"with table {table_version} of {dataset}"
+        papers = scheme.expected.get((dataset, description.published), published)
+        if table_version in description.older and published != papers:
+            sentences.append(
+                description.older[table_version].format(
+                    scheme=scheme.name, here=_spell(scheme, published), published=_spell(scheme, papers)
+                )
             )
-        )
     counts = Counter(labels.values())
     found = tuple(counts[label] for label in range(len(scheme.class_names)))
     n_subjects = len({subject_of(clip_id) for clip_id in labels})
@@ -124,7 +133,7 @@ def check_counts(scheme: Scheme, dataset: str, table_version: str, labels: Mappi
     if (found, n_subjects) != (published, published_subjects):
         sentences.append(
             f"{scheme.name}: the store holds {_spell(scheme, found)} of {n_subjects} subjects. Expected "
-            f"{_spell(scheme, published)} of {published_subjects} subjects with table {table_version} of {dataset}. "
+            f"{_spell(scheme, published)} of {published_subjects} subjects {source}. "
             "`mer info` lists the clips that failed."
         )
     return " ".join(sentences) or None

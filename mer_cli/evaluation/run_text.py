@@ -9,11 +9,13 @@ from functools import cache
 from itertools import groupby
 from os import pardir, sep
 from os.path import relpath
+from pathlib import Path
 from typing import Any
 
 from mer_cli.runs.config import PARTS, TrainConfig, resolve_config
-from mer_cli.runs.directory import CODE_GIVEN, DEFAULT_ROOT, Run, Session
+from mer_cli.runs.directory import CODE_GIVEN, DEFAULT_ROOT, SCHEME_FILE, Run, Session
 from mer_cli.runs.methods import MMNET
+from mer_cli.runs.run_config import RunConfig
 from mer_cli.runs.variants import RECIPE_STAMPS
 
 # Left out when a run's settings are named: its name has them, or they say where the numbers were computed.
@@ -75,7 +77,7 @@ def train_command(run: Run) -> str:
     stores = " ".join(shlex.quote(store) for store in session.stores)
     tested = " ".join(f"--test {shlex.quote(store)}" for store in session.test_stores)
     named = {
-        "scheme": config.scheme,
+        "scheme": _scheme_word(run),
         **_method_flags(config, session),
         "recipe": config.recipe,
         "seed": config.seed,
@@ -94,6 +96,32 @@ def _method_flags(config: TrainConfig, session: Session) -> dict[str, Any]:
     return {"model": session.environment.get(CODE_GIVEN, foreign.code), **options, **features}
 
 
+def _scheme_word(run: Run) -> str:
+    """Return what follows --scheme on a command line: the scheme's name, or the file that the run has of your own."""
+    if not run.config.own_scheme:
+        return run.config.scheme
+    return shlex.quote(str(Path(run.sessions[-1].out) / run.path.name / SCHEME_FILE))
+
+
+def own_classes(config: RunConfig) -> str:
+    """Return in words what your own label scheme makes of the emotions; "" for a scheme of this program.
+
+    For example: "positive = happiness; negative = disgust, fear; left out: others, casme2/04/EP12_01f".
+    """
+    own = config.own_scheme
+    if not own:
+        return ""
+    several = len(own.class_of) > 1
+    words: dict[str, list[str]] = {name: [] for name in config.class_names}
+    for dataset, class_of in own.class_of.items():
+        for emotion, name in class_of.items():
+            words[name].append(f"{dataset} {emotion}" if several else emotion)
+    parts = [f"{name} = {', '.join(emotions)}" for name, emotions in words.items() if emotions]
+    dropped = [f"{dataset} {word}" if several else word for dataset, of in own.dropped.items() for word in of]
+    left_out = [*dropped, *own.left_out]
+    return "; ".join([*parts, f"left out: {', '.join(left_out)}"] if left_out else parts)
+
+
 def ablate_command(table: int, run: Run, seeds: Collection[int]) -> str:
     """Return the `mer ablate` command that trains the other rows of a table of ablations with the settings of `run`.
 
@@ -106,7 +134,7 @@ def ablate_command(table: int, run: Run, seeds: Collection[int]) -> str:
     config = run.config
     wanted = longest_range(seeds)
     changed = {name: value for name, value in changes(config).items() if name not in PARTS}
-    named = {"scheme": config.scheme, "recipe": config.recipe, "seed": wanted[0], **changed}
+    named = {"scheme": _scheme_word(run), "recipe": config.recipe, "seed": wanted[0], **changed}
     (store,) = run.sessions[-1].stores
     return f"mer ablate --table {table} {shlex.quote(store)} --seeds {len(wanted)} {_flags(run, named)}"
 

@@ -10,10 +10,11 @@ import numpy as np
 from mer_cli.evaluation import metrics
 from mer_cli.evaluation.chance import NullControl, control_of, run_chance
 from mer_cli.evaluation.epoch_rules import Scores, evaluate
-from mer_cli.evaluation.run_text import settings
+from mer_cli.evaluation.run_text import own_classes, settings
 from mer_cli.evaluation.statistics import Spread, spread
 from mer_cli.records import parts_of
 from mer_cli.runs.directory import Run
+from mer_cli.runs.rare_classes import rare_text_of
 from mer_cli.runs.run_config import GENERATED
 
 TextTable = tuple[tuple[str, ...], ...]  # rows of cells of equal number, the header first
@@ -67,10 +68,12 @@ def _facts(by_seed: Sequence[Scores], run: Run, dataset: str | None, seeds: tupl
     seeds : name and value of the entry on seeds: ("seed", "1")
     """
     config, scores = run.config, by_seed[0]
+    classes = (("classes of your scheme", own_classes(config)), ("rare classes", rare_text_of(run)))
     return (
         ("protocol", f"{config.protocol_id}, {config.protocol([dataset] if dataset else None)}"),
         ("epoch rule", _rule_text(run, scores)),
         ("clips, subjects", f"{scores.n_clips}, {scores.n_subjects}"),
+        *((name, text) for name, text in classes if text),
         ("model, settings", f"{config.model}, {settings(config)}"),
         seeds,
         *([("null control", _control_text(control_of(by_seed, run)))] if config.shuffle_labels else []),

@@ -8,12 +8,14 @@ from itertools import groupby
 
 from mer_cli.datasets.registry import DATASETS
 from mer_cli.evaluation.epoch_rules import Scores, evaluate, usable_rules
+from mer_cli.evaluation.run_text import own_classes
 from mer_cli.evaluation.statistics import METRICS, Spread, spread
 from mer_cli.report.collect import group_seeds
-from mer_cli.report.model import NOT_A_RESULT
+from mer_cli.report.model import NOT_A_RESULT, Note
 from mer_cli.report.paper import paper_blocks
 from mer_cli.report.placing import Place, Places, class_counts, datasets_of, n_subjects
 from mer_cli.runs.directory import Run
+from mer_cli.runs.rare_classes import rare_text_of
 from mer_cli.runs.run_config import RunConfig, RunStore
 from mer_cli.runs.variants import RECIPE_STAMPS
 
@@ -148,10 +150,29 @@ class Protocol:
         return f"{NOT_A_RESULT.format(titles)}. {text}"
 
     @property
+    def notes_on_classes(self) -> tuple[Note, ...]:
+        """Notes on what your own label scheme calls a class, and on classes that a fold can hardly learn; often none.
+
+        Runs that hold back subjects to choose an epoch train on fewer clips, so each number of them has its own note.
+        """
+        own = own_classes(self.first.config)
+        rare: dict[int, str] = {}
+        for entry in self.entries:  # those that lack folds, whose inner clips are not all known, come last
+            rare.setdefault(entry.config.inner_val, rare_text_of(entry.runs[0]))
+        return (
+            *([Note(f"Classes of {self.first.config.scheme}, a label scheme of your own: {own}.")] if own else []),
+            *(Note(f"Rare classes{_with_inner(n_inner)}: {text}.") for n_inner, text in sorted(rare.items()) if text),
+        )
+
+    @property
     def origin(self) -> str:
         """The coding table and store of each dataset: "table 20190701, store 0123456789ab"."""
         stores = self.first.config.stores
         return ", ".join(store_origin(store, named=len(stores) > 1) for store in stores)
+
+
+def _with_inner(n_subjects: int) -> str:
+    return f" with inner val {n_subjects}" if n_subjects else ""
 
 
 def protocols(number: int | None, entries: Sequence[Entry]) -> list[Protocol]:

@@ -143,7 +143,9 @@ def _block(
         return Block(title, tuple(rows), (*notes, *marked))
     rows, on_controls = with_expected(lines, rows, columns)
     rows += guesser_rows(protocol.entries, columns)
-    notes = [*_other_clips(number, protocol.first.place), *_training_notes(protocol), *_lost(protocol.entries)]
+    place = protocol.first.place
+    notes = [*_other_clips(number, place), *_training_notes(protocol), *protocol.notes_on_classes]
+    notes += _lost(protocol.entries)
     return Block(protocol.heading, tuple(rows), (*notes, *on_controls, *marked), protocol.generated, protocol.origin)
 
 

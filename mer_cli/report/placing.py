@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mer_cli.datasets.schemes import SCHEMES
-from mer_cli.evaluation.run_text import changes, method_default, settings, standard_config
+from mer_cli.evaluation.run_text import changes, method_default, own_classes, settings, standard_config
 from mer_cli.records import dataset_of, subject_of
 from mer_cli.report.model import NUMBERS
 from mer_cli.report.paper import PaperBlock, is_plain, paper_blocks, row_key
@@ -116,7 +115,7 @@ def _place(run: Run) -> Place:
 
 def _has_name_of(config: RunConfig, block: PaperBlock) -> bool:
     here = (config.stores[0].dataset, config.scheme, config.protocol_id)
-    return not config.generated and here == (*block.clips, block.protocol_id)
+    return not config.generated and not config.own_scheme and here == (*block.clips, block.protocol_id)
 
 
 def _is_of(counts: tuple[int, ...], subjects: int, block: PaperBlock) -> bool:
@@ -129,10 +128,15 @@ def _is_of(counts: tuple[int, ...], subjects: int, block: PaperBlock) -> bool:
 
 
 def _is_about(number: int, config: RunConfig) -> bool:
-    """Return whether a table can show a run on these datasets; several must be the composite set of MEGC 2019."""
+    """Return whether a table of the paper can show a run on these datasets; not if the label scheme is the user's own.
+
+    Several datasets must be the composite set of MEGC 2019.
+    """
+    if config.own_scheme:
+        return False
     if len(config.stores) == 1:
         return number in GRIDS or config.stores[0].dataset in datasets_of(number)
-    scheme = SCHEMES.get(config.scheme)
+    scheme = config.label_scheme
     is_composite = scheme and scheme.composite and {store.dataset for store in config.stores} == set(scheme.datasets)
     return number not in GRIDS and bool(is_composite)
 
@@ -145,7 +149,8 @@ def datasets_of(number: int) -> set[str]:
 def _clips(run: Run) -> tuple[object, ...]:
     clips = tuple(sorted((clip_id, label, run.fold_of[clip_id]) for clip_id, label in run.labels.items()))
     held = tuple((store.dataset, store.table_version, store.content_hash) for store in run.config.stores)
-    return (run.config.protocol_id, run.config.scheme, held, run.class_names, clips)
+    named = (run.config.protocol_id, run.config.scheme, own_classes(run.config))
+    return (*named, held, run.class_names, clips)
 
 
 def class_counts(run: Run, dataset: str | None = None) -> tuple[int, ...]:

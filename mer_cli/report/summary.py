@@ -128,7 +128,8 @@ def _block(protocol: Protocol) -> Block:
     filled = [(entry, _cells(row)) for entry, row in summed]
     mark_best([RULE], [cells for entry, cells in filled if entry.competes])
     rows = [table_row(_kind(entry), cells, _COLUMNS) for entry, cells in filled]
-    return Block(protocol.heading, (*rows, *_guessers(summed)), generated=protocol.generated, origin=protocol.origin)
+    notes = protocol.notes_on_classes
+    return Block(protocol.heading, (*rows, *_guessers(summed)), notes, protocol.generated, protocol.origin)
 
 
 def _kind(entry: Entry) -> RowKind:

@@ -48,7 +48,8 @@ class TrainConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     scheme: str = setting("auto", "protocol")
-    """Label scheme, which says which emotions make which class; auto uses the dataset's own."""
+    """Label scheme, which says which emotions make which class: a name, or a .toml file of your own; auto uses the
+    dataset's own."""
     foreign: Foreign | None = setting(None, "method")
     """Record of a method that is your own, otherwise None."""
     model: str = setting(MMNET, "method")

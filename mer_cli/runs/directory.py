@@ -5,6 +5,7 @@
     ├── environment.json   the sessions that added folds: versions, device name, threads, and the stores as typed
     ├── clips.csv          clip_id, fold, emotion, label, class: for evaluation, its held-out rows never reach training
     ├── source/            a copy of your own method's files, which nothing reads
+    ├── scheme.toml       the label scheme, if it is the user's own, to continue the run with; config.json says the same
     └── folds/<dataset>-<subject>/   logits.npz, history.csv, model.safetensors, done
 
 `logits.npz` holds logits and clip_ids of the held-out clips, and of the inner ones if some were set aside.
@@ -29,13 +30,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_cli.datasets.schemes import OWN_LABELS, SCHEMES
+from mer_cli.datasets.scheme_file import scheme_text
 from mer_cli.errors import DatasetError, RunError
 from mer_cli.records import Fold, FoldPredictions, dataset_of, fold_id
 from mer_cli.runs.run_config import CHECKSUM, RunConfig, parse_config, read_config, stored_checksum
 from mer_cli.system.files import write_folder, write_text
 
 MAY_BE_NAN = ("loss", "inner_uf1")  # the loss if training diverged; the UF1 of a single subject
+SCHEME_FILE = "scheme.toml"
 CLIP_COLUMNS = ("clip_id", "fold", "emotion", "label", "class")
 
 
@@ -127,10 +129,9 @@ def _check_rows(rows: Sequence[Mapping[str, str]], config: RunConfig) -> None:
 
 
 def _label_by_scheme(clip_id: str, emotion: str, config: RunConfig) -> int | None:
-    if config.scheme == OWN_LABELS:
-        return config.class_names.index(emotion) if emotion in config.class_names else None
+    scheme = config.label_scheme
     try:
-        return SCHEMES[config.scheme].label(clip_id, emotion)
+        return scheme.label(clip_id, emotion) if scheme else None
     except (KeyError, DatasetError):  # of another dataset, or an emotion that the dataset doesn't have
         return None
 
@@ -329,7 +330,13 @@ def open_run(
             copy = partial / "source" / name
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(content)
-        held = json.loads(config.model_dump_json()) | {CHECKSUM: hashlib.sha256(clips_file.read_bytes()).hexdigest()}
+        if config.own_scheme and config.label_scheme:
+            (partial / SCHEME_FILE).write_text(scheme_text(config.label_scheme), encoding="utf-8")
+        absent = {
+            name for name in ("own_scheme", "foreign") if getattr(config, name) is None
+        }  # as older runs are written
+        settings = json.loads(config.model_dump_json(exclude=absent))
+        held = settings | {CHECKSUM: hashlib.sha256(clips_file.read_bytes()).hexdigest()}
         (partial / "config.json").write_text(json.dumps(held, indent=2) + "\n", encoding="utf-8")
 
     if not write_folder(path, fill, replace=False):

@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
+from mer_cli.datasets.dataset import Scheme, all_to, as_named
+from mer_cli.datasets.schemes import OWN_LABELS, SCHEMES
 from mer_cli.errors import RunError
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.methods import MMNET
@@ -49,6 +51,38 @@ class RunStore(BaseModel):
     """Hash over the store's whole clips if the method sees them, otherwise ""."""
 
 
+class OwnScheme(BaseModel):
+    """What a label scheme of the user's own says of a run's datasets, sorted so that equal schemes look alike."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    class_of: dict[str, dict[str, str]]
+    """Dataset -> emotion -> class."""
+    dropped: dict[str, tuple[str, ...]]
+    """Dataset -> the emotions that are left out."""
+    left_out: tuple[str, ...]
+    """Ids of the single clips that are left out."""
+
+    @field_validator("class_of")
+    @classmethod
+    def _sorted_by_emotion(cls, class_of: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+        return {dataset: dict(sorted(mapped.items())) for dataset, mapped in sorted(class_of.items())}
+
+    @classmethod
+    def of(cls, scheme: Scheme) -> OwnScheme | None:
+        """Return what to record of a scheme from the user's file; None for a scheme of this program."""
+        if not scheme.origin:
+            return None
+        mapped = sorted(scheme.class_of.items())
+        return cls(
+            class_of={dataset: {word: name for word, name in of.items() if name is not None} for dataset, of in mapped},
+            dropped={
+                dataset: tuple(sorted(word for word, name in of.items() if name is None)) for dataset, of in mapped
+            },
+            left_out=tuple(sorted(scheme.left_out)),
+        )
+
+
 class RunConfig(TrainConfig):
     """All settings of a run, with no "auto" left. The order in which the stores were given makes no difference."""
 
@@ -58,6 +92,8 @@ class RunConfig(TrainConfig):
     """Scheme and number of clips: "casme2-5/249", "casme2-to-samm-megc3/145-to-133"."""
     class_names: tuple[str, ...]
     """Classes in label order."""
+    own_scheme: OwnScheme | None = None
+    """What the label scheme says, if it came from the user's own file."""
     protocol_version: int = PROTOCOL_VERSION
     """Value of `PROTOCOL_VERSION` in the code that made the run."""
 
@@ -70,6 +106,22 @@ class RunConfig(TrainConfig):
     @classmethod
     def _sorted_by_dataset(cls, stores: tuple[RunStore, ...]) -> tuple[RunStore, ...]:
         return tuple(sorted(stores, key=lambda store: store.dataset))
+
+    @property
+    def label_scheme(self) -> Scheme | None:
+        """The run's label scheme, without expected counts; None if this version of the program does not have it."""
+        if self.own_scheme:
+            own = self.own_scheme
+            class_of = {
+                dataset: {**mapped, **all_to(None, *own.dropped.get(dataset, ()))}
+                for dataset, mapped in own.class_of.items()
+            }
+            left_out = frozenset(own.left_out)
+            return Scheme(self.scheme, self.class_names, class_of, left_out=left_out, origin="config.json")
+        if self.scheme == OWN_LABELS:
+            class_of = {store.dataset: as_named(*self.class_names) for store in self.stores}
+            return Scheme(self.scheme, self.class_names, class_of)
+        return SCHEMES.get(self.scheme)
 
     @property
     def is_loso(self) -> bool:

@@ -125,9 +125,12 @@ def count_tables(held: Sequence[Contents]) -> tuple[CountTable, ...]:
 
 
 def count_warnings(contents: Contents) -> list[str]:
-    """Return a warning for each scheme if its counts differ from a known table's or the table is an older version."""
+    """Return a warning for each scheme if its counts differ from a known table's or the table is an older version.
+
+    Schemes that are used on request only are left out: `mer train` warns of them.
+    """
     warnings = []
-    for scheme in schemes_of(contents.dataset):
+    for scheme in (scheme for scheme in schemes_of(contents.dataset) if not scheme.on_request):
         labels = labels_of(scheme, contents.emotions)
         warning = check_counts(scheme, contents.dataset, contents.table_version, labels)
         if warning:

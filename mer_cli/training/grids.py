@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from mer_cli.datasets.scheme_file import datasets_in, is_scheme_file
 from mer_cli.datasets.schemes import AUTO, SCHEMES, resolve_scheme
 from mer_cli.errors import ConfigError, DatasetError, StoreError, unknown_name
 from mer_cli.runs.config import OF_NETWORK, TrainConfig, check_settings, has_effect, resolve_config
@@ -134,7 +135,7 @@ def plan_comparison(
     ----------
     settings : arguments of `resolve_config`; each setting goes to the methods that use it. `scheme` may name several
         schemes, separated by commas: each store gets the schemes that cover it. If it is left out, a store gets every
-        scheme that is for its dataset alone
+        scheme that is for its dataset alone, except those that are only used on request
     n_seeds : number of seeds, counting up from the seed in the settings
     out : folder of all runs, where finished folds are looked for
     methods : names separated by commas, or your own methods as --model takes them, all of which must be able to run on
@@ -254,10 +255,11 @@ def _protocols(
     wanted = [scheme.strip() for scheme in schemes.split(",")] if schemes else []
     for info in infos:
         emotions = {info.dataset: set(info.clips["emotion"])}
-        own = wanted or [scheme.name for scheme in SCHEMES.values() if scheme.datasets == (info.dataset,)] or [AUTO]
+        own = wanted or _unasked(info.dataset) or [AUTO]
         fitting = [name for name in own if _covers(name, info.dataset)] or own[:1]  # to raise its error
-        for resolved in dict.fromkeys(resolve_scheme(name, emotions).name for name in fitting):
-            yield (info,), resolved
+        resolved = ((name, resolve_scheme(name, emotions)) for name in fitting)
+        for scheme in dict.fromkeys(name if scheme.origin else scheme.name for name, scheme in resolved):
+            yield (info,), scheme
     if together:
         (composite,) = (scheme for scheme in SCHEMES.values() if scheme.composite)
         parts = tuple(info for info in infos if info.dataset in composite.datasets)
@@ -269,8 +271,16 @@ def _protocols(
         yield parts, composite.name
 
 
+def _unasked(dataset: str) -> list[str]:
+    """Return the names of the schemes that a store of the dataset is trained under if --scheme is left out."""
+    alone = (scheme for scheme in SCHEMES.values() if scheme.datasets == (dataset,))
+    return [scheme.name for scheme in alone if not scheme.on_request]
+
+
 def _covers(scheme: str, dataset: str) -> bool:
     """Return whether a scheme covers the dataset, or is unknown, which raises an error later."""
+    if is_scheme_file(scheme):
+        return dataset in datasets_in(Path(scheme))
     found = SCHEMES.get(scheme.casefold())
     return found is None or dataset in found.datasets
 

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mer_cli.datasets.dataset import Scheme
+from mer_cli.datasets.scheme_file import check_clips
 from mer_cli.datasets.schemes import check_counts, protocol_id, resolve_scheme
 from mer_cli.errors import ConfigError
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.folds import cross_folds, loso_folds, select_folds, set_aside
 from mer_cli.runs.plan import PlannedStore, RunPlan
-from mer_cli.runs.run_config import Role, RunConfig, RunStore
+from mer_cli.runs.run_config import OwnScheme, Role, RunConfig, RunStore
 from mer_cli.store.hdf5 import StoreInfo, read_store
 from mer_cli.store.whole_clips import clips_hash
 from mer_cli.training.cost import count_weight_bytes
@@ -60,6 +61,7 @@ def plan_run(
         stores=tuple(_record(store, config) for store in planned),
         protocol_id=_protocol_id(scheme, planned),
         class_names=scheme.class_names,
+        own_scheme=OwnScheme.of(scheme),
     )
     plan = RunPlan(
         stores=planned,
@@ -119,6 +121,9 @@ def _check_classes(planned: Sequence[PlannedStore], scheme: Scheme) -> None:
             f"--scheme {scheme.name}: all clips have the label '{scheme.class_names[0]}'. Expected at least 2 labels. "
             "Give the clips different labels in the table, and build the store again."
         )
+    failed = (str(entry["clip_id"]) for store in planned for entry in store.info.attributes["failed"])
+    clip_ids = {*failed, *(str(clip_id) for store in planned for clip_id in store.info.clips.index)}
+    check_clips(scheme, clip_ids, {clip_id: label for store in planned for clip_id, (_, label) in store.clips.items()})
 
 
 def _record(store: PlannedStore, config: TrainConfig) -> RunStore:

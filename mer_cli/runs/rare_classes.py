@@ -1,0 +1,103 @@
+"""Finds the classes that a run can hardly learn: without a clip, or without training clips of two subjects in a fold.
+
+A score hides them: a class that no fold has trained on counts 0 in UF1 and UAR whatever the method is, and a class that
+one subject shows is learned as that subject. So they are told before training and beside every score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mer_cli.records import Fold, subject_of
+from mer_cli.runs.directory import Run
+
+MOST_NAMED = 3  # folds that are named; more are counted
+
+
+@dataclass(frozen=True)
+class RareClass:
+    """A class that some fold has no training clip of, or training clips of one subject only.
+
+    n_clips, n_subjects : in the whole run · n_folds : number of folds of the run
+    without : ids of the folds that have no training clip of the class
+    of_one : ids of the folds whose training clips of the class are of one subject
+    """
+
+    name: str
+    n_clips: int
+    n_subjects: int
+    n_folds: int
+    without: tuple[str, ...]
+    of_one: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong with the class: "fear: 2 clips of 1 subject, no training clip of it in fold casme2-05"."""
+        if not self.n_clips:
+            return f"{self.name}: no clip"
+        clips = "1 clip" if self.n_clips == 1 else f"{self.n_clips} clips"
+        subjects = "1 subject" if self.n_subjects == 1 else f"{self.n_subjects} subjects"
+        parts = [f"{self.name}: {clips} of {subjects}"]
+        if self.without:
+            parts.append(f"no training clip of it in {self._spell(self.without)}")
+        if self.of_one:
+            parts.append(f"training clips of one subject only in {self._spell(self.of_one)}")
+        return ", ".join(parts)
+
+    def _spell(self, folds: Sequence[str]) -> str:
+        if len(folds) > MOST_NAMED:
+            return "every fold" if len(folds) == self.n_folds else f"{len(folds)} of {self.n_folds} folds"
+        *first, last = folds
+        return f"folds {', '.join(first)} and {last}" if first else f"fold {last}"
+
+
+def rare_classes(labels: Mapping[str, int], class_names: Sequence[str], folds: Sequence[Fold]) -> tuple[RareClass, ...]:
+    """Return the classes that have no clip, or that some fold has training clips of fewer than two subjects of.
+
+    Parameters
+    ----------
+    labels : class by clip id, of all clips of the folds
+    folds : all folds of the protocol
+    """
+    subjects: dict[int, set[str]] = {label: set() for label in range(len(class_names))}
+    for clip_id, label in labels.items():
+        subjects[label].add(subject_of(clip_id))
+    n_trained = {fold.id: _count_subjects(fold, labels) for fold in folds}
+    found = []
+    for label, name in enumerate(class_names):
+        without, of_one = (
+            tuple(fold for fold, counts in n_trained.items() if counts.get(label, 0) == wanted) for wanted in (0, 1)
+        )
+        if without or of_one:
+            n_clips = sum(other == label for other in labels.values())
+            found.append(RareClass(name, n_clips, len(subjects[label]), len(folds), without, of_one))
+    return tuple(found)
+
+
+def _count_subjects(fold: Fold, labels: Mapping[str, int]) -> dict[int, int]:
+    """Return the number of training subjects of each class that the fold has training clips of."""
+    subjects: dict[int, set[str]] = {}
+    for clip_id in fold.train:
+        subjects.setdefault(labels[clip_id], set()).add(subject_of(clip_id))
+    return {label: len(found) for label, found in subjects.items()}
+
+
+def rare_text(labels: Mapping[str, int], class_names: Sequence[str], folds: Sequence[Fold]) -> str:
+    """Return what is wrong with the classes that `rare_classes` finds, in words without a full stop; "" if none."""
+    return "; ".join(rare.sentence for rare in rare_classes(labels, class_names, folds))
+
+
+def rare_text_of(run: Run) -> str:
+    """Return `rare_text` of a run on disk; an unfinished fold is taken to hold no inner clips back."""
+    held_out: dict[str, list[str]] = {}
+    for clip_id, fold in run.fold_of.items():
+        held_out.setdefault(fold, []).append(clip_id)
+    only_trained = held_out.pop("", [])
+    inner = {fold.fold: fold.inner_clip_ids for fold in run.folds}
+    folds = []
+    for fold, test in held_out.items():
+        aside = {*test, *inner.get(fold, ())}
+        train = tuple(clip_id for clip_id in only_trained or run.labels if clip_id not in aside)
+        folds.append(Fold(fold, train, tuple(inner.get(fold, ())), tuple(test)))
+    return rare_text(run.labels, run.class_names, sorted(folds, key=lambda each: each.id))
