@@ -58,7 +58,7 @@ def test_several_stores_are_one_run_and_each_dataset_is_warned_of():
     assert path.name.startswith("casme2+samm-megc3-resnet18-diff-released-s1-")
     assert [folder.name for folder in (path / "folds").iterdir()] == ["samm-03"]
     plan, _, *warnings = result.stderr.splitlines()[:4]
-    assert plan.startswith("casme2+samm-megc3/8, leave one subject out: 1 of 5 folds, 1 epochs, seed 1, cpu ")
+    assert plan.startswith("casme2+samm-megc3/8, leave one subject out: 1 of 5 folds, 1 epoch, seed 1, cpu ")
     assert ["of casme2." in warnings[0], "of samm." in warnings[1]] == [True, True]
     (session,) = json.loads((path / "environment.json").read_text())
     assert (session["stores"], session["test_stores"], session["out"]) == (

@@ -164,7 +164,9 @@ def show_plan(plan: RunPlan, out: Path, save_weights: str) -> None:
         how = f"{config.model} on the vectors of {config.foreign.features}, seed {config.seed}"
     else:
         compiled = ", compiled" if config.compile == "on" else ""
-        how = f"{config.epochs} epochs, seed {config.seed}, {config.device} {config.precision}{compiled}"
+        arithmetic = f" {config.precision}{compiled}" if config.method.is_network else ""  # a learner has its own
+        n_epochs = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
+        how = f"{n_epochs}, seed {config.seed}, {config.device}{arithmetic}"
     n_folds = f"{len(plan.wanted)} of {len(plan.folds)} folds"
     console.err.print(f"{config.protocol_id}, {config.protocol()}: {n_folds}, {how}{size}")
     if config.inner_val:

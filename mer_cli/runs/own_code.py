@@ -75,9 +75,8 @@ def find_origin(text: str, flag: str = "--model") -> Origin:
     ConfigError
         If the text has another form, or the file does not exist; the message begins with `flag`.
     """
-    place, colon, name = entry_points().get(text, text).rpartition(":")
-    if not colon:
-        place, name = name, ""
+    named = entry_points().get(text, text)
+    place, _, name = (named, "", "") if named.endswith(".py") else named.rpartition(":")
     if place.endswith(".py"):
         file = Path(place).expanduser()
         if not file.is_file():

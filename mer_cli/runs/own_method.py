@@ -53,11 +53,14 @@ def find_any_method(
     if isinstance(given, str) and (given in METHODS or not is_own(given)):
         method = find_method(given, flag)
         if options:
-            raise ConfigError(f"--set has no effect with {flag} {given}, which is built in. Leave it out.")
+            are_flags = " Its options are flags: --n-layers 3." if method.variants else ""
+            raise ConfigError(f"--set has no effect with {flag} {given}, which is built in. Leave it out.{are_flags}")
         if features:
             raise ConfigError(f"--features has no effect with {flag} {given}, which is built in. Leave it out.")
         return method
     origin = find_origin(given, flag) if isinstance(given, str) else origin_of(given)
+    if origin.code in (built_in := {f"mer_cli.models.{method.code}": method for method in LIVE}):
+        return built_in[origin.code]
     found = import_code(origin)
     door = _door_of(found, features, origin)
     foreign = Foreign(

@@ -7,7 +7,7 @@ named here, and neither emotion nor action units nor a held-out label are among 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -23,10 +23,39 @@ from mer_cli.motion.inputs import ViewInput
 from mer_cli.records import dataset_of, subject_of
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.folds import fold_seed
-from mer_cli.runs.plan import PlannedStore, RunPlan
+from mer_cli.runs.plan import RunPlan
 from mer_cli.store.hdf5 import read_landmarks, read_windows
 from mer_cli.store.whole_clips import read_clip
 from mer_cli.training.loop import TrainedFold
+
+
+class _Arrays:
+    """What a run's clips show, each kind of array read once for all folds, in the order of `plan.labels`."""
+
+    def __init__(self, plan: RunPlan) -> None:
+        self.stores = plan.stores
+        self.config = plan.config
+
+    @cached_property
+    def images(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        parts = []
+        for store in self.stores:
+            onset, _, apex, _ = read_windows(store.info.path, list(store.clips))
+            parts.append((onset[:, HALF_WINDOW].copy(), apex[:, HALF_WINDOW].copy()))  # a view keeps the whole window
+        return np.concatenate([onset for onset, _ in parts]), np.concatenate([apex for _, apex in parts])
+
+    @cached_property
+    def flow(self) -> NDArray[np.float32]:
+        flows = [read_motion(store.info, self.config.flow, list(store.clips)) for store in self.stores]
+        return np.concatenate(flows).astype(np.float32)
+
+    @cached_property
+    def landmarks(self) -> NDArray[np.float32]:
+        return np.concatenate([read_landmarks(store.info.path, list(store.clips)) for store in self.stores])
+
+    def frames(self, clip_id: str) -> NDArray[np.uint8]:
+        (store,) = (store for store in self.stores if store.info.dataset == dataset_of(clip_id))
+        return read_clip(store.info.path, clip_id)
 
 
 @dataclass(frozen=True)
@@ -38,8 +67,8 @@ class Clips:
 
     ids: tuple[str, ...]
     class_names: tuple[str, ...]
-    _stores: dict[str, PlannedStore] = field(repr=False)
-    _config: TrainConfig = field(repr=False)
+    _rows: NDArray[np.int64] = field(repr=False)
+    _arrays: _Arrays = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -52,25 +81,20 @@ class Clips:
     @cached_property
     def images(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Onset and apex of each clip, each (N, 224, 224, 3) uint8, RGB."""
-        parts = []
-        for store, ids in self._by_store():
-            onset, _, apex, _ = read_windows(store.info.path, ids)
-            parts.append((onset[:, HALF_WINDOW], apex[:, HALF_WINDOW]))
-        onset, apex = (self._joined([part[i] for part in parts]) for i in (0, 1))
-        return onset, apex
+        onset, apex = self._arrays.images
+        return onset[self._rows], apex[self._rows]
 
     @cached_property
     def flow(self) -> NDArray[np.float32]:
         """Optical flow from onset to apex, (N, 2, 224, 224) float32: u to the right, v down, in pixels."""
         self._require("flow")
-        flows = [read_motion(store.info, self._config.flow, ids).astype(np.float32) for store, ids in self._by_store()]
-        return self._joined(flows)
+        return self._arrays.flow[self._rows]
 
     @cached_property
     def landmarks(self) -> NDArray[np.float32]:
         """The 68 landmarks of each onset, (N, 68, 2) float32: x and y in pixels of the image."""
         self._require("landmarks")
-        return self._joined([read_landmarks(store.info.path, ids) for store, ids in self._by_store()])
+        return self._arrays.landmarks[self._rows]
 
     def frames(self, clip_id: str) -> NDArray[np.uint8]:
         """Return the whole clip from onset to offset, (T, 224, 224, 3) uint8, RGB.
@@ -82,30 +106,17 @@ class Clips:
         """
         self._require("frames")
         if clip_id not in self.ids:
-            raise ConfigError(f"{self._config.method.code}: asks for the frames of '{clip_id}', which it is not shown.")
-        return read_clip(self._stores[dataset_of(clip_id)].info.path, clip_id)
+            code = self._arrays.config.method.code
+            raise ConfigError(f"{code}: asks for the frames of '{clip_id}', which is not one of the clips that it got.")
+        return self._arrays.frames(clip_id)
 
     def _require(self, array: str) -> None:
-        sees = self._config.method.sees
-        if not isinstance(sees, ViewInput) or array not in sees.arrays:
+        method = self._arrays.config.method
+        if not isinstance(method.sees, ViewInput) or array not in method.sees.arrays:
             raise ConfigError(
-                f"{self._config.method.code}: asks for {array}, which its INPUT does not name. Write "
+                f"{method.code}: asks for {array}, which its INPUT does not name. Write "
                 f'INPUT = mer_cli.ViewInput(("{array}",)) into the class.'
             )
-
-    def _by_store(self) -> list[tuple[PlannedStore, list[str]]]:
-        """Return each store with its clips among `ids`; datasets are in the order in which they first occur."""
-        datasets = dict.fromkeys(map(dataset_of, self.ids))
-        return [(self._stores[name], [each for each in self.ids if dataset_of(each) == name]) for name in datasets]
-
-    def _joined(self, parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
-        """Return arrays of the stores' clips as one array in the order of `ids`."""
-        if len(parts) == 1:
-            return parts[0]
-        grouped = [clip_id for _, ids in self._by_store() for clip_id in ids]
-        place = {clip_id: number for number, clip_id in enumerate(grouped)}
-        joined: NDArray[Any] = np.concatenate(parts)[[place[clip_id] for clip_id in self.ids]]
-        return joined
 
 
 class LearnerTrainer:
@@ -115,7 +126,7 @@ class LearnerTrainer:
         self.config: TrainConfig = plan.config
         self.class_names = plan.config.class_names
         self.ids = tuple(plan.labels)
-        self.stores = {store.info.dataset: store for store in plan.stores}
+        self.arrays = _Arrays(plan)
 
     def train_fold(
         self,
@@ -161,7 +172,7 @@ class LearnerTrainer:
         return TrainedFold(test, inner, history, weights={})
 
     def _clips(self, rows: NDArray[np.int64]) -> Clips:
-        return Clips(tuple(self.ids[row] for row in rows.tolist()), self.class_names, self.stores, self.config)
+        return Clips(tuple(self.ids[row] for row in rows.tolist()), self.class_names, rows, self.arrays)
 
 
 class _Log:
@@ -186,9 +197,9 @@ def _checked(found: Any, shape: tuple[int, int, int], config: TrainConfig) -> ND
     try:
         logits = np.asarray(found, dtype=np.float32)
     except (TypeError, ValueError):
-        logits = np.empty(0, dtype=np.float32)
+        logits = np.zeros((), dtype=np.float32)
     if logits.shape != shape:
-        what = f"an array of shape {logits.shape}" if logits.size else f"a {type(found).__name__}"
+        what = f"an array of shape {logits.shape}" if logits.ndim else f"a {type(found).__name__}"
         raise ConfigError(
             f"{config.method.code}: fit_predict returned {what}. Expected (epochs, clips, classes), here {shape}. The "
             "number of epochs is --epochs, or RECIPE = {'epochs': N} in the class."

@@ -212,7 +212,8 @@ def train_run(
         n_at_once = choose_folds_at_once(config, todo, folds_at_once, n_cores, len(devices) or 1)
         if devices:
             n_clips, n_classes, is_asked_for = len(plan.labels), len(config.class_names), folds_at_once is not None
-            n_at_once = fit_into_memory(config, n_clips, n_classes, devices, n_at_once, is_asked_for=is_asked_for)
+            if config.method.is_network:  # what a learner needs is known to itself alone
+                n_at_once = fit_into_memory(config, n_clips, n_classes, devices, n_at_once, is_asked_for=is_asked_for)
             torch.cuda.set_device(devices[0])
         origin = origin_known(config.foreign) if config.foreign else None
         run = _Run(plan, path, save_weights == "last" and config.method.is_network, tensorboard, origin)
