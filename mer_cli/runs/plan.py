@@ -1,4 +1,4 @@
-"""What a run will do, decided before anything is trained: by `runs.protocol`, and by `training.plan` for the machine."""
+"""What a run will do, decided before it is trained: by `runs.protocol`, and by `training.plan` for the machine."""
 
 from __future__ import annotations
 
