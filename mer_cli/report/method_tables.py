@@ -14,7 +14,7 @@ from itertools import chain
 
 from mer_cli.evaluation.chance import REPETITIONS
 from mer_cli.evaluation.epoch_rules import usable_rules
-from mer_cli.evaluation.run_text import OUTSIDE, UNCHECKED, standard_config
+from mer_cli.evaluation.run_text import UNCHECKED, standard_config
 from mer_cli.evaluation.statistics import N_DRAWS
 from mer_cli.evaluation.summary import percent
 from mer_cli.report.entries import Entry, Protocol, dataset_title, heading, protocols
@@ -56,8 +56,8 @@ _CLASSICAL = Note(
     "to choose, and they give the same numbers for every seed."
 )
 _TOLD = Note(
-    f"A rank in brackets is that of predictions that were {OUTSIDE.format('...')}: the rank that they would have. They "
-    f"move no other rank and are never bold: the epoch rule is not ours, and {UNCHECKED}."
+    "A rank in brackets: predictions of a method that was trained outside mer, and the rank that they would have. They "
+    f"move no other rank and are never bold. Their author states the epoch rule: {UNCHECKED}."
 )
 _P = Note(
     f"p: paired permutation test on UF1, both methods' predictions swapped for whole subjects ({N_DRAWS:,} draws), "

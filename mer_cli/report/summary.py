@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mer_cli.evaluation.chance import REPETITIONS, ChanceScores, run_chance
-from mer_cli.evaluation.run_text import OUTSIDE, UNCHECKED, progress, remarks, settings
+from mer_cli.evaluation.run_text import UNCHECKED, progress, remarks, settings
 from mer_cli.evaluation.statistics import METRICS, Spread
 from mer_cli.report.entries import Entry, Protocol, protocols, score_runs
 from mer_cli.report.lines import with_form
@@ -100,8 +100,8 @@ _SCORES = Note(
     "unfinished ones and recipes that were tuned on the test subjects don't compete."
 )
 _TOLD = Note(
-    f"Predictions that were {OUTSIDE.format('...')}, don't compete either: their epoch rule is not `{RULE}` but what "
-    f"their author states, and {UNCHECKED}."
+    "Predictions of a method that was trained outside mer don't compete either. Their author states the epoch rule: "
+    f"{UNCHECKED}."
 )
 _CHANCE = Note(
     "chance: what guessers reach on the same clips. `majority` predicts the commonest class of the training clips; "
