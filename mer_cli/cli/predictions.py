@@ -35,7 +35,9 @@ def folds(
     inner_val: Annotated[
         int, typer.Option(min=0, metavar="N", help="Number of training subjects of each fold to hold back as inner.")
     ] = 0,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the choice of inner subjects.")] = 1,
+    seed: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Seed of the choice of inner subjects, and of permuted labels.")
+    ] = 1,
     shuffle_labels: Annotated[
         bool, typer.Option("--shuffle-labels", help="Permute the training labels of each fold: a null control.")
     ] = False,

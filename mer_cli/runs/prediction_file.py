@@ -95,15 +95,15 @@ def read_scores(file: Path, content: bytes, plan: RunPlan) -> ReadScores:
             )
         row_of[clip_id] = number
         scores = _scores_in(f"{file} row {number} ({clip_id})", cells, position, plan.config.class_names)
-        n_tied += np.count_nonzero(scores == scores.max()) > 1
+        n_tied += int(np.count_nonzero(scores == scores.max()) > 1)
         logits[clip_id] = _relative(scores)
     if missing := sorted(held_out - row_of.keys()):
-        named = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+        named = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
         raise ConfigError(
             f"{file}: lacks {len(missing)} of the {len(held_out)} held-out clips: {named}. Expected a row for each. "
             "`mer folds --csv` writes them all."
         )
-    return ReadScores(logits, int(n_tied))
+    return ReadScores(logits, n_tied)
 
 
 def _read_sheet(file: Path, content: bytes) -> _Sheet:
@@ -159,14 +159,15 @@ def _find_columns(sheet: _Sheet, plan: RunPlan) -> dict[str, int]:
 
 def _scores_in(where: str, cells: list[str], position: Mapping[str, int], names: Sequence[str]) -> NDArray[np.float64]:
     """Return the scores in a row, in label order; those of a class that is named in `predicted` are 0 and `CERTAIN`."""
+    scores = np.zeros(len(names))
     if PREDICTED in position:
         said = cells[position[PREDICTED]]
         by_title = {_folded(without_formula(name)): label for label, name in enumerate(names)}
         label = by_title.get(_folded(without_formula(said)))
         if label is None:
             raise ConfigError(f"{where}: {PREDICTED}: {unknown_name('class', said, names)}")
-        return np.eye(len(names))[label] * CERTAIN
-    scores = np.empty(len(names))
+        scores[label] = CERTAIN
+        return scores
     for label, name in enumerate(names):
         text = cells[position[name]]
         try:
