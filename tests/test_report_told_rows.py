@@ -47,8 +47,8 @@ def test_predictions_stand_in_table_6_with_interval_and_p_and_never_bold(tmp_pat
     (said,) = (note.text for note in table.notes if note.text.startswith("A rank in brackets"))
     assert said == (
         "A rank in brackets: predictions of a method that was trained outside mer, and the rank that they would have. "
-        "They move no other rank and are never bold. Their author states the epoch rule: nothing here can check it, nor "
-        "that no held-out subject was trained on."
+        "They move no other rank and are never bold. Their author states the epoch rule: nothing here can check it, "
+        "nor that no held-out subject was trained on."
     )
     for form in ("markdown", "csv", "json", "html"):
         assert STAMP in render(form, [table], (), False)

@@ -260,8 +260,8 @@ def test_the_stamp_stands_wherever_the_scores_stand(stores):
     assert f"generated faces, {STAMP}" in mer("runs").stdout
     refused = mer("evaluate", path, "--rule", "best-test")
     assert refused.stderr == (
-        f"error: {path}: mynet-tensorflow was trained outside mer, so there are no epochs for best-test to choose from. "
-        "Give --rule last, or leave the run out.\n"
+        f"error: {path}: mynet-tensorflow was trained outside mer, so there are no epochs for best-test to choose "
+        "from. Give --rule last, or leave the run out.\n"
     )
 
 
@@ -299,8 +299,8 @@ CLASSES = "a column for each class of mmnet3 (positive, surprise, negative)"
     [
         (
             [HEADER, *ROWS[4:]],
-            "preds.csv: lacks 4 of the 10 held-out clips: casme2/01/EP00, casme2/01/EP01, casme2/01/EP02, .... Expected "
-            "a row for each. `mer folds --csv` writes them all.",
+            "preds.csv: lacks 4 of the 10 held-out clips: casme2/01/EP00, casme2/01/EP01, casme2/01/EP02 and 1 more. "
+            "Expected a row for each. `mer folds --csv` writes them all.",
         ),
         (
             [HEADER, *ROWS[:-1]],
@@ -333,8 +333,8 @@ CLASSES = "a column for each class of mmnet3 (positive, surprise, negative)"
         ),
         (
             ["clip_id,positiv,surprise,negative", *ROWS],
-            "preds.csv row 1: Unknown column 'positiv'. Known: clip_id, positive, surprise, negative, predicted. Did you "
-            "mean 'positive'?",
+            "preds.csv row 1: Unknown column 'positiv'. Known: clip_id, positive, surprise, negative, predicted. Did "
+            "you mean 'positive'?",
         ),
         (
             ["", "clip_id,positive,negative", "casme2/01/EP00,1,2"],
@@ -359,20 +359,23 @@ CLASSES = "a column for each class of mmnet3 (positive, surprise, negative)"
         ),
         (
             [HEADER, ROWS[0], f"{CLIPS[1]},1,nan,3"],
-            "preds.csv row 3 (casme2/01/EP01): surprise is 'nan'. Expected a finite number, higher for the likelier class.",
+            "preds.csv row 3 (casme2/01/EP01): surprise is 'nan'. Expected a finite number, higher for the likelier "
+            "class.",
         ),
         (
             [HEADER, f"{CLIPS[0]},1,two,3"],
-            "preds.csv row 2 (casme2/01/EP00): surprise is 'two'. Expected a finite number, higher for the likelier class.",
+            "preds.csv row 2 (casme2/01/EP00): surprise is 'two'. Expected a finite number, higher for the likelier "
+            "class.",
         ),
         (
             [HEADER, f"{CLIPS[0]},1,2"],
-            "preds.csv row 2 (casme2/01/EP00): negative is empty. Expected a finite number, higher for the likelier class.",
+            "preds.csv row 2 (casme2/01/EP00): negative is empty. Expected a finite number, higher for the likelier "
+            "class.",
         ),
         (
             ["clip_id,predicted", f"{CLIPS[0]},surprize"],
-            "preds.csv row 2 (casme2/01/EP00): predicted: Unknown class 'surprize'. Known: positive, surprise, negative. "
-            "Did you mean 'surprise'?",
+            "preds.csv row 2 (casme2/01/EP00): predicted: Unknown class 'surprize'. Known: positive, surprise, "
+            "negative. Did you mean 'surprise'?",
         ),
         (["", "  "], "preds.csv: is empty. Expected a header, and a row for each held-out clip."),
         ([HEADER, ",,,"], "preds.csv: has no row below its header. Expected a row for each held-out clip."),
