@@ -399,6 +399,10 @@ def test_a_file_that_is_no_text_or_not_there_is_refused(stores):
         ({"epoch_rule": ""}, "--epoch-rule is empty. It stands beside the scores, so say it in words."),
         ({"name": "My\nNet"}, "--name has a character that can't be printed, U+000A. Leave it out."),
         ({"epoch_rule": "a\u202eb"}, "--epoch-rule has a character that can't be printed, U+202E. Leave it out."),
+        (
+            {"name": "=1+1"},
+            "--name begins with '=', which spreadsheet programs take for a formula. Leave it out.",
+        ),
         ({"name": "n" * 81}, "--name must have at most 80 characters, got 81."),
         (
             {"name": "MMNet"},

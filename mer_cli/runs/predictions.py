@@ -146,7 +146,7 @@ def _checked(flag: str, text: str, longest: int) -> str:
     Raises
     ------
     ConfigError
-        If it is empty, too long, or has characters that can't be printed.
+        If it is empty, too long, begins as a formula does, or has characters that can't be printed.
     """
     text = text.strip()
     if not text:
@@ -154,6 +154,10 @@ def _checked(flag: str, text: str, longest: int) -> str:
     wrong = next((character for character in text if not character.isprintable()), None)
     if wrong is not None:
         raise ConfigError(f"{flag} has a character that can't be printed, U+{ord(wrong):04X}. Leave it out.")
+    if text != without_formula(text):
+        raise ConfigError(
+            f"{flag} begins with '{text[0]}', which spreadsheet programs take for a formula. Leave it out."
+        )
     if len(text) > longest:
         raise ConfigError(f"{flag} must have at most {longest} characters, got {len(text)}.")
     return text
