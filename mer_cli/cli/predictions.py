@@ -115,7 +115,8 @@ def show_protocol(plan: RunPlan) -> None:
     """Print on stderr the protocol of a plan, and what to know about its clips."""
     config = plan.config
     n_tested = sum(len(fold.test) for fold in plan.folds)
-    console.err.print(f"{config.protocol_id}, {config.protocol()}: {len(plan.folds)} folds, {n_tested} held-out clips")
+    n_folds = "1 fold" if len(plan.folds) == 1 else f"{len(plan.folds)} folds"
+    console.err.print(f"{config.protocol_id}, {config.protocol()}: {n_folds}, {n_tested} held-out clips")
     if config.shuffle_labels:
         console.err.print("training labels are permuted: a null control, so its accuracy must be at chance")
     show_faces([plan])
