@@ -9,6 +9,7 @@ import typer
 
 from mer_cli.cli import console
 from mer_cli.cli.app import app
+from mer_cli.cli.completion import complete_scheme, complete_store
 from mer_cli.cli.train import show_faces
 
 if TYPE_CHECKING:
@@ -16,14 +17,27 @@ if TYPE_CHECKING:
 
 Stores = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="[STORE]...", help="Stores, one for each dataset; the one in data/ if left out."),
+    typer.Argument(
+        metavar="[STORE]...",
+        help="Stores, one for each dataset; the one in data/ if left out.",
+        autocompletion=complete_store,
+    ),
 ]
 Scheme = Annotated[
-    str, typer.Option(metavar="NAME", help="Label scheme, as for `mer train`; auto uses the dataset's own.")
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Label scheme, as for `mer train`; auto uses the dataset's own.",
+        autocompletion=complete_scheme,
+    ),
 ]
 Test = Annotated[
     list[Path] | None,
-    typer.Option(metavar="STORE", help="Instead of leaving subjects out: test on this store. Repeatable."),
+    typer.Option(
+        metavar="STORE",
+        help="Instead of leaving subjects out: test on this store. Repeatable.",
+        autocompletion=complete_store,
+    ),
 ]
 
 
@@ -113,6 +127,8 @@ def import_predictions(
 
 def show_protocol(plan: RunPlan) -> None:
     """Print on stderr the protocol of a plan, and what to know about its clips."""
+    from mer_cli.runs.rare_classes import rare_text
+
     config = plan.config
     n_tested = sum(len(fold.test) for fold in plan.folds)
     n_folds = "1 fold" if len(plan.folds) == 1 else f"{len(plan.folds)} folds"
@@ -120,4 +136,5 @@ def show_protocol(plan: RunPlan) -> None:
     if config.shuffle_labels:
         console.err.print("training labels are permuted: a null control, so its accuracy must be at chance")
     show_faces([plan])
-    console.print_lines((f"warning: {warning}" for warning in plan.warnings), console.err)
+    rare = rare_text(plan.labels, config.class_names, plan.folds)
+    console.print_lines((f"warning: {warning}" for warning in (*plan.warnings, rare) if warning), console.err)

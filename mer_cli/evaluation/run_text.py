@@ -106,7 +106,7 @@ def _import_command(run: Run, stores: str) -> str:
     said = f"--name {shlex.quote(foreign.title)} --epoch-rule {shlex.quote(foreign.epoch_rule)}"
     permuted = " --shuffle-labels" if config.shuffle_labels else ""
     out = f" --out {shlex.quote(session.out)}" if session.out != DEFAULT_ROOT else ""
-    named = f"--scheme {config.scheme} --seed {config.seed}{permuted}{out}"
+    named = f"--scheme {_scheme_word(run)} --seed {config.seed}{permuted}{out}"
     return f"mer import-predictions {file} {stores} {said} {named}"
 
 
