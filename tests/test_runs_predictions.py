@@ -187,7 +187,10 @@ def test_the_same_file_is_up_to_date_and_another_is_another_run(stores):
     Path("preds.csv").write_bytes(Path("preds.csv").read_bytes().replace(b"\n", b"\r\n"))
     assert not bring(stores).is_new
     write_scores(seed=1)
-    assert bring(stores).is_new
+    other = mer("import-predictions", "preds.csv", stores["casme2"], *FLAGS)
+    was = first.stdout.strip()
+    assert other.stdout != first.stdout
+    assert f"note: preds.csv changed since 4 of 4 folds of {was} were trained: this is another run.\n" in other.stderr
     assert bring(stores, epoch_rule="last of 60").is_new
     assert len(list(Path("runs").iterdir())) == 3
 

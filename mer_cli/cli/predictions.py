@@ -101,6 +101,7 @@ def import_predictions(
     Example: mer import-predictions preds.csv --name "MyNet (TensorFlow)" --epoch-rule "fixed 60 epochs"
     """
     from mer_cli.evaluation.run_text import UNCHECKED, told
+    from mer_cli.runs.changed_code import changed_since
     from mer_cli.runs.predictions import import_predictions
     from mer_cli.store.hdf5 import find_store
 
@@ -120,7 +121,9 @@ def import_predictions(
     if found.n_tied:
         clips = "1 clip has" if found.n_tied == 1 else f"{found.n_tied} clips have"
         console.print_notes([f"{clips} the same best score for two classes; the first class of the scheme counts"])
-    if not found.is_new:
+    if found.is_new:
+        console.print_notes(changed_since(out, found.plan))
+    else:
         console.print_lines([f"{found.path} is up to date"], console.err)
     typer.echo(found.path)
 
