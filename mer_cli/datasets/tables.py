@@ -89,7 +89,7 @@ def _read_sheets(path: Path) -> tuple[bytes, dict[str, list[list[str]]]]:
         ) from error
     try:
         is_workbook = path.suffix.casefold() in WORKBOOKS
-        sheets = _read_workbook(content, path.suffix) if is_workbook else {"csv": _read_text(content)}
+        sheets = _read_workbook(content, path.suffix) if is_workbook else {"csv": read_text_rows(content)}
     except Exception as error:  # openpyxl alone raises a dozen kinds for a damaged file, from BadZipFile to KeyError
         raise DatasetError(
             f"{path}: can't be read as a table ({error}). Download the coding table again, or open it in Excel or "
@@ -107,7 +107,14 @@ def _read_workbook(content: bytes, suffix: str) -> dict[str, list[list[Any]]]:
     return {str(name): frame.to_numpy().tolist() for name, frame in frames.items()}
 
 
-def _read_text(content: bytes) -> list[list[str]]:
+def read_text_rows(content: bytes) -> list[list[str]]:
+    """Return the cells of a CSV, as text: UTF-8 or Latin-1, with commas, semicolons or tabs; short rows are filled up.
+
+    Raises
+    ------
+    csv.Error
+        If it can't be read as a CSV.
+    """
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:

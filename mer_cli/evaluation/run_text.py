@@ -23,6 +23,9 @@ _NOT_A_CHANGE = frozenset(
     {"scheme", "foreign", "model", "variant", "recipe", "seed", "device", "precision", "compile", "deterministic"}
 )
 
+OUTSIDE = "trained outside mer, epoch rule as stated by its author: {}"
+UNCHECKED = "nothing here can check it, nor that no held-out subject was trained on"
+
 _FOLLOWED = ("epochs", "span")  # other settings follow these, unless they are given themselves
 
 
@@ -47,15 +50,22 @@ def settings(config: TrainConfig) -> str:
     """Return variant, recipe and all settings that differ from them as text: "baseline, released recipe, epochs 10"."""
     variant = "" if config.variant == MMNET else f"{config.variant}, "
     stamp = f" ({RECIPE_STAMPS[config.recipe]})" if config.recipe in RECIPE_STAMPS else ""
+    recipe = told(config) or f"{variant}{config.recipe} recipe{stamp}"
     changed = ((name.replace("_", " "), value) for name, value in changes(config).items())
     named = (f", {name}" if value is True else f", {name} {value}" for name, value in changed)
-    return f"{variant}{config.recipe} recipe{stamp}{''.join(named)}"
+    return f"{recipe}{''.join(named)}"
+
+
+def told(config: TrainConfig) -> str:
+    """Return the stamp of predictions made elsewhere, with the epoch rule that their author states; otherwise ""."""
+    foreign = config.foreign
+    return OUTSIDE.format(foreign.epoch_rule) if foreign and foreign.door == "predictions" else ""
 
 
 def remarks(config: TrainConfig) -> tuple[str, ...]:
     """Return the warnings that must stand beside a run's scores: "permuted labels", "tuned on test"; often none."""
-    permuted = ("permuted labels",) if config.shuffle_labels else ()
-    return (*permuted, RECIPE_STAMPS[config.recipe]) if config.recipe in RECIPE_STAMPS else permuted
+    permuted = "permuted labels" if config.shuffle_labels else ""
+    return tuple(remark for remark in (permuted, RECIPE_STAMPS.get(config.recipe, ""), told(config)) if remark)
 
 
 def progress(run: Run) -> str:
@@ -72,10 +82,12 @@ def unfinished(run: Run) -> str:
 
 
 def train_command(run: Run) -> str:
-    """Return the `mer train` command that continues a run, with the stores and output folder of its last session."""
+    """Return the command that continues a run, with the stores and output folder of its last session."""
     config, session = run.config, run.sessions[-1]
     stores = " ".join(shlex.quote(store) for store in session.stores)
     tested = " ".join(f"--test {shlex.quote(store)}" for store in session.test_stores)
+    if told(config):
+        return _import_command(run, f"{stores} {tested}".strip())
     named = {
         "scheme": _scheme_word(run),
         **_method_flags(config, session),
@@ -84,6 +96,18 @@ def train_command(run: Run) -> str:
         **changes(config),
     }
     return f"mer train {stores} {tested or '--loso'} {_flags(run, named)}"
+
+
+def _import_command(run: Run, stores: str) -> str:
+    """Return the `mer import-predictions` command that completes a run of predictions made elsewhere."""
+    config, session, foreign = run.config, run.sessions[-1], run.config.foreign
+    assert foreign, "predictions are foreign"
+    file = shlex.quote(str(session.environment.get(CODE_GIVEN, foreign.code)))
+    said = f"--name {shlex.quote(foreign.title)} --epoch-rule {shlex.quote(foreign.epoch_rule)}"
+    permuted = " --shuffle-labels" if config.shuffle_labels else ""
+    out = f" --out {shlex.quote(session.out)}" if session.out != DEFAULT_ROOT else ""
+    named = f"--scheme {_scheme_word(run)} --seed {config.seed}{permuted}{out}"
+    return f"mer import-predictions {file} {stores} {said} {named}"
 
 
 def _method_flags(config: TrainConfig, session: Session) -> dict[str, Any]:

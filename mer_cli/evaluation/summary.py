@@ -10,7 +10,7 @@ import numpy as np
 from mer_cli.evaluation import metrics
 from mer_cli.evaluation.chance import NullControl, control_of, run_chance
 from mer_cli.evaluation.epoch_rules import Scores, evaluate
-from mer_cli.evaluation.run_text import own_classes, settings
+from mer_cli.evaluation.run_text import UNCHECKED, own_classes, settings, told
 from mer_cli.evaluation.statistics import Spread, spread
 from mer_cli.records import parts_of
 from mer_cli.runs.directory import Run
@@ -110,6 +110,8 @@ def _name_of_f1(scores: Scores) -> str:
 
 def _rule_text(run: Run, scores: Scores) -> str:
     """Return the epoch rule and how it chose the epochs: "best-test: selected on the test subject (74 epochs)"."""
+    if stamp := told(run.config):
+        return f"{stamp} ({UNCHECKED})"
     if not run.config.has_epochs:
         return f"{scores.rule} (no epochs: nothing to choose)"
     by = (
@@ -178,8 +180,9 @@ def prediction_table(run: Run, scores: Scores) -> TextTable:
     The columns are dataset, subject, clip, fold, seed, epoch rule, gt, pred, p_1..p_C, generated: `gt` and `pred` count
     classes from 0, `p_1` is the probability (softmax) of class 0, `generated` says whether the faces are generated
     ("true" or "false"). Under `best-test` the epoch is the one picked for F1; the accuracy comes from other epochs.
+    The epoch rule of predictions that were made elsewhere is their stamp.
     """
-    n_classes = len(run.class_names)
+    n_classes, rule = len(run.class_names), told(run.config) or scores.rule
     generated = str(run.config.generated).lower()
     rows = []
     for fold in run.folds:
@@ -190,7 +193,7 @@ def prediction_table(run: Run, scores: Scores) -> TextTable:
             dataset, subject, clip = parts_of(clip_id)
             classes = (str(run.labels[clip_id]), str(int(np.argmax(clip_logits))))
             probabilities = (f"{share:.6f}" for share in clip_shares)
-            named = (dataset, subject, clip, fold.fold, str(run.config.seed), scores.rule)
+            named = (dataset, subject, clip, fold.fold, str(run.config.seed), rule)
             rows.append((*named, *classes, *probabilities, generated))
     header = ("dataset", "subject", "clip", "fold", "seed", "epoch rule", "gt", "pred")
     return ((*header, *(f"p_{index}" for index in range(1, n_classes + 1)), "generated"), *sorted(rows))

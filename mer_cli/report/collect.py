@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from mer_cli.errors import RunError
 from mer_cli.evaluation.epoch_rules import check_rule, usable_rules, why_unusable
-from mer_cli.evaluation.run_text import unfinished
+from mer_cli.evaluation.run_text import told, unfinished
 from mer_cli.runs.directory import Run, read_run
 from mer_cli.runs.run_config import other_version
 
@@ -128,14 +129,20 @@ def collect_runs(root: Path | list[Path]) -> FoundRuns:
 def group_seeds(runs: Sequence[Run]) -> list[RunGroup]:
     """Group the runs that differ only in their seed: same settings, clips, labels and folds.
 
+    Predictions that were made elsewhere differ in their file as well. If two files are given for one seed, each file is
+    a group of its own.
+
     Raises
     ------
     RunError
         If two runs of a group have the same seed: one is a copy and would count twice.
     """
+    by_name = _grouped(runs, _settings_key)
     groups: dict[str, list[Run]] = {}
-    for run in runs:
-        groups.setdefault(_settings_key(run), []).append(run)
+    for key, group in by_name.items():
+        is_told = bool(told(group[0].config))
+        has_one_each = len({run.config.seed for run in group}) == len(group)
+        groups |= _grouped(group, _file_key) if is_told and not has_one_each else {key: group}
     for group in groups.values():
         group.sort(key=lambda run: (run.config.seed, run.path.name, run.path))
         for one, other in pairwise(group):
@@ -149,14 +156,30 @@ def group_seeds(runs: Sequence[Run]) -> list[RunGroup]:
     )
 
 
+def _grouped(runs: Iterable[Run], key: Callable[[Run], str]) -> dict[str, list[Run]]:
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(key(run), []).append(run)
+    return groups
+
+
+def _file_key(run: Run) -> str:
+    """Return `_settings_key`, after the file that the run's predictions came from."""
+    foreign = run.config.foreign
+    return f"{foreign.code} {foreign.source_sha256} {_settings_key(run)}" if foreign else _settings_key(run)
+
+
 def _settings_key(run: Run) -> str:
     """Return text that is equal for two runs if and only if nothing but the seed differs.
 
     It has the labels because clips.csv can be edited. It leaves out the variant, which only names network options that
-    it has anyway (`--variant ca` is `--no-pc`).
+    it has anyway (`--variant ca` is `--no-pc`), and the file of predictions, of which each seed has another.
     """
     clips = sorted((clip_id, label, run.fold_of[clip_id]) for clip_id, label in run.labels.items())
-    return f"{run.config.model_dump_json(exclude={'seed', 'variant'})} {clips}"
+    left_out: dict[str, Any] = {"seed": True, "variant": True}
+    if told(run.config):
+        left_out["foreign"] = {"code": True, "source_sha256": True}
+    return f"{run.config.model_dump_json(exclude=left_out)} {clips}"
 
 
 def run_dirs(place: Path) -> Iterator[Path]:

@@ -8,7 +8,7 @@ from itertools import groupby
 
 from mer_cli.datasets.registry import DATASETS
 from mer_cli.evaluation.epoch_rules import Scores, evaluate, usable_rules
-from mer_cli.evaluation.run_text import own_classes
+from mer_cli.evaluation.run_text import own_classes, told
 from mer_cli.evaluation.statistics import METRICS, Spread, spread
 from mer_cli.report.collect import group_seeds
 from mer_cli.report.model import NOT_A_RESULT, Note
@@ -58,7 +58,7 @@ class Entry:
     @property
     def is_told(self) -> bool:
         """Whether the predictions were made elsewhere, so that mer knows their epoch rule from their author only."""
-        return self.config.method.kind == "predictions"
+        return bool(told(self.config))
 
     @property
     def rules(self) -> tuple[str, ...]:

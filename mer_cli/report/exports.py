@@ -46,7 +46,7 @@ def write_predictions(path: Path, runs: Sequence[Run], rule: str) -> None:
     """
     group = only_group(runs, f"--export {path}")
     tables = [prediction_table(run, evaluate(run, rule)) for run in group.runs]
-    _write_csv(path, [tables[0][0], *(row for table in tables for row in table[1:])], "--export")
+    write_csv(path, [tables[0][0], *(row for table in tables for row in table[1:])], "--export")
 
 
 def write_megc_log(path: Path, runs: Sequence[Run], rule: str) -> None:
@@ -67,7 +67,7 @@ def write_megc_log(path: Path, runs: Sequence[Run], rule: str) -> None:
     predicted = evaluate(run, rule).predicted
     clips = sorted(predicted, key=lambda clip_id: (run.fold_of[clip_id], clip_id))
     rows = [(run.fold_of[clip_id], str(run.labels[clip_id]), str(predicted[clip_id])) for clip_id in clips]
-    _write_csv(path, [("fold", "gt", "pred"), *rows], "--export-megc")
+    write_csv(path, [("fold", "gt", "pred"), *rows], "--export-megc")
 
 
 def write_report(path: Path, text: str) -> None:
@@ -75,7 +75,18 @@ def write_report(path: Path, text: str) -> None:
     _write_whole(path, text, "--out")
 
 
-def _write_csv(path: Path, rows: Iterable[Sequence[str]], flag: str) -> None:
+def write_csv(path: Path, rows: Iterable[Sequence[str]], flag: str) -> None:
+    """Write rows as CSV in UTF-8, replacing the file atomically.
+
+    Parameters
+    ----------
+    flag : named in the error
+
+    Raises
+    ------
+    RunError
+        If the file can't be written.
+    """
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     _write_whole(path, text.getvalue(), flag)

@@ -39,6 +39,11 @@ class Line:
     reference: Entry | None = None
     command: str = ""
 
+    @property
+    def is_told(self) -> bool:
+        """Whether the row has the scores of predictions that were made elsewhere, and is not a control."""
+        return self.kind == "method" and self.entry is not None and self.entry.is_told
+
 
 @dataclass(frozen=True)
 class _Slot:
@@ -157,6 +162,8 @@ def _family_lines(
 
 def _machine(family: _Family, own: Sequence[Entry], entry: Entry) -> str:
     """Return ", <machine>" if another row differs from this one only in the machine that trained it, else ""."""
+    if entry.is_told:
+        return ""
     names = {each.place.machine for each in own}
     return f", {entry.place.machine}" if family.machine or len(names) > 1 else ""
 
@@ -261,4 +268,4 @@ def _name_beside(row: PaperRow) -> str:
 def with_form(method: Method, printed: str = "") -> str:
     """Return a title like "STSTNet" or "DSSN (variant)"; if the paper prints another, "TSCNN: TSCNN-lite (variant)"."""
     name = method.title if printed in ("", method.title) else f"{printed}: {method.title}"
-    return name if method.form in ("as published", "quoted only") else f"{name} ({method.form})"
+    return name if method.form in ("as published", "quoted only", "trained outside mer") else f"{name} ({method.form})"

@@ -14,7 +14,7 @@ from itertools import chain
 
 from mer_cli.evaluation.chance import REPETITIONS
 from mer_cli.evaluation.epoch_rules import usable_rules
-from mer_cli.evaluation.run_text import standard_config
+from mer_cli.evaluation.run_text import UNCHECKED, standard_config
 from mer_cli.evaluation.statistics import N_DRAWS
 from mer_cli.evaluation.summary import percent
 from mer_cli.report.entries import Entry, Protocol, dataset_title, heading, protocols
@@ -54,6 +54,10 @@ _RANK = Note(
 _CLASSICAL = Note(
     "Classical methods are descriptors with a support-vector machine: they have no epochs, so `best-test` has nothing "
     "to choose, and they give the same numbers for every seed."
+)
+_TOLD = Note(
+    "A rank in brackets: predictions of a method that was trained outside mer, and the rank that they would have. They "
+    f"move no other rank and are never bold. Their author states the epoch rule: {UNCHECKED}."
 )
 _P = Note(
     f"p: paired permutation test on UF1, both methods' predictions swapped for whole subjects ({N_DRAWS:,} draws), "
@@ -157,6 +161,8 @@ def _table_notes(number: int | None, found: Sequence[Protocol], *, has_tests: bo
         yield _OURS
         if number not in GRIDS:
             yield _RANK
+        if number not in GRIDS and any(entry.is_told for protocol in found for entry in protocol.entries):
+            yield _TOLD
         if any(entry.config.method.kind == "classical" for protocol in found for entry in protocol.entries):
             yield _CLASSICAL
         if has_tests:

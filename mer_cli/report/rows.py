@@ -167,7 +167,7 @@ def method_rows(
         filled.append(cells)
     honest = [cells for line, cells in zip(lines, filled, strict=True) if line.entry and line.entry.competes]
     mark_best(rules, honest)
-    _rank(honest, [cells for line, cells in zip(lines, filled, strict=True) if line.entry and line.entry.is_told])
+    _rank(honest, [cells for line, cells in zip(lines, filled, strict=True) if line.is_told])
     said = {text for line in lines if line.paper for text in _to_know(line.paper)}
     notes = [Note(text, letter) for text, letter in letters.items() if text in said]
     for entry in entries:

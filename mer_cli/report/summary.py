@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mer_cli.evaluation.chance import REPETITIONS, ChanceScores, run_chance
-from mer_cli.evaluation.run_text import progress, remarks, settings
+from mer_cli.evaluation.run_text import UNCHECKED, progress, remarks, settings
 from mer_cli.evaluation.statistics import METRICS, Spread
 from mer_cli.report.entries import Entry, Protocol, protocols, score_runs
 from mer_cli.report.lines import with_form
@@ -64,10 +64,11 @@ def _summed(protocol: Protocol) -> list[tuple[Entry, SummaryRow]]:
 
 
 def _standing(entry: Entry) -> tuple[object, ...]:
-    """Return the sort key of a row: ranked rows by UF1, then recipes tuned on test, permuted labels, unfinished."""
+    """Return the sort key: ranked rows by UF1, then predictions, recipes tuned on test, permuted labels, unfinished."""
     config = entry.config
     uf1 = entry.spreads[RULE, "uf1"].mean if entry.is_finished else 0.0
-    return (not entry.is_finished, config.shuffle_labels, config.recipe in RECIPE_STAMPS, -uf1, config.run_name)
+    unranked = (not entry.is_finished, config.shuffle_labels, config.recipe in RECIPE_STAMPS, entry.is_told)
+    return (*unranked, -uf1, config.run_name)
 
 
 def _row(protocol: Protocol, entry: Entry) -> SummaryRow:
@@ -98,6 +99,10 @@ _SCORES = Note(
     "[low, high]: 95 % interval, drawn over subjects. Bold: the best of the protocol; runs on permuted labels, "
     "unfinished ones and recipes that were tuned on the test subjects don't compete."
 )
+_TOLD = Note(
+    "Predictions of a method that was trained outside mer don't compete either. Their author states the epoch rule: "
+    f"{UNCHECKED}."
+)
 _CHANCE = Note(
     "chance: what guessers reach on the same clips. `majority` predicts the commonest class of the training clips; "
     f"`prior-random` draws from their class shares: average of {REPETITIONS} repetitions, and the interval that holds "
@@ -119,13 +124,14 @@ _COLUMNS = (
 def build_summary(entries: Sequence[Entry]) -> Table:
     """Build the summary table of scored runs; without entries it has only a note on how to train a first run."""
     blocks = tuple(_block(protocol) for protocol in protocols(None, _whole(entries)))
-    notes = (_SCORES, _CHANCE) if blocks else (NO_RUNS,)
+    told_notes = (_TOLD,) if any(entry.is_told for entry in entries) else ()
+    notes = (_SCORES, *told_notes, _CHANCE) if blocks else (NO_RUNS,)
     return Table(SUMMARY, "Your runs", _COLUMNS, blocks, notes)
 
 
 def _block(protocol: Protocol) -> Block:
     summed = _summed(protocol)
-    filled = [(entry, _cells(row)) for entry, row in summed]
+    filled = [(entry, _cells(row, entry)) for entry, row in summed]
     mark_best([RULE], [cells for entry, cells in filled if entry.competes])
     rows = [table_row(_kind(entry), cells, _COLUMNS) for entry, cells in filled]
     notes = protocol.notes_on_classes
@@ -138,15 +144,16 @@ def _kind(entry: Entry) -> RowKind:
     return "control" if entry.config.shuffle_labels else "method"
 
 
-def _cells(row: SummaryRow) -> Cells:
+def _cells(row: SummaryRow, entry: Entry) -> Cells:
+    foreign = entry.config.foreign if entry.is_told else None
     spreads = {name: getattr(row, name) for name in METRICS}
     scores = {
         key_of(RULE, name): NONE if spread is None else score_cell(name, spread) for name, spread in spreads.items()
     }
     return scores | {
-        "method": Cell(f"{row.method}, {row.settings}"),
+        "method": Cell(row.method if foreign else f"{row.method}, {row.settings}"),
         "seeds": Cell(", ".join(map(str, row.seeds))),
-        "epoch_rule": Cell(RULE),
+        "epoch_rule": Cell(f"its author's: {foreign.epoch_rule}" if foreign else RULE),
         "remarks": Cell(", ".join(row.remarks)),
         "protocol": Cell(row.protocol),
         "clips": Cell(str(row.n_clips)),

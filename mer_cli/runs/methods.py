@@ -82,8 +82,8 @@ class Method:
 
     @property
     def is_random(self) -> bool:
-        """Whether the seed has an effect on the method; it has none on a classical method or on predictions."""
-        return self.kind in ("network", "learner", "estimator")
+        """Whether the seed has an effect on the method, as on all but classical ones; that of predictions is stated."""
+        return self.kind in ("network", "learner", "estimator", "predictions")
 
     @property
     def sees_motion(self) -> bool:

@@ -101,7 +101,7 @@ def parse_options(texts: Iterable[str]) -> dict[str, str]:
 def _name_of(found: Any, given: Any, origin: Origin) -> str:
     """Return the method's short name, which is neither a built-in method's nor a folder's."""
     name = given if isinstance(given, str) and given in entry_points() else getattr(found, "NAME", origin.name)
-    slug = re.sub("[^a-z0-9]+", "-", str(name).casefold()).strip("-")
+    slug = slug_of(str(name))
     if slug in METHODS:
         raise ConfigError(
             f"{origin.text}: '{slug}' is the name of a built-in method (--model {slug}). Rename the class, or give it "
@@ -110,6 +110,11 @@ def _name_of(found: Any, given: Any, origin: Origin) -> str:
     if not slug:
         raise ConfigError(f"{origin.text}: NAME is {name!r}, which has no letter or digit. Choose another.")
     return slug
+
+
+def slug_of(name: str) -> str:
+    """Return a name in small letters and digits, with hyphens between them: "MyNet (TF)" gives "mynet-tf"."""
+    return re.sub("[^a-z0-9]+", "-", name.casefold()).strip("-")
 
 
 def _door_of(found: Any, features: str | None, origin: Origin) -> Door:

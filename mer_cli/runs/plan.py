@@ -1,4 +1,4 @@
-"""What a run will do, decided by `training.plan` before anything is trained."""
+"""What a run will do, decided before it is trained: by `runs.protocol`, and by `training.plan` for the machine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class RunPlan:
     stores : sorted by dataset, so that the clips of all stores, one store after the other, are sorted by id
     folds : all folds of the protocol · wanted : the folds that this call is to train
     warnings : a sentence for each dataset with other counts than published, or than your scheme expects
-    weight_bytes : size of one fold's weights; 0 for a classical method, which has none
+    weight_bytes : size of one fold's weights; 0 for a method without weights
     """
 
     stores: tuple[PlannedStore, ...]
@@ -36,7 +36,7 @@ class RunPlan:
     folds: tuple[Fold, ...]
     wanted: tuple[Fold, ...]
     warnings: tuple[str, ...]
-    weight_bytes: int
+    weight_bytes: int = 0
 
     @property
     def labels(self) -> dict[str, int]:

@@ -26,6 +26,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
+from typing import TypeVar
 
 import torch
 
@@ -37,6 +38,8 @@ from mer_cli.records import Fold
 from mer_cli.runs.config import TrainConfig
 from mer_cli.system.workers import available_memory
 from mer_cli.training.cost import count_parameters, count_saved
+
+Config = TypeVar("Config", bound=TrainConfig)
 
 # Measured on an H200 (docs/performance.md): compiling takes 40 s and saves .16 ms a pair of MMNet, and of the small
 # networks on motion nothing that would repay it. On the CPU no network is faster for it, most are slower.
@@ -55,7 +58,7 @@ PAIRS_THAT_REPAY_WORKERS = 10_000
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names and values of glibc's malloc.h
 
 
-def resolve_hardware(config: TrainConfig, n_pairs: int) -> TrainConfig:
+def resolve_hardware(config: Config, n_pairs: int) -> Config:
     """Return the config with every "auto" of device, precision and compile replaced by what suits the machine.
 
     Parameters

@@ -1,20 +1,15 @@
-"""Plan a run from its stores and its config: clips, classes, folds and hardware. Reads no image."""
+"""Plan a run: its protocol (`runs.protocol`), and how the machine is used. Reads no image."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from mer_cli.datasets.dataset import Scheme
-from mer_cli.datasets.scheme_file import check_clips
-from mer_cli.datasets.schemes import check_counts, protocol_id, resolve_scheme
-from mer_cli.errors import ConfigError
 from mer_cli.runs.config import TrainConfig
-from mer_cli.runs.folds import cross_folds, loso_folds, select_folds, set_aside
-from mer_cli.runs.plan import PlannedStore, RunPlan
-from mer_cli.runs.run_config import OwnScheme, Role, RunConfig, RunStore
-from mer_cli.store.hdf5 import StoreInfo, read_store
-from mer_cli.store.whole_clips import clips_hash
+from mer_cli.runs.plan import RunPlan
+from mer_cli.runs.protocol import plan_protocol
+from mer_cli.runs.run_config import RunConfig
 from mer_cli.training.cost import count_weight_bytes
 from mer_cli.training.hardware import resolve_hardware
 from mer_cli.training.inputs import check_inputs
@@ -39,38 +34,13 @@ def plan_run(
     Raises
     ------
     MerError
-        If a store can't be read, two stores are of one dataset, the scheme does not fit them, a fold is unknown, too
-        many subjects are to be set aside, or a store lacks what the method needs (`check_inputs`).
+        As `plan_protocol`, or if the machine lacks what the config asks for, or a store what the method needs
+        (`check_inputs`).
     """
-    infos = _read_all(stores, test_stores)
-    scheme = resolve_scheme(config.scheme, {info.dataset: set(info.clips["emotion"]) for info, _ in infos})
-    planned = tuple(PlannedStore(info, role, _classes(info, scheme)) for info, role in infos)
-    _check_classes(planned, scheme)
-    if test_stores:
-        ids = {role: [clip for store in planned if store.role == role for clip in store.clips] for _, role in infos}
-        folds = cross_folds(ids["train"], ids["test"])
-    else:
-        folds = loso_folds(clip for store in planned for clip in store.clips)
-    if config.inner_val:
-        labels = {clip_id: label for store in planned for clip_id, (_, label) in store.clips.items()}
-        folds = [set_aside(fold, labels, config.inner_val, config.seed) for fold in folds]
-    n_pairs = sum(len(fold.train) for fold in folds) * config.epochs
-    resolved = resolve_hardware(config.model_copy(update={"scheme": scheme.name}), n_pairs)
-    run_config = RunConfig(
-        **resolved.model_dump(),
-        stores=tuple(_record(store, config) for store in planned),
-        protocol_id=_protocol_id(scheme, planned),
-        class_names=scheme.class_names,
-        own_scheme=OwnScheme.of(scheme),
-    )
-    plan = RunPlan(
-        stores=planned,
-        config=run_config,
-        folds=tuple(folds),
-        wanted=tuple(select_folds(folds, wanted)),
-        warnings=tuple(warning for store in planned if (warning := _count_warning(scheme, store))),
-        weight_bytes=_weight_bytes(run_config),
-    )
+    plan = plan_protocol(stores, config, test_stores=test_stores, wanted=wanted)
+    n_pairs = sum(len(fold.train) for fold in plan.folds) * config.epochs
+    run_config = resolve_hardware(plan.config, n_pairs)
+    plan = replace(plan, config=run_config, weight_bytes=_weight_bytes(run_config))
     check_inputs(plan)
     if run_config.foreign and run_config.method.is_network:
         try_network(run_config, len(run_config.class_names))
@@ -82,72 +52,3 @@ def _weight_bytes(config: RunConfig) -> int:
         return 0
     with blamed_on_own_code(config):
         return count_weight_bytes(config.method, len(config.class_names), **config.network_options)
-
-
-def _read_all(stores: Sequence[Path], test_stores: Sequence[Path]) -> list[tuple[StoreInfo, Role]]:
-    """Read the stores, with their roles, sorted by dataset."""
-    role: Role = "train" if test_stores else "loso"
-    infos = [(read_store(path), role) for path in stores]
-    infos += [(read_store(path), "test") for path in test_stores]
-    path_of: dict[str, Path] = {}
-    for info, _ in infos:
-        if info.dataset in path_of:
-            raise ConfigError(
-                f"{info.path}: holds {info.dataset}, as does {path_of[info.dataset]}. Expected one store for each "
-                "dataset, so that no subject is on both sides. Leave one of them out."
-            )
-        path_of[info.dataset] = info.path
-    return sorted(infos, key=lambda given: f"{given[0].dataset}/")
-
-
-def _classes(info: StoreInfo, scheme: Scheme) -> dict[str, tuple[str, int]]:
-    """Return emotion and class of every clip that the scheme keeps, sorted by clip id."""
-    clips = sorted(zip(map(str, info.clips.index), info.clips["emotion"], strict=True))
-    labelled = ((clip_id, str(emotion), scheme.label(clip_id, emotion)) for clip_id, emotion in clips)
-    return {clip_id: (emotion, label) for clip_id, emotion, label in labelled if label is not None}
-
-
-def _check_classes(planned: Sequence[PlannedStore], scheme: Scheme) -> None:
-    for store in planned:
-        if not store.clips:
-            class_of = scheme.class_of[store.info.dataset]
-            emotions = ", ".join(emotion for emotion, class_name in class_of.items() if class_name is not None)
-            raise ConfigError(
-                f"{store.info.path}: has no clip of scheme '{scheme.name}'. Expected emotions: {emotions}. Choose "
-                "another --scheme."
-            )
-    if len(scheme.class_names) < 2:
-        raise ConfigError(
-            f"--scheme {scheme.name}: all clips have the label '{scheme.class_names[0]}'. Expected at least 2 labels. "
-            "Give the clips different labels in the table, and build the store again."
-        )
-    failed = (str(entry["clip_id"]) for store in planned for entry in store.info.attributes["failed"])
-    clip_ids = {*failed, *(str(clip_id) for store in planned for clip_id in store.info.clips.index)}
-    check_clips(scheme, clip_ids, {clip_id: label for store in planned for clip_id, (_, label) in store.clips.items()})
-
-
-def _record(store: PlannedStore, config: TrainConfig) -> RunStore:
-    info = store.info
-    return RunStore(
-        dataset=info.dataset,
-        role=store.role,
-        content_hash=info.content_hash,
-        table_sha256=info.table_sha256,
-        table_version=info.table_version,
-        generated=info.generated,
-        clips_hash=clips_hash(info.path) if config.method.sees.needs_clips(config.span) else "",
-    )
-
-
-def _protocol_id(scheme: Scheme, planned: Sequence[PlannedStore]) -> str:
-    """Return the scheme's own id under LOSO; across datasets, for example, "casme2-to-samm-megc3/145-to-133"."""
-    n_clips = {role: sum(len(store.clips) for store in planned if store.role == role) for role in ("train", "test")}
-    if not n_clips["test"]:
-        return protocol_id(scheme, [store.info.dataset for store in planned], sum(len(s.clips) for s in planned))
-    sides = ("+".join(store.info.dataset for store in planned if store.role == role) for role in ("train", "test"))
-    return f"{'-to-'.join(sides)}-{scheme.name}/{n_clips['train']}-to-{n_clips['test']}"
-
-
-def _count_warning(scheme: Scheme, store: PlannedStore) -> str | None:
-    labels = {clip_id: label for clip_id, (_, label) in store.clips.items()}
-    return check_counts(scheme, store.info.dataset, store.info.table_version, labels)
