@@ -34,7 +34,9 @@ def write_drawn_store(path: Path, n_subjects: int, n_classes: int) -> None:
             frames = _draw(rng, aims[number % n_classes])
             writer.append(_clip(clip_id, f"class {number % n_classes + 1}", frames))
             encoded.append(_encoded(frames, number))
-        writer.finish({name: [] for name in JSON_ATTRIBUTES} | {"dataset": DATASET, "generated": True})
+        text = dict.fromkeys(("table", "table_sha256", "table_version", "source", "predictor_sha256", "build_key"), "")
+        plain = {name: [] for name in JSON_ATTRIBUTES} | {"crop": {}}
+        writer.finish({**plain, **text, "dataset": DATASET, "generated": True})
     append_clips(path, ids, [N_FRAMES] * len(ids), iter(encoded))
 
 
