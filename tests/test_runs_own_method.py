@@ -30,7 +30,9 @@ class Learner:
 def _in_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setattr(sys, "modules", {**sys.modules})
+    yield
+    for name in ("beside", "brokenlab"):
+        sys.modules.pop(name, None)
 
 
 def write(text, name="mynet.py"):
