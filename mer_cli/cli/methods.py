@@ -53,8 +53,9 @@ def models(
         ),
     ] = None,
     kind: Annotated[
-        Literal["network", "learner", "estimator"], typer.Option(help="Kind of method that --template writes.")
-    ] = "network",
+        Literal["network", "learner", "estimator"] | None,
+        typer.Option(help="With --template: kind of method. Default: network."),
+    ] = None,
     check: Annotated[
         str | None,
         typer.Option(
@@ -69,10 +70,13 @@ def models(
         str | None,
         typer.Option(metavar="NAME", help="With --check: what an estimator learns from, flow or a descriptor."),
     ] = None,
-    classes: Annotated[int, typer.Option(min=2, metavar="N", help="With --check: number of classes.")] = 3,
+    classes: Annotated[
+        int | None, typer.Option(min=2, metavar="N", help="With --check: number of classes. Default: 3.")
+    ] = None,
     device: Annotated[
-        Literal["auto", "cuda", "mps", "cpu"], typer.Option(help="With --check: device whose seconds are measured.")
-    ] = "auto",
+        Literal["auto", "cuda", "mps", "cpu"] | None,
+        typer.Option(help="With --check: device whose memory and seconds are measured."),
+    ] = None,
 ) -> None:
     """List the methods: those that `mer train --model` takes, as published or variants, and those only quoted.
 
@@ -80,12 +84,15 @@ def models(
     """
     if sum((as_json, template is not None, check is not None)) > 1:
         raise ConfigError("mer models: give only one of --json, --template and --check.")
-    if check is None and (own_options or features):
-        raise ConfigError(f"{'--set' if own_options else '--features'} has no effect without --check. Leave it out.")
+    of_check = {"--set": own_options, "--features": features, "--classes": classes, "--device": device}
+    useless = [f"{flag} has no effect without --check" for flag, value in of_check.items() if value and not check]
+    useless += ["--kind has no effect without --template"] if kind and not template else []
+    if useless:
+        raise ConfigError(f"{useless[0]}. Leave it out.")
     if template is not None:
-        show_template(template, kind)
+        show_template(template, kind or "network")
     elif check is not None:
-        show_check(check, own_options or [], features, classes, device)
+        show_check(check, own_options or [], features, classes or 3, device)
     else:
         list_methods(as_json)
 
@@ -111,14 +118,16 @@ def show_template(path: Path, kind: Literal["network", "learner", "estimator"]) 
     console.print_lines([f"{path} written. Next:", *(f"    {command}" for command in commands)])
 
 
-def show_check(given: str, set_options: Sequence[str], features: str | None, n_classes: int, device: str) -> None:
+def show_check(
+    given: str, set_options: Sequence[str], features: str | None, n_classes: int, device: str | None
+) -> None:
     """Print a line for each finding about a method as soon as it is there; exit with 1 if one failed."""
     from mer_cli.runs.config import resolve_config
-    from mer_cli.runs.own_method import parse_options
+    from mer_cli.runs.own_method import find_any_method, parse_options
     from mer_cli.training.check_method import check_method
 
-    settings = {"model": given, "device": device if device != "auto" else None}
-    config = resolve_config(options=parse_options(set_options), features=features, **settings)
+    method = find_any_method(given, parse_options(set_options), features, flag="--check")
+    config = resolve_config(model=method.name, foreign=method.foreign, device=device)
     marks = []
     for finding in check_method(config, n_classes):
         console.print_lines(console.folded(finding.text, f"{finding.mark:8}{finding.name:12}"))

@@ -50,14 +50,17 @@ def check_learner(config: TrainConfig, n_classes: int) -> Iterator[Finding]:
         labels = np.array(list(plan.labels.values()))
         n_train = len(rows) - N_HELD_OUT * n_classes
         log = LossLog(config.epochs, lambda epoch, loss: None)
-        given = labels[:n_train].copy()
+        changes = []
 
         def fit(shown: NDArray[np.int64]) -> Logits:
+            given = labels[:n_train].copy()
             with blamed_on_own_code(config):
-                return trainer.fit(FOLD, rows[:n_train], given, shown, log)
+                logits = trainer.fit(FOLD, rows[:n_train], given, shown, log)
+            changes.append((given != labels[:n_train]).any())
+            return logits
 
         yield from _findings(config, fit, rows[n_train:])
-        if (given != labels[:n_train]).any():
+        if any(changes):
             yield Finding("labels", "FAILED", "fit_predict changes the array of labels. Work on a copy: labels.copy().")
         n_logged = int(np.isfinite(log.losses).sum())
         if n_logged < config.epochs:
