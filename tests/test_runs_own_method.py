@@ -106,9 +106,9 @@ def test_a_file_that_can_t_be_run_is_blamed_on_its_own_line(text, message):
 
 
 def test_an_error_in_a_module_beside_the_file_is_blamed_on_that_line():
-    write("import nowhere\n", "beside.py")
+    write("x = 1\nimport nowhere\n", "beside.py")
     assert error_of("import beside\n") == (
-        "mynet.py, line 1: ModuleNotFoundError: No module named 'nowhere'. Correct the file."
+        "mynet.py, beside.py, line 2: ModuleNotFoundError: No module named 'nowhere'. Correct the file."
     )
 
 
@@ -128,9 +128,9 @@ NO_DOOR = (
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("class Net: ...\n", f"is a class without fit_predict, and object is not a torch.nn.Module. {NO_DOOR}"),
-        ("Net = 3\n", f"is a int, not a torch.nn.Module. {NO_DOOR}"),
-        ("def Net(n_classes): ...\n", f"is a function, not a torch.nn.Module. {NO_DOOR}"),
+        ("class Net: ...\n", f"is a class that mer can't train. {NO_DOOR}"),
+        ("Net = 3\n", f"is an object of type int that mer can't train. {NO_DOOR}"),
+        ("def Net(n_classes): ...\n", f"is an object of type function that mer can't train. {NO_DOOR}"),
         (
             NET.replace("(self, onset, apex)", "(self, onset)"),
             "forward can't be called with (self, onset, apex): too many positional arguments. Change its arguments.",
@@ -241,7 +241,13 @@ def test_unknown_features_name_the_nearest():
 
 
 def test_features_are_for_estimators_only():
-    assert error_of(features="flow") == "./mynet.py:Net: is a torch.nn.Module, not a scikit-learn estimator."
+    assert error_of(features="flow") == (
+        "--features has no effect on ./mynet.py:Net, which is a torch.nn.Module. Leave it out."
+    )
+    assert error_of("Net = 3\n", features="flow") == (
+        "./mynet.py:Net: is an object of type int, not a scikit-learn estimator. Leave --features out, or name an "
+        "estimator."
+    )
 
 
 def test_an_option_of_an_estimator_that_is_made_has_no_effect():

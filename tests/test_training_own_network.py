@@ -295,7 +295,10 @@ def test_an_error_that_autograd_raises_later_is_a_finding():
     )
     mark, told = check(text)["gradients"]
     assert mark == "FAILED"
-    assert told.startswith("RuntimeError: one of the variables needed for gradient computation has been modified")
+    assert told.startswith(
+        "mynet.py:Net, in the backward pass: RuntimeError: one of the variables needed for gradient "
+    )
+    assert told.endswith(". Correct the file.")
 
 
 def test_after_a_wrong_output_nothing_else_is_checked():
@@ -411,7 +414,7 @@ def test_a_check_finds_an_estimator_that_looks_at_the_other_test_vectors():
 def test_something_else_than_an_estimator_is_told():
     assert check("def Net():\n    return 3\n", features="flow")["output"] == (
         "FAILED",
-        "mynet.py:Net: gives a int, not a scikit-learn estimator.",
+        "mynet.py:Net: gives an object of type int, not a scikit-learn estimator.",
     )
 
 
@@ -493,13 +496,21 @@ def test_descriptors_are_the_features_that_the_page_names():
 
 
 @pytest.mark.parametrize(
-    "what", ["logits of a wrong shape", "a loss without a gradient", "a loss of a wrong shape", "an error in the file"]
+    "what",
+    [
+        *("logits of a wrong shape", "logits of one clip squeezed away", "a loss without a gradient"),
+        *("a loss of a wrong shape", "an error in the file", "no parameters"),
+    ],
 )
 def test_a_network_that_can_t_be_trained_is_refused_before_anything_is_computed(what, tmp_path):
-    (old, new), (_, _, message) = CHANGES[what]
+    pairs, (_, _, message) = CHANGES[what]
+    text = NET
+    for old, new in zip(pairs[::2], pairs[1::2], strict=True):
+        text = text.replace(old, new)
     with pytest.raises(ConfigError) as caught:
-        trained(method_of(NET.replace(old, new), flow="fast", device="cpu", **TINY), tmp_path)
+        trained(method_of(text, flow="fast", device="cpu", **TINY), tmp_path)
     told = message.replace("(8,", "(2,").replace("96x6", "24x6")
+    told = f"mynet.py:Net: {told}" if what == "no parameters" else told
     assert str(caught.value) == told
     assert not (tmp_path / "runs").exists()
     assert not (tmp_path / "motion").exists()

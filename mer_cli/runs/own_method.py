@@ -113,8 +113,13 @@ def _door_of(found: Any, features: str | None, origin: Origin) -> Door:
     """Return the door that the code fits; a description of all doors is the error if it fits none."""
     is_class = inspect.isclass(found)
     if features:
-        if not (callable(found) or hasattr(found, "fit")) or (is_class and _is_module(found)):
-            raise ConfigError(f"{origin.text}: is a {type(found).__name__}, not a scikit-learn estimator.")
+        if is_class and _is_module(found):
+            raise ConfigError(f"--features has no effect on {origin.text}, which is a torch.nn.Module. Leave it out.")
+        if not callable(found) and not hasattr(found, "fit"):
+            raise ConfigError(
+                f"{origin.text}: is an object of type {type(found).__name__}, not a scikit-learn estimator. Leave "
+                "--features out, or name an estimator."
+            )
         return "estimator"
     if is_class and _is_module(found):
         _require_arguments(found.forward, ("self", *_inputs_of_network(found)), (), origin, "forward")
@@ -127,13 +132,9 @@ def _door_of(found: Any, features: str | None, origin: Origin) -> Door:
             f"{origin.text}: an estimator learns from vectors of numbers. Say from which: --features flow, or the name "
             f"of a descriptor: {', '.join(_descriptors())}."
         )
-    what = (
-        f"is a class without fit_predict, and {found.__mro__[1].__name__} is"
-        if is_class
-        else f"is a {type(found).__name__},"
-    )
+    what = "is a class" if is_class else f"is an object of type {type(found).__name__}"
     raise ConfigError(
-        f"{origin.text}: {what} not a torch.nn.Module. Expected a subclass of torch.nn.Module, a class with a method "
+        f"{origin.text}: {what} that mer can't train. Expected a subclass of torch.nn.Module, a class with a method "
         "fit_predict, or a scikit-learn estimator with --features. `mer models --template FILE.py` writes an example."
     )
 

@@ -205,7 +205,7 @@ def _checked(found: Any, shape: tuple[int, int, int], config: TrainConfig) -> ND
     except (TypeError, ValueError):
         logits = np.empty(0, dtype=np.float32)
     if logits.shape != shape:
-        what = f"an array of shape {logits.shape}" if logits.size else f"a {type(found).__name__}"
+        what = f"an array of shape {logits.shape}" if logits.size else f"a value of type {type(found).__name__}"
         raise ConfigError(
             f"{config.method.code}: fit_predict returned {what}. Expected (epochs, clips, classes), here {shape}. The "
             "number of epochs is --epochs, or RECIPE = {'epochs': N} in the class."
