@@ -23,7 +23,7 @@ from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.methods import Method
 from mer_cli.training.cost import count_saved
 from mer_cli.training.finding import Finding, Mark, some_of, spell_bytes, tolerance_of
-from mer_cli.training.hardware import set_up_device
+from mer_cli.training.hardware import memory_layout, set_up_device
 from mer_cli.training.hidden_state import changed, lasting_state, own_state, unregistered
 from mer_cli.training.inputs import Order
 from mer_cli.training.loop import HELD_OUT_BATCH, Steps
@@ -147,7 +147,7 @@ class _Trial:
         self.clips = _Drawn(config, n_clips, n_classes)
         self.rows = torch.arange(n_clips, device=self.clips.device)
         network = config.method.build(n_classes, **config.network_options)
-        self.network: nn.Module = network.to(self.clips.device)
+        self.network: nn.Module = network.to(self.clips.device).to(memory_format=memory_layout(config))
         self.steps = (
             Steps(self.network, self.clips, n_classes, config) if any(True for _ in network.parameters()) else None
         )
