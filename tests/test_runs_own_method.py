@@ -7,6 +7,7 @@ import pytest
 
 from mer_cli.errors import ConfigError
 from mer_cli.runs.config import resolve_config
+from mer_cli.runs.own_code import entry_points
 
 NET = """
 from torch import nn
@@ -263,3 +264,28 @@ def test_a_built_in_method_takes_neither_options_nor_features(flag, given):
     assert error_of(model="ststnet", **given) == (
         f"{flag} has no effect with --model ststnet, which is built in. Leave it out."
     )
+
+
+def test_an_installed_package_names_a_method_and_its_version(tmp_path, monkeypatch):
+    (tmp_path / "mylab").mkdir()
+    (tmp_path / "mylab" / "__init__.py").touch()
+    (tmp_path / "mylab" / "nets.py").write_text(NET, encoding="utf-8")
+    (tmp_path / "mylab-1.5.dist-info").mkdir()
+    for name, text in {
+        "METADATA": "Name: mylab\nVersion: 1.5\n",
+        "RECORD": "mylab/__init__.py,,\nmylab/nets.py,,\n",
+        "entry_points.txt": "[mer.methods]\nmylab-net = mylab.nets:Net\nmylab-lost = mylab.nets:Lost\n",
+    }.items():
+        (tmp_path / "mylab-1.5.dist-info" / name).write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    entry_points.cache_clear()
+    try:
+        config = resolve_config(model="mylab-net", options={"width": "8"})
+        with pytest.raises(ConfigError) as caught:
+            resolve_config(model="mylab-lost")
+    finally:
+        entry_points.cache_clear()
+        for name in ("mylab", "mylab.nets"):
+            sys.modules.pop(name, None)
+    assert (config.model, config.foreign.code, config.foreign.version) == ("mylab-net", "mylab.nets:Net", "1.5")
+    assert str(caught.value) == ("mylab-lost: mylab.nets has no 'Lost'. Defined there: Net.")

@@ -35,8 +35,8 @@ def write_drawn_store(path: Path, n_subjects: int, n_classes: int) -> None:
             writer.append(_clip(clip_id, f"class {number % n_classes + 1}", frames))
             encoded.append(_encoded(frames, number))
         text = dict.fromkeys(("table", "table_sha256", "table_version", "source", "predictor_sha256", "build_key"), "")
-        plain = {name: [] for name in JSON_ATTRIBUTES} | {"crop": {}}
-        writer.finish({**plain, **text, "dataset": DATASET, "generated": True})
+        lists: dict[str, list[str]] = {name: [] for name in JSON_ATTRIBUTES}
+        writer.finish({**lists, **text, "dataset": DATASET, "generated": True})
     append_clips(path, ids, [N_FRAMES] * len(ids), iter(encoded))
 
 
