@@ -131,7 +131,7 @@ CHANGES = {  # name of the check: what is written instead, and what is said
         (
             "seed",
             "FAILED",
-            "last.weight, last.bias: other bits after two steps with the same seed. Draw random numbers from torch's, "
+            "first.weight, first.bias, last.weight, last.bias: other bits after two steps with the same seed. Draw random numbers from torch's, "
             "numpy's or Python's global generator, which mer seeds for every fold, and use no hash() of a text.",
         ),
     ),
