@@ -131,8 +131,9 @@ CHANGES = {  # name of the check: what is written instead, and what is said
         (
             "seed",
             "FAILED",
-            "first.weight, first.bias, last.weight, last.bias: other bits after two steps with the same seed. Draw random numbers from torch's, "
-            "numpy's or Python's global generator, which mer seeds for every fold, and use no hash() of a text.",
+            "first.weight, first.bias, last.weight, last.bias: other bits after two steps with the same seed. Draw "
+            "random numbers from torch's, numpy's or Python's global generator, which mer seeds for every fold, and "
+            "use no hash() of a text.",
         ),
     ),
     "a counter": (
@@ -172,6 +173,23 @@ CHANGES = {  # name of the check: what is written instead, and what is said
             "note",
             "self.first.memory: changed by training, and not in the state dict. Each fold has a fresh module.",
         ),
+    ),
+    "a buffer that is not persistent": (
+        (
+            "        self.first, self.last",
+            "        self.register_buffer('n', torch.zeros(()), persistent=False)\n        self.first, self.last",
+            "return self.last(",
+            "self.n += 1\n        return self.last(",
+        ),
+        ("state", "note", "self.n: changed by training, and not in the state dict. Each fold has a fresh module."),
+    ),
+    "a layer that is skipped now and then": (
+        (
+            "return self.last(self.hidden(image))",
+            "self.calls = getattr(self, 'calls', 0) + 1\n        seen = image.flatten(1)\n"
+            "        return self.last(seen[:, :8] if self.calls % 2 else self.hidden(image))",
+        ),
+        ("gradients", "ok", "every parameter has one (4 tensors)"),
     ),
     "a counter of the class": (
         ("return self.last(", "Net.calls = getattr(Net, 'calls', 0) + 1\n        return self.last("),
