@@ -120,6 +120,13 @@ def test_an_error_in_an_importable_module_names_its_file_and_line():
     )
 
 
+def of_motion(arguments):
+    text = NET.replace("(self, onset, apex)", "(self, image)")
+    return f"import mer_cli\n{text}".replace(
+        "    def __init__", f"    INPUT = mer_cli.MotionInput({arguments})\n    def __init__", 1
+    )
+
+
 NO_DOOR = (
     "Expected a subclass of torch.nn.Module, a class with a method fit_predict, or a scikit-learn estimator with "
     "--features. `mer models --template FILE.py` writes an example."
@@ -157,6 +164,27 @@ NO_DOOR = (
         (
             "import mer_cli\n" + LEARNER.replace("Learner:", "Net:\n    INPUT = mer_cli.MotionInput(28)"),
             "INPUT is MotionInput(size=28, channels=('u', 'v', 'strain'), units=()). Expected mer_cli.ViewInput(...).",
+        ),
+        (
+            "import mer_cli\n" + LEARNER.replace("Learner:", "Net:\n    INPUT = mer_cli.ViewInput(('flow'))"),
+            "INPUT: arrays is 'flow'. Expected a tuple, such as ('flow',).",
+        ),
+        (
+            "import mer_cli\n" + LEARNER.replace("Learner:", "Net:\n    INPUT = mer_cli.ViewInput(('flows',))"),
+            "INPUT: arrays: Unknown name 'flows'. Known: flow, frames, landmarks. Did you mean 'flow'?",
+        ),
+        (
+            of_motion("28, ('w',)"),
+            "INPUT: channels: Unknown name 'w'. Known: u, v, strain, magnitude, patches, apex, apex-grid, dynamic.",
+        ),
+        (
+            of_motion("28, ['u']"),
+            "INPUT: channels is ['u']. Expected a tuple of names.",
+        ),
+        (
+            of_motion("0"),
+            "INPUT is MotionInput(size=0, channels=('u', 'v', 'strain'), units=()). Expected a whole number of pixels, "
+            "and at least one channel.",
         ),
         (
             NET.replace("    def __init__", "    RECIPE = 3\n    def __init__", 1),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, get_args, get_origin, get_type_hints
 
 from mer_cli.errors import ConfigError, unknown_name
-from mer_cli.motion.inputs import DescriptorInput, MotionInput, PairInput, ViewInput
+from mer_cli.motion.inputs import Channel, DescriptorInput, MotionInput, PairInput, Shown, ViewInput
 from mer_cli.runs.foreign import Door, Foreign, Option
 from mer_cli.runs.methods import LIVE, METHODS, Method, find_method, method_of
 from mer_cli.runs.own_code import (
@@ -173,7 +173,26 @@ def _input_of(found: Any, door: Door, features: str | None, origin: Origin) -> A
     if not isinstance(sees, kinds[door]):
         known = " or ".join(f"mer_cli.{kind.__name__}(...)" for kind in kinds[door])
         raise ConfigError(f"{origin.text}: INPUT is {sees!r}. Expected {known}.")
+    _require_names(sees, origin)
     return sees
+
+
+def _require_names(sees: PairInput | MotionInput | ViewInput, origin: Origin) -> None:
+    """Raise a ConfigError if an INPUT has a name that doesn't exist, no name at all, or a text in place of a tuple."""
+    if isinstance(sees, PairInput):
+        return
+    field, known = ("channels", get_args(Channel)) if isinstance(sees, MotionInput) else ("arrays", get_args(Shown))
+    held = getattr(sees, field)
+    if not isinstance(held, tuple):
+        wanted = f"Expected a tuple, such as ({held!r},)." if isinstance(held, str) else "Expected a tuple of names."
+        raise ConfigError(f"{origin.text}: INPUT: {field} is {held!r}. {wanted}")
+    for name in held:
+        if name not in known:
+            raise ConfigError(f"{origin.text}: INPUT: {field}: {unknown_name('name', str(name), known)}")
+    if isinstance(sees, MotionInput) and (not held or type(sees.size) is not int or sees.size < 1):
+        raise ConfigError(
+            f"{origin.text}: INPUT is {sees!r}. Expected a whole number of pixels, and at least one channel."
+        )
 
 
 def _descriptors() -> list[str]:
