@@ -177,9 +177,9 @@ def _input_of(found: Any, door: Door, features: str | None, origin: Origin) -> A
     return sees
 
 
-def _require_names(sees: PairInput | MotionInput | ViewInput, origin: Origin) -> None:
+def _require_names(sees: object, origin: Origin) -> None:
     """Raise a ConfigError if an INPUT has a name that doesn't exist, no name at all, or a text in place of a tuple."""
-    if isinstance(sees, PairInput):
+    if not isinstance(sees, MotionInput | ViewInput):
         return
     field, known = ("channels", get_args(Channel)) if isinstance(sees, MotionInput) else ("arrays", get_args(Shown))
     held = getattr(sees, field)
