@@ -10,6 +10,7 @@ from mer_cli.cli import console, main
 from mer_cli.report.paper import paper_table
 from mer_cli.runs.methods import LIVE
 from mer_cli.runs.methods import METHODS as TABLE
+from mer_cli.runs.own_code import entry_points
 
 METHODS = tuple(TABLE.values())
 
@@ -84,3 +85,116 @@ def test_on_a_narrow_terminal_each_method_stands_in_lines_that_fit(monkeypatch):
         f"{method.title}: {'; '.join(filter(None, (method.input, method.note)))}" in joined for method in METHODS
     )
     assert [each["name"] for each in json.loads(mer("models", "--json"))] == [method.name for method in METHODS]
+
+
+def refused(*arguments):
+    result = CliRunner().invoke(main.app, ["models", *arguments])
+    assert result.exit_code == 1
+    return result.stderr
+
+
+NET = """
+import mer_cli
+from torch import nn
+
+class MyNet(nn.Module):
+    INPUT = mer_cli.MotionInput(6, ("u", "v"))
+
+    def __init__(self, n_classes, width: int = 4, out: int = 0):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(72, width), nn.ReLU(), nn.Linear(width, out or n_classes))
+
+    def forward(self, image):
+        return self.layers(image)
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "more"),
+    [("network", "MyNet", ""), ("learner", "MyLearner", ""), ("estimator", "my_forest", " --features flow")],
+)
+def test_a_template_is_written_with_the_commands_that_come_next(kind, name, more, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = mer("models", "--template", "my net.py", "--kind", kind).splitlines()
+    assert lines[:3] == [
+        "my net.py written. Next:",
+        f"    mer models --check './my net.py':{name}{more}",
+        f"    mer train --loso --model './my net.py':{name}{more}",
+    ]
+    assert f"class {name}" in (text := (tmp_path / "my net.py").read_text()) or f"def {name}" in text
+    assert "FILE" not in text
+
+
+def test_a_template_overwrites_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mynet.py").write_text("mine")
+    assert refused("--template", "mynet.py") == (
+        "error: --template mynet.py: the file exists already, and is not overwritten. Give another name.\n"
+    )
+    assert (tmp_path / "mynet.py").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--template", "mynet"], "--template mynet: the name must end in .py. Type mynet.py."),
+        (
+            ["--template", "nowhere/mynet.py"],
+            "--template nowhere/mynet.py: can't be written (No such file or directory). Give another place.",
+        ),
+        (["--json", "--template", "a.py"], "mer models: give only one of --json, --template and --check."),
+        (["--check", "ststnet", "--template", "a.py"], "mer models: give only one of --json, --template and --check."),
+        (["--set", "width=3"], "--set has no effect without --check. Leave it out."),
+        (["--template", "a.py", "--features", "flow"], "--features has no effect without --check. Leave it out."),
+        (["--template", "a.py", "--classes", "5"], "--classes has no effect without --check. Leave it out."),
+        (["--device", "cpu"], "--device has no effect without --check. Leave it out."),
+        (["--kind", "learner"], "--kind has no effect without --template. Leave it out."),
+        (["--check", "ststnett"], None),
+    ],
+)
+def test_flags_that_can_t_be_followed(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told = refused(*arguments)
+    if message is None:
+        assert told.startswith("error: --check: Unknown method 'ststnett'. Known: mmnet, ststnet, ")
+        assert told.endswith("Did you mean 'ststnet'? For your own: --check FILE.py:CLASS.\n")
+    else:
+        assert told == f"error: {message}\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_check_prints_a_line_for_each_property_and_what_comes_next(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mynet.py").write_text(NET)
+    lines = mer("models", "--check", "./mynet.py:MyNet", "--set", "width=3", "--classes", "5").splitlines()
+    assert lines[0] == "ok      input       u, v: an image, (B, 2, 6, 6) float32"
+    assert lines[2] == "ok      output      (8, 5) float32: logits of 8 clips"
+    assert lines[-1] == "Train it: mer train --loso --model ./mynet.py:MyNet --set width=3"
+    assert len(lines) == 13
+
+
+def test_a_check_that_fails_ends_with_1(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mynet.py").write_text(NET)
+    result = CliRunner().invoke(main.app, ["models", "--check", "./mynet.py:MyNet", "--set", "out=4"])
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[-1] == (
+        "FAILED  output      mynet.py:MyNet: forward returned torch.float32 of shape (8, 4). Expected (8, 3): a row of "
+        "logits for each clip of the batch."
+    )
+    assert result.stderr == "1 of 3 checks failed\n"
+
+
+def test_methods_of_installed_packages_are_listed_and_not_imported(tmp_path, monkeypatch):
+    (tmp_path / "mylab-1.0.dist-info").mkdir()
+    (tmp_path / "mylab-1.0.dist-info" / "METADATA").write_text("Name: mylab\nVersion: 1.0\n")
+    (tmp_path / "mylab-1.0.dist-info" / "entry_points.txt").write_text("[mer.methods]\nmylab-net = mylab.nets:MyNet\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    entry_points.cache_clear()
+    try:
+        text, listed = mer("models"), json.loads(mer("models", "--json"))
+    finally:
+        monkeypatch.undo()
+        entry_points.cache_clear()
+    assert "\ninstalled by another package: mylab-net (mylab.nets:MyNet)\n" in text
+    assert [each["name"] for each in listed] == [method.name for method in METHODS]

@@ -98,8 +98,8 @@ def test_two_stores_and_inner_clips_are_shown_together_and_sorted(tmp_path):
         (
             "return None",
             "",
-            "mynet.py:Mine: fit_predict returned a NoneType. Expected (epochs, clips, classes), here (1, 2, 3). The "
-            "number of epochs is --epochs, or RECIPE = {'epochs': N} in the class.",
+            "mynet.py:Mine: fit_predict returned a value of type NoneType. Expected (epochs, clips, classes), here "
+            "(1, 2, 3). The number of epochs is --epochs, or RECIPE = {'epochs': N} in the class.",
         ),
         (
             "log(2, .5)",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.markup import escape
@@ -15,7 +15,7 @@ from mer_cli.cli.app import app
 from mer_cli.cli.completion import complete_ablation, complete_methods, complete_store
 from mer_cli.cli.flags import GridCommand, TimeLimitFlag
 from mer_cli.cli.train import show_faces, show_time_limit, train_with_progress
-from mer_cli.errors import MerError
+from mer_cli.errors import ConfigError, MerError
 
 if TYPE_CHECKING:
     from mer_cli.runs.methods import Method
@@ -46,23 +46,108 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the plan, an
 @app.command()
 def models(
     as_json: Annotated[bool, typer.Option("--json", help="All that is known of the methods, as JSON.")] = False,
+    template: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.py", help="Write a commented file with a method of your own, which trains as it is."
+        ),
+    ] = None,
+    kind: Annotated[
+        Literal["network", "learner", "estimator"] | None,
+        typer.Option(help="With --template: kind of method. Default: network."),
+    ] = None,
+    check: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Check a method on drawn clips: your own, FILE.py:CLASS, or a network's name."
+        ),
+    ] = None,
+    own_options: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="With --check: argument of the class. Repeatable."),
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="With --check: what an estimator learns from, flow or a descriptor."),
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option(min=2, metavar="N", help="With --check: number of classes. Default: 3.")
+    ] = None,
+    device: Annotated[
+        Literal["auto", "cuda", "mps", "cpu"] | None,
+        typer.Option(help="With --check: device whose memory and seconds are measured."),
+    ] = None,
 ) -> None:
     """List the methods: those that `mer train --model` takes, as published or variants, and those only quoted.
 
-    Example: mer models --json
+    With --template or --check: begin a method of your own, or check one. Example: mer models --check ./mynet.py:MyNet
     """
+    if sum((as_json, template is not None, check is not None)) > 1:
+        raise ConfigError("mer models: give only one of --json, --template and --check.")
+    of_check = {"--set": own_options, "--features": features, "--classes": classes, "--device": device}
+    useless = [f"{flag} has no effect without --check" for flag, value in of_check.items() if value and not check]
+    useless += ["--kind has no effect without --template"] if kind and not template else []
+    if useless:
+        raise ConfigError(f"{useless[0]}. Leave it out.")
+    if template is not None:
+        show_template(template, kind or "network")
+    elif check is not None:
+        show_check(check, own_options or [], features, classes or 3, device)
+    else:
+        list_methods(as_json)
+
+
+def list_methods(as_json: bool) -> None:
+    """Print all methods, as lines or as JSON."""
     from mer_cli.runs.methods import METHODS
+    from mer_cli.runs.own_code import entry_points
     from mer_cli.training.cost import count_parameters
 
     counts = {
         method.name: {str(n): count_parameters(method, n) for n in N_CLASSES if method.is_network}
         for method in METHODS.values()
     }
-    show_methods([(method, counts[method.name]) for method in METHODS.values()], as_json)
+    show_methods([(method, counts[method.name]) for method in METHODS.values()], entry_points(), as_json)
 
 
-def show_methods(methods: Sequence[tuple[Method, Mapping[str, int]]], as_json: bool) -> None:
-    """Print each method with its numbers of parameters, which are given by number of classes."""
+def show_template(path: Path, kind: Literal["network", "learner", "estimator"]) -> None:
+    """Write a template, and print the commands that come next."""
+    from mer_cli.runs.own_template import write_template
+
+    commands = write_template(path, kind)
+    console.print_lines([f"{path} written. Next:", *(f"    {command}" for command in commands)])
+
+
+def show_check(
+    given: str, set_options: Sequence[str], features: str | None, n_classes: int, device: str | None
+) -> None:
+    """Print a line for each finding about a method as soon as it is there; exit with 1 if one failed."""
+    from mer_cli.runs.config import resolve_config
+    from mer_cli.runs.own_method import find_any_method, parse_options
+    from mer_cli.training.check_method import check_method
+
+    method = find_any_method(given, parse_options(set_options), features, flag="--check")
+    config = resolve_config(model=method.name, foreign=method.foreign, device=device)
+    marks = []
+    for finding in check_method(config, n_classes):
+        console.print_lines(console.folded(finding.text, f"{finding.mark:8}{finding.name:12}"))
+        marks.append(finding.mark)
+    if "FAILED" in marks:
+        console.err.print(f"{marks.count('FAILED')} of {len(marks)} checks failed")
+        raise typer.Exit(1)
+    more = "".join(f" --set {option}" for option in set_options) + (f" --features {features}" if features else "")
+    console.print_lines([f"Train it: mer train --loso --model {given}{more}"])
+
+
+def show_methods(
+    methods: Sequence[tuple[Method, Mapping[str, int]]], installed: Mapping[str, str], as_json: bool
+) -> None:
+    """Print each method with its numbers of parameters, which are given by number of classes.
+
+    Parameters
+    ----------
+    installed : "module:name" of the methods of installed packages, by name; they are not imported, and not in the JSON
+    """
     if as_json:
         known = [
             {name: getattr(method, name) for name in FACTS} | {"parameters": dict(parameters)}
@@ -76,6 +161,8 @@ def show_methods(methods: Sequence[tuple[Method, Mapping[str, int]]], as_json: b
         about = "; ".join(part for part in (method.input, method.note) if part)
         cells.append((method.name, method.title, method.form, method.grade, counts, about))
     console.print_lines(_method_lines(cells))
+    for name, place in sorted(installed.items()):
+        console.print_lines(console.folded(f"installed by another package: {name} ({place})"))
     for text in (LEGEND, HOW_TO_TRAIN):
         console.print_lines(console.folded(text))
 

@@ -189,7 +189,8 @@ def _run_file(file: Path, source: bytes) -> ModuleType:
         exec(compile(source, str(file), "exec"), vars(module))  # the user's own file, which the command names
     except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
-        raise ConfigError(f"{file.name}{line_in(error, [file])}: {_spell(error)} Correct the file.") from error
+        where = line_in(error, _with_imports(file), file.name)
+        raise ConfigError(f"{file.name}{where}: {_spell(error)} Correct the file.") from error
     return module
 
 
@@ -333,13 +334,22 @@ def installed_version(module: str) -> str:
     return ""
 
 
-def line_in(error: BaseException, files: list[Path]) -> str:
-    """Return ", line 12" for the last line of some files that an error went through, or "" if it went through none."""
+def line_in(error: BaseException, files: list[Path], told: str) -> str:
+    """Return ", line 12" for the last line of some files that an error went through, or "" if it went through none.
+
+    Parameters
+    ----------
+    told : name of the file that the message names before; for another file the text is ", other.py, line 12"
+    """
     wanted = {str(file) for file in files}
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [(frame.filename, frame.lineno) for frame in frames if frame.filename in wanted]
     if isinstance(error, SyntaxError) and error.filename in wanted:
-        return f", line {error.lineno}"
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename in wanted]
-    return f", line {lines[-1]}" if lines else ""
+        places.append((error.filename, error.lineno))
+    if not places:
+        return ""
+    name, line = Path(places[-1][0]).name, places[-1][1]
+    return f", line {line}" if name == told else f", {name}, line {line}"
 
 
 def _last_place(error: BaseException) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, get_args, get_origin, get_type_hints
 
 from mer_cli.errors import ConfigError, unknown_name
-from mer_cli.motion.inputs import DescriptorInput, MotionInput, PairInput, ViewInput
+from mer_cli.motion.inputs import Channel, DescriptorInput, MotionInput, PairInput, Shown, ViewInput
 from mer_cli.runs.foreign import Door, Foreign, Option
 from mer_cli.runs.methods import LIVE, METHODS, Method, find_method, method_of
 from mer_cli.runs.own_code import (
@@ -121,8 +121,13 @@ def _door_of(found: Any, features: str | None, origin: Origin) -> Door:
     """Return the door that the code fits; a description of all doors is the error if it fits none."""
     is_class = inspect.isclass(found)
     if features:
-        if not (callable(found) or hasattr(found, "fit")) or (is_class and _is_module(found)):
-            raise ConfigError(f"{origin.text}: is a {type(found).__name__}, not a scikit-learn estimator.")
+        if is_class and _is_module(found):
+            raise ConfigError(f"--features has no effect on {origin.text}, which is a torch.nn.Module. Leave it out.")
+        if not callable(found) and not hasattr(found, "fit"):
+            raise ConfigError(
+                f"{origin.text}: is an object of type {type(found).__name__}, not a scikit-learn estimator. Leave "
+                "--features out, or name an estimator."
+            )
         return "estimator"
     if is_class and _is_module(found):
         _require_arguments(found.forward, ("self", *_inputs_of_network(found)), (), origin, "forward")
@@ -135,13 +140,9 @@ def _door_of(found: Any, features: str | None, origin: Origin) -> Door:
             f"{origin.text}: an estimator learns from vectors of numbers. Say from which: --features flow, or the name "
             f"of a descriptor: {', '.join(_descriptors())}."
         )
-    what = (
-        f"is a class without fit_predict, and {found.__mro__[1].__name__} is"
-        if is_class
-        else f"is a {type(found).__name__},"
-    )
+    what = "is a class" if is_class else f"is an object of type {type(found).__name__}"
     raise ConfigError(
-        f"{origin.text}: {what} not a torch.nn.Module. Expected a subclass of torch.nn.Module, a class with a method "
+        f"{origin.text}: {what} that mer can't train. Expected a subclass of torch.nn.Module, a class with a method "
         "fit_predict, or a scikit-learn estimator with --features. `mer models --template FILE.py` writes an example."
     )
 
@@ -180,7 +181,26 @@ def _input_of(found: Any, door: Door, features: str | None, origin: Origin) -> A
     if not isinstance(sees, kinds[door]):
         known = " or ".join(f"mer_cli.{kind.__name__}(...)" for kind in kinds[door])
         raise ConfigError(f"{origin.text}: INPUT is {sees!r}. Expected {known}.")
+    _require_names(sees, origin)
     return sees
+
+
+def _require_names(sees: object, origin: Origin) -> None:
+    """Raise a ConfigError if an INPUT has a name that doesn't exist, no name at all, or a text in place of a tuple."""
+    if not isinstance(sees, MotionInput | ViewInput):
+        return
+    field, known = ("channels", get_args(Channel)) if isinstance(sees, MotionInput) else ("arrays", get_args(Shown))
+    held = getattr(sees, field)
+    if not isinstance(held, tuple):
+        wanted = f"Expected a tuple, such as ({held!r},)." if isinstance(held, str) else "Expected a tuple of names."
+        raise ConfigError(f"{origin.text}: INPUT: {field} is {held!r}. {wanted}")
+    for name in held:
+        if name not in known:
+            raise ConfigError(f"{origin.text}: INPUT: {field}: {unknown_name('name', str(name), known)}")
+    if isinstance(sees, MotionInput) and (not held or type(sees.size) is not int or sees.size < 1):
+        raise ConfigError(
+            f"{origin.text}: INPUT is {sees!r}. Expected a whole number of pixels, and at least one channel."
+        )
 
 
 def _descriptors() -> list[str]:

@@ -151,8 +151,9 @@ class EstimatorTrainer:
         is_made = hasattr(found, "fit") and not isinstance(found, type)
         estimator = clone(found) if is_made else found(**self.config.network_options)
         if not hasattr(estimator, "fit") or not hasattr(estimator, "get_params"):
+            kind = type(estimator).__name__
             raise ConfigError(
-                f"{self.config.method.code}: gives a {type(estimator).__name__}, not a scikit-learn estimator."
+                f"{self.config.method.code}: gives an object of type {kind}, not a scikit-learn estimator."
             )
         seed = np.random.SeedSequence(fold_seed(self.config.seed, fold_id, "weights")).generate_state(1)[0]
         states = [name for name in estimator.get_params() if name.split("__")[-1] == "random_state"]

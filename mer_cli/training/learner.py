@@ -151,31 +151,48 @@ class LearnerTrainer:
         ConfigError
             If the logits have another shape than (epochs, clips, classes).
         """
-        config, n_classes = self.config, len(self.class_names)
         started = time.monotonic()
-        log = _Log(config.epochs, on_epoch)
+        log = LossLog(self.config.epochs, on_epoch)
         shown = np.sort(np.concatenate([test_rows, inner_rows]))
-        learner = config.method.load()(**config.network_options)
-        found = learner.fit_predict(
-            self._clips(train_rows),
-            train_labels.copy(),
-            self._clips(shown),
-            seed=int(np.random.SeedSequence(fold_seed(config.seed, fold_id, "weights")).generate_state(1)[0]),
-            device=config.device,
-            log=log,
-        )
-        logits = _checked(found, (config.epochs, len(shown), n_classes), config)
-        seconds = (time.monotonic() - started) / config.epochs
+        logits = self.fit(fold_id, train_rows, train_labels.copy(), shown, log)
+        seconds = (time.monotonic() - started) / self.config.epochs
         history = [{"loss": loss, "seconds": seconds} for loss in log.losses]
         place = {row: number for number, row in enumerate(shown.tolist())}
         test, inner = (logits[:, [place[row] for row in rows.tolist()]] for rows in (test_rows, inner_rows))
         return TrainedFold(test, inner, history, weights={})
 
+    def fit(
+        self,
+        fold_id: str,
+        train_rows: NDArray[np.int64],
+        train_labels: NDArray[np.int64],
+        shown_rows: NDArray[np.int64],
+        log: LossLog,
+    ) -> NDArray[np.float32]:
+        """Call a new object of the learner's class; return the logits, (epochs, shown clips, classes).
+
+        Raises
+        ------
+        ConfigError
+            If the logits have another shape.
+        """
+        config = self.config
+        learner = config.method.load()(**config.network_options)
+        found = learner.fit_predict(
+            self._clips(train_rows),
+            train_labels,
+            self._clips(shown_rows),
+            seed=int(np.random.SeedSequence(fold_seed(config.seed, fold_id, "weights")).generate_state(1)[0]),
+            device=config.device,
+            log=log,
+        )
+        return _checked(found, (config.epochs, len(shown_rows), len(self.class_names)), config)
+
     def _clips(self, rows: NDArray[np.int64]) -> Clips:
         return Clips(tuple(self.ids[row] for row in rows.tolist()), self.class_names, rows, self.arrays)
 
 
-class _Log:
+class LossLog:
     """What a learner calls with each epoch and its loss; an epoch that it never logs has the loss NaN."""
 
     def __init__(self, n_epochs: int, on_epoch: Callable[[int, float], None]) -> None:
@@ -199,7 +216,7 @@ def _checked(found: Any, shape: tuple[int, int, int], config: TrainConfig) -> ND
     except (TypeError, ValueError):
         logits = np.zeros((), dtype=np.float32)
     if logits.shape != shape:
-        what = f"an array of shape {logits.shape}" if logits.ndim else f"a {type(found).__name__}"
+        what = f"an array of shape {logits.shape}" if logits.ndim else f"a value of type {type(found).__name__}"
         raise ConfigError(
             f"{config.method.code}: fit_predict returned {what}. Expected (epochs, clips, classes), here {shape}. The "
             "number of epochs is --epochs, or RECIPE = {'epochs': N} in the class."

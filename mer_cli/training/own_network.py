@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from traceback import extract_tb
 
 import numpy as np
 import torch
@@ -30,8 +31,12 @@ def blamed_on_own_code(config: TrainConfig) -> Iterator[None]:
     except (MerError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        line = line_in(error, own_files(config.foreign)) if config.foreign else ""
-        if config.foreign is None or not line:
+        if config.foreign is None:
+            raise
+        line = line_in(error, own_files(config.foreign), config.foreign.code.partition(":")[0])
+        if not line and "backward" in {frame.name for frame in extract_tb(error.__traceback__)}:
+            line = ", in the backward pass"  # where torch goes through no line of the file
+        if not line:
             raise
         text = " ".join(str(error).split()).rstrip(".")
         raise ConfigError(f"{config.foreign.code}{line}: {type(error).__name__}: {text}. Correct the file.") from error
@@ -52,7 +57,7 @@ def check_logits(logits: object, n_clips: int, n_classes: int, code: str) -> Ten
     """Return a network's output, if it is a float tensor of shape (n_clips, n_classes); else raise a ConfigError."""
     expected = f"Expected ({n_clips}, {n_classes}): a row of logits for each clip of the batch."
     if not isinstance(logits, Tensor):
-        raise ConfigError(f"{code}: forward returned a {type(logits).__name__}, not a tensor. {expected}")
+        raise ConfigError(f"{code}: forward returned a value of type {type(logits).__name__}. {expected}")
     if tuple(logits.shape) != (n_clips, n_classes) or not logits.is_floating_point():
         raise ConfigError(f"{code}: forward returned {logits.dtype} of shape {tuple(logits.shape)}. {expected}")
     return logits
@@ -61,7 +66,11 @@ def check_logits(logits: object, n_clips: int, n_classes: int, code: str) -> Ten
 def check_loss(loss: object, code: str) -> Tensor:
     """Return a loss, if it is a single number with a gradient; else raise a ConfigError."""
     if not isinstance(loss, Tensor) or loss.ndim != 0:
-        what = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
+        what = (
+            f"a tensor of shape {tuple(loss.shape)}"
+            if isinstance(loss, Tensor)
+            else f"a value of type {type(loss).__name__}"
+        )
         raise ConfigError(f"{code}: loss returned {what}. Expected the mean over the batch: a tensor of shape ().")
     if not loss.requires_grad:
         raise ConfigError(
@@ -81,7 +90,7 @@ def random_inputs(method: Method, n_clips: int) -> list[Tensor]:
 
 
 def try_network(config: TrainConfig, n_classes: int) -> None:
-    """Run your own network once on two clips, so that a plain mistake is told before anything is computed.
+    """Run your own network on two clips, and on one in eval mode, so that a mistake is told before all computing.
 
     Raises
     ------
@@ -95,3 +104,5 @@ def try_network(config: TrainConfig, n_classes: int) -> None:
         if not any(True for _ in network.parameters()):
             raise ConfigError(f"{code}: the network has no parameters to train. Assign its layers in __init__.")
         check_loss(getattr(network, "loss", F.cross_entropy)(logits.float(), torch.arange(2) % n_classes), code)
+        with torch.no_grad():  # a subject may have a single clip
+            check_logits(network.eval()(*random_inputs(config.method, 1)), 1, n_classes, code)
