@@ -10,6 +10,7 @@ import typer
 
 from mer_cli.cli import console
 from mer_cli.cli.app import app
+from mer_cli.cli.config_file import PrintConfigFlag, check_replay, config_text
 from mer_cli.cli.flags import SettingsCommand, TimeLimitFlag
 from mer_cli.errors import ConfigError
 
@@ -56,6 +57,7 @@ def train(
         str | None, typer.Option(metavar="N,...", help="Numbers of the GPUs to train on. Default: the first.")
     ] = None,
     time_limit: TimeLimitFlag = None,
+    print_config: PrintConfigFlag = False,
 ) -> None:
     """Train a method once for each held-out subject, and keep its predictions on that subject after every epoch.
 
@@ -70,9 +72,13 @@ def train(
     from mer_cli.training.time_limit import parse_time_limit
     from mer_cli.training.train import Trainers
 
-    _check_asked(loso=loso, test=bool(test), tensorboard=tensorboard, trains_anew=bool(time_limit) and not resume)
+    if loso or test or not print_config:
+        _check_asked(loso=loso, test=bool(test), tensorboard=tensorboard, trains_anew=bool(time_limit) and not resume)
     config = resolve_config(**ctx.obj)
     check_seeds(config.method, seeds, shuffle_labels=config.shuffle_labels)
+    if print_config:
+        typer.echo(config_text(ctx, config), nl=False)
+        return
     stores, wanted = stores or [find_store()], folds.split(",") if folds else None
     limit = parse_time_limit(time_limit)
     options: dict[str, Any] = {
@@ -87,6 +93,7 @@ def train(
     plans = []
     for seed in range(config.seed, config.seed + seeds):
         plan = plan_run(stores, config.model_copy(update={"seed": seed}), test_stores=test or (), wanted=wanted)
+        check_replay(ctx, plan)
         plans.append(plan)
         is_left = folds_to_train(out / plan.config.run_name, plan.wanted, resume=resume)
         if not is_left or limit.has_time(config.model):

@@ -202,7 +202,7 @@ def resolve_config(recipe: str | None = None, variant: str | None = None, **over
     try:
         config = TrainConfig(recipe=recipe, variant=variant or MMNET, **settings)
     except ValidationError as error:
-        raise ConfigError(_describe_invalid(error)) from None
+        raise ConfigError(describe_invalid(error)) from None
     return config.model_copy(update={"variant": _nearest_variant(config)}) if method.variants else config
 
 
@@ -281,7 +281,7 @@ def _nearest_variant(config: TrainConfig) -> str:
     return min(VARIANTS, key=n_departures)
 
 
-def _describe_invalid(error: ValidationError) -> str:
+def describe_invalid(error: ValidationError) -> str:
     """Return pydantic's first complaint as a sentence that names the flag and its limits."""
     problem = error.errors()[0]
     if not problem["loc"]:
