@@ -16,6 +16,7 @@ from mer_cli.errors import ConfigError
 
 if TYPE_CHECKING:
     from mer_cli.runs.plan import RunPlan
+    from mer_cli.training.loggers import Loggers
     from mer_cli.training.time_limit import TimeLimit
 
 
@@ -44,8 +45,16 @@ def train(
     save_weights: Annotated[Literal["last", "none"], typer.Option(help="Weights to keep of each fold.")] = "last",
     tensorboard: Annotated[
         bool,
-        typer.Option("--tensorboard", help="Write event files for TensorBoard; needs the extra `tensorboard`."),
+        typer.Option("--tensorboard", help="Write event files for TensorBoard; the same as --log tensorboard."),
     ] = False,
+    log: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="Loggers that get the loss and the learning rate while it trains: tensorboard, mlflow, wandb, or one "
+            "of your own as module:Class.",
+        ),
+    ] = None,
     folds_at_once: Annotated[
         str,
         typer.Option(
@@ -79,12 +88,13 @@ def train(
     if print_config:
         typer.echo(config_text(ctx, config), nl=False)
         return
+    loggers = loggers_of(log, tensorboard=tensorboard)
     stores, wanted = stores or [find_store()], folds.split(",") if folds else None
     limit = parse_time_limit(time_limit)
     options: dict[str, Any] = {
         "resume": resume,
         "save_weights": save_weights,
-        "tensorboard": tensorboard,
+        "loggers": loggers,
         "folds_at_once": parse_folds_at_once(folds_at_once),
         "gpus": parse_gpus(gpus) if gpus else None,
         "trainers": Trainers(),
@@ -110,11 +120,20 @@ def _check_asked(*, loso: bool, test: bool, tensorboard: bool, trains_anew: bool
         how = "give either --loso or --test, not both" if loso else "give --loso or --test"
         raise ConfigError(f"mer train: {how}. For example: mer train --loso, or: mer train A.h5 --test B.h5")
     if tensorboard:
-        require_tensorboard()
+        require_tensorboard("--tensorboard")
     if trains_anew:
         raise ConfigError(
             "mer train: --time-limit with --no-resume would train the same folds each time. Leave one of them out."
         )
+
+
+def loggers_of(log: str | None, *, tensorboard: bool) -> Loggers:
+    """Return the loggers of --log and --tensorboard, whose warnings go to stderr."""
+    from mer_cli.training.loggers import Loggers, make_loggers
+
+    names = [name for name in (log, "tensorboard" if tensorboard else None) if name is not None]
+    loggers = make_loggers(",".join(names)) if names else {}
+    return Loggers(loggers, lambda warning: console.print_lines([f"warning: {warning}"], console.err))
 
 
 def train_with_progress(plan: RunPlan, out: Path, *, resume: bool = True, **options: Any) -> Path:

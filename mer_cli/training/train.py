@@ -26,7 +26,7 @@ from torch import Tensor
 from mer_cli.errors import RunError
 from mer_cli.motion.inputs import MotionInput
 from mer_cli.records import Fold, FoldPredictions, subject_of
-from mer_cli.runs.directory import Session, folds_to_train, is_finished, open_run, record_session, write_fold
+from mer_cli.runs.directory import Session, folds_to_train, open_run, record_session, write_fold
 from mer_cli.runs.folds import training_labels
 from mer_cli.runs.plan import RunPlan
 from mer_cli.runs.run_config import RunConfig
@@ -41,8 +41,8 @@ from mer_cli.training.hardware import (
     threads_of,
 )
 from mer_cli.training.inputs import compute_inputs, read_features, read_motion_batches
+from mer_cli.training.loggers import Loggers
 from mer_cli.training.loop import FoldTrainer, TrainedFold
-from mer_cli.training.tensorboard_log import log_folder, require_tensorboard, write_log
 from mer_cli.training.time_limit import TimeLimit
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def train_run(
     *,
     resume: bool = True,
     save_weights: Literal["last", "none"] = "last",
-    tensorboard: bool = False,
+    loggers: Loggers | None = None,
     folds_at_once: int | None = None,
     gpus: Sequence[int] | None = None,
     trainers: Trainers | None = None,
@@ -149,7 +149,7 @@ def train_run(
     out : folder of all runs
     resume : False trains finished folds again
     save_weights : "last" keeps the weights of each fold after its last epoch
-    tensorboard : write an event file for every finished fold, also for folds finished earlier
+    loggers : told of every epoch; of a fold in a worker, when it has ended
     folds_at_once : folds in parallel on each device; None decides by the method and the machine
     gpus : CUDA numbers; None takes the first
     trainers : a cache to share among runs that differ only in the seed
@@ -159,23 +159,20 @@ def train_run(
     Raises
     ------
     ConfigError
-        If TensorBoard is wanted and not installed, a GPU is not there, or the folds would not fit into its memory.
+        If a GPU is not there, or the folds would not fit into its memory.
     RunError
         If the run directory can't be used or written, a worker is killed, or the device still runs out of memory.
     """
-    config, listener = plan.config, listener or _Silent()
-    if tensorboard:
-        require_tensorboard()
+    config, loggers = plan.config, loggers or Loggers({})
     devices, n_cores = resolve_gpus(config, gpus), torch.get_num_threads()
     if not has_inputs and folds_to_train(out / config.run_name, plan.wanted, resume=resume):
         compute_inputs(plan)
-    with threads_of(config, folds_at_once) as threads:
+    telling = loggers.beside(listener or _Silent(), out / config.run_name, config)
+    with threads_of(config, folds_at_once) as threads, telling as listener:
         environment = describe_environment(config.device)
         session = Session(plan.paths("loso", "train"), plan.paths("test"), str(out), environment)
         path = open_run(out, config, plan.labels, plan.emotions, plan.folds, session)
         todo = folds_to_train(path, plan.wanted, resume=resume)
-        if tensorboard:
-            _log_finished_folds(plan, path)
         listener.on_start(len(todo))
         if not todo:
             return path
@@ -185,7 +182,7 @@ def train_run(
             n_clips, n_classes, is_asked_for = len(plan.labels), len(config.class_names), folds_at_once is not None
             n_at_once = fit_into_memory(config, n_clips, n_classes, devices, n_at_once, is_asked_for=is_asked_for)
             torch.cuda.set_device(devices[0])
-        run = _Run(plan, path, save_weights == "last" and config.method.is_network, tensorboard)
+        run = _Run(plan, path, save_weights == "last" and config.method.is_network)
         limit = time_limit or TimeLimit(math.inf)
         begun = limit.allowed(config.model, todo)
         if n_at_once == 1:
@@ -202,7 +199,6 @@ class _Run:
     plan: RunPlan
     path: Path
     save_weights: bool
-    tensorboard: bool
 
     def train(self, trainer: Trainer, fold: Fold, on_epoch: Callable[[int, float], None]) -> TrainedFold:
         """Train a fold and write it into the run."""
@@ -210,8 +206,6 @@ class _Run:
         predictions = FoldPredictions(fold.id, fold.test, trained.logits, fold.inner, trained.inner_logits)
         save = partial(_save_weights, trained.weights, self.plan.config, fold) if self.save_weights else None
         write_fold(self.path, predictions, trained.history, save)
-        if self.tensorboard:
-            write_log(self.path, fold.id, self.plan.config)
         return trained
 
 
@@ -323,13 +317,6 @@ def _train_fold(
     if isinstance(trainer, FoldTrainer):
         return trainer.train_fold(fold.id, train_rows, train_labels, test_rows, inner_rows, on_epoch)
     return trainer.train_fold(train_rows, train_labels, test_rows)
-
-
-def _log_finished_folds(plan: RunPlan, path: Path) -> None:
-    """Write the event files of folds that were trained without --tensorboard."""
-    for fold in plan.folds:
-        if is_finished(path, fold.id) and not log_folder(path, fold.id).exists():
-            write_log(path, fold.id, plan.config)
 
 
 def _save_weights(weights: dict[str, Tensor], config: RunConfig, fold: Fold, path: Path) -> None:
