@@ -1,6 +1,7 @@
 """`--config` and `--print-config` as their user meets them: files, replayed runs, and a file that was printed."""
 
 import json
+import shutil
 import tomllib
 from pathlib import Path
 from typing import Annotated
@@ -76,6 +77,7 @@ def test_a_printed_file_plans_the_same_run():
     held = tomllib.loads(text)
     assert (held["stores"], held["folds"], held["seeds"], held["seed"]) == (["data/casme2.h5"], "01,02", 2, 3)
     assert (held["scheme"], held["precision"], held["compile"]) == ("megc3", "fp32", "off")
+    assert not held.keys() & {"flip", "variant", "n_heads"}  # without effect on this method
     assert "# Number of passes over the training clips of a fold.\nepochs = 2\n" in text
     Path("x.toml").write_text(text, encoding="utf-8")
     assert printed("--config", "x.toml") == text
@@ -172,6 +174,17 @@ def test_stores_that_moved_must_be_named_and_others_are_refused():
             f" and the run of {file} was trained on a store of casme2 with {theirs}. It would be another run. Name the "
             "store of that run, or train without --config."
         )
+
+
+def test_of_several_places_the_one_with_the_same_store_is_taken():
+    trained("--loso", *FLAGS, "--folds", "01")
+    copy = Path(shutil.copy("data/casme2.h5", "copy.h5"))
+    run = trained(copy, "--loso", *FLAGS, "--folds", "02")
+    copy.unlink()
+    write_store(copy, EMOTIONS, repainted=["casme2/01/EP01_01"])
+    assert trained("--config", run / "config.json", "--out", "again").name == run.name
+    (session,) = json.loads(Path("again", run.name, "environment.json").read_text(encoding="utf-8"))
+    assert session["stores"] == ["data/casme2.h5"]
 
 
 def test_a_setting_that_can_no_longer_be_the_same_is_another_run(monkeypatch):
