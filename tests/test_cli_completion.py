@@ -60,7 +60,10 @@ def test_the_offered_schemes_are_those_that_train_knows():
 def test_a_list_goes_on_after_its_last_comma_without_what_it_holds():
     assert offered("compare-methods", "--methods", "ststnet,st") == []
     assert offered("compare-methods", "--methods", "mmnet,st") == ["mmnet,ststnet"]
-    assert offered("compare-methods", "--scheme", "mmnet3,casme2") == ["mmnet3,casme2-5"]
+    assert offered("compare-methods", "--scheme", "mmnet3,casme2-5,casme2") == [
+        "mmnet3,casme2-5,casme2-7",
+        "mmnet3,casme2-5,casme2-4",
+    ]
 
 
 def test_every_method_that_is_offered_runs_here():

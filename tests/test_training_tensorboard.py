@@ -14,6 +14,7 @@ from mer_cli.cli.main import app
 from mer_cli.errors import ConfigError
 from mer_cli.runs.directory import read_history, write_history
 from mer_cli.runs.run_config import RunConfig
+from mer_cli.training.loggers import Loggers, make_loggers
 from mer_cli.training.plan import plan_run
 from mer_cli.training.tensorboard_log import log_folder, require_tensorboard, write_log
 from mer_cli.training.train import train_run
@@ -70,7 +71,8 @@ def test_training_leaves_one_of_every_finished_fold(tmp_path: Path) -> None:
     run = train_run(plans[0], tmp_path, Silent(), save_weights="none")
     assert not (run / "tensorboard").exists()
     for _ in range(2):
-        train_run(plans[1], tmp_path, Silent(), save_weights="none", tensorboard=True)
+        loggers = Loggers(make_loggers("tensorboard"))
+        train_run(plans[1], tmp_path, Silent(), save_weights="none", loggers=loggers)
         files = sorted((run / "tensorboard").glob("*/*"))
         assert [file.parent.name for file in files] == ["casme2-01", "casme2-02"]
 
@@ -78,7 +80,7 @@ def test_training_leaves_one_of_every_finished_fold(tmp_path: Path) -> None:
 def test_where_tensorboard_is_missing_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     with pytest.raises(ConfigError) as error:
-        require_tensorboard()
+        require_tensorboard("--tensorboard")
     before, _, after = str(error.value).partition(" (")
     assert before == "--tensorboard: TensorBoard can't be imported"
     assert after.partition("). ")[2] == (

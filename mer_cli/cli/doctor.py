@@ -21,6 +21,7 @@ PREDICTOR_LICENCE = (
     "its author states that this model, trained on iBUG 300-W, can't be used in a commercial product; it is never "
     "shipped with mer"
 )
+LOGGERS = {"tensorboard": "TensorBoard", "mlflow": "MLflow", "wandb": "Weights & Biases"}
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,9 @@ def examine(folder: Path = Path()) -> list[Finding]:
         _library("PyTorch", "torch", "pip install torch torchvision"),
         _device(),
         _compiler(),
-        _library(
-            "TensorBoard (train --tensorboard)", "tensorboard", "pip install 'mer-cli[tensorboard]'", needed=False
+        *(
+            _library(f"{title} (train --log {module})", module, f"pip install 'mer-cli[{module}]'", needed=False)
+            for module, title in LOGGERS.items()
         ),
         _disk(folder),
     ]

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from mer_cli.cli.completion import OF_SETTINGS
+from mer_cli.cli.config_file import ConfigFlag, config_given
 
 TimeLimitFlag = Annotated[
     str | None,
@@ -52,7 +53,8 @@ class SettingsCommand(TyperCommand):
         """Call the command's function, with the settings by name in `ctx.obj`."""
         ctx.obj = {flag.name: ctx.params.pop(flag.name) for flag in _setting_flags()}
         ctx.obj.pop("help_all")
-        return super().invoke(ctx)
+        with config_given(ctx, ctx.obj.pop("config")):
+            return super().invoke(ctx)
 
     def _settings(self, ctx: Any) -> Iterator[Any]:
         from mer_cli.runs.config import OF_NETWORK, group_of, resolve_config
@@ -62,9 +64,9 @@ class SettingsCommand(TyperCommand):
         method = named if named and named.code else METHODS[MMNET]
         defaults = resolve_config(model=method.name, foreign=method.foreign)
         shown = method.groups - (set() if named else {"parts"})
-        help_all, *flags = map(copy, _setting_flags())
+        help_all, config, *flags = map(copy, _setting_flags())
         help_all.hidden = self.rows_are_networks  # all are shown anyway
-        yield help_all
+        yield from (help_all, config)
         is_of_all = ctx.meta.get("help_all") or self.rows_are_networks
         for flag in flags:
             is_refused = self.rows_are_networks and flag.name in OF_NETWORK
@@ -125,6 +127,7 @@ def _setting_flags() -> list[Any]:
     ]
     help_all = Annotated[bool, typer.Option("--help-all", help="Show the settings of all methods and exit.")]
     flags.insert(0, inspect.Parameter("help_all", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=help_all))
+    flags.insert(1, inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ConfigFlag))
     settings.__signature__ = inspect.Signature(flags)  # type: ignore[attr-defined]  # what typer reads
     settings.__annotations__ = {flag.name: flag.annotation for flag in flags}
     maker = typer.Typer(add_completion=False)

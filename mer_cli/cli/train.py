@@ -11,11 +11,13 @@ import typer
 from mer_cli.cli import console
 from mer_cli.cli.app import app
 from mer_cli.cli.completion import complete_store
+from mer_cli.cli.config_file import PrintConfigFlag, check_replay, config_text
 from mer_cli.cli.flags import SettingsCommand, TimeLimitFlag
 from mer_cli.errors import ConfigError
 
 if TYPE_CHECKING:
     from mer_cli.runs.plan import RunPlan
+    from mer_cli.training.loggers import Loggers
     from mer_cli.training.time_limit import TimeLimit
 
 
@@ -39,7 +41,7 @@ def train(
             autocompletion=complete_store,
         ),
     ] = None,
-    own_options: Annotated[
+    set: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Argument of your own method's class. Repeatable."),
     ] = None,
@@ -58,8 +60,16 @@ def train(
     save_weights: Annotated[Literal["last", "none"], typer.Option(help="Weights to keep of each fold.")] = "last",
     tensorboard: Annotated[
         bool,
-        typer.Option("--tensorboard", help="Write event files for TensorBoard; needs the extra `tensorboard`."),
+        typer.Option("--tensorboard", help="Write event files for TensorBoard; the same as --log tensorboard."),
     ] = False,
+    log: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="Loggers that get the loss and the learning rate while it trains: tensorboard, mlflow, wandb, or one "
+            "of your own as module:Class.",
+        ),
+    ] = None,
     folds_at_once: Annotated[
         str,
         typer.Option(
@@ -71,6 +81,7 @@ def train(
         str | None, typer.Option(metavar="N,...", help="Numbers of the GPUs to train on. Default: the first.")
     ] = None,
     time_limit: TimeLimitFlag = None,
+    print_config: PrintConfigFlag = False,
 ) -> None:
     """Train a method once for each held-out subject, and keep its predictions on that subject after every epoch.
 
@@ -86,15 +97,20 @@ def train(
     from mer_cli.training.time_limit import parse_time_limit
     from mer_cli.training.train import Trainers
 
-    _check_asked(loso=loso, test=bool(test), tensorboard=tensorboard, trains_anew=bool(time_limit) and not resume)
-    config = resolve_config(**ctx.obj, options=parse_options(own_options or ()), features=features)
+    if loso or test or not print_config:
+        _check_asked(loso=loso, test=bool(test), tensorboard=tensorboard, trains_anew=bool(time_limit) and not resume)
+    config = resolve_config(**ctx.obj, options=parse_options(set or ()), features=features)
     check_seeds(config.method, seeds, shuffle_labels=config.shuffle_labels)
+    if print_config:
+        typer.echo(config_text(ctx, config), nl=False)
+        return
+    loggers = loggers_of(log, tensorboard=tensorboard)
     stores, wanted = stores or [find_store()], folds.split(",") if folds else None
     limit = parse_time_limit(time_limit)
     options: dict[str, Any] = {
         "resume": resume,
         "save_weights": save_weights,
-        "tensorboard": tensorboard,
+        "loggers": loggers,
         "folds_at_once": parse_folds_at_once(folds_at_once),
         "gpus": parse_gpus(gpus) if gpus else None,
         "trainers": Trainers(),
@@ -103,6 +119,7 @@ def train(
     plans = []
     for seed in range(config.seed, config.seed + seeds):
         plan = plan_run(stores, config.model_copy(update={"seed": seed}), test_stores=test or (), wanted=wanted)
+        check_replay(ctx, plan)
         plans.append(plan)
         is_left = folds_to_train(out / plan.config.run_name, plan.wanted, resume=resume)
         if not is_left or limit.has_time(config.model):
@@ -119,11 +136,20 @@ def _check_asked(*, loso: bool, test: bool, tensorboard: bool, trains_anew: bool
         how = "give either --loso or --test, not both" if loso else "give --loso or --test"
         raise ConfigError(f"mer train: {how}. For example: mer train --loso, or: mer train A.h5 --test B.h5")
     if tensorboard:
-        require_tensorboard()
+        require_tensorboard("--tensorboard")
     if trains_anew:
         raise ConfigError(
             "mer train: --time-limit with --no-resume would train the same folds each time. Leave one of them out."
         )
+
+
+def loggers_of(log: str | None, *, tensorboard: bool) -> Loggers:
+    """Return the loggers of --log and --tensorboard, whose warnings go to stderr."""
+    from mer_cli.training.loggers import Loggers, make_loggers
+
+    names = [name for name in (log, "tensorboard" if tensorboard else None) if name is not None]
+    loggers = make_loggers(",".join(names)) if names else {}
+    return Loggers(loggers, lambda warning: console.print_lines([f"warning: {warning}"], console.err))
 
 
 def train_with_progress(plan: RunPlan, out: Path, *, resume: bool = True, **options: Any) -> Path:

@@ -234,7 +234,7 @@ def resolve_config(
     try:
         config = TrainConfig(recipe=recipe, variant=variant or MMNET, **settings)
     except ValidationError as error:
-        raise ConfigError(_describe_invalid(error)) from None
+        raise ConfigError(describe_invalid(error)) from None
     return config.model_copy(update={"variant": _nearest_variant(config)}) if method.variants else config
 
 
@@ -288,7 +288,7 @@ def _check_own_recipe(foreign: Foreign) -> None:
     try:
         TrainConfig.model_validate(foreign.recipe)
     except ValidationError as error:
-        raise ConfigError(f"{foreign.code}: RECIPE: {_describe_invalid(error)}") from None
+        raise ConfigError(f"{foreign.code}: RECIPE: {describe_invalid(error)}") from None
 
 
 def _is_setting(name: str) -> bool:
@@ -325,7 +325,7 @@ def _nearest_variant(config: TrainConfig) -> str:
     return min(VARIANTS, key=n_departures)
 
 
-def _describe_invalid(error: ValidationError) -> str:
+def describe_invalid(error: ValidationError) -> str:
     """Return pydantic's first complaint as a sentence that names the flag and its limits."""
     problem = error.errors()[0]
     if not problem["loc"]:

@@ -32,7 +32,6 @@ from mer_cli.runs.directory import (
     CODE_GIVEN,
     Session,
     folds_to_train,
-    is_finished,
     open_run,
     record_session,
     write_fold,
@@ -53,9 +52,9 @@ from mer_cli.training.hardware import (
 )
 from mer_cli.training.inputs import compute_inputs, read_features, read_motion_batches
 from mer_cli.training.learner import LearnerTrainer
+from mer_cli.training.loggers import Loggers
 from mer_cli.training.loop import FoldTrainer, TrainedFold
 from mer_cli.training.own_network import blamed_on_own_code, require_finite
-from mer_cli.training.tensorboard_log import log_folder, require_tensorboard, write_log
 from mer_cli.training.time_limit import TimeLimit
 
 
@@ -161,7 +160,7 @@ def train_run(
     *,
     resume: bool = True,
     save_weights: Literal["last", "none"] = "last",
-    tensorboard: bool = False,
+    loggers: Loggers | None = None,
     folds_at_once: int | None = None,
     gpus: Sequence[int] | None = None,
     trainers: Trainers | None = None,
@@ -175,7 +174,7 @@ def train_run(
     out : folder of all runs
     resume : False trains finished folds again
     save_weights : "last" keeps the weights of each fold after its last epoch
-    tensorboard : write an event file for every finished fold, also for folds finished earlier
+    loggers : told of every epoch; of a fold in a worker, when it has ended
     folds_at_once : folds in parallel on each device; None decides by the method and the machine
     gpus : CUDA numbers; None takes the first
     trainers : a cache to share among runs that differ only in the seed
@@ -185,17 +184,16 @@ def train_run(
     Raises
     ------
     ConfigError
-        If TensorBoard is wanted and not installed, a GPU is not there, or the folds would not fit into its memory.
+        If a GPU is not there, or the folds would not fit into its memory.
     RunError
         If the run directory can't be used or written, a worker is killed, or the device still runs out of memory.
     """
-    config, listener = plan.config, listener or _Silent()
-    if tensorboard:
-        require_tensorboard()
+    config, loggers = plan.config, loggers or Loggers({})
     devices, n_cores = resolve_gpus(config, gpus), torch.get_num_threads()
     if not has_inputs and folds_to_train(out / config.run_name, plan.wanted, resume=resume):
         compute_inputs(plan)
-    with threads_of(config, folds_at_once) as threads:
+    telling = loggers.beside(listener or _Silent(), out / config.run_name, config)
+    with threads_of(config, folds_at_once) as threads, telling as listener:
         environment = describe_environment(config.device)
         if config.foreign:
             environment[CODE_GIVEN] = origin_known(config.foreign).text
@@ -203,8 +201,6 @@ def train_run(
         sources = sources_of(config.foreign) if config.foreign else None
         path = open_run(out, config, plan.labels, plan.emotions, plan.folds, session, sources)
         todo = folds_to_train(path, plan.wanted, resume=resume)
-        if tensorboard:
-            _log_finished_folds(plan, path)
         listener.on_start(len(todo))
         if not todo:
             return path
@@ -216,7 +212,7 @@ def train_run(
                 n_at_once = fit_into_memory(config, n_clips, n_classes, devices, n_at_once, is_asked_for=is_asked_for)
             torch.cuda.set_device(devices[0])
         origin = origin_known(config.foreign) if config.foreign else None
-        run = _Run(plan, path, save_weights == "last" and config.method.is_network, tensorboard, origin)
+        run = _Run(plan, path, save_weights == "last" and config.method.is_network, origin)
         limit = time_limit or TimeLimit(math.inf)
         begun = limit.allowed(config.model, todo)
         if n_at_once == 1:
@@ -233,7 +229,6 @@ class _Run:
     plan: RunPlan
     path: Path
     save_weights: bool
-    tensorboard: bool
     origin: Origin | None = None
 
     def train(self, trainer: Trainer, fold: Fold, on_epoch: Callable[[int, float], None]) -> TrainedFold:
@@ -242,8 +237,6 @@ class _Run:
         predictions = FoldPredictions(fold.id, fold.test, trained.logits, fold.inner, trained.inner_logits)
         save = partial(_save_weights, trained.weights, self.plan.config, fold) if self.save_weights else None
         write_fold(self.path, predictions, trained.history, save)
-        if self.tensorboard:
-            write_log(self.path, fold.id, self.plan.config)
         return trained
 
 
@@ -359,13 +352,6 @@ def _train_fold(
     if trainer.config.foreign:
         require_finite(trainer.config.foreign, fold.id, trained)
     return trained
-
-
-def _log_finished_folds(plan: RunPlan, path: Path) -> None:
-    """Write the event files of folds that were trained without --tensorboard."""
-    for fold in plan.folds:
-        if is_finished(path, fold.id) and not log_folder(path, fold.id).exists():
-            write_log(path, fold.id, plan.config)
 
 
 def _save_weights(weights: dict[str, Tensor], config: RunConfig, fold: Fold, path: Path) -> None:
