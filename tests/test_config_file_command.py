@@ -189,7 +189,7 @@ def test_of_several_places_the_one_with_the_same_store_is_taken():
 
 def test_a_setting_that_can_no_longer_be_the_same_is_another_run(monkeypatch):
     run = trained("--loso", *FLAGS, "--folds", "01")
-    monkeypatch.setattr("mer_cli.training.plan._protocol_id", lambda scheme, planned: "casme2-megc3/9")
+    monkeypatch.setattr("mer_cli.runs.protocol._protocol_id", lambda scheme, planned: "casme2-megc3/9")
     assert refused("train", "--config", run / "config.json") == (
         f"{run / 'config.json'}: protocol_id was 'casme2-megc3/5', and would be 'casme2-megc3/9' now. It would be "
         "another run. Train without --config."

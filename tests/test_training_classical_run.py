@@ -124,7 +124,7 @@ def test_every_descriptor_has_its_own_defaults(model):
     assert config.flow == ("fast" if "flows" in arrays else "tvl1")
 
 
-def no_effect(flag, model, whom="networks"):
+def no_effect(flag, model, whom="networks and learners"):
     return f"{flag} has no effect with --model {model}: it is for {whom}. Leave it out."
 
 

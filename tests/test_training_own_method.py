@@ -174,3 +174,29 @@ def test_a_run_whose_code_is_not_there_says_so_where_code_is_needed(store, tmp_p
     monkeypatch.setattr(own_code, "_ORIGINS", {})
     with pytest.raises(own_code.ConfigError, match=r"^mynet.py:MyNet: this run's method is not part of mer, and its"):
         plan.config.method.load()
+
+
+def test_a_config_file_names_your_own_method_and_its_options_and_replays_its_run(store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = spec(tmp_path / "code", NETWORK, "MyNet")
+    settings = ["--loso", "--scheme", "mmnet3", "--epochs", "1", "--batch-size", "2", "--device", "cpu"]
+    brought = ["--model", text, "--set", "width=8"]
+
+    def mer(*words):
+        result = CliRunner().invoke(main.app, ["train", *map(str, words)])
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    (tmp_path / "run.toml").write_text(mer(store, *settings, *brought, "--print-config"), encoding="utf-8")
+    first = Path(mer(store, *settings, *brought).strip())
+    assert mer("--config", "run.toml", "--out", "again").strip() == str(Path("again") / first.name)
+    assert mer("--config", first / "config.json", "--out", "replayed").strip() == str(Path("replayed") / first.name)
+    for fold in FOLDS:
+        assert_same_fold(first, Path("replayed") / first.name, fold)
+    write(tmp_path / "code", NETWORK + "# changed\n")
+    refused = CliRunner().invoke(main.app, ["train", "--config", str(first / "config.json"), "--out", "third"])
+    assert refused.exit_code == 1
+    assert refused.stderr.strip() == (
+        f"error: {first / 'config.json'}: the code of mynet is not what the run was trained with. It would be another "
+        f"run. A copy of that code is in {first / 'source'}: name it with --model, or leave --config out."
+    )

@@ -11,12 +11,12 @@ import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import ConfigDict, Strict, ValidationError, create_model
 
 from mer_cli.errors import ConfigError, unknown_name
-from mer_cli.runs.config import TrainConfig, describe_invalid, has_effect
+from mer_cli.runs.config import SETTINGS, TrainConfig, describe_invalid, has_effect
 from mer_cli.runs.methods import METHODS, MMNET
 from mer_cli.runs.run_config import RunConfig
 from mer_cli.runs.variants import VARIANTS
@@ -85,12 +85,6 @@ def _decided_by_preset(settings: Mapping[str, Any]) -> dict[str, set[str]]:
     return {preset: {name for held in forms.values() for name in held} for preset, forms in presets.items()}
 
 
-def plain_settings() -> tuple[str, ...]:
-    """Return the names of the settings that have a flag: those whose value is a text, a number, or on or off."""
-    fields = TrainConfig.model_fields.items()
-    return tuple(name for name, field in fields if field.annotation in PLAIN or get_origin(field.annotation) is Literal)
-
-
 def read_config_file(path: Path, flags: Mapping[str, Any]) -> ConfigFile:
     """Read a TOML file of settings and flags.
 
@@ -116,9 +110,7 @@ def read_config_file(path: Path, flags: Mapping[str, Any]) -> ConfigFile:
         raise ConfigError(f"--config: {path} can't be read ({error.strerror}).") from None
     except ValueError as error:
         raise ConfigError(f"{path}: not a TOML file ({error}). `mer train --print-config` prints one.") from None
-    settings = {
-        name: (TrainConfig.model_fields[name].annotation, TrainConfig.model_fields[name]) for name in plain_settings()
-    }
+    settings = {name: (TrainConfig.model_fields[name].annotation, TrainConfig.model_fields[name]) for name in SETTINGS}
     known = [*settings, *flags]
     for name in held:
         if name not in known:
@@ -175,7 +167,7 @@ def spell(value: Any) -> str:
 
 def settings_of(config: TrainConfig) -> dict[str, Any]:
     """Return the settings that have an effect on the run's method; `resolve_config` makes the same config of them."""
-    values = {name: getattr(config, name) for name in plain_settings()}
+    values = {name: getattr(config, name) for name in SETTINGS}
     return {name: value for name, value in values.items() if has_effect(config.method, name, values)}
 
 
