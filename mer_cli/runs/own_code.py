@@ -53,7 +53,7 @@ class Origin:
         return f"{self.file.name if self.file else self.module}:{self.name}"
 
 
-_ORIGINS: dict[Foreign, Origin] = {}  # of the methods that were named in this process
+_NAMED: dict[Foreign, tuple[Origin, Any]] = {}  # the methods that were named in this process, with their code
 
 
 def is_own(text: str) -> bool:
@@ -111,19 +111,23 @@ def origin_of(found: Any) -> Origin:
     return Origin(f"{module}:{name}", name, module=module)
 
 
-def remember(foreign: Foreign, origin: Origin) -> None:
-    """Let `load` find the code of a method in this process.
+def remember(foreign: Foreign, origin: Origin, found: Any) -> None:
+    """Let `load` find the code of a method in this process; the latest place of the same code is kept."""
+    _NAMED[foreign] = origin, found
+
+
+def import_again(foreign: Foreign, origin: Origin) -> None:
+    """Import the code of a method in another process than the one that named it.
 
     Raises
     ------
     ConfigError
         If the code is not the one that the record has the hash of.
     """
-    if foreign not in _ORIGINS:
-        found = import_code(origin)
-        if not origin.pickled and hash_of(read_sources(origin, found)) != foreign.source_sha256:
-            raise ConfigError(f"{origin.text}: was changed while the run was training. Start the command again.")
-    _ORIGINS[foreign] = origin
+    found = import_code(origin)
+    if not origin.pickled:  # its source is text of the main module, which a worker has not
+        _require_hash(origin, read_sources(origin, found), foreign)
+    remember(foreign, origin, found)
 
 
 def origin_known(foreign: Foreign) -> Origin:
@@ -134,17 +138,18 @@ def origin_known(foreign: Foreign) -> Origin:
     ConfigError
         If it was not.
     """
-    if foreign not in _ORIGINS:
+    if foreign not in _NAMED:
         raise ConfigError(
             f"{foreign.code}: this run's method is not part of mer, and its code was not given. Reading, scoring and "
             "reporting the run need no code; for anything else name it: --model FILE.py:CLASS or MODULE:CLASS."
         )
-    return _ORIGINS[foreign]
+    return _NAMED[foreign][0]
 
 
 def load(foreign: Foreign) -> Any:
-    """Return the class, function or estimator of a method that was named in this process."""
-    return import_code(origin_known(foreign))
+    """Return the class, function or estimator of a method that was named in this process, as it was then."""
+    origin_known(foreign)
+    return _NAMED[foreign][1]
 
 
 def import_code(origin: Origin) -> Any:
@@ -374,6 +379,19 @@ def own_files(foreign: Foreign) -> list[Path]:
 
 
 def sources_of(foreign: Foreign) -> Sources:
-    """Return the files of a method that was named in this process."""
+    """Return the files of a method that was named in this process.
+
+    Raises
+    ------
+    ConfigError
+        If they were changed since, so that they are not what the process has imported.
+    """
     origin = origin_known(foreign)
-    return read_sources(origin, import_code(origin))
+    sources = read_sources(origin, _NAMED[foreign][1])
+    _require_hash(origin, sources, foreign)
+    return sources
+
+
+def _require_hash(origin: Origin, sources: Sources, foreign: Foreign) -> None:
+    if hash_of(sources) != foreign.source_sha256:
+        raise ConfigError(f"{origin.text}: was changed while the command was running. Start the command again.")

@@ -75,7 +75,7 @@ def find_any_method(
         settings=_recipe_of(found, origin),
         keeps_no_state=getattr(found, "KEEPS_NO_STATE", False) is True,
     )
-    remember(foreign, origin)
+    remember(foreign, origin, found)
     return method_of(_name_of(found, given, origin), foreign)
 
 
