@@ -42,7 +42,7 @@ from mer_cli.runs.own_code import Origin, origin_known, remember, sources_of
 from mer_cli.runs.plan import RunPlan
 from mer_cli.runs.run_config import RunConfig
 from mer_cli.store.hdf5 import empty_windows, read_windows
-from mer_cli.system.workers import run_in_workers
+from mer_cli.system.workers import end_unguarded_worker, run_in_workers
 from mer_cli.training.batches import PairBatches, Windows
 from mer_cli.training.hardware import (
     choose_folds_at_once,
@@ -189,6 +189,7 @@ def train_run(
     RunError
         If the run directory can't be used or written, a worker is killed, or the device still runs out of memory.
     """
+    end_unguarded_worker()
     config, listener = plan.config, listener or _Silent()
     if tensorboard:
         require_tensorboard()
