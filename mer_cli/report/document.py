@@ -64,7 +64,7 @@ def report(
     runs: Run | str | Path | Iterable[Run | str | Path] | None = None,
     *,
     format: str = "html",
-    tables: str | Iterable[str] = ALL,
+    table: str = ALL,
     with_images: bool = False,
 ) -> RunReport:
     """Return a report of runs: the paper's tables, and all methods of each protocol, with chance beside them.
@@ -73,7 +73,7 @@ def report(
     ----------
     runs : run directories, folders that hold some, or runs that were read; everything in runs/ if left out
     format : "html", "markdown", "latex", "csv" or "json"
-    tables : "all", or some of "summary", "1" to "7" and "methods"
+    table : "summary", "1" to "7" (the paper's), "methods", or "all"
     with_images : add to HTML the images that `mer explain` wrote into the runs
 
     Raises
@@ -85,7 +85,7 @@ def report(
     """
     check_format(format)
     check_images(format, with_images)
-    ids = [id for wanted in ([tables] if isinstance(tables, str) else tables) for id in table_ids(wanted)]
+    ids = table_ids(table)
     return RunReport(format, with_images, build_report(ids, _read(runs), read_stores(ids)))
 
 
