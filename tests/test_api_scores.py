@@ -61,6 +61,7 @@ def test_a_test_dataset_can_be_scored_alone(tmp_path):
     scores = mer.evaluate(path, dataset="samm")
     assert (scores.dataset, scores.n_clips) == ("samm", sum(c.startswith("samm/") for c in scores.run.labels))
     assert "tested on samm" in str(scores)
+    assert "tested on casme2 and samm" in str(mer.evaluate(path))
 
 
 def test_a_run_that_lacks_folds_has_no_score(tmp_path):

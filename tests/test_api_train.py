@@ -1,6 +1,7 @@
 """`mer_cli.train`: one call that trains, continues and returns a run, and what it prints meanwhile."""
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +14,7 @@ from torch import nn
 
 import mer_cli as mer
 from mer_cli.errors import ConfigError
+from mer_cli.system.workers import NO_GUARD
 
 SMALL = {"scheme": "mmnet3", "epochs": 2, "batch_size": 2, "device": "cpu", "precision": "fp32"}
 CLASS = """
@@ -132,3 +134,12 @@ def test_other_numbers_of_clips_than_published_are_warned_of(tmp_path):
 def test_an_unknown_setting_is_refused(store):
     with pytest.raises(ConfigError, match=r"^There is no setting 'epoch'. Expected one of: "):
         mer.train(store, Linear, epoch=3)
+
+
+@pytest.mark.slow
+def test_a_script_that_trains_without_a_main_guard_is_told_to_add_one(store):
+    call = f"mer.train('casme2.h5', Net, folds_at_once=2, **{SMALL!r})"
+    Path("script.py").write_text(f"import mer_cli as mer\n{CLASS.format(name='Net')}\n{call}\n", encoding="utf-8")
+    done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == f"mer_cli.errors.ConfigError: {NO_GUARD}"
