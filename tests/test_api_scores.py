@@ -15,6 +15,8 @@ import mer_cli as mer
 from mer_cli.cli.main import app
 from mer_cli.errors import ConfigError, RunError
 from mer_cli.evaluation import epoch_rules
+from mer_cli.motion.inputs import PairInput
+from mer_cli.runs.foreign import Foreign
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +112,12 @@ def test_an_unknown_format_or_table_is_refused(path):
         mer.report(path, table="8")
 
 
-def test_scores_and_reports_load_no_torch(path):
-    code = f"import sys, mer_cli as mer; mer.evaluate({str(path)!r})._repr_html_(); mer.report({str(path)!r}).text; "
-    code += "print({'torch'} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+def test_a_run_of_your_own_network_is_scored_and_reported_without_its_code_and_without_torch(tmp_path):
+    foreign = Foreign(door="network", title="Net", code="gone.py:Net", source_sha256="ab" * 32, sees=PairInput())
+    path = str(write_run(tmp_path, foreign=foreign, model="net", recipe="plain"))
+    code = (
+        f"import sys, mer_cli as mer; mer.evaluate({path!r})._repr_html_(); print('Net' in mer.report({path!r}).text, "
+    )
+    code += "{'torch', 'gone'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "True set()\n"

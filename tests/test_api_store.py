@@ -41,7 +41,7 @@ def test_a_store_says_what_it_is(store, path):
     assert (store.path, store.dataset, store.generated, len(store)) == (path, "casme2", True, 5)
     told = "casme2, 5 clips of 3 subjects; generated: not a result on any dataset"
     assert repr(store) == f"Store('{path}': {told})"
-    assert f"<p><b>{path}</b>: {told}</p><table" in store._repr_html_()
+    assert f"<p><b>{path}</b>: {told}</p><p>Its first clips:</p><table" in store._repr_html_()
 
 
 def test_a_store_that_is_absent_is_refused_when_it_is_opened(tmp_path):

@@ -114,11 +114,12 @@ class Stopped(nn.Module):
 
 @pytest.mark.slow
 def test_a_class_of_a_kernel_trains_in_workers_shows_progress_and_continues_after_an_interrupt(tmp_path):
-    nbformat = pytest.importorskip("nbformat")
     write_moved_store(tmp_path / "casme2.h5")
     (tmp_path / "stopped.py").write_text(STOPPED, encoding="utf-8")
-    notebook = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, KERNEL)))
-    nbformat.write(notebook, tmp_path / "kernel.ipynb")
+    empty = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": []}
+    cells = [empty | {"id": f"cell-{number}", "source": source} for number, source in enumerate(KERNEL)]
+    notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    (tmp_path / "kernel.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
     shown = execute(tmp_path / "kernel.ipynb", tmp_path)
     assert "3 of 3 folds" in shown[1]
     assert "True" in shown[2]

@@ -116,3 +116,10 @@ def test_an_object_that_can_not_be_recorded_is_refused(cells):
         "HELD: can't be recorded with the run (cannot pickle 'generator' object), and your method uses it. Make it "
         "inside the class."
     )
+
+
+def test_of_two_classes_with_one_name_in_a_cell_the_later_is_taken(cells):
+    twice = (
+        "class Net:\n    def forward(self):\n        return 1\n\nclass Net:\n    def forward(self):\n        return 2\n"
+    )
+    assert source(cells, twice) == "class Net:\n    def forward(self):\n        return 2\n"

@@ -135,7 +135,8 @@ class Store:
         return f"Store({str(self.path)!r}: {self._summary()})"
 
     def _repr_html_(self) -> str:
-        return f"<p><b>{escape(str(self.path))}</b>: {escape(self._summary())}</p>{self.info.clips.head().to_html()}"
+        told = f"<p><b>{escape(str(self.path))}</b>: {escape(self._summary())}</p>"
+        return f"{told}<p>Its first clips:</p>{self.info.clips.head().to_html()}"
 
     def _summary(self) -> str:
         n_subjects = self.info.clips["subject"].nunique()
