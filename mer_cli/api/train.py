@@ -34,7 +34,6 @@ def train(
     folds: Sequence[str] | None = None,
     resume: bool = True,
     save_weights: Literal["last", "none"] = "last",
-    tensorboard: bool = False,
     folds_at_once: int | None = None,
     gpus: Sequence[int] | None = None,
     progress: bool | None = None,
@@ -57,11 +56,10 @@ def train(
     folds : subjects or fold ids to train; all if left out
     resume : False trains finished folds again
     save_weights : "last" keeps each fold's weights after the last epoch
-    tensorboard : write event files for TensorBoard
     folds_at_once : number of folds in parallel; None decides by the method and the machine
     gpus : CUDA numbers; None takes the first
     progress : show progress; None does so on a terminal and in a notebook
-    settings : every other flag of `mer train`, such as epochs=20, seed=2, recipe="quick", device="cpu"
+    settings : every other setting of `mer train`, such as epochs=20, seed=2, recipe="quick", device="cpu"
 
     Raises
     ------
@@ -77,7 +75,6 @@ def train(
     of_training: dict[str, Any] = {
         "resume": resume,
         "save_weights": save_weights,
-        "tensorboard": tensorboard,
         "folds_at_once": folds_at_once,
         "gpus": gpus,
     }
