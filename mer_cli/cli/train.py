@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -161,11 +161,20 @@ def loggers_of(log: str | None, *, tensorboard: bool) -> Loggers:
     return Loggers(loggers, lambda warning: console.print_lines([f"warning: {warning}"], console.err))
 
 
-def train_with_progress(plan: RunPlan, out: Path, *, resume: bool = True, **options: Any) -> Path:
+def train_with_progress(
+    plan: RunPlan,
+    out: Path,
+    *,
+    resume: bool = True,
+    steps: Callable[[str, int], Any] = console.Steps,
+    bars: Callable[[int], Any] = console.TrainProgress,
+    **options: Any,
+) -> Path:
     """Compute a plan's inputs and train its folds, showing progress; return the run directory.
 
     Parameters
     ----------
+    steps, bars : what shows the progress over clips, and over folds and epochs
     options : further arguments of `training.train.train_run`
     """
     from mer_cli.runs.directory import folds_to_train
@@ -175,12 +184,12 @@ def train_with_progress(plan: RunPlan, out: Path, *, resume: bool = True, **opti
     config = plan.config
     if folds_to_train(out / config.run_name, plan.wanted, resume=resume):
         if config.method.sees.needs_flow(config.span):
-            with console.Steps("flow", sum(len(store.info.clips) for store in plan.stores)) as steps:
-                compute_flow(plan, steps.on_clip)
+            with steps("flow", sum(len(store.info.clips) for store in plan.stores)) as shown:
+                compute_flow(plan, shown.on_clip)
         if config.method.kind in ("classical", "estimator"):
-            with console.Steps("features", len(plan.labels)) as steps:
-                compute_features(plan, steps.on_clip)
-    with console.TrainProgress(config.epochs) as progress:
+            with steps("features", len(plan.labels)) as shown:
+                compute_features(plan, shown.on_clip)
+    with bars(config.epochs) as progress:
         return train_run(plan, out, progress, resume=resume, has_inputs=True, **options)
 
 

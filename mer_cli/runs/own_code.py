@@ -257,6 +257,11 @@ def read_sources(origin: Origin, found: Any) -> Sources:
         for name in dict.fromkeys((origin.module, getattr(found, "__module__", None) or type(found).__module__)):
             if name in sys.modules:
                 files |= _module_files(sys.modules[name])
+        if not files:
+            raise ConfigError(
+                f"{origin.text}: its module has no file, so its source can't be recorded with the run. Write the class "
+                f"into a file, and give FILE.py:{origin.name}."
+            )
     try:
         return {name: file.read_bytes().replace(b"\r\n", b"\n") for name, file in sorted(files.items())}
     except OSError as error:
