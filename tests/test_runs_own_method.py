@@ -262,6 +262,14 @@ def test_a_recipe_with_an_unknown_setting_names_the_nearest():
     assert message.endswith(" Did you mean 'learning_rate'?")
 
 
+def test_a_recipe_with_a_setting_without_effect_is_refused_unless_its_value_is_what_holds_anyway():
+    text = "from sklearn.svm import SVC\ndef Net():\n    return SVC()\nNet.RECIPE = {'epochs': 5}\n"
+    assert error_of(text, features="flow") == (
+        "mynet.py:Net: RECIPE: epochs has no effect: it is for networks and learners. Leave it out."
+    )
+    assert config_of(text.replace("5", "1"), features="flow").epochs == 1
+
+
 def test_unknown_features_name_the_nearest():
     assert error_of("from sklearn.svm import SVC\nNet = SVC()\n", features="lbptop") == (
         "--features: Unknown descriptor 'lbptop'. Known: flow, flow-svm, bi-woof, hoof, fhoof, fhofo, mdmo, lbp-top, "
@@ -292,6 +300,41 @@ def test_a_built_in_method_takes_neither_options_nor_features(flag, given):
     assert error_of(model="ststnet", **given) == (
         f"{flag} has no effect with --model ststnet, which is built in. Leave it out."
     )
+
+
+def test_a_file_that_changes_after_it_was_named_does_not_change_the_method():
+    method = config_of(NET.replace("super()", "self.version = 1; super()")).method
+    write(NET.replace("super()", "self.version = 2; super()"))
+    assert method.build(3).version == 1
+    assert resolve_config(model="./mynet.py:Net").method.build(3).version == 2
+
+
+def test_each_file_gets_the_module_beside_itself_as_it_is_now():
+    text = "from beside import VERSION\n" + NET.replace("super()", "self.version = VERSION; super()")
+
+    def version_in(folder, number):
+        Path(folder).mkdir(exist_ok=True)
+        write(text, f"{folder}/mynet.py")
+        write(f"VERSION = {number}\n", f"{folder}/beside.py")
+        return resolve_config(model=f"./{folder}/mynet.py:Net").method.build(3).version
+
+    assert [version_in("a", 1), version_in("b", 2), version_in("a", 1), version_in("a", 33)] == [1, 2, 1, 33]
+
+
+def test_a_module_beside_the_file_with_the_name_of_a_library_is_refused():
+    write("", "pydantic.py")
+    assert error_of("import pydantic\n" + NET) == (
+        f"mynet.py: imports pydantic, and gets {sys.modules['pydantic'].__file__}, not pydantic.py beside it. Give "
+        "pydantic.py another name."
+    )
+
+
+def test_the_order_of_the_options_makes_no_other_method():
+    one, other = (
+        config_of(options=options).foreign for options in ({"width": "5", "rate": "2"}, {"rate": "2", "width": "5"})
+    )
+    assert one == other
+    assert hash(one) == hash(other)
 
 
 def test_an_installed_package_names_a_method_and_its_version(tmp_path, monkeypatch):

@@ -133,7 +133,8 @@ def test_a_module_beside_the_file_is_part_of_its_source(store, tmp_path):
     assert sorted(file.name for file in (path / "source").iterdir()) == ["mynet.py", "own_layers.py"]
     before = plan.config.foreign.source_sha256
     write(tmp_path, "width = 5\n", "own_layers.py")
-    assert own_code.hash_of(own_code.sources_of(plan.config.foreign)) != before
+    assert config_of(model=text).foreign.source_sha256 != before
+    assert own_code.hash_of(own_code.sources_of(plan.config.foreign)) == before
 
 
 def test_changed_code_begins_another_run_and_says_so(store, tmp_path):
@@ -154,7 +155,7 @@ def test_changed_code_begins_another_run_and_says_so(store, tmp_path):
 def test_a_run_is_read_scored_and_reported_where_its_code_is_not(store, tmp_path, monkeypatch):
     paths = [train_door(door, store, tmp_path / "runs") for door in DOORS]
     (tmp_path / "runs" / "mynet.py").unlink()
-    monkeypatch.setattr(own_code, "_ORIGINS", {})
+    monkeypatch.setattr(own_code, "_KNOWN", {})
     monkeypatch.setattr(own_code, "import_code", lambda origin: pytest.fail("reading a run imported its code"))
     result = CliRunner().invoke(main.app, ["evaluate", *map(str, paths)])
     assert result.exit_code == 0, result.output
@@ -171,7 +172,7 @@ def test_a_run_is_read_scored_and_reported_where_its_code_is_not(store, tmp_path
 
 def test_a_run_whose_code_is_not_there_says_so_where_code_is_needed(store, tmp_path, monkeypatch):
     plan = plan_run([store], config_of(model=spec(tmp_path, NETWORK, "MyNet")))
-    monkeypatch.setattr(own_code, "_ORIGINS", {})
+    monkeypatch.setattr(own_code, "_KNOWN", {})
     with pytest.raises(own_code.ConfigError, match=r"^mynet.py:MyNet: this run's method is not part of mer, and its"):
         plan.config.method.load()
 

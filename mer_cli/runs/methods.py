@@ -133,7 +133,7 @@ class Method:
         TypeError
             If the `INPUT` of a built-in network's class differs from `sees`.
         ConfigError
-            If the code of your own method was not named in this process (`own_code.bring`).
+            If the code of your own method was not named in this process (`own_code.remember`).
         """
         if self.foreign:
             from mer_cli.runs.own_code import load

@@ -53,7 +53,17 @@ class Origin:
         return f"{self.file.name if self.file else self.module}:{self.name}"
 
 
-_ORIGINS: dict[Foreign, Origin] = {}  # of the methods that were named in this process
+@dataclass(frozen=True)
+class _Known:
+    """The code of a method that was named in this process, as it was then: files that change later change no fold."""
+
+    origin: Origin
+    found: Any
+    sources: Sources
+
+
+_KNOWN: dict[Foreign, _Known] = {}
+_BESIDE: set[str] = set()  # names of the loaded modules that lie beside a file of your own
 
 
 def is_own(text: str) -> bool:
@@ -111,19 +121,33 @@ def origin_of(found: Any) -> Origin:
     return Origin(f"{module}:{name}", name, module=module)
 
 
-def remember(foreign: Foreign, origin: Origin) -> None:
-    """Let `load` find the code of a method in this process.
+def remember(foreign: Foreign, origin: Origin, found: Any, sources: Sources) -> None:
+    """Let `load` return the code of a method in this process; `found` and `sources` are what the record describes."""
+    _KNOWN[foreign] = _Known(origin, found, sources)
+
+
+def import_in_worker(foreign: Foreign, origin: Origin) -> None:
+    """Import the code of a method that another process has named, and let `load` return it.
 
     Raises
     ------
     ConfigError
         If the code is not the one that the record has the hash of.
     """
-    if foreign not in _ORIGINS:
-        found = import_code(origin)
-        if not origin.pickled and hash_of(read_sources(origin, found)) != foreign.source_sha256:
-            raise ConfigError(f"{origin.text}: was changed while the run was training. Start the command again.")
-    _ORIGINS[foreign] = origin
+    found = import_code(origin)
+    sources = {} if origin.pickled else read_sources(origin, found)
+    if sources and hash_of(sources) != foreign.source_sha256:
+        raise ConfigError(f"{origin.text}: was changed while the run was training. Start the command again.")
+    remember(foreign, origin, found, sources)
+
+
+def _known(foreign: Foreign) -> _Known:
+    if foreign not in _KNOWN:
+        raise ConfigError(
+            f"{foreign.code}: this run's method is not part of mer, and its code was not given. Reading, scoring and "
+            "reporting the run need no code; for anything else name it: --model FILE.py:CLASS or MODULE:CLASS."
+        )
+    return _KNOWN[foreign]
 
 
 def origin_known(foreign: Foreign) -> Origin:
@@ -134,17 +158,12 @@ def origin_known(foreign: Foreign) -> Origin:
     ConfigError
         If it was not.
     """
-    if foreign not in _ORIGINS:
-        raise ConfigError(
-            f"{foreign.code}: this run's method is not part of mer, and its code was not given. Reading, scoring and "
-            "reporting the run need no code; for anything else name it: --model FILE.py:CLASS or MODULE:CLASS."
-        )
-    return _ORIGINS[foreign]
+    return _known(foreign).origin
 
 
 def load(foreign: Foreign) -> Any:
-    """Return the class, function or estimator of a method that was named in this process."""
-    return import_code(origin_known(foreign))
+    """Return the class, function or estimator of a method, as it was when it was named in this process."""
+    return _known(foreign).found
 
 
 def import_code(origin: Origin) -> Any:
@@ -157,7 +176,7 @@ def import_code(origin: Origin) -> Any:
     """
     if origin.pickled:
         return _unpickle(origin.pickled)
-    module = _run_file(origin.file, origin.file.read_bytes()) if origin.file else _import_module(origin)
+    module = _run_file(origin.file, _read(origin.file)) if origin.file else _import_module(origin)
     found: Any = module
     for part in origin.name.split("."):
         if not hasattr(found, part):
@@ -177,21 +196,54 @@ def _unpickle(pickled: bytes) -> Any:
     return pickle.loads(pickled)  # of a class that this user handed over, never read from a file
 
 
+def _read(file: Path) -> tuple[tuple[Path, bytes], ...]:
+    """Return a file and the modules beside it that it imports, with their contents."""
+    return tuple((each, each.read_bytes()) for each in _with_imports(file))
+
+
 @cache
-def _run_file(file: Path, source: bytes) -> ModuleType:
-    """Run a file as a module, and return it; its folder is searched for the modules that it imports."""
-    if str(file.parent) not in sys.path:
-        sys.path.insert(0, str(file.parent))
-    module = ModuleType(f"{file.stem}_{hashlib.sha256(source).hexdigest()[:8]}")
+def _run_file(file: Path, sources: tuple[tuple[Path, bytes], ...]) -> ModuleType:
+    """Run a file as a module, and return it; the modules that it imports are first looked for in its folder.
+
+    Parameters
+    ----------
+    sources : `_read(file)`; if a module beside the file has changed, the file is run again
+    """
+    _unload_beside(file, [path for path, _ in sources[1:]])
+    sys.path[:] = [str(file.parent), *(place for place in sys.path if place != str(file.parent))]
+    digest = hashlib.sha256(b"\0".join(content for _, content in sources)).hexdigest()
+    module = ModuleType(f"{file.stem}_{digest[:8]}")
     module.__file__ = str(file)
     sys.modules[module.__name__] = module  # dataclasses and pickle look their module up
     try:
-        exec(compile(source, str(file), "exec"), vars(module))  # the user's own file, which the command names
+        exec(compile(sources[0][1], str(file), "exec"), vars(module))  # the user's own file, which the command names
     except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
-        where = line_in(error, _with_imports(file), file.name)
+        where = line_in(error, [path for path, _ in sources], file.name)
         raise ConfigError(f"{file.name}{where}: {_spell(error)} Correct the file.") from error
     return module
+
+
+def _unload_beside(file: Path, beside: list[Path]) -> None:
+    """Make the file import the modules beside it anew: those of another file, or older ones, may have the same names.
+
+    Raises
+    ------
+    ConfigError
+        If a library has the name of such a module, so that the file would get the library.
+    """
+    importlib.invalidate_caches()  # a file that was written a moment ago must be seen
+    for path in beside:
+        name = ".".join(path.relative_to(file.parent).with_suffix("").parts).removesuffix(".__init__")
+        place = getattr(sys.modules.get(name), "__file__", None)
+        if name in _BESIDE:
+            sys.modules.pop(name, None)
+        elif name in sys.modules and Path(str(place)).resolve() != path.resolve():
+            raise ConfigError(
+                f"{file.name}: imports {name}, and gets {place or 'a part of Python'}, not {path.name} beside it. "
+                f"Give {path.name} another name."
+            )
+        _BESIDE.add(name)
 
 
 def _import_module(origin: Origin) -> ModuleType:
@@ -304,6 +356,8 @@ def _imported_by(file: Path, folder: Path) -> Iterator[Path]:
             start = file.parents[node.level - 1] if node.level else folder
             names = [node.module or "", *(f"{node.module}.{name}" if node.module else name for name in names)]
         for name in filter(None, names):
+            if name.partition(".")[0] == "mer_cli":
+                continue  # a file that lies beside this package's folder
             place = start.joinpath(*name.split("."))
             # Packages above a module run as well.
             above = [
@@ -374,6 +428,5 @@ def own_files(foreign: Foreign) -> list[Path]:
 
 
 def sources_of(foreign: Foreign) -> Sources:
-    """Return the files of a method that was named in this process."""
-    origin = origin_known(foreign)
-    return read_sources(origin, import_code(origin))
+    """Return the files of a method, as they were when it was named in this process."""
+    return _known(foreign).sources

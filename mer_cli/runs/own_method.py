@@ -62,12 +62,13 @@ def find_any_method(
     if origin.code in (built_in := {f"mer_cli.models.{method.code}": method for method in LIVE}):
         return built_in[origin.code]
     found = import_code(origin)
+    sources = read_sources(origin, found)
     door = _door_of(found, features, origin)
     foreign = Foreign(
         door=door,
         title=str(getattr(found, "TITLE", origin.name)),
         code=origin.code,
-        source_sha256=hash_of(read_sources(origin, found)),
+        source_sha256=hash_of(sources),
         version=installed_version(origin.module) if origin.module else "",
         sees=_input_of(found, door, features, origin),
         features=_descriptor_named(features).name if features else "",
@@ -75,7 +76,7 @@ def find_any_method(
         settings=_recipe_of(found, origin),
         keeps_no_state=getattr(found, "KEEPS_NO_STATE", False) is True,
     )
-    remember(foreign, origin)
+    remember(foreign, origin, found, sources)
     return method_of(_name_of(found, given, origin), foreign)
 
 

@@ -37,7 +37,7 @@ from mer_cli.runs.directory import (
     write_fold,
 )
 from mer_cli.runs.folds import training_labels
-from mer_cli.runs.own_code import Origin, origin_known, remember, sources_of
+from mer_cli.runs.own_code import Origin, import_in_worker, origin_known, sources_of
 from mer_cli.runs.plan import RunPlan
 from mer_cli.runs.run_config import RunConfig
 from mer_cli.store.hdf5 import empty_windows, read_windows
@@ -328,7 +328,7 @@ def _run_and_trainer(pickled: bytes) -> tuple[_Run, Trainer]:
     """Return what all tasks of a worker share; the clips are read, and the network is made, once."""
     run: _Run = pickle.loads(pickled)
     if run.origin and run.plan.config.foreign:
-        remember(run.plan.config.foreign, run.origin)
+        import_in_worker(run.plan.config.foreign, run.origin)
     return run, make_trainer(run.plan)
 
 
