@@ -125,6 +125,15 @@ Net = RandomForestClassifier(5)
 """
 
 
+def test_an_estimator_that_is_not_a_classifier_is_refused():
+    text = "from sklearn.linear_model import Ridge\nNet = Ridge()\n"
+    assert check(text, features="flow")["output"] == (
+        "FAILED",
+        "mynet.py:Net: Ridge is not a classifier: it has no classes_ after fit. Give a classifier of scikit-learn, or "
+        "a pipeline that ends with one.",
+    )
+
+
 def test_an_estimator_passes_every_check():
     found = check(ESTIMATOR, features="flow")
     assert {mark for mark, _ in found.values()} == {"ok"}
