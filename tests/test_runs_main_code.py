@@ -78,6 +78,7 @@ def test_a_class_stands_there_with_all_that_it_uses_and_nothing_else(source_of):
         ("np.arange(3000.0)", "np.arange(3000.0)[::-1] * 0 + np.arange(3000.0) + 1e-9"),  # the same text
         ("Fraction(1, 3)", "Fraction(2, 3)"),  # an object of a class that was imported
         ("Scaler(5)", "Scaler(6)"),  # an object that is written by its address
+        ("self.size = size", "self.size = -size if False else size"),  # the class of an object
         ("np.array([0.1])", "np.array([0.1 + 1e-15])"),  # the same text, in a dict
     ],
 )

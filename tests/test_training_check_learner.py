@@ -134,6 +134,15 @@ def test_an_estimator_that_is_not_a_classifier_is_refused():
     )
 
 
+def test_an_estimator_that_scikit_learn_can_t_fit_is_blamed_without_a_traceback():
+    text = "from sklearn.model_selection import GridSearchCV\nfrom sklearn.svm import SVC\n"
+    told = check(f"{text}Net = GridSearchCV(SVC(), {{'C': [1]}}, cv=99)\n", features="flow")["output"][1]
+    assert told == (
+        "mynet.py:Net, in scikit-learn: ValueError: Cannot have number of splits n_splits=99 greater than the number "
+        "of samples: n_samples=60. Correct the file."
+    )
+
+
 def test_an_estimator_passes_every_check():
     found = check(ESTIMATOR, features="flow")
     assert {mark for mark, _ in found.values()} == {"ok"}

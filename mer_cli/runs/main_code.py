@@ -42,6 +42,8 @@ def source_of_main(found: Any) -> str:
             waiting += [(other, module[other]) for other in used if _is_own(module.get(other), found.__module__)]
             enclosed = _enclosed(name, each)
             waiting += [(place, value) for place, value in enclosed if _is_own(value, found.__module__)]
+        elif type(each).__module__ == found.__module__:
+            waiting.append((type(each).__qualname__, type(each)))
     return "\n\n".join(texts[name] for name in sorted(texts))
 
 

@@ -68,7 +68,7 @@ class Method:
 
     @property
     def kind(self) -> Kind:
-        """The kind of method: a network, a descriptor with a support-vector machine, a door, or only quoted."""
+        """A network, a descriptor with a support-vector machine ("classical"), only quoted, or your own's door."""
         if self.foreign:
             return self.foreign.door
         if not self.code:

@@ -100,7 +100,7 @@ def parse_options(texts: Iterable[str]) -> dict[str, str]:
 
 
 def _name_of(found: Any, given: Any, origin: Origin) -> str:
-    """Return the method's short name, which is neither a built-in method's nor a folder's."""
+    """Return the method's short name, which its runs' folders are named after; refuse a built-in method's name."""
     name = given if isinstance(given, str) and given in entry_points() else getattr(found, "NAME", origin.name)
     slug = slug_of(str(name))
     if slug in METHODS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from traceback import extract_tb
 
 import numpy as np
@@ -35,8 +36,12 @@ def blamed_on_own_code(config: TrainConfig) -> Iterator[None]:
         if config.foreign is None:
             raise
         line = line_in(error, own_files(config.foreign), config.foreign.code.partition(":")[0])
-        if not line and "backward" in {frame.name for frame in extract_tb(error.__traceback__)}:
-            line = ", in the backward pass"  # where torch goes through no line of the file
+        frames = extract_tb(error.__traceback__)
+        # Two places where a library goes through no line of the file:
+        if not line and "backward" in {frame.name for frame in frames}:
+            line = ", in the backward pass"
+        elif not line and config.foreign.door == "estimator" and "sklearn" in Path(frames[-1].filename).parts:
+            line = ", in scikit-learn"
         if not line:
             raise
         text = " ".join(str(error).split()).rstrip(".")
