@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from test_report_method_tables import CASME2, RELEASED, build, row
 from mer_cli.evaluation.run_text import settings, train_command, without_private_paths
 from mer_cli.motion.inputs import PairInput
 from mer_cli.runs.config import TrainConfig, resolve_config
-from mer_cli.runs.directory import read_run
+from mer_cli.runs.directory import CODE_GIVEN, read_run
 from mer_cli.runs.foreign import Foreign
 
 OF_FACTORY = {"scheme", "device", "precision", "compile"}
@@ -62,6 +63,12 @@ def test_an_estimators_row_says_what_it_learns_from(tmp_path: Path) -> None:
     run = read_run(write(tmp_path, brought, **CASME2))
     table = build(6, [run])
     assert row(table, table.blocks[0], "forest (own), on the vectors of flow-svm, plain recipe")["last_uf1"].value
+
+
+def test_the_command_quotes_a_path_with_a_blank(tmp_path: Path) -> None:
+    run = read_run(write(tmp_path, foreign(), **CASME2))
+    session = replace(run.sessions[-1], environment={CODE_GIVEN: "./my nets/net.py:MyNet"})
+    assert "--model './my nets/net.py:MyNet' " in train_command(replace(run, sessions=(session,)))
 
 
 def test_the_settings_and_the_command_of_an_own_method_are_said_without_its_code(tmp_path: Path) -> None:

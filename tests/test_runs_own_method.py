@@ -255,6 +255,23 @@ def test_a_recipe_with_a_value_that_can_t_be_used(recipe, message):
     assert error_of(text) == f"mynet.py:Net: RECIPE: {message}"
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "RECIPE = {'epochs': np.int64(2)}",
+            "RECIPE: epochs is np.int64(2). Expected a number, a text, True or False.",
+        ),
+        ("RECIPE = {'epochs': None}", "RECIPE: epochs is None. Expected a number, a text, True or False."),
+        ("TITLE = 'My\\nnet'", "TITLE is 'My\\nnet'. Expected a text in one line."),
+        ("TITLE = ''", "TITLE is ''. Expected a text in one line."),
+    ],
+)
+def test_what_a_config_file_or_a_table_can_t_hold_is_refused(line, message):
+    text = "import numpy as np\n" + NET.replace("    def __init__", f"    {line}\n    def __init__", 1)
+    assert error_of(text) == f"./mynet.py:Net: {message}"
+
+
 def test_a_recipe_with_an_unknown_setting_names_the_nearest():
     text = NET.replace("    def __init__", "    RECIPE = {'learning_rat': 1}\n    def __init__", 1)
     message = error_of(text)
