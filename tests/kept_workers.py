@@ -38,7 +38,7 @@ class KeptPool:
             future.cancel()
         wait(self._futures)
         if any(isinstance(future.exception(), BrokenProcessPool) for future in self._futures if not future.cancelled()):
-            del _pools[self._key]
+            _pools.pop(self._key, None)
 
 
 def _run_in_folder(folder: Path, function: Callable[[Any], Any], task: Any) -> Any:

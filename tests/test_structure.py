@@ -12,7 +12,7 @@ import mer_cli
 PACKAGE = Path(mer_cli.__file__).parent
 STAGES = [
     *("system", "datasets", "faces", "store", "motion", "models", "runs", "training", "inference"),
-    *("evaluation", "report", "bench", "cli"),
+    *("evaluation", "report", "bench", "cli", "api"),
 ]
 SHARED = {"records", "errors", "__version__"}
 NO_TORCH = ["runs", "evaluation", "report"]

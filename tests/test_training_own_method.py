@@ -131,10 +131,10 @@ def test_a_module_beside_the_file_is_part_of_its_source(store, tmp_path):
     plan = plan_run([store], config_of(model=text))
     path = train_run(plan, tmp_path / "runs", Silent())
     assert sorted(file.name for file in (path / "source").iterdir()) == ["mynet.py", "own_layers.py"]
-    before = plan.config.foreign.source_sha256
     write(tmp_path, "width = 5\n", "own_layers.py")
-    assert config_of(model=text).foreign.source_sha256 != before
-    assert own_code.hash_of(own_code.sources_of(plan.config.foreign)) == before
+    origin = own_code.origin_known(plan.config.foreign)
+    changed = own_code.read_sources(origin, plan.config.method.load())
+    assert own_code.hash_of(changed) != plan.config.foreign.source_sha256
 
 
 def test_changed_code_begins_another_run_and_says_so(store, tmp_path):
@@ -155,7 +155,7 @@ def test_changed_code_begins_another_run_and_says_so(store, tmp_path):
 def test_a_run_is_read_scored_and_reported_where_its_code_is_not(store, tmp_path, monkeypatch):
     paths = [train_door(door, store, tmp_path / "runs") for door in DOORS]
     (tmp_path / "runs" / "mynet.py").unlink()
-    monkeypatch.setattr(own_code, "_KNOWN", {})
+    monkeypatch.setattr(own_code, "_NAMED", {})
     monkeypatch.setattr(own_code, "import_code", lambda origin: pytest.fail("reading a run imported its code"))
     result = CliRunner().invoke(main.app, ["evaluate", *map(str, paths)])
     assert result.exit_code == 0, result.output
@@ -172,7 +172,7 @@ def test_a_run_is_read_scored_and_reported_where_its_code_is_not(store, tmp_path
 
 def test_a_run_whose_code_is_not_there_says_so_where_code_is_needed(store, tmp_path, monkeypatch):
     plan = plan_run([store], config_of(model=spec(tmp_path, NETWORK, "MyNet")))
-    monkeypatch.setattr(own_code, "_KNOWN", {})
+    monkeypatch.setattr(own_code, "_NAMED", {})
     with pytest.raises(own_code.ConfigError, match=r"^mynet.py:MyNet: this run's method is not part of mer, and its"):
         plan.config.method.load()
 
@@ -201,3 +201,28 @@ def test_a_config_file_names_your_own_method_and_its_options_and_replays_its_run
         f"error: {first / 'config.json'}: the code of mynet is not what the run was trained with. It would be another "
         f"run. A copy of that code is in {first / 'source'}: name it with --model, or leave --config out."
     )
+
+
+def test_a_file_that_is_saved_while_the_command_runs_changes_no_fold(store, tmp_path):
+    text = spec(tmp_path, NETWORK, "MyNet")
+    whole, _ = train(store, tmp_path / "a", model=text)
+    plan = plan_run([store], config_of(model=text))
+
+    class Saves(Silent):
+        def on_fold(self, fold):
+            super().on_fold(fold)
+            write(tmp_path, NETWORK.replace("apex - onset", "apex"))
+
+    again = train_run(plan, tmp_path / "b", Saves(), folds_at_once=1)
+    for fold in FOLDS:
+        assert_same_fold(whole, again, fold)
+
+
+def test_a_file_that_is_saved_before_the_run_begins_ends_in_one_error(store, tmp_path):
+    text = spec(tmp_path, NETWORK, "MyNet")
+    plan = plan_run([store], config_of(model=text))
+    write(tmp_path, NETWORK + "# changed\n")
+    with pytest.raises(own_code.ConfigError) as error:
+        train_run(plan, tmp_path / "runs", Silent())
+    assert str(error.value) == f"{text}: was changed while the command was running. Start the command again."
+    assert not (tmp_path / "runs").exists()

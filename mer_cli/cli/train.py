@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -21,65 +21,74 @@ if TYPE_CHECKING:
     from mer_cli.training.time_limit import TimeLimit
 
 
+Stores = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[STORE]...",
+        help="Stores, one for each dataset; the one in data/ if left out.",
+        autocompletion=complete_store,
+    ),
+]
+Loso = Annotated[bool, typer.Option("--loso", help="Leave one subject out: one fold for each subject.")]
+Test = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="STORE",
+        help="Instead of --loso: test on this store, and train on the others. Repeatable.",
+        autocompletion=complete_store,
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Argument of your own method's class. Repeatable."),
+]
+Features = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="What your own scikit-learn estimator learns from: flow, or a descriptor."),
+]
+Folds = Annotated[str | None, typer.Option(metavar="ID,...", help="Train only these subjects: 03,17 or samm-006.")]
+Seeds = Annotated[int, typer.Option(min=1, metavar="N", help="Number of runs, with seeds counting up from --seed.")]
+Out = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of all runs.")]
+Resume = Annotated[bool, typer.Option(help="Skip folds that are finished.")]
+SaveWeights = Annotated[Literal["last", "none"], typer.Option(help="Weights to keep of each fold.")]
+Tensorboard = Annotated[
+    bool, typer.Option("--tensorboard", help="Write event files for TensorBoard; the same as --log tensorboard.")
+]
+Log = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME,...",
+        help="Loggers that get the loss and the learning rate while it trains: tensorboard, mlflow, wandb, or one of "
+        "your own as module:Class.",
+    ),
+]
+FoldsAtOnce = Annotated[
+    str,
+    typer.Option(
+        metavar="N|auto",
+        help="Number of folds trained in parallel, on each GPU or on the processor; auto decides by the method.",
+    ),
+]
+Gpus = Annotated[str | None, typer.Option(metavar="N,...", help="Numbers of the GPUs to train on. Default: the first.")]
+
+
 @app.command(cls=SettingsCommand)
 def train(
     ctx: typer.Context,
-    stores: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="[STORE]...",
-            help="Stores, one for each dataset; the one in data/ if left out.",
-            autocompletion=complete_store,
-        ),
-    ] = None,
-    loso: Annotated[bool, typer.Option("--loso", help="Leave one subject out: one fold for each subject.")] = False,
-    test: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="STORE",
-            help="Instead of --loso: test on this store, and train on the others. Repeatable.",
-            autocompletion=complete_store,
-        ),
-    ] = None,
-    set: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Argument of your own method's class. Repeatable."),
-    ] = None,
-    features: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="What your own scikit-learn estimator learns from: flow, or a descriptor."),
-    ] = None,
-    folds: Annotated[
-        str | None, typer.Option(metavar="ID,...", help="Train only these subjects: 03,17 or samm-006.")
-    ] = None,
-    seeds: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Number of runs, with seeds counting up from --seed.")
-    ] = 1,
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of all runs.")] = Path("runs"),
-    resume: Annotated[bool, typer.Option(help="Skip folds that are finished.")] = True,
-    save_weights: Annotated[Literal["last", "none"], typer.Option(help="Weights to keep of each fold.")] = "last",
-    tensorboard: Annotated[
-        bool,
-        typer.Option("--tensorboard", help="Write event files for TensorBoard; the same as --log tensorboard."),
-    ] = False,
-    log: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME,...",
-            help="Loggers that get the loss and the learning rate while it trains: tensorboard, mlflow, wandb, or one "
-            "of your own as module:Class.",
-        ),
-    ] = None,
-    folds_at_once: Annotated[
-        str,
-        typer.Option(
-            metavar="N|auto",
-            help="Number of folds trained in parallel, on each GPU or on the processor; auto decides by the method.",
-        ),
-    ] = "auto",
-    gpus: Annotated[
-        str | None, typer.Option(metavar="N,...", help="Numbers of the GPUs to train on. Default: the first.")
-    ] = None,
+    stores: Stores = None,
+    loso: Loso = False,
+    test: Test = None,
+    set: Set = None,
+    features: Features = None,
+    folds: Folds = None,
+    seeds: Seeds = 1,
+    out: Out = Path("runs"),
+    resume: Resume = True,
+    save_weights: SaveWeights = "last",
+    tensorboard: Tensorboard = False,
+    log: Log = None,
+    folds_at_once: FoldsAtOnce = "auto",
+    gpus: Gpus = None,
     time_limit: TimeLimitFlag = None,
     print_config: PrintConfigFlag = False,
 ) -> None:
@@ -152,11 +161,20 @@ def loggers_of(log: str | None, *, tensorboard: bool) -> Loggers:
     return Loggers(loggers, lambda warning: console.print_lines([f"warning: {warning}"], console.err))
 
 
-def train_with_progress(plan: RunPlan, out: Path, *, resume: bool = True, **options: Any) -> Path:
+def train_with_progress(
+    plan: RunPlan,
+    out: Path,
+    *,
+    resume: bool = True,
+    steps: Callable[[str, int], Any] = console.Steps,
+    bars: Callable[[int], Any] = console.TrainProgress,
+    **options: Any,
+) -> Path:
     """Compute a plan's inputs and train its folds, showing progress; return the run directory.
 
     Parameters
     ----------
+    steps, bars : what shows the progress over clips, and over folds and epochs
     options : further arguments of `training.train.train_run`
     """
     from mer_cli.runs.directory import folds_to_train
@@ -166,12 +184,12 @@ def train_with_progress(plan: RunPlan, out: Path, *, resume: bool = True, **opti
     config = plan.config
     if folds_to_train(out / config.run_name, plan.wanted, resume=resume):
         if config.method.sees.needs_flow(config.span):
-            with console.Steps("flow", sum(len(store.info.clips) for store in plan.stores)) as steps:
-                compute_flow(plan, steps.on_clip)
+            with steps("flow", sum(len(store.info.clips) for store in plan.stores)) as shown:
+                compute_flow(plan, shown.on_clip)
         if config.method.kind in ("classical", "estimator"):
-            with console.Steps("features", len(plan.labels)) as steps:
-                compute_features(plan, steps.on_clip)
-    with console.TrainProgress(config.epochs) as progress:
+            with steps("features", len(plan.labels)) as shown:
+                compute_features(plan, shown.on_clip)
+    with bars(config.epochs) as progress:
         return train_run(plan, out, progress, resume=resume, has_inputs=True, **options)
 
 

@@ -39,11 +39,12 @@ class Summary:
 def summarise(run: Run, rule: str) -> tuple[Summary, ...]:
     """Return what `mer evaluate` shows of a run: one summary under LOSO; across datasets one for each test dataset."""
     if run.config.is_loso:
-        return (_summarise(run, rule, None),)
-    return tuple(_summarise(run, rule, dataset) for dataset in run.config.test_datasets)
+        return (summarise_dataset(run, rule, None),)
+    return tuple(summarise_dataset(run, rule, dataset) for dataset in run.config.test_datasets)
 
 
-def _summarise(run: Run, rule: str, dataset: str | None) -> Summary:
+def summarise_dataset(run: Run, rule: str, dataset: str | None) -> Summary:
+    """Return what `mer evaluate` shows of a run on one of its test datasets; pooled over all if that is None."""
     scores = evaluate(run, rule, dataset)
     f1_name = _name_of_f1(scores)
     protocol, *facts = _facts([scores], run, dataset, ("seed", str(run.config.seed)))

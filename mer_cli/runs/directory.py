@@ -392,7 +392,7 @@ def _as_array(clip_ids: Sequence[str]) -> NDArray[np.str_]:
     return np.array(clip_ids, dtype=np.str_)
 
 
-def read_run(path: Path) -> Run:
+def read_run(path: str | Path) -> Run:
     """Read a run directory, with the logits of all finished folds.
 
     Raises
@@ -400,6 +400,7 @@ def read_run(path: Path) -> Run:
     RunError
         If it is not a run directory, was written by another version, or has a file that is damaged or was edited.
     """
+    path = Path(path)
     config = read_config(path)
     clips = read_clips(path, config)
     fold_ids = sorted(set(clips.fold_of.values()) - {""})

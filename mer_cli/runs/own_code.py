@@ -53,16 +53,7 @@ class Origin:
         return f"{self.file.name if self.file else self.module}:{self.name}"
 
 
-@dataclass(frozen=True)
-class _Known:
-    """The code of a method that was named in this process, as it was then: files that change later change no fold."""
-
-    origin: Origin
-    found: Any
-    sources: Sources
-
-
-_KNOWN: dict[Foreign, _Known] = {}
+_NAMED: dict[Foreign, tuple[Origin, Any]] = {}  # the methods that were named in this process, with their code
 _BESIDE: set[str] = set()  # names of the loaded modules that lie beside a file of your own
 
 
@@ -121,13 +112,13 @@ def origin_of(found: Any) -> Origin:
     return Origin(f"{module}:{name}", name, module=module)
 
 
-def remember(foreign: Foreign, origin: Origin, found: Any, sources: Sources) -> None:
-    """Let `load` return the code of a method in this process; `found` and `sources` are what the record describes."""
-    _KNOWN[foreign] = _Known(origin, found, sources)
+def remember(foreign: Foreign, origin: Origin, found: Any) -> None:
+    """Let `load` find the code of a method in this process; the latest place of the same code is kept."""
+    _NAMED[foreign] = origin, found
 
 
-def import_in_worker(foreign: Foreign, origin: Origin) -> None:
-    """Import the code of a method that another process has named, and let `load` return it.
+def import_again(foreign: Foreign, origin: Origin) -> None:
+    """Import the code of a method in another process than the one that named it.
 
     Raises
     ------
@@ -135,19 +126,9 @@ def import_in_worker(foreign: Foreign, origin: Origin) -> None:
         If the code is not the one that the record has the hash of.
     """
     found = import_code(origin)
-    sources = {} if origin.pickled else read_sources(origin, found)
-    if sources and hash_of(sources) != foreign.source_sha256:
-        raise ConfigError(f"{origin.text}: was changed while the run was training. Start the command again.")
-    remember(foreign, origin, found, sources)
-
-
-def _known(foreign: Foreign) -> _Known:
-    if foreign not in _KNOWN:
-        raise ConfigError(
-            f"{foreign.code}: this run's method is not part of mer, and its code was not given. Reading, scoring and "
-            "reporting the run need no code; for anything else name it: --model FILE.py:CLASS or MODULE:CLASS."
-        )
-    return _KNOWN[foreign]
+    if not origin.pickled:  # its source is text of the main module, which a worker has not
+        _require_hash(origin, read_sources(origin, found), foreign)
+    remember(foreign, origin, found)
 
 
 def origin_known(foreign: Foreign) -> Origin:
@@ -158,12 +139,18 @@ def origin_known(foreign: Foreign) -> Origin:
     ConfigError
         If it was not.
     """
-    return _known(foreign).origin
+    if foreign not in _NAMED:
+        raise ConfigError(
+            f"{foreign.code}: this run's method is not part of mer, and its code was not given. Reading, scoring and "
+            "reporting the run need no code; for anything else name it: --model FILE.py:CLASS or MODULE:CLASS."
+        )
+    return _NAMED[foreign][0]
 
 
 def load(foreign: Foreign) -> Any:
-    """Return the class, function or estimator of a method, as it was when it was named in this process."""
-    return _known(foreign).found
+    """Return the class, function or estimator of a method that was named in this process, as it was then."""
+    origin_known(foreign)
+    return _NAMED[foreign][1]
 
 
 def import_code(origin: Origin) -> Any:
@@ -304,6 +291,11 @@ def read_sources(origin: Origin, found: Any) -> Sources:
         for name in dict.fromkeys((origin.module, getattr(found, "__module__", None) or type(found).__module__)):
             if name in sys.modules:
                 files |= _module_files(sys.modules[name])
+        if not files:
+            raise ConfigError(
+                f"{origin.text}: its module has no file, so its source can't be recorded with the run. Write the class "
+                f"into a file, and give FILE.py:{origin.name}."
+            )
     try:
         return {name: file.read_bytes().replace(b"\r\n", b"\n") for name, file in sorted(files.items())}
     except OSError as error:
@@ -428,5 +420,19 @@ def own_files(foreign: Foreign) -> list[Path]:
 
 
 def sources_of(foreign: Foreign) -> Sources:
-    """Return the files of a method, as they were when it was named in this process."""
-    return _known(foreign).sources
+    """Return the files of a method that was named in this process.
+
+    Raises
+    ------
+    ConfigError
+        If they were changed since, so that they are not what the process has imported.
+    """
+    origin = origin_known(foreign)
+    sources = read_sources(origin, _NAMED[foreign][1])
+    _require_hash(origin, sources, foreign)
+    return sources
+
+
+def _require_hash(origin: Origin, sources: Sources, foreign: Foreign) -> None:
+    if hash_of(sources) != foreign.source_sha256:
+        raise ConfigError(f"{origin.text}: was changed while the command was running. Start the command again.")

@@ -62,13 +62,12 @@ def find_any_method(
     if origin.code in (built_in := {f"mer_cli.models.{method.code}": method for method in LIVE}):
         return built_in[origin.code]
     found = import_code(origin)
-    sources = read_sources(origin, found)
     door = _door_of(found, features, origin)
     foreign = Foreign(
         door=door,
         title=_title_of(found, origin),
         code=origin.code,
-        source_sha256=hash_of(sources),
+        source_sha256=hash_of(read_sources(origin, found)),
         version=installed_version(origin.module) if origin.module else "",
         sees=_input_of(found, door, features, origin),
         features=_descriptor_named(features).name if features else "",
@@ -76,7 +75,7 @@ def find_any_method(
         settings=_recipe_of(found, origin),
         keeps_no_state=getattr(found, "KEEPS_NO_STATE", False) is True,
     )
-    remember(foreign, origin, found, sources)
+    remember(foreign, origin, found)
     return method_of(_name_of(found, given, origin), foreign)
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from mer_cli.datasets.registry import release_words
 from mer_cli.errors import StoreError
 from mer_cli.faces.crop import N_LANDMARKS, crop_landmarks
+from mer_cli.faces.frames import HALF_WINDOW
 from mer_cli.store.schema import (
     ARRAYS,
     CLIPS_GROUP,
@@ -271,6 +272,25 @@ def read_windows(path: Path, clip_ids: Sequence[str], into: WindowArrays | None 
             for position, row in enumerate(rows):  # each chunk once, straight into the result
                 file[name].read_direct(array, row, position)
     return arrays
+
+
+def read_pairs(path: Path, clip_ids: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Read the labelled onset and apex of some clips, in the order of `clip_ids`: each (n, 224, 224, 3) uint8, RGB.
+
+    Raises
+    ------
+    StoreError
+        As `read_windows`.
+    """
+    with open_store(path) as file:
+        rows = rows_of(file[CLIPS_GROUP]["id"], path, clip_ids)
+        onset, apex = (
+            np.empty((len(rows), *ARRAYS[name][0][1:]), np.uint8) for name in ("onset_window", "apex_window")
+        )
+        for position, row in enumerate(rows):
+            onset[position] = file["onset_window"][row, HALF_WINDOW]
+            apex[position] = file["apex_window"][row, HALF_WINDOW]
+    return onset, apex
 
 
 def read_transforms(path: Path, clip_ids: Sequence[str]) -> NDArray[np.float32]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
-from multiprocessing import active_children, get_context, parent_process
+from multiprocessing import active_children, current_process, get_context, parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TypeVar
 
+from mer_cli.errors import ConfigError
 from mer_cli.system.opencv import cv2
 
 # A worker holds the landmark model and OpenCV (150 MB), up to seven whole images of the largest releases (46 MB) and
@@ -63,6 +67,21 @@ def _free_of_group(limit: str, used: str, account: str) -> int | None:
     return max(free + max(int(of.get(name, 0)) for name in CACHED), 0)
 
 
+# Every worker imports the script that its parent runs, and an unguarded one would start the same work once more.
+NO_GUARD = (
+    "your script does its work also when a worker process imports it. Put the work under "
+    '`if __name__ == "__main__":`, and leave imports, functions and classes above that line.'
+)
+UNGUARDED = 64  # exit code by which the parent knows
+
+
+def end_unguarded_worker() -> None:
+    """End this process, with a sentence on stderr, if it is a worker that comes here only by importing the script."""
+    if getattr(current_process(), "_inheriting", False):  # as multiprocessing itself finds it out
+        sys.stderr.write(f"error: {NO_GUARD}\n")
+        raise SystemExit(UNGUARDED)
+
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -92,19 +111,31 @@ def run_in_workers(
     ------
     BrokenProcessPool
         If a worker process is killed. An exception that `function` raises is not changed.
+    ConfigError
+        If no worker can start, because the script that called this does its work whenever it is imported.
     """
+    end_unguarded_worker()
     waiting = iter(tasks)
     # Spawned, not forked: OpenCV's threads don't survive a fork.
     pool = ProcessPoolExecutor(jobs, get_context("spawn"), _start_worker, (on_start,))
+    running: set[Future[Result]] = set()
+    workers: set[BaseProcess] = set()  # also those that have ended
     try:
         with _no_interrupt():
-            running = {pool.submit(function, task) for task in islice(waiting, jobs)}
+            for task in islice(waiting, jobs):
+                running.add(pool.submit(function, task))
+                workers |= set(active_children())
         while running:
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 on_result(future.result())
                 with _no_interrupt():  # a worker may start as late as here
                     running |= {pool.submit(function, task) for task in islice(waiting, 1)}
+    except BrokenProcessPool:
+        pool.shutdown(wait=True)  # then the exit codes are known
+        if any(worker.exitcode == UNGUARDED for worker in workers):
+            raise ConfigError(NO_GUARD) from None
+        raise
     except KeyboardInterrupt:
         if drop_on_interrupt:
             for worker in active_children():

@@ -37,11 +37,11 @@ from mer_cli.runs.directory import (
     write_fold,
 )
 from mer_cli.runs.folds import training_labels
-from mer_cli.runs.own_code import Origin, import_in_worker, origin_known, sources_of
+from mer_cli.runs.own_code import Origin, import_again, origin_known, sources_of
 from mer_cli.runs.plan import RunPlan
 from mer_cli.runs.run_config import RunConfig
 from mer_cli.store.hdf5 import empty_windows, read_windows
-from mer_cli.system.workers import run_in_workers
+from mer_cli.system.workers import end_unguarded_worker, run_in_workers
 from mer_cli.training.batches import PairBatches, Windows
 from mer_cli.training.hardware import (
     choose_folds_at_once,
@@ -188,6 +188,7 @@ def train_run(
     RunError
         If the run directory can't be used or written, a worker is killed, or the device still runs out of memory.
     """
+    end_unguarded_worker()
     config, loggers = plan.config, loggers or Loggers({})
     devices, n_cores = resolve_gpus(config, gpus), torch.get_num_threads()
     if not has_inputs and folds_to_train(out / config.run_name, plan.wanted, resume=resume):
@@ -328,7 +329,7 @@ def _run_and_trainer(pickled: bytes) -> tuple[_Run, Trainer]:
     """Return what all tasks of a worker share; the clips are read, and the network is made, once."""
     run: _Run = pickle.loads(pickled)
     if run.origin and run.plan.config.foreign:
-        import_in_worker(run.plan.config.foreign, run.origin)
+        import_again(run.plan.config.foreign, run.origin)
     return run, make_trainer(run.plan)
 
 

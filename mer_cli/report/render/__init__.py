@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from mer_cli.errors import ConfigError
+from mer_cli.errors import ConfigError, unknown_name
 from mer_cli.report.collect import group_seeds
 from mer_cli.report.model import Table
 from mer_cli.report.render.data import render_csv, render_json
@@ -34,6 +34,12 @@ def render(format: str, tables: Sequence[Table], runs: Sequence[Run], with_image
     if format == "html":
         return render_html(tables, run_figures(group_seeds(runs), with_images))
     return _RENDERERS[format](tables)
+
+
+def check_format(format: str) -> None:
+    """Raise a ConfigError unless a report can be rendered in the format."""
+    if format != "html" and format not in _RENDERERS:
+        raise ConfigError(f"format: {unknown_name('format', format, ('html', *_RENDERERS))}")
 
 
 def check_images(format: str, with_images: bool) -> None:

@@ -1,0 +1,98 @@
+"""Train a method with one call: what `mer train` does, for a notebook or a script."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from mer_cli.api.notebook import NotebookSteps, NotebookTrainProgress
+from mer_cli.api.store import Stores, opened
+from mer_cli.cli import console
+from mer_cli.cli.train import train_with_progress
+from mer_cli.datasets.schemes import AUTO
+from mer_cli.runs.changed_code import changed_since
+from mer_cli.runs.config import resolve_config
+from mer_cli.runs.directory import Run, read_run
+from mer_cli.runs.foreign import Option
+from mer_cli.runs.methods import MMNET
+from mer_cli.runs.plan import RunPlan
+from mer_cli.runs.rare_classes import rare_text
+from mer_cli.system.workers import end_unguarded_worker
+from mer_cli.training.loggers import Loggers, make_loggers
+from mer_cli.training.plan import plan_run
+from mer_cli.training.train import train_run
+
+
+def train(
+    stores: Stores,
+    model: Any = MMNET,
+    *,
+    scheme: str = AUTO,
+    test_stores: Stores = (),
+    out: str | Path = "runs",
+    options: Mapping[str, Option] | None = None,
+    features: str | None = None,
+    folds: Sequence[str] | None = None,
+    resume: bool = True,
+    save_weights: Literal["last", "none"] = "last",
+    folds_at_once: int | None = None,
+    gpus: Sequence[int] | None = None,
+    log: str | None = None,
+    progress: bool | None = None,
+    **settings: Any,
+) -> Run:
+    """Train a method once for each held-out subject, and return the run with its predictions.
+
+    Finished folds are kept: after Ctrl-C, or an interrupted kernel, the same call continues the run. A script must make
+    the call under `if __name__ == "__main__":`, because worker processes import the script.
+
+    Parameters
+    ----------
+    stores : one store or several of different datasets, each as a path or opened
+    model : your own class, function or estimator, its place ("mynet.py:MyNet"), or the name of a built-in method
+    scheme : label scheme; "auto" means the dataset's own
+    test_stores : if given, train on all of `stores` and test on each of these, instead of leaving one subject out
+    out : folder of all runs
+    options : arguments of your own class, by name
+    features : what your own estimator learns from: "flow", or the name of a descriptor
+    folds : subjects or fold ids to train; all if left out
+    resume : False trains finished folds again
+    save_weights : "last" keeps each fold's weights after the last epoch
+    folds_at_once : number of folds in parallel; None decides by the method and the machine
+    gpus : CUDA numbers; None takes the first
+    log : loggers that get loss and learning rate while it trains: "tensorboard,mlflow", or "module:Class"
+    progress : show progress; None does so on a terminal and in a notebook
+    settings : every other setting of `mer train`, such as epochs=20, seed=2, recipe="quick", device="cpu"
+
+    Raises
+    ------
+    MerError
+        If a store, a setting or your own code can't be used, or the training fails. The text says what to do.
+    """
+    end_unguarded_worker()
+    config = resolve_config(model=model, scheme=scheme, options=options, features=features, **settings)
+    paths, test_paths = ([store.path for store in opened(each)] for each in (stores, test_stores))
+    plan = plan_run(paths, config, test_stores=test_paths, wanted=folds)
+    rare = rare_text(plan.labels, plan.config.class_names, plan.folds)
+    for sentence in (*plan.warnings, *([rare] if rare else []), *changed_since(Path(out), plan)):
+        warnings.warn(sentence, stacklevel=2)
+    of_training: dict[str, Any] = {
+        "resume": resume,
+        "save_weights": save_weights,
+        "folds_at_once": folds_at_once,
+        "gpus": gpus,
+        "loggers": Loggers(make_loggers(log) if log else {}),
+    }
+    return read_run(_train(plan, Path(out), progress, of_training))
+
+
+def _train(plan: RunPlan, out: Path, progress: bool | None, of_training: Mapping[str, Any]) -> Path:
+    """Train a plan and return the run's directory; show progress if that is asked for, or somebody can look at it."""
+    in_notebook = console.err.is_jupyter
+    if not (in_notebook or console.err.is_terminal if progress is None else progress):
+        return train_run(plan, out, **of_training)
+    if in_notebook:
+        return train_with_progress(plan, out, steps=NotebookSteps, bars=NotebookTrainProgress, **of_training)
+    return train_with_progress(plan, out, **of_training)
