@@ -304,6 +304,7 @@ class FoldTrainer:
         if is_shared:
             self.steps.network.load_state_dict(fresh.state_dict())
         else:
+            del self.steps  # network and optimiser of the fold before: a GPU may not have room for two
             self.steps = self._steps_of(fresh)
         torch.manual_seed(self._torch_seed(fold_id, "dropout"))  # stochastic depth draws from the same generator
         self.steps.start_fold()
