@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from run_factory import write_run
 from test_report_method_tables import CASME2, RELEASED, build, row
 
+from mer_cli.errors import RunError
 from mer_cli.evaluation.run_text import settings, train_command, without_private_paths
 from mer_cli.motion.inputs import PairInput
 from mer_cli.runs.config import TrainConfig, resolve_config
@@ -75,3 +77,14 @@ def test_the_settings_and_the_command_of_an_own_method_are_said_without_its_code
     run = read_run(write(tmp_path, foreign(options={"width": 64, "kind": "a b"}), **CASME2))
     assert settings(run.config) == "plain recipe"
     assert "--model mynet.py:MyNet --set width=64 --set 'kind=a b' " in train_command(without_private_paths(run))
+
+
+def test_a_run_on_the_vectors_of_an_unknown_descriptor_is_one_error(tmp_path: Path) -> None:
+    sees = resolve_config(model="flow-svm").method.sees
+    run = write(tmp_path, foreign(door="estimator", sees=sees, features="flow-svm"), **CASME2).rename(tmp_path / "run")
+    file = run / "config.json"
+    file.write_text(file.read_text().replace('"features": "flow-svm"', '"features": "gone"'))
+    with pytest.raises(
+        RunError, match=r"learns from the vectors of 'gone', which this version doesn't have\)\. Restore"
+    ):
+        read_run(run)

@@ -150,6 +150,13 @@ class TrainConfig(BaseModel):
             )
         return self
 
+    @field_validator("foreign")
+    @classmethod
+    def _learns_from_known(cls, foreign: Foreign | None) -> Foreign | None:
+        if foreign and foreign.features and foreign.features not in METHODS:
+            raise ValueError(f"learns from the vectors of '{foreign.features}', which this version doesn't have")
+        return foreign
+
     @property
     def method(self) -> Method:
         """The run's method: its entry in `METHODS`, or what the run records of your own method."""
