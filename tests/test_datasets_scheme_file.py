@@ -167,7 +167,7 @@ def test_counts_that_differ_from_the_expected_ones_are_told_whatever_the_table(w
         ([('smile = "good"\n', ""), ('frown = "bad"', 'frown = "good"'), ('drop = ["blink"]', 'blink = "bad"')],
          "[mylab] says nothing of smile, which the store has. Give each a class, or leave it out: drop = [\"smile\"]."),
         ([('drop = ["blink"]\n', ""), ('frown = "bad"\n', "")],
-         "[mylab] says nothing of blink and frown, which the store has. Give each a class, or leave it out: drop = "
+         "[mylab] says nothing of blink, frown, which the store has. Give each a class, or leave it out: drop = "
          "[\"blink\", \"frown\"]."),
         ([('frown = "bad"', 'frown = "good"')],
          "no emotion belongs to class 'bad'. Give it one, or take it out of classes."),

@@ -157,7 +157,7 @@ def test_flags_that_can_t_be_followed(arguments, message, tmp_path, monkeypatch)
     told = refused(*arguments)
     if message is None:
         assert told.startswith("error: --check: Unknown method 'ststnett'. Known: mmnet, ststnet, ")
-        assert told.endswith("Did you mean 'ststnet'? For your own: --check FILE.py:CLASS.\n")
+        assert told.endswith("Did you mean 'ststnet'? For your own: --check FILE.py:CLASS or MODULE:CLASS.\n")
     else:
         assert told == f"error: {message}\n"
     assert not list(tmp_path.iterdir())

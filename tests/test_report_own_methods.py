@@ -13,6 +13,7 @@ from test_report_method_tables import CASME2, RELEASED, build, row
 from mer_cli.errors import RunError
 from mer_cli.evaluation.run_text import settings, train_command, without_private_paths
 from mer_cli.motion.inputs import PairInput
+from mer_cli.report.summary import summarise_runs
 from mer_cli.runs.config import TrainConfig, resolve_config
 from mer_cli.runs.directory import CODE_GIVEN, read_run
 from mer_cli.runs.foreign import Foreign
@@ -59,6 +60,16 @@ def test_two_sources_of_one_name_are_two_rows_that_tell_the_source(tmp_path: Pat
         assert row(table, table.blocks[0], f"MyNet (own), source {letter * 8}, plain recipe")
 
 
+def test_the_summary_tells_options_and_the_source_if_two_rows_would_have_one_name(tmp_path: Path) -> None:
+    brought = (foreign(source_sha256="a" * 64), foreign(source_sha256="b" * 64), foreign(options={"width": 64}))
+    runs = [read_run(write(tmp_path, one, **CASME2)) for one in brought]
+    assert sorted(line.settings for line in summarise_runs(runs)) == [
+        "plain recipe, source aaaaaaaa",
+        "plain recipe, source bbbbbbbb",
+        "width=64, plain recipe",
+    ]
+
+
 def test_an_estimators_row_says_what_it_learns_from(tmp_path: Path) -> None:
     sees = resolve_config(model="flow-svm").method.sees
     brought = foreign(door="estimator", title="forest", sees=sees, features="flow-svm")
@@ -75,7 +86,7 @@ def test_the_command_quotes_a_path_with_a_blank(tmp_path: Path) -> None:
 
 def test_the_settings_and_the_command_of_an_own_method_are_said_without_its_code(tmp_path: Path) -> None:
     run = read_run(write(tmp_path, foreign(options={"width": 64, "kind": "a b"}), **CASME2))
-    assert settings(run.config) == "plain recipe"
+    assert settings(run.config) == "width=64, kind=a b, plain recipe"
     assert "--model mynet.py:MyNet --set width=64 --set 'kind=a b' " in train_command(without_private_paths(run))
 
 

@@ -63,7 +63,11 @@ def test_a_default_that_is_given_is_the_same_method():
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("./yournet.py:Net", "--model ./yournet.py:Net: there is no file ./yournet.py."),
+        (
+            "./yournet.py:Net",
+            "--model ./yournet.py:Net: there is no file ./yournet.py. Give its path. A run keeps a "
+            "copy of its code in RUN/source.",
+        ),
         (
             "./mynet.py:Nett",
             "./mynet.py:Nett: {}/mynet.py has no 'Nett'. Did you mean 'Net'? Defined there: Net.",
@@ -138,15 +142,20 @@ NO_DOOR = (
     [
         ("class Net: ...\n", f"is a class that mer can't train. {NO_DOOR}"),
         ("Net = 3\n", f"is an object of type int that mer can't train. {NO_DOOR}"),
-        ("def Net(n_classes): ...\n", f"is an object of type function that mer can't train. {NO_DOOR}"),
+        (
+            "def Net(n_classes): ...\n",
+            "is a function. Expected a class. If it returns a scikit-learn estimator, say what that learns from: "
+            "--features flow, or the name of a descriptor.",
+        ),
         (
             NET.replace("(self, onset, apex)", "(self, onset)"),
-            "forward can't be called with (self, onset, apex): too many positional arguments. Change its arguments.",
+            "forward can't be called with (self, onset, apex): too many positional arguments. Change its arguments, "
+            "or say in INPUT what it sees.",
         ),
         (
             NET.replace("(self, onset, apex)", "(self, onset, apex, offset)"),
             "forward can't be called with (self, onset, apex): missing a required argument: 'offset'. "
-            "Change its arguments.",
+            "Change its arguments, or say in INPUT what it sees.",
         ),
         (
             NET.replace("n_classes, width: int = 16", "*, n_classes, width: int = 16"),

@@ -59,7 +59,7 @@ def models(
     check: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Check a method on drawn clips: your own, FILE.py:CLASS, or a network's name."
+            metavar="NAME", help="Check a method on made-up clips: your own, FILE.py:CLASS, or a network's name."
         ),
     ] = None,
     own_options: Annotated[

@@ -256,7 +256,7 @@ def _map_emotions(
     silent = sorted(set(held or ()) - {*mapped, *dropped})
     if silent:
         raise ConfigError(
-            f"{path}: [{dataset}] says nothing of {' and '.join(silent)}, which the store has. Give each a class, or "
+            f"{path}: [{dataset}] says nothing of {', '.join(silent)}, which the store has. Give each a class, or "
             f"leave it out: {DROP} = {_quoted(silent)}."
         )
     return {**mapped, **dict.fromkeys(dropped)}

@@ -47,6 +47,19 @@ def method_default(config: TrainConfig, recipe: str | None = None, **settings: A
 
 
 def settings(config: TrainConfig) -> str:
+    """Return options of your own method, variant, recipe and changed settings: "width=4, plain recipe, epochs 10"."""
+    return ", ".join([*own_options(config), recipe_and_changes(config)])
+
+
+def own_options(config: TrainConfig) -> list[str]:
+    """Return options and features of your own method as text: "width=64", "on the vectors of flow-svm"."""
+    if config.foreign is None:
+        return []
+    features = [f"on the vectors of {config.foreign.features}"] if config.foreign.features else []
+    return [*(f"{name}={value}" for name, value in config.foreign.options.items()), *features]
+
+
+def recipe_and_changes(config: TrainConfig) -> str:
     """Return variant, recipe and all settings that differ from them as text: "baseline, released recipe, epochs 10"."""
     variant = "" if config.variant == MMNET else f"{config.variant}, "
     stamp = f" ({RECIPE_STAMPS[config.recipe]})" if config.recipe in RECIPE_STAMPS else ""

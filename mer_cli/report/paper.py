@@ -13,7 +13,7 @@ from importlib.resources import files
 from typing import Any
 
 from mer_cli.datasets.schemes import SCHEMES, protocol_id
-from mer_cli.evaluation.run_text import standard_config
+from mer_cli.evaluation.run_text import own_options, standard_config
 from mer_cli.runs.config import TrainConfig, resolve_config
 from mer_cli.runs.methods import MMNET
 from mer_cli.runs.variants import GRIDS, VARIANTS
@@ -175,9 +175,7 @@ def own_key(config: TrainConfig) -> str:
     foreign = config.foreign
     if foreign is None:
         return config.model
-    options = (f"{name}={value}" for name, value in foreign.options.items())
-    features = [f"on the vectors of {foreign.features}"] if foreign.features else []
-    return ", ".join([config.model, *options, *features, f"{SOURCE} {foreign.source_sha256[:8]}"])
+    return ", ".join([config.model, *own_options(config), f"{SOURCE} {foreign.source_sha256[:8]}"])
 
 
 @cache

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mer_cli.evaluation.run_text import changes, method_default, own_classes, settings, standard_config
+from mer_cli.evaluation.run_text import changes, method_default, own_classes, recipe_and_changes, standard_config
 from mer_cli.records import dataset_of, subject_of
 from mer_cli.report.model import NUMBERS
 from mer_cli.report.paper import PaperBlock, is_plain, paper_blocks, row_key
@@ -193,7 +193,7 @@ def _without_varied(config: TrainConfig) -> TrainConfig:
 
 def settings_name(config: TrainConfig) -> str:
     """Return recipe and changed settings, except those that tables vary: "released recipe, epochs 10"."""
-    return settings(_without_varied(config))
+    return recipe_and_changes(_without_varied(config))
 
 
 def _left_out(*names: str) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mer_cli.evaluation.chance import REPETITIONS, ChanceScores, run_chance
 from mer_cli.evaluation.run_text import UNCHECKED, progress, remarks, settings
@@ -11,6 +12,7 @@ from mer_cli.evaluation.statistics import METRICS, Spread
 from mer_cli.report.entries import Entry, Protocol, protocols, score_runs
 from mer_cli.report.lines import with_form
 from mer_cli.report.model import SUMMARY, Block, Cell, Column, Note, Row, RowKind, Table
+from mer_cli.report.paper import SOURCE
 from mer_cli.report.placing import place_runs
 from mer_cli.report.rows import HEADINGS, NONE, Cells, key_of, mark_best, score_cell, table_row
 from mer_cli.runs.directory import Run
@@ -59,8 +61,24 @@ def _whole(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _summed(protocol: Protocol) -> list[tuple[Entry, SummaryRow]]:
-    """Return the entries of one protocol, sorted by `_standing`, each with its row of the summary."""
-    return [(entry, _row(protocol, entry)) for entry in sorted(protocol.entries, key=_standing)]
+    """Return the entries of one protocol, sorted by `_standing`, each with its row of the summary.
+
+    Rows of your own method that would have the same name end with the source that they were trained with.
+    """
+    entries = sorted(protocol.entries, key=_standing)
+    rows = [_row(protocol, entry) for entry in entries]
+    n_named = Counter((row.method, row.settings) for row in rows)
+    return [
+        (entry, _with_source(row, entry) if n_named[row.method, row.settings] > 1 else row)
+        for entry, row in zip(entries, rows, strict=True)
+    ]
+
+
+def _with_source(row: SummaryRow, entry: Entry) -> SummaryRow:
+    foreign = entry.config.foreign
+    if foreign is None or entry.is_told:
+        return row
+    return replace(row, settings=f"{row.settings}, {SOURCE} {foreign.source_sha256[:8]}")
 
 
 def _standing(entry: Entry) -> tuple[object, ...]:

@@ -435,7 +435,9 @@ def find_method(name: str, flag: str = "--model") -> Method:
     method = METHODS.get(name)
     if method is None:
         known = [live.name for live in LIVE]
-        raise ConfigError(f"{flag}: {unknown_name('method', name, known)} For your own: {flag} FILE.py:CLASS.")
+        raise ConfigError(
+            f"{flag}: {unknown_name('method', name, known)} For your own: {flag} FILE.py:CLASS or MODULE:CLASS."
+        )
     if not method.code:
         raise ConfigError(
             f"{flag}: {method.title} is only quoted and can't be run here: {method.note}. `mer models` lists what can."

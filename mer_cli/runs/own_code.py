@@ -81,7 +81,9 @@ def find_origin(text: str, flag: str = "--model") -> Origin:
     if place.endswith(".py"):
         file = Path(place).expanduser()
         if not file.is_file():
-            raise ConfigError(f"{flag} {text}: there is no file {place}.")
+            raise ConfigError(
+                f"{flag} {text}: there is no file {place}. Give its path. A run keeps a copy of its code in RUN/source."
+            )
         if not name:
             raise ConfigError(f"{flag} {text}: names no class. Type {place}:NAME. {_choices(_defined(file))}")
         return Origin(text, name, file=file.absolute())

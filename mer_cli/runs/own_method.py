@@ -140,6 +140,11 @@ def _door_of(found: Any, features: str | None, origin: Origin) -> Door:
             f"{origin.text}: an estimator learns from vectors of numbers. Say from which: --features flow, or the name "
             f"of a descriptor: {', '.join(_descriptors())}."
         )
+    if inspect.isfunction(found):
+        raise ConfigError(
+            f"{origin.text}: is a function. Expected a class. If it returns a scikit-learn estimator, say what that "
+            "learns from: --features flow, or the name of a descriptor."
+        )
     what = "is a class" if is_class else f"is an object of type {type(found).__name__}"
     raise ConfigError(
         f"{origin.text}: {what} that mer can't train. Expected a subclass of torch.nn.Module, a class with a method "
@@ -167,9 +172,8 @@ def _require_arguments(
         inspect.signature(function).bind(*positional, **dict.fromkeys(named))
     except (TypeError, ValueError) as error:
         expected = ", ".join((*positional, *(("*", *named) if named else ())))
-        raise ConfigError(
-            f"{origin.text}: {name} can't be called with ({expected}): {error}. Change its arguments."
-        ) from None
+        cure = "Change its arguments, or say in INPUT what it sees." if name == "forward" else "Change its arguments."
+        raise ConfigError(f"{origin.text}: {name} can't be called with ({expected}): {error}. {cure}") from None
 
 
 def _input_of(found: Any, door: Door, features: str | None, origin: Origin) -> Any:
