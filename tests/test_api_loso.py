@@ -94,3 +94,13 @@ def test_other_groups_than_the_subjects_are_refused(loso):
 def test_an_unknown_scheme_is_refused(path):
     with pytest.raises(ConfigError, match="Did you mean 'mmnet3'"):
         mer.Loso(path, "mmnet")
+
+
+def test_two_stores_of_one_dataset_are_refused(path, tmp_path):
+    other = write_store(tmp_path / "copy.h5")
+    with pytest.raises(ConfigError) as caught:
+        mer.Loso([path, other], "mmnet3")
+    assert str(caught.value) == (
+        f"{other}: holds casme2, as does {path}. Expected one store for each dataset, so that no subject is on both "
+        "sides. Leave one of them out."
+    )

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from mer_cli.datasets.schemes import resolve_scheme
 from mer_cli.errors import DatasetError
 from mer_cli.evaluation.epoch_rules import check_rule
 from mer_cli.report.build import table_ids
+from mer_cli.runs import own_code
 from mer_cli.runs.config import resolve_config
 
 MER = Path(sys.executable).with_name("mer")
@@ -78,9 +78,13 @@ def test_the_methods_of_an_installed_package_are_offered(tmp_path, monkeypatch):
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: mylab\nVersion: 1.0\n")
     (package / "entry_points.txt").write_text("[mer.methods]\nmylab-net = mylab.nets:MyNet\n")
     monkeypatch.syspath_prepend(tmp_path / "site")
-    assert entry_points(group="mer.methods").names == {"mylab-net"}
-    assert offered("train", "--model", "myl") == ["mylab-net"]
-    assert offered("compare-methods", "--methods", "mmnet,myl") == ["mmnet,mylab-net"]
+    own_code.entry_points.cache_clear()
+    try:
+        assert own_code.entry_points() == {"mylab-net": "mylab.nets:MyNet"}
+        assert offered("train", "--model", "myl") == ["mylab-net"]
+        assert offered("compare-methods", "--methods", "mmnet,myl") == ["mmnet,mylab-net"]
+    finally:
+        own_code.entry_points.cache_clear()
 
 
 def test_python_files_are_offered_as_models_spelt_as_the_user_began():

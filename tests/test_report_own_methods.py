@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from run_factory import write_run
 from test_report_method_tables import CASME2, RELEASED, build, row
 
+from mer_cli.errors import RunError
 from mer_cli.evaluation.run_text import settings, train_command, without_private_paths
 from mer_cli.motion.inputs import PairInput
 from mer_cli.report.summary import summarise_runs
 from mer_cli.runs.config import TrainConfig, resolve_config
-from mer_cli.runs.directory import read_run
+from mer_cli.runs.directory import CODE_GIVEN, read_run
 from mer_cli.runs.foreign import Foreign
 
 OF_FACTORY = {"scheme", "device", "precision", "compile"}
@@ -75,7 +78,24 @@ def test_an_estimators_row_says_what_it_learns_from(tmp_path: Path) -> None:
     assert row(table, table.blocks[0], "forest (own), on the vectors of flow-svm, plain recipe")["last_uf1"].value
 
 
+def test_the_command_quotes_a_path_with_a_blank(tmp_path: Path) -> None:
+    run = read_run(write(tmp_path, foreign(), **CASME2))
+    session = replace(run.sessions[-1], environment={CODE_GIVEN: "./my nets/net.py:MyNet"})
+    assert "--model './my nets/net.py:MyNet' " in train_command(replace(run, sessions=(session,)))
+
+
 def test_the_settings_and_the_command_of_an_own_method_are_said_without_its_code(tmp_path: Path) -> None:
     run = read_run(write(tmp_path, foreign(options={"width": 64, "kind": "a b"}), **CASME2))
     assert settings(run.config) == "width=64, kind=a b, plain recipe"
     assert "--model mynet.py:MyNet --set width=64 --set 'kind=a b' " in train_command(without_private_paths(run))
+
+
+def test_a_run_on_the_vectors_of_an_unknown_descriptor_is_one_error(tmp_path: Path) -> None:
+    sees = resolve_config(model="flow-svm").method.sees
+    run = write(tmp_path, foreign(door="estimator", sees=sees, features="flow-svm"), **CASME2).rename(tmp_path / "run")
+    file = run / "config.json"
+    file.write_text(file.read_text().replace('"features": "flow-svm"', '"features": "gone"'))
+    with pytest.raises(
+        RunError, match=r"learns from the vectors of 'gone', which this version doesn't have\)\. Restore"
+    ):
+        read_run(run)

@@ -96,6 +96,16 @@ def test_an_object_of_an_imported_class_counts_with_all_that_it_holds(cells, cha
     assert source_of_main(cells.names["Net"]) == before
 
 
+@pytest.mark.parametrize(
+    "used", ["def __init__(self, depth=width):\n            pass", "def forward(self):\n            return width"]
+)
+def test_a_class_within_a_function_counts_with_what_it_takes_from_the_function(cells, used):
+    text = f"def make(width):\n    class Local:\n        {used}\n    return Local\n"
+    before = source(cells, text + "Net = make(8)\n")
+    assert source(cells, text + "Net = make(16)\n") != before
+    assert source(cells, text + "Net = make(8)\n") == before
+
+
 def test_a_class_without_methods_is_described_by_its_values(cells):
     assert source(cells, "class Net(dict):\n    width = 3\n") == "class Net(dict):\n    width = 3\n"
 

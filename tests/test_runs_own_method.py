@@ -264,11 +264,36 @@ def test_a_recipe_with_a_value_that_can_t_be_used(recipe, message):
     assert error_of(text) == f"mynet.py:Net: RECIPE: {message}"
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "RECIPE = {'epochs': np.int64(2)}",
+            "RECIPE: epochs is np.int64(2). Expected a number, a text, True or False.",
+        ),
+        ("RECIPE = {'epochs': None}", "RECIPE: epochs is None. Expected a number, a text, True or False."),
+        ("TITLE = 'My\\nnet'", "TITLE is 'My\\nnet'. Expected a text in one line."),
+        ("TITLE = ''", "TITLE is ''. Expected a text in one line."),
+    ],
+)
+def test_what_a_config_file_or_a_table_can_t_hold_is_refused(line, message):
+    text = "import numpy as np\n" + NET.replace("    def __init__", f"    {line}\n    def __init__", 1)
+    assert error_of(text) == f"./mynet.py:Net: {message}"
+
+
 def test_a_recipe_with_an_unknown_setting_names_the_nearest():
     text = NET.replace("    def __init__", "    RECIPE = {'learning_rat': 1}\n    def __init__", 1)
     message = error_of(text)
     assert message.startswith("mynet.py:Net: RECIPE: Unknown setting 'learning_rat'. Known: ")
     assert message.endswith(" Did you mean 'learning_rate'?")
+
+
+def test_a_recipe_with_a_setting_without_effect_is_refused_unless_its_value_is_what_holds_anyway():
+    text = "from sklearn.svm import SVC\ndef Net():\n    return SVC()\nNet.RECIPE = {'epochs': 5}\n"
+    assert error_of(text, features="flow") == (
+        "mynet.py:Net: RECIPE: epochs has no effect: it is for networks and learners. Leave it out."
+    )
+    assert config_of(text.replace("5", "1"), features="flow").epochs == 1
 
 
 def test_unknown_features_name_the_nearest():
@@ -301,6 +326,41 @@ def test_a_built_in_method_takes_neither_options_nor_features(flag, given):
     assert error_of(model="ststnet", **given) == (
         f"{flag} has no effect with --model ststnet, which is built in. Leave it out."
     )
+
+
+def test_a_file_that_changes_after_it_was_named_does_not_change_the_method():
+    method = config_of(NET.replace("super()", "self.version = 1; super()")).method
+    write(NET.replace("super()", "self.version = 2; super()"))
+    assert method.build(3).version == 1
+    assert resolve_config(model="./mynet.py:Net").method.build(3).version == 2
+
+
+def test_each_file_gets_the_module_beside_itself_as_it_is_now():
+    text = "from beside import VERSION\n" + NET.replace("super()", "self.version = VERSION; super()")
+
+    def version_in(folder, number):
+        Path(folder).mkdir(exist_ok=True)
+        write(text, f"{folder}/mynet.py")
+        write(f"VERSION = {number}\n", f"{folder}/beside.py")
+        return resolve_config(model=f"./{folder}/mynet.py:Net").method.build(3).version
+
+    assert [version_in("a", 1), version_in("b", 2), version_in("a", 1), version_in("a", 33)] == [1, 2, 1, 33]
+
+
+def test_a_module_beside_the_file_with_the_name_of_a_library_is_refused():
+    write("", "pydantic.py")
+    assert error_of("import pydantic\n" + NET) == (
+        f"mynet.py: imports pydantic, and gets {sys.modules['pydantic'].__file__}, not pydantic.py beside it. Give "
+        "pydantic.py another name."
+    )
+
+
+def test_the_order_of_the_options_makes_no_other_method():
+    one, other = (
+        config_of(options=options).foreign for options in ({"width": "5", "rate": "2"}, {"rate": "2", "width": "5"})
+    )
+    assert one == other
+    assert hash(one) == hash(other)
 
 
 def test_an_installed_package_names_a_method_and_its_version(tmp_path, monkeypatch):

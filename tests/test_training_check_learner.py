@@ -125,6 +125,24 @@ Net = RandomForestClassifier(5)
 """
 
 
+def test_an_estimator_that_is_not_a_classifier_is_refused():
+    text = "from sklearn.linear_model import Ridge\nNet = Ridge()\n"
+    assert check(text, features="flow")["output"] == (
+        "FAILED",
+        "mynet.py:Net: Ridge is not a classifier: it has no classes_ after fit. Give a classifier of scikit-learn, or "
+        "a pipeline that ends with one.",
+    )
+
+
+def test_an_estimator_that_scikit_learn_can_t_fit_is_blamed_without_a_traceback():
+    text = "from sklearn.model_selection import GridSearchCV\nfrom sklearn.svm import SVC\n"
+    told = check(f"{text}Net = GridSearchCV(SVC(), {{'C': [1]}}, cv=99)\n", features="flow")["output"][1]
+    assert told == (
+        "mynet.py:Net, in scikit-learn: ValueError: Cannot have number of splits n_splits=99 greater than the number "
+        "of samples: n_samples=60. Correct the file."
+    )
+
+
 def test_an_estimator_passes_every_check():
     found = check(ESTIMATOR, features="flow")
     assert {mark for mark, _ in found.values()} == {"ok"}

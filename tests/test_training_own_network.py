@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tiny_store import write_store
 
 from mer_cli.errors import ConfigError, RunError
@@ -13,6 +14,7 @@ from mer_cli.runs.config import resolve_config
 from mer_cli.runs.methods import LIVE
 from mer_cli.runs.own_template import write_template
 from mer_cli.training.check_method import check_method
+from mer_cli.training.hardware import memory_layout
 from mer_cli.training.plan import plan_run
 from mer_cli.training.train import train_run
 
@@ -130,6 +132,21 @@ CHANGES = {  # name of the check: what is written instead, and what is said
             "state",
             "note",
             "self.calls: changed by training, and not in the state dict. Each fold has a fresh module.",
+        ),
+    ),
+    "a draw of Python's, and a claim that there is no state": (
+        (
+            "return self.last(self.hidden(image))",
+            "return self.last(self.hidden(image)) * (1 + self.training * random.random())",
+            "    INPUT",
+            "    KEEPS_NO_STATE = True\n    INPUT",
+        ),
+        (
+            "state",
+            "FAILED",
+            "draws from Python's or numpy's generator while it trains, but the class says KEEPS_NO_STATE = True: on a "
+            "GPU its steps are then captured, and would repeat what was drawn once. Take that back, or draw with "
+            "torch.",
         ),
     ),
     "a counter, and a claim that there is none": (
@@ -370,6 +387,12 @@ def test_every_example_of_the_page_is_tested():
 def test_descriptors_are_the_features_that_the_page_names():
     page = (Path(__file__).parents[1] / "docs/own-methods.md").read_text(encoding="utf-8")
     assert all(f"`{method.name}`" in page for method in LIVE if isinstance(method.sees, DescriptorInput))
+
+
+def test_a_network_of_your_own_keeps_torchs_memory_layout_so_that_view_works_on_a_gpu():
+    config = method_of(NET).model_copy(update={"device": "cuda"})
+    assert memory_layout(config) == torch.contiguous_format
+    assert memory_layout(resolve_config(device="cuda")) == torch.channels_last
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -16,6 +16,7 @@ from mer_cli.datasets.schemes import AUTO, resolve_scheme
 from mer_cli.errors import ConfigError, unknown_name
 from mer_cli.motion.cache import build_motion, read_motion
 from mer_cli.motion.inputs import Backend
+from mer_cli.runs.protocol import require_one_each
 from mer_cli.runs.run_config import GENERATED
 from mer_cli.store.hdf5 import StoreInfo, read_landmarks, read_pairs, read_store
 from mer_cli.store.whole_clips import read_clip
@@ -158,14 +159,15 @@ def opened(stores: Stores) -> list[Store]:
     return [each if isinstance(each, Store) else open_store(each) for each in given]
 
 
-def label_clips(stores: Iterable[Store], scheme: str) -> tuple[Scheme, Mapping[str, int]]:
+def label_clips(stores: Sequence[Store], scheme: str) -> tuple[Scheme, Mapping[str, int]]:
     """Return a label scheme, and the label of each clip of some stores that it keeps, by clip id, sorted by id.
 
     Raises
     ------
     ConfigError
-        If there is no such scheme, or it doesn't cover the stores' datasets.
+        If there is no such scheme, it doesn't cover the stores' datasets, or two stores are of one dataset.
     """
+    require_one_each(store.info for store in stores)
     emotions = {store.dataset: store.info.clips["emotion"].astype(str).to_dict() for store in stores}
     resolved = resolve_scheme(scheme, {dataset: set(held.values()) for dataset, held in emotions.items()})
     every = sorted((str(clip_id), emotion) for held in emotions.values() for clip_id, emotion in held.items())

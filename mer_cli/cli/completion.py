@@ -14,8 +14,6 @@ from typing import Any
 
 import typer
 
-METHOD_PLUGINS = "mer.methods"  # group of the entry points by which an installed package brings a method
-
 
 def complete_dataset(incomplete: str) -> list[str]:
     """Return the datasets that `mer synth` writes."""
@@ -104,11 +102,10 @@ OF_SETTINGS: dict[str, Callable[..., Any]] = {
 
 
 def _methods() -> list[str]:
-    from importlib.metadata import entry_points
-
     from mer_cli.runs.methods import LIVE
+    from mer_cli.runs.own_code import entry_points
 
-    return [*(method.name for method in LIVE), *sorted(entry_points(group=METHOD_PLUGINS).names)]
+    return [*(method.name for method in LIVE), *sorted(entry_points())]
 
 
 def _in_list(incomplete: str, names: Iterable[str]) -> list[str]:

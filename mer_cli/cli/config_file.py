@@ -118,6 +118,7 @@ def config_text(ctx: Any, config: TrainConfig) -> str:
     ----------
     ctx : with the flags and arguments by name in `ctx.params`
     """
+    from mer_cli.datasets.scheme_file import is_scheme_file
     from mer_cli.runs.config import TrainConfig as Settings
     from mer_cli.runs.config_file import SET, settings_of, toml_text
     from mer_cli.store.hdf5 import find_store
@@ -133,7 +134,8 @@ def config_text(ctx: Any, config: TrainConfig) -> str:
     options = flags.pop(SET, None)
     values = settings_of(config)
     # Your own method and scheme are named as they were given: what a run calls them leads nowhere.
-    own = [*(["model"] if config.foreign else []), *(["scheme"] if str(ctx.obj["scheme"]).endswith(".toml") else [])]
+    has_file = is_scheme_file(str(ctx.obj["scheme"]))
+    own = [*(["model"] if config.foreign else []), *(["scheme"] if has_file else [])]
     values |= {name: ctx.obj[name] for name in own}
     about = {parameter.name: parameter.help for parameter in ctx.command.params}
     entries = [(name, _as_texts(value), about[name]) for name, value in flags.items() if value not in (None, (), [])]

@@ -10,7 +10,7 @@ import typer
 from mer_cli.cli import console
 from mer_cli.cli.app import app
 from mer_cli.cli.completion import complete_scheme, complete_store
-from mer_cli.cli.train import show_faces
+from mer_cli.cli.train import show_clips
 
 if TYPE_CHECKING:
     from mer_cli.runs.plan import RunPlan
@@ -130,14 +130,8 @@ def import_predictions(
 
 def show_protocol(plan: RunPlan) -> None:
     """Print on stderr the protocol of a plan, and what to know about its clips."""
-    from mer_cli.runs.rare_classes import rare_text
-
     config = plan.config
     n_tested = sum(len(fold.test) for fold in plan.folds)
     n_folds = "1 fold" if len(plan.folds) == 1 else f"{len(plan.folds)} folds"
     console.err.print(f"{config.protocol_id}, {config.protocol()}: {n_folds}, {n_tested} held-out clips")
-    if config.shuffle_labels:
-        console.err.print("training labels are permuted: a null control, so its accuracy must be at chance")
-    show_faces([plan])
-    rare = rare_text(plan.labels, config.class_names, plan.folds)
-    console.print_lines((f"warning: {warning}" for warning in (*plan.warnings, rare) if warning), console.err)
+    show_clips(plan)

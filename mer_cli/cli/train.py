@@ -197,7 +197,6 @@ def show_plan(plan: RunPlan, out: Path, save_weights: str) -> None:
     """Print on stderr what training the plan will do, and how many of its folds are finished already."""
     from mer_cli.runs.changed_code import changed_since
     from mer_cli.runs.directory import folds_to_train
-    from mer_cli.runs.rare_classes import rare_text
 
     config, path = plan.config, out / plan.config.run_name
     keeps_weights = save_weights == "last" and plan.weight_bytes > 0
@@ -219,16 +218,22 @@ def show_plan(plan: RunPlan, out: Path, save_weights: str) -> None:
             f"training subjects held back in each fold to choose its epoch: {config.inner_val} "
             f"({n_inner:.0f} clips on average)"
         )
-    if config.shuffle_labels:
-        console.err.print("training labels are permuted: a null control, so its accuracy must be at chance")
-    show_faces([plan])
-    console.print_lines((f"warning: {warning}" for warning in plan.warnings), console.err)
-    if rare := rare_text(plan.labels, config.class_names, plan.folds):
-        console.print_lines([f"warning: {rare}"], console.err)
+    show_clips(plan)
     console.print_lines(changed_since(out, plan), console.err)
     if path.exists():
         n_finished = len(plan.folds) - len(folds_to_train(path, plan.folds, resume=True))
         console.print_lines([f"{path}: {n_finished} of {len(plan.folds)} folds are finished already"], console.err)
+
+
+def show_clips(plan: RunPlan) -> None:
+    """Print on stderr what to know of a plan's clips: permuted labels, generated faces, wrong counts, rare classes."""
+    from mer_cli.runs.rare_classes import rare_text
+
+    if plan.config.shuffle_labels:
+        console.err.print("training labels are permuted: a null control, so its accuracy must be at chance")
+    show_faces([plan])
+    rare = rare_text(plan.labels, plan.config.class_names, plan.folds)
+    console.print_lines((f"warning: {warning}" for warning in (*plan.warnings, rare) if warning), console.err)
 
 
 def show_faces(plans: Iterable[RunPlan]) -> None:

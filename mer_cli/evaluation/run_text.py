@@ -130,7 +130,8 @@ def _method_flags(config: TrainConfig, session: Session) -> dict[str, Any]:
         return {name: value for name in ("model", "variant") if (value := getattr(config, name)) != MMNET}
     options = {f"set {shlex.quote(f'{name}={value}')}": None for name, value in foreign.options.items()}
     features = {"features": foreign.features} if foreign.features else {}
-    return {"model": session.environment.get(CODE_GIVEN, foreign.code), **options, **features}
+    code = shlex.quote(str(session.environment.get(CODE_GIVEN, foreign.code)))
+    return {"model": code, **options, **features}
 
 
 def _scheme_word(run: Run) -> str:

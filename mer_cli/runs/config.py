@@ -150,6 +150,13 @@ class TrainConfig(BaseModel):
             )
         return self
 
+    @field_validator("foreign")
+    @classmethod
+    def _learns_from_known(cls, foreign: Foreign | None) -> Foreign | None:
+        if foreign and foreign.features and foreign.features not in METHODS:
+            raise ValueError(f"learns from the vectors of '{foreign.features}', which this version doesn't have")
+        return foreign
+
     @property
     def method(self) -> Method:
         """The run's method: its entry in `METHODS`, or what the run records of your own method."""
@@ -216,7 +223,7 @@ def resolve_config(
     else:
         method = find_any_method(given.get("model", MMNET), options, features)
     if method.foreign:
-        _check_own_recipe(method.foreign)
+        _check_own_recipe(method, method.foreign)
         given |= {"model": method.name, "foreign": method.foreign}
     recipe = recipe or next(iter(method.recipes))
     if recipe not in method.recipes:
@@ -279,12 +286,18 @@ def has_effect(method: Method, name: str, given: Mapping[str, Any]) -> bool:
     return group in method.groups
 
 
-def _check_own_recipe(foreign: Foreign) -> None:
-    """Raise an error if the RECIPE of your own class names an unknown setting or has a value that can't be used."""
+def _check_own_recipe(method: Method, foreign: Foreign) -> None:
+    """Raise an error if the RECIPE of your own class names a setting without effect, or has a value of no use."""
     known = [name for name in SETTINGS if group_of(name) not in ("method", "parts")]
-    for name in foreign.settings:
+    (plain,) = method_of(method.name, foreign.model_copy(update={"settings": {}})).recipes.values()
+    for name, value in foreign.settings.items():
         if name not in known:
             raise ConfigError(f"{foreign.code}: RECIPE: {unknown_name('setting', name, known)}")
+        group, harmless = group_of(name), plain.get(name, TrainConfig.model_fields[name].default)
+        if group not in method.groups and value != harmless:
+            raise ConfigError(
+                f"{foreign.code}: RECIPE: {name} has no effect: it is for {GROUPS[group][1]}. Leave it out."
+            )
     try:
         TrainConfig.model_validate(foreign.recipe)
     except ValidationError as error:

@@ -69,7 +69,7 @@ class Foreign(BaseModel):
         return TypeAdapter(of_door.get(info.data.get("door"), of_network)).validate_python(held)
 
     def __hash__(self) -> int:
-        return hash(self.model_dump_json())
+        return hash((self.code, self.source_sha256))  # the order of the options must not matter, as it doesn't to ==
 
     @property
     def recipe_name(self) -> str:

@@ -41,6 +41,8 @@ def source_of_main(found: Any) -> str:
             used = set(_names_used(texts[name], each))
             used |= {base.__name__ for base in getattr(each, "__mro__", ())[1:]}
             waiting += [(other, module[other]) for other in used if _is_own(module.get(other), found.__module__)]
+            enclosed = _enclosed(name, each)
+            waiting += [(place, value) for place, value in enclosed if _is_own(value, found.__module__)]
         elif _is_own(type(each), found.__module__):
             waiting.append((type(each).__qualname__, type(each)))
     return "\n\n".join(texts[name] for name in sorted(texts))
@@ -91,6 +93,17 @@ def _text_in_cell(held: type) -> str:
     bases = ", ".join(base.__name__ for base in held.__bases__ if base is not object)
     values = [f"    {_text_of(name, value)}\n" for name, value in vars(held).items() if not name.startswith("__")]
     return "".join([f"class {held.__name__}{f'({bases})' if bases else ''}:\n", *(values or ["    pass\n"])])
+
+
+def _enclosed(name: str, held: type | FunctionType) -> Iterator[tuple[str, Any]]:
+    """Yield what a class or function that is defined within a function takes from there, by name, and its defaults."""
+    for function in (held,) if isinstance(held, FunctionType) else _functions_of(held):
+        place = f"{name}.{function.__name__}"
+        for variable, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            if variable not in ("__class__", held.__name__):
+                yield f"{place}.{variable}", cell.cell_contents
+        if "<locals>" in name:
+            yield f"{place} defaults", (function.__defaults__, function.__kwdefaults__)
 
 
 def _functions_of(held: type) -> Iterator[FunctionType]:

@@ -68,7 +68,7 @@ class Method:
 
     @property
     def kind(self) -> Kind:
-        """The kind of method: a network, a descriptor with a support-vector machine, a door, or only quoted."""
+        """A network, a descriptor with a support-vector machine ("classical"), only quoted, or your own's door."""
         if self.foreign:
             return self.foreign.door
         if not self.code:
@@ -133,7 +133,7 @@ class Method:
         TypeError
             If the `INPUT` of a built-in network's class differs from `sees`.
         ConfigError
-            If the code of your own method was not named in this process (`own_code.bring`).
+            If the code of your own method was not named in this process (`own_code.remember`).
         """
         if self.foreign:
             from mer_cli.runs.own_code import load

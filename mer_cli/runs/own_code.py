@@ -54,6 +54,7 @@ class Origin:
 
 
 _NAMED: dict[Foreign, tuple[Origin, Any]] = {}  # the methods that were named in this process, with their code
+_BESIDE: set[str] = set()  # names of the loaded modules that lie beside a file of your own
 
 
 def is_own(text: str) -> bool:
@@ -164,7 +165,7 @@ def import_code(origin: Origin) -> Any:
     """
     if origin.pickled:
         return _unpickle(origin.pickled)
-    module = _run_file(origin.file, origin.file.read_bytes()) if origin.file else _import_module(origin)
+    module = _run_file(origin.file, _read(origin.file)) if origin.file else _import_module(origin)
     found: Any = module
     for part in origin.name.split("."):
         if not hasattr(found, part):
@@ -184,21 +185,54 @@ def _unpickle(pickled: bytes) -> Any:
     return pickle.loads(pickled)  # of a class that this user handed over, never read from a file
 
 
+def _read(file: Path) -> tuple[tuple[Path, bytes], ...]:
+    """Return a file and the modules beside it that it imports, with their contents."""
+    return tuple((each, each.read_bytes()) for each in _with_imports(file))
+
+
 @cache
-def _run_file(file: Path, source: bytes) -> ModuleType:
-    """Run a file as a module, and return it; its folder is searched for the modules that it imports."""
-    if str(file.parent) not in sys.path:
-        sys.path.insert(0, str(file.parent))
-    module = ModuleType(f"{file.stem}_{hashlib.sha256(source).hexdigest()[:8]}")
+def _run_file(file: Path, sources: tuple[tuple[Path, bytes], ...]) -> ModuleType:
+    """Run a file as a module, and return it; the modules that it imports are first looked for in its folder.
+
+    Parameters
+    ----------
+    sources : `_read(file)`; if a module beside the file has changed, the file is run again
+    """
+    _unload_beside(file, [path for path, _ in sources[1:]])
+    sys.path[:] = [str(file.parent), *(place for place in sys.path if place != str(file.parent))]
+    digest = hashlib.sha256(b"\0".join(content for _, content in sources)).hexdigest()
+    module = ModuleType(f"{file.stem}_{digest[:8]}")
     module.__file__ = str(file)
     sys.modules[module.__name__] = module  # dataclasses and pickle look their module up
     try:
-        exec(compile(source, str(file), "exec"), vars(module))  # the user's own file, which the command names
+        exec(compile(sources[0][1], str(file), "exec"), vars(module))  # the user's own file, which the command names
     except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
-        where = line_in(error, _with_imports(file), file.name)
+        where = line_in(error, [path for path, _ in sources], file.name)
         raise ConfigError(f"{file.name}{where}: {_spell(error)} Correct the file.") from error
     return module
+
+
+def _unload_beside(file: Path, beside: list[Path]) -> None:
+    """Make the file import the modules beside it anew: those of another file, or older ones, may have the same names.
+
+    Raises
+    ------
+    ConfigError
+        If a library has the name of such a module, so that the file would get the library.
+    """
+    importlib.invalidate_caches()  # a file that was written a moment ago must be seen
+    for path in beside:
+        name = ".".join(path.relative_to(file.parent).with_suffix("").parts).removesuffix(".__init__")
+        place = getattr(sys.modules.get(name), "__file__", None)
+        if name in _BESIDE:
+            sys.modules.pop(name, None)
+        elif name in sys.modules and Path(str(place)).resolve() != path.resolve():
+            raise ConfigError(
+                f"{file.name}: imports {name}, and gets {place or 'a part of Python'}, not {path.name} beside it. "
+                f"Give {path.name} another name."
+            )
+        _BESIDE.add(name)
 
 
 def _import_module(origin: Origin) -> ModuleType:
@@ -316,6 +350,8 @@ def _imported_by(file: Path, folder: Path) -> Iterator[Path]:
             start = file.parents[node.level - 1] if node.level else folder
             names = [node.module or "", *(f"{node.module}.{name}" if node.module else name for name in names)]
         for name in filter(None, names):
+            if name.partition(".")[0] == "mer_cli":
+                continue  # a file that lies beside this package's folder
             place = start.joinpath(*name.split("."))
             # Packages above a module run as well.
             above = [

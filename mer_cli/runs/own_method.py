@@ -65,7 +65,7 @@ def find_any_method(
     door = _door_of(found, features, origin)
     foreign = Foreign(
         door=door,
-        title=str(getattr(found, "TITLE", origin.name)),
+        title=_title_of(found, origin),
         code=origin.code,
         source_sha256=hash_of(read_sources(origin, found)),
         version=installed_version(origin.module) if origin.module else "",
@@ -99,7 +99,7 @@ def parse_options(texts: Iterable[str]) -> dict[str, str]:
 
 
 def _name_of(found: Any, given: Any, origin: Origin) -> str:
-    """Return the method's short name, which is neither a built-in method's nor a folder's."""
+    """Return the method's short name, which its runs' folders are named after; refuse a built-in method's name."""
     name = given if isinstance(given, str) and given in entry_points() else getattr(found, "NAME", origin.name)
     slug = slug_of(str(name))
     if slug in METHODS:
@@ -224,7 +224,18 @@ def _recipe_of(found: Any, origin: Origin) -> dict[str, Any]:
         raise ConfigError(
             f"{origin.text}: RECIPE is {recipe!r}. Expected a dict of settings, such as {{'epochs': 60}}."
         )
+    for name, value in recipe.items():
+        if not isinstance(value, Option):  # a run's config.json can't hold it
+            raise ConfigError(f"{origin.text}: RECIPE: {name} is {value!r}. Expected a number, a text, True or False.")
     return dict(recipe)
+
+
+def _title_of(found: Any, origin: Origin) -> str:
+    """Return the method's name in tables."""
+    title = getattr(found, "TITLE", origin.name)
+    if not isinstance(title, str) or not title.strip() or not title.isprintable():
+        raise ConfigError(f"{origin.text}: TITLE is {title!r}. Expected a text in one line.")
+    return title.strip()
 
 
 def _read_options(found: Any, given: Mapping[str, str | Option], door: Door, origin: Origin) -> dict[str, Option]:

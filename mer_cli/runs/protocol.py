@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mer_cli.datasets.dataset import Scheme
@@ -73,15 +73,20 @@ def _read_all(stores: Sequence[Path], test_stores: Sequence[Path]) -> list[tuple
     role: Role = "train" if test_stores else "loso"
     infos = [(read_store(path), role) for path in stores]
     infos += [(read_store(path), "test") for path in test_stores]
+    require_one_each(info for info, _ in infos)
+    return sorted(infos, key=lambda given: f"{given[0].dataset}/")
+
+
+def require_one_each(infos: Iterable[StoreInfo]) -> None:
+    """Raise a ConfigError if two stores are of one dataset."""
     path_of: dict[str, Path] = {}
-    for info, _ in infos:
+    for info in infos:
         if info.dataset in path_of:
             raise ConfigError(
                 f"{info.path}: holds {info.dataset}, as does {path_of[info.dataset]}. Expected one store for each "
                 "dataset, so that no subject is on both sides. Leave one of them out."
             )
         path_of[info.dataset] = info.path
-    return sorted(infos, key=lambda given: f"{given[0].dataset}/")
 
 
 def _classes(info: StoreInfo, scheme: Scheme) -> dict[str, tuple[str, int]]:

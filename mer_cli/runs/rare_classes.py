@@ -1,4 +1,4 @@
-"""Finds the classes that a run can hardly learn: without a clip, or without training clips of two subjects in a fold.
+"""Find the classes that a run can hardly learn: without a clip, or without training clips of two subjects in a fold.
 
 A score hides them: a class that no fold has trained on counts 0 in UF1 and UAR whatever the method is, and a class that
 one subject shows is learned as that subject. So they are told before training and beside every score.

@@ -6,6 +6,7 @@ of the config's device.
 
 from __future__ import annotations
 
+import pickle
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from mer_cli.errors import MerError
 from mer_cli.motion.inputs import MotionInput
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.methods import Method
-from mer_cli.training.cost import count_saved
+from mer_cli.training.cost import count_saved, input_shapes
 from mer_cli.training.finding import Finding, Mark, some_of, spell_bytes, tolerance_of
 from mer_cli.training.hardware import memory_layout, set_up_device
 from mer_cli.training.hidden_state import changed, lasting_state, own_state, unregistered
@@ -69,12 +70,12 @@ def check_network(config: TrainConfig, n_classes: int) -> Iterator[Finding]:
 
 def spell_input(method: Method) -> str:
     """Return in words what a network sees, with the shapes of the arguments of `forward`."""
-    sees = method.sees
+    sees, ((_, *image), *others) = method.sees, input_shapes(method, 1)
+    shape = f"(B, {', '.join(map(str, image))}) float32"
     if not isinstance(sees, MotionInput):
-        return "onset and apex, each (B, 3, 224, 224) float32"
-    n_units = len(sees.units)
-    graph = f", and the graph of {n_units} action units, ({n_units}, {n_units})" if sees.units else ""
-    return f"{', '.join(sees.channels)}: an image, (B, {sees.n_planes}, {sees.size}, {sees.size}) float32{graph}"
+        return f"onset and apex, each {shape}"
+    graph = f", and the graph of {len(sees.units)} action units, {others[0]}" if others else ""
+    return f"{', '.join(sees.channels)}: an image, {shape}{graph}"
 
 
 def _spell_settings(config: TrainConfig) -> str:
@@ -95,6 +96,11 @@ def _seeded(seed: int) -> Iterator[None]:
     finally:
         random.setstate(python)
         np.random.set_state(numpy)
+
+
+def _other_generators() -> str:
+    """Return the state of Python's and of numpy's generator as text."""
+    return f"{random.getstate()} {pickle.dumps(np.random.get_state())!r}"
 
 
 def _seed(seed: int) -> None:
@@ -266,7 +272,9 @@ def _repeated(config: TrainConfig, n_classes: int) -> Verdict:
 def _state(config: TrainConfig, n_classes: int) -> Verdict:
     trial = _Trial(config, n_classes, FEW)
     before, lasting = own_state(trial.network), lasting_state(trial.network)
+    drawn = _other_generators()
     trial.train(2)
+    draws = drawn != _other_generators()
     trial.plain_logits(FEW)
     outlives = changed(lasting, lasting_state(trial.network))
     kept = changed(before, own_state(trial.network))
@@ -280,6 +288,11 @@ def _state(config: TrainConfig, n_classes: int) -> Verdict:
         return "FAILED", (
             f"{some_of(kept)}: changed by training, and not in the state dict, but the class says KEEPS_NO_STATE = "
             "True. Take that back, or use register_buffer."
+        )
+    if draws and config.foreign and is_claimed:
+        return "FAILED", (
+            "draws from Python's or numpy's generator while it trains, but the class says KEEPS_NO_STATE = True: on a "
+            "GPU its steps are then captured, and would repeat what was drawn once. Take that back, or draw with torch."
         )
     if kept:
         return "note", f"{some_of(kept)}: changed by training, and not in the state dict. Each fold has a fresh module."

@@ -142,6 +142,11 @@ class EstimatorTrainer:
         estimator = self._fresh(fold_id)
         with threadpool_limits(1):  # as for a descriptor: the number of cores must not change a digit
             estimator.fit(self.features[train_rows], train_labels)
+            if not hasattr(estimator, "classes_"):
+                raise ConfigError(
+                    f"{self.config.method.code}: {type(estimator).__name__} is not a classifier: it has no classes_ "
+                    "after fit. Give a classifier of scikit-learn, or a pipeline that ends with one."
+                )
             values = self._values(estimator, self.features[test_rows])
         history = [{"seconds": time.monotonic() - started}]
         return _trained(values, np.asarray(estimator.classes_), self.n_classes, history)

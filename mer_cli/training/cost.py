@@ -15,6 +15,14 @@ from mer_cli.runs.methods import Method
 IMAGE = (3, 224, 224)
 
 
+def input_shapes(method: Method, n_clips: int) -> list[tuple[int, ...]]:
+    """Return the shapes of a network's inputs: onset and apex; or an image of motion, perhaps with a graph of units."""
+    sees = method.sees
+    if not isinstance(sees, MotionInput):
+        return [(n_clips, *IMAGE), (n_clips, *IMAGE)]
+    return [(n_clips, sees.n_planes, sees.size, sees.size), *([(len(sees.units),) * 2] if sees.units else [])]
+
+
 def without_numbers(method: Method, n_classes: int, n_clips: int, **options: Any) -> tuple[nn.Module, list[Tensor]]:
     """Return a method's network and inputs for `n_clips` clips, both without values (on torch's meta device).
 
@@ -35,13 +43,9 @@ def without_numbers(method: Method, n_classes: int, n_clips: int, **options: Any
 def _on(
     device: str, method: Method, n_classes: int, n_clips: int, options: dict[str, Any], *, runs: bool = False
 ) -> tuple[nn.Module, list[Tensor]]:
-    wanted = method.sees
     with torch.random.fork_rng(devices=[]), torch.device(device):
         network = method.build(n_classes, **options)
-        inputs = [torch.zeros(n_clips, *IMAGE), torch.zeros(n_clips, *IMAGE)]
-        if isinstance(wanted, MotionInput):
-            inputs = [torch.zeros(n_clips, wanted.n_planes, wanted.size, wanted.size)]
-            inputs += [torch.zeros(len(wanted.units), len(wanted.units))] if wanted.units else []
+        inputs = [torch.zeros(shape) for shape in input_shapes(method, n_clips)]
         if runs:
             network(*inputs)
         return network, inputs

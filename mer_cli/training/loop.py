@@ -99,6 +99,9 @@ class Steps:
     def __init__(self, network: nn.Module, batches: Batches, n_classes: int, config: TrainConfig) -> None:
         self.network, self.batches, self.n_classes, self.config = network, batches, n_classes, config
         self.on_gpu = batches.device.type == "cuda"
+        foreign = config.foreign
+        # The steps of your own network can only be captured if one module serves all folds.
+        self.is_captured = self.on_gpu and (foreign is None or foreign.keeps_no_state)
         self.layout = memory_layout(config)
         # Full batches have one shape and share one compiled graph; the last partial batch is not compiled.
         self.full_batch_network: Callable[..., Tensor] = network
@@ -108,17 +111,14 @@ class Steps:
         if config.compile == "on" and self.on_gpu:  # there, making the images is a ninth of the step
             self.full_batch = torch.compile(batches.training_batch, dynamic=False)
         self.loss: Callable[[Tensor, Tensor], Tensor] = (
-            getattr(network, "loss", F.cross_entropy) if config.foreign else F.cross_entropy
+            getattr(network, "loss", F.cross_entropy) if foreign else F.cross_entropy
         )
         self.optimiser = self._new_optimiser()
         self.captured: CapturedSteps | None = None
 
     def prepare(self, n_clips: int) -> None:
-        """Capture the steps of an epoch of `n_clips` clips on a GPU (`captured`); the weights are useless after.
-
-        The steps of your own network are captured only if one module serves all folds.
-        """
-        if not self.on_gpu or (self.config.foreign and not self.config.foreign.keeps_no_state):
+        """Capture the steps of an epoch of `n_clips` clips on a GPU (`captured`); the weights are useless after."""
+        if not self.is_captured:
             return
         full = self.config.batch_size
         if self.captured is None:
@@ -192,14 +192,14 @@ class Steps:
         """Make the optimiser of all parameters; BatchNorm, biases and position embedding decay too, as released."""
         config, parameters = self.config, self.network.parameters()
         rate: Any = config.learning_rate
-        if self.on_gpu:
+        if self.is_captured:
             rate = torch.tensor(rate, device=self.batches.device)
         if config.optimiser == "sgd":
             return torch.optim.SGD(
                 parameters, lr=rate, momentum=SGD_MOMENTUM, weight_decay=config.weight_decay, fused=True
             )
         kind = torch.optim.AdamW if config.optimiser == "adamw" else torch.optim.Adam
-        return kind(parameters, lr=rate, weight_decay=config.weight_decay, fused=True, capturable=self.on_gpu)
+        return kind(parameters, lr=rate, weight_decay=config.weight_decay, fused=True, capturable=self.is_captured)
 
     def _autocast(self) -> Any:
         return torch.autocast(self.batches.device.type, torch.bfloat16, enabled=self.config.precision == "bf16")
@@ -304,6 +304,7 @@ class FoldTrainer:
         if is_shared:
             self.steps.network.load_state_dict(fresh.state_dict())
         else:
+            del self.steps  # network and optimiser of the fold before: a GPU may not have room for two
             self.steps = self._steps_of(fresh)
         torch.manual_seed(self._torch_seed(fold_id, "dropout"))  # stochastic depth draws from the same generator
         self.steps.start_fold()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from traceback import extract_tb
 
 import numpy as np
@@ -17,6 +18,7 @@ from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.foreign import Foreign
 from mer_cli.runs.methods import Method
 from mer_cli.runs.own_code import line_in, own_files
+from mer_cli.training.cost import input_shapes
 from mer_cli.training.loop import TrainedFold
 
 
@@ -34,8 +36,12 @@ def blamed_on_own_code(config: TrainConfig) -> Iterator[None]:
         if config.foreign is None:
             raise
         line = line_in(error, own_files(config.foreign), config.foreign.code.partition(":")[0])
-        if not line and "backward" in {frame.name for frame in extract_tb(error.__traceback__)}:
-            line = ", in the backward pass"  # where torch goes through no line of the file
+        frames = extract_tb(error.__traceback__)
+        # Two places where a library goes through no line of the file:
+        if not line and "backward" in {frame.name for frame in frames}:
+            line = ", in the backward pass"
+        elif not line and config.foreign.door == "estimator" and "sklearn" in Path(frames[-1].filename).parts:
+            line = ", in scikit-learn"
         if not line:
             raise
         text = " ".join(str(error).split()).rstrip(".")
@@ -81,12 +87,11 @@ def check_loss(loss: object, code: str) -> Tensor:
 
 def random_inputs(method: Method, n_clips: int) -> list[Tensor]:
     """Return inputs of the shapes and the spread that a network gets in training, drawn from torch's generator."""
-    sees = method.sees
-    if not isinstance(sees, MotionInput):
-        onset = torch.randn(n_clips, 3, 224, 224)
-        return [onset, onset + 0.1 * torch.randn_like(onset)]
-    inputs = [torch.randn(n_clips, sees.n_planes, sees.size, sees.size)]
-    return inputs + ([torch.rand(len(sees.units), len(sees.units))] if sees.units else [])
+    first, *others = input_shapes(method, n_clips)
+    image = torch.randn(first)
+    if not isinstance(method.sees, MotionInput):
+        return [image, image + 0.1 * torch.randn_like(image)]
+    return [image, *(torch.rand(graph) for graph in others)]
 
 
 def try_network(config: TrainConfig, n_classes: int) -> None:
