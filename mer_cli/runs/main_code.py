@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
+import pickle
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -29,11 +32,16 @@ def source_of_main(found: Any) -> str:
         name, each = waiting.pop()
         if name in texts:
             continue
+        is_code = isinstance(each, type | FunctionType)
+        if inspect.ismodule(each) or (is_code and each.__module__ != found.__module__):
+            texts[name] = f"{name} = {getattr(each, '__module__', '')}.{each.__name__}"
+            continue
         texts[name] = _text_of(name, each)
-        if isinstance(each, type | FunctionType):
+        if is_code:
             used = {used for code in _code_of(each) for used in _names_in(code)}
             used |= {base.__name__ for base in getattr(each, "__mro__", ())[1:]}
             waiting += [(other, module[other]) for other in used if _is_own(module.get(other), found.__module__)]
+            waiting += [(f"{name}: {kept}", held) for kept, held in _values_kept(each)]
     return "\n\n".join(texts[name] for name in sorted(texts))
 
 
@@ -46,7 +54,7 @@ def _is_own(held: Any, module: str) -> bool:
 
 def _text_of(name: str, held: Any) -> str:
     if not isinstance(held, type | FunctionType):
-        return f"{name} = {held!r}"
+        return _text_of_value(name, held)
     try:
         return inspect.getsource(held)
     except (OSError, TypeError):
@@ -55,15 +63,49 @@ def _text_of(name: str, held: Any) -> str:
         ) from None
 
 
+def _text_of_value(name: str, held: Any) -> str:
+    """Return a value as Python writes it; if it may be cut short there, as an array is, also a hash of it."""
+    if isinstance(held, bool | int | float | str | bytes | None):
+        return f"{name} = {held!r}"
+    try:
+        digest = hashlib.sha256(pickle.dumps(held)).hexdigest()
+    except Exception:  # what can't be pickled has its text alone
+        return f"{name} = {held!r}"
+    return f"{name} = {held!r}  # SHA-256 {digest}"
+
+
 def _code_of(held: Any) -> Iterator[CodeType]:
     """Yield the code of a function, or of the methods and properties of a class."""
-    if isinstance(held, FunctionType):
-        yield held.__code__
-        return
-    for each in vars(held).values():
+    for function in _functions_of(held):
+        yield function.__code__
+
+
+def _functions_of(held: Any) -> Iterator[FunctionType]:
+    """Yield a function itself, or the functions of the methods and properties of a class."""
+    for each in [held] if isinstance(held, FunctionType) else vars(held).values():
         for function in (each, getattr(each, "__func__", None), getattr(each, "fget", None)):
             if isinstance(function, FunctionType):
-                yield function.__code__
+                yield function
+
+
+def _values_kept(held: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what the text of a class or function doesn't tell: values of the function around it, and defaults."""
+    for function in _functions_of(held):
+        kept: dict[str, Any] = {}
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            with suppress(ValueError):  # what is not defined yet
+                kept |= {} if name == "__class__" else {name: cell.cell_contents}
+        kept |= {f"default {n}": value for n, value in enumerate(function.__defaults__ or ())}
+        kept |= {f"default of {name}": value for name, value in (function.__kwdefaults__ or {}).items()}
+        yield from ((f"{function.__name__}: {name}", value) for name, value in kept.items() if value is not held)
+    if isinstance(held, type):
+        yield from ((name, value) for name, value in vars(held).items() if _is_setting(name, value))
+
+
+def _is_setting(name: str, value: Any) -> bool:
+    return (
+        not name.startswith(("__", "_abc_")) and not callable(value) and not isinstance(value, property | classmethod)
+    )
 
 
 def _names_in(code: CodeType) -> Iterator[str]:
