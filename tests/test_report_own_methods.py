@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from run_factory import write_run
 from test_report_method_tables import CASME2, RELEASED, build, row
 
+from mer_cli.errors import RunError
 from mer_cli.evaluation.run_text import settings, train_command, without_private_paths
 from mer_cli.motion.inputs import PairInput
 from mer_cli.runs.config import TrainConfig, resolve_config
@@ -68,3 +70,17 @@ def test_the_settings_and_the_command_of_an_own_method_are_said_without_its_code
     run = read_run(write(tmp_path, foreign(options={"width": 64, "kind": "a b"}), **CASME2))
     assert settings(run.config) == "plain recipe"
     assert "--model mynet.py:MyNet --set width=64 --set 'kind=a b' " in train_command(without_private_paths(run))
+
+
+def test_a_command_is_safe_to_paste_whatever_a_run_says_of_its_code(tmp_path: Path) -> None:
+    run = read_run(write(tmp_path, foreign(code="x.py:N; rm -rf ~"), **CASME2))
+    assert " --model 'x.py:N; rm -rf ~' " in train_command(without_private_paths(run))
+
+
+def test_a_run_on_the_vectors_of_an_unknown_descriptor_is_damaged(tmp_path: Path) -> None:
+    path = write(tmp_path, foreign(), **CASME2)
+    file = path / "config.json"
+    file.write_text(file.read_text().replace('"features": ""', '"features": "nope"'))
+    with pytest.raises(RunError, match="Value error, has the features 'nope', which no method computes") as caught:
+        read_run(path)
+    assert str(caught.value).startswith(f"{file}: was edited or damaged (foreign is {{")

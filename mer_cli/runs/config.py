@@ -141,6 +141,13 @@ class TrainConfig(BaseModel):
             raise ValueError(f"must be one of {', '.join(known)}")
         return name
 
+    @field_validator("foreign")
+    @classmethod
+    def _has_known_features(cls, foreign: Foreign | None) -> Foreign | None:
+        if foreign and foreign.features and foreign.features not in METHODS:
+            raise ValueError(f"has the features {foreign.features!r}, which no method computes")
+        return foreign
+
     @model_validator(mode="after")
     def _decay_ends_within_epochs(self) -> TrainConfig:
         if self.decay_epochs > self.epochs:
