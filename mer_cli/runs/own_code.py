@@ -24,8 +24,10 @@ from typing import Any
 from mer_cli.errors import ConfigError, did_you_mean
 from mer_cli.runs.foreign import Foreign
 from mer_cli.runs.main_code import source_of_main
+from mer_cli.runs.process_state import ProcessChangedError, unchanged_process
 
 ENTRY_POINTS = "mer.methods"
+PACKAGE = "mer_cli"
 _STARTED = time.time()
 
 Sources = Mapping[str, bytes]  # file contents by name, with "/" between folders
@@ -53,7 +55,19 @@ class Origin:
         return f"{self.file.name if self.file else self.module}:{self.name}"
 
 
-_ORIGINS: dict[Foreign, Origin] = {}  # of the methods that were named in this process
+@dataclass(frozen=True)
+class _Known:
+    """The code of a method that was named in this process: where it lies, what was imported, and its files."""
+
+    origin: Origin
+    found: Any
+    sources: Sources
+
+
+# A file may be edited while its run trains, so what was imported once is kept for every fold.
+_KNOWN: dict[Foreign, _Known] = {}
+# A second import would execute nothing, and so find nothing changed.
+_REFUSED: dict[tuple[Origin, bytes], ProcessChangedError] = {}
 
 
 def is_own(text: str) -> bool:
@@ -75,6 +89,12 @@ def find_origin(text: str, flag: str = "--model") -> Origin:
     ConfigError
         If the text has another form, or the file does not exist; the message begins with `flag`.
     """
+    offered = sorted({point.value for point in metadata.entry_points(group=ENTRY_POINTS, name=text)})
+    if len(offered) > 1:
+        raise ConfigError(
+            f"{flag} {text}: several packages have a method of this name: {', '.join(offered)}. Give one of these "
+            "instead of the name."
+        )
     named = entry_points().get(text, text)
     place, _, name = (named, "", "") if named.endswith(".py") else named.rpartition(":")
     if place.endswith(".py"):
@@ -112,18 +132,27 @@ def origin_of(found: Any) -> Origin:
 
 
 def remember(foreign: Foreign, origin: Origin) -> None:
-    """Let `load` find the code of a method in this process.
+    """Let `load` return the code of a method in this process, as it is now.
 
     Raises
     ------
     ConfigError
         If the code is not the one that the record has the hash of.
     """
-    if foreign not in _ORIGINS:
-        found = import_code(origin)
-        if not origin.pickled and hash_of(read_sources(origin, found)) != foreign.source_sha256:
-            raise ConfigError(f"{origin.text}: was changed while the run was training. Start the command again.")
-    _ORIGINS[foreign] = origin
+    found = import_code(origin)
+    sources = {} if origin.pickled else read_sources(origin, found)
+    if not origin.pickled and hash_of(sources) != foreign.source_sha256:
+        raise ConfigError(f"{origin.text}: was changed while the run was training. Start the command again.")
+    _KNOWN[foreign] = _Known(origin, found, sources)
+
+
+def _known(foreign: Foreign) -> _Known:
+    if foreign not in _KNOWN:
+        raise ConfigError(
+            f"{foreign.code}: this run's method is not part of mer, and its code was not given. Reading, scoring and "
+            "reporting the run need no code; for anything else name it: --model FILE.py:CLASS or MODULE:CLASS."
+        )
+    return _KNOWN[foreign]
 
 
 def origin_known(foreign: Foreign) -> Origin:
@@ -134,17 +163,12 @@ def origin_known(foreign: Foreign) -> Origin:
     ConfigError
         If it was not.
     """
-    if foreign not in _ORIGINS:
-        raise ConfigError(
-            f"{foreign.code}: this run's method is not part of mer, and its code was not given. Reading, scoring and "
-            "reporting the run need no code; for anything else name it: --model FILE.py:CLASS or MODULE:CLASS."
-        )
-    return _ORIGINS[foreign]
+    return _known(foreign).origin
 
 
 def load(foreign: Foreign) -> Any:
-    """Return the class, function or estimator of a method that was named in this process."""
-    return import_code(origin_known(foreign))
+    """Return the class, function or estimator of a method that was named in this process, as it was then."""
+    return _known(foreign).found
 
 
 def import_code(origin: Origin) -> Any:
@@ -157,7 +181,17 @@ def import_code(origin: Origin) -> Any:
     """
     if origin.pickled:
         return _unpickle(origin.pickled)
-    module = _run_file(origin.file, origin.file.read_bytes()) if origin.file else _import_module(origin)
+    source = origin.file.read_bytes() if origin.file else b""
+    if (origin, source) in _REFUSED:
+        raise _REFUSED[origin, source]
+    try:
+        with unchanged_process(origin.text):
+            module = _run_file(origin.file, source) if origin.file else _import_module(origin)
+    except ProcessChangedError as error:
+        _REFUSED[origin, source] = error
+        raise
+    if origin.file:
+        _require_modules_beside(origin.text, origin.file)
     found: Any = module
     for part in origin.name.split("."):
         if not hasattr(found, part):
@@ -186,12 +220,35 @@ def _run_file(file: Path, source: bytes) -> ModuleType:
     module.__file__ = str(file)
     sys.modules[module.__name__] = module  # dataclasses and pickle look their module up
     try:
-        exec(compile(source, str(file), "exec"), vars(module))  # the user's own file, which the command names
+        exec(
+            compile(source, str(file), "exec", dont_inherit=True), vars(module)
+        )  # the user's own file, which the command names
     except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
         where = line_in(error, _with_imports(file), file.name)
         raise ConfigError(f"{file.name}{where}: {_spell(error)} Correct the file.") from error
     return module
+
+
+def _require_modules_beside(text: str, file: Path) -> None:
+    """Refuse a file whose hash would cover another module than the one that it imported from its folder."""
+    for beside in _with_imports(file)[1:]:
+        name = ".".join(beside.relative_to(file.parent).with_suffix("").parts).removesuffix(".__init__")
+        place = getattr(sys.modules.get(name), "__file__", None)
+        if place and Path(place).resolve() != beside.resolve():
+            raise ConfigError(
+                f"{text}: imports '{name}', but Python has loaded another module of that name, {place}, and not "
+                f"{beside}. Rename {beside.name}, or train the two methods in two commands."
+            )
+        if place and beside.read_bytes() != _content_when_met(beside):
+            raise ConfigError(
+                f"{text}: {beside.name} was changed after it was imported. Restart Python (in a notebook: the kernel)."
+            )
+
+
+@cache
+def _content_when_met(file: Path) -> bytes:
+    return file.read_bytes()
 
 
 def _import_module(origin: Origin) -> ModuleType:
@@ -212,6 +269,7 @@ def _import_module(origin: Origin) -> ModuleType:
         raise ConfigError(f"{origin.text}{_last_place(error)}: {_spell(error)} Correct the package.") from error
     if was_loaded:
         _require_unchanged(module, origin)
+    _imported_at(module.__name__)
     return module
 
 
@@ -262,7 +320,7 @@ def hash_of(sources: Sources) -> str:
     """Return the SHA-256 over names and contents of files."""
     digest = hashlib.sha256()
     for name, content in sorted(sources.items()):
-        digest.update(f"{name}\0{len(content)}\0".encode())
+        digest.update(f"{name}\0{len(content)}\0".encode(errors="surrogateescape"))
         digest.update(content)
     return digest.hexdigest()
 
@@ -301,9 +359,13 @@ def _imported_by(file: Path, folder: Path) -> Iterator[Path]:
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
         start = folder
         if isinstance(node, ast.ImportFrom):
+            if node.level > len(file.relative_to(folder).parts):
+                continue  # above the folder, where Python imports nothing either
             start = file.parents[node.level - 1] if node.level else folder
             names = [node.module or "", *(f"{node.module}.{name}" if node.module else name for name in names)]
         for name in filter(None, names):
+            if name.partition(".")[0] == PACKAGE and start == folder:
+                continue  # a checkout of mer beside the file is not what runs
             place = start.joinpath(*name.split("."))
             # Packages above a module run as well.
             above = [
@@ -361,7 +423,7 @@ def _last_place(error: BaseException) -> str:
 
 
 def _spell(error: BaseException) -> str:
-    text = str(error.msg) if isinstance(error, SyntaxError) else str(error)
+    text = " ".join((str(error.msg) if isinstance(error, SyntaxError) else str(error)).split())
     return f"{type(error).__name__}: {text.rstrip('.')}." if text else f"{type(error).__name__}."
 
 
@@ -374,6 +436,6 @@ def own_files(foreign: Foreign) -> list[Path]:
 
 
 def sources_of(foreign: Foreign) -> Sources:
-    """Return the files of a method that was named in this process."""
-    origin = origin_known(foreign)
-    return read_sources(origin, import_code(origin))
+    """Return the files of a method that was named in this process, as they were then."""
+    known = _known(foreign)
+    return read_sources(known.origin, known.found) if known.origin.pickled else known.sources

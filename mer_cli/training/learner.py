@@ -210,15 +210,25 @@ class LossLog:
 def _checked(found: Any, shape: tuple[int, int, int], config: TrainConfig) -> NDArray[np.float32]:
     """Return what a learner returned as float32, if it has the right shape."""
     if isinstance(found, torch.Tensor):
-        found = found.detach().cpu().numpy()
+        held = found.detach().cpu()
+        found = held.numpy() if held.is_complex() else held.double().numpy()
     try:
-        logits = np.asarray(found, dtype=np.float32)
+        exact = np.asarray(found)
+        exact = exact if np.iscomplexobj(exact) else exact.astype(np.float64)
     except (TypeError, ValueError):
-        logits = np.zeros((), dtype=np.float32)
-    if logits.shape != shape:
-        what = f"an array of shape {logits.shape}" if logits.ndim else f"a value of type {type(found).__name__}"
+        exact = np.zeros(())
+    if exact.shape != shape or np.iscomplexobj(exact):
+        kind = "a complex array" if np.iscomplexobj(exact) else "an array"
+        what = f"{kind} of shape {exact.shape}" if exact.ndim else f"a value of type {type(found).__name__}"
         raise ConfigError(
             f"{config.method.code}: fit_predict returned {what}. Expected (epochs, clips, classes), here {shape}. The "
             "number of epochs is --epochs, or RECIPE = {'epochs': N} in the class."
+        )
+    with np.errstate(over="ignore"):  # what overflows is refused with all that is not finite
+        logits = exact.astype(np.float32)
+    if np.isfinite(exact).all() and (logits.argmax(axis=2) != exact.argmax(axis=2)).any():
+        raise ConfigError(
+            f"{config.method.code}: fit_predict returned values up to {np.abs(exact).max():.3g}, whose best class is "
+            "lost in float32. Subtract each clip's highest value from its values."
         )
     return logits
