@@ -121,6 +121,6 @@ def test_columns_move_together_before_a_line_is_wider_than_the_terminal(narrow):
 
 
 def test_a_line_of_somebody_else_can_t_command_the_terminal(err):
-    written = err(is_terminal=True)
+    written = err(is_terminal=False)
     console.print_lines(["\x1b[31mred \x9b2J [b]not bold[/b]"], console.err)
     assert written.getvalue() == "\\x1b[31mred \\x9b2J [b]not bold[/b]\n"
