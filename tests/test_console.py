@@ -118,3 +118,9 @@ def test_columns_move_together_before_a_line_is_wider_than_the_terminal(narrow):
     assert console.aligned([(*rows[0], "others"), (*rows[1], "4")], numeric=(1, 2, 3, 4), gap=3)[0] == (
         "true      happiness sadness contempt others"  # wider still, and nothing of it is cut
     )
+
+
+def test_a_line_of_somebody_else_can_t_command_the_terminal(err):
+    written = err(is_terminal=False)
+    console.print_lines(["\x1b[31mred \x9b2J [b]not bold[/b]"], console.err)
+    assert written.getvalue() == "\\x1b[31mred \\x9b2J [b]not bold[/b]\n"

@@ -99,3 +99,8 @@ def test_a_run_on_the_vectors_of_an_unknown_descriptor_is_one_error(tmp_path: Pa
         RunError, match=r"learns from the vectors of 'gone', which this version doesn't have\)\. Restore"
     ):
         read_run(run)
+
+
+def test_a_command_is_safe_to_paste_whatever_a_run_says_of_its_code(tmp_path: Path) -> None:
+    run = read_run(write(tmp_path, foreign(code="x.py:N; rm -rf ~"), **CASME2))
+    assert " --model 'x.py:N; rm -rf ~' " in train_command(without_private_paths(run))

@@ -1,8 +1,12 @@
 """What a class, a file or a module of your own must be like: every mistake ends with one error, in the file's words."""
 
+import os
 import sys
+import textwrap
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mer_cli.errors import ConfigError
@@ -208,6 +212,46 @@ NO_DOOR = (
             "NAME is '?!', which has no letter or digit. Choose another.",
         ),
         (
+            NET.replace("    def __init__", f"    NAME = '{'a' * 61}'\n    def __init__", 1),
+            "NAME has 61 characters, and is part of a folder's name. Expected at most 60. Choose another.",
+        ),
+        *(
+            (
+                NET.replace("    def __init__", f"    TITLE = {title!r}\n    def __init__", 1),
+                f"TITLE is {title!r}. Expected a line of text, of at most 100 characters, that does not begin with a "
+                "blank or one of = + - @. Change it.",
+            )
+            for title in ("", "two\nlines", "\x1b[31mred", "=cmd()", "a" * 101, 3)
+        ),
+        *(
+            (
+                NET.replace("    def __init__", f"    RECIPE = {{{shown}}}\n    def __init__", 1),
+                f"RECIPE has {shown}. Expected a setting's name, and a text, number, True or False of Python's own "
+                "types. Change it.",
+            )
+            for shown in ("1: 2", "'epochs': [5]", "'epochs': None")
+        ),
+        *(
+            (f"import os, torch\n{change}\n{NET}", f"changes {told}")
+            for change, told in (
+                (
+                    "torch.set_default_dtype(torch.float64)",
+                    "torch's default dtype from torch.float32 to torch.float64, for every method in this process. "
+                    "Convert the network alone: self.double() in __init__, and its inputs in forward.",
+                ),
+                (
+                    "torch.set_default_device('meta')",
+                    "torch's default device from cpu to meta, for every method in this process. Take it out of the "
+                    "code.",
+                ),
+                (
+                    "torch.set_grad_enabled(False)",
+                    "whether torch computes gradients from True to False, for every method in this process. Take it "
+                    "out of the code.",
+                ),
+            )
+        ),
+        (
             "from sklearn.svm import SVC\nNet = SVC()\n",
             "an estimator learns from vectors of numbers. Say from which: --features flow, or the name of a "
             "descriptor: flow, flow-svm, bi-woof, hoof, fhoof, fhofo, mdmo, lbp-top, higo-top.",
@@ -252,6 +296,7 @@ def test_an_option_without_a_default_must_be_given():
     ("recipe", "message"),
     [
         ("{'batch_size': 1}", "--batch-size must be at least 2, got 1."),
+        ("{'epochs': '6 0'}", "--epochs must be a valid integer, unable to parse string as an integer, got '6 0'."),
         ("{'optimiser': 'lion'}", "--optimiser must be 'adamw', 'adam' or 'sgd', got 'lion'."),
         (
             "{'epochs': 10, 'decay_epochs': 20}",
@@ -262,23 +307,6 @@ def test_an_option_without_a_default_must_be_given():
 def test_a_recipe_with_a_value_that_can_t_be_used(recipe, message):
     text = NET.replace("    def __init__", f"    RECIPE = {recipe}\n    def __init__", 1)
     assert error_of(text) == f"mynet.py:Net: RECIPE: {message}"
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        (
-            "RECIPE = {'epochs': np.int64(2)}",
-            "RECIPE: epochs is np.int64(2). Expected a number, a text, True or False.",
-        ),
-        ("RECIPE = {'epochs': None}", "RECIPE: epochs is None. Expected a number, a text, True or False."),
-        ("TITLE = 'My\\nnet'", "TITLE is 'My\\nnet'. Expected a text in one line."),
-        ("TITLE = ''", "TITLE is ''. Expected a text in one line."),
-    ],
-)
-def test_what_a_config_file_or_a_table_can_t_hold_is_refused(line, message):
-    text = "import numpy as np\n" + NET.replace("    def __init__", f"    {line}\n    def __init__", 1)
-    assert error_of(text) == f"./mynet.py:Net: {message}"
 
 
 def test_a_recipe_with_an_unknown_setting_names_the_nearest():
@@ -386,3 +414,105 @@ def test_an_installed_package_names_a_method_and_its_version(tmp_path, monkeypat
             sys.modules.pop(name, None)
     assert (config.model, config.foreign.code, config.foreign.version) == ("mylab-net", "mylab.nets:Net", "1.5")
     assert str(caught.value) == ("mylab-lost: mylab.nets has no 'Lost'. Defined there: Net.")
+
+
+def test_a_name_of_two_installed_packages_is_refused(tmp_path, monkeypatch):
+    for lab in ("onelab", "twolab"):
+        (tmp_path / f"{lab}-1.0.dist-info").mkdir()
+        write(f"Name: {lab}\nVersion: 1.0\n", f"{lab}-1.0.dist-info/METADATA")
+        write(f"[mer.methods]\ntwice = {lab}:Net\n", f"{lab}-1.0.dist-info/entry_points.txt")
+    monkeypatch.syspath_prepend(tmp_path)
+    entry_points.cache_clear()
+    try:
+        assert error_of(model="twice") == (
+            "--model twice: several packages have a method of this name: onelab:Net, twolab:Net. Give one of these "
+            "instead of the name."
+        )
+    finally:
+        entry_points.cache_clear()
+
+
+def test_code_that_changes_the_current_folder_is_refused_each_time(tmp_path):
+    message = (
+        f"./mynet.py:Net: changes the current folder from {tmp_path} to /, for every method in this process. Take it "
+        "out of the code."
+    )
+    assert error_of("import os\nos.chdir('/')\n" + NET) == message
+    assert error_of("import os\nos.chdir('/')\n" + NET) == message
+    assert Path.cwd() == tmp_path
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_an_option_that_is_not_finite_can_t_be_recorded(value):
+    assert error_of(options={"rate": value}) == (
+        f"--set rate={value}: a run can't record it. Expected a finite number."
+    )
+
+
+def test_an_option_of_a_type_that_no_run_records():
+    assert error_of(options={"width": [1, 2]}) == (
+        "options: width is [1, 2]. Expected a text, a number, True or False, which a run can record."
+    )
+
+
+@pytest.mark.parametrize("name", ["self", "n_classes"])
+def test_what_mer_gives_the_class_is_not_an_option(name):
+    text = NET.replace("width: int = 16,", "").replace('kind: str = "plain"', "**others")
+    assert error_of(text, options={name: "3"}) == f"--set {name}: ./mynet.py:Net gets it from mer. Leave it out."
+
+
+def test_an_option_beside_a_default_that_is_a_tensor():
+    text = "import torch\n" + NET.replace("width: int = 16", "width=torch.ones(2)")
+    assert config_of(text, options={"width": "3"}).network_options == {"width": 3}
+
+
+def test_a_package_that_was_changed_after_its_import_is_refused(tmp_path):
+    (tmp_path / "brokenlab").mkdir()
+    write("", "brokenlab/__init__.py")
+    resolve = {"model": "brokenlab:Net"}
+    write(NET, "brokenlab/__init__.py")
+    resolve_config(**resolve)
+    write(NET + "# changed", "brokenlab/__init__.py")
+    later = time.time() + 10
+    os.utime("brokenlab/__init__.py", (later, later))
+    with pytest.raises(ConfigError) as caught:
+        resolve_config(**resolve)
+    assert str(caught.value) == (
+        "brokenlab:Net: the package was changed after it was imported. Restart Python (in a notebook: the kernel)."
+    )
+
+
+def test_a_file_runs_as_python_runs_it_and_an_import_above_its_folder_is_not_its_source():
+    text = """
+    class Named:
+        width: int = 1
+    assert Named.__annotations__ == {"width": int}
+    if False:
+        from ..............................above import width
+    """
+    assert config_of(textwrap.dedent(text) + NET).model == "net"
+
+
+def learner_with(width, table, *, attribute=1, default=1):
+    """A class as a notebook makes one: with values of the function around it, which its text doesn't tell."""
+
+    class Learner:
+        shown = attribute
+
+        def fit_predict(self, train, labels, held_out, *, seed, device, log, more=default):
+            return width * table + more
+
+    return Learner
+
+
+def test_values_around_a_class_of_a_notebook_are_part_of_its_source():
+    def source(*values, **settings):
+        return resolve_config(model=learner_with(*values, **settings)).foreign.source_sha256
+
+    table = np.arange(5000)
+    plain = source(1, table)
+    assert source(1, table.copy()) == plain
+    other = table.copy()
+    other[2500] = 0  # where the text of an array is cut short
+    changed = [source(2, table), source(1, other), source(1, table, attribute=2), source(1, table, default=2)]
+    assert len({plain, *changed}) == 5

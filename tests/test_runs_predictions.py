@@ -371,6 +371,11 @@ CLASSES = "a column for each class of mmnet3 (positive, surprise, negative)"
             "class.",
         ),
         (
+            [HEADER, f"{CLIPS[0]},1,1_000,3"],
+            "preds.csv row 2 (casme2/01/EP00): surprise is '1_000'. Expected a finite number, higher for the likelier "
+            "class.",
+        ),
+        (
             [HEADER, f"{CLIPS[0]},1,2"],
             "preds.csv row 2 (casme2/01/EP00): negative is empty. Expected a finite number, higher for the likelier "
             "class.",

@@ -121,6 +121,9 @@ class Own(ClassifierMixin, BaseEstimator):
     def decision_function(self, vectors):
         return -((vectors[:, None] - self.means_) ** 2).sum(2)
 
+    def predict(self, vectors):
+        return self.classes_[self.decision_function(vectors).argmax(1)]
+
 Net = RandomForestClassifier(5)
 """
 

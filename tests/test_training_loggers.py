@@ -48,6 +48,11 @@ class Deaf:
 
 class Needy(FileLogger):
     def __init__(self, address): ...
+
+
+class Leaving:
+    def __init__(self):
+        raise SystemExit(0)
 '''
 
 
@@ -148,6 +153,16 @@ def test_a_logger_that_fails_is_left_out_with_one_warning_and_costs_no_fold(tmp_
     assert other.names() == ["on_run", *["on_fold", *["on_epoch"] * 3, "on_fold_end"] * 2, "on_end"]
 
 
+def test_a_logger_that_exits_is_left_out():
+    class Leaving(Notes):
+        def on_fold(self, fold_id):
+            raise SystemExit(0)
+
+    loggers = Loggers({"leaving": Leaving()}, [].append)
+    loggers.tell("on_fold", "01")
+    assert not loggers.active
+
+
 def test_in_python_the_warning_is_a_warning():
     loggers = Loggers({"notes": Notes(fails_in="on_fold")})
     with warnings.catch_warnings(record=True) as caught:
@@ -185,6 +200,15 @@ def test_the_command_finds_a_logger_by_entry_point_and_by_its_class(package, nam
             "mylab_loggers:Logger",
             "--log mylab_loggers:Logger: mylab_loggers:Logger can't be imported and called (AttributeError: module "
             "'mylab_loggers' has no attribute 'Logger'). Correct it, or leave it out.",
+        ),
+        (
+            "mylab_loggers:Leaving",
+            "--log mylab_loggers:Leaving: mylab_loggers:Leaving can't be imported and called (SystemExit: 0). Correct "
+            "it, or leave it out.",
+        ),
+        (
+            "./mylab_loggers.py:Logger",
+            "--log ./mylab_loggers.py:Logger: expected a module that Python can import, and a class: module:Class.",
         ),
         (
             "mylab_broken:Logger",

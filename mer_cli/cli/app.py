@@ -34,7 +34,7 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except MerError as error:
-            typer.echo(f"error: {error}", err=True)
+            typer.echo(console.visible(f"error: {error}"), err=True)
             raise typer.Exit(1) from None
         except OSError as error:
             if error.errno != errno.ENOSPC:

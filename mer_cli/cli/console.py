@@ -6,6 +6,7 @@ Progress is a bar on a terminal; elsewhere it is a plain line now and then, so t
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Collection, Iterable, Sequence
 from textwrap import wrap
@@ -81,10 +82,15 @@ def folded(text: str, start: str = "") -> list[str]:
     )
 
 
+def visible(text: str) -> str:
+    """Return a text with control characters as their numbers: a run that somebody sent can't command the terminal."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
 def print_lines(lines: Iterable[str], where: Console | None = None) -> None:
     """Print lines without interpreting Rich's markup, on `where` (None: stdout)."""
     for line in lines:
-        (where or out).print(escape(line))
+        (where or out).print(escape(visible(line)))
 
 
 def print_facts(facts: Sequence[tuple[str, str]]) -> None:

@@ -129,9 +129,9 @@ def _method_flags(config: TrainConfig, session: Session) -> dict[str, Any]:
     if foreign is None:
         return {name: value for name in ("model", "variant") if (value := getattr(config, name)) != MMNET}
     options = {f"set {shlex.quote(f'{name}={value}')}": None for name, value in foreign.options.items()}
-    features = {"features": foreign.features} if foreign.features else {}
-    code = shlex.quote(str(session.environment.get(CODE_GIVEN, foreign.code)))
-    return {"model": code, **options, **features}
+    features = {"features": shlex.quote(foreign.features)} if foreign.features else {}
+    given = shlex.quote(str(session.environment.get(CODE_GIVEN, foreign.code)))
+    return {"model": given, **options, **features}
 
 
 def _scheme_word(run: Run) -> str:

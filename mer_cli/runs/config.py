@@ -288,7 +288,7 @@ def has_effect(method: Method, name: str, given: Mapping[str, Any]) -> bool:
 
 def _check_own_recipe(method: Method, foreign: Foreign) -> None:
     """Raise an error if the RECIPE of your own class names a setting without effect, or has a value of no use."""
-    known = [name for name in SETTINGS if group_of(name) not in ("method", "parts")]
+    known = [name for name in SETTINGS if group_of(name) not in ("method", "parts", "protocol")]
     (plain,) = method_of(method.name, foreign.model_copy(update={"settings": {}})).recipes.values()
     for name, value in foreign.settings.items():
         if name not in known:

@@ -81,6 +81,7 @@ class Foreign(BaseModel):
         """The settings of the recipe: those of the door, replaced by the class's own."""
         settings: dict[str, Any] = dict(PLAIN if self.door == "network" else UNTRAINED)
         settings |= (UNCHANGED if isinstance(self.sees, MotionInput) else {}) | self.settings
-        if "epochs" in self.settings and "decay_epochs" not in self.settings:
-            settings["decay_epochs"] = min(settings["epochs"], settings["decay_epochs"])
+        epochs = self.settings.get("epochs")
+        if isinstance(epochs, int) and "decay_epochs" not in self.settings:
+            settings["decay_epochs"] = min(epochs, settings["decay_epochs"])
         return settings

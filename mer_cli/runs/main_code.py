@@ -96,7 +96,10 @@ def _text_in_cell(held: type) -> str:
 
 
 def _enclosed(name: str, held: type | FunctionType) -> Iterator[tuple[str, Any]]:
-    """Yield what a class or function that is defined within a function takes from there, by name, and its defaults."""
+    """Yield what a class or function that is defined within a function takes from there, by name.
+
+    These are the variables that it encloses, its defaults, and the values of a class's attributes.
+    """
     for function in (held,) if isinstance(held, FunctionType) else _functions_of(held):
         place = f"{name}.{function.__name__}"
         for variable, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
@@ -104,6 +107,11 @@ def _enclosed(name: str, held: type | FunctionType) -> Iterator[tuple[str, Any]]
                 yield f"{place}.{variable}", cell.cell_contents
         if "<locals>" in name:
             yield f"{place} defaults", (function.__defaults__, function.__kwdefaults__)
+    if isinstance(held, type) and "<locals>" in name:  # set in the class's body, maybe from the function around it
+        for attribute, value in vars(held).items():
+            is_of_python = attribute.startswith(("__", "_abc_"))
+            if not (is_of_python or callable(value) or isinstance(value, property | classmethod | staticmethod)):
+                yield f"{name}.{attribute}", value
 
 
 def _functions_of(held: type) -> Iterator[FunctionType]:

@@ -145,7 +145,7 @@ class Method:
             raise TypeError(f"{self.code}.INPUT is not what the entry of {self.name} in runs/methods.py says")
         return found
 
-    def build(self, n_classes: int, **options: Any) -> Any:
+    def build(self, n_classes: int, /, **options: Any) -> Any:
         """Return a freshly initialised network, a torch module that returns logits, (B, n_classes).
 
         Its forward pass takes an onset and an apex, each (B, 3, 224, 224) float. A network on motion takes one image,

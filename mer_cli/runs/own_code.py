@@ -24,8 +24,10 @@ from typing import Any
 from mer_cli.errors import ConfigError, did_you_mean
 from mer_cli.runs.foreign import Foreign
 from mer_cli.runs.main_code import source_of_main
+from mer_cli.runs.process_state import ProcessChangedError, unchanged_process
 
 ENTRY_POINTS = "mer.methods"
+PACKAGE = "mer_cli"
 _STARTED = time.time()
 
 Sources = Mapping[str, bytes]  # file contents by name, with "/" between folders
@@ -53,8 +55,20 @@ class Origin:
         return f"{self.file.name if self.file else self.module}:{self.name}"
 
 
-_NAMED: dict[Foreign, tuple[Origin, Any]] = {}  # the methods that were named in this process, with their code
+@dataclass(frozen=True)
+class _Known:
+    """The code of a method that was named in this process: where it lies, what was imported, and its files."""
+
+    origin: Origin
+    found: Any
+    sources: Sources
+
+
+# A file may be edited while its run trains, so what was imported once is kept for every fold.
+_KNOWN: dict[Foreign, _Known] = {}
 _BESIDE: set[str] = set()  # names of the loaded modules that lie beside a file of your own
+# A second import would execute nothing, and so find nothing changed.
+_REFUSED: dict[tuple[Origin, tuple[tuple[Path, bytes], ...]], ProcessChangedError] = {}
 
 
 def is_own(text: str) -> bool:
@@ -76,6 +90,12 @@ def find_origin(text: str, flag: str = "--model") -> Origin:
     ConfigError
         If the text has another form, or the file does not exist; the message begins with `flag`.
     """
+    offered = sorted({point.value for point in metadata.entry_points(group=ENTRY_POINTS, name=text)})
+    if len(offered) > 1:
+        raise ConfigError(
+            f"{flag} {text}: several packages have a method of this name: {', '.join(offered)}. Give one of these "
+            "instead of the name."
+        )
     named = entry_points().get(text, text)
     place, _, name = (named, "", "") if named.endswith(".py") else named.rpartition(":")
     if place.endswith(".py"):
@@ -114,9 +134,14 @@ def origin_of(found: Any) -> Origin:
     return Origin(f"{module}:{name}", name, module=module)
 
 
-def remember(foreign: Foreign, origin: Origin, found: Any) -> None:
-    """Let `load` find the code of a method in this process; the latest place of the same code is kept."""
-    _NAMED[foreign] = origin, found
+def remember(foreign: Foreign, origin: Origin, found: Any, sources: Sources) -> None:
+    """Let `load` find the code of a method in this process as it is now; the latest place of the same code is kept.
+
+    Parameters
+    ----------
+    found : what `import_code` returned · sources : its files, from `read_sources`
+    """
+    _KNOWN[foreign] = _Known(origin, found, sources)
 
 
 def import_again(foreign: Foreign, origin: Origin) -> None:
@@ -128,9 +153,19 @@ def import_again(foreign: Foreign, origin: Origin) -> None:
         If the code is not the one that the record has the hash of.
     """
     found = import_code(origin)
-    if not origin.pickled:  # its source is text of the main module, which a worker has not
-        _require_hash(origin, read_sources(origin, found), foreign)
-    remember(foreign, origin, found)
+    sources = {} if origin.pickled else read_sources(origin, found)  # a worker has not the text of the main module
+    if not origin.pickled and hash_of(sources) != foreign.source_sha256:
+        raise ConfigError(f"{origin.text}: was changed while the command was running. Start the command again.")
+    remember(foreign, origin, found, sources)
+
+
+def _known(foreign: Foreign) -> _Known:
+    if foreign not in _KNOWN:
+        raise ConfigError(
+            f"{foreign.code}: this run's method is not part of mer, and its code was not given. Reading, scoring and "
+            "reporting the run need no code; for anything else name it: --model FILE.py:CLASS or MODULE:CLASS."
+        )
+    return _KNOWN[foreign]
 
 
 def origin_known(foreign: Foreign) -> Origin:
@@ -141,18 +176,12 @@ def origin_known(foreign: Foreign) -> Origin:
     ConfigError
         If it was not.
     """
-    if foreign not in _NAMED:
-        raise ConfigError(
-            f"{foreign.code}: this run's method is not part of mer, and its code was not given. Reading, scoring and "
-            "reporting the run need no code; for anything else name it: --model FILE.py:CLASS or MODULE:CLASS."
-        )
-    return _NAMED[foreign][0]
+    return _known(foreign).origin
 
 
 def load(foreign: Foreign) -> Any:
     """Return the class, function or estimator of a method that was named in this process, as it was then."""
-    origin_known(foreign)
-    return _NAMED[foreign][1]
+    return _known(foreign).found
 
 
 def import_code(origin: Origin) -> Any:
@@ -165,7 +194,15 @@ def import_code(origin: Origin) -> Any:
     """
     if origin.pickled:
         return _unpickle(origin.pickled)
-    module = _run_file(origin.file, _read(origin.file)) if origin.file else _import_module(origin)
+    sources = _read(origin.file) if origin.file else ()
+    if (origin, sources) in _REFUSED:
+        raise _REFUSED[origin, sources]
+    try:
+        with unchanged_process(origin.text):
+            module = _run_file(origin.file, sources) if origin.file else _import_module(origin)
+    except ProcessChangedError as error:
+        _REFUSED[origin, sources] = error
+        raise
     found: Any = module
     for part in origin.name.split("."):
         if not hasattr(found, part):
@@ -205,7 +242,8 @@ def _run_file(file: Path, sources: tuple[tuple[Path, bytes], ...]) -> ModuleType
     module.__file__ = str(file)
     sys.modules[module.__name__] = module  # dataclasses and pickle look their module up
     try:
-        exec(compile(sources[0][1], str(file), "exec"), vars(module))  # the user's own file, which the command names
+        # The user's own file, which the command names.
+        exec(compile(sources[0][1], str(file), "exec", dont_inherit=True), vars(module))
     except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
         where = line_in(error, [path for path, _ in sources], file.name)
@@ -253,6 +291,7 @@ def _import_module(origin: Origin) -> ModuleType:
         raise ConfigError(f"{origin.text}{_last_place(error)}: {_spell(error)} Correct the package.") from error
     if was_loaded:
         _require_unchanged(module, origin)
+    _imported_at(module.__name__)
     return module
 
 
@@ -308,7 +347,7 @@ def hash_of(sources: Sources) -> str:
     """Return the SHA-256 over names and contents of files."""
     digest = hashlib.sha256()
     for name, content in sorted(sources.items()):
-        digest.update(f"{name}\0{len(content)}\0".encode())
+        digest.update(f"{name}\0{len(content)}\0".encode(errors="surrogateescape"))
         digest.update(content)
     return digest.hexdigest()
 
@@ -347,11 +386,13 @@ def _imported_by(file: Path, folder: Path) -> Iterator[Path]:
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
         start = folder
         if isinstance(node, ast.ImportFrom):
+            if node.level > len(file.relative_to(folder).parts):
+                continue  # above the folder, where Python imports nothing either
             start = file.parents[node.level - 1] if node.level else folder
             names = [node.module or "", *(f"{node.module}.{name}" if node.module else name for name in names)]
         for name in filter(None, names):
-            if name.partition(".")[0] == "mer_cli":
-                continue  # a file that lies beside this package's folder
+            if name.partition(".")[0] == PACKAGE and start == folder:
+                continue  # a checkout of mer beside the file is not what runs
             place = start.joinpath(*name.split("."))
             # Packages above a module run as well.
             above = [
@@ -409,7 +450,7 @@ def _last_place(error: BaseException) -> str:
 
 
 def _spell(error: BaseException) -> str:
-    text = str(error.msg) if isinstance(error, SyntaxError) else str(error)
+    text = " ".join((str(error.msg) if isinstance(error, SyntaxError) else str(error)).split())
     return f"{type(error).__name__}: {text.rstrip('.')}." if text else f"{type(error).__name__}."
 
 
@@ -422,19 +463,5 @@ def own_files(foreign: Foreign) -> list[Path]:
 
 
 def sources_of(foreign: Foreign) -> Sources:
-    """Return the files of a method that was named in this process.
-
-    Raises
-    ------
-    ConfigError
-        If they were changed since, so that they are not what the process has imported.
-    """
-    origin = origin_known(foreign)
-    sources = read_sources(origin, _NAMED[foreign][1])
-    _require_hash(origin, sources, foreign)
-    return sources
-
-
-def _require_hash(origin: Origin, sources: Sources, foreign: Foreign) -> None:
-    if hash_of(sources) != foreign.source_sha256:
-        raise ConfigError(f"{origin.text}: was changed while the command was running. Start the command again.")
+    """Return the files of a method that was named in this process, as they were then."""
+    return _known(foreign).sources

@@ -7,6 +7,7 @@ for a network `loss` and `KEEPS_NO_STATE`. `docs/own-methods.md` describes them.
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, get_args, get_origin, get_type_hints
@@ -30,6 +31,8 @@ from mer_cli.runs.own_code import (
 
 FLOW = "flow"  # name of --features for the values of the flow itself
 FLOW_PIXELS = "flow-svm"  # the built-in method that learns from them
+LONGEST_TITLE = 100
+LONGEST_NAME = 60
 FIT_PREDICT = ("train", "labels", "held_out")
 FIT_PREDICT_NAMED = ("seed", "device", "log")
 
@@ -62,12 +65,13 @@ def find_any_method(
     if origin.code in (built_in := {f"mer_cli.models.{method.code}": method for method in LIVE}):
         return built_in[origin.code]
     found = import_code(origin)
+    sources = read_sources(origin, found)
     door = _door_of(found, features, origin)
     foreign = Foreign(
         door=door,
         title=_title_of(found, origin),
         code=origin.code,
-        source_sha256=hash_of(read_sources(origin, found)),
+        source_sha256=hash_of(sources),
         version=installed_version(origin.module) if origin.module else "",
         sees=_input_of(found, door, features, origin),
         features=_descriptor_named(features).name if features else "",
@@ -75,7 +79,7 @@ def find_any_method(
         settings=_recipe_of(found, origin),
         keeps_no_state=getattr(found, "KEEPS_NO_STATE", False) is True,
     )
-    remember(foreign, origin, found)
+    remember(foreign, origin, found, sources)
     return method_of(_name_of(found, given, origin), foreign)
 
 
@@ -98,6 +102,18 @@ def parse_options(texts: Iterable[str]) -> dict[str, str]:
     return options
 
 
+def _title_of(found: Any, origin: Origin) -> str:
+    """Return the class's TITLE, which stands in tables of every format."""
+    title = getattr(found, "TITLE", origin.name)
+    is_line = isinstance(title, str) and title.isprintable() and title.strip() == title
+    if not is_line or not 1 <= len(title) <= LONGEST_TITLE or title.startswith(("=", "+", "-", "@")):
+        raise ConfigError(
+            f"{origin.text}: TITLE is {title!r}. Expected a line of text, of at most {LONGEST_TITLE} characters, that "
+            "does not begin with a blank or one of = + - @. Change it."
+        )
+    return title
+
+
 def _name_of(found: Any, given: Any, origin: Origin) -> str:
     """Return the method's short name, which its runs' folders are named after; refuse a built-in method's name."""
     name = given if isinstance(given, str) and given in entry_points() else getattr(found, "NAME", origin.name)
@@ -109,6 +125,11 @@ def _name_of(found: Any, given: Any, origin: Origin) -> str:
         )
     if not slug:
         raise ConfigError(f"{origin.text}: NAME is {name!r}, which has no letter or digit. Choose another.")
+    if len(slug) > LONGEST_NAME:
+        raise ConfigError(
+            f"{origin.text}: NAME has {len(slug)} characters, and is part of a folder's name. Expected at most "
+            f"{LONGEST_NAME}. Choose another."
+        )
     return slug
 
 
@@ -225,17 +246,12 @@ def _recipe_of(found: Any, origin: Origin) -> dict[str, Any]:
             f"{origin.text}: RECIPE is {recipe!r}. Expected a dict of settings, such as {{'epochs': 60}}."
         )
     for name, value in recipe.items():
-        if not isinstance(value, Option):  # a run's config.json can't hold it
-            raise ConfigError(f"{origin.text}: RECIPE: {name} is {value!r}. Expected a number, a text, True or False.")
+        if not isinstance(name, str) or type(value) not in (bool, int, float, str):
+            raise ConfigError(
+                f"{origin.text}: RECIPE has {name!r}: {value!r}. Expected a setting's name, and a text, number, "
+                "True or False of Python's own types. Change it."
+            )
     return dict(recipe)
-
-
-def _title_of(found: Any, origin: Origin) -> str:
-    """Return the method's name in tables."""
-    title = getattr(found, "TITLE", origin.name)
-    if not isinstance(title, str) or not title.strip() or not title.isprintable():
-        raise ConfigError(f"{origin.text}: TITLE is {title!r}. Expected a text in one line.")
-    return title.strip()
 
 
 def _read_options(found: Any, given: Mapping[str, str | Option], door: Door, origin: Origin) -> dict[str, Option]:
@@ -253,6 +269,9 @@ def _read_options(found: Any, given: Mapping[str, str | Option], door: Door, ori
     if door == "estimator" and hasattr(found, "fit") and not inspect.isclass(found):
         return {}
     parameters = list(inspect.signature(found).parameters.values())
+    reserved = {"self", *([parameters[0].name] if door == "network" and parameters else [])} & given.keys()
+    if reserved:
+        raise ConfigError(f"--set {min(reserved)}: {origin.text} gets it from mer. Leave it out.")
     if door == "network":
         parameters = _after_n_classes(parameters, origin)
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
@@ -267,7 +286,10 @@ def _read_options(found: Any, given: Mapping[str, str | Option], door: Door, ori
     hints = _hints_of(found)
     typed = {name: _typed(name, value, hints.get(name), known.get(name)) for name, value in given.items()}
     # A default that is given is no other network; the source has it.
-    return {name: value for name, value in typed.items() if name not in known or known[name].default != value}
+    defaults = {
+        name: each.default for name, each in known.items() if isinstance(each.default, bool | int | float | str)
+    }
+    return {name: value for name, value in typed.items() if name not in defaults or defaults[name] != value}
 
 
 def _after_n_classes(parameters: list[inspect.Parameter], origin: Origin) -> list[inspect.Parameter]:
@@ -301,12 +323,23 @@ def _typed(name: str, value: str | Option, hint: Any, parameter: inspect.Paramet
         if found is None:
             raise ConfigError(f"--set {name}={value}: expected one of {', '.join(map(str, choices))}.")
         return found  # type: ignore[no-any-return]  # a literal's values are of these types
+    if type(value) not in (bool, int, float, str):
+        raise ConfigError(
+            f"options: {name} is {value!r}. Expected a text, a number, True or False, which a run can record."
+        )
     if not isinstance(value, str):
-        return float(value) if kinds == [float] and type(value) is int else value
+        value = float(value) if kinds == [float] and type(value) is int else value
+        return _finite(name, value)
     for kind in kinds or [bool, int, float, str]:
         if (read := _read_as(kind, value)) is not None:
-            return read
+            return _finite(name, read)
     raise ConfigError(f"--set {name}={value}: expected {' or '.join(_WORDS[kind] for kind in kinds)}.")
+
+
+def _finite(name: str, value: Option) -> Option:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"--set {name}={value}: a run can't record it. Expected a finite number.")
+    return value
 
 
 _WORDS: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}

@@ -171,7 +171,7 @@ def _scores_in(where: str, cells: list[str], position: Mapping[str, int], names:
     for label, name in enumerate(names):
         text = cells[position[name]]
         try:
-            scores[label] = float(text)
+            scores[label] = math.nan if "_" in text else float(text)  # Python alone reads 1_000 as a number
         except ValueError:
             scores[label] = math.nan
         if not math.isfinite(scores[label]):

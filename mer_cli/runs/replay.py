@@ -8,7 +8,7 @@ from typing import Any
 
 from mer_cli.errors import ConfigError
 from mer_cli.runs.config_file import SET, ConfigFile, settings_of
-from mer_cli.runs.directory import CODE_GIVEN, SCHEME_FILE, read_sessions
+from mer_cli.runs.directory import SCHEME_FILE, read_sessions
 from mer_cli.runs.foreign import Foreign
 from mer_cli.runs.plan import RunPlan
 from mer_cli.runs.run_config import RunConfig, RunStore, read_config
@@ -37,8 +37,8 @@ def read_recorded(path: Path, given: Collection[str]) -> ConfigFile:
     if recorded.own_scheme:
         settings["scheme"] = str(path.with_name(SCHEME_FILE))
     if recorded.foreign:
-        settings["model"], of_method = _own_method(path, recorded.foreign)
-        flags |= of_method
+        del settings["model"]
+        flags |= _of_own_method(path, recorded.foreign, given)
     for name, is_tested in (("stores", False), ("test", True)):
         records = [store for store in recorded.stores if (store.role == "test") is is_tested]
         if records and name not in given:
@@ -46,13 +46,21 @@ def read_recorded(path: Path, given: Collection[str]) -> ConfigFile:
     return ConfigFile(path, settings, flags, recorded)
 
 
-def _own_method(path: Path, foreign: Foreign) -> tuple[str, dict[str, Any]]:
-    """Return your own method as it was given to --model, and the values of --set and --features."""
+def _of_own_method(path: Path, foreign: Foreign, given: Collection[str]) -> dict[str, Any]:
+    """Return the values of --set and --features with which your own method was trained.
+
+    Its code must be named on the command line: a run that somebody sent must not choose what is executed.
+    """
     if foreign.door == "predictions":
         raise ConfigError(f"{path}: the run's predictions were imported, so it can't be trained again.")
-    given = read_sessions(path.parent)[-1].environment.get(CODE_GIVEN, foreign.code)
+    if "model" not in given:
+        copy = path.with_name("source") / foreign.code
+        raise ConfigError(
+            f"{path}: the run is of your own method {foreign.code}. Name its code, which is executed: --model "
+            f"FILE.py:CLASS. The run's copy is {copy}; read it before you use it."
+        )
     options = [f"{name}={value}" for name, value in foreign.options.items()]
-    return str(given), {SET: options} | ({"features": foreign.features} if foreign.features else {})
+    return {SET: options} | ({"features": foreign.features} if foreign.features else {})
 
 
 def _find_store(path: Path, record: RunStore, recorded: RunConfig) -> Path:
@@ -115,14 +123,15 @@ def check_same_run(file: ConfigFile, plan: RunPlan, changed: Collection[str]) ->
         for hashed in HASHES:
             if getattr(store, hashed) != getattr(record, hashed):
                 raise _other_store(file.path, read.info.path, record, hashed, getattr(store, hashed))
-    if changed or planned.seed != recorded.seed:
-        return
     theirs_source, our_source = (config.foreign and config.foreign.source_sha256 for config in (recorded, planned))
-    if theirs_source != our_source:
+    if planned.model == recorded.model and theirs_source != our_source:
         raise ConfigError(
             f"{file.path}: the code of {planned.model} is not what the run was trained with. It would be another run. "
             f"A copy of that code is in {file.path.with_name('source')}: name it with --model, or leave --config out."
         )
+    is_same_code = planned.foreign is not None and theirs_source == our_source  # it is named on every command line
+    if {*changed} - ({"model"} if is_same_code else set()) or planned.seed != recorded.seed:
+        return
     for name in RunConfig.model_fields:
         if getattr(recorded, name) != getattr(planned, name):
             raise ConfigError(

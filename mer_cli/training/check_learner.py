@@ -49,7 +49,7 @@ def check_learner(config: TrainConfig, n_classes: int) -> Iterator[Finding]:
         rows = np.arange(len(plan.labels))
         labels = np.array(list(plan.labels.values()))
         n_train = len(rows) - N_HELD_OUT * n_classes
-        log = LossLog(config.epochs, lambda epoch, loss: None)
+        log = LossLog(config.epochs, lambda epoch, loss: None, config.method.code)
         changes = []
 
         def fit(shown: NDArray[np.int64]) -> Logits:

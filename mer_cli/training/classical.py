@@ -128,8 +128,9 @@ class EstimatorTrainer:
     ) -> TrainedFold:
         """Fit the estimator on one fold's training clips; return its values for the held-out clips as logits.
 
-        They are its decision values, otherwise the logarithms of its probabilities, otherwise 1 for the class that it
-        predicts and 0 for the others. Every `random_state` in it is set from the run's seed and the fold.
+        They are its decision values, otherwise the logarithms of its probabilities, if the highest is the class that it
+        predicts; otherwise 1 for that class and 0 for the others. Every `random_state` in it is set from the run's seed
+        and the fold.
 
         Parameters
         ----------
@@ -142,9 +143,10 @@ class EstimatorTrainer:
         estimator = self._fresh(fold_id)
         with threadpool_limits(1):  # as for a descriptor: the number of cores must not change a digit
             estimator.fit(self.features[train_rows], train_labels)
-            if not hasattr(estimator, "classes_"):
+            lacks = [name for name in ("classes_", "predict") if not hasattr(estimator, name)]
+            if lacks:
                 raise ConfigError(
-                    f"{self.config.method.code}: {type(estimator).__name__} is not a classifier: it has no classes_ "
+                    f"{self.config.method.code}: {type(estimator).__name__} is not a classifier: it has no {lacks[0]} "
                     "after fit. Give a classifier of scikit-learn, or a pipeline that ends with one."
                 )
             values = self._values(estimator, self.features[test_rows])
@@ -165,19 +167,24 @@ class EstimatorTrainer:
         return estimator.set_params(**dict.fromkeys(states, int(seed)))
 
     def _values(self, estimator: Any, features: Features) -> NDArray[np.float64]:
-        """Return a value for each clip and each class of the estimator, (m, k); the highest is the prediction."""
-        if hasattr(estimator, "decision_function"):
-            values = np.asarray(estimator.decision_function(features), dtype=np.float64)
-            if values.ndim == 1:
-                return np.stack([-values, values], axis=1)
-            if values.shape[1] == len(estimator.classes_):
+        """Return a value for each clip and each class of the estimator, (m, k); the highest is the prediction.
+
+        Values whose highest is not what `predict` says are not used: a decision function can have a column for each
+        pair of classes, and a threshold can be tuned.
+        """
+        classes, n_clips = np.asarray(estimator.classes_), len(features)
+        predicted = np.asarray(estimator.predict(features))
+        for name in ("decision_function", "predict_proba"):
+            if not hasattr(estimator, name):
+                continue
+            values = np.asarray(getattr(estimator, name)(features), dtype=np.float64)
+            if name == "predict_proba":
+                values = np.log(np.maximum(values, 1e-12))  # a zero has no logarithm
+            if values.shape == (n_clips,):
+                values = np.stack([-values, values], axis=1)
+            if values.shape == (n_clips, len(classes)) and (classes[values.argmax(axis=1)] == predicted).all():
                 return values
-        if hasattr(estimator, "predict_proba"):
-            probabilities: NDArray[np.float64] = np.asarray(estimator.predict_proba(features), dtype=np.float64)
-            values = np.log(np.maximum(probabilities, 1e-12))  # a zero has no logarithm
-            return values
-        values = np.where(np.asarray(estimator.predict(features))[:, None] == estimator.classes_, 1.0, 0.0)
-        return values
+        return np.where(predicted[:, None] == classes, 1.0, 0.0)
 
 
 def _trained(

@@ -23,7 +23,7 @@ def input_shapes(method: Method, n_clips: int) -> list[tuple[int, ...]]:
     return [(n_clips, sees.n_planes, sees.size, sees.size), *([(len(sees.units),) * 2] if sees.units else [])]
 
 
-def without_numbers(method: Method, n_classes: int, n_clips: int, **options: Any) -> tuple[nn.Module, list[Tensor]]:
+def without_numbers(method: Method, n_classes: int, n_clips: int, /, **options: Any) -> tuple[nn.Module, list[Tensor]]:
     """Return a method's network and inputs for `n_clips` clips, both without values (on torch's meta device).
 
     Your own network may do what the meta device can't, such as read a number; then both are zeros on the CPU.
@@ -52,7 +52,7 @@ def _on(
 
 
 @cache
-def count_operations(method: Method, n_classes: int, **options: Any) -> int:
+def count_operations(method: Method, n_classes: int, /, **options: Any) -> int:
     """Return the floating-point operations of one clip's forward pass, in convolutions and matrix products."""
     network, inputs = without_numbers(method, n_classes, 1, **options)
     with FlopCounterMode(display=False) as counter:
@@ -61,7 +61,7 @@ def count_operations(method: Method, n_classes: int, **options: Any) -> int:
 
 
 @cache
-def count_saved(method: Method, n_classes: int, n_clips: int = 2, **options: Any) -> int:
+def count_saved(method: Method, n_classes: int, n_clips: int = 2, /, **options: Any) -> int:
     """Return the bytes for each clip that a float32 training step keeps in memory for its backward pass."""
     network, inputs = without_numbers(method, n_classes, n_clips, **options)
     saved: dict[int, torch.UntypedStorage] = {}
@@ -78,13 +78,13 @@ def count_saved(method: Method, n_classes: int, n_clips: int = 2, **options: Any
 
 
 @cache
-def count_weight_bytes(method: Method, n_classes: int, **options: Any) -> int:
+def count_weight_bytes(method: Method, n_classes: int, /, **options: Any) -> int:
     """Return the size of the network's state dict in bytes, BatchNorm's statistics included."""
     network, _ = without_numbers(method, n_classes, 1, **options)
     return sum(tensor.nbytes for tensor in network.state_dict().values())
 
 
-def count_parameters(method: Method, n_classes: int, **options: Any) -> int:
+def count_parameters(method: Method, n_classes: int, /, **options: Any) -> int:
     """Return the number of the network's trained parameters."""
     network, _ = without_numbers(method, n_classes, 1, **options)
     return sum(parameter.numel() for parameter in network.parameters())

@@ -105,7 +105,7 @@ class MotionBatches:
 
     def plain_batch(self, rows: Tensor) -> tuple[Tensor, ...]:
         """Return the clips in `rows`, (B, P, S, S) float32; then the graph, (A, A), if the network needs it."""
-        return (self.normalised[rows], *self.shared)
+        return (self.normalised[rows], *(held.clone() for held in self.shared))  # a network may change its inputs
 
 
 def check_inputs(plan: RunPlan) -> None:

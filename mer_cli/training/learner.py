@@ -6,9 +6,10 @@ named here, and neither emotion nor action units nor a held-out label are among 
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -33,29 +34,30 @@ class _Arrays:
     """What a run's clips show, each kind of array read once for all folds, in the order of `plan.labels`."""
 
     def __init__(self, plan: RunPlan) -> None:
-        self.stores = plan.stores
+        # Without the columns of the store, such as the emotion.
+        self.stores = [(replace(each.info, clips=each.info.clips[[]]), list(each.clips)) for each in plan.stores]
         self.config = plan.config
 
     @cached_property
     def images(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         parts = []
-        for store in self.stores:
-            onset, _, apex, _ = read_windows(store.info.path, list(store.clips))
+        for store, ids in self.stores:
+            onset, _, apex, _ = read_windows(store.path, ids)
             parts.append((onset[:, HALF_WINDOW].copy(), apex[:, HALF_WINDOW].copy()))  # a view keeps the whole window
         return np.concatenate([onset for onset, _ in parts]), np.concatenate([apex for _, apex in parts])
 
     @cached_property
     def flow(self) -> NDArray[np.float32]:
-        flows = [read_motion(store.info, self.config.flow, list(store.clips)) for store in self.stores]
+        flows = [read_motion(store, self.config.flow, ids) for store, ids in self.stores]
         return np.concatenate(flows).astype(np.float32)
 
     @cached_property
     def landmarks(self) -> NDArray[np.float32]:
-        return np.concatenate([read_landmarks(store.info.path, list(store.clips)) for store in self.stores])
+        return np.concatenate([read_landmarks(store.path, ids) for store, ids in self.stores])
 
     def frames(self, clip_id: str) -> NDArray[np.uint8]:
-        (store,) = (store for store in self.stores if store.info.dataset == dataset_of(clip_id))
-        return read_clip(store.info.path, clip_id)
+        (store,) = (store for store, _ in self.stores if store.dataset == dataset_of(clip_id))
+        return read_clip(store.path, clip_id)
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,11 @@ class LearnerTrainer:
             If the logits have another shape than (epochs, clips, classes).
         """
         started = time.monotonic()
-        log = LossLog(self.config.epochs, on_epoch)
+        log = LossLog(self.config.epochs, on_epoch, self.config.method.code)
+        seed = self._seed(fold_id)  # for a learner that does not use the seed that it gets
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
         shown = np.sort(np.concatenate([test_rows, inner_rows]))
         logits = self.fit(fold_id, train_rows, train_labels.copy(), shown, log)
         seconds = (time.monotonic() - started) / self.config.epochs
@@ -182,11 +188,14 @@ class LearnerTrainer:
             self._clips(train_rows),
             train_labels,
             self._clips(shown_rows),
-            seed=int(np.random.SeedSequence(fold_seed(config.seed, fold_id, "weights")).generate_state(1)[0]),
+            seed=self._seed(fold_id),
             device=config.device,
             log=log,
         )
         return _checked(found, (config.epochs, len(shown_rows), len(self.class_names)), config)
+
+    def _seed(self, fold_id: str) -> int:
+        return int(np.random.SeedSequence(fold_seed(self.config.seed, fold_id, "weights")).generate_state(1)[0])
 
     def _clips(self, rows: NDArray[np.int64]) -> Clips:
         return Clips(tuple(self.ids[row] for row in rows.tolist()), self.class_names, rows, self.arrays)
@@ -195,14 +204,18 @@ class LearnerTrainer:
 class LossLog:
     """What a learner calls with each epoch and its loss; an epoch that it never logs has the loss NaN."""
 
-    def __init__(self, n_epochs: int, on_epoch: Callable[[int, float], None]) -> None:
+    def __init__(self, n_epochs: int, on_epoch: Callable[[int, float], None], code: str) -> None:
+        self.code = code
         self.losses = [float("nan")] * n_epochs
         self.on_epoch = on_epoch
 
     def __call__(self, epoch: int, loss: float) -> None:
         """Note the loss of an epoch, counted from 1."""
         if not 1 <= epoch <= len(self.losses):
-            raise ConfigError(f"log: epoch {epoch} is not one of the run's {len(self.losses)} epochs, counted from 1.")
+            raise ConfigError(
+                f"{self.code}: logs epoch {epoch}, and the run has {len(self.losses)}, counted from 1. The number is "
+                "--epochs, or RECIPE = {'epochs': N} in the class."
+            )
         self.losses[epoch - 1] = float(loss)
         self.on_epoch(epoch, float(loss))
 
@@ -210,15 +223,25 @@ class LossLog:
 def _checked(found: Any, shape: tuple[int, int, int], config: TrainConfig) -> NDArray[np.float32]:
     """Return what a learner returned as float32, if it has the right shape."""
     if isinstance(found, torch.Tensor):
-        found = found.detach().cpu().numpy()
+        held = found.detach().cpu()
+        found = held.numpy() if held.is_complex() else held.double().numpy()
     try:
-        logits = np.asarray(found, dtype=np.float32)
+        exact = np.asarray(found)
+        exact = exact if np.iscomplexobj(exact) else exact.astype(np.float64)
     except (TypeError, ValueError):
-        logits = np.zeros((), dtype=np.float32)
-    if logits.shape != shape:
-        what = f"an array of shape {logits.shape}" if logits.ndim else f"a value of type {type(found).__name__}"
+        exact = np.zeros(())
+    if exact.shape != shape or np.iscomplexobj(exact):
+        kind = "a complex array" if np.iscomplexobj(exact) else "an array"
+        what = f"{kind} of shape {exact.shape}" if exact.ndim else f"a value of type {type(found).__name__}"
         raise ConfigError(
             f"{config.method.code}: fit_predict returned {what}. Expected (epochs, clips, classes), here {shape}. The "
             "number of epochs is --epochs, or RECIPE = {'epochs': N} in the class."
+        )
+    with np.errstate(over="ignore"):  # what overflows is refused with all that is not finite
+        logits = exact.astype(np.float32)
+    if np.isfinite(exact).all() and (logits.argmax(axis=2) != exact.argmax(axis=2)).any():
+        raise ConfigError(
+            f"{config.method.code}: fit_predict returned values up to {np.abs(exact).max():.3g}, whose best class is "
+            "lost in float32. Subtract each clip's highest value from its values."
         )
     return logits

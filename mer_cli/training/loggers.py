@@ -6,6 +6,7 @@ this process. Of a fold that a worker process trains, they get every epoch when 
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -43,7 +44,7 @@ class Logger(Protocol):
 
     def on_fold(self, fold_id: str) -> None: ...
 
-    def on_epoch(self, epoch: int, loss: float, learning_rate: float) -> None: ...
+    def on_epoch(self, epoch: int, loss: float, learning_rate: float | None) -> None: ...
 
     def on_fold_end(self) -> None:
         """End a fold, which is trained and written."""
@@ -72,7 +73,7 @@ class Loggers:
         for name, logger in list(self.active.items()):
             try:
                 getattr(logger, method)(*values)
-            except Exception as error:  # of another's code: it must not cost a fold
+            except (Exception, SystemExit) as error:  # of another's code: it must not cost a fold
                 del self.active[name]
                 self.warn(
                     f"--log {name}: {method} failed ({type(error).__name__}: {error}). Training goes on without this "
@@ -121,7 +122,10 @@ class _Beside:
         self.loggers.tell("on_fold_end")
 
     def _tell_epoch(self, loss: float) -> None:
-        self.loggers.tell("on_epoch", self.n_told + 1, loss, self.config.learning_rate_in(self.n_told))
+        has_rate = "learning_rate" in self.config.method.history_columns  # a learner has its own
+        self.loggers.tell(
+            "on_epoch", self.n_told + 1, loss, self.config.learning_rate_in(self.n_told) if has_rate else None
+        )
         self.n_told += 1
 
     def _losses(self) -> list[float]:
@@ -150,11 +154,13 @@ def make_loggers(text: str) -> dict[str, Logger]:
 
 def _make_logger(name: str) -> Logger:
     point = EntryPoint(name, name, ENTRY_POINTS) if ":" in name else _find_point(name)
+    if not re.fullmatch(r"[\w.]+:[\w.]+", point.value):
+        raise ConfigError(f"--log {name}: expected a module that Python can import, and a class: module:Class.")
     try:
         logger: Logger = point.load()()
     except ConfigError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # SystemExit(0) would look as if the run were finished
         raise ConfigError(
             f"--log {name}: {point.value} can't be imported and called ({type(error).__name__}: {error}). Correct it, "
             "or leave it out."

@@ -27,6 +27,7 @@ from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.folds import Stream, fold_seed
 from mer_cli.training.captured import CapturedSteps
 from mer_cli.training.hardware import memory_layout, set_up_device
+from mer_cli.training.own_network import check_logits, check_loss
 
 
 class EpochLog:
@@ -167,7 +168,8 @@ class Steps:
         for start in range(0, len(rows), HELD_OUT_BATCH):
             inputs = self.batches.plain_batch(rows[start : start + HELD_OUT_BATCH])
             with self._autocast():
-                parts.append(self.network(*self._laid_out(inputs)).float())
+                output = self._checked(self.network(*self._laid_out(inputs)), len(inputs[0]))
+            parts.append(output.float())
         return torch.cat(parts)
 
     def _step(self, draw: Any, batch: slice | Tensor, labels: Tensor) -> Tensor:
@@ -177,12 +179,19 @@ class Steps:
         else:
             inputs, run = self.batches.training_batch(draw, batch), self.network
         with self._autocast():
-            output = run(*self._laid_out(inputs))
+            output = self._checked(run(*self._laid_out(inputs)), len(labels))
         loss = self.loss(output.float(), labels)
+        if self.config.foreign:
+            check_loss(loss, self.config.foreign.code)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
         return loss.detach() * len(labels)
+
+    def _checked(self, output: Tensor, n_clips: int) -> Tensor:
+        """Return what the network returned; refuse a wrong shape of your own network's, whatever the batch."""
+        foreign = self.config.foreign
+        return check_logits(output, n_clips, self.n_classes, foreign.code) if foreign else output
 
     def _laid_out(self, inputs: tuple[Tensor, ...]) -> list[Tensor]:
         """Bring images, but not a graph of action units, into the memory layout of the weights."""
@@ -218,6 +227,11 @@ class TrainedFold:
     inner_logits: NDArray[np.float32]
     history: list[dict[str, float]]
     weights: dict[str, Tensor]
+
+
+def _copied(tensor: Tensor) -> Tensor:
+    """Return a copy on the CPU; tied weights share memory, which can't be written."""
+    return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
 
 
 class FoldTrainer:
@@ -281,7 +295,7 @@ class FoldTrainer:
             for epoch, (loss, seconds) in enumerate(log.read())
         ]
         state = steps.network.state_dict()
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+        weights = {name: _copied(tensor) for name, tensor in state.items()}
         held_out_logits, logits_of_inner = (torch.stack(of_clips).cpu().numpy() for of_clips in (logits, inner_logits))
         return TrainedFold(held_out_logits, logits_of_inner, history, weights)
 

@@ -40,11 +40,11 @@ def plan_run(
     plan = plan_protocol(stores, config, test_stores=test_stores, wanted=wanted)
     n_pairs = sum(len(fold.train) for fold in plan.folds) * config.epochs
     run_config = resolve_hardware(plan.config, n_pairs)
-    plan = replace(plan, config=run_config, weight_bytes=_weight_bytes(run_config))
+    plan = replace(plan, config=run_config)
     check_inputs(plan)
     if run_config.foreign and run_config.method.is_network:
         try_network(run_config, len(run_config.class_names))
-    return plan
+    return replace(plan, weight_bytes=_weight_bytes(run_config))
 
 
 def _weight_bytes(config: RunConfig) -> int:

@@ -48,9 +48,10 @@ class TensorBoardLogger:
         if self.config.generated:
             self.writer.add_text("faces", GENERATED)
 
-    def on_epoch(self, epoch: int, loss: float, learning_rate: float) -> None:
+    def on_epoch(self, epoch: int, loss: float, learning_rate: float | None) -> None:
         self.writer.add_scalar("loss", loss, epoch)
-        self.writer.add_scalar("learning_rate", learning_rate, epoch)
+        if learning_rate is not None:
+            self.writer.add_scalar("learning_rate", learning_rate, epoch)
 
     def on_fold_end(self) -> None:
         self._close()

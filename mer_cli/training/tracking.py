@@ -31,8 +31,8 @@ class MlflowLogger:
     def on_fold(self, fold_id: str) -> None:
         self._open(fold_id)
 
-    def on_epoch(self, epoch: int, loss: float, learning_rate: float) -> None:
-        self.mlflow.log_metrics({"loss": loss, "learning_rate": learning_rate}, step=epoch)
+    def on_epoch(self, epoch: int, loss: float, learning_rate: float | None) -> None:
+        self.mlflow.log_metrics({"loss": loss, **_rate(learning_rate)}, step=epoch)
 
     def on_fold_end(self) -> None:
         self._close("FINISHED")
@@ -69,8 +69,8 @@ class WandbLogger:
         self.fold_id = fold_id
         self.run.define_metric(f"{fold_id}/*", step_metric=f"{fold_id}/epoch")
 
-    def on_epoch(self, epoch: int, loss: float, learning_rate: float) -> None:
-        values = {"epoch": epoch, "loss": loss, "learning_rate": learning_rate}
+    def on_epoch(self, epoch: int, loss: float, learning_rate: float | None) -> None:
+        values = {"epoch": epoch, "loss": loss, **_rate(learning_rate)}
         self.run.log({f"{self.fold_id}/{name}": value for name, value in values.items()})
 
     def on_fold_end(self) -> None: ...
@@ -85,3 +85,8 @@ def _described(config: RunConfig) -> dict[str, Any]:
     """Return the settings that have an effect on the run, its protocol, and its stores by their content."""
     stores = ", ".join(f"{store.dataset} ({store.role}) {store.content_hash[:12]}" for store in config.stores)
     return settings_of(config) | {"protocol": config.protocol_id, "stores": stores}
+
+
+def _rate(learning_rate: float | None) -> dict[str, float]:
+    """Return the learning rate by its name; nothing for a learner, which has none that mer knows."""
+    return {} if learning_rate is None else {"learning_rate": learning_rate}

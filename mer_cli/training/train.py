@@ -39,6 +39,7 @@ from mer_cli.runs.directory import (
 from mer_cli.runs.folds import training_labels
 from mer_cli.runs.own_code import Origin, import_again, origin_known, sources_of
 from mer_cli.runs.plan import RunPlan
+from mer_cli.runs.process_state import require_torch_defaults
 from mer_cli.runs.run_config import RunConfig
 from mer_cli.store.hdf5 import empty_windows, read_windows
 from mer_cli.system.workers import end_unguarded_worker, run_in_workers
@@ -189,6 +190,7 @@ def train_run(
         If the run directory can't be used or written, a worker is killed, or the device still runs out of memory.
     """
     end_unguarded_worker()
+    require_torch_defaults()
     config, loggers = plan.config, loggers or Loggers({})
     devices, n_cores = resolve_gpus(config, gpus), torch.get_num_threads()
     if not has_inputs and folds_to_train(out / config.run_name, plan.wanted, resume=resume):
