@@ -85,6 +85,6 @@ def require_torch_defaults() -> None:
     for name, value in usual.items():
         if held[name] != value:
             raise ConfigError(
-                f"{name} is {held[name]} in this process. Expected {value}, so that a run is the same everywhere. Set it "
-                "back before you train."
+                f"{name} is {held[name]} in this process. Expected {value}, so that a run is the same everywhere. "
+                "Set it back before you train."
             )
