@@ -113,19 +113,17 @@ def train(
     if print_config:
         typer.echo(config_text(ctx, config), nl=False)
         return
-    loggers = loggers_of(log, tensorboard=tensorboard)
-    stores, wanted = stores or [find_store()], folds.split(",") if folds else None
     limit = parse_time_limit(time_limit)
     options: dict[str, Any] = {
         "resume": resume,
         "save_weights": save_weights,
-        "loggers": loggers,
+        "loggers": loggers_of(log, tensorboard=tensorboard),
         "folds_at_once": parse_folds_at_once(folds_at_once),
         "gpus": parse_gpus(gpus) if gpus else None,
         "trainers": Trainers(),
         "time_limit": limit,
     }
-    plans = []
+    stores, wanted, plans = stores or [find_store()], folds.split(",") if folds else None, []
     for seed in range(config.seed, config.seed + seeds):
         plan = plan_run(stores, config.model_copy(update={"seed": seed}), test_stores=test or (), wanted=wanted)
         check_replay(ctx, plan)

@@ -197,12 +197,7 @@ def train_run(
         compute_inputs(plan)
     telling = loggers.beside(listener or _Silent(), out / config.run_name, config)
     with threads_of(config, folds_at_once) as threads, telling as listener:
-        environment = describe_environment(config.device)
-        if config.foreign:
-            environment[CODE_GIVEN] = origin_known(config.foreign).text
-        session = Session(plan.paths("loso", "train"), plan.paths("test"), str(out), environment)
-        sources = sources_of(config.foreign) if config.foreign else None
-        path = open_run(out, config, plan.labels, plan.emotions, plan.folds, session, sources)
+        path, session = _open(plan, out)
         todo = folds_to_train(path, plan.wanted, resume=resume)
         listener.on_start(len(todo))
         if not todo:
@@ -210,9 +205,9 @@ def train_run(
         record_session(path, session)
         n_at_once = choose_folds_at_once(config, todo, folds_at_once, n_cores, len(devices) or 1)
         if devices:
-            n_clips, n_classes, is_asked_for = len(plan.labels), len(config.class_names), folds_at_once is not None
             if config.method.is_network:  # what a learner needs is known to itself alone
-                n_at_once = fit_into_memory(config, n_clips, n_classes, devices, n_at_once, is_asked_for=is_asked_for)
+                sizes, is_asked_for = (len(plan.labels), len(config.class_names)), folds_at_once is not None
+                n_at_once = fit_into_memory(config, *sizes, devices, n_at_once, is_asked_for=is_asked_for)
             torch.cuda.set_device(devices[0])
         origin = origin_known(config.foreign) if config.foreign else None
         run = _Run(plan, path, save_weights == "last" and config.method.is_network, origin)
@@ -223,6 +218,17 @@ def train_run(
         else:
             _train_in_parallel(run, begun, n_at_once, threads, devices, listener, limit)
     return path
+
+
+def _open(plan: RunPlan, out: Path) -> tuple[Path, Session]:
+    """Return the run's directory, made if it is not there, and the session of this call, which is not recorded yet."""
+    config = plan.config
+    environment, sources = describe_environment(config.device), None
+    if config.foreign:
+        environment[CODE_GIVEN] = origin_known(config.foreign).text
+        sources = sources_of(config.foreign)
+    session = Session(plan.paths("loso", "train"), plan.paths("test"), str(out), environment)
+    return open_run(out, config, plan.labels, plan.emotions, plan.folds, session, sources), session
 
 
 @dataclass(frozen=True)

@@ -110,8 +110,8 @@ def _run_figure(runs: Sequence[Run], dataset: str | None, with_images: bool) -> 
         origin="; ".join(store_origin(store, named=True) for store in config.stores),
         runs=tuple(run.path.name for run in runs),
         rules=rules,
-        loss=() if not config.method.is_network else _mean_loss(runs),
-        accuracy=() if not config.method.is_network else _mean([_held_out_accuracy(run, dataset) for run in runs]),
+        loss=_mean_loss(runs) if config.has_epochs else (),
+        accuracy=_mean([_held_out_accuracy(run, dataset) for run in runs]) if config.has_epochs else (),
         pictures=tuple(picture for run in runs for picture in _pictures(run)) if with_images else (),
     )
 
@@ -124,13 +124,14 @@ def _rule_figure(runs: Sequence[Run], rule: str, dataset: str | None) -> RuleFig
 
 
 def _mean_loss(runs: Sequence[Run]) -> tuple[float, ...]:
-    return _mean(
-        [
-            read_history(run.path / "folds" / fold.fold / "history.csv", "loss", run.config.epochs)
-            for run in runs
-            for fold in run.folds
-        ]
-    )
+    """Return the loss by epoch; empty if a learner of your own logged none."""
+    losses = [
+        read_history(run.path / "folds" / fold.fold / "history.csv", "loss", run.config.epochs)
+        for run in runs
+        for fold in run.folds
+    ]
+    is_logged = runs[0].config.method.is_network or bool(np.isfinite(losses).all())
+    return _mean(losses) if is_logged else ()
 
 
 def _mean(rows: Sequence[Sequence[float]]) -> tuple[float, ...]:
