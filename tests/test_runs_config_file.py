@@ -10,9 +10,10 @@ from pydantic import Field
 
 from mer_cli.errors import ConfigError
 from mer_cli.runs.config import SETTINGS, resolve_config
-from mer_cli.runs.config_file import read_config_file, settings_of, spell, toml_text
+from mer_cli.runs.config_file import read_config_file, settings_of, toml_text
 from mer_cli.runs.methods import LIVE
 from mer_cli.runs.variants import VARIANTS
+from mer_cli.system.toml import spell
 
 FLAGS = {
     "stores": list[Path] | None,

@@ -20,7 +20,6 @@ The file is needed only when a run is trained: the run records what the file say
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
 from collections import Counter
@@ -31,6 +30,7 @@ from typing import Any
 from mer_cli.datasets.dataset import Scheme
 from mer_cli.datasets.registry import DATASETS
 from mer_cli.errors import ConfigError, did_you_mean, unknown_name
+from mer_cli.system.toml import spell
 
 NAME, CLASSES, EXPECTED = "name", "classes", "expected"
 DROP, LEAVE_OUT = "drop", "leave_out"
@@ -139,24 +139,20 @@ def check_clips(scheme: Scheme, clip_ids: Collection[str], labels: Mapping[str, 
 
 def scheme_text(scheme: Scheme) -> str:
     """Return the text of a file that describes the scheme, without the expected counts."""
-    lines = [f"{NAME} = {_quoted(scheme.name)}", f"{CLASSES} = {_quoted(scheme.class_names)}"]
+    lines = [f"{NAME} = {spell(scheme.name)}", f"{CLASSES} = {spell(scheme.class_names)}"]
     for dataset, class_of in scheme.class_of.items():
         lines += ["", f"[{_key(dataset)}]"]
-        lines += [f"{_key(emotion)} = {_quoted(name)}" for emotion, name in class_of.items() if name is not None]
+        lines += [f"{_key(emotion)} = {spell(name)}" for emotion, name in class_of.items() if name is not None]
         lists = {
             DROP: [emotion for emotion, name in class_of.items() if name is None],
             LEAVE_OUT: sorted(clip_id for clip_id in scheme.left_out if clip_id.startswith(f"{dataset}/")),
         }
-        lines += [f"{key} = {_quoted(names)}" for key, names in lists.items() if names]
+        lines += [f"{key} = {spell(names)}" for key, names in lists.items() if names]
     return "\n".join(lines) + "\n"
 
 
-def _quoted(value: str | Collection[str]) -> str:
-    return json.dumps(value, ensure_ascii=False)  # strings and lists of strings are written alike in TOML
-
-
 def _key(name: str) -> str:
-    return name if BARE_KEY.fullmatch(name) else _quoted(name)
+    return name if BARE_KEY.fullmatch(name) else spell(name)
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -257,7 +253,7 @@ def _map_emotions(
     if silent:
         raise ConfigError(
             f"{path}: [{dataset}] says nothing of {', '.join(silent)}, which the store has. Give each a class, or "
-            f"leave it out: {DROP} = {_quoted(silent)}."
+            f"leave it out: {DROP} = {spell(silent)}."
         )
     return {**mapped, **dict.fromkeys(dropped)}
 

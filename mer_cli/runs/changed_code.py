@@ -33,5 +33,5 @@ def changed_since(root: Path, plan: RunPlan) -> Iterator[str]:
             if same and n_finished:
                 yield (
                     f"{config.foreign.code.partition(':')[0]} changed since {n_finished} of {len(plan.folds)} folds of "
-                    f"{file.parent} were trained: this is another run."
+                    f"{file.parent} {'was' if n_finished == 1 else 'were'} trained: this is another run."
                 )

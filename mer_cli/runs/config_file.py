@@ -5,7 +5,6 @@ What the file says has the same effect as the flags of the same names; a flag on
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
@@ -20,6 +19,7 @@ from mer_cli.runs.config import SETTINGS, TrainConfig, describe_invalid, has_eff
 from mer_cli.runs.methods import METHODS, MMNET
 from mer_cli.runs.run_config import RunConfig
 from mer_cli.runs.variants import VARIANTS
+from mer_cli.system.toml import spell
 
 SET = "set"  # table of the options of a network: `--set name=value`
 PLAIN = (str, int, float, bool)
@@ -102,8 +102,7 @@ def read_config_file(path: Path, flags: Mapping[str, Any]) -> ConfigFile:
         If the file can't be read, or has an unknown key or a value of a wrong type or out of its limits.
     """
     try:
-        with path.open("rb") as opened:
-            held = tomllib.load(opened)
+        held = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors write a mark before the text
     except FileNotFoundError:
         raise ConfigError(f"--config: there is no file {path}. `mer train --print-config` prints one.") from None
     except OSError as error:
@@ -154,15 +153,6 @@ def _options(path: Path, table: Mapping[str, Any]) -> list[str]:
         if not isinstance(value, PLAIN):
             raise ConfigError(f"{path}: {SET}.{name} must be a text, a number, true or false, got {value!r}.")
     return [f"{name}={value if isinstance(value, str) else spell(value)}" for name, value in table.items()]
-
-
-def spell(value: Any) -> str:
-    """Return a text, number, bool or list of these as TOML writes it."""
-    if isinstance(value, float):
-        return repr(value)  # JSON has no word for infinity
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(spell, value))}]"
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def settings_of(config: TrainConfig) -> dict[str, Any]:
