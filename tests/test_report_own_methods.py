@@ -13,6 +13,7 @@ from test_report_method_tables import CASME2, RELEASED, build, row
 from mer_cli.errors import RunError
 from mer_cli.evaluation.run_text import settings, train_command, without_private_paths
 from mer_cli.motion.inputs import PairInput
+from mer_cli.report.run_list import list_runs
 from mer_cli.report.summary import summarise_runs
 from mer_cli.runs.config import TrainConfig, resolve_config
 from mer_cli.runs.directory import CODE_GIVEN, read_run
@@ -104,3 +105,9 @@ def test_a_run_on_the_vectors_of_an_unknown_descriptor_is_one_error(tmp_path: Pa
 def test_a_command_is_safe_to_paste_whatever_a_run_says_of_its_code(tmp_path: Path) -> None:
     run = read_run(write(tmp_path, foreign(code="x.py:N; rm -rf ~"), **CASME2))
     assert " --model 'x.py:N; rm -rf ~' " in train_command(without_private_paths(run))
+
+
+def test_the_list_of_runs_tells_the_options_of_an_own_method(tmp_path: Path) -> None:
+    write(tmp_path, foreign(options={"width": 64}), **CASME2)
+    (listed,) = list_runs([tmp_path])
+    assert listed.marks == ("width=64",)

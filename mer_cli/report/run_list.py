@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mer_cli.errors import RunError
 from mer_cli.evaluation.epoch_rules import Scores, evaluate
-from mer_cli.evaluation.run_text import progress, remarks, train_command
+from mer_cli.evaluation.run_text import own_options, progress, remarks, train_command
 from mer_cli.report.collect import run_dirs
 from mer_cli.runs.directory import Run, read_run
 from mer_cli.runs.disk import DiskUse, disk_use
@@ -23,7 +23,7 @@ class RunRow:
 
     state : "finished", "14 of 26 folds", "other version" or "damaged"
     accuracy, uf1 : under RULE, if the run is finished and has a single score (LOSO, or one test dataset); else None
-    marks : warnings on the scores: "generated faces", "permuted labels", "tuned on test"
+    marks : options of your own method ("width=64"), and warnings on the scores: "generated faces", "permuted labels"
     hint : how to continue an unfinished run, or what is wrong with a damaged one
     """
 
@@ -65,7 +65,7 @@ def _row(path: Path) -> RunRow:
         seed=run.config.seed,
         accuracy=scores.accuracy if scores else None,
         uf1=scores.uf1 if scores else None,
-        marks=(*(["generated faces"] if run.config.generated else []), *remarks(run.config)),
+        marks=(*own_options(run.config), *(["generated faces"] if run.config.generated else []), *remarks(run.config)),
         disk=disk,
         hint=f"{path}: continue with: {train_command(run)}" if run.missing else "",
     )
