@@ -100,7 +100,7 @@ def import_predictions(
 
     Example: mer import-predictions preds.csv --name "MyNet (TensorFlow)" --epoch-rule "fixed 60 epochs"
     """
-    from mer_cli.evaluation.run_text import UNCHECKED, told
+    from mer_cli.evaluation.run_text import UNCHECKED, stated_rule
     from mer_cli.runs.changed_code import changed_since
     from mer_cli.runs.predictions import import_predictions
     from mer_cli.store.hdf5 import find_store
@@ -117,7 +117,7 @@ def import_predictions(
         shuffle_labels=shuffle_labels,
     )
     show_protocol(found.plan)
-    console.print_lines([f"{told(found.plan.config)}; {UNCHECKED}"], console.err)
+    console.print_lines([f"{stated_rule(found.plan.config)}; {UNCHECKED}"], console.err)
     if found.n_tied:
         clips = "1 clip has" if found.n_tied == 1 else f"{found.n_tied} clips have"
         console.print_notes([f"{clips} the same best score for two classes; the first class of the scheme counts"])

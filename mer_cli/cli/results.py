@@ -50,7 +50,7 @@ def evaluate(
     Example: mer evaluate runs/casme2-5-mmnet-released-s1-0a1b2c3d --rule last
     """
     from mer_cli.evaluation.comparison import compare_runs, comparison_table
-    from mer_cli.evaluation.run_text import told
+    from mer_cli.evaluation.run_text import stated_rule
     from mer_cli.evaluation.summary import summarise, summarise_seeds
     from mer_cli.report.collect import collect_runs, group_seeds
     from mer_cli.report.exports import only_group, write_megc_log, write_predictions
@@ -74,7 +74,7 @@ def evaluate(
     if export_megc:
         write_megc_log(export_megc, found.finished, rule)
         config = found.finished[0].config
-        stamps = [stamp for stamp in (GENERATED if config.generated else "", told(config)) if stamp]
+        stamps = [stamp for stamp in (GENERATED if config.generated else "", stated_rule(config)) if stamp]
         console.print_notes(f"{export_megc}: {stamp}; the columns fold, gt, pred can't say so" for stamp in stamps)
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from mer_cli.errors import ConfigError, RunError, unknown_name
 from mer_cli.evaluation import metrics
-from mer_cli.evaluation.run_text import told, unfinished
+from mer_cli.evaluation.run_text import stated_rule, unfinished
 from mer_cli.records import EPOCH_RULES, FoldPredictions, dataset_of, subject_of
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.directory import Run
@@ -201,7 +201,7 @@ def usable_rules(config: TrainConfig) -> tuple[str, ...]:
 
 def why_unusable(place: str, rule: str, config: TrainConfig) -> str:
     """Return an error text: why a rule that is not in `usable_rules(config)` can't score the run at `place`."""
-    if told(config):
+    if stated_rule(config):
         return (
             f"{place}: {config.model} was trained outside mer, so there are no epochs for {rule} to choose from. Give "
             "--rule last, or leave the run out."

@@ -63,13 +63,13 @@ def recipe_and_changes(config: TrainConfig) -> str:
     """Return variant, recipe and all settings that differ from them as text: "baseline, released recipe, epochs 10"."""
     variant = "" if config.variant == MMNET else f"{config.variant}, "
     stamp = f" ({RECIPE_STAMPS[config.recipe]})" if config.recipe in RECIPE_STAMPS else ""
-    recipe = told(config) or f"{variant}{config.recipe} recipe{stamp}"
+    recipe = stated_rule(config) or f"{variant}{config.recipe} recipe{stamp}"
     changed = ((name.replace("_", " "), value) for name, value in changes(config).items())
     named = (f", {name}" if value is True else f", {name} {value}" for name, value in changed)
     return f"{recipe}{''.join(named)}"
 
 
-def told(config: TrainConfig) -> str:
+def stated_rule(config: TrainConfig) -> str:
     """Return the stamp of predictions made elsewhere, with the epoch rule that their author states; otherwise ""."""
     foreign = config.foreign
     return OUTSIDE.format(foreign.epoch_rule) if foreign and foreign.door == "predictions" else ""
@@ -78,7 +78,7 @@ def told(config: TrainConfig) -> str:
 def remarks(config: TrainConfig) -> tuple[str, ...]:
     """Return the warnings that must stand beside a run's scores: "permuted labels", "tuned on test"; often none."""
     permuted = "permuted labels" if config.shuffle_labels else ""
-    return tuple(remark for remark in (permuted, RECIPE_STAMPS.get(config.recipe, ""), told(config)) if remark)
+    return tuple(remark for remark in (permuted, RECIPE_STAMPS.get(config.recipe, ""), stated_rule(config)) if remark)
 
 
 def progress(run: Run) -> str:
@@ -99,7 +99,7 @@ def train_command(run: Run) -> str:
     config, session = run.config, run.sessions[-1]
     stores = " ".join(shlex.quote(store) for store in session.stores)
     tested = " ".join(f"--test {shlex.quote(store)}" for store in session.test_stores)
-    if told(config):
+    if stated_rule(config):
         return _import_command(run, f"{stores} {tested}".strip())
     named = {
         "scheme": _scheme_word(run),

@@ -10,7 +10,7 @@ import numpy as np
 from mer_cli.evaluation import metrics
 from mer_cli.evaluation.chance import NullControl, control_of, run_chance
 from mer_cli.evaluation.epoch_rules import Scores, evaluate
-from mer_cli.evaluation.run_text import UNCHECKED, own_classes, settings, told
+from mer_cli.evaluation.run_text import UNCHECKED, own_classes, settings, stated_rule
 from mer_cli.evaluation.statistics import Spread, spread
 from mer_cli.records import parts_of
 from mer_cli.runs.directory import Run
@@ -111,7 +111,7 @@ def _name_of_f1(scores: Scores) -> str:
 
 def _rule_text(run: Run, scores: Scores) -> str:
     """Return the epoch rule and how it chose the epochs: "best-test: selected on the test subject (74 epochs)"."""
-    if stamp := told(run.config):
+    if stamp := stated_rule(run.config):
         return f"{stamp} ({UNCHECKED})"
     if not run.config.has_epochs:
         return f"{scores.rule} (no epochs: nothing to choose)"
@@ -183,7 +183,7 @@ def prediction_table(run: Run, scores: Scores) -> TextTable:
     ("true" or "false"). Under `best-test` the epoch is the one picked for F1; the accuracy comes from other epochs.
     The epoch rule of predictions that were made elsewhere is their stamp.
     """
-    n_classes, rule = len(run.class_names), told(run.config) or scores.rule
+    n_classes, rule = len(run.class_names), stated_rule(run.config) or scores.rule
     generated = str(run.config.generated).lower()
     rows = []
     for fold in run.folds:

@@ -11,7 +11,7 @@ from typing import Any
 
 from mer_cli.errors import RunError
 from mer_cli.evaluation.epoch_rules import check_rule, usable_rules, why_unusable
-from mer_cli.evaluation.run_text import told, unfinished
+from mer_cli.evaluation.run_text import stated_rule, unfinished
 from mer_cli.runs.directory import Run, read_run
 from mer_cli.runs.run_config import other_version
 
@@ -140,9 +140,9 @@ def group_seeds(runs: Sequence[Run]) -> list[RunGroup]:
     by_name = _grouped(runs, _settings_key)
     groups: dict[str, list[Run]] = {}
     for key, group in by_name.items():
-        is_told = bool(told(group[0].config))
+        is_stated = bool(stated_rule(group[0].config))
         has_one_each = len({run.config.seed for run in group}) == len(group)
-        groups |= _grouped(group, _file_key) if is_told and not has_one_each else {key: group}
+        groups |= _grouped(group, _file_key) if is_stated and not has_one_each else {key: group}
     for group in groups.values():
         group.sort(key=lambda run: (run.config.seed, run.path.name, run.path))
         for one, other in pairwise(group):
@@ -177,7 +177,7 @@ def _settings_key(run: Run) -> str:
     """
     clips = sorted((clip_id, label, run.fold_of[clip_id]) for clip_id, label in run.labels.items())
     left_out: dict[str, Any] = {"seed": True, "variant": True}
-    if told(run.config):
+    if stated_rule(run.config):
         left_out["foreign"] = {"code": True, "source_sha256": True}
     return f"{run.config.model_dump_json(exclude=left_out)} {clips}"
 

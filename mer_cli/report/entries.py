@@ -8,7 +8,7 @@ from itertools import groupby
 
 from mer_cli.datasets.registry import DATASETS
 from mer_cli.evaluation.epoch_rules import Scores, evaluate, usable_rules
-from mer_cli.evaluation.run_text import own_classes, told
+from mer_cli.evaluation.run_text import own_classes, stated_rule
 from mer_cli.evaluation.statistics import METRICS, Spread, spread
 from mer_cli.report.collect import group_seeds
 from mer_cli.report.model import NOT_A_RESULT, Note
@@ -50,15 +50,15 @@ class Entry:
     def competes(self) -> bool:
         """Whether the entry is ranked: finished, not on permuted labels, recipe not tuned on the test subjects.
 
-        Predictions that were made elsewhere are not: their epoch rule is what their author says (`is_told`).
+        Predictions that were made elsewhere are not: their epoch rule is what their author says (`is_stated`).
         """
         is_honest = not self.config.shuffle_labels and self.config.recipe not in RECIPE_STAMPS
-        return self.is_finished and is_honest and not self.is_told
+        return self.is_finished and is_honest and not self.is_stated
 
     @property
-    def is_told(self) -> bool:
+    def is_stated(self) -> bool:
         """Whether the predictions were made elsewhere, so that mer knows their epoch rule from their author only."""
-        return bool(told(self.config))
+        return bool(stated_rule(self.config))
 
     @property
     def rules(self) -> tuple[str, ...]:

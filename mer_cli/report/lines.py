@@ -40,9 +40,9 @@ class Line:
     command: str = ""
 
     @property
-    def is_told(self) -> bool:
+    def is_stated(self) -> bool:
         """Whether the row has the scores of predictions that were made elsewhere, and is not a control."""
-        return self.kind == "method" and self.entry is not None and self.entry.is_told
+        return self.kind == "method" and self.entry is not None and self.entry.is_stated
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def _family_lines(
 
 def _machine(family: _Family, own: Sequence[Entry], entry: Entry) -> str:
     """Return ", <machine>" if another row differs from this one only in the machine that trained it, else ""."""
-    if entry.is_told:
+    if entry.is_stated:
         return ""
     names = {each.place.machine for each in own}
     return f", {entry.place.machine}" if family.machine or len(names) > 1 else ""

@@ -55,7 +55,7 @@ _CLASSICAL = Note(
     "Classical methods are descriptors with a support-vector machine: they have no epochs, so `best-test` has nothing "
     "to choose, and they give the same numbers for every seed."
 )
-_TOLD = Note(
+_STATED = Note(
     "A rank in brackets: predictions of a method that was trained outside mer, and the rank that they would have. They "
     f"move no other rank and are never bold. Their author states the epoch rule: {UNCHECKED}."
 )
@@ -161,8 +161,8 @@ def _table_notes(number: int | None, found: Sequence[Protocol], *, has_tests: bo
         yield _OURS
         if number not in GRIDS:
             yield _RANK
-        if number not in GRIDS and any(entry.is_told for protocol in found for entry in protocol.entries):
-            yield _TOLD
+        if number not in GRIDS and any(entry.is_stated for protocol in found for entry in protocol.entries):
+            yield _STATED
         if any(entry.config.method.kind == "classical" for protocol in found for entry in protocol.entries):
             yield _CLASSICAL
         if has_tests:

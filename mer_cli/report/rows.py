@@ -167,7 +167,7 @@ def method_rows(
         filled.append(cells)
     honest = [cells for line, cells in zip(lines, filled, strict=True) if line.entry and line.entry.competes]
     mark_best(rules, honest)
-    _rank(honest, [cells for line, cells in zip(lines, filled, strict=True) if line.is_told])
+    _rank(honest, [cells for line, cells in zip(lines, filled, strict=True) if line.is_stated])
     said = {text for line in lines if line.paper for text in _to_know(line.paper)}
     notes = [Note(text, letter) for text, letter in letters.items() if text in said]
     for entry in entries:
@@ -251,12 +251,12 @@ def _ranked_value(entry: Entry) -> float:
     return score_cell(RANKED_BY[1], entry.spreads[RANKED_BY]).value or 0.0
 
 
-def _rank(honest: Sequence[Cells], told: Sequence[Cells]) -> None:
+def _rank(honest: Sequence[Cells], stated: Sequence[Cells]) -> None:
     """Add the rank to each row, 1 for the best; equal values share a rank, and the next ranks are skipped.
 
     Parameters
     ----------
-    told : rows of predictions made elsewhere: the rank that they would have is in brackets, and moves no other rank
+    stated : rows of predictions made elsewhere: the rank that they would have is in brackets, and moves no other rank
     """
     values = [cells[key_of(*RANKED_BY)].value or 0.0 for cells in honest]
 
@@ -265,7 +265,7 @@ def _rank(honest: Sequence[Cells], told: Sequence[Cells]) -> None:
 
     for cells in honest:
         cells[RANK] = Cell(str(rank_of(cells)), rank_of(cells))
-    for cells in told:
+    for cells in stated:
         cells[RANK] = Cell(f"({rank_of(cells)})")
 
 

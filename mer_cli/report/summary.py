@@ -76,7 +76,7 @@ def _summed(protocol: Protocol) -> list[tuple[Entry, SummaryRow]]:
 
 def _with_source(row: SummaryRow, entry: Entry) -> SummaryRow:
     foreign = entry.config.foreign
-    if foreign is None or entry.is_told:
+    if foreign is None or entry.is_stated:
         return row
     return replace(row, settings=f"{row.settings}, {SOURCE} {foreign.source_sha256[:8]}")
 
@@ -85,7 +85,7 @@ def _standing(entry: Entry) -> tuple[object, ...]:
     """Return the sort key: ranked rows by UF1, then predictions, recipes tuned on test, permuted labels, unfinished."""
     config = entry.config
     uf1 = entry.spreads[RULE, "uf1"].mean if entry.is_finished else 0.0
-    unranked = (not entry.is_finished, config.shuffle_labels, config.recipe in RECIPE_STAMPS, entry.is_told)
+    unranked = (not entry.is_finished, config.shuffle_labels, config.recipe in RECIPE_STAMPS, entry.is_stated)
     return (*unranked, -uf1, config.run_name)
 
 
@@ -117,7 +117,7 @@ _SCORES = Note(
     "[low, high]: 95 % interval, drawn over subjects. Bold: the best of the protocol; runs on permuted labels, "
     "unfinished ones and recipes that were tuned on the test subjects don't compete."
 )
-_TOLD = Note(
+_STATED = Note(
     "Predictions of a method that was trained outside mer don't compete either. Their author states the epoch rule: "
     f"{UNCHECKED}."
 )
@@ -142,8 +142,8 @@ _COLUMNS = (
 def build_summary(entries: Sequence[Entry]) -> Table:
     """Build the summary table of scored runs; without entries it has only a note on how to train a first run."""
     blocks = tuple(_block(protocol) for protocol in protocols(None, _whole(entries)))
-    told_notes = (_TOLD,) if any(entry.is_told for entry in entries) else ()
-    notes = (_SCORES, *told_notes, _CHANCE) if blocks else (NO_RUNS,)
+    stated_notes = (_STATED,) if any(entry.is_stated for entry in entries) else ()
+    notes = (_SCORES, *stated_notes, _CHANCE) if blocks else (NO_RUNS,)
     return Table(SUMMARY, "Your runs", _COLUMNS, blocks, notes)
 
 
@@ -163,7 +163,7 @@ def _kind(entry: Entry) -> RowKind:
 
 
 def _cells(row: SummaryRow, entry: Entry) -> Cells:
-    foreign = entry.config.foreign if entry.is_told else None
+    foreign = entry.config.foreign if entry.is_stated else None
     spreads = {name: getattr(row, name) for name in METRICS}
     scores = {
         key_of(RULE, name): NONE if spread is None else score_cell(name, spread) for name, spread in spreads.items()

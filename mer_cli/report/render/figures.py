@@ -14,7 +14,7 @@ import numpy as np
 from mer_cli.errors import RunError
 from mer_cli.evaluation.epoch_rules import evaluate, usable_rules
 from mer_cli.evaluation.metrics import ClassScores, per_class
-from mer_cli.evaluation.run_text import settings, told
+from mer_cli.evaluation.run_text import settings, stated_rule
 from mer_cli.records import dataset_of
 from mer_cli.report.collect import RunGroup
 from mer_cli.report.entries import store_origin
@@ -120,7 +120,7 @@ def _rule_figure(runs: Sequence[Run], rule: str, dataset: str | None) -> RuleFig
     scores = [evaluate(run, rule, dataset) for run in runs]
     confusion = np.sum([score.confusion for score in scores], axis=0)
     counts = tuple(tuple(int(count) for count in row) for row in confusion)
-    return RuleFigure(rule, scores[0].stamp or told(runs[0].config), counts, per_class(confusion))
+    return RuleFigure(rule, scores[0].stamp or stated_rule(runs[0].config), counts, per_class(confusion))
 
 
 def _mean_loss(runs: Sequence[Run]) -> tuple[float, ...]:
