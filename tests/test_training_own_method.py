@@ -272,6 +272,7 @@ def test_changed_code_begins_another_run_and_says_so(store, tmp_path):
     ]
     second = train_run(changed, out, Silent())
     assert second != first
+    assert len(list(changed_since(out, changed))) == 1  # the run itself is not one that its code has changed since
     assert read_run(first).missing == ("casme2-03",)
     assert not read_run(second).missing
     unchanged = plan_run([store], config_of(model=spec(tmp_path, NETWORK, "MyNet"), epochs=1))

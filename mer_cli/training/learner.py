@@ -160,7 +160,7 @@ class LearnerTrainer:
         np.random.seed(seed)
         torch.manual_seed(seed)
         shown = np.sort(np.concatenate([test_rows, inner_rows]))
-        logits = self.fit(fold_id, train_rows, train_labels.copy(), shown, log)
+        logits = self.fit(fold_id, train_rows, train_labels, shown, log)
         seconds = (time.monotonic() - started) / self.config.epochs
         history = [{"loss": loss, "seconds": seconds} for loss in log.losses]
         place = {row: number for number, row in enumerate(shown.tolist())}
