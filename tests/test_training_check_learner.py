@@ -1,9 +1,9 @@
 """What the check of a learner or an estimator finds, and the drawn store that it uses."""
 
 import re
-from pathlib import Path
 
 import pytest
+from checked_method import check
 
 from mer_cli.errors import ConfigError
 from mer_cli.runs.config import resolve_config
@@ -21,15 +21,6 @@ class Net:
         scores = np.stack([-((new - seen[labels == each].mean(0)) ** 2).sum(1) for each in np.unique(labels)], 1)
         return scores[None]
 """
-
-
-def method_of(text, **settings):
-    Path("mynet.py").write_text(text.lstrip("\n"), encoding="utf-8")
-    return resolve_config(model="./mynet.py:Net", **settings)
-
-
-def check(text, **settings):
-    return {found.name: (found.mark, found.text) for found in check_method(method_of(text, **settings), 3)}
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from checked_method import check, method_of
 from tiny_store import write_store
 
 from mer_cli.errors import ConfigError, RunError
@@ -37,15 +38,6 @@ class Net(nn.Module):
     def forward(self, image):
         return self.last(self.hidden(image))
 """
-
-
-def method_of(text, **settings):
-    Path("mynet.py").write_text(text.lstrip("\n"), encoding="utf-8")
-    return resolve_config(model="./mynet.py:Net", **settings)
-
-
-def check(text, **settings):
-    return {found.name: (found.mark, found.text) for found in check_method(method_of(text, **settings), 3)}
 
 
 @pytest.fixture(autouse=True)

@@ -10,19 +10,11 @@ import typer
 from mer_cli.cli import console
 from mer_cli.cli.app import app
 from mer_cli.cli.completion import complete_scheme, complete_store
-from mer_cli.cli.train import show_clips
+from mer_cli.cli.train import Stores, show_clips
 
 if TYPE_CHECKING:
     from mer_cli.runs.plan import RunPlan
 
-Stores = Annotated[
-    list[Path] | None,
-    typer.Argument(
-        metavar="[STORE]...",
-        help="Stores, one for each dataset; the one in data/ if left out.",
-        autocompletion=complete_store,
-    ),
-]
 Scheme = Annotated[
     str,
     typer.Option(

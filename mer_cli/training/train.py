@@ -205,9 +205,7 @@ def train_run(
         record_session(path, session)
         n_at_once = choose_folds_at_once(config, todo, folds_at_once, n_cores, len(devices) or 1)
         if devices:
-            if config.method.is_network:  # what a learner needs is known to itself alone
-                sizes, is_asked_for = (len(plan.labels), len(config.class_names)), folds_at_once is not None
-                n_at_once = fit_into_memory(config, *sizes, devices, n_at_once, is_asked_for=is_asked_for)
+            n_at_once = _fitting(plan, devices, n_at_once, is_asked_for=folds_at_once is not None)
             torch.cuda.set_device(devices[0])
         origin = origin_known(config.foreign) if config.foreign else None
         run = _Run(plan, path, save_weights == "last" and config.method.is_network, origin)
@@ -218,6 +216,16 @@ def train_run(
         else:
             _train_in_parallel(run, begun, n_at_once, threads, devices, listener, limit)
     return path
+
+
+def _fitting(plan: RunPlan, gpus: Sequence[int], n_at_once: int, *, is_asked_for: bool) -> int:
+    """Return the number of folds to train in parallel on GPUs, as `fit_into_memory`; a learner knows its need alone."""
+    config = plan.config
+    if not config.method.is_network:
+        return n_at_once
+    return fit_into_memory(
+        config, len(plan.labels), len(config.class_names), gpus, n_at_once, is_asked_for=is_asked_for
+    )
 
 
 def _open(plan: RunPlan, out: Path) -> tuple[Path, Session]:
