@@ -1,5 +1,5 @@
 # Every target that needs the environment runs `setup` first, which does nothing when nothing changed.
-.PHONY: setup demo test test-slow test-cuda lint format docs bench wheel clean ci constraints
+.PHONY: setup demo test test-slow test-cuda campaign lint format docs bench wheel clean ci constraints
 
 PYTHON ?= python3
 SEED ?= 1
@@ -33,11 +33,15 @@ demo: .venv/for-demo
 # Two processes with a thread each: two thirds of the time of one process with two threads, measured on two cores. Each
 # takes half of the tests in their order, so that what a file shares is made once, and then of what the other has left.
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m 'not cuda and not slow' -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m 'not cuda and not slow and not campaign' -n 2 --dist worksteal
 	@echo "Left out: the slow tests (make test-slow; make ci runs them) and those that need a GPU (make test-cuda)."
 
 test-slow: setup
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m slow -n 2 --dist worksteal
+
+# 2,000 damaged inputs of each kind; 200 of each are among the slow tests. The figures are in docs/reliability.md.
+campaign: setup
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -s -m campaign tests/fuzz
 
 test-cuda: setup
 	$(BIN)/pytest -q -m cuda
