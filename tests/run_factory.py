@@ -94,6 +94,7 @@ def write_run(
         "class_names": class_names,
     }
     config = RunConfig(**(fields | VARIANTS[changes.get("variant", "mmnet")] | changes))
+    config = config.model_copy(update={"revision": config.method.revision})
     emotions = {clip_id: _emotion(scheme, clip_id, label) for clip_id, label in labels.items()}
     paths = {role: tuple(f"data/{name}.h5" for name in sorted(roles) if roles[name] == role) for role in roles.values()}
     session = Session(paths.get("loso", ()) + paths.get("train", ()), paths.get("test", ()), out, {"torch": "0"})

@@ -219,7 +219,8 @@ def test_recipes_are_the_published_ones():
     assert settings["offapexnet"] == ("adam", 1e-4, 0, 3000, 64)
     assert settings["sssnet"] == ("adam", 1e-4, 1e-3, 200, 32)
     assert settings["rcn-a"] == ("sgd", 5e-4, 0, 20, 64)
-    assert [METHODS["rcn-a"].recipes["published"][name] for name in ("decay", "decay_every")] == [0.5, 10]
+    assert settings["dual-inception"] == ("adam", 1e-3, 0, 500, 64)
+    assert METHODS["rcn-a"].recipes["published"]["decay"] == 1  # the schedule in its code is never stepped
 
 
 def test_inputs_are_those_of_the_papers():
@@ -235,8 +236,11 @@ def test_inputs_are_those_of_the_papers():
         "di-resnet18": (224, 3),
         "augcn-flow": (7, 30),
     }
-    stretched = {name for name in ON_MOTION if "normalisation" in METHODS[name].recipes["published"]}
-    assert stretched == {"ststnet", "offapexnet"}
+    recipes = {name: METHODS[name].recipes["published"] for name in ON_MOTION}
+    assert {name: recipe["normalisation"] for name, recipe in recipes.items() if "normalisation" in recipe} == {
+        **dict.fromkeys(("ststnet", "offapexnet"), "minmax8"),
+        **dict.fromkeys(("sssnet", "resnet18-flow", "rcn-a", "dssn"), "minmax"),
+    }
     assert METHODS["mmnet"].sees == PairInput()
     assert [name for name in ON_MOTION if not METHODS[name].sees.needs_flow("clip")] == ["di-resnet18"]
 
@@ -262,3 +266,9 @@ def test_every_entry_fits_its_code_and_its_groups_are_known(method):
     assert callable(method.load())
     assert method.groups <= GROUPS.keys()
     assert all(recipe.keys() <= TrainConfig.model_fields.keys() for recipe in method.recipes.values())
+
+
+def test_no_relu_follows_the_convolution_that_is_a_path_of_its_own_in_dual_inception():
+    first, *others = METHODS["dual-inception"].build(3).horizontal[0].paths
+    assert isinstance(first, torch.nn.Conv2d)
+    assert all(isinstance(path[-1], torch.nn.Sequential | torch.nn.ReLU) for path in others)

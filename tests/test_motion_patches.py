@@ -66,9 +66,10 @@ def test_patches_show_the_magnitude_of_the_flow_at_128():
 def test_the_graph_is_the_papers_formula_worked_out_by_hand():
     # Unit 1 in three clips, with 4 in two of them; unit 4 in those two; 12 in none; 7 is not asked for.
     clips = [{1, 4}, {1, 4, 7}, {1}, {7}, set()]
-    # P(4 | 1) = 2/3, P(1 | 4) = 1; A = P + I has row sums 5/3, 2 and 1; then D^-1/2 A^T D^-1/2.
-    a, b = (5 / 3) ** -0.5, 2**-0.5
-    expected = [[a * a, a * 1 * b, 0], [b * 2 / 3 * a, b * b, 0], [0, 0, 1]]
+    # The column's unit is the condition: P(1 | 4) = 1 stands at (1, 4), P(4 | 1) = 2/3 at (4, 1). A = P + I has row
+    # sums 2, 5/3 and 1; then D^-1/2 A^T D^-1/2.
+    a, b = 2**-0.5, (5 / 3) ** -0.5
+    expected = [[a * a, a * 2 / 3 * b, 0], [b * 1 * a, b * b, 0], [0, 0, 1]]
     graph = unit_adjacency(clips, (1, 4, 12))
     assert graph.dtype == np.float32
     np.testing.assert_allclose(graph, expected, rtol=1e-6)

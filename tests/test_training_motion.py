@@ -27,7 +27,7 @@ from mer_cli.training.inputs import read_motion_batches
 from mer_cli.training.plan import plan_run
 from mer_cli.training.train import train_run
 
-MODEL = {"model": "sssnet", "flow": "fast"}  # the size of the motion and dropout are in it
+MODEL = {"model": "sssnet", "flow": "fast", "normalisation": "standard"}  # the size of the motion and dropout are in it
 AUGCN = {"model": "augcn-flow", "flow": "fast"}
 FOLDS = ("casme2-01", "casme2-02", "casme2-03")
 OTHERS = [method.name for method in LIVE if method.is_network and method.name != "mmnet"]
@@ -240,8 +240,8 @@ def test_the_published_recipe_is_the_default(model):
     assert (config.flip, config.rotation, config.padding, config.frame_jitter) == (0, 0, 0, "none")
 
 
-def test_the_rate_of_a_published_recipe_falls_to_the_end_however_long():
-    config = resolve_config(model="rcn-a", epochs=40)
+def test_the_rate_of_a_network_on_motion_falls_to_the_end_however_long():
+    config = resolve_config(model="rcn-a", epochs=40, decay=0.5, decay_every=10)
     rates = [config.learning_rate_in(epoch) / 5e-4 for epoch in (0, 9, 10, 19, 20, 39)]
     assert rates == [1, 1, 0.5, 0.5, 0.25, 0.125]
 

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from mer_cli.errors import RunError
+from mer_cli.evaluation.run_text import recipe_and_changes
 from mer_cli.records import FoldPredictions
 from mer_cli.runs.config import resolve_config
 from mer_cli.runs.directory import Session, is_finished, open_run, read_run, record_session, write_fold
 from mer_cli.runs.folds import cross_folds, loso_folds
+from mer_cli.runs.methods import METHODS
 from mer_cli.runs.run_config import PROTOCOL_VERSION, RunConfig, RunStore
 
 LABELS = {"casme2/01/a": 0, "casme2/01/b": 1, "casme2/02/a": 1}
@@ -239,6 +241,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from test_training_run import FOLDS, HISTORY, make_config, make_run, predictions_of
 from mer_cli.errors import RunError
+from mer_cli.evaluation.run_text import recipe_and_changes
 from functools import partial
 from mer_cli.training.train import _save_weights
 from mer_cli.runs.directory import write_fold
@@ -287,3 +290,12 @@ def test_runs_of_this_protocol_version_keep_their_names():
     ablated = make_config(**held, seed=2, variant="baseline", block="basic", attention="none", pc=False)
     assert ablated.run_name == "casme2-5-mmnet-baseline-released-s2-fdd58e4e"
     assert len({make_config(**changes).run_name for changes in ({}, {"inner_val": 3}, {"shuffle_labels": True})}) == 3
+
+
+def test_a_run_of_an_earlier_revision_of_a_method_has_another_name_and_says_so():
+    settings = resolve_config(model="dual-inception").model_dump()
+    earlier, now = make_config(**settings), make_config(**settings, revision=METHODS["dual-inception"].revision)
+    assert earlier.revision == 1 < now.revision
+    assert earlier.run_name != now.run_name
+    assert recipe_and_changes(now) == "published recipe"
+    assert recipe_and_changes(earlier) == "published recipe, revision of the code 1"

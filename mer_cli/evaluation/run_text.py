@@ -227,7 +227,10 @@ def _flag(name: str, value: object) -> str:
 
 
 def changes(config: TrainConfig) -> dict[str, Any]:
-    """Return the settings that differ from recipe and variant, without those that only follow a changed one (decay)."""
+    """Return the settings that differ from recipe and variant, without those that only follow a changed one (decay).
+
+    The revision of the method's code counts as one, if an earlier version of this program made the run.
+    """
     variant = config.variant if config.model == MMNET else None
     standard = method_default(config, config.recipe, variant=variant)
     asked = {name: value for name in _FOLLOWED if (value := getattr(config, name)) != getattr(standard, name)}
@@ -236,4 +239,7 @@ def changes(config: TrainConfig) -> dict[str, Any]:
             update={name: getattr(standard, name) for name in asked}
         )
     names = [name for name in TrainConfig.model_fields if name not in _NOT_A_CHANGE]
-    return {name: getattr(config, name) for name in names if getattr(config, name) != getattr(standard, name)}
+    changed = {name: getattr(config, name) for name in names if getattr(config, name) != getattr(standard, name)}
+    if isinstance(config, RunConfig) and config.revision != config.method.revision:
+        changed["revision of the code"] = config.revision
+    return changed

@@ -1,10 +1,11 @@
 """Dual-Inception: a stream of two Inception blocks on each component of the flow from onset to apex.
 
 Zhou, Mao, Xue, "Dual-Inception Network for Cross-Database Micro-Expression Recognition", FG 2019. There is no code of
-the authors; the layers are those of a re-implementation (ECNU-Cross-Innovation-Lab/Off-TANet at b6149ba). Another
-(xiazhaoqiang/Benchmark-MicroExpressionRec at 78d418c) shows both streams three channels at 20x20.
+the authors; the layers are those of a re-implementation (ECNU-Cross-Innovation-Lab/PRICAI2021-Off-TANet at b6149ba).
+Another (xiazhaoqiang/Benchmark-MicroExpressionRec at 78d418c) shows both streams three channels at 20x20.
 
-Deliberate differences: none known. The normalisation of its input is not told, so it is "standard".
+Deliberate differences: the flow is computed at 224x224 and made smaller, and then normalised ("standard"); the
+re-implementation computes it between images of 28x28 and does not normalise it.
 
 Legend: B batch, n filters of each path, K classes.
 """
@@ -20,13 +21,16 @@ from mer_cli.motion.inputs import MotionInput
 
 
 class InceptionBlock(nn.Module):
-    """Four parallel paths, concatenated: convolutions 1x1; 1x1, 3x3; 1x1, 5x5; max pooling, 1x1; all with n filters."""
+    """Four parallel paths, concatenated: convolutions 1x1; 1x1, 3x3; 1x1, 5x5; max pooling, 1x1; all with n filters.
+
+    A ReLU follows each convolution but that of the first path, which is alone in it.
+    """
 
     def __init__(self, in_channels: int, n: int) -> None:
         super().__init__()
         self.paths = nn.ModuleList(
             (
-                _conv(in_channels, n, 1),
+                nn.Conv2d(in_channels, n, 1),
                 nn.Sequential(_conv(in_channels, n, 1), _conv(n, n, 3)),
                 nn.Sequential(_conv(in_channels, n, 1), _conv(n, n, 5)),
                 nn.Sequential(nn.MaxPool2d(3, stride=1, padding=1), _conv(in_channels, n, 1)),

@@ -1,12 +1,14 @@
 """OFF-ApexNet: two small convolutional streams, one on each component of the flow from onset to apex.
 
 Gan, Liong, Yau, Huang, Tan, "OFF-ApexNet on Micro-expression Recognition System", Signal Processing: Image
-Communication 2019 (arXiv 1805.08699). There is no code of the authors; the layers are those of a
-re-implementation (ECNU-Cross-Innovation-Lab/Off-TANet at b6149ba). Table V of the STSTNet paper says 2.77 million
-parameters, that re-implementation's README 2.66.
+Communication 2019 (arXiv 1805.08699). There is no code of the authors; the layers are those of a re-implementation
+(ECNU-Cross-Innovation-Lab/PRICAI2021-Off-TANet at b6149ba). Table V of the STSTNet paper says 2.77 million parameters,
+that re-implementation's README 2.66.
 
-Deliberate differences: a ReLU follows each convolution, as in the paper and not in the re-implementation. Only the
-re-implementation mentions the minmax8 normalisation of its recipe.
+Deliberate differences:
+- a ReLU follows each convolution, as in the paper and not in the re-implementation;
+- the flow is computed at 224x224, made smaller, and stretched to 0..255, as in the code of STSTNet, which is by the
+  same authors; the re-implementation computes it between images of 28x28 and does not normalise it.
 
 Legend: B batch, K classes.
 """

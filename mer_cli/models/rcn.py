@@ -2,8 +2,8 @@
 
 Xia, Peng, Khor, Feng, Zhao, "Revealing the Invisible with Model and Data Shrinking for Composite-database
 Micro-expression Recognition", IEEE Transactions on Image Processing 2020 (arXiv 2006.09674); sizes of the README of
-xiazhaoqiang/ParameterFreeRCNs at 0c516cb. One convolution is applied repeatedly to the sum of its input and its last
-output; the classifier's own weights say where on the face the classes look.
+xiazhaoqiang/ParameterFreeRCNs-MicroExpressionRec at 0c516cb. One convolution is applied repeatedly to the sum of its
+input and its last output; the classifier's own weights say where on the face the classes look.
 
 Deliberate differences from the authors' file:
 - a small number is added to the range by which the attention map is stretched to 0..1; a flat map would divide by 0;

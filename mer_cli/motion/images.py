@@ -90,21 +90,24 @@ def normalise(images: Images, how: Normalisation, train_rows: NDArray[np.int64])
     ----------
     images : (N, P, S, S) float32, P planes of S x S pixels for each clip
     how : "standard" keeps the size of the motion: each plane's mean and standard deviation over the fold's training
-        clips become 0 and 1; "minmax8" loses it: each plane of each clip is stretched to the integers 0..255, as in the
-        published code of STSTNet
-    train_rows : (n,) rows of the fold's training clips; "minmax8" looks at no other clip
+        clips become 0 and 1. The others lose it: "minmax" stretches each plane of each clip to 0..1, as MEB does
+        before it stores the flow, and "minmax8" to the integers 0..255, as in the published code of STSTNet
+    train_rows : (n,) rows of the fold's training clips; only "standard" looks at them
 
     Returns
     -------
     (N, P, S, S) float32
     """
-    return _minmax8(images) if how == "minmax8" else _standardise(images, train_rows)
+    if how == "standard":
+        return _standardise(images, train_rows)
+    stretched = _stretched(images)
+    return stretched if how == "minmax" else np.asarray(np.rint(stretched * 255), dtype=np.float32)
 
 
-def _minmax8(images: Images) -> Images:
+def _stretched(images: Images) -> Images:
     low, high = images.min(axis=(2, 3), keepdims=True), images.max(axis=(2, 3), keepdims=True)
     reach = np.where(high > low, high - low, 1)  # a plane without contrast becomes 0
-    return np.asarray(np.rint((images - low) / reach * 255), dtype=np.float32)
+    return np.asarray((images - low) / reach, dtype=np.float32)
 
 
 def _standardise(images: Images, train_rows: NDArray[np.int64]) -> Images:
@@ -202,8 +205,8 @@ def _planes(channel: Channel, sources: Sources) -> Iterable[Plane]:
 def unit_adjacency(clips: Sequence[Collection[int]], units: Sequence[int]) -> NDArray[np.float32]:
     """Return the normalised adjacency matrix of action units, from how often two of them are coded in the same clip.
 
-    P[i, j] is the share of the clips with unit i that have unit j, too; it is 0 on the diagonal and if no clip has unit
-    i. With A = P + I and its row sums D, the result is D^-1/2 A^T D^-1/2.
+    P[i, j] is the share of the clips with unit j that have unit i, too; it is 0 on the diagonal and if no clip has unit
+    j. With A = P + I and its row sums D, the result is D^-1/2 A^T D^-1/2.
 
     Parameters
     ----------
@@ -215,11 +218,12 @@ def unit_adjacency(clips: Sequence[Collection[int]], units: Sequence[int]) -> ND
 
     Source
     ------
-    Lei et al., CVPR Workshops 2021; raying777/FGRMER `utils.py`, Justin900429's `compute_adj.py`
+    Lei et al., CVPR Workshops 2021; raying777/FGRMER `utils.py`. Which unit is the condition can be read from the
+    matrices there: the column's
     """
     coded = np.array([[unit in clip for unit in units] for clip in clips], dtype=np.float64).reshape(-1, len(units))
     together = coded.T @ coded  # (A, A), with the count of each unit on the diagonal
-    there = together.diagonal()[:, None]
+    there = together.diagonal()[None, :]
     share = np.divide(together, there, out=np.zeros_like(together), where=there > 0)
     np.fill_diagonal(share, 1)
     root = share.sum(axis=1) ** -0.5

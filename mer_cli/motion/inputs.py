@@ -11,7 +11,7 @@ from typing import Literal
 
 Backend = Literal["tvl1", "fast"]
 Channel = Literal["u", "v", "strain", "magnitude", "patches", "apex", "apex-grid", "dynamic"]
-Normalisation = Literal["standard", "minmax8"]
+Normalisation = Literal["standard", "minmax", "minmax8"]
 Interpolation = Literal["linear", "tim"]
 Span = Literal["clip", "apex"]
 Seen = Literal["flow", "flows", "frames", "landmarks"]

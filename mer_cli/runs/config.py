@@ -96,8 +96,8 @@ class TrainConfig(BaseModel):
     flow: Backend = setting("tvl1", "flow")
     """Optical flow: tvl1 (TV-L1), or fast (DIS), which takes a thirtieth of the time."""
     normalisation: Normalisation = setting("standard", "normalisation")
-    """Normalisation of motion: standard, by mean and deviation of the training clips; minmax8, each plane of a clip
-    stretched to 0..255."""
+    """Normalisation of motion: standard, by mean and deviation of the training clips; minmax and minmax8, each plane
+    of a clip stretched to 0..1, or to whole numbers 0..255."""
     span: Span = setting("clip", "span")
     """Flow that a descriptor sees: from the onset to every later frame of the clip, or to the apex alone."""
     clip_frames: int = setting(0, "clips", ge=0)

@@ -335,6 +335,8 @@ def open_run(
         absent = {
             name for name in ("own_scheme", "foreign") if getattr(config, name) is None
         }  # as older runs are written
+        if config.revision == 1:
+            absent.add("revision")
         settings = json.loads(config.model_dump_json(exclude=absent))
         held = settings | {CHECKSUM: hashlib.sha256(clips_file.read_bytes()).hexdigest()}
         (partial / "config.json").write_text(json.dumps(held, indent=2) + "\n", encoding="utf-8")

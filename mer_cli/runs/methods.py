@@ -44,6 +44,8 @@ class Method:
     source : where the numbers of the recipes come from, and which of them we chose
     variants : for each named form of the network, the settings that it changes; empty for all methods but MMNet
     foreign : the record of a method from outside the package; None for a method of the table
+    revision : counts the versions of the method's code that give other logits. It is part of a run's settings, so that
+        earlier runs are read, but not continued
     """
 
     name: str
@@ -60,6 +62,7 @@ class Method:
     source: str = ""
     variants: Mapping[str, Settings] = field(default_factory=dict)
     foreign: Foreign | None = None
+    revision: int = 1
 
     def __post_init__(self) -> None:
         forgotten = [name for name in ("recipes", "source") if not getattr(self, name)] if self.code else []
@@ -214,7 +217,8 @@ _ALL = (
         *("offapexnet", "OFF-ApexNet", "A", "u and v at 28x28"),
         "Signal Processing: Image Communication 2019 (arXiv 1805.08699)",
         2019,
-        "no code of the authors; layers of a re-implementation",
+        "layers of a re-implementation; flow computed at 224x224, stretched to 0..255 as in STSTNet's code",
+        is_variant=True,
         code="offapexnet:OFFApexNet",
         sees=MotionInput(28, ("u", "v")),
         recipes=_on_motion("adam", 1e-4, 3000, 64, normalisation="minmax8"),
@@ -222,20 +226,22 @@ _ALL = (
     ),
     Method(
         *("sssnet", "SSSNet", "A", "u, v, strain at 64x64", "IEEE TAC 2023 (arXiv 2211.11425)", 2023),
+        "another flow: MEB's is classic+NL",
+        is_variant=True,
         code="sssnet:SSSNet",
         sees=MotionInput(64),
-        recipes=_on_motion("adam", 1e-4, 200, 32, weight_decay=1e-3),
+        recipes=_on_motion("adam", 1e-4, 200, 32, weight_decay=1e-3, normalisation="minmax"),
         source="tvaranka/meb; batches there are 32 to 256",
     ),
     Method(
         *("resnet18-flow", "ResNet-18 on flow", "A", "u, v, strain at 112x112"),
         "IEEE TAC 2023 (arXiv 2211.11425), as a baseline",
         2023,
-        "no ImageNet weights",
+        "no ImageNet weights; another flow: MEB's is classic+NL",
         is_variant=True,
         code="resnet18:ResNet18Flow",
         sees=MotionInput(112),
-        recipes=_on_motion("adam", 1e-4, 50, 32, weight_decay=1e-3),
+        recipes=_on_motion("adam", 1e-4, 50, 32, weight_decay=1e-3, normalisation="minmax"),
         source="tvaranka/meb",
     ),
     Method(
@@ -252,15 +258,18 @@ _ALL = (
         *("rcn-a", "RCN-A", "A", "u, v, strain at 60x60", "IEEE TIP 2020 (arXiv 2006.09674)", 2020),
         code="rcn:RCNA",
         sees=MotionInput(60),
-        recipes=_on_motion("sgd", 5e-4, 20, 64, decay=0.5, decay_every=10),
-        source="README of xiazhaoqiang/ParameterFreeRCNs",
+        recipes=_on_motion("sgd", 5e-4, 20, 64, normalisation="minmax"),
+        source="xiazhaoqiang/ParameterFreeRCNs-MicroExpressionRec, whose schedule of the rate is never stepped",
     ),
     Method(
-        *("dual-inception", "Dual-Inception", "A", "u and v at 28x28", "FG 2019", 2019, "layers second-hand"),
+        *("dual-inception", "Dual-Inception", "A", "u and v at 28x28", "FG 2019", 2019),
+        "layers of a re-implementation; flow computed at 224x224, and normalised",
+        is_variant=True,
         code="dual_inception:DualInception",
         sees=MotionInput(28, ("u", "v")),
-        recipes=_on_motion("adam", 1e-3, 500, 32),
-        source="paper, second-hand; the batch is ours",
+        recipes=_on_motion("adam", 1e-3, 500, 64),
+        source="ECNU-Cross-Innovation-Lab/PRICAI2021-Off-TANet train_arg.py",
+        revision=2,  # 2: no ReLU in the 1x1 path
     ),
     Method(
         *("dssn", "DSSN", "A-", "u, v, strain, magnitude at 227x227", "ICIP 2019", 2019),
@@ -268,14 +277,14 @@ _ALL = (
         is_variant=True,
         code="dssn:DSSN",
         sees=MotionInput(227, ("u", "v", "strain", "magnitude")),
-        recipes=_on_motion("adam", 1e-4, 15, 32),
+        recipes=_on_motion("adam", 1e-4, 15, 32, normalisation="minmax"),
         source="Justin900429/PyTorch-DSSN-MER",
     ),
     Method(
         *("tscnn-lite", "TSCNN-lite", "A-", "apex, its 16 blocks, u and v at 48x48"),
         "IEEE Access 2019, sizes of SKD-TSTSAN (arXiv 2406.17538)",
         2019,
-        "no FER2013 pretraining, no flow to the offset",
+        "no FER2013 pretraining, no flow to the offset, cross-entropy in place of a focal loss weighted by class",
         is_variant=True,
         code="tscnn:TSCNNLite",
         sees=MotionInput(48, ("apex", "apex-grid", "u", "v")),
@@ -292,6 +301,7 @@ _ALL = (
         sees=MotionInput(7, ("patches",), units=(1, 2, 4, 10, 12, 14, 15, 17, 25)),
         recipes=_on_motion("adam", 1e-4, 15, 32),
         source="Justin900429's re-implementation; the authors' batch is 64",
+        revision=2,  # 2: the graph is conditioned on the column's unit, as the authors' is
     ),
     Method(
         *("di-resnet18", "ResNet-18 on a dynamic image", "A", "dynamic image of the whole clip, 224x224 RGB"),
@@ -308,7 +318,7 @@ _ALL = (
         *("flow-svm", "Flow + SVM", "A", "u, v, strain at 32x32: 3,072 numbers"),
         "IEEE TAC 2023 (arXiv 2211.11425), as a baseline",
         2023,
-        "features standardised and C chosen on the training subjects; the original has C = 28 and raw features",
+        "features standardised, C chosen on the training subjects; the original stretches each plane and has C = 28",
         is_variant=True,
         code="descriptors.flow_pixels:flow_pixels",
         sees=DescriptorInput(("flow",), kernel="rbf"),

@@ -58,6 +58,7 @@ def plan_protocol(
         protocol_id=_protocol_id(scheme, planned),
         class_names=scheme.class_names,
         own_scheme=OwnScheme.of(scheme),
+        revision=config.method.revision,
     )
     return RunPlan(
         stores=planned,

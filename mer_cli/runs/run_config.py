@@ -96,6 +96,8 @@ class RunConfig(TrainConfig):
     """What the label scheme says, if it came from the user's own file."""
     protocol_version: int = PROTOCOL_VERSION
     """Value of `PROTOCOL_VERSION` in the code that made the run."""
+    revision: int = 1
+    """Revision of the method's code that made the run (`Method.revision`)."""
 
     @field_validator("normalisation", mode="before")
     @classmethod
