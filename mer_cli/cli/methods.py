@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
@@ -271,8 +271,14 @@ def _spell(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 10 else console.spell_seconds(seconds)
 
 
-def train_grid(cells: Sequence[Cell], out: Path, limit: TimeLimit, left_out: Sequence[LeftOut] = ()) -> bool:
-    """Train the unfinished runs of a grid, and print each path; return whether any run failed."""
+def train_grid(
+    cells: Sequence[Cell],
+    out: Path,
+    limit: TimeLimit,
+    left_out: Sequence[LeftOut] = (),
+    show: Callable[[Path], Any] = typer.echo,
+) -> bool:
+    """Train the unfinished runs of a grid, and show each path when its run is finished; return whether any failed."""
     from mer_cli.training.grids import expected_seconds
 
     for cell, seconds in zip(cells, expected_seconds(cells), strict=True):
@@ -283,7 +289,7 @@ def train_grid(cells: Sequence[Cell], out: Path, limit: TimeLimit, left_out: Seq
         if cell.n_missing and limit.has_time(cell.plan.config.model):
             console.err.print(f"run {number} of {len(cells)}: {cell.plan.config.protocol_id}, {cell.name}")
             try:
-                typer.echo(train_with_progress(cell.plan, out, save_weights="none", time_limit=limit))
+                show(train_with_progress(cell.plan, out, save_weights="none", time_limit=limit))
             except MerError as error:
                 failed.append(f"failed: {cell.plan.config.protocol_id}, {cell.name}: {error}")
     show_left_out(left_out)  # again, hours after it was printed first
