@@ -1,4 +1,4 @@
-"""Settings chosen in each fold on its training subjects: by which clips, that no held-out label counts, what is told."""
+"""Settings chosen in each fold on its training subjects: by which clips, with no held-out label, and what is told."""
 
 from __future__ import annotations
 

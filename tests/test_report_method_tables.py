@@ -26,7 +26,7 @@ from mer_cli.report.method_tables import build_method_table
 from mer_cli.report.model import Block, Cell, Table
 from mer_cli.report.paper import paper_table, row_key
 from mer_cli.report.placing import place_runs
-from mer_cli.report.render import render
+from mer_cli.report.render import render as render_as
 from mer_cli.report.render.data import render_csv, render_json
 from mer_cli.report.render.markdown import render_markdown
 from mer_cli.report.rows import key_of
@@ -355,7 +355,7 @@ def test_of_several_settings_of_a_method_only_its_own_recipe_is_ranked_and_all_f
     assert [ranks[f"STSTNet, published recipe, epochs {epochs}"] for epochs in (5, 10, 20)] == ["", "", ""]
     assert sorted(rank for rank in ranks.values() if rank)[-1] == "3"
     for form in ("markdown", "latex", "html", "csv", "json"):
-        text = " ".join(render(form, [table], (), False).split())
+        text = " ".join(render_as(form, [table], (), False).split())
         assert "ststnet: 4 settings tried on these subjects; only its own recipe is ranked or bold" in text
         assert "rcn-a: " not in text
 
@@ -401,7 +401,7 @@ def test_the_released_recipe_is_tuned_on_test_where_casme2_is_scored_and_nowhere
     assert "(tuned on test)" in method(row(table, table.blocks[0], "MMNet"))
     assert bold(table, table.blocks[0])["last_uf1"] == []
     for form in ("markdown", "latex", "html", "csv", "json"):
-        assert "tuned on test" in render(form, [table], (), False)
+        assert "tuned on test" in render_as(form, [table], (), False)
     assert any("by the scores of CASME II's held-out subjects" in each.text for each in table.notes)
     for clean in (CLEAN, {"generated": True}, {"scheme": "megc3", "datasets": ("samm",), "trained_on": ("casme2",)}):
         table = build(None, [read_run(write_run(tmp_path / "clean", **clean, **RELEASED))])
