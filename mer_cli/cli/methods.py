@@ -14,7 +14,7 @@ from mer_cli.cli import console
 from mer_cli.cli.app import app
 from mer_cli.cli.completion import complete_ablation, complete_methods, complete_store
 from mer_cli.cli.flags import GridCommand, TimeLimitFlag
-from mer_cli.cli.train import show_faces, show_time_limit, train_with_progress
+from mer_cli.cli.train import clip_warnings, show_faces, show_time_limit, train_with_progress
 from mer_cli.errors import ConfigError, MerError
 
 if TYPE_CHECKING:
@@ -265,6 +265,9 @@ def show_grid(cells: Sequence[Cell]) -> None:
         times.append(f"time unknown until a fold is finished: {', '.join(dict.fromkeys(unknown))}")
     console.err.print(f"{sum(cell.n_missing for cell in cells)} folds to train, {'; '.join(times)}")
     show_faces(cell.plan for cell in cells)
+    protocols = {(cell.plan.config.protocol_id, cell.plan.config.inner_val): cell.plan for cell in cells}
+    told = [f"warning: {id}: {text}" for (id, _), plan in protocols.items() for text in clip_warnings(plan)]
+    console.print_lines(dict.fromkeys(told), console.err)
 
 
 def _spell(seconds: float) -> str:

@@ -13,7 +13,6 @@ from mer_cli.cli.app import app
 from mer_cli.cli.completion import complete_store
 from mer_cli.cli.flags import SettingsCommand, TimeLimitFlag
 from mer_cli.cli.methods import show_grid, train_grid
-from mer_cli.cli.train import show_clips
 from mer_cli.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -66,7 +65,6 @@ def tune(
     by_seed = plan_tuning(stores or [find_store()], ctx.obj, parse_tries(tries), seeds, out, set or ())
     cells = [cell for of_seed in by_seed for cell in of_seed]
     show_grid(cells)
-    show_clips(cells[0].plan)
     if dry_run:
         return
     if train_grid(cells, out, limit, show=console.err.print):

@@ -172,7 +172,8 @@ class Protocol:
         own = own_classes(self.first.config)
         rare: dict[int, str] = {}
         for entry in self.entries:  # those that lack folds, whose inner clips are not all known, come last
-            rare.setdefault(entry.config.inner_val, rare_text_of(entry.runs[0]))
+            if entry.config.inner_val not in rare:
+                rare[entry.config.inner_val] = rare_text_of(entry.runs[0])
         return (
             *([Note(f"Classes of {self.first.config.scheme}, a label scheme of your own: {own}.")] if own else []),
             *(Note(f"Rare classes{_with_inner(n_inner)}: {text}.") for n_inner, text in sorted(rare.items()) if text),
