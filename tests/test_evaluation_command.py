@@ -172,13 +172,13 @@ def header_and_remarks(path):
 
 def test_an_export_under_best_test_says_so_in_its_name_and_in_every_row():
     run = write_run(Path("runs"), **SAMM)
-    Path("p.csv").write_text("mine")
+    Path("p.csv").write_text("mine", encoding="utf-8")
     result = mer("evaluate", run, "--rule", "best-test", "--export", "p.csv")
     assert result.exit_code == 0, result.stderr
     assert result.stderr == (
         "note: p.csv: written as p-selected-on-test.csv, because the predictions are selected on the test subject\n"
     )
-    assert Path("p.csv").read_text() == "mine"
+    assert Path("p.csv").read_text(encoding="utf-8") == "mine"
     header, remarks = header_and_remarks(Path("p-selected-on-test.csv"))
     assert (header[-1], remarks) == ("remarks", {"selected on the test subject"})
     again = mer("evaluate", run, "--rule", "best-test", "--export", "p-selected-on-test.csv")
@@ -199,8 +199,8 @@ def test_several_settings_of_a_method_are_told_beside_their_scores():
     for epochs in (3, 4):
         write_run(Path("runs"), **SAMM, epochs=epochs, decay_epochs=epochs)
     assert mer("evaluate").stderr == (
-        "note: mmnet: 2 settings tried on the subjects of samm-megc3/12; the best of them would be chosen by the scores "
-        "that it is shown with\n"
+        "note: mmnet: 2 settings tried on the subjects of samm-megc3/12; the best of them would be chosen by the "
+        "scores that it is shown with\n"
     )
 
 
@@ -216,7 +216,7 @@ def test_a_megc_log_under_best_test_is_refused_unless_it_is_asked_for_by_name():
     )
     assert not list(Path().glob("m*.csv"))
     assert mer(*asked, "--yes-selected-on-test").exit_code == 0
-    assert Path("m-selected-on-test.csv").read_text().startswith("fold,gt,pred\n")
+    assert Path("m-selected-on-test.csv").read_text(encoding="utf-8").startswith("fold,gt,pred\n")
     assert not Path("m.csv").exists()
 
 

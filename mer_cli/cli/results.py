@@ -205,12 +205,15 @@ def show_facts(tables: Iterable[TextTable]) -> None:
 
 def show_explained(explained: Explained, sections: Iterable[tuple[str, TextTable]], csv_path: Path | None) -> None:
     """Print the scores of the attention maps, if there are any, then the paths of the files written."""
+    from mer_cli.evaluation.statistics import few_subjects
+
     if explained.measured is not None:
         n_clips, n_subjects = len(explained.measured.clip_ids), explained.measured.n_subjects
         console.out.print(
             f"Attention against the truth: {n_clips} clips of {n_subjects} subjects, each by the network that held it "
             "out, last epoch. Generated faces: not a result on the dataset."
         )
+        console.print_lines(text for text in [few_subjects(n_subjects)] if text)
     for heading, rows in sections:
         console.out.print(f"\n{escape(heading)}")
         console.print_table(rows, numeric=1)
