@@ -99,6 +99,7 @@ def test_tries_are_read_with_the_type_of_the_setting() -> None:
             ["epochs"],
             "--try 'epochs': names no value. Give a setting and its values, separated by commas: --try epochs=10,20.",
         ),
+        (["seed=1,2"], "--try: 'seed' can't be tried, because it doesn't say how the method learns. Leave it out."),
         (["epochs=1", "epochs=2"], "--try: epochs is given twice. Give all its values at once: --try epochs=10,20."),
     ],
     ids=str,

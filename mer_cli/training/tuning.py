@@ -43,6 +43,10 @@ def parse_tries(texts: Sequence[str]) -> dict[str, list[Any]]:
                 f"--try {text!r}: names no value. Give a setting and its values, separated by commas: --try "
                 "epochs=10,20."
             )
+        if name in SETTINGS and name not in TRIABLE:
+            raise ConfigError(
+                f"--try: '{flag}' can't be tried, because it doesn't say how the method learns. Leave it out."
+            )
         if name not in TRIABLE:
             known = [each.replace("_", "-") for each in TRIABLE]
             raise ConfigError(f"--try: {unknown_name('setting', name.replace('_', '-'), known)}")
@@ -54,7 +58,7 @@ def parse_tries(texts: Sequence[str]) -> dict[str, list[Any]]:
 
 def _value(name: str, word: str) -> Any:
     """Return the value that a word stands for; the word itself if it is none, which `resolve_config` refuses."""
-    annotation = TrainConfig.model_fields[name].annotation
+    annotation: Any = TrainConfig.model_fields[name].annotation
     choices = {str(choice): choice for choice in get_args(annotation)}
     if choices:
         return choices.get(word, word)
@@ -101,7 +105,7 @@ def plan_tuning(
             "mer tune: give --inner-val N, the number of training subjects in each fold that choose the settings. For "
             "example: --inner-val 3"
         )
-    configs = {}
+    configs: dict[TrainConfig, str] = {}
     for values in product(*tries.values()):
         chosen = dict(zip(tries, values, strict=True))
         config = resolve_config(**{**given, **chosen}, options=parse_options(options))
