@@ -35,7 +35,10 @@ def test_each_method_is_trained_once_and_its_run_is_printed() -> None:
     assert lines[0].split() == ["protocol", "run", "seed", "folds", "finished", "a", "fold", "left"]
     assert lines[3] == "6 folds to train, time unknown until a fold is finished: flow-svm, ststnet"
     assert lines[4] == "generated faces: no score of this run is a result on the dataset"
-    assert lines[5].startswith("run 1 of 2: casme2-mmnet3/")
+    assert lines[5].startswith(
+        "warning: casme2-mmnet3/5: happiness: 2 clips of 2 subjects, training clips of one subject"
+    )
+    assert lines[6].startswith("run 1 of 2: casme2-mmnet3/")
     again = compare("--methods", "ststnet,flow-svm", *QUICK)
     assert (again.exit_code, again.stdout) == (0, "")
     assert "0 folds to train, about 0 s left" in again.stderr

@@ -1,5 +1,6 @@
 """`mer evaluate` and `mer report` over a folder of runs of every kind: what is scored, noted, and refused."""
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -158,3 +159,70 @@ def test_a_damaged_run_is_noted_by_evaluate_compare_and_report():
         assert result.stderr.count(told) == 1
     assert mer("evaluate", damaged).stderr.startswith("error: ")
     assert other.exists()
+
+
+SAMM = {"scheme": "megc3", "datasets": ("samm",)}
+
+
+def header_and_remarks(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    return rows[0], {row[-1] for row in rows[1:]}
+
+
+def test_an_export_under_best_test_says_so_in_its_name_and_in_every_row():
+    run = write_run(Path("runs"), **SAMM)
+    Path("p.csv").write_text("mine", encoding="utf-8")
+    result = mer("evaluate", run, "--rule", "best-test", "--export", "p.csv")
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr == (
+        "note: p.csv: written as p-selected-on-test.csv, because the predictions are selected on the test subject\n"
+    )
+    assert Path("p.csv").read_text(encoding="utf-8") == "mine"
+    header, remarks = header_and_remarks(Path("p-selected-on-test.csv"))
+    assert (header[-1], remarks) == ("remarks", {"selected on the test subject"})
+    again = mer("evaluate", run, "--rule", "best-test", "--export", "p-selected-on-test.csv")
+    assert (again.exit_code, again.stderr) == (0, "")
+    assert mer("evaluate", run, "--export", "last.csv").stderr == ""
+    assert header_and_remarks(Path("last.csv"))[1] == {""}
+
+
+def test_an_export_says_what_else_must_stand_beside_a_score_of_it():
+    run = write_run(Path("runs"), seed=1)
+    for epochs in (3, 4):
+        write_run(Path("runs"), epochs=epochs, decay_epochs=epochs)
+    mer("evaluate", run, "--export", "p.csv")
+    assert header_and_remarks(Path("p.csv"))[1] == {"tuned on test; one of 3 settings tried on these subjects"}
+
+
+def test_several_settings_of_a_method_are_told_beside_their_scores():
+    for epochs in (3, 4):
+        write_run(Path("runs"), **SAMM, epochs=epochs, decay_epochs=epochs)
+    assert mer("evaluate").stderr == (
+        "note: mmnet: 2 settings tried on the subjects of samm-megc3/12; the best of them would be chosen by the "
+        "scores that it is shown with\n"
+    )
+
+
+def test_a_megc_log_under_best_test_is_refused_unless_it_is_asked_for_by_name():
+    run = write_run(Path("runs"), **SAMM)
+    asked = ("evaluate", run, "--rule", "best-test", "--export-megc", "m.csv")
+    result = mer(*asked)
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "error: --export-megc m.csv: under best-test the predictions are selected on the test subject, and the columns "
+        "fold, gt, pred can't say so. Give --rule last, or add --yes-selected-on-test to write them into a file with "
+        "that in its name.\n"
+    )
+    assert not list(Path().glob("m*.csv"))
+    assert mer(*asked, "--yes-selected-on-test").exit_code == 0
+    assert Path("m-selected-on-test.csv").read_text(encoding="utf-8").startswith("fold,gt,pred\n")
+    assert not Path("m.csv").exists()
+
+
+def test_intervals_over_few_subjects_are_called_rough():
+    few, many = write_run(Path("runs"), **SAMM, subjects=14), write_run(Path("runs"), **SAMM, subjects=15)
+    said = "few subjects      Only 14 subjects: a 95 % interval over fewer than 15 is rough"
+    assert said.split() == next(line for line in mer("evaluate", few).stdout.splitlines() if "few" in line).split()[:17]
+    assert "few subjects" not in mer("evaluate", many).stdout
+    assert "few subjects" not in mer("evaluate", few, "--rule", "best-test").stdout

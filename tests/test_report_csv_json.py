@@ -90,10 +90,13 @@ def test_csv_has_published_numbers_as_they_are_printed_with_their_rule_and_what_
     assert (ca.published_accuracy, ca.published_f1) == ("83.13", ".7891")
 
 
-def test_csv_notes_are_those_of_the_row_alone(tables: tuple[Table, ...]) -> None:
+def test_csv_notes_are_those_of_the_row_and_of_its_block(tables: tuple[Table, ...]) -> None:
     frame = read(render_csv(tables))
     compared = frame[(frame.table == "6") & (frame.seeds == "1, 2")].iloc[0]
-    assert pd.isna(compared["notes"])
+    few, lost = compared["notes"].split("times in 100. ")
+    assert few.startswith("Only 4 subjects: a 95 % interval over fewer than 15 is rough")
+    assert lost.startswith("In up to ")
+    assert lost.endswith(" % of the draws a class has no clip and counts 0.")
     assert list(frame.columns)[-1] == "notes"
 
 

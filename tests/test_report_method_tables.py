@@ -18,6 +18,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 from mer_cli.evaluation.chance import control_of
 from mer_cli.evaluation.comparison import compare_runs
 from mer_cli.evaluation.epoch_rules import evaluate
+from mer_cli.evaluation.nested import choose_settings
 from mer_cli.evaluation.summary import signed_fraction
 from mer_cli.report.collect import collect_runs
 from mer_cli.report.entries import score_runs
@@ -25,6 +26,7 @@ from mer_cli.report.method_tables import build_method_table
 from mer_cli.report.model import Block, Cell, Table
 from mer_cli.report.paper import paper_table, row_key
 from mer_cli.report.placing import place_runs
+from mer_cli.report.render import render as render_as
 from mer_cli.report.render.data import render_csv, render_json
 from mer_cli.report.render.markdown import render_markdown
 from mer_cli.report.rows import key_of
@@ -36,6 +38,11 @@ from mer_cli.runs.variants import GRIDS, RECIPES, VARIANTS
 RELEASED: dict[str, Any] = {"epochs": 74, "decay_epochs": 50}  # the recipe as it is, not the factory's short one
 CASME2: dict[str, Any] = {"scheme": "mmnet3", "counts": (32, 28, 96), "subjects": 25}  # the paper's clips
 CASME2_5: dict[str, Any] = {"scheme": "casme2-5", "counts": (32, 27, 63, 28, 99), "subjects": 26}
+CLEAN: dict[str, Any] = {"scheme": "megc3", "datasets": ("samm",), "subjects": 6}  # nothing was tuned on them
+STSTNET, RCN_A, OFF_APEX = (
+    resolve_config(model=name, device="cpu", precision="fp32", compile="off").model_dump(exclude={"scheme", "seed"})
+    for name in ("ststnet", "rcn-a", "offapexnet")
+)
 SAMM = {"scheme": "megc3", "datasets": ("samm",), "protocol_id": "samm-megc3/12"}
 
 
@@ -164,7 +171,7 @@ def test_scores_of_one_run_are_those_of_its_logits(tmp_path: Path) -> None:
     run = read_run(write_run(tmp_path, **CASME2, **RELEASED))
     table = build(6, [run])
     cells = row(table, table.blocks[0], "MMNet, released recipe")
-    assert cells["method"].text == "MMNet, released recipe"
+    assert cells["method"].text == "MMNet, released recipe (tuned on test)"
     truth, predicted, _ = truth_and_last(run)
     assert cells["last_accuracy"].value == pytest.approx(100 * accuracy_score(truth, predicted))
     assert cells["last_uf1"].value == pytest.approx(uf1(truth, predicted), abs=1e-6)
@@ -200,7 +207,7 @@ def test_seeds_are_a_mean_with_deviation_and_an_interval_over_subjects(tmp_path:
             np.mean([t == p for name in drawn for t, p, s in zip(*one, strict=True) if s == name]) for one in by_seed
         ]
         resampled.append(100 * np.mean(of_seeds))
-    assert [cell.low, cell.high] == pytest.approx(np.quantile(resampled, [0.025, 0.975]), abs=3)
+    assert [cell.low, cell.high] == pytest.approx(np.quantile(resampled, [0.00012, 0.99988]), abs=6)
     assert cell.text == f"{cell.value:.2f} ± {cell.sd:.2f} [{cell.low:.2f}, {cell.high:.2f}]"
 
 
@@ -231,7 +238,7 @@ def test_a_row_is_compared_with_mmnet_by_swapping_whole_subjects_and_holm_counts
     mmnet = row(table, block, "MMNet, released")
     assert (mmnet["last_difference"].text, mmnet["last_p"].text) == ("reference", "")
     sentence = note(table, block, *ca["last_difference"].marks)
-    assert sentence.startswith("CA block, released recipe, epochs 6 minus MMNet; seeds in common: 1.")
+    assert sentence.startswith("CA block, released recipe (tuned on test), epochs 6 minus MMNet; seeds in common: 1.")
     assert re.search(
         r"a difference of \.\d{4} 4 times in 5; McNemar's p for seed 1 is [.\d]+ \(over clips, so too small\)", sentence
     )
@@ -280,7 +287,7 @@ def test_mmnet_of_another_recipe_is_no_reference(tmp_path: Path) -> None:
     write_run(tmp_path, weight_decay=0.7)
     write_variant(tmp_path, "ca")
     table = build(3, tmp_path)
-    cells = row(table, table.blocks[-1], "CA block, released recipe, epochs 6")
+    cells = row(table, table.blocks[-1], "CA block, released recipe (tuned on test), epochs 6")
     assert cells["last_difference"].text == "–"
 
 
@@ -319,29 +326,100 @@ def bold(table: Table, block: Block) -> dict[str, list[str]]:
 
 
 def test_the_best_finished_honest_number_is_bold_and_no_other(tmp_path: Path) -> None:
-    write_run(tmp_path, skill=1.0)
-    write_variant(tmp_path, "ca", skill=6.0)
-    write_variant(tmp_path, "pc", skill=9.0, finished=3)
-    table = build(3, tmp_path)
+    for network, skill in ((RCN_A, 1.0), (STSTNET, 6.0), (OFF_APEX, 9.0)):
+        write_run(tmp_path, **CLEAN, **network, skill=skill, finished=3 if network is OFF_APEX else None)
+    table = build(7, tmp_path)
     found = bold(table, table.blocks[-1])
-    best = ["CA block, released recipe, epochs 6"]
     assert {key for key, methods in found.items() if methods} == {"last_accuracy", "last_uf1", "last_uar"}
-    assert found["last_uf1"] == best
+    assert found["last_uf1"] == ["STSTNet, published recipe"]
+
+
+def test_of_several_settings_of_a_method_only_its_own_recipe_is_ranked_and_all_formats_say_how_many(
+    tmp_path: Path,
+) -> None:
+    for epochs, skill in ((5, 2.0), (10, 3.0), (20, 4.0)):
+        write_run(tmp_path, **CLEAN, **STSTNET | {"epochs": epochs, "decay_epochs": epochs}, skill=skill)
+    for seed in (1, 2):
+        write_run(tmp_path, **CLEAN, **STSTNET, skill=1.0, seed=seed)
+        write_run(
+            tmp_path, **CLEAN, **STSTNET, skill=1.0, seed=seed, device="cuda"
+        )  # another machine, no other setting
+    write_run(tmp_path, **CLEAN, **RCN_A, skill=0.0)
+    table = build(7, tmp_path)
+    block = table.blocks[-1]
+    assert {name.partition(", cuda")[0] for name in bold(table, block)["last_uf1"]} <= {
+        "STSTNet, published recipe, cpu fp32",
+        "STSTNet, published recipe",
+    }
+    ranks = {method(cells): cells["last_rank"].text for cells in rows(table, block)}
+    assert [ranks[f"STSTNet, published recipe, epochs {epochs}"] for epochs in (5, 10, 20)] == ["", "", ""]
+    assert sorted(rank for rank in ranks.values() if rank)[-1] == "3"
+    for form in ("markdown", "latex", "html", "csv", "json"):
+        text = " ".join(render_as(form, [table], (), False).split())
+        assert "ststnet: 4 settings tried on these subjects; only its own recipe is ranked or bold" in text
+        assert "rcn-a: " not in text
+
+
+def test_of_settings_without_the_own_recipe_none_is_ranked(tmp_path: Path) -> None:
+    for epochs in (5, 10):
+        write_run(tmp_path, **CLEAN, **STSTNET | {"epochs": epochs, "decay_epochs": epochs})
+    table = build(7, tmp_path)
+    block = table.blocks[-1]
+    assert not any(bold(table, block).values())
+    assert {cells["last_rank"].text for cells in rows(table, block)} == {""}
+    (said,) = (note.text for note in block.notes if "settings tried" in note.text)
+    assert said.startswith(
+        "ststnet: 2 settings tried on these subjects; none is, as its own recipe is not there, ranked"
+    )
+
+
+def test_settings_chosen_in_each_fold_have_a_row_that_can_be_bold_under_inner_val(tmp_path: Path) -> None:
+    for epochs, skill in ((5, 0.5), (10, 3.0)):
+        changed = STSTNET | {"epochs": epochs, "decay_epochs": epochs}
+        write_run(tmp_path, **CLEAN, **changed, skill=skill, inner_val=2)
+    table = build(7, tmp_path)
+    block = table.blocks[-1]
+    name = "STSTNet, settings chosen in each fold on 2 training subjects, of 2 settings"
+    assert bold(table, block)["inner_val_uf1"] == [name]
+    cells = row(table, block, name)
+    found = choose_settings(collect_runs(tmp_path).runs)
+    assert cells["inner_val_uf1"].value == pytest.approx(found.scores.uf1, abs=1e-6)
+    assert (cells["last_uf1"].text, cells["last_rank"].text, cells["seeds"].text) == ("", "", "1")
 
 
 def test_a_recipe_that_was_tuned_on_test_is_never_bold_and_says_so(tmp_path: Path) -> None:
     write_run(tmp_path, skill=0.5, **CASME2)
     write_run(tmp_path, skill=9.0, **CASME2, recipe="released-3", **RECIPES["released-3"] | {"epochs": 6})
     table = build(6, tmp_path)
-    found = bold(table, table.blocks[0])["last_accuracy"]
-    assert found == ["MMNet, released recipe, epochs 6"]
+    assert bold(table, table.blocks[0])["last_accuracy"] == []
     assert "tuned on test" in row(table, table.blocks[0], "MMNet, released-3 recipe")["method"].text
 
 
-def test_a_guesser_that_beats_every_run_is_not_bold(tmp_path: Path) -> None:
-    write_run(tmp_path, skill=-9.0, **CASME2)
+def test_the_released_recipe_is_tuned_on_test_where_casme2_is_scored_and_nowhere_else(tmp_path: Path) -> None:
+    write_run(tmp_path, **CASME2, **RELEASED)
     table = build(6, tmp_path)
-    assert bold(table, table.blocks[0])["last_accuracy"] == ["MMNet, released recipe, epochs 6"]
+    assert "(tuned on test)" in method(row(table, table.blocks[0], "MMNet"))
+    assert bold(table, table.blocks[0])["last_uf1"] == []
+    for form in ("markdown", "latex", "html", "csv", "json"):
+        assert "tuned on test" in render_as(form, [table], (), False)
+    assert any("by the scores of CASME II's held-out subjects" in each.text for each in table.notes)
+    for clean in (CLEAN, {"generated": True}, {"scheme": "megc3", "datasets": ("samm",), "trained_on": ("casme2",)}):
+        table = build(None, [read_run(write_run(tmp_path / "clean", **clean, **RELEASED))])
+        (block,) = table.blocks
+        assert "tuned" not in method(row(table, block, "MMNet"))
+        assert bold(table, block)["last_uf1"] == [method(row(table, block, "MMNet"))]
+    composite = read_run(write_run(tmp_path / "all", "megc3", datasets=("casme2", "samm"), **RELEASED))
+    named = {
+        block.heading: method(rows(build(None, [composite]), block)[0]) for block in build(None, [composite]).blocks
+    }
+    assert ["tuned" in name for heading, name in named.items() if "SAMM alone" in heading] == [False]
+    assert ["tuned" in name for heading, name in named.items() if "SAMM alone" not in heading] == [True, True]
+
+
+def test_a_guesser_that_beats_every_run_is_not_bold(tmp_path: Path) -> None:
+    write_run(tmp_path, skill=-9.0, **CLEAN)
+    table = build(7, tmp_path)
+    assert bold(table, table.blocks[-1])["last_accuracy"] == ["MMNet, released recipe, epochs 6"]
 
 
 # --- what stands apart
@@ -460,7 +538,7 @@ def test_the_released_recipe_stands_first_and_beside_the_published_number_whatev
     table = build(6, tmp_path)
     ours = [cells for cells in rows(table, table.blocks[0]) if cells["seeds"].text]
     assert [cells["method"].text.partition(", ep")[0] for cells in ours] == [
-        *("MMNet, released recipe", "MMNet, released recipe"),
+        *("MMNet, released recipe (tuned on test)", "MMNet, released recipe (tuned on test)"),
         "MMNet, quick recipe",
     ]
     assert [cells["published_accuracy"].text for cells in ours] == ["95.51", "", ""]
@@ -492,8 +570,8 @@ def test_another_setting_gets_its_own_row_that_names_it(tmp_path: Path) -> None:
     write_run(tmp_path, seed=2, weight_decay=0.7)
     table = build(6, tmp_path)
     assert [cells["method"].text for cells in rows(table, table.blocks[-1])][:2] == [
-        "MMNet, released recipe, epochs 6",
-        "MMNet, released recipe, epochs 6, weight decay 0.7",
+        "MMNet, released recipe (tuned on test), epochs 6",
+        "MMNet, released recipe (tuned on test), epochs 6, weight decay 0.7",
     ]
 
 
@@ -656,8 +734,8 @@ def test_inner_val_has_columns_only_where_a_run_can_be_scored_under_it(tmp_path:
     table = build(6, tmp_path)
     groups = list(dict.fromkeys(column.group for column in table.columns))
     assert groups == ["", "published", "last", "inner-val", "best-test"]
-    with_inner = row(table, table.blocks[-1], "MMNet, released recipe, inner val 1, epochs 6")
-    without = row(table, table.blocks[-1], "MMNet, released recipe, epochs 6")
+    with_inner = row(table, table.blocks[-1], "MMNet, released recipe (tuned on test), inner val 1, epochs 6")
+    without = row(table, table.blocks[-1], "MMNet, released recipe (tuned on test), epochs 6")
     assert (without["inner_val_uf1"].text, without["last_uf1"].value is None) == ("–", False)
     scores = evaluate(run, "inner-val")
     truth = [run.labels[clip] for clip in sorted(run.labels)]
@@ -674,7 +752,7 @@ def test_a_reference_is_none_under_a_rule_that_it_has_no_clips_for(tmp_path: Pat
     write_variant(tmp_path, "ca")
     write_run(tmp_path, inner_val=1)
     table = build(3, tmp_path)
-    cells = row(table, table.blocks[-1], "MMNet, released recipe, epochs 6")
+    cells = row(table, table.blocks[-1], "MMNet, released recipe (tuned on test), epochs 6")
     assert (cells["last_difference"].text, cells["inner_val_difference"].text) == ("reference", "")
 
 
@@ -691,7 +769,7 @@ def test_each_control_has_what_chance_gives_right_below_it_under_its_own_name(tm
     for control, expected in zip(found[:6:2], found[1:6:2], strict=True):
         assert expected["method"].text == f"{control['method'].text}: expected by chance"
         assert expected["runs"].marks == control["runs"].marks
-    with_inner = row(table, table.blocks[-1], "control: MMNet, released recipe, inner val 1, epochs 6:")
+    with_inner = row(table, table.blocks[-1], "control: MMNet, released recipe (tuned on test), inner val 1, epochs 6:")
     assert None not in (with_inner["inner_val_accuracy"].low, with_inner["last_accuracy"].low)
     sentences = [note.text for note in table.blocks[-1].notes if note.text.startswith("control: ")]
     assert [sentence.partition(": trained")[0] for sentence in sentences] == [
@@ -723,7 +801,7 @@ def test_a_control_stands_beside_what_chance_gives_and_tells_the_leak(tmp_path: 
         write_run(tmp_path, seed=seed, subjects=5, skill=0.0, shuffle_labels=True)
     table = build(6, tmp_path)
     block = table.blocks[-1]
-    name = "control: MMNet, released recipe, epochs 6"
+    name = "control: MMNet, released recipe (tuned on test), epochs 6"
     control, expected = (each for each in rows(table, block) if each["method"].text.startswith(name))
     assert expected["method"].text == f"{name}: expected by chance"
     assert expected["runs"].marks == control["runs"].marks == ("2",)
@@ -750,7 +828,7 @@ def test_a_control_stands_beside_what_chance_gives_and_tells_the_leak(tmp_path: 
     assert f"{100 * found.low:.2f} to {100 * found.high:.2f} %." in sentence
     assert f"`best-test` gives {leaky:.2f} %, {leaky - 100 * statistics.mean(shares):+.2f} points from" in sentence
     assert not any(cell.best for cell in control.values())
-    assert bold(table, block)["last_uf1"] == ["MMNet, released recipe, epochs 6"]
+    assert bold(table, block)["last_uf1"] == []
 
 
 def test_the_same_runs_give_the_same_bytes_in_any_order_and_any_place(tmp_path: Path) -> None:

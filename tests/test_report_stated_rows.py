@@ -7,6 +7,7 @@ from typing import Any
 
 from run_factory import write_run
 from test_report_method_tables import CASME2, RELEASED, build, row, rows
+from test_report_other_networks import write
 
 from mer_cli.motion.inputs import PairInput
 from mer_cli.report.model import Cell
@@ -31,6 +32,7 @@ def write_told(root: Path, title: str = "MyNet", source: str = "a", **changes: A
 
 
 def test_predictions_stand_in_table_6_with_interval_and_p_and_never_bold(tmp_path: Path) -> None:
+    write(tmp_path, "rcn-a", **CASME2, skill=0.2)
     write_run(tmp_path, **CASME2, **RELEASED, skill=0.5)
     write_told(tmp_path, skill=6.0)
     table = build(6, tmp_path)
@@ -42,8 +44,8 @@ def test_predictions_stand_in_table_6_with_interval_and_p_and_never_bold(tmp_pat
     assert cells["last_uf1"].value > row(table, block, "MMNet, released recipe")["last_uf1"].value
     assert not any(cell.best for cell in cells.values())
     assert (cells["last_rank"], cells["best_test_f1"]) == (Cell("(1)"), Cell())
-    mmnet = row(table, block, "MMNet, released recipe")
-    assert (mmnet["last_rank"], mmnet["last_uf1"].best) == (Cell("1", 1), True)
+    ranked = row(table, block, "RCN-A")
+    assert (ranked["last_rank"], ranked["last_uf1"].best) == (Cell("1", 1), True)
     (said,) = (note.text for note in table.notes if note.text.startswith("A rank in brackets"))
     assert said == (
         "A rank in brackets: predictions of a method that was trained outside mer, and the rank that they would have. "

@@ -25,7 +25,7 @@ def summarise(root: Path) -> tuple[SummaryRow, ...]:
 def test_seeds_of_one_configuration_share_a_row_with_mean_and_deviation(tmp_path: Path) -> None:
     runs = [read_run(write_run(tmp_path, seed=seed)) for seed in (1, 2, 10)]
     (row,) = summarise(tmp_path)
-    assert (row.method, row.settings) == ("MMNet", "released recipe, epochs 6")
+    assert (row.method, row.settings) == ("MMNet", "released recipe (tuned on test), epochs 6")
     assert (row.protocol, row.n_clips, row.n_subjects) == ("casme2-mmnet3/12, leave one subject out", 12, 4)
     assert row.seeds == (1, 2, 10)
     assert row.runs == tuple(run.path.name for run in runs)
@@ -51,9 +51,9 @@ def test_rows_stand_by_protocol_the_best_first_and_what_does_not_compete_after_t
     rows = summarise(tmp_path)
     assert [(row.method, row.generated, row.remarks) for row in rows] == [
         ("Flow + SVM (variant)", False, ()),
-        ("MMNet", False, ()),
-        ("MMNet", False, ("tuned on test",)),
-        ("MMNet", False, ("permuted labels",)),
+        ("MMNet", False, ("tuned on test", "one of 2 settings tried")),
+        ("MMNet", False, ("tuned on test", "one of 2 settings tried")),
+        ("MMNet", False, ("permuted labels", "tuned on test")),
         ("RCN-A", False, ("3 of 4 folds",)),
         ("MMNet", True, ()),
     ]

@@ -18,7 +18,19 @@ from mer_cli.errors import MerError
 
 # In the order in which a user needs them, then the rest.
 ORDER = (
-    *("preprocess", "info", "train", "evaluate", "report", "explain", "runs", "models", "ablate", "compare-methods"),
+    *(
+        "preprocess",
+        "info",
+        "train",
+        "evaluate",
+        "report",
+        "explain",
+        "runs",
+        "models",
+        "ablate",
+        "compare-methods",
+        "tune",
+    ),
     *("folds", "import-predictions", "synth", "demo", "doctor", "bench", "import-official"),
 )
 

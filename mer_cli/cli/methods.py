@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
@@ -14,7 +14,7 @@ from mer_cli.cli import console
 from mer_cli.cli.app import app
 from mer_cli.cli.completion import complete_ablation, complete_methods, complete_store
 from mer_cli.cli.flags import GridCommand, TimeLimitFlag
-from mer_cli.cli.train import show_faces, show_time_limit, train_with_progress
+from mer_cli.cli.train import clip_warnings, show_faces, show_time_limit, train_with_progress
 from mer_cli.errors import ConfigError, MerError
 
 if TYPE_CHECKING:
@@ -265,14 +265,23 @@ def show_grid(cells: Sequence[Cell]) -> None:
         times.append(f"time unknown until a fold is finished: {', '.join(dict.fromkeys(unknown))}")
     console.err.print(f"{sum(cell.n_missing for cell in cells)} folds to train, {'; '.join(times)}")
     show_faces(cell.plan for cell in cells)
+    protocols = {(cell.plan.config.protocol_id, cell.plan.config.inner_val): cell.plan for cell in cells}
+    told = [f"warning: {id}: {text}" for (id, _), plan in protocols.items() for text in clip_warnings(plan)]
+    console.print_lines(dict.fromkeys(told), console.err)
 
 
 def _spell(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 10 else console.spell_seconds(seconds)
 
 
-def train_grid(cells: Sequence[Cell], out: Path, limit: TimeLimit, left_out: Sequence[LeftOut] = ()) -> bool:
-    """Train the unfinished runs of a grid, and print each path; return whether any run failed."""
+def train_grid(
+    cells: Sequence[Cell],
+    out: Path,
+    limit: TimeLimit,
+    left_out: Sequence[LeftOut] = (),
+    show: Callable[[Path], Any] = typer.echo,
+) -> bool:
+    """Train the unfinished runs of a grid, and show each path when its run is finished; return whether any failed."""
     from mer_cli.training.grids import expected_seconds
 
     for cell, seconds in zip(cells, expected_seconds(cells), strict=True):
@@ -283,7 +292,7 @@ def train_grid(cells: Sequence[Cell], out: Path, limit: TimeLimit, left_out: Seq
         if cell.n_missing and limit.has_time(cell.plan.config.model):
             console.err.print(f"run {number} of {len(cells)}: {cell.plan.config.protocol_id}, {cell.name}")
             try:
-                typer.echo(train_with_progress(cell.plan, out, save_weights="none", time_limit=limit))
+                show(train_with_progress(cell.plan, out, save_weights="none", time_limit=limit))
             except MerError as error:
                 failed.append(f"failed: {cell.plan.config.protocol_id}, {cell.name}: {error}")
     show_left_out(left_out)  # again, hours after it was printed first

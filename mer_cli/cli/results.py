@@ -44,14 +44,22 @@ def evaluate(
     export_megc: Annotated[
         Path | None, typer.Option(help="CSV file for one run's log in the format of MEGC 2019: fold, gt, pred.")
     ] = None,
+    yes_selected_on_test: Annotated[
+        bool,
+        typer.Option(
+            "--yes-selected-on-test",
+            help="Write the log of --export-megc under best-test, whose columns can't say what it is.",
+        ),
+    ] = False,
 ) -> None:
     """Score runs from their stored predictions: accuracy, UF1, UAR, each class, confusion, and chance.
 
     Example: mer evaluate runs/casme2-5-mmnet-released-s1-0a1b2c3d --rule last
     """
     from mer_cli.evaluation.comparison import compare_runs, comparison_table
-    from mer_cli.evaluation.run_text import stated_rule
+    from mer_cli.evaluation.run_text import remarks
     from mer_cli.evaluation.summary import summarise, summarise_seeds
+    from mer_cli.evaluation.tried import several_settings
     from mer_cli.report.collect import collect_runs, group_seeds
     from mer_cli.report.exports import only_group, write_megc_log, write_predictions
     from mer_cli.runs.run_config import GENERATED
@@ -69,13 +77,24 @@ def evaluate(
         others.require_scores()
         first, second = (only_group(runs.finished, "mer evaluate --compare").runs for runs in (found, others))
         show_facts([comparison_table(compare_runs(first, second, rule), first[0], second[0], rule)])
+    console.print_notes(several_settings(found.finished))
     if export:
-        write_predictions(export, found.finished, rule)
+        written = write_predictions(export, found.finished, rule)
+        show_renamed(export, written)
     if export_megc:
-        write_megc_log(export_megc, found.finished, rule)
+        written = write_megc_log(export_megc, found.finished, rule, yes_selected_on_test=yes_selected_on_test)
+        show_renamed(export_megc, written)
         config = found.finished[0].config
-        stamps = [stamp for stamp in (GENERATED if config.generated else "", stated_rule(config)) if stamp]
-        console.print_notes(f"{export_megc}: {stamp}; the columns fold, gt, pred can't say so" for stamp in stamps)
+        stamps = [GENERATED if config.generated else "", *remarks(config)]
+        console.print_notes(f"{written}: {stamp}; the columns fold, gt, pred can't say so" for stamp in stamps if stamp)
+
+
+def show_renamed(asked: Path, written: Path) -> None:
+    """Print a note if an export has another name than asked for, because of what its predictions are."""
+    if written != asked:
+        console.print_notes(
+            [f"{asked}: written as {written}, because the predictions are selected on the test subject"]
+        )
 
 
 @app.command()
@@ -186,12 +205,15 @@ def show_facts(tables: Iterable[TextTable]) -> None:
 
 def show_explained(explained: Explained, sections: Iterable[tuple[str, TextTable]], csv_path: Path | None) -> None:
     """Print the scores of the attention maps, if there are any, then the paths of the files written."""
+    from mer_cli.evaluation.statistics import few_subjects
+
     if explained.measured is not None:
         n_clips, n_subjects = len(explained.measured.clip_ids), explained.measured.n_subjects
         console.out.print(
             f"Attention against the truth: {n_clips} clips of {n_subjects} subjects, each by the network that held it "
             "out, last epoch. Generated faces: not a result on the dataset."
         )
+        console.print_lines(text for text in [few_subjects(n_subjects)] if text)
     for heading, rows in sections:
         console.out.print(f"\n{escape(heading)}")
         console.print_table(rows, numeric=1)

@@ -225,13 +225,18 @@ def show_plan(plan: RunPlan, out: Path, save_weights: str) -> None:
 
 def show_clips(plan: RunPlan) -> None:
     """Print on stderr what to know of a plan's clips: permuted labels, generated faces, wrong counts, rare classes."""
-    from mer_cli.runs.rare_classes import rare_text
-
     if plan.config.shuffle_labels:
         console.err.print("training labels are permuted: a null control, so its accuracy must be at chance")
     show_faces([plan])
+    console.print_lines((f"warning: {warning}" for warning in clip_warnings(plan)), console.err)
+
+
+def clip_warnings(plan: RunPlan) -> list[str]:
+    """Return what is wrong with a plan's clips: counts other than published, classes that a fold can hardly learn."""
+    from mer_cli.runs.rare_classes import rare_text
+
     rare = rare_text(plan.labels, plan.config.class_names, plan.folds)
-    console.print_lines((f"warning: {warning}" for warning in (*plan.warnings, rare) if warning), console.err)
+    return [warning for warning in (*plan.warnings, rare) if warning]
 
 
 def show_faces(plans: Iterable[RunPlan]) -> None:

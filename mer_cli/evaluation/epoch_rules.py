@@ -177,6 +177,17 @@ def choose_inner_epoch(fold: FoldPredictions, labels: Mapping[str, int], n_class
     ------
     ours
     """
+    return int(np.argmax(inner_uf1(fold, labels, n_classes)))
+
+
+def inner_uf1(fold: FoldPredictions, labels: Mapping[str, int], n_classes: int) -> NDArray[np.float64]:
+    """Return the smoothed UF1 of each epoch on a fold's inner clips, as `choose_inner_epoch` compares it.
+
+    Raises
+    ------
+    RunError
+        As in `choose_inner_epoch`.
+    """
     if fold.inner_logits is None or not fold.inner_clip_ids:
         raise RunError(without_inner(f"fold {fold.fold}"))
     _check_finite(fold.fold, fold.inner_clip_ids, fold.inner_logits)
@@ -184,7 +195,7 @@ def choose_inner_epoch(fold: FoldPredictions, labels: Mapping[str, int], n_class
     tables = [metrics.confusion_matrix(truth, row, n_classes) for row in np.argmax(fold.inner_logits, axis=-1)]
     uf1 = metrics.uf1(np.array(tables))
     total, n_summed = (_moving_sum(row) for row in (uf1, np.ones_like(uf1)))
-    return int(np.argmax(np.round(total / n_summed, 12)))
+    return np.round(total / n_summed, 12)
 
 
 def pooled_f1(rule: str, confusion: NDArray[np.int64]) -> float:

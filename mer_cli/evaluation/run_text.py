@@ -16,7 +16,7 @@ from mer_cli.runs.config import PARTS, TrainConfig, resolve_config
 from mer_cli.runs.directory import CODE_GIVEN, DEFAULT_ROOT, SCHEME_FILE, Run, Session
 from mer_cli.runs.methods import MMNET
 from mer_cli.runs.run_config import RunConfig
-from mer_cli.runs.variants import RECIPE_STAMPS
+from mer_cli.runs.variants import TUNED, TUNED_ON
 
 # Left out when a run's settings are named: its name has them, or they say where the numbers were computed.
 _NOT_A_CHANGE = frozenset(
@@ -46,9 +46,61 @@ def method_default(config: TrainConfig, recipe: str | None = None, **settings: A
     return standard_config(recipe, settings.pop("variant", None), **method, **settings)
 
 
-def settings(config: TrainConfig) -> str:
-    """Return options of your own method, variant, recipe and changed settings: "width=4, plain recipe, epochs 10"."""
-    return ", ".join([*own_options(config), recipe_and_changes(config)])
+_NOT_TRIED = frozenset({"seed", "variant", "device", "precision", "compile", "deterministic"})  # not settings to choose
+
+
+def settings_key(config: TrainConfig) -> str:
+    """Return text that is equal for two configurations if no setting differs that could be chosen by a score.
+
+    Seed and machine are not such settings; the network's parts say what the variant says.
+    """
+    return config.model_copy(update={"scheme": ""}).model_dump_json(
+        include=set(TrainConfig.model_fields) - _NOT_TRIED, exclude={"foreign": {"code"}}
+    )
+
+
+def is_own_recipe(config: TrainConfig, rule: str) -> bool:
+    """Return whether the settings are the method's own recipe: the first that it has, with nothing changed.
+
+    Under `inner-val` any number of inner subjects is.
+    """
+    standard = method_default(config)
+    foreign = config.foreign.model_copy(update={"options": {}}) if config.foreign else None
+    own = standard.model_copy(
+        update={
+            "foreign": foreign,
+            "shuffle_labels": config.shuffle_labels,
+            **({"inner_val": config.inner_val} if rule == "inner-val" else {}),
+        }
+    )
+    return settings_key(own) == settings_key(config)
+
+
+def settings(config: TrainConfig, dataset: str | None = None) -> str:
+    """Return options of your own method, variant, recipe and changed settings: "width=4, plain recipe, epochs 10".
+
+    Parameters
+    ----------
+    dataset : the test dataset that is scored; all if left out
+    """
+    return ", ".join([*own_options(config), recipe_and_changes(config, dataset)])
+
+
+def tuned_on_test(config: TrainConfig, dataset: str | None = None) -> str:
+    """Return "tuned on test" if the recipe was chosen by the scores of subjects that are scored here, otherwise "".
+
+    Nothing was chosen on generated faces.
+
+    Parameters
+    ----------
+    dataset : the test dataset that is scored; all if left out
+    """
+    where = TUNED_ON.get(config.recipe, "")
+    if where == "":
+        return ""
+    scored = getattr(config, "stores", ())  # settings that are not of a run have none
+    recorded = {store.dataset for store in scored if store.role != "train" and not store.generated}
+    return TUNED if where is None or where in (recorded if dataset is None else recorded & {dataset}) else ""
 
 
 def own_options(config: TrainConfig) -> list[str]:
@@ -59,10 +111,11 @@ def own_options(config: TrainConfig) -> list[str]:
     return [*(f"{name}={value}" for name, value in config.foreign.options.items()), *features]
 
 
-def recipe_and_changes(config: TrainConfig) -> str:
+def recipe_and_changes(config: TrainConfig, dataset: str | None = None) -> str:
     """Return variant, recipe and all settings that differ from them as text: "baseline, released recipe, epochs 10"."""
     variant = "" if config.variant == MMNET else f"{config.variant}, "
-    stamp = f" ({RECIPE_STAMPS[config.recipe]})" if config.recipe in RECIPE_STAMPS else ""
+    tuned = tuned_on_test(config, dataset)
+    stamp = f" ({tuned})" if tuned else ""
     recipe = stated_rule(config) or f"{variant}{config.recipe} recipe{stamp}"
     changed = ((name.replace("_", " "), value) for name, value in changes(config).items())
     named = (f", {name}" if value is True else f", {name} {value}" for name, value in changed)
@@ -75,10 +128,15 @@ def stated_rule(config: TrainConfig) -> str:
     return OUTSIDE.format(foreign.epoch_rule) if foreign and foreign.door == "predictions" else ""
 
 
-def remarks(config: TrainConfig) -> tuple[str, ...]:
-    """Return the warnings that must stand beside a run's scores: "permuted labels", "tuned on test"; often none."""
+def remarks(config: TrainConfig, dataset: str | None = None) -> tuple[str, ...]:
+    """Return the warnings that must stand beside a run's scores: "permuted labels", "tuned on test"; often none.
+
+    Parameters
+    ----------
+    dataset : the test dataset that is scored; all if left out
+    """
     permuted = "permuted labels" if config.shuffle_labels else ""
-    return tuple(remark for remark in (permuted, RECIPE_STAMPS.get(config.recipe, ""), stated_rule(config)) if remark)
+    return tuple(remark for remark in (permuted, tuned_on_test(config, dataset), stated_rule(config)) if remark)
 
 
 def progress(run: Run) -> str:

@@ -10,12 +10,13 @@ import numpy as np
 from mer_cli.evaluation import metrics
 from mer_cli.evaluation.chance import NullControl, control_of, run_chance
 from mer_cli.evaluation.epoch_rules import Scores, evaluate
-from mer_cli.evaluation.run_text import UNCHECKED, own_classes, settings, stated_rule
-from mer_cli.evaluation.statistics import Spread, spread
+from mer_cli.evaluation.run_text import UNCHECKED, own_classes, remarks, settings, stated_rule, tuned_on_test
+from mer_cli.evaluation.statistics import Spread, few_subjects, spread
 from mer_cli.records import parts_of
 from mer_cli.runs.directory import Run
 from mer_cli.runs.rare_classes import rare_text_of
 from mer_cli.runs.run_config import GENERATED
+from mer_cli.runs.variants import TUNED, TUNED_REASON
 
 TextTable = tuple[tuple[str, ...], ...]  # rows of cells of equal number, the header first
 Facts = tuple[tuple[str, str], ...]  # names and values
@@ -69,13 +70,19 @@ def _facts(by_seed: Sequence[Scores], run: Run, dataset: str | None, seeds: tupl
     seeds : name and value of the entry on seeds: ("seed", "1")
     """
     config, scores = run.config, by_seed[0]
-    classes = (("classes of your scheme", own_classes(config)), ("rare classes", rare_text_of(run)))
+    few = "" if scores.selected_on_test else few_subjects(scores.n_subjects)
+    told = (
+        ("classes of your scheme", own_classes(config)),
+        ("rare classes", rare_text_of(run)),
+        ("few subjects", few),
+        (TUNED, TUNED_REASON.removeprefix(f"{TUNED}: ").replace("`", "") if tuned_on_test(config, dataset) else ""),
+    )
     return (
         ("protocol", f"{config.protocol_id}, {config.protocol([dataset] if dataset else None)}"),
         ("epoch rule", _rule_text(run, scores)),
         ("clips, subjects", f"{scores.n_clips}, {scores.n_subjects}"),
-        *((name, text) for name, text in classes if text),
-        ("model, settings", f"{config.model}, {settings(config)}"),
+        *((name, text) for name, text in told if text),
+        ("model, settings", f"{config.model}, {settings(config, dataset)}"),
         seeds,
         *([("null control", _control_text(control_of(by_seed, run)))] if config.shuffle_labels else []),
         *_score_facts(by_seed, run),
@@ -90,13 +97,14 @@ def _score_facts(by_seed: Sequence[Scores], run: Run) -> Facts:
     by_seed : the scores of each seed, on the clips of `run`; ± is their standard deviation
     """
     return (
-        ("accuracy", _spread_text(spread("accuracy", by_seed, run), percent, " %")),
-        (_name_of_f1(by_seed[0]), _spread_text(spread("uf1", by_seed, run), fraction)),
-        ("UAR", _spread_text(spread("uar", by_seed, run), fraction)),
+        ("accuracy", spread_text(spread("accuracy", by_seed, run), percent, " %")),
+        (_name_of_f1(by_seed[0]), spread_text(spread("uf1", by_seed, run), fraction)),
+        ("UAR", spread_text(spread("uar", by_seed, run), fraction)),
     )
 
 
-def _spread_text(found: Spread, text: Callable[[float], str], unit: str = "") -> str:
+def spread_text(found: Spread, text: Callable[[float], str], unit: str = "") -> str:
+    """Return a score with its deviation and interval: "71.08 ± 1.20 % (95 % interval over subjects 62.96 to 84.44)"."""
     score = text(found.mean) if found.sd is None else f"{text(found.mean)} ± {text(found.sd)}"
     if found.low is None or found.high is None:
         return f"{score}{unit}"
@@ -175,14 +183,20 @@ def _confusion_table(scores: Scores, class_names: Sequence[str]) -> TextTable:
     return (("true \\ predicted", *class_names), *((name, *map(str, counts.tolist())) for name, counts in rows))
 
 
-def prediction_table(run: Run, scores: Scores) -> TextTable:
+def prediction_table(run: Run, scores: Scores, told: Sequence[str] = ()) -> TextTable:
     """Return every held-out clip's prediction at the epoch that the rule chose, sorted by clip id.
 
-    The columns are dataset, subject, clip, fold, seed, epoch rule, gt, pred, p_1..p_C, generated: `gt` and `pred` count
-    classes from 0, `p_1` is the probability (softmax) of class 0, `generated` says whether the faces are generated
-    ("true" or "false"). Under `best-test` the epoch is the one picked for F1; the accuracy comes from other epochs.
-    The epoch rule of predictions that were made elsewhere is their stamp.
+    The columns are dataset, subject, clip, fold, seed, epoch rule, gt, pred, p_1..p_C, generated, remarks: `gt` and
+    `pred` count classes from 0, `p_1` is the probability (softmax) of class 0, `generated` says whether the faces are
+    generated ("true" or "false"), `remarks` holds the warnings that must stand beside a score of these predictions
+    ("selected on the test subject; tuned on test", often nothing). Under `best-test` the epoch is the one picked for
+    F1; the accuracy comes from other epochs. The epoch rule of predictions that were made elsewhere is their stamp.
+
+    Parameters
+    ----------
+    told : further warnings
     """
+    warnings = "; ".join(text for text in (scores.stamp, *remarks(run.config), *told) if text)
     n_classes, rule = len(run.class_names), stated_rule(run.config) or scores.rule
     generated = str(run.config.generated).lower()
     rows = []
@@ -195,9 +209,9 @@ def prediction_table(run: Run, scores: Scores) -> TextTable:
             classes = (str(run.labels[clip_id]), str(int(np.argmax(clip_logits))))
             probabilities = (f"{share:.6f}" for share in clip_shares)
             named = (dataset, subject, clip, fold.fold, str(run.config.seed), rule)
-            rows.append((*named, *classes, *probabilities, generated))
+            rows.append((*named, *classes, *probabilities, generated, warnings))
     header = ("dataset", "subject", "clip", "fold", "seed", "epoch rule", "gt", "pred")
-    return ((*header, *(f"p_{index}" for index in range(1, n_classes + 1)), "generated"), *sorted(rows))
+    return ((*header, *(f"p_{index}" for index in range(1, n_classes + 1)), "generated", "remarks"), *sorted(rows))
 
 
 def percent(share: float) -> str:

@@ -8,16 +8,15 @@ from itertools import groupby
 
 from mer_cli.datasets.registry import DATASETS
 from mer_cli.evaluation.epoch_rules import Scores, evaluate, usable_rules
-from mer_cli.evaluation.run_text import own_classes, stated_rule
-from mer_cli.evaluation.statistics import METRICS, Spread, spread
+from mer_cli.evaluation.run_text import own_classes, stated_rule, tuned_on_test
+from mer_cli.evaluation.statistics import METRICS, Spread, few_subjects, spread
 from mer_cli.report.collect import group_seeds
 from mer_cli.report.model import NOT_A_RESULT, Note
 from mer_cli.report.paper import paper_blocks
-from mer_cli.report.placing import Place, Places, class_counts, datasets_of, n_subjects
+from mer_cli.report.placing import Place, Places, class_counts, datasets_of, n_subjects, settings_name
 from mer_cli.runs.directory import Run
 from mer_cli.runs.rare_classes import rare_text_of
 from mer_cli.runs.run_config import RunConfig, RunStore
-from mer_cli.runs.variants import RECIPE_STAMPS
 
 
 @dataclass(frozen=True)
@@ -52,8 +51,17 @@ class Entry:
 
         Predictions that were made elsewhere are not: their epoch rule is what their author says (`is_stated`).
         """
-        is_honest = not self.config.shuffle_labels and self.config.recipe not in RECIPE_STAMPS
-        return self.is_finished and is_honest and not self.is_stated
+        return self.is_finished and not (self.config.shuffle_labels or self.is_tuned or self.is_stated)
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether the recipe was chosen by the scores of subjects that are scored here."""
+        return bool(tuned_on_test(self.config, self.dataset))
+
+    @property
+    def name(self) -> str:
+        """Recipe and changed settings, except those that tables vary: "released recipe, epochs 10"."""
+        return settings_name(self.config, self.dataset)
 
     @property
     def is_stated(self) -> bool:
@@ -150,7 +158,13 @@ class Protocol:
         return f"{NOT_A_RESULT.format(titles)}. {text}"
 
     @property
-    def notes_on_classes(self) -> tuple[Note, ...]:
+    def warnings(self) -> tuple[Note, ...]:
+        """Notes that must stand beside every number: on the classes, and on intervals over few subjects; often none."""
+        few = few_subjects(self.first.n_subjects) if any(entry.spreads for entry in self.entries) else ""
+        return (*self._notes_on_classes, *([Note(few)] if few else []))
+
+    @property
+    def _notes_on_classes(self) -> tuple[Note, ...]:
         """Notes on what your own label scheme calls a class, and on classes that a fold can hardly learn; often none.
 
         Runs that hold back subjects to choose an epoch train on fewer clips, so each number of them has its own note.
@@ -158,7 +172,8 @@ class Protocol:
         own = own_classes(self.first.config)
         rare: dict[int, str] = {}
         for entry in self.entries:  # those that lack folds, whose inner clips are not all known, come last
-            rare.setdefault(entry.config.inner_val, rare_text_of(entry.runs[0]))
+            if entry.config.inner_val not in rare:
+                rare[entry.config.inner_val] = rare_text_of(entry.runs[0])
         return (
             *([Note(f"Classes of {self.first.config.scheme}, a label scheme of your own: {own}.")] if own else []),
             *(Note(f"Rare classes{_with_inner(n_inner)}: {text}.") for n_inner, text in sorted(rare.items()) if text),

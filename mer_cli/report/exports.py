@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mer_cli.errors import RunError
-from mer_cli.evaluation.epoch_rules import evaluate
+from mer_cli.evaluation.epoch_rules import SELECTED_ON_TEST, evaluate
 from mer_cli.evaluation.summary import prediction_table
+from mer_cli.evaluation.tried import SETTINGS_TRIED, settings_beside
 from mer_cli.report.collect import RunGroup, group_seeds
 from mer_cli.runs.directory import Run
 from mer_cli.system.files import replacing
@@ -33,10 +34,24 @@ def only_group(runs: Sequence[Run], asked: str) -> RunGroup:
     return groups[0]
 
 
-def write_predictions(path: Path, runs: Sequence[Run], rule: str) -> None:
-    """Write the held-out predictions of runs of one configuration as CSV; an existing file is replaced atomically.
+SELECTED = "-selected-on-test"  # in the name of a file whose predictions were selected on the test subject
 
-    The columns are those of `evaluation.summary.prediction_table`.
+
+def stamped_path(path: Path, rule: str) -> Path:
+    """Return the path that an export is written to: under `best-test`, the name says what its predictions are.
+
+    A device or a pipe keeps its name.
+    """
+    if rule != "best-test" or SELECTED in path.stem or (path.exists() and not path.is_file() and not path.is_dir()):
+        return path
+    return path.with_name(f"{path.stem}{SELECTED}{path.suffix}")
+
+
+def write_predictions(path: Path, runs: Sequence[Run], rule: str) -> Path:
+    """Write the held-out predictions of runs of one configuration as CSV, and return the path that was written to.
+
+    An existing file is replaced atomically. The columns are those of `evaluation.summary.prediction_table`. The remarks
+    also say how many settings of the method were tried on these clips, as the runs in the same folder show.
 
     Raises
     ------
@@ -45,18 +60,38 @@ def write_predictions(path: Path, runs: Sequence[Run], rule: str) -> None:
         can't be written.
     """
     group = only_group(runs, f"--export {path}")
-    tables = [prediction_table(run, evaluate(run, rule)) for run in group.runs]
+    n_settings = settings_beside(group.runs[0])
+    told = [SETTINGS_TRIED.format(n_settings)] if n_settings > 1 else []
+    tables = [prediction_table(run, evaluate(run, rule), told) for run in group.runs]
+    path = stamped_path(path, rule)
     write_csv(path, [tables[0][0], *(row for table in tables for row in table[1:])], "--export")
+    return path
 
 
-def write_megc_log(path: Path, runs: Sequence[Run], rule: str) -> None:
-    """Write the log of MEGC 2019, `fold, gt, pred`: a row for each held-out clip, sorted by fold and clip.
+def write_megc_log(path: Path, runs: Sequence[Run], rule: str, *, yes_selected_on_test: bool = False) -> Path:
+    """Write the log of MEGC 2019, `fold, gt, pred`, a row for each held-out clip, sorted by fold and clip.
 
     Parameters
     ----------
     runs : one run, because no column names the seed
     rule : chooses the epoch of the predictions; under `best-test` the one picked for F1, not for accuracy
+    yes_selected_on_test : whether the user knows what a log under `best-test` is; no column of it can say so
+
+    Returns
+    -------
+    the path that was written to
+
+    Raises
+    ------
+    RunError
+        If there are several runs, or the rule is `best-test` and the user didn't say so, or the file can't be written.
     """
+    if rule == "best-test" and not yes_selected_on_test:
+        raise RunError(
+            f"--export-megc {path}: under best-test the predictions are {SELECTED_ON_TEST}, and the columns fold, gt, "
+            "pred can't say so. Give --rule last, or add --yes-selected-on-test to write them into a file with that in "
+            "its name."
+        )
     if len(runs) != 1:
         named = ", ".join(run.path.name for run in runs)
         raise RunError(
@@ -67,7 +102,9 @@ def write_megc_log(path: Path, runs: Sequence[Run], rule: str) -> None:
     predicted = evaluate(run, rule).predicted
     clips = sorted(predicted, key=lambda clip_id: (run.fold_of[clip_id], clip_id))
     rows = [(run.fold_of[clip_id], str(run.labels[clip_id]), str(predicted[clip_id])) for clip_id in clips]
+    path = stamped_path(path, rule)
     write_csv(path, [("fold", "gt", "pred"), *rows], "--export-megc")
+    return path
 
 
 def write_report(path: Path, text: str) -> None:

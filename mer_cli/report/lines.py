@@ -97,7 +97,7 @@ def lay_out(number: int | None, paper: PaperBlock | None, entries: Sequence[Entr
     for entry in entries:
         if entry.config.shuffle_labels:
             slot = next(slot for slot in slots if slot.key == entry.place.rows[number])
-            name = f"{_name(slot, entry.config.recipe)}, {entry.place.name}"
+            name = f"{_name(slot, entry.config.recipe)}, {entry.name}"
             lines.append(_entry_line(f"control: {name}", entry, None, None, "control"))
     return lines
 
@@ -150,7 +150,7 @@ def _family_lines(
         own = [entry for entry in family.entries if slot.key == entry.place.rows[number]]
         method = _name(slot, family.recipe)
         for index, entry in enumerate(own):
-            name = f"{method}, {entry.place.name}{_machine(family, own, entry)}"
+            name = f"{method}, {entry.name}{_machine(family, own, entry)}"
             reference = None if entry.place.is_plain else family.reference
             yield _entry_line(name, entry, None if index else beside, reference)
         if not own and slot.key is None and beside:

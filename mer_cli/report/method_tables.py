@@ -8,7 +8,7 @@ The columns and the cells are made in `rows`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 
@@ -20,6 +20,7 @@ from mer_cli.evaluation.summary import percent
 from mer_cli.report.entries import Entry, Protocol, dataset_title, heading, protocols
 from mer_cli.report.lines import Line, lay_out
 from mer_cli.report.model import METHODS, Block, Column, Note, Table
+from mer_cli.report.nested_rows import nested_rows
 from mer_cli.report.paper import PaperBlock, paper_blocks, paper_table
 from mer_cli.report.placing import Place
 from mer_cli.report.rows import (
@@ -31,10 +32,12 @@ from mer_cli.report.rows import (
     letters_of,
     method_columns,
     method_rows,
+    table_row,
     with_expected,
 )
 from mer_cli.report.summary import NO_RUNS
-from mer_cli.runs.variants import GRIDS
+from mer_cli.report.tried import Tried, tried
+from mer_cli.runs.variants import GRIDS, TUNED_REASON
 
 # Notes on a whole table.
 _PUBLISHED = Note(
@@ -48,9 +51,10 @@ _OURS = Note(
     "released script does; no interval and no p covers its choice."
 )
 _RANK = Note(
-    "Rank: by UF1 under `last`, among the block's finished rows; equal values share a rank. Controls, guessers and "
-    "recipes that were tuned on the test subjects are not ranked."
+    "Rank: by UF1 under `last`, among the block's finished rows; equal values share a rank. Controls, guessers, "
+    "recipes that were tuned on the test subjects, and other settings of a method than its own recipe are not ranked."
 )
+_TUNED = Note(f"{TUNED_REASON} They are not ranked there, and never bold.")
 _CLASSICAL = Note(
     "Classical methods are descriptors with a support-vector machine: they have no epochs, so `best-test` has nothing "
     "to choose, and they give the same numbers for every seed."
@@ -90,7 +94,8 @@ def build_method_table(number: int | None, entries: Sequence[Entry]) -> Table:
         _block(number, printed, protocol, of_block, tested, letters, columns)
         for (printed, protocol), of_block, tested in zip(places, lines, tests, strict=True)
     ]
-    notes = (*_table_notes(number, found, has_tests=any(tests)), *_shared_notes(blocks))
+    beside = {note for protocol in found for note in (*protocol.warnings, *_tried(protocol).notes)}
+    notes = (*_table_notes(number, found, has_tests=any(tests)), *_shared_notes(blocks, beside))
     return Table(
         id=METHODS if number is None else str(number),
         title=_TITLE_OF_ALL if number is None else paper_table(number).title,
@@ -124,7 +129,11 @@ def _places(
 
 def _lines(number: int | None, paper: PaperBlock | None, protocol: Protocol | None) -> list[Line]:
     lines = lay_out(number, paper, protocol.entries if protocol else ())
-    return in_rank_order(lines) if paper is None and number not in GRIDS else lines
+    return in_rank_order(lines, _tried(protocol)) if paper is None and number not in GRIDS else lines
+
+
+def _tried(protocol: Protocol | None) -> Tried:
+    return tried(protocol.entries if protocol else ())
 
 
 def _block(
@@ -136,7 +145,10 @@ def _block(
     letters: Mapping[str, str],
     columns: Sequence[Column],
 ) -> Block:
-    rows, marked = method_rows(lines, tests, letters, columns)
+    standing = _tried(protocol)
+    nested = list(nested_rows(protocol.entries)) if protocol and number not in GRIDS else []
+    best_of = [row.cells for row in nested if row.competes]
+    rows, marked = method_rows(lines, tests, letters, columns, standing, best_of)
     if protocol is None:
         assert paper, "a block is there for the paper or for runs"
         notes = [Note(f"The commands need the store of the real release: `mer preprocess {paper.dataset} RAW`.")]
@@ -146,9 +158,10 @@ def _block(
         title = heading(f"{paper.protocol_id}, leave one subject out", paper.class_counts, paper.n_subjects)
         return Block(title, tuple(rows), (*notes, *marked))
     rows, on_controls = with_expected(lines, rows, columns)
+    rows += [table_row("method", row.cells, columns) for row in nested]
     rows += guesser_rows(protocol.entries, columns)
     place = protocol.first.place
-    notes = [*_other_clips(number, place), *_training_notes(protocol), *protocol.notes_on_classes]
+    notes = [*_other_clips(number, place), *_training_notes(protocol), *protocol.warnings, *standing.notes]
     notes += _lost(protocol.entries)
     return Block(protocol.heading, tuple(rows), (*notes, *on_controls, *marked), protocol.generated, protocol.origin)
 
@@ -161,6 +174,8 @@ def _table_notes(number: int | None, found: Sequence[Protocol], *, has_tests: bo
         yield _OURS
         if number not in GRIDS:
             yield _RANK
+        if any(entry.is_tuned for protocol in found for entry in protocol.entries):
+            yield _TUNED
         if number not in GRIDS and any(entry.is_stated for protocol in found for entry in protocol.entries):
             yield _STATED
         if any(entry.config.method.kind == "classical" for protocol in found for entry in protocol.entries):
@@ -206,12 +221,13 @@ def _lost(entries: Sequence[Entry]) -> list[Note]:
     return [Note(f"In up to {percent(lost)} % of the draws a class has no clip and counts 0.")] if lost else []
 
 
-def _shared_notes(blocks: Sequence[Block]) -> tuple[Note, ...]:
+def _shared_notes(blocks: Sequence[Block], beside: Collection[Note]) -> tuple[Note, ...]:
     """Return the notes to print once for the table: those that all blocks have, and lettered ones that several share.
 
-    A note marked with a number or a pair of numbers stays in its block, because each block counts from 1.
+    A note marked with a number or a pair of numbers stays in its block, because each block counts from 1. Those in
+    `beside` stay as well: they must stand beside every number.
     """
-    counts = Counter(note for block in blocks for note in block.notes)
+    counts = Counter(note for block in blocks for note in block.notes if note not in beside)
     return tuple(
         note
         for note, count in counts.items()

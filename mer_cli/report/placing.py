@@ -38,7 +38,6 @@ class Place:
     family : the settings that no table varies, as text; equal for rows that can be compared
     settings : `family` without the machine, to match another method with MMNet
     recipe, family_name : of the MMNet run with the same changed settings, which the row is shown beside
-    name : recipe and changed settings: "released recipe, epochs 10"
     machine : "cpu bf16, compiled"
     """
 
@@ -54,7 +53,6 @@ class Place:
     settings: str
     recipe: str
     family_name: str
-    name: str
     machine: str
 
 
@@ -108,7 +106,6 @@ def _place(run: Run) -> Place:
         settings=beside.model_dump_json(exclude=_left_out("seed", "variant", *PARTS, *MACHINE)),
         recipe=beside.recipe,
         family_name=settings_name(beside),
-        name=settings_name(config),
         machine=f"{config.device} {config.precision}{', compiled' if config.compile == 'on' else ''}",
     )
 
@@ -191,9 +188,14 @@ def _without_varied(config: TrainConfig) -> TrainConfig:
     return config.model_copy(update=plain)
 
 
-def settings_name(config: TrainConfig) -> str:
-    """Return recipe and changed settings, except those that tables vary: "released recipe, epochs 10"."""
-    return recipe_and_changes(_without_varied(config))
+def settings_name(config: TrainConfig, dataset: str | None = None) -> str:
+    """Return recipe and changed settings, except those that tables vary: "released recipe, epochs 10".
+
+    Parameters
+    ----------
+    dataset : the test dataset that is scored; all if left out
+    """
+    return recipe_and_changes(_without_varied(config), dataset)
 
 
 def _left_out(*names: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from mer_cli.report.entries import Entry, metrics_of
 from mer_cli.report.lines import Line
 from mer_cli.report.model import Cell, Column, Group, Note, Row, RowKind
 from mer_cli.report.paper import PaperRow, paper_notes
+from mer_cli.report.tried import Tried
 from mer_cli.runs.methods import METHODS
 
 HONEST = cast("tuple[Group, ...]", tuple(rule for rule in EPOCH_RULES if rule != "best-test"))
@@ -140,7 +141,12 @@ NO_REFERENCE = Note(
 
 
 def method_rows(
-    lines: Sequence[Line], tests: Tests, letters: Mapping[str, str], columns: Sequence[Column]
+    lines: Sequence[Line],
+    tests: Tests,
+    letters: Mapping[str, str],
+    columns: Sequence[Column],
+    tried: Tried,
+    nested: Sequence[Cells] = (),
 ) -> tuple[list[Row], list[Note]]:
     """Return the rows of a block, and the notes that marks in the rows refer to.
 
@@ -150,6 +156,8 @@ def method_rows(
     Parameters
     ----------
     tests : from `compare_lines`, for this block · letters : from `letters_of` · columns : from `method_columns`
+    tried : says which rows are ranked and can be bold
+    nested : cells of rows of settings chosen fold by fold, which can be bold under `inner-val`; changed in place
     """
     rules = honest_rules(columns)
     entries = [line.entry for line in lines if line.entry]
@@ -165,9 +173,12 @@ def method_rows(
         cells = {"method": Cell(line.method), "runs": Cell(line.command, marks=own_mark, code=bool(line.command))}
         cells |= _published(line.paper, letters) | _ours(line, rules) | _against(lines, place, rules, tests, pairs)
         filled.append(cells)
-    honest = [cells for line, cells in zip(lines, filled, strict=True) if line.entry and line.entry.competes]
-    mark_best(rules, honest)
-    _rank(honest, [cells for line, cells in zip(lines, filled, strict=True) if line.is_stated])
+    for rule in rules:
+        mark_best([rule], [*_competing(lines, filled, tried, rule), *nested])
+    _rank(
+        _competing(lines, filled, tried, RANKED_BY[0]),
+        [cells for line, cells in zip(lines, filled, strict=True) if line.is_stated],
+    )
     said = {text for line in lines if line.paper for text in _to_know(line.paper)}
     notes = [Note(text, letter) for text, letter in letters.items() if text in said]
     for entry in entries:
@@ -178,9 +189,20 @@ def method_rows(
     return [table_row(line.kind, cells, columns) for line, cells in zip(lines, filled, strict=True)], notes
 
 
-def in_rank_order(lines: Sequence[Line]) -> list[Line]:
+def _competing(lines: Sequence[Line], filled: Sequence[Cells], tried: Tried, rule: str) -> list[Cells]:
+    """Return the cells of the lines that are ranked under a rule, and can be bold."""
+    pairs = zip(lines, filled, strict=True)
+    return [cells for line, cells in pairs if line.entry and tried.competes(line.entry, rule)]
+
+
+def in_rank_order(lines: Sequence[Line], tried: Tried) -> list[Line]:
     """Return the lines sorted: those that are ranked first, best first, then all others; ties keep their order."""
-    return sorted(lines, key=lambda line: -_ranked_value(line.entry) if line.entry and line.entry.competes else 1.0)
+
+    def standing(line: Line) -> float:
+        is_ranked = line.entry and tried.competes(line.entry, RANKED_BY[0])
+        return -_ranked_value(line.entry) if line.entry and is_ranked else 1.0
+
+    return sorted(lines, key=standing)
 
 
 def honest_rules(columns: Sequence[Column]) -> list[Group]:

@@ -15,8 +15,9 @@ from mer_cli.report.model import SUMMARY, Block, Cell, Column, Note, Row, RowKin
 from mer_cli.report.paper import SOURCE
 from mer_cli.report.placing import place_runs
 from mer_cli.report.rows import HEADINGS, NONE, Cells, key_of, mark_best, score_cell, table_row
+from mer_cli.report.tried import Tried, tried
 from mer_cli.runs.directory import Run
-from mer_cli.runs.variants import RECIPE_STAMPS
+from mer_cli.runs.variants import TUNED_REASON
 
 RULE = "last"  # every run can be scored under it, and it chooses nothing
 
@@ -65,8 +66,9 @@ def _summed(protocol: Protocol) -> list[tuple[Entry, SummaryRow]]:
 
     Rows of your own method that would have the same name end with the source that they were trained with.
     """
-    entries = sorted(protocol.entries, key=_standing)
-    rows = [_row(protocol, entry) for entry in entries]
+    standing = tried(protocol.entries)
+    entries = sorted(protocol.entries, key=lambda entry: _standing(entry, standing))
+    rows = [_row(protocol, entry, standing) for entry in entries]
     n_named = Counter((row.method, row.settings) for row in rows)
     return [
         (entry, _with_source(row, entry) if n_named[row.method, row.settings] > 1 else row)
@@ -81,19 +83,21 @@ def _with_source(row: SummaryRow, entry: Entry) -> SummaryRow:
     return replace(row, settings=f"{row.settings}, {SOURCE} {foreign.source_sha256[:8]}")
 
 
-def _standing(entry: Entry) -> tuple[object, ...]:
-    """Return the sort key: ranked rows by UF1, then predictions, recipes tuned on test, permuted labels, unfinished."""
+def _standing(entry: Entry, block: Tried) -> tuple[object, ...]:
+    """Return the sort key: ranked rows by UF1, then predictions, other settings, recipes tuned on test, the rest."""
     config = entry.config
     uf1 = entry.spreads[RULE, "uf1"].mean if entry.is_finished else 0.0
-    unranked = (not entry.is_finished, config.shuffle_labels, config.recipe in RECIPE_STAMPS, entry.is_stated)
-    return (*unranked, -uf1, config.run_name)
+    unranked = (not entry.is_finished, config.shuffle_labels, entry.is_tuned, entry.is_stated)
+    is_other = not any(unranked) and not block.competes(entry, RULE)
+    return (*unranked[:-1], is_other, entry.is_stated, -uf1, config.run_name)
 
 
-def _row(protocol: Protocol, entry: Entry) -> SummaryRow:
+def _row(protocol: Protocol, entry: Entry, block: Tried) -> SummaryRow:
     run, config = entry.runs[0], entry.config
+    told = [remark for remark in (block.remark(entry), "" if entry.is_finished else progress(run)) if remark]
     return SummaryRow(
         method=with_form(config.method),
-        settings=settings(config),
+        settings=settings(config, entry.dataset),
         protocol=protocol.name,
         generated=config.generated,
         n_clips=sum(entry.class_counts),
@@ -103,7 +107,7 @@ def _row(protocol: Protocol, entry: Entry) -> SummaryRow:
         uf1=entry.spreads.get((RULE, "uf1")),
         uar=entry.spreads.get((RULE, "uar")),
         chance=run_chance(run, RULE, entry.dataset) if entry.is_finished else (),
-        remarks=(*remarks(config), *([] if entry.is_finished else [progress(run)])),
+        remarks=(*remarks(config, entry.dataset), *told),
         runs=tuple(run.path.name for run in entry.runs),
     )
 
@@ -115,7 +119,8 @@ NO_RUNS = Note(
 _SCORES = Note(
     "Scores are of the last epoch of each fold (`last`): nothing was chosen. Several seeds: mean ± standard deviation. "
     "[low, high]: 95 % interval, drawn over subjects. Bold: the best of the protocol; runs on permuted labels, "
-    "unfinished ones and recipes that were tuned on the test subjects don't compete."
+    "unfinished ones, recipes that were tuned on the test subjects, and other settings of a method than its own recipe "
+    "don't compete."
 )
 _STATED = Note(
     "Predictions of a method that was trained outside mer don't compete either. Their author states the epoch rule: "
@@ -143,16 +148,18 @@ def build_summary(entries: Sequence[Entry]) -> Table:
     """Build the summary table of scored runs; without entries it has only a note on how to train a first run."""
     blocks = tuple(_block(protocol) for protocol in protocols(None, _whole(entries)))
     stated_notes = (_STATED,) if any(entry.is_stated for entry in entries) else ()
-    notes = (_SCORES, *stated_notes, _CHANCE) if blocks else (NO_RUNS,)
+    tuned_notes = (Note(TUNED_REASON),) if any(entry.is_tuned for entry in entries) else ()
+    notes = (_SCORES, *stated_notes, *tuned_notes, _CHANCE) if blocks else (NO_RUNS,)
     return Table(SUMMARY, "Your runs", _COLUMNS, blocks, notes)
 
 
 def _block(protocol: Protocol) -> Block:
     summed = _summed(protocol)
     filled = [(entry, _cells(row, entry)) for entry, row in summed]
-    mark_best([RULE], [cells for entry, cells in filled if entry.competes])
+    standing = tried(protocol.entries)
+    mark_best([RULE], [cells for entry, cells in filled if standing.competes(entry, RULE)])
     rows = [table_row(_kind(entry), cells, _COLUMNS) for entry, cells in filled]
-    notes = protocol.notes_on_classes
+    notes = (*protocol.warnings, *standing.notes)
     return Block(protocol.heading, (*rows, *_guessers(summed)), notes, protocol.generated, protocol.origin)
 
 

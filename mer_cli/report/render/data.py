@@ -17,12 +17,12 @@ _PARTS = ("sd", "low", "high")  # of a cell, each in a column of its own
 def render_csv(tables: Sequence[Table]) -> str:
     """Return the tables as CSV with a header.
 
-    The first columns are table, block, generated ("true" or "false") and kind. Then comes a column for
-    each key of any table, empty if the row's table has no such column or no number. The last column, `notes`, is the
-    text of all notes that the row refers to. A number stands alone, in the printed unit: its standard deviation over
-    seeds and its interval are in `<key>_sd`, `<key>_low` and `<key>_high`. A published number stands as
-    printed ("71.20"). A cell with a command has the command, and a cell that only refers to notes has their text.
-    Columns of `best-test` end in `selected_on_test`. A table without any block has one line with its notes.
+    The first columns are table, block, generated ("true" or "false") and kind. Then comes a column for each key of any
+    table, empty if the row's table has no such column or no number. The last column, `notes`, is the text of all notes
+    that the row refers to, and of those that hold for its whole block. A number stands alone, in the printed unit: its
+    standard deviation over seeds and its interval are in `<key>_sd`, `<key>_low` and `<key>_high`. A published number
+    stands as printed ("71.20"). A cell with a command has the command, and a cell that only refers to notes has their
+    text. Columns of `best-test` end in `selected_on_test`. A table without any block has one line with its notes.
     """
     columns = {column.key: column for table in tables for column in table.columns}
     lines = [line for table in tables for line in _lines(table)]
@@ -52,7 +52,8 @@ def _lines(table: Table) -> Iterator[dict[str, str]]:
             for column, cell in zip(table.columns, row.cells, strict=True):
                 line |= _fields(column, cell, texts)
             marks = dict.fromkeys(mark for cell in row.cells if cell.text for mark in cell.marks)
-            yield line | {"notes": " ".join(texts[mark] for mark in marks)}
+            told = [texts[mark] for mark in marks] + [_plain(note) for note in block.notes if not note.mark]
+            yield line | {"notes": " ".join(told)}
 
 
 def _plain(note: Note) -> str:
