@@ -207,7 +207,7 @@ def test_folders_cut_with_frames_around_and_numbered_anew_are_refused():
     assert ", +20 images in each, and numbered anew. casme2/" in text
     assert "though nearly every folder begins at 1: the folders seem to be cut otherwise than annotated" in text
     assert text.endswith(f". It can't be told which image is the onset. {TODO}")
-    few = {"lab/1/a": (96, 135, 156), "lab/1/b": (42, 82, 133), "lab/1/c": (4, 42, 95)}  # the last is on disk by chance
+    few = {"lab/1/a": (96, 135, 156), "lab/1/b": (42, 82, 133), "lab/1/c": (4, 42, 95)}
     assert "casme2: 2 of 3 clips have their offset beyond" in refused(
         few, lambda _, on, __, off: range(1, off - on + 28)
     )
