@@ -205,10 +205,13 @@ def test_folders_cut_with_frames_around_and_numbered_anew_are_refused():
     table = table_like_casme2()
     text = refused(table, lambda _, onset, __, offset: range(1, offset - onset + 22))
     assert ", +20 images in each, and numbered anew. casme2/" in text
-    assert "though nearly every folder begins at 1: the folders seem to be cut otherwise than annotated" in text
+    assert (
+        "clips have annotated frames beyond the last image, though nearly every folder begins at 1: the folders seem "
+        "to be cut otherwise than annotated"
+    ) in text
     assert text.endswith(f". It can't be told which image is the onset. {TODO}")
     few = {"lab/1/a": (96, 135, 156), "lab/1/b": (42, 82, 133), "lab/1/c": (4, 42, 95)}
-    assert "casme2: 2 of 3 clips have their offset beyond" in refused(
+    assert "casme2: 2 of 3 clips have annotated frames beyond the last image" in refused(
         few, lambda _, on, __, off: range(1, off - on + 28)
     )
     other = refused(table, lambda _, onset, __, offset: range(1, offset - onset + 12 + onset % 7))
@@ -344,6 +347,18 @@ def test_a_half_blank_row_among_folders_numbered_anew_fails(tmp_path):
     assert failed.reason == (
         "row 3: the folders were numbered anew, and the table does not hold both onset and offset, so its numbers "
         "can't be moved to those of the images. Fill in both, or leave onset, apex and offset blank."
+    )
+
+
+def test_a_table_without_offsets_over_folders_numbered_anew_is_refused(tmp_path):
+    rows = {"a": (21, 54, 76), "b": (46, 59, 86), "c": (103, 120, 140)}
+    for name, (onset, _, offset) in rows.items():
+        write_clip(tmp_path, name, [f"{number:03d}.jpg" for number in range(1, offset - onset + 2)])
+    lines = [f"p01,{name},{onset},{apex},,happy,{name}" for name, (onset, apex, _) in rows.items()]
+    with pytest.raises(DatasetError) as error:
+        load_table(tmp_path, *lines[1:], "p01,d,,,,happy,a", "p02,e,30,60,,happy,b")
+    assert str(error.value).startswith(
+        "mylab: 3 of 3 clips have annotated frames beyond the last image, though nearly every folder begins at 1: "
     )
 
 

@@ -132,17 +132,20 @@ def _read(
 
 def _numbering(dataset: str, rows: Iterable[_Row]) -> Numbering:
     """Return how the frames of all clips are numbered; rows whose numbers can't be read have no say."""
-    numbered, incomplete = [], []
+    numbered, endless, incomplete = [], [], []
     for row in rows:
         onset, apex, offset = (whole_number(row.cells.get(name, "")) for name in ("onset", "apex", "offset"))
+        on_disk = len(row.frames), row.frames[0].number, row.frames[-1].number
         if onset is not None and offset is not None:
             if onset <= offset:
                 apex = apex if apex is not None and onset <= apex <= offset else None
-                first, last = row.frames[0].number, row.frames[-1].number
-                numbered.append(Numbered(row.clip_id, onset, apex, offset, len(row.frames), first, last))
-        elif row.cells.keys() != {"onset", "apex", "offset"} and row.cells:
+                numbered.append(Numbered(row.clip_id, onset, apex, offset, *on_disk))
+            continue
+        if onset is not None and apex is not None and onset <= apex:
+            endless.append(Numbered(row.clip_id, onset, apex, apex, *on_disk))
+        if onset is not None or apex is not None or offset is not None:
             incomplete.append(row.clip_id)
-    return decide_numbering(dataset, numbered, incomplete)
+    return decide_numbering(dataset, numbered, incomplete, endless)
 
 
 def _settle(row: _Row, numbering: Numbering) -> Annotation:

@@ -104,7 +104,9 @@ class Numbering:
     notes: tuple[str, ...] = ()
 
 
-def decide_numbering(dataset: str, clips: Sequence[Numbered], incomplete: Collection[str]) -> Numbering:
+def decide_numbering(
+    dataset: str, clips: Sequence[Numbered], incomplete: Collection[str], endless: Sequence[Numbered] = ()
+) -> Numbering:
     """Return how the clips of a release are numbered.
 
     Parameters
@@ -112,6 +114,7 @@ def decide_numbering(dataset: str, clips: Sequence[Numbered], incomplete: Collec
     dataset : its name, for errors
     clips : the clips with onset and offset in the table and frames on disk
     incomplete : ids of clips with frames on disk for which the table has an onset, apex or offset, but not both ends
+    endless : those of them with onset and apex, as if they ended at the apex; they have a say if no clip has an offset
 
     Raises
     ------
@@ -124,7 +127,7 @@ def decide_numbering(dataset: str, clips: Sequence[Numbered], incomplete: Collec
         return _resampled(rows, rate, incomplete)
     exact = _numbered_anew(rows)
     if not exact:
-        cut = _cut_with_frames_around(dataset, rows)
+        cut = _cut_with_frames_around(dataset, rows or endless)
         return Numbering(undecided=cut, notes=_oddities(rows))
     return _by_subject(dataset, rows, exact, incomplete)
 
@@ -260,9 +263,9 @@ def _cut_with_frames_around(dataset: str, rows: Sequence[Numbered]) -> dict[str,
     if len(beyond) > (1 - NEARLY_ALL) * len(rows) and _is_pattern(alike, rows, 1 - NEARLY_ALL):
         more = f", {surplus.pop():+d} images in each" if len(surplus) == 1 else ""
         raise DatasetError(
-            f"{dataset}: {len(beyond)} of {len(rows)} clips have their offset beyond the last image, though nearly "
-            f"every folder begins at {beyond[0].first}: the folders seem to be cut otherwise than annotated{more}, and "
-            f"numbered anew. {beyond[0].readings()}. It can't be told which image is the onset. {TODO}"
+            f"{dataset}: {len(beyond)} of {len(rows)} clips have annotated frames beyond the last image, though "
+            f"nearly every folder begins at {beyond[0].first}: the folders seem to be cut otherwise than annotated{more}, "
+            f"and numbered anew. {beyond[0].readings()}. It can't be told which image is the onset. {TODO}"
         )
     of_subject: dict[str, list[Numbered]] = defaultdict(list)
     for row in rows:
