@@ -264,8 +264,8 @@ def _cut_with_frames_around(dataset: str, rows: Sequence[Numbered]) -> dict[str,
         more = f", {surplus.pop():+d} images in each" if len(surplus) == 1 else ""
         raise DatasetError(
             f"{dataset}: {len(beyond)} of {len(rows)} clips have annotated frames beyond the last image, though "
-            f"nearly every folder begins at {beyond[0].first}: the folders seem to be cut otherwise than annotated{more}, "
-            f"and numbered anew. {beyond[0].readings()}. It can't be told which image is the onset. {TODO}"
+            f"nearly every folder begins at {beyond[0].first}: the folders seem to be cut otherwise than annotated"
+            f"{more}, and numbered anew. {beyond[0].readings()}. It can't be told which image is the onset. {TODO}"
         )
     of_subject: dict[str, list[Numbered]] = defaultdict(list)
     for row in rows:
