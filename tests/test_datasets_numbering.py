@@ -68,8 +68,8 @@ def test_folders_numbered_anew_move_every_clip_of_the_table_to_its_own_frames(st
         assert frames(settled[clip_id]) == (start, apex - onset + start, offset - onset + start)
     n_moved = sum(onset != start for onset, _, _ in table.values())
     assert numbering.corrections == (
-        f"{n_moved} of 254 clips are numbered {start}..N on disk, as many as annotated: all their frame numbers of the "
-        "table were moved, the onset to the first image.",
+        f"{n_moved} of 254 clips are numbered {'1..N' if start == 1 else f'from {start}'} on disk, as many as "
+        "annotated: all their frame numbers of the table were moved, the onset to the first image.",
     )
     assert (numbering.undecided, numbering.notes) == ({}, ())
 
@@ -249,6 +249,20 @@ def test_every_second_image_kept_or_one_added_between_moves_the_apex_in_proporti
         )
 
 
+def test_frames_around_in_proportion_to_the_clip_are_no_other_frame_rate():
+    table = {
+        clip: (onset + 100, apex + 100, offset + 100) for clip, (onset, apex, offset) in table_like_casme2().items()
+    }
+
+    def layout(_, onset, __, offset):
+        before = (offset - onset) // 2
+        return range(onset - before, onset - before + 2 * (offset - onset) + 1)
+
+    numbering, settled = settle(table, layout)
+    assert {clip: frames(annotation) for clip, annotation in settled.items()} == table
+    assert (numbering.anew, numbering.undecided, numbering.corrections) == (set(), {}, ())
+
+
 def test_every_second_image_under_the_tables_numbers_is_left_and_told():
     table = table_like_casme2()
     numbering, settled = settle(table, lambda _, onset, __, offset: range(onset, offset + 1, 2))
@@ -301,8 +315,13 @@ def test_the_order_of_the_rows_changes_nothing():
     def layout(clip, onset, _, offset):
         return range(1, offset - onset + 2) if is_subject(clip, 3, 17) else range(1, offset + 30)
 
-    shuffled = random.Random(4).sample([*table.items()], len(table))
-    assert settle(dict(shuffled), layout) == settle(table, layout)
+    shuffled = dict(random.Random(4).sample([*table.items()], len(table)))
+    assert settle(shuffled, layout) == settle(table, layout)
+
+    def mixture(clip, onset, _, offset):
+        return range(1, offset - onset + 2) if int(clip[-3:]) % 4 < 2 else range(1, offset + 30)
+
+    assert refused(shuffled, mixture) == refused(table, mixture)
 
 
 # On disk, through the loader. No image is opened, so the files are empty.
@@ -378,7 +397,7 @@ def test_images_whose_numbers_repeat_are_only_called_copies_if_they_are(tmp_path
     write_clip(tmp_path, "one", ["006_0005.jpg", "006_0006.jpg"])
     write_clip(tmp_path, "copy", ["img1.jpg", "img1.png", "img2.jpg"])
     release = load_table(tmp_path, *(f"p01,{name},,,,happy,{name}" for name in ("two", "one", "copy")))
-    assert [clip.name for clip in release.clips] == ["one"]
+    assert ([clip.name for clip in release.clips], release.numbering) == (["one"], ())
     assert [failed.reason for failed in release.failed] == [
         f"row 2: {tmp_path}/two: frame 5 has two images, 006_0005.jpg and 007_0005.jpg. By their names they are not "
         "copies: keep both. Rename the images so that the last run of digits is the frame number, or move images of "

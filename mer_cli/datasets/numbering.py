@@ -214,8 +214,9 @@ def _moved(exact: Sequence[Numbered], anew: Collection[str], rows: Sequence[Numb
     subjects = {subject_of(clip_id) for clip_id in anew}
     is_all = len(subjects) == len({subject_of(row.clip_id) for row in rows})
     who = "" if is_all else f" ({_names(subjects)})"
+    numbers = "1..N" if starts == [1] else f"from {' or '.join(map(str, starts))}"
     how = (
-        f"are numbered {' or '.join(f'{start}..N' for start in starts)} on disk, as many as annotated"
+        f"are numbered {numbers} on disk, as many as annotated"
         if len(starts) <= len(USUAL_STARTS)
         else "have as many images as annotated, under other numbers"
     )
