@@ -96,9 +96,10 @@ class Release:
     """A release as read from disk: each row of its table is in `clips` or in `failed`.
 
     `table_version` is the published version with the same counts of each emotion ("20190701"), or "" if there is none.
-    `errata` has a sentence for each correction that was applied. `generated` says that images or table come from
-    `mer synth`; `stamps` are the GENERATED.txt files that say so, and `n_generated` counts the clips in folders below
-    such a file.
+    `errata` has a sentence for each correction that was applied. `numbering` has a sentence for each thing that was
+    assumed about the names and numbers of the images; what moved the table's numbers is in `errata`, too. `generated`
+    says that images or table come from `mer synth`; `stamps` are the GENERATED.txt files that say so, and `n_generated`
+    counts the clips in folders below such a file.
     """
 
     dataset: str
@@ -109,6 +110,7 @@ class Release:
     clips: tuple[Clip, ...]
     failed: tuple[FailedClip, ...] = ()
     errata: tuple[str, ...] = ()
+    numbering: tuple[str, ...] = ()
     generated: bool = False
     stamps: tuple[Path, ...] = ()
     n_generated: int = 0

@@ -165,6 +165,23 @@ def test_check_release_takes_the_parts_that_are_there_off_the_room_it_needs(tmp_
     assert dict(check(release, tmp_path / "other.h5").facts)["room"].startswith("5 MB needed in ")
 
 
+def test_dry_run_tells_that_the_images_were_numbered_anew():
+    write_release(Path("raw"))
+    for folder in PICTURES.glob("*/*"):
+        for number, path in enumerate(sorted(folder.iterdir(), key=lambda path: int(path.stem[3:])), start=1):
+            path.rename(path.with_name(f"img{number}.jpg"))
+    result = mer("preprocess", "casme2", "raw", "--dry-run")
+    assert result.stderr.startswith(
+        "note: 4 of 4 clips are numbered 1..N on disk, as many as annotated: all their frame numbers of the table were "
+        "moved, the onset to the first image.\n"
+    )
+    assert (
+        "will be repaired: casme2/01/EP02_01f: 46, 59, 86 are numbered otherwise than the frames 1..41 on disk: moved "
+        "to 1, 14, 41\n"
+    ) in result.stdout
+    assert "4 clips: 0 ok, 4 to be repaired, 0 to fail; nothing written" in result.stdout
+
+
 def test_dry_run_prints_what_will_fail_and_writes_nothing():
     write_release(Path("raw"))
     shutil.rmtree(PICTURES / "sub17")

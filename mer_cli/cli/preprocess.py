@@ -82,8 +82,7 @@ def preprocess(
 
     release = load_release(dataset, raw, source=source, apex_rule=apex, table=table)
     out = out or Path("data") / f"{release.dataset}.h5"
-    if release.generated:
-        console.print_notes([stamp_sentence(release)])
+    console.print_notes([*([stamp_sentence(release)] if release.generated else []), *release.numbering])
     if dry_run:
         with console.Steps("check", len(release.clips)) as steps:
             found = check_release(release, out, predictor, steps.on_clip, whole_clips=clips, resume=resume)

@@ -80,7 +80,7 @@ class Annotation:
     notes: tuple[str, ...]
 
 
-def settle_annotation(cells: Mapping[Field, str], frames: Sequence[FrameRef]) -> Annotation:
+def settle_annotation(cells: Mapping[Field, str], frames: Sequence[FrameRef], *, anew: bool = False) -> Annotation:
     """Return the onset, apex and offset of a table row, changed where the clip has no such frames on disk.
 
     - A field that the release does not annotate is absent from `cells`: onset and offset are then the first and last
@@ -89,12 +89,13 @@ def settle_annotation(cells: Mapping[Field, str], frames: Sequence[FrameRef]) ->
     - A frame that is not on disk becomes the nearest one that is.
     - If the apex and an end are both beyond the frames on disk, and the folder is about as long as the annotation, then
       another release numbered the clip differently: the annotation is moved to the folder's first and last frame, and
-      the apex keeps its relative place.
+      the apex keeps its relative place. So it is in every clip whose folder was numbered anew.
 
     Parameters
     ----------
     cells : "onset", "apex", "offset" -> the text of the table's cell
     frames : the clip's frames on disk, at least one, sorted by number
+    anew : whether the folder was numbered anew (`numbering`): it holds onset to offset under other numbers
 
     Raises
     ------
@@ -109,11 +110,13 @@ def settle_annotation(cells: Mapping[Field, str], frames: Sequence[FrameRef]) ->
             f"offset {offset} is before onset {onset}. Expected onset <= apex <= offset. Correct the table."
         )
     apex, repairs = _apex(cells, onset, offset)
-    moved = _moved_to_disk(onset, apex, offset, first, last)
+    is_other = anew or _is_numbered_otherwise(onset, apex, offset, first, last)
+    moved = _moved(onset, apex, offset, first, last) if is_other else (onset, apex, offset)
     if moved != (onset, apex, offset):
+        in_proportion = ", in proportion" if anew and offset - onset != last - first else ""
         repairs.append(
             f"{onset}, {apex}, {offset} are numbered otherwise than the frames {first}..{last} on disk: moved to "
-            f"{moved[0]}, {moved[1]}, {moved[2]}"
+            f"{moved[0]}, {moved[1]}, {moved[2]}{in_proportion}"
         )
         onset, apex, offset = moved
     if offset < first or onset > last:
@@ -141,12 +144,15 @@ def _apex(cells: Mapping[Field, str], onset: int, offset: int) -> tuple[int, lis
     return middle, [f"apex {was}: the midpoint {middle} is taken"]
 
 
-def _moved_to_disk(onset: int, apex: int, offset: int, first: int, last: int) -> tuple[int, int, int]:
-    """Return onset, apex and offset, moved to the frames on disk if another release numbered the clip differently."""
+def _is_numbered_otherwise(onset: int, apex: int, offset: int, first: int, last: int) -> bool:
+    """Tell whether another release seems to number this clip otherwise, as far as the clip alone can tell."""
     n_off_disk = sum(not first <= number <= last for number in (onset, apex, offset))
     same_length = 1 / SAME_LENGTH <= (last - first + 1) / (offset - onset + 1) <= SAME_LENGTH
-    if first <= apex <= last or n_off_disk < 2 or not same_length:
-        return onset, apex, offset
+    return n_off_disk >= 2 and same_length and not first <= apex <= last
+
+
+def _moved(onset: int, apex: int, offset: int, first: int, last: int) -> tuple[int, int, int]:
+    """Return onset, apex and offset moved to the frames on disk; exact if these are as many as annotated."""
     share = (apex - onset) / max(offset - onset, 1)
     return first, first + round(share * (last - first)), last
 

@@ -1,12 +1,20 @@
-"""Make clips of table rows: look up their frames, apply errata, settle their frame numbers. No row gets lost."""
+"""Make clips of table rows: look up their frames, apply errata, settle their frame numbers. No row gets lost.
+
+All rows are read before the first is settled, because how the images are named and numbered is decided over the whole
+release.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from mer_cli.datasets.annotation import Erratum, apply_errata, settle_annotation
+from mer_cli.datasets.annotation import Annotation, Erratum, Field, apply_errata, settle_annotation
 from mer_cli.datasets.dataset import Entry
+from mer_cli.datasets.frame_files import list_release
+from mer_cli.datasets.numbering import Numbered, Numbering, decide_numbering
+from mer_cli.datasets.tables import whole_number
 from mer_cli.errors import DatasetError, unknown_name
 from mer_cli.records import ApexRule, Clip, FailedClip, FrameRef
 
@@ -15,11 +23,33 @@ KEPT_AROUND = 10  # frames kept before the onset and after the offset of a long 
 
 @dataclass(frozen=True)
 class Assembled:
-    """The clips (sorted by id) and the failed clips made of all entries, and a sentence for each erratum applied."""
+    """The clips (sorted by id) and the failed clips made of all entries.
+
+    errata : a sentence for each correction of the table, those of the whole release first
+    numbering : a sentence for each thing that was assumed about the names and numbers of the images
+    """
 
     clips: tuple[Clip, ...]
     failed: tuple[FailedClip, ...]
     errata: tuple[str, ...]
+    numbering: tuple[str, ...]
+
+
+@dataclass
+class _Row:
+    """An entry on its way to a clip; `error` says why it can't become one.
+
+    cells : its onset, apex and offset after errata
+    """
+
+    entry: Entry
+    clip_id: str
+    emotion: str
+    cells: dict[Field, str]
+    applied: tuple[Erratum, ...] = ()
+    place: Path | None = None
+    frames: tuple[FrameRef, ...] = ()
+    error: DatasetError | None = None
 
 
 def assemble(
@@ -27,7 +57,7 @@ def assemble(
     fps: float,
     entries: Iterable[Entry],
     emotions: tuple[str, ...],
-    frames_of: Callable[[Entry], tuple[FrameRef, ...]],
+    place_of: Callable[[Entry], Path],
     apex_rule: ApexRule,
     errata: Sequence[Erratum] = (),
 ) -> Assembled:
@@ -38,54 +68,119 @@ def assemble(
     dataset : its name, the first part of each clip id
     fps : frames per second of the clips for which the entry does not give them
     emotions : the known labels; if empty, any label is accepted
-    frames_of : returns the frames of an entry, at least one, sorted by number; raises a DatasetError if it has none
+    place_of : returns the folder or the video with the frames of an entry; raises a DatasetError if there is none
     apex_rule : how to find the apex of an entry without an annotated one
+
+    Raises
+    ------
+    DatasetError
+        If it can't be told how the images of the release are numbered.
     """
+    rows = [
+        _read(dataset, entry, others, emotions, place_of, errata) for entry, others in _with_others_of_the_clip(entries)
+    ]
+    listed = list_release(row.place for row in rows if row.place)
+    for row in rows:
+        if row.place:
+            row.frames, row.error = listed.frames.get(row.place, ()), listed.errors.get(row.place)
+    numbering = _numbering(dataset, [row for row in rows if row.frames])
     clips: list[Clip] = []
     failed: list[FailedClip] = []
     sentences: list[str] = []
-    for entry, others in _with_others_of_the_clip(entries):
-        clip_id = f"{dataset}/{entry.subject}/{entry.name}"
-        emotion = entry.emotion
+    for row in rows:
         try:
-            if others:
-                raise DatasetError(
-                    f"the clip has a second row, {others[0].where}, with other values. Expected one row per clip. "
-                    "Delete the wrong one."
-                )
-            cells, applied = apply_errata(errata, entry.subject, entry.name, {**entry.cells, "emotion": entry.emotion})
-            emotion = cells.pop("emotion")
-            if emotions and emotion not in emotions:
-                raise DatasetError(f"{unknown_name('emotion', emotion, emotions)} Correct the table.")
-            if not emotion:
-                raise DatasetError("the label is blank. Fill it in.")
-            frames = frames_of(entry)
-            annotation = settle_annotation(cells, frames)
+            clips.append(_clip(dataset, fps, row, _settle(row, numbering), apex_rule))
         except DatasetError as error:
-            failed.append(FailedClip(clip_id, emotion, f"{entry.where}: {error}"))
-            continue
-        sentences += [f"{clip_id}: {erratum.sentence()}" for erratum in applied]
-        mended = (*entry.repairs, *(erratum.sentence().rstrip(".") for erratum in applied), *annotation.repairs)
-        first, last = annotation.onset - KEPT_AROUND, annotation.offset + KEPT_AROUND
-        clips.append(
-            Clip(
-                dataset=dataset,
-                subject=entry.subject,
-                name=entry.name,
-                emotion=emotion,
-                action_units=entry.action_units,
-                onset=annotation.onset,
-                apex=annotation.apex,
-                offset=annotation.offset,
-                fps=fps if entry.fps is None else entry.fps,
-                frames=tuple(frame for frame in frames if first <= frame.number <= last),
-                repairs=mended,
-                notes=annotation.notes,
-                apex_rule="annotated" if "apex" in cells else apex_rule,
-            )
-        )
+            failed.append(FailedClip(row.clip_id, row.emotion, f"{row.entry.where}: {error}"))
+        else:
+            sentences += [f"{row.clip_id}: {erratum.sentence()}" for erratum in row.applied]
     clips.sort(key=lambda clip: clip.clip_id)
-    return Assembled(tuple(clips), tuple(failed), tuple(sorted(sentences)))
+    told = (*listed.notes, *numbering.corrections)
+    return Assembled(
+        tuple(clips), tuple(failed), errata=(*told, *sorted(sentences)), numbering=(*told, *numbering.notes)
+    )
+
+
+def _read(
+    dataset: str,
+    entry: Entry,
+    others: Sequence[Entry],
+    emotions: tuple[str, ...],
+    place_of: Callable[[Entry], Path],
+    errata: Sequence[Erratum],
+) -> _Row:
+    """Return an entry with its errata applied and its folder found."""
+    row = _Row(entry, f"{dataset}/{entry.subject}/{entry.name}", entry.emotion, {})
+    try:
+        if others:
+            raise DatasetError(
+                f"the clip has a second row, {others[0].where}, with other values. Expected one row per clip. "
+                "Delete the wrong one."
+            )
+        annotation: dict[Field, str] = {**entry.cells, "emotion": entry.emotion}
+        row.cells, row.applied = apply_errata(errata, entry.subject, entry.name, annotation)
+        row.emotion = row.cells.pop("emotion")
+        if emotions and row.emotion not in emotions:
+            raise DatasetError(f"{unknown_name('emotion', row.emotion, emotions)} Correct the table.")
+        if not row.emotion:
+            raise DatasetError("the label is blank. Fill it in.")
+        row.place = place_of(entry)
+    except DatasetError as error:
+        row.error = error
+    return row
+
+
+def _numbering(dataset: str, rows: Iterable[_Row]) -> Numbering:
+    """Return how the frames of all clips are numbered; rows whose numbers can't be read have no say."""
+    numbered, endless, incomplete = [], [], []
+    for row in rows:
+        onset, apex, offset = (whole_number(row.cells.get(name, "")) for name in ("onset", "apex", "offset"))
+        on_disk = len(row.frames), row.frames[0].number, row.frames[-1].number
+        if onset is not None and offset is not None:
+            if onset <= offset:
+                apex = apex if apex is not None and onset <= apex <= offset else None
+                numbered.append(Numbered(row.clip_id, onset, apex, offset, *on_disk))
+            continue
+        if onset is not None and apex is not None and onset <= apex:
+            endless.append(Numbered(row.clip_id, onset, apex, apex, *on_disk))
+        if onset is not None or apex is not None or offset is not None:
+            incomplete.append(row.clip_id)
+    return decide_numbering(dataset, numbered, incomplete, endless)
+
+
+def _settle(row: _Row, numbering: Numbering) -> Annotation:
+    """Return the annotation of a row in the numbers of the images.
+
+    Raises
+    ------
+    DatasetError
+        If the row can't become a clip.
+    """
+    if row.error:
+        raise row.error
+    if row.clip_id in numbering.undecided:
+        raise DatasetError(numbering.undecided[row.clip_id])
+    return settle_annotation(row.cells, row.frames, anew=row.clip_id in numbering.anew)
+
+
+def _clip(dataset: str, fps: float, row: _Row, annotation: Annotation, apex_rule: ApexRule) -> Clip:
+    entry = row.entry
+    first, last = annotation.onset - KEPT_AROUND, annotation.offset + KEPT_AROUND
+    return Clip(
+        dataset=dataset,
+        subject=entry.subject,
+        name=entry.name,
+        emotion=row.emotion,
+        action_units=entry.action_units,
+        onset=annotation.onset,
+        apex=annotation.apex,
+        offset=annotation.offset,
+        fps=fps if entry.fps is None else entry.fps,
+        frames=tuple(frame for frame in row.frames if first <= frame.number <= last),
+        repairs=(*entry.repairs, *(erratum.sentence().rstrip(".") for erratum in row.applied), *annotation.repairs),
+        notes=annotation.notes,
+        apex_rule="annotated" if "apex" in row.cells else apex_rule,
+    )
 
 
 def _with_others_of_the_clip(entries: Iterable[Entry]) -> Iterator[tuple[Entry, list[Entry]]]:

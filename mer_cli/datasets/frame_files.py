@@ -1,6 +1,7 @@
 """List the frames of a clip, from a folder of images or a video, sorted by number.
 
-A frame's number is the last run of digits before the extension, in every release; no file name is built by padding.
+A frame's number is the last run of digits before the extension, unless the names of the whole release say otherwise
+(`frame_names`); no file name is built by padding.
 Names from a coding table are not trusted: one that leads out of the release is refused before any file is touched.
 """
 
@@ -8,8 +9,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from mer_cli.datasets.frame_names import are_copies, number_of, number_runs, runs_of, shape_of
 from mer_cli.errors import DatasetError
 from mer_cli.records import FrameRef
 
@@ -40,18 +44,86 @@ def list_frames(folder: Path) -> tuple[FrameRef, ...]:
     DatasetError
         If the folder can't be listed, holds no frames, or has two images with the same number.
     """
-    names: dict[int, str] = {}
-    for name, is_folder in folder_entries(folder):
-        number = frame_number(name)
-        if number is None or is_folder:
-            continue
-        if number in names:
-            first, second = sorted((names[number], name))
-            raise DatasetError(f"{folder}: frame {number} has two images, {first} and {second}. Remove the copy.")
-        names[number] = name
-    if not names:
+    names = _image_numbers(folder)
+    return _numbered(folder, names, number_runs([names]))
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The frames of all clips of a release, by the clip's folder or video.
+
+    frames : the frames, sorted by number
+    errors : why a folder or video has no frames
+    notes : a sentence for each kind of file name whose frame number is not the last run of digits
+    """
+
+    frames: Mapping[Path, tuple[FrameRef, ...]]
+    errors: Mapping[Path, DatasetError]
+    notes: tuple[str, ...]
+
+
+def list_release(places: Iterable[Path]) -> Listed:
+    """List the frames of all clips, and decide over all of them where the frame number stands in a file's name.
+
+    Parameters
+    ----------
+    places : the clips' folders and videos; each is read once, however often it is named
+    """
+    names: dict[Path, dict[str, int]] = {}
+    frames: dict[Path, tuple[FrameRef, ...]] = {}
+    errors: dict[Path, DatasetError] = {}
+    for place in dict.fromkeys(places):
+        try:
+            if place.suffix.casefold() in VIDEO_EXTENSIONS and place.is_file():
+                frames[place] = list_video(place)
+            else:
+                names[place] = _image_numbers(place)
+        except DatasetError as error:
+            errors[place] = error
+    runs = number_runs(names.values())
+    for folder, held in names.items():
+        try:
+            frames[folder] = _numbered(folder, held, runs)
+        except DatasetError as error:
+            errors[folder] = error
+    return Listed(frames, errors, _notes(names.values(), runs))
+
+
+def _image_numbers(folder: Path) -> dict[str, int]:
+    """Return the names of the images in a folder, sorted, with the last run of digits of each."""
+    names = sorted(name for name, is_folder in folder_entries(folder) if not is_folder)
+    return {name: number for name in names if (number := frame_number(name)) is not None}
+
+
+def _numbered(folder: Path, names: Mapping[str, int], runs: Mapping[str, int]) -> tuple[FrameRef, ...]:
+    by_number: dict[int, str] = {}
+    for name, last_digits in names.items():
+        number = number_of(name, runs) if runs else last_digits
+        if number in by_number:
+            first, second = by_number[number], name
+            todo = (
+                "Remove the copy."
+                if are_copies(first, second)
+                else "By their names they are not copies: keep both. Rename the images so that the last run of digits "
+                "is the frame number, or move images of another clip out of the folder."
+            )
+            raise DatasetError(f"{folder}: frame {number} has two images, {first} and {second}. {todo}")
+        by_number[number] = name
+    if not by_number:
         raise DatasetError(f"{folder}: the clip's folder holds no images. Unpack the release again.")
-    return tuple(FrameRef(number, folder / names[number]) for number in sorted(names))
+    return tuple(FrameRef(number, folder / by_number[number]) for number in sorted(by_number))
+
+
+def _notes(folders: Iterable[Iterable[str]], runs: Mapping[str, int]) -> tuple[str, ...]:
+    examples: dict[str, str] = {}
+    for names in folders if runs else ():
+        for name in names:
+            examples.setdefault(shape_of(name), name)
+    return tuple(
+        f"in images named like {examples[shape]} the frame number is {runs_of(examples[shape])[runs[shape]]}: the last "
+        "run of digits is the same in several images of a folder"
+        for shape in sorted(runs)
+    )
 
 
 def list_video(path: Path) -> tuple[FrameRef, ...]:

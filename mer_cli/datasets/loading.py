@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 
 from mer_cli.datasets.assemble import assemble
 from mer_cli.datasets.dataset import Dataset, Entry
-from mer_cli.datasets.frame_files import check_folder_name, check_inside, folder_entries, list_frames
+from mer_cli.datasets.frame_files import check_folder_name, check_inside, folder_entries
 from mer_cli.datasets.tables import read_table
 from mer_cli.datasets.tree import ClipFolders, Tree, look_through
 from mer_cli.errors import DatasetError
-from mer_cli.records import ApexRule, FrameRef, Release, Source
+from mer_cli.records import ApexRule, Release, Source
 
 
 def load(dataset: Dataset, root: Path, source: Source | None, apex_rule: ApexRule) -> Release:
@@ -43,22 +42,18 @@ def load(dataset: Dataset, root: Path, source: Source | None, apex_rule: ApexRul
     table_path, sha256, entries = _read_entries(dataset, root, tree, held)
     boundary = held.root.resolve()
 
-    @cache
-    def frames_in(folder: Path) -> tuple[FrameRef, ...]:
-        check_inside(folder, boundary)
-        return list_frames(folder)
-
-    def frames_of(entry: Entry) -> tuple[FrameRef, ...]:
+    def place_of(entry: Entry) -> Path:
         check_folder_name(entry.name, dataset.example)
         for key in entry.keys:
             if key in held.folders:
-                return frames_in(held.folders[key])
+                check_inside(held.folders[key], boundary)
+                return held.folders[key]
         raise DatasetError(
             f"no folder '{entry.name}' of subject {entry.subject} in {held.root}. Expected one like {dataset.example}. "
             "Unpack the release again."
         )
 
-    assembled = assemble(dataset.name, dataset.fps, entries, dataset.emotions, frames_of, apex_rule, dataset.errata)
+    assembled = assemble(dataset.name, dataset.fps, entries, dataset.emotions, place_of, apex_rule, dataset.errata)
     return Release(
         dataset=dataset.name,
         source=held.pictures.source,
@@ -68,6 +63,7 @@ def load(dataset: Dataset, root: Path, source: Source | None, apex_rule: ApexRul
         clips=assembled.clips,
         failed=assembled.failed,
         errata=assembled.errata,
+        numbering=assembled.numbering,
     )
 
 

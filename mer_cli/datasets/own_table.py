@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from functools import cache
 from pathlib import Path
 
 from mer_cli.datasets.annotation import Field
@@ -23,12 +22,10 @@ from mer_cli.datasets.frame_files import (
     VIDEO_EXTENSIONS,
     check_folder_name,
     check_inside,
-    list_frames,
-    list_video,
 )
 from mer_cli.datasets.tables import Row, Table, read_table
 from mer_cli.errors import DatasetError
-from mer_cli.records import ApexRule, FrameRef, Release, Source
+from mer_cli.records import ApexRule, Release, Source
 
 COLUMNS = ("subject", "clip", "onset", "offset", "label", "path")
 OPTIONAL_COLUMNS = ("apex", "action_units", "fps")
@@ -66,26 +63,19 @@ def load_own(
     table = read_table(table_path, COLUMNS, OPTIONAL_COLUMNS)
     boundary = root.resolve()
 
-    @cache
-    def frames_in(path: str) -> tuple[FrameRef, ...]:
-        place = root / path.replace("\\", "/")
-        check_inside(place, boundary)
-        if place.is_dir():
-            return list_frames(place)
-        if place.is_file() and place.suffix.casefold() in VIDEO_EXTENSIONS:
-            return list_video(place)
-        raise DatasetError(f"path '{path}' is neither a folder nor a video in {root}. Correct the table.")
-
-    def frames_of(entry: Entry) -> tuple[FrameRef, ...]:
+    def place_of(entry: Entry) -> Path:
         check_folder_name(entry.subject, "p01")
         check_folder_name(entry.name, "smile_1")
-        return frames_in(entry.keys[0])
+        (path,) = entry.keys
+        place = root / path.replace("\\", "/")
+        check_inside(place, boundary)
+        if not place.is_dir() and not (place.is_file() and place.suffix.casefold() in VIDEO_EXTENSIONS):
+            raise DatasetError(f"path '{path}' is neither a folder nor a video in {root}. Correct the table.")
+        return place
 
     for column in ("subject", "label"):
         _check_case(table, column)
-    assembled = assemble(
-        name, UNKNOWN_FPS, [_read_row(table.path, row) for row in table.rows], (), frames_of, apex_rule
-    )
+    assembled = assemble(name, UNKNOWN_FPS, [_read_row(table.path, row) for row in table.rows], (), place_of, apex_rule)
     return Release(
         dataset=name,
         source=source or "raw",
@@ -94,6 +84,8 @@ def load_own(
         table_version="",
         clips=assembled.clips,
         failed=assembled.failed,
+        errata=assembled.errata,
+        numbering=assembled.numbering,
     )
 
 
