@@ -204,8 +204,10 @@ def read_sessions(run: Path) -> list[Session]:
     except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         if isinstance(error, OSError) and error.errno not in ABSENT:
             raise unread(file, error) from None
+        is_other = isinstance(error, KeyError | TypeError | AttributeError)
+        problem = "not a list of sessions with stores, test_stores and out" if is_other else str(error)
         raise RunError(
-            f"{file}: was edited or damaged ({error!r}). Restore it, or move the run away and train again."
+            f"{file}: was edited or damaged ({problem}). Restore it, or move the run away and train again."
         ) from None
 
 
@@ -367,7 +369,11 @@ def read_run(path: str | Path) -> Run:
     path = Path(path)
     config = read_config(path)
     clips = read_clips(path, config)
-    fold_ids = sorted(set(clips.fold_of.values()) - {""})
+    held_out: dict[str, list[str]] = {}
+    for clip_id, fold in clips.fold_of.items():
+        if fold:
+            held_out.setdefault(fold, []).append(clip_id)
+    fold_ids = sorted(held_out)
     finished = [fold for fold in fold_ids if is_finished(path, fold)]
     run = config.run_name if has_all_checksums(path) else None
     return Run(
@@ -377,7 +383,9 @@ def read_run(path: str | Path) -> Run:
         clips.labels,
         clips.fold_of,
         clips.emotions,
-        folds=tuple(read_fold(path / "folds" / fold, config, clips.fold_of, run) for fold in finished),
+        folds=tuple(
+            read_fold(path / "folds" / fold, config, held_out[fold], clips.fold_of.keys(), run) for fold in finished
+        ),
         missing=tuple(fold for fold in fold_ids if fold not in finished),
         sessions=tuple(read_sessions(path)),
     )

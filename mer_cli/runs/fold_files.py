@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from mer_cli.system.files import read_bounded
 LOGITS, HISTORY, WEIGHTS, DONE = "logits.npz", "history.csv", "model.safetensors", "done"
 MAY_BE_NAN = ("loss", "inner_uf1")  # the loss if training diverged; the UF1 of a single subject
 LARGEST = 1 << 30  # bytes, of any file of a fold
+LONGEST_ID = 1024  # characters of a clip's id
 ROOM = 1 << 16  # bytes around the arrays of an npz file, and for the lines of `done`
 
 
@@ -130,12 +131,14 @@ def _as_array(clip_ids: Sequence[str]) -> NDArray[np.str_]:
     return np.array(clip_ids, dtype=np.str_)
 
 
-def read_fold(folder: Path, config: RunConfig, fold_of: Mapping[str, str], run: str | None) -> FoldPredictions:
+def read_fold(
+    folder: Path, config: RunConfig, held_out: Sequence[str], clips: Collection[str], run: str | None
+) -> FoldPredictions:
     """Return the logits of a finished fold, which are of its clips: scores are joined by these ids.
 
     Parameters
     ----------
-    fold_of : fold id by clip id, for every clip of the run
+    held_out : ids of the fold's clips · clips : ids of all clips of the run
     run : as in `read_checked`
 
     Raises
@@ -144,18 +147,17 @@ def read_fold(folder: Path, config: RunConfig, fold_of: Mapping[str, str], run: 
         If a file of the fold was edited or damaged.
     """
     file = folder / LOGITS
-    of_fold = [clip_id for clip_id, its_fold in fold_of.items() if its_fold == folder.name]
     try:
-        limits = _largest_arrays(len(of_fold), fold_of, config)
+        limits = _largest_arrays(len(held_out), len(clips) - len(held_out), config)
         held = read_arrays(read_checked(file, min(sum(limits.values()) + ROOM, LARGEST), run), limits)
         clip_ids = tuple(map(str, held["clip_ids"]))
-        if sorted(clip_ids) != sorted(of_fold):
+        if sorted(clip_ids) != sorted(held_out):
             raise ValueError("its clips are not those of the fold in clips.csv")
         _check_logits(held["logits"], clip_ids, config)
         predictions = FoldPredictions(folder.name, clip_ids, held["logits"])
         if config.inner_val:
             inner_ids = tuple(map(str, held["inner_clip_ids"]))
-            if not fold_of.keys() >= set(inner_ids) or set(inner_ids) & set(clip_ids):
+            if not all(map(clips.__contains__, inner_ids)) or set(inner_ids) & set(clip_ids):
                 raise ValueError("its inner clips are not training clips of the run")
             _check_logits(held["inner_logits"], inner_ids, config)
             predictions = FoldPredictions(folder.name, clip_ids, held["logits"], inner_ids, held["inner_logits"])
@@ -166,13 +168,11 @@ def read_fold(folder: Path, config: RunConfig, fold_of: Mapping[str, str], run: 
         raise damaged_fold(file, error) from None
 
 
-def _largest_arrays(n_held_out: int, fold_of: Mapping[str, str], config: RunConfig) -> dict[str, int]:
+def _largest_arrays(n_held_out: int, n_others: int, config: RunConfig) -> dict[str, int]:
     """Return the largest size of each array of a fold, in bytes, by the number of clips, epochs and classes."""
-    longest = max(map(len, fold_of), default=0)
-    of_clip = {"logits": config.epochs * len(config.class_names) * 4, "clip_ids": max(longest, 1) * 4}
+    of_clip = {"logits": config.epochs * len(config.class_names) * 4, "clip_ids": LONGEST_ID * 4}
     held_out = {name: min(n_bytes * n_held_out, LARGEST) for name, n_bytes in of_clip.items()}
-    n_inner = len(fold_of) - n_held_out
-    return held_out | {f"inner_{name}": min(n_bytes * n_inner, LARGEST) for name, n_bytes in of_clip.items()}
+    return held_out | {f"inner_{name}": min(n_bytes * n_others, LARGEST) for name, n_bytes in of_clip.items()}
 
 
 def _check_logits(logits: NDArray[np.float32], clip_ids: Sequence[str], config: RunConfig) -> None:

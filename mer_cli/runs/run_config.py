@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from mer_cli.datasets.dataset import Scheme, all_to, as_named
 from mer_cli.datasets.schemes import OWN_LABELS, SCHEMES
-from mer_cli.errors import RunError
-from mer_cli.runs.config import TrainConfig
+from mer_cli.errors import ConfigError, RunError
+from mer_cli.runs.config import TrainConfig, resolve_config
 from mer_cli.runs.methods import MMNET
 from mer_cli.system.documents import read_json, shortened
 
@@ -207,11 +207,19 @@ def parse_config(path: Path) -> RunConfig:
     file = path / "config.json"
     try:
         held = _read_json(file)
-        return RunConfig.model_validate({name: held[name] for name in held if name not in (CHECKSUM, OWN_CHECKSUM)})
+        config = RunConfig.model_validate({name: held[name] for name in held if name not in (CHECKSUM, OWN_CHECKSUM)})
     except ValidationError as error:
         problem = error.errors()[0]
         setting = ".".join(map(str, problem["loc"])) or "a setting"
         raise _no_config(file, f"{setting} is {shortened(problem['input'])}: {problem['msg']}") from None
+    if config.recipe not in config.method.recipes:
+        raise _no_config(file, f"recipe is {shortened(config.recipe)}, which {config.model} does not have")
+    try:
+        if config.foreign:
+            resolve_config(config.recipe, model=config.model, foreign=config.foreign)
+    except ConfigError as error:
+        raise _no_config(file, str(error).removesuffix(".")) from None
+    return config
 
 
 def config_text(config: RunConfig, clips_sha256: str) -> str:

@@ -16,7 +16,7 @@ LARGEST_TOML = 1 << 20
 DEEPEST = 32  # lists and tables in each other
 
 # A key such as a.b.c with thousands of names, for which Python's library takes minutes.
-_LONG_KEY = re.compile(rf"(?:[\w\"'-]+[ \t]*\.[ \t]*){{{DEEPEST}}}")
+_LONG_KEY = re.compile(rf"(?<![\w\"'-])(?:[\w\"'-]++[ \t]*+\.[ \t]*+){{{DEEPEST}}}")
 
 _SHORT = Repr()
 _SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxdict = 3, 10, 10
