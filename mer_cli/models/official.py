@@ -6,6 +6,7 @@ uses are dropped; any other unknown or missing layer is an error, so no weight i
 
 from __future__ import annotations
 
+import pickle
 import re
 import zipfile
 from collections.abc import Mapping
@@ -73,6 +74,11 @@ def read_official(path: Path) -> MMNet:
         loaded = torch.load(BytesIO(content), map_location="cpu", weights_only=True)
     except (FileNotFoundError, NotADirectoryError):
         raise RunError(f"{path}: there is no such file. Give the .pth file that the released script saved.") from None
+    except pickle.UnpicklingError:  # torch's words advise to load it as a pickle, which may run code
+        raise RunError(
+            f"{path}: can't be read as plain weights: it is damaged, or holds more than names, numbers and tensors. "
+            "If the file holds a whole pickled model, save its model.state_dict() instead."
+        ) from None
     except Exception as error:  # torch raises a different kind for every way in which a file can be wrong
         first_line = str(error).strip().partition("\n")[0]
         raise RunError(
@@ -87,7 +93,10 @@ def read_official(path: Path) -> MMNet:
             f"{path}: holds a {type(loaded).__name__}, not a state dict of names and tensors. "
             "Save model.state_dict() of the released class."
         )
-    return from_official(state_dict)
+    try:
+        return from_official(state_dict)
+    except RunError as error:
+        raise RunError(f"{path}: {error}") from None
 
 
 def _check_archive(content: bytes) -> None:
