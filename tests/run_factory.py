@@ -136,5 +136,5 @@ def forget_checksum(path: Path) -> None:
     """Make a run's clips as they were in runs from before there were checksums."""
     file = path / "config.json"
     held = json.loads(file.read_text(encoding="utf-8"))
-    del held["clips_sha256"]
+    del held["clips_sha256"], held["config_sha256"]
     file.write_text(json.dumps(held), encoding="utf-8")

@@ -18,7 +18,8 @@ from mer_cli.evaluation.run_text import train_command
 from mer_cli.inference.attention import require_maps
 from mer_cli.report.collect import collect_runs
 from mer_cli.runs.config import check_seeds, resolve_config
-from mer_cli.runs.directory import read_history, read_run
+from mer_cli.runs.directory import read_run
+from mer_cli.runs.fold_files import read_history
 from mer_cli.runs.methods import LIVE, METHODS
 from mer_cli.training.classical import C_GRID
 from mer_cli.training.inputs import compute_inputs

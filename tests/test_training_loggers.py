@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from mer_cli.cli.main import app
 from mer_cli.errors import ConfigError, RunError
-from mer_cli.runs.directory import read_history
+from mer_cli.runs.fold_files import read_history
 from mer_cli.training.loggers import METHODS, Loggers, make_loggers
 from mer_cli.training.plan import plan_run
 from mer_cli.training.tensorboard_log import TensorBoardLogger, log_folder

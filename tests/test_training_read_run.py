@@ -1,9 +1,13 @@
 """Run files that were edited or damaged: each is refused by a sentence that names the file and what to do."""
 
+import errno
 import hashlib
 import json
 import math
+import os
 import re
+import shutil
+import zipfile
 
 import numpy as np
 import pytest
@@ -11,7 +15,8 @@ from run_factory import forget_checksum, write_run
 
 from mer_cli.errors import RunError
 from mer_cli.records import subject_of
-from mer_cli.runs.directory import read_history, read_run, write_history
+from mer_cli.runs.directory import read_run
+from mer_cli.runs.fold_files import done_text, read_history, write_history
 
 RESTORE = "Restore it, or move the run away and train again."
 
@@ -48,9 +53,13 @@ def test_any_edit_of_the_clips_is_refused(tmp_path, old, new):
 def test_checksums_are_of_the_files(tmp_path):
     path = write_run(tmp_path)
     digest = hashlib.sha256((path / "clips.csv").read_bytes()).hexdigest()
-    assert json.loads((path / "config.json").read_text())["clips_sha256"] == digest
-    names = [line.split("  ")[1] for line in (path / "folds/casme2-01/done").read_text().splitlines()]
-    assert names == ["logits.npz", "history.csv"]
+    held = json.loads((path / "config.json").read_text())
+    assert held["clips_sha256"] == digest
+    own = held.pop("config_sha256")
+    assert own == hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()
+    belongs, *sums = (path / "folds/casme2-01/done").read_text().splitlines()
+    assert belongs == f"# fold casme2-01 of {path.name}"
+    assert [line.split("  ")[1] for line in sums] == ["logits.npz", "history.csv"]
 
 
 def test_a_run_from_before_there_were_checksums_is_read(tmp_path):
@@ -125,7 +134,10 @@ def test_an_edited_setting_is_seen_by_the_folders_name(tmp_path):
         ),
         str(error.value),
     )
-    assert read_run(path.rename(tmp_path / "mine")).config.weight_decay == 0.7  # a name given by hand says nothing
+    mine = path.rename(tmp_path / "mine")  # a name given by hand says nothing
+    refuse(mine, f"{mine / 'config.json'}: was edited or damaged (it has changed since it was written). {RESTORE}")
+    forget_checksum(mine)
+    assert read_run(mine).config.weight_decay == 0.7
 
 
 @pytest.mark.parametrize(
@@ -164,7 +176,7 @@ def change_logits(path, fold="casme2-01", **changes):
     with np.load(file) as arrays:
         held = dict(arrays)
     np.savez(file, **({name: array for name, array in (held | changes).items() if array is not None}))
-    (file.parent / "done").write_text(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  logits.npz\n")
+    (file.parent / "done").write_text(done_text(path.name, fold, file.parent))
     return file
 
 
@@ -175,6 +187,113 @@ def test_any_edit_of_the_logits_is_refused(tmp_path):
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
     refuse_fold(path, file, "it has changed since it was written")
+
+
+def test_a_fold_whose_checksums_are_lost_is_refused(tmp_path):
+    path = write_run(tmp_path)
+    (path / "folds/casme2-01/done").write_text("")  # as after a power cut
+    problem = f"done does not name fold casme2-01 of {path.name}"
+    refuse_fold(path, path / "folds/casme2-01/logits.npz", problem)
+
+
+def test_a_fold_of_another_run_is_refused_though_its_clips_are_the_same(tmp_path):
+    path, other = write_run(tmp_path, seed=1), write_run(tmp_path, seed=2)
+    shutil.rmtree(path / "folds/casme2-01")
+    shutil.copytree(other / "folds/casme2-01", path / "folds/casme2-01")
+    problem = f"done does not name fold casme2-01 of {path.name}"
+    refuse_fold(path, path / "folds/casme2-01/logits.npz", problem)
+
+
+@pytest.mark.parametrize("change", [lambda logits: -logits, lambda logits: logits[:, ::-1]])
+def test_logits_that_are_negated_or_of_the_other_clip_are_refused(tmp_path, change):
+    path = write_run(tmp_path)
+    file = path / "folds/casme2-01/logits.npz"
+    with np.load(file) as arrays:
+        held = dict(arrays)
+    np.savez(file, **(held | {"logits": change(held["logits"])}))
+    refuse_fold(path, file, "it has changed since it was written")
+
+
+def test_an_edited_history_is_refused(tmp_path):
+    path = write_run(tmp_path)
+    file = path / "folds/casme2-01/history.csv"
+    edit(file, "1.0", "0.5")
+    refuse_fold(path, file, "it has changed since it was written")
+
+
+FILES = ["config.json", "clips.csv", "environment.json", "folds/casme2-01/logits.npz", "folds/casme2-01/done"]
+
+
+@pytest.mark.parametrize("name", [*FILES, "folds/casme2-01/history.csv"])
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_pipe_or_an_endless_device_in_place_of_a_file_is_refused_at_once(tmp_path, name, kind):
+    path = write_run(tmp_path)
+    file = path / name
+    file.unlink()
+    if kind == "pipe":
+        os.mkfifo(file)
+    else:
+        file.symlink_to("/dev/zero")
+    with pytest.raises(RunError, match=r": was edited or damaged \(.*it is not a regular file.*\)\. (Restore|Delete)"):
+        read_run(path)
+
+
+@pytest.mark.parametrize("name", FILES[:3])
+def test_a_file_that_is_nested_a_hundred_thousand_times_or_too_large_is_refused(tmp_path, name):
+    path = write_run(tmp_path)
+    file = path / name
+    file.write_text("[" * 100_000)
+    with pytest.raises(RunError, match="was edited or damaged"):
+        read_run(path)
+    with file.open("wb") as opened:
+        opened.truncate(10**13)  # takes no room on the disk
+    with pytest.raises(RunError, match=r"was edited or damaged \(.*it has more than [0-9,]+ bytes"):
+        read_run(path)
+
+
+def test_an_array_that_is_said_to_have_18_terabytes_is_refused_unread(tmp_path):
+    path = write_run(tmp_path)
+    file = path / "folds/casme2-01/logits.npz"
+    with zipfile.ZipFile(file) as archive:
+        held = {name: archive.read(name) for name in archive.namelist()}
+    header = held["logits.npy"].replace(b"(6, 3, 3), }" + b" " * 15, b"(999999999, 999, 999), }" + b" " * 3)
+    assert header != held["logits.npy"]
+    for content, problem in (
+        (header, "the header of the array logits does not fit its bytes"),
+        (held["logits.npy"] + bytes(10**8), "the array logits takes 100,000,344 bytes, and at most 216 belong there"),
+    ):
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in (held | {"logits.npy": content}).items():
+                archive.writestr(name, data)
+        (file.parent / "done").write_text(done_text(path.name, "casme2-01", file.parent))
+        refuse_fold(path, file, problem)
+
+
+def test_an_encrypted_array_is_refused(tmp_path):
+    path = write_run(tmp_path)
+    file = path / "folds/casme2-01/logits.npz"
+    data = bytearray(file.read_bytes())
+    data[data.index(b"PK\1\2") + 8] |= 1  # of the first member, in the archive's directory
+    file.write_bytes(data)
+    (file.parent / "done").write_text(done_text(path.name, "casme2-01", file.parent))
+    problem = "the array logits is encrypted, or packed in a way that numpy does not use"
+    refuse_fold(path, file, problem)
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    path = write_run(tmp_path)
+
+    def forbidden(file, limit):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
+
+    for module, file in (("directory", path / "clips.csv"), ("fold_files", path / "folds/casme2-01/logits.npz")):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"mer_cli.runs.{module}.read_bounded", forbidden)
+            refuse(
+                path,
+                f"{file}: can't be read (Permission denied). Its content may be whole: give yourself permission to "
+                "read it, or look at the disk, then run the same command again.",
+            )
 
 
 @pytest.mark.parametrize("clips", [["EP00", "EP01", "EP09"], ["EP00", "EP01", "EP01"], ["EP00", "EP01"]])
@@ -196,7 +315,7 @@ def test_a_single_array_in_place_of_the_logits_is_refused(tmp_path):
     file = path / "folds/casme2-01/logits.npz"
     with file.open("wb") as opened:
         np.save(opened, np.zeros(3))
-    (file.parent / "done").write_text("")
+    (file.parent / "done").write_text(done_text(path.name, "casme2-01", file.parent))
     refuse_fold(path, file, "not an archive of arrays")
 
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from mer_cli.cli.main import app
 from mer_cli.errors import ConfigError
-from mer_cli.runs.directory import read_history, write_history
+from mer_cli.runs.fold_files import read_history, write_history
 from mer_cli.runs.run_config import RunConfig
 from mer_cli.training.loggers import Loggers, make_loggers
 from mer_cli.training.plan import plan_run

@@ -21,7 +21,6 @@ The file is needed only when a run is trained: the run records what the file say
 from __future__ import annotations
 
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -30,6 +29,7 @@ from typing import Any
 from mer_cli.datasets.dataset import Scheme
 from mer_cli.datasets.registry import DATASETS
 from mer_cli.errors import ConfigError, did_you_mean, unknown_name
+from mer_cli.system.documents import read_toml, shortened
 from mer_cli.system.toml import spell
 
 NAME, CLASSES, EXPECTED = "name", "classes", "expected"
@@ -157,14 +157,14 @@ def _key(name: str) -> str:
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return read_toml(path)
     except OSError as error:
         raise ConfigError(
             f"{path}: can't be read ({error.strerror}). Give --scheme the path of a TOML file, as docs/labels.md shows."
         ) from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not text in UTF-8. Save it as UTF-8.") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}. Correct it; docs/labels.md shows an example.") from None
 
 
@@ -187,7 +187,7 @@ def _name(path: Path, held: Mapping[str, Any], datasets: Iterable[str], reserved
     name = held.get(NAME)
     if not isinstance(name, str) or not NAME_PATTERN.fullmatch(name):
         raise ConfigError(
-            f'{path}: {NAME} is {name!r}. Expected letters, digits, "-" and "_", for example: {NAME} = "my3".'
+            f'{path}: {NAME} is {shortened(name)}. Expected letters, digits, "-" and "_", for example: {NAME} = "my3".'
             if NAME in held
             else f'{path}: has no {NAME}. Give the scheme one, for example: {NAME} = "my3".'
         )
@@ -211,7 +211,7 @@ def _class_names(path: Path, held: Mapping[str, Any]) -> tuple[str, ...]:
     if names is None:
         raise ConfigError(f"{path}: has no {CLASSES}. List them in the order of their labels, {example}.")
     if not isinstance(names, list) or not all(isinstance(name, str) and name.strip() for name in names):
-        raise ConfigError(f"{path}: {CLASSES} is {names!r}. Expected a list of names, {example}.")
+        raise ConfigError(f"{path}: {CLASSES} is {shortened(names)}. Expected a list of names, {example}.")
     if len(names) < 2:
         raise ConfigError(f"{path}: {CLASSES} has {len(names)} of them. Expected at least 2, {example}.")
     twice = next((name for name, count in Counter(names).items() if count > 1), None)
@@ -242,8 +242,8 @@ def _map_emotions(
     for emotion, name in mapped.items():
         if not isinstance(name, str):
             raise ConfigError(
-                f"{path}: [{dataset}]: {emotion} is {name!r}. Expected the name of a class, in quotes; for emotions to "
-                f'leave out: {DROP} = ["{emotion}"].'
+                f"{path}: [{dataset}]: {emotion} is {shortened(name)}. Expected the name of a class, in quotes; for "
+                f'emotions to leave out: {DROP} = ["{emotion}"].'
             )
         if name not in class_names:
             raise ConfigError(f"{path}: [{dataset}]: {emotion}: {unknown_name('class', name, class_names)}")
@@ -262,7 +262,9 @@ def _texts(path: Path, dataset: str, section: Section, key: str) -> list[str]:
     texts = section.get(key, [])
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         example = '["others", "fear"]' if key == DROP else '["04/EP12_01f"]'
-        raise ConfigError(f"{path}: [{dataset}]: {key} is {texts!r}. Expected a list, for example: {key} = {example}.")
+        raise ConfigError(
+            f"{path}: [{dataset}]: {key} is {shortened(texts)}. Expected a list, for example: {key} = {example}."
+        )
     return texts
 
 
@@ -281,7 +283,9 @@ def _expected(
             if name not in (*class_names, SUBJECTS):
                 raise ConfigError(f"{where}: {unknown_name('class', name, (*class_names, SUBJECTS))}")
             if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-                raise ConfigError(f"{where}: {name} is {count!r}. Expected a number of clips or subjects, 0 or more.")
+                raise ConfigError(
+                    f"{where}: {name} is {shortened(count)}. Expected a number of clips or subjects, 0 or more."
+                )
         missing = [name for name in class_names if name not in counts]
         if missing:
             raise ConfigError(f"{where} lacks {', '.join(missing)}. Give the clips of every class, or none at all.")

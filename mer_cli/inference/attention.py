@@ -21,8 +21,9 @@ from mer_cli.errors import RunError, did_you_mean
 from mer_cli.models.mmnet import MMNet
 from mer_cli.records import dataset_of
 from mer_cli.runs.directory import Run
+from mer_cli.runs.fold_files import WEIGHTS, check_weights
 from mer_cli.runs.methods import MMNET
-from mer_cli.runs.run_config import RunConfig
+from mer_cli.runs.run_config import RunConfig, has_all_checksums
 from mer_cli.store.hdf5 import StoreInfo, read_store, read_windows
 from mer_cli.training.batches import CENTRE, PairBatches, Windows
 from mer_cli.training.loop import HELD_OUT_BATCH
@@ -174,6 +175,7 @@ def read_attention(
     network = MMNet(len(run.class_names), **run.config.network_options).to(device).eval()
     by_clip: dict[str, tuple[NDArray[np.generic], ...]] = {}  # maps, onset, apex
     for n_done, fold_id in enumerate(fold_ids, start=1):
+        check_weights(files[fold_id], run.config.run_name if has_all_checksums(run.path) else None)
         network.load_state_dict(_read_weights(files[fold_id], run.config, fold_id))
         held_out = sorted(clip_id for clip_id, fold in run.fold_of.items() if fold == fold_id)
         arrays = _fold_arrays(network, stores[dataset_of(held_out[0])], held_out, run.config, device)
@@ -204,8 +206,8 @@ def _fold_arrays(
 
 
 def _weights_file(run: Run, fold_id: str) -> Path:
-    file = run.path / "folds" / fold_id / "model.safetensors"
-    if not file.is_file():
+    file = run.path / "folds" / fold_id / WEIGHTS
+    if not file.exists():
         raise RunError(
             f"{file}: the fold's weights were not kept (`mer ablate` and --save-weights none keep none). Train again "
             "with the same settings and: mer train ... --save-weights last --no-resume."
@@ -214,7 +216,7 @@ def _weights_file(run: Run, fold_id: str) -> Path:
 
 
 def _read_weights(file: Path, config: RunConfig, fold_id: str) -> dict[str, torch.Tensor]:
-    """Read the state dict of a fold; the file must say that it is of this run and fold."""
+    """Read the state dict of a fold, after `check_weights`; the file must say that it is of this run and fold."""
     try:
         with safe_open(file, framework="pt") as opened:
             metadata = opened.metadata() or {}

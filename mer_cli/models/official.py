@@ -6,8 +6,11 @@ uses are dropped; any other unknown or missing layer is an error, so no weight i
 
 from __future__ import annotations
 
+import pickle
 import re
+import zipfile
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 
 import torch
@@ -16,6 +19,7 @@ from torch import Tensor
 
 from mer_cli.errors import RunError
 from mer_cli.models.mmnet import MMNet
+from mer_cli.system.files import read_bounded
 
 UNUSED = re.compile(r"^(pos\.|head1?\.|timeembed$|vit_pos\.(cls_token$|head\.|to_Mask))")
 
@@ -42,6 +46,10 @@ PARTS = {
 }
 
 
+LARGEST = 1 << 30  # bytes of a .pth file; a released one has some 40 MB
+MOST_CLASSES, MOST_LAYERS, MOST_RATIO = 1000, 12, 8
+
+
 def convert_official(path: Path, out: Path) -> Path:
     """Convert a released `.pth` file to `out`/model.safetensors, with the layer names of `MMNet`; return that path."""
     model = read_official(path)
@@ -60,10 +68,17 @@ def read_official(path: Path) -> MMNet:
         If the file can't be read as plain weights (`weights_only=True`: a file that would run code is refused), or the
         weights are not of the released class.
     """
-    if not path.is_file():
-        raise RunError(f"{path}: there is no such file. Give the .pth file that the released script saved.")
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        content = read_bounded(path, LARGEST)
+        _check_archive(content)
+        loaded = torch.load(BytesIO(content), map_location="cpu", weights_only=True)
+    except (FileNotFoundError, NotADirectoryError):
+        raise RunError(f"{path}: there is no such file. Give the .pth file that the released script saved.") from None
+    except pickle.UnpicklingError:  # torch's words advise to load it as a pickle, which may run code
+        raise RunError(
+            f"{path}: can't be read as plain weights: it is damaged, or holds more than names, numbers and tensors. "
+            "If the file holds a whole pickled model, save its model.state_dict() instead."
+        ) from None
     except Exception as error:  # torch raises a different kind for every way in which a file can be wrong
         first_line = str(error).strip().partition("\n")[0]
         raise RunError(
@@ -72,12 +87,26 @@ def read_official(path: Path) -> MMNet:
         ) from None
     nested = loaded.get("state_dict") if isinstance(loaded, dict) else None
     state_dict = nested if isinstance(nested, dict) else loaded
-    if not isinstance(state_dict, dict) or not all(isinstance(value, Tensor) for value in state_dict.values()):
+    is_named = isinstance(state_dict, dict) and all(isinstance(name, str) for name in state_dict)
+    if not is_named or not all(isinstance(value, Tensor) for value in state_dict.values()):
         raise RunError(
             f"{path}: holds a {type(loaded).__name__}, not a state dict of names and tensors. "
             "Save model.state_dict() of the released class."
         )
-    return from_official(state_dict)
+    try:
+        return from_official(state_dict)
+    except RunError as error:
+        raise RunError(f"{path}: {error}") from None
+
+
+def _check_archive(content: bytes) -> None:
+    """Raise an error if a file that torch saved as an archive unpacks to too much, or is not as it was saved."""
+    if zipfile.is_zipfile(BytesIO(content)):  # files of torch before 1.6 are not
+        with zipfile.ZipFile(BytesIO(content)) as archive:
+            if sum(member.file_size for member in archive.infolist()) > LARGEST:
+                raise ValueError(f"it unpacks to more than {LARGEST:,} bytes")
+            if damaged := archive.testzip():
+                raise ValueError(f"{damaged} in it has changed since it was saved")
 
 
 def from_official(state_dict: Mapping[str, Tensor]) -> MMNet:
@@ -100,17 +129,34 @@ def from_official(state_dict: Mapping[str, Tensor]) -> MMNet:
     """
     names = {key: key.removeprefix("module.") for key in state_dict}
     weights = {_our_name(name): state_dict[key] for key, name in names.items() if not UNUSED.match(name)}
+    _check_tensors(weights)
     try:
-        n_classes = weights["head.weight"].shape[0]
+        n_classes = len(weights["head.weight"])
         mlp_width, width = weights["position.layers.0.mlp1.weight"].shape
         n_layers = len({name.split(".")[2] for name in weights if name.startswith("position.layers.")})
+        if not (n_classes <= MOST_CLASSES and n_layers <= MOST_LAYERS and width <= mlp_width <= MOST_RATIO * width):
+            raise ValueError
         model = MMNet(n_classes, n_layers=n_layers, mlp_ratio=mlp_width // width)
         model.load_state_dict(weights)
     except KeyError as error:
         raise _wrong_weights(f"the layer that is {error.args[0]} here is missing") from None
+    except (ValueError, TypeError, IndexError):
+        raise _wrong_weights("the shapes of head or MLPs are not those of the released class") from None
     except RuntimeError as error:
         raise _wrong_weights(" ".join(str(error).split()).removesuffix(".")) from None
     return model.eval()
+
+
+def _check_tensors(weights: Mapping[str, Tensor]) -> None:
+    """Refuse a tensor that is not made of finite real numbers, all of which the file holds."""
+    for name, tensor in weights.items():
+        is_counter = name.endswith("num_batches_tracked")
+        if tensor.layout != torch.strided or not (tensor.is_floating_point() or is_counter):
+            raise _wrong_weights(f"the layer that is {name} here is a tensor of {tensor.dtype}, {tensor.layout}")
+        if tensor.nbytes > tensor.untyped_storage().nbytes():  # one number may be said to be a billion
+            raise _wrong_weights(f"the layer that is {name} here has more numbers than the file holds of it")
+        if not bool(torch.isfinite(tensor).all()):
+            raise _wrong_weights(f"the layer that is {name} here has a number that is NaN or infinite")
 
 
 def _our_name(official: str) -> str:

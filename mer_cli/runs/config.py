@@ -18,6 +18,7 @@ from mer_cli.runs.foreign import Foreign, Option
 from mer_cli.runs.methods import LIVE, METHODS, MMNET, Method, method_of
 from mer_cli.runs.own_method import find_any_method
 from mer_cli.runs.variants import VARIANTS
+from mer_cli.system.documents import shortened
 
 # Group of settings: where `mer train --help` shows it, and for whom it is.
 GROUPS = {
@@ -37,6 +38,9 @@ GROUPS = {
 }
 
 
+MOST = 1_000_000  # of epochs, clips, subjects or frames: a number beyond is a slip of the keyboard
+
+
 def setting(default: Any, group: str, **limits: Any) -> Any:
     """Return pydantic's `Field` for a setting; `group` is a key of `GROUPS`, `limits` are, for example, ge=0."""
     return Field(default, json_schema_extra={"group": group}, **limits)
@@ -45,7 +49,7 @@ def setting(default: Any, group: str, **limits: Any) -> Any:
 class TrainConfig(BaseModel):
     """All settings of one run. Frozen; an unknown name is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     scheme: str = setting("auto", "protocol")
     """Label scheme, which says which emotions make which class: a name, or a .toml file of your own; auto uses the
@@ -62,13 +66,13 @@ class TrainConfig(BaseModel):
     own, or plain if your class brings none, for your own."""
     seed: int = setting(1, "protocol", ge=0)
     """Seed of weights, batch order and augmentation; a classical method uses no random numbers."""
-    inner_val: int = setting(0, "epochs", ge=0)
+    inner_val: int = setting(0, "epochs", ge=0, le=MOST)
     """Number of training subjects held back in each fold to choose the epoch (rule inner-val)."""
     shuffle_labels: bool = setting(False, "protocol")
     """Permute the training labels of each fold: a null control, whose accuracy must be at chance level."""
-    epochs: int = setting(74, "epochs", ge=1)
+    epochs: int = setting(74, "epochs", ge=1, le=MOST)
     """Number of passes over the training clips of a fold."""
-    batch_size: int = setting(32, "training", ge=2)
+    batch_size: int = setting(32, "training", ge=2, le=MOST)
     """Number of clips in a training step; the last partial batch is kept."""
     optimiser: Literal["adamw", "adam", "sgd"] = setting("adamw", "training")
     """Optimiser; sgd uses momentum 0.9."""
@@ -76,9 +80,9 @@ class TrainConfig(BaseModel):
     """Learning rate of the first epoch."""
     decay: float = setting(0.987, "training", gt=0, le=1)
     """Factor on the learning rate each time it decays."""
-    decay_every: int = setting(1, "training", ge=1)
+    decay_every: int = setting(1, "training", ge=1, le=MOST)
     """Number of epochs between two decays of the learning rate."""
-    decay_epochs: int = setting(50, "training", ge=0)
+    decay_epochs: int = setting(50, "training", ge=0, le=MOST)
     """Number of epochs during which the learning rate decays."""
     weight_decay: float = setting(0.6, "training", ge=0)
     """Weight decay of the optimiser, on every parameter."""
@@ -100,7 +104,7 @@ class TrainConfig(BaseModel):
     of a clip stretched to 0..1, or to whole numbers 0..255."""
     span: Span = setting("clip", "span")
     """Flow that a descriptor sees: from the onset to every later frame of the clip, or to the apex alone."""
-    clip_frames: int = setting(0, "clips", ge=0)
+    clip_frames: int = setting(0, "clips", ge=0, le=MOST)
     """Number of frames that a whole clip is interpolated to; 0 leaves it as recorded."""
     interpolation: Interpolation = setting("linear", "clips")
     """Interpolation of a whole clip: linear between neighbouring frames, or tim, on the clip's curve."""
@@ -348,8 +352,8 @@ def describe_invalid(error: ValidationError) -> str:
         return f"There is no setting '{name}'. Expected one of: {', '.join(SETTINGS)}."
     flag = f"--{name.replace('_', '-')}"
     if problem["type"] == "value_error":
-        return f"{flag} {problem['ctx']['error']}, got {problem['input']!r}."
+        return f"{flag} {problem['ctx']['error']}, got {shortened(problem['input'])}."
     expected = problem["msg"].removeprefix("Input should be ")
     for theirs, ours in (("greater than or equal to", "at least"), ("less than or equal to", "at most")):
         expected = expected.replace(theirs, ours)
-    return f"{flag} must be {expected}, got {problem['input']!r}."
+    return f"{flag} must be {expected}, got {shortened(problem['input'])}."

@@ -6,7 +6,6 @@ What the file says has the same effect as the flags of the same names; a flag on
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from mer_cli.runs.config import SETTINGS, TrainConfig, describe_invalid, has_eff
 from mer_cli.runs.methods import METHODS, MMNET
 from mer_cli.runs.run_config import RunConfig
 from mer_cli.runs.variants import VARIANTS
+from mer_cli.system.documents import read_toml, shortened
 from mer_cli.system.toml import spell
 
 SET = "set"  # table of the options of a network: `--set name=value`
@@ -102,7 +102,7 @@ def read_config_file(path: Path, flags: Mapping[str, Any]) -> ConfigFile:
         If the file can't be read, or has an unknown key or a value of a wrong type or out of its limits.
     """
     try:
-        held = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors write a mark before the text
+        held = read_toml(path)
     except FileNotFoundError:
         raise ConfigError(f"--config: there is no file {path}. `mer train --print-config` prints one.") from None
     except OSError as error:
@@ -151,7 +151,7 @@ def _options(path: Path, table: Mapping[str, Any]) -> list[str]:
     """Return the table of a network's options as values of `--set`: ["width=64"]."""
     for name, value in table.items():
         if not isinstance(value, PLAIN):
-            raise ConfigError(f"{path}: {SET}.{name} must be a text, a number, true or false, got {value!r}.")
+            raise ConfigError(f"{path}: {SET}.{name} must be a text, a number, true or false, got {shortened(value)}.")
     return [f"{name}={value if isinstance(value, str) else spell(value)}" for name, value in table.items()]
 
 

@@ -2,6 +2,7 @@
 
     runs/<datasets>-<scheme>-<model>-<recipe>-s<seed>-<hash8>/
     ├── config.json        every setting, resolved, the stores with the part that each plays, the SHA-256 of clips.csv
+    │                      and of itself
     ├── environment.json   the sessions that added folds: versions, device name, threads, and the stores as typed
     ├── clips.csv          clip_id, fold, emotion, label, class: for evaluation, its held-out rows never reach training
     ├── source/            a copy of your own method's files, which nothing reads
@@ -9,9 +10,9 @@
     └── folds/<dataset>-<subject>/   logits.npz, history.csv, model.safetensors, done
 
 `logits.npz` holds logits and clip_ids of the held-out clips, and of the inner ones if some were set aside.
-`history.csv` holds a row for each epoch (`Method.history_columns`), `done` the SHA-256 of both. It is written last;
-a fold is filled under a temporary name and moved into place, so a folder that is there is whole. Across datasets a fold
-is named after its test dataset, and a clip that is only trained on has no fold.
+`history.csv` holds a row for each epoch (`Method.history_columns`), `done` the SHA-256 of the others (`fold_files`). It
+is written last; a fold is filled under a temporary name and moved into place, so a folder that is there is whole.
+Across datasets a fold is named after its test dataset, and a clip that is only trained on has no fold.
 """
 
 from __future__ import annotations
@@ -19,24 +20,44 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import math
-import zipfile
+import os
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from io import StringIO
+from itertools import islice
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from mer_cli.datasets.scheme_file import scheme_text
 from mer_cli.errors import DatasetError, RunError
 from mer_cli.records import Fold, FoldPredictions, dataset_of, fold_id
-from mer_cli.runs.run_config import CHECKSUM, RunConfig, parse_config, read_config, stored_checksum
-from mer_cli.system.files import write_folder, write_text
+from mer_cli.runs.fold_files import (
+    DONE,
+    HISTORY,
+    LARGEST,
+    LOGITS,
+    ROOM,
+    WEIGHTS,
+    done_text,
+    read_fold,
+    write_history,
+    write_logits,
+)
+from mer_cli.runs.run_config import (
+    ABSENT,
+    RunConfig,
+    config_text,
+    has_all_checksums,
+    parse_config,
+    read_config,
+    stored_checksum,
+    unread,
+)
+from mer_cli.system.documents import read_json, shortened
+from mer_cli.system.files import read_bounded, write_folder, write_text
 
-MAY_BE_NAN = ("loss", "inner_uf1")  # the loss if training diverged; the UF1 of a single subject
 SCHEME_FILE = "scheme.toml"
 CLIP_COLUMNS = ("clip_id", "fold", "emotion", "label", "class")
 
@@ -86,17 +107,21 @@ def read_clips(path: Path, config: RunConfig) -> ClipTable:
     table = ClipTable({}, {}, {})
     try:
         expected = stored_checksum(path)
-        if expected and hashlib.sha256(file.read_bytes()).hexdigest() != expected:
+        n_clips = sum(map(int, re.findall(r"\d+", config.protocol_id.rpartition("/")[2])))
+        content = read_bounded(file, min(ROOM + n_clips * 8192, LARGEST))  # 8 kB for a line is plenty
+        if expected and hashlib.sha256(content).hexdigest() != expected:
             raise ValueError("it has changed since it was written")
-        with file.open(newline="", encoding="utf-8") as opened:
-            rows = list(csv.DictReader(opened))
+        reader = csv.DictReader(StringIO(content.decode("utf-8"), newline=""))
+        rows = list(reader if expected else islice(reader, n_clips + 1))
         if not expected:
             _check_rows(rows, config)
         for row in rows:
             clip_id = row["clip_id"]
-            table.labels[clip_id] = int(row["label"])
+            table.labels[clip_id] = range(len(config.class_names))[int(row["label"])]
             table.fold_of[clip_id], table.emotions[clip_id] = row["fold"], row["emotion"]
-    except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
+    except (OSError, LookupError, ValueError, TypeError, csv.Error) as error:
+        if isinstance(error, OSError) and error.errno not in ABSENT:
+            raise unread(file, error) from None
         problem = f"column {error} is missing" if isinstance(error, KeyError) else str(error)
         raise RunError(
             f"{file}: was edited or damaged ({problem}). Restore it, or move the run away and train again."
@@ -136,58 +161,6 @@ def _label_by_scheme(clip_id: str, emotion: str, config: RunConfig) -> int | Non
         return None
 
 
-def _checksums(*files: Path) -> str:
-    """Return the lines that `sha256sum` prints of these files."""
-    return "".join(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files)
-
-
-def _check_sum(file: Path) -> None:
-    """Raise a ValueError if a file of a fold is not as it was written; `done` is empty in runs from before."""
-    done = file.with_name("done")
-    lines = done.read_text(encoding="utf-8").splitlines() if done.exists() else []
-    if lines and _checksums(file).strip() not in lines:
-        raise ValueError("it has changed since it was written")
-
-
-def write_history(file: Path, history: Sequence[Mapping[str, float]]) -> None:
-    """Write a fold's history as a CSV file: a row for each epoch, counted from 1."""
-    with file.open("w", newline="", encoding="utf-8") as opened:
-        writer = csv.writer(opened, lineterminator="\n")
-        writer.writerow(("epoch", *history[0]))
-        writer.writerows((epoch, *row.values()) for epoch, row in enumerate(history, start=1))
-
-
-def read_history(file: Path, column: str, n_epochs: int) -> list[float]:
-    """Return one column (of `Method.history_columns`) of a fold's `history.csv`: a number for each epoch.
-
-    The loss is NaN or infinite if training diverged. The inner UF1 is NaN if the fold has one training subject only,
-    so that C could not be chosen. All other numbers are finite.
-
-    Raises
-    ------
-    RunError
-        If the file can't be read, has changed since it was written, or lacks a number.
-    """
-    try:
-        _check_sum(file)
-        with file.open(newline="", encoding="utf-8") as opened:
-            values = [float(row[column]) for row in csv.DictReader(opened)]
-        if len(values) != n_epochs:
-            raise ValueError(f"it has {len(values)} epochs, config.json {n_epochs}")
-        if column not in MAY_BE_NAN and not all(map(math.isfinite, values)):
-            raise ValueError(f"{column} is not a finite number in every epoch")
-        return values
-    except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
-        raise _damaged_fold(file, error) from None
-
-
-def _damaged_fold(file: Path, error: Exception) -> RunError:
-    problem = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-    return RunError(
-        f"{file}: was edited or damaged ({problem}). Delete {file.parent} and train again: only this fold is repeated."
-    )
-
-
 DEFAULT_ROOT = "runs"  # the folder of all runs, unless --out gives another
 CODE_GIVEN = "code"  # in a session's environment: your own method, as it was given to --model
 
@@ -216,7 +189,7 @@ def read_sessions(run: Path) -> list[Session]:
     """
     file = run / "environment.json"
     try:
-        held = json.loads(file.read_text(encoding="utf-8"))
+        held = read_json(file)
         if not held:
             raise ValueError("no session in it")
         sessions = [
@@ -225,17 +198,23 @@ def read_sessions(run: Path) -> list[Session]:
         for session in sessions:
             if not session.stores or not isinstance(session.out, str):
                 raise ValueError("a session without stores or folder")
+            if not all(isinstance(fact, str | int) for fact in session.environment.values()):
+                raise ValueError("a session with a fact that is neither a text nor a number")
         return sessions
     except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
+        if isinstance(error, OSError) and error.errno not in ABSENT:
+            raise unread(file, error) from None
+        is_other = isinstance(error, KeyError | TypeError | AttributeError)
+        problem = "not a list of sessions with stores, test_stores and out" if is_other else str(error)
         raise RunError(
-            f"{file}: was edited or damaged ({error!r}). Restore it, or move the run away and train again."
+            f"{file}: was edited or damaged ({problem}). Restore it, or move the run away and train again."
         ) from None
 
 
 def _texts(entry: dict[str, Any], name: str) -> tuple[str, ...]:
     texts = entry.pop(name)
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise ValueError(f"{name} is {texts!r}, not a list of paths")
+        raise ValueError(f"{name} is {shortened(texts)}, not a list of paths")
     return tuple(texts)
 
 
@@ -332,14 +311,8 @@ def open_run(
             copy.write_bytes(content)
         if config.own_scheme and config.label_scheme:
             (partial / SCHEME_FILE).write_text(scheme_text(config.label_scheme), encoding="utf-8")
-        absent = {
-            name for name in ("own_scheme", "foreign") if getattr(config, name) is None
-        }  # as older runs are written
-        if config.revision == 1:
-            absent.add("revision")
-        settings = json.loads(config.model_dump_json(exclude=absent))
-        held = settings | {CHECKSUM: hashlib.sha256(clips_file.read_bytes()).hexdigest()}
-        (partial / "config.json").write_text(json.dumps(held, indent=2) + "\n", encoding="utf-8")
+        text = config_text(config, hashlib.sha256(clips_file.read_bytes()).hexdigest())
+        (partial / "config.json").write_text(text, encoding="utf-8")
 
     if not write_folder(path, fill, replace=False):
         return open_run(root, config, labels, emotions, folds, session, sources)  # another process made it meanwhile
@@ -348,7 +321,7 @@ def open_run(
 
 def is_finished(path: Path, fold_id: str) -> bool:
     """Return whether the run at `path` holds the fold, trained and completely written."""
-    return (path / "folds" / fold_id / "done").exists()
+    return os.path.lexists(path / "folds" / fold_id / DONE)
 
 
 def folds_to_train(path: Path, wanted: Sequence[Fold], *, resume: bool) -> list[Fold]:
@@ -376,22 +349,13 @@ def write_fold(
     """
 
     def fill(partial: Path) -> None:
-        arrays: dict[str, Any] = {"logits": predictions.logits, "clip_ids": _as_array(predictions.clip_ids)}
-        if predictions.inner_logits is not None and predictions.inner_clip_ids:
-            arrays["inner_logits"] = predictions.inner_logits
-            arrays["inner_clip_ids"] = _as_array(predictions.inner_clip_ids)
-        np.savez(partial / "logits.npz", **arrays)
-        write_history(partial / "history.csv", history)
+        write_logits(partial / LOGITS, predictions)
+        write_history(partial / HISTORY, history)
         if save_weights is not None:
-            save_weights(partial / "model.safetensors")
-        sums = _checksums(partial / "logits.npz", partial / "history.csv")
-        (partial / "done").write_text(sums, encoding="utf-8")
+            save_weights(partial / WEIGHTS)
+        (partial / DONE).write_text(done_text(path.name, predictions.fold, partial), encoding="utf-8")
 
     write_folder(path / "folds" / predictions.fold, fill, replace=True)
-
-
-def _as_array(clip_ids: Sequence[str]) -> NDArray[np.str_]:
-    return np.array(clip_ids, dtype=np.str_)
 
 
 def read_run(path: str | Path) -> Run:
@@ -405,8 +369,13 @@ def read_run(path: str | Path) -> Run:
     path = Path(path)
     config = read_config(path)
     clips = read_clips(path, config)
-    fold_ids = sorted(set(clips.fold_of.values()) - {""})
+    held_out: dict[str, list[str]] = {}
+    for clip_id, fold in clips.fold_of.items():
+        if fold:
+            held_out.setdefault(fold, []).append(clip_id)
+    fold_ids = sorted(held_out)
     finished = [fold for fold in fold_ids if is_finished(path, fold)]
+    run = config.run_name if has_all_checksums(path) else None
     return Run(
         path,
         config,
@@ -414,40 +383,9 @@ def read_run(path: str | Path) -> Run:
         clips.labels,
         clips.fold_of,
         clips.emotions,
-        folds=tuple(_read_fold(path, fold, config, clips) for fold in finished),
+        folds=tuple(
+            read_fold(path / "folds" / fold, config, held_out[fold], clips.fold_of.keys(), run) for fold in finished
+        ),
         missing=tuple(fold for fold in fold_ids if fold not in finished),
         sessions=tuple(read_sessions(path)),
     )
-
-
-def _read_fold(path: Path, fold: str, config: RunConfig, clips: ClipTable) -> FoldPredictions:
-    """Read the logits of a finished fold, and check that they are of its clips: scores are joined by these ids."""
-    file = path / "folds" / fold / "logits.npz"
-    try:
-        _check_sum(file)
-        with file.open("rb") as opened:
-            if not zipfile.is_zipfile(opened):  # `np.load` would take a single array, or speak of pickles
-                raise ValueError("not an archive of arrays")
-            opened.seek(0)
-            with np.load(opened) as arrays:
-                held = {name: arrays[name] for name in arrays.files}
-        clip_ids = tuple(map(str, held["clip_ids"]))
-        of_fold = [clip_id for clip_id, its_fold in clips.fold_of.items() if its_fold == fold]
-        if sorted(clip_ids) != sorted(of_fold):
-            raise ValueError("its clips are not those of the fold in clips.csv")
-        _check_logits(held["logits"], clip_ids, config)
-        if not config.inner_val:
-            return FoldPredictions(fold, clip_ids, held["logits"])
-        inner_ids = tuple(map(str, held["inner_clip_ids"]))
-        if not clips.labels.keys() >= set(inner_ids) or set(inner_ids) & set(clip_ids):
-            raise ValueError("its inner clips are not training clips of the run")
-        _check_logits(held["inner_logits"], inner_ids, config)
-        return FoldPredictions(fold, clip_ids, held["logits"], inner_ids, held["inner_logits"])
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise _damaged_fold(file, error) from None
-
-
-def _check_logits(logits: NDArray[np.float32], clip_ids: Sequence[str], config: RunConfig) -> None:
-    shape = (config.epochs, len(clip_ids), len(config.class_names))
-    if logits.shape != shape or logits.dtype != np.float32:
-        raise ValueError(f"logits of shape {logits.shape}, {logits.dtype}, not {shape} of float32")

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from mer_cli.datasets.tables import read_text_rows
 from mer_cli.errors import ConfigError, did_you_mean, unknown_name
 from mer_cli.runs.plan import RunPlan
+from mer_cli.system.files import read_bounded
 
 CLIP_ID = "clip_id"
 PREDICTED = "predicted"
 TOLD = frozenset({"label", "class", "emotion", "fold", "part", "gt", "truth", "action_units"})  # must not be there
 CERTAIN = 100.0  # the score of a class that is named; its probability (softmax) is 1
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
+LARGEST = 1 << 29  # bytes; a million clips take a fifth of it
 _SMALLEST, _LARGEST = float(np.finfo(np.float32).tiny), 1e30
 
 
@@ -64,9 +66,10 @@ def read_content(file: Path) -> bytes:
         If it can't be read.
     """
     try:
-        return file.read_bytes().replace(b"\r\n", b"\n")
-    except OSError as error:
-        raise ConfigError(f"{file}: can't be read ({error.strerror}). Give the path of a CSV of predictions.") from None
+        return read_bounded(file, LARGEST).replace(b"\r\n", b"\n")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{file}: can't be read ({reason}). Give the path of a CSV of predictions.") from None
 
 
 def read_scores(file: Path, content: bytes, plan: RunPlan) -> ReadScores:

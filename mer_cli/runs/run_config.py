@@ -1,11 +1,12 @@
 """The config of a run: its settings with device, precision and compile resolved, and the stores that it uses.
 
 It is written as `config.json` into the run directory, and read back here. The directory's name has a hash of the
-settings, so an edit is noticed.
+settings and the file has a checksum of what it says, so an edit is noticed.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import re
@@ -17,13 +18,16 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from mer_cli.datasets.dataset import Scheme, all_to, as_named
 from mer_cli.datasets.schemes import OWN_LABELS, SCHEMES
-from mer_cli.errors import RunError
-from mer_cli.runs.config import TrainConfig
+from mer_cli.errors import ConfigError, RunError
+from mer_cli.runs.config import TrainConfig, resolve_config
 from mer_cli.runs.methods import MMNET
+from mer_cli.system.documents import read_json, shortened
 
 PROTOCOL_VERSION = 4  # raised whenever a change of the code can move a stored logit: old runs are then not continued
 
-CHECKSUM = "clips_sha256"  # in config.json beside the settings; not one of them
+# In config.json beside the settings, and not among them. Runs from before have only the first, or neither.
+CHECKSUM = "clips_sha256"
+OWN_CHECKSUM = "config_sha256"  # of all that config.json says except this
 
 Role = Literal["loso", "train", "test"]
 
@@ -179,12 +183,16 @@ def read_config(path: Path) -> RunConfig:
         As in `parse_config`, or if the settings do not fit the folder's name (a name given by hand is not checked).
     """
     config = parse_config(path)
+    file = path / "config.json"
     name = path.resolve().name
     if re.search(r"-s\d+-[0-9a-f]{8}$", name) and name != config.run_name:  # any other name was given by hand
         raise RunError(
-            f"{path / 'config.json'}: its settings are those of {config.run_name}, not those that the folder is named "
+            f"{file}: its settings are those of {config.run_name}, not those that the folder is named "
             "after. The file was edited, or the folder renamed: restore it, or move the run away and train again."
         )
+    held = _read_json(file)
+    if held.get(OWN_CHECKSUM, _own_checksum(held)) != _own_checksum(held):
+        raise _no_config(file, "it has changed since it was written")
     return config
 
 
@@ -201,17 +209,44 @@ def parse_config(path: Path) -> RunConfig:
     file = path / "config.json"
     try:
         held = _read_json(file)
-        held.pop(CHECKSUM, None)
-        return RunConfig.model_validate(held)
+        config = RunConfig.model_validate({name: held[name] for name in held if name not in (CHECKSUM, OWN_CHECKSUM)})
     except ValidationError as error:
         problem = error.errors()[0]
         setting = ".".join(map(str, problem["loc"])) or "a setting"
-        raise _no_config(file, f"{setting} is {problem['input']!r}: {problem['msg']}") from None
+        raise _no_config(file, f"{setting} is {shortened(problem['input'])}: {problem['msg']}") from None
+    if config.recipe not in config.method.recipes:
+        raise _no_config(file, f"recipe is {shortened(config.recipe)}, which {config.model} does not have")
+    try:
+        if config.foreign:
+            resolve_config(config.recipe, model=config.model, foreign=config.foreign)
+    except ConfigError as error:
+        raise _no_config(file, str(error).removesuffix(".")) from None
+    return config
+
+
+def config_text(config: RunConfig, clips_sha256: str) -> str:
+    """Return the text of a run's config.json: the settings, then the checksum of clips.csv and its own."""
+    absent = {name for name in ("own_scheme", "foreign") if getattr(config, name) is None}  # as older runs are written
+    if config.revision == 1:
+        absent.add("revision")
+    held = json.loads(config.model_dump_json(exclude=absent)) | {CHECKSUM: clips_sha256}
+    return json.dumps(held | {OWN_CHECKSUM: _own_checksum(held)}, indent=2) + "\n"
+
+
+def _own_checksum(held: dict[str, Any]) -> str:
+    """Return the SHA-256 of what a config.json says; its own checksum, line breaks and order make no difference."""
+    said = {name: value for name, value in held.items() if name != OWN_CHECKSUM}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def stored_checksum(path: Path) -> str:
     """Return the SHA-256 of `clips.csv` that the run's config.json records; "" for an old run, which records none."""
     return str(_read_json(path / "config.json").get(CHECKSUM, ""))
+
+
+def has_all_checksums(path: Path) -> bool:
+    """Return whether each file of a run must have a checksum, because its config.json has one of its own."""
+    return OWN_CHECKSUM in _read_json(path / "config.json")
 
 
 def other_version(path: Path) -> str | None:
@@ -227,21 +262,37 @@ def other_version(path: Path) -> str | None:
     if version == PROTOCOL_VERSION:
         return None
     return (
-        f"{file}: protocol version {version}, and this program reads {PROTOCOL_VERSION}. Train again; the old run "
-        "stays as it is."
+        f"{file}: protocol version {shortened(version)}, and this program reads {PROTOCOL_VERSION}. Train again; the "
+        "old run stays as it is."
     )
 
 
 def _read_json(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        raise RunError(f"{file.parent}: not a run directory, it has no config.json. `mer train --loso` makes one.")
     try:
-        held = json.loads(file.read_text(encoding="utf-8"))
+        held = read_json(file)
+    except OSError as error:
+        if error.errno not in ABSENT:
+            raise unread(file, error) from None
+        raise RunError(
+            f"{file.parent}: not a run directory, it has no config.json. `mer train --loso` makes one."
+        ) from None
     except ValueError as error:
         raise _no_config(file, str(error)) from None
     if not isinstance(held, dict):
         raise _no_config(file, f"a JSON {type(held).__name__}")
     return held
+
+
+# What a path without a file gives, or one that is no path of a file.
+ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO})
+
+
+def unread(file: Path, error: OSError) -> RunError:
+    """Return the error for a file of a run that is there and can't be read, so that nothing is said of its content."""
+    return RunError(
+        f"{file}: can't be read ({error.strerror}). Its content may be whole: give yourself permission to read it, or "
+        "look at the disk, then run the same command again."
+    )
 
 
 def _no_config(file: Path, problem: str) -> RunError:

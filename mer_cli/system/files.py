@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -42,6 +43,34 @@ def replacing(target: Path, *, folder: Path | None = None, sync: bool = False) -
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def read_bounded(path: Path, limit: int) -> bytes:
+    """Return the content of a regular file; a pipe, a device or a file that is too large is refused unread.
+
+    Parameters
+    ----------
+    limit : largest size, in bytes, that the file may have
+
+    Raises
+    ------
+    OSError
+        If the file can't be read, or is a folder.
+    ValueError
+        If it is not a regular file, or is larger than `limit`.
+    """
+
+    def unblocked(name: str, flags: int) -> int:
+        return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))  # opening a pipe would wait for its other end
+
+    with open(path, "rb", opener=unblocked) as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError("it is not a regular file")
+        content = file.read(limit + 1) if found.st_size <= limit else b""
+    if max(found.st_size, len(content)) > limit:
+        raise ValueError(f"it has more than {limit:,} bytes")
+    return content
 
 
 def write_text(target: Path, text: str) -> None:

@@ -19,7 +19,8 @@ from mer_cli.datasets.scheme_file import datasets_in, is_scheme_file
 from mer_cli.datasets.schemes import AUTO, SCHEMES, resolve_scheme
 from mer_cli.errors import ConfigError, DatasetError, StoreError, unknown_name
 from mer_cli.runs.config import OF_NETWORK, TrainConfig, check_settings, has_effect, resolve_config
-from mer_cli.runs.directory import is_finished, read_history
+from mer_cli.runs.directory import is_finished
+from mer_cli.runs.fold_files import read_history
 from mer_cli.runs.methods import LIVE, Method
 from mer_cli.runs.own_code import is_own
 from mer_cli.runs.own_method import find_any_method

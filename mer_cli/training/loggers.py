@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mer_cli.errors import ConfigError, unknown_name
 from mer_cli.records import Fold
-from mer_cli.runs.directory import read_history
+from mer_cli.runs.fold_files import read_history
 from mer_cli.runs.run_config import RunConfig
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from mer_cli.runs.directory import is_finished, read_history
+from mer_cli.runs.directory import is_finished
+from mer_cli.runs.fold_files import read_history
 from mer_cli.runs.run_config import GENERATED, RunConfig
 from mer_cli.system.files import write_folder
 from mer_cli.training.loggers import require

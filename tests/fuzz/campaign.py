@@ -31,6 +31,11 @@ PRELOADED = (
     "mer_cli.store.hdf5",
     "mer_cli.faces.frames",
     "mer_cli.datasets.own_table",
+    "mer_cli.evaluation.summary",
+    "mer_cli.report.build",
+    "mer_cli.report.render",
+    "mer_cli.runs.config_file",
+    "mer_cli.models.official",
 )
 
 # How a case may end. A clear error and the right result are what the user should get; "other result" is a fault where

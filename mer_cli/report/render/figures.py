@@ -18,7 +18,8 @@ from mer_cli.evaluation.run_text import settings, stated_rule
 from mer_cli.records import dataset_of
 from mer_cli.report.collect import RunGroup
 from mer_cli.report.entries import store_origin
-from mer_cli.runs.directory import Run, read_history
+from mer_cli.runs.directory import Run
+from mer_cli.runs.fold_files import read_history
 
 EXPLAIN = "explain"  # the folder in a run where `mer explain` leaves its images
 
