@@ -58,7 +58,10 @@ def preprocess(
     ] = "flow",
     table: Annotated[
         Path | None,
-        typer.Option(metavar="CLIPS.csv", help="Table of the clips, for your own data: mer preprocess table RAW."),
+        typer.Option(
+            metavar="FILE",
+            help="Table of your own clips (mer preprocess table RAW), or a release's table that was renamed or moved.",
+        ),
     ] = None,
     clips: Annotated[
         bool, typer.Option("--clips", help="Also keep every frame from onset to offset, for methods that need them.")
@@ -72,6 +75,7 @@ def preprocess(
 
     Continues an interrupted run. Example: mer preprocess casme2 /raw
     """
+    from mer_cli.datasets.known_cells import release_notes
     from mer_cli.datasets.registry import load_release
     from mer_cli.datasets.stamp import stamp_sentence
     from mer_cli.store.build import build_store
@@ -84,6 +88,7 @@ def preprocess(
     out = out or Path("data") / f"{release.dataset}.h5"
     if release.generated:
         console.print_notes([stamp_sentence(release)])
+    console.print_notes(release_notes(release))
     if dry_run:
         with console.Steps("check", len(release.clips)) as steps:
             found = check_release(release, out, predictor, steps.on_clip, whole_clips=clips, resume=resume)
@@ -185,7 +190,8 @@ def show_overview(overview: Overview) -> None:
         console.print_facts(facts)
         console.out.print()
     show_counts(overview.tables)
-    console.print_lines((*overview.differences, *overview.warnings, *(f"erratum: {text}" for text in overview.errata)))
+    errata = (f"erratum: {text}" for text in overview.errata)
+    console.print_lines((*overview.notes, *overview.differences, *overview.warnings, *errata))
 
 
 def show_counts(tables: Iterable[CountTable]) -> None:

@@ -34,6 +34,7 @@ COLUMNS = ("subject", "clip", "onset", "offset", "label", "path")
 OPTIONAL_COLUMNS = ("apex", "action_units", "fps")
 FRAME_COLUMNS: tuple[Field, ...] = ("onset", "apex", "offset")
 UNKNOWN_FPS = 0.0
+SHOWN = 60  # characters of a long path
 
 
 def load_own(
@@ -69,11 +70,15 @@ def load_own(
     @cache
     def frames_in(path: str) -> tuple[FrameRef, ...]:
         place = root / path.replace("\\", "/")
-        check_inside(place, boundary)
-        if place.is_dir():
-            return list_frames(place)
-        if place.is_file() and place.suffix.casefold() in VIDEO_EXTENSIONS:
-            return list_video(place)
+        try:
+            check_inside(place, boundary)
+            if place.is_dir():
+                return list_frames(place)
+            if place.is_file() and place.suffix.casefold() in VIDEO_EXTENSIONS:
+                return list_video(place)
+        except OSError as error:  # such as a name of thousands of characters
+            shown = path if len(path) <= SHOWN else f"{path[:SHOWN]}..."
+            raise DatasetError(f"path '{shown}' can't be looked up ({error.strerror}). Correct the table.") from None
         raise DatasetError(f"path '{path}' is neither a folder nor a video in {root}. Correct the table.")
 
     def frames_of(entry: Entry) -> tuple[FrameRef, ...]:
@@ -94,6 +99,7 @@ def load_own(
         table_version="",
         clips=assembled.clips,
         failed=assembled.failed,
+        table_notes=(f"{table.path.name}: {table.encoding}",) if table.encoding else (),
     )
 
 

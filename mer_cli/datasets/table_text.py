@@ -1,9 +1,10 @@
 """Read the rows of a CSV, whatever program saved it: its encoding is found, or the file is refused.
 
-Excel saves a CSV in the encoding of the computer's language unless "CSV UTF-8" is chosen, and "Unicode text" in UTF-16.
-A table is short and almost all of it ASCII, so that detectors made for prose guess: of 111 such tables charset-normalizer
-read 65 rightly, and "dégoût" in Latin-1 as Chinese. Here an encoding is taken if the characters that it gives are those
-that its language uses daily, and no other encoding fits as well. A text that is read wrongly would be a class of its own.
+Excel saves a CSV in the encoding of the computer's language unless "CSV UTF-8" is chosen, and "Unicode text" in
+UTF-16. A table is short and almost all of it ASCII, so detectors made for prose guess: of 111 such tables
+charset-normalizer read 65 rightly, and took "dégoût" in Latin-1 for Chinese. Here an encoding is taken if its
+characters are those that its language uses daily, and no other encoding fits as well. Nothing else is taken, because a
+label that is read wrongly becomes a class without anyone noticing.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ _CAPITAL_INSIDE = re.compile(r"[a-zß-ÿ][À-ÖØ-Þ]")
 _THREE_IN_A_ROW = re.compile(r"[^\x00-\x7f]{3}")
 
 
-class UnknownEncoding(ValueError):
+class UnknownEncodingError(ValueError):
     """A text whose encoding can't be told for certain; the words say why and what to do."""
 
 
@@ -65,7 +66,7 @@ def read_text_rows(content: bytes) -> TextRows:
 
     Raises
     ------
-    UnknownEncoding
+    UnknownEncodingError
         If the text could be in several encodings, or in none that is known here.
     csv.Error, ValueError
         If it can't be read as a CSV.
@@ -87,7 +88,7 @@ def find_encoding(content: bytes) -> str:
 
     Raises
     ------
-    UnknownEncoding
+    UnknownEncodingError
         If several encodings fit, or none.
     """
     for mark, encoding in MARKS:
@@ -113,7 +114,7 @@ def find_encoding(content: bytes) -> str:
 
 
 def _refuse(why: str) -> str:
-    raise UnknownEncoding(f"the text is not UTF-8, and its encoding can't be told: {why}. {ADVICE}")
+    raise UnknownEncodingError(f"the text is not UTF-8, and its encoding can't be told: {why}. {ADVICE}")
 
 
 def _decoded(content: bytes, encoding: str) -> str | None:

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mer_cli.datasets.table_text import UnknownEncoding, read_text_rows
-from mer_cli.datasets.workbook import UnreadableWorkbook, is_workbook, read_workbook
+from mer_cli.datasets.table_text import UnknownEncodingError, read_text_rows
+from mer_cli.datasets.workbook import UnreadableWorkbookError, is_workbook, read_workbook
 from mer_cli.errors import DatasetError, did_you_mean
 
 WORKBOOKS = frozenset({".xlsx", ".xls", ".xlsm", ".xlsb", ".ods"})
@@ -71,9 +71,9 @@ def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = (),
     sha256, sheets, encoding = _read_sheets(path)
     sheet, header = _find_header(path, sheets, columns, sheet)
     cells = sheets[sheet]
-    titles = [_folded(title) for title in cells[header]]
+    here = [folded(title) for title in cells[header]]
     positions = _match_columns(
-        path, sheet, header, cells[header], [*columns, *(column for column in optional if _folded(column) in titles)]
+        path, sheet, header, cells[header], [*columns, *(column for column in optional if folded(column) in here)]
     )
     rows = []
     for index in range(header + 1, len(cells)):
@@ -104,13 +104,13 @@ def _read_sheets(path: Path) -> tuple[str, dict[str, list[list[str]]], str]:
         if is_workbook(content):
             sheets = read_workbook(content)
         elif path.suffix.casefold() in WORKBOOKS:
-            raise UnreadableWorkbook("its content does not begin like a workbook's")
+            raise UnreadableWorkbookError("its content does not begin like a workbook's")
         else:
             rows, encoding = read_text_rows(content)
             sheets = {"csv": rows}
-    except UnknownEncoding as error:
+    except UnknownEncodingError as error:
         raise DatasetError(f"{path}: {error}") from None
-    except (UnreadableWorkbook, csv.Error, ValueError) as error:
+    except (UnreadableWorkbookError, csv.Error, ValueError) as error:
         raise DatasetError(
             f"{path}: can't be read as a table ({error}). Download the coding table again, or open it in Excel or "
             "LibreOffice and save it as .xlsx without a password."
@@ -140,11 +140,11 @@ def _read_content(path: Path) -> bytes:
 def _find_header(
     path: Path, sheets: Mapping[str, list[list[str]]], columns: Sequence[str], preferred: str
 ) -> tuple[str, int]:
-    wanted = {_folded(column) for column in columns}
+    wanted = {folded(column) for column in columns}
     best_hits, best = 0, ("", 0)
     for sheet, cells in sorted(sheets.items(), key=lambda item: item[0].casefold() != preferred.casefold()):
         for index, row in enumerate(cells):
-            hits = len(wanted.intersection(map(_folded, row)))
+            hits = len(wanted.intersection(map(folded, row)))
             if hits > best_hits:
                 best_hits, best = hits, (sheet, index)
     if best_hits < 2:  # one hit can be a word in a note
@@ -156,21 +156,22 @@ def _find_header(
 
 
 def _match_columns(path: Path, sheet: str, header: int, titles: list[str], columns: Sequence[str]) -> dict[str, int]:
-    folded = [_folded(title) for title in titles]
+    here = [folded(title) for title in titles]
     where = f"{path}: sheet '{sheet}' row {header + 1}"
     for column in columns:
-        if folded.count(_folded(column)) > 1:
+        if here.count(folded(column)) > 1:
             raise DatasetError(f"{where}: there are two columns '{column}'. Delete the wrong one.")
-    missing = [column for column in columns if _folded(column) not in folded]
+    missing = [column for column in columns if folded(column) not in here]
     if missing:
         found = [title for title in titles if title]
-        spare = [title for title in found if _folded(title) not in {_folded(column) for column in columns}]
+        spare = [title for title in found if folded(title) not in {folded(column) for column in columns}]
         raise DatasetError(
             f"{where}: no column {', '.join(repr(column) for column in missing)}; found {', '.join(found)}."
             f"{did_you_mean(missing[0], spare)} Name the columns as in the released table."
         )
-    return {column: folded.index(_folded(column)) for column in columns}
+    return {column: here.index(folded(column)) for column in columns}
 
 
-def _folded(title: str) -> str:
+def folded(title: str) -> str:
+    """Return a column's title without case and spaces, as titles are compared."""
     return "".join(title.split()).casefold()

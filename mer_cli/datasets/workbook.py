@@ -22,7 +22,7 @@ CELLS = 5_000_000  # of all sheets; the largest released table has 34,000
 Sheets = dict[str, list[list[str]]]
 
 
-class UnreadableWorkbook(ValueError):
+class UnreadableWorkbookError(ValueError):
     """A workbook that the parser refuses, or that it fails on."""
 
 
@@ -36,7 +36,7 @@ def read_workbook(content: bytes) -> Sheets:
 
     Raises
     ------
-    UnreadableWorkbook
+    UnreadableWorkbookError
         If the content is not a workbook, is damaged or has a password, or reading it takes too much time or memory.
     """
     code = f"import sys; sys.path[:] = {sys.path!r}; from mer_cli.datasets.workbook import main; main()"
@@ -44,12 +44,12 @@ def read_workbook(content: bytes) -> Sheets:
     try:
         ended = subprocess.run(command, input=content, capture_output=True, timeout=WALL_S, check=False)
     except subprocess.TimeoutExpired:
-        raise UnreadableWorkbook(f"reading it takes over {WALL_S} seconds") from None
+        raise UnreadableWorkbookError(f"reading it takes over {WALL_S} seconds") from None
     if ended.returncode:
-        raise UnreadableWorkbook(_why(ended.returncode, ended.stderr.decode("utf-8", "replace")))
+        raise UnreadableWorkbookError(_why(ended.returncode, ended.stderr.decode("utf-8", "replace")))
     answer = json.loads(ended.stdout)
     if isinstance(answer, str):
-        raise UnreadableWorkbook(answer)
+        raise UnreadableWorkbookError(answer)
     return dict(answer)
 
 
@@ -69,7 +69,7 @@ def _signals() -> Any:
 
 
 def main() -> NoReturn:
-    """Read a workbook from stdin, and write its sheets, or a text that says why they can't be read, to stdout as JSON."""
+    """Read a workbook from stdin, and write its sheets to stdout as JSON, or a text that says why it can't."""
     content = sys.stdin.buffer.read()
     import python_calamine  # before the limits, which do not count what is loaded
 
