@@ -193,6 +193,8 @@ _COMMON: dict[str, Callable[[str], bool]] = {
 def _told(encoding: str, text: str) -> str:
     if encoding in {"utf-8", "utf-8-sig"}:
         return ""
+    if encoding.startswith("utf"):  # there is no doubt about it
+        return f"read as {TITLES[encoding]}"
     words = list(dict.fromkeys(re.findall(r"[^\W\d_]*[^\x00-\x7f]+[^\W\d_]*", text)))[:3]
     shown = f": check that {', '.join(words)} {'is' if len(words) == 1 else 'are'} right" if words else ""
     return f"read as {TITLES[encoding]}, because it is not UTF-8{shown}"

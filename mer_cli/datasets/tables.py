@@ -110,11 +110,13 @@ def _read_sheets(path: Path) -> tuple[str, dict[str, list[list[str]]], str]:
             sheets = {"csv": rows}
     except UnknownEncodingError as error:
         raise DatasetError(f"{path}: {error}") from None
-    except (UnreadableWorkbookError, csv.Error, ValueError) as error:
+    except UnreadableWorkbookError as error:
         raise DatasetError(
             f"{path}: can't be read as a table ({error}). Download the coding table again, or open it in Excel or "
             "LibreOffice and save it as .xlsx without a password."
         ) from None
+    except (csv.Error, ValueError) as error:
+        raise DatasetError(f"{path}: can't be read as a CSV ({error}). Save it again, as CSV or .xlsx.") from None
     stripped = {name: [[cell.strip() for cell in row] for row in rows] for name, rows in sheets.items()}
     return hashlib.sha256(content).hexdigest(), stripped, encoding
 

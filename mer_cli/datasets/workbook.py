@@ -8,6 +8,7 @@ second. Only the limit on time works on every system; that on memory needs Linux
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -57,15 +58,11 @@ def _why(code: int, said: str) -> str:
     """Return why the process that reads a workbook was ended by something other than its own answer."""
     if "memory allocation" in said or "MemoryError" in said:
         return f"reading it takes over {MEMORY >> 30} GiB of memory"
-    if code == -getattr(_signals(), "SIGXCPU", 0):
+    if sys.platform != "win32" and code in {-signal.SIGXCPU, -signal.SIGKILL}:
         return f"reading it takes over {PROCESSOR_S} seconds"
+    if code == 1 and said.strip():
+        return f"the reader doesn't start: {said.strip().splitlines()[-1]}"
     return "its content makes the reader crash"
-
-
-def _signals() -> Any:
-    import signal
-
-    return signal
 
 
 def main() -> NoReturn:
