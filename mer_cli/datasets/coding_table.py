@@ -18,6 +18,7 @@ from mer_cli.errors import DatasetError
 from mer_cli.records import FrameRef
 
 SHARE_FOUND = 0.5  # of a renamed table's rows, at least, that have a folder
+SHARE_EARLY = 0.1  # of the clips, at most, that may end before their apex; more are not single mistakes
 AT_APEX = "the table has no offset and the folder begins before the onset: the clip ends with its apex"
 
 
@@ -127,7 +128,7 @@ def with_offsets(coding: Coding, dataset: Dataset, frames_of: Callable[[Entry], 
     Raises
     ------
     DatasetError
-        If some folders begin before the onset and others end before the apex: they are numbered otherwise.
+        If some folders begin before the onset and many end before the apex: they are numbered otherwise.
     """
     if not coding.sha256 or not dataset.columns.offset or any("offset" in entry.cells for entry in coding.entries):
         return coding
@@ -150,12 +151,16 @@ def with_offsets(coding: Coding, dataset: Dataset, frames_of: Callable[[Entry], 
             ends_early.append(entry)
         entries.append(entry)
     column = dataset.columns.offset
-    if n_whole and ends_early:
+    if n_whole and len(ends_early) > SHARE_EARLY * len(entries):
         raise DatasetError(
-            f"{coding.path}: has no column '{column}', and {n_whole} folders begin before the clip's onset while "
-            f"{len(ends_early)} end before its apex, as that of {ends_early[0].subject}/{ends_early[0].name}: the "
-            f"frames are numbered otherwise than in the table. Add the column '{column}', from which that can be told."
+            f"{coding.path}: has no column '{column}'. The folders of {_clips(n_whole)} begin before the onset, and "
+            f"those of {_clips(len(ends_early))} end before the apex ({ends_early[0].subject}/{ends_early[0].name}): "
+            "their frames are numbered otherwise than in the table, which offsets would tell. Add the column."
         )
     until = "the last frame of its folder" + (f", {n_whole} of them with the apex" if n_whole else "")
     note = f"{coding.path.name} has no column '{column}': a clip ends with {until}"
     return replace(coding, entries=tuple(entries), notes=(*coding.notes, note))
+
+
+def _clips(count: int) -> str:
+    return f"{count} clip" if count == 1 else f"{count} clips"

@@ -20,6 +20,7 @@ from mer_cli.errors import DatasetError, did_you_mean
 
 WORKBOOKS = frozenset({".xlsx", ".xls", ".xlsm", ".xlsb", ".ods"})
 LARGEST = 256 << 20  # bytes; a released table has 100 kB
+SHOWN, LONGEST_TITLE = 30, 60  # titles of a wrong header that an error names, and characters of each
 WHOLE_NUMBER = re.compile(r"[0-9]{1,9}(\.0*)?")  # a float cell of a re-saved table reads "46.0"
 
 
@@ -165,10 +166,11 @@ def _match_columns(path: Path, sheet: str, header: int, titles: list[str], colum
             raise DatasetError(f"{where}: there are two columns '{column}'. Delete the wrong one.")
     missing = [column for column in columns if folded(column) not in here]
     if missing:
-        found = [title for title in titles if title]
+        found = [title[:LONGEST_TITLE] + "..." * (len(title) > LONGEST_TITLE) for title in titles if title]
+        shown = ", ".join(found[:SHOWN]) + (f" and {len(found) - SHOWN} more" if len(found) > SHOWN else "")
         spare = [title for title in found if folded(title) not in {folded(column) for column in columns}]
         raise DatasetError(
-            f"{where}: no column {', '.join(repr(column) for column in missing)}; found {', '.join(found)}."
+            f"{where}: no column {', '.join(repr(column) for column in missing)}; found {shown}."
             f"{did_you_mean(missing[0], spare)} Name the columns as in the released table."
         )
     return {column: here.index(folded(column)) for column in columns}

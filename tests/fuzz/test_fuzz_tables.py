@@ -146,8 +146,8 @@ def change_xls(content, seed):
     """Change records of an old workbook (kind, length, content) and fields of the container around it."""
     drawn = random.Random(seed)
     changed = bytearray(content)
-    for _ in range(drawn.randint(1, 4)):
-        start = drawn.choice([0, 512, 512, 512])  # the container's header; the workbook's records
+    for _ in range(drawn.randint(1, 3)):
+        start = drawn.choice([0, *[512] * 11])  # the container's header; the workbook's records
         at = start + drawn.randrange((len(changed) if start else 512) - start - 8)
         if start:
             at = 512
