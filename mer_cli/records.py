@@ -96,10 +96,12 @@ class Release:
     """A release as read from disk: each row of its table is in `clips` or in `failed`.
 
     `table_version` is the published version with the same counts of each emotion ("20190701"), or "" if there is none.
-    `errata` has a sentence for each correction that was applied. `numbering` has a sentence for each thing that was
-    assumed about the names and numbers of the images; what moved the table's numbers is in `errata`, too. `generated`
-    says that images or table come from `mer synth`; `stamps` are the GENERATED.txt files that say so, and `n_generated`
-    counts the clips in folders below such a file.
+    `table_notes` has a sentence for each thing to know about how the table was read (its encoding, a missing column),
+    `table_differences` one for each cell that is known to differ from that version. `errata` has a sentence for each
+    correction that was applied. `numbering` has a sentence for each thing that was assumed about the names and numbers
+    of the images; what moved the table's numbers is in `errata`, too. `generated` says that images or table come from
+    `mer synth`; `stamps` are the GENERATED.txt files that say so, and `n_generated` counts the clips in folders below
+    such a file.
     """
 
     dataset: str
@@ -114,6 +116,8 @@ class Release:
     generated: bool = False
     stamps: tuple[Path, ...] = ()
     n_generated: int = 0
+    table_notes: tuple[str, ...] = ()
+    table_differences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -339,7 +339,7 @@ def test_a_missing_table_is_named_with_what_was_found(tmp_path):
     assert str(error.value) == (
         f"{root}: no coding table; the tables here are CASME2-ObjectiveClasses.xlsx. Expected {TABLE}, which the "
         "dataset's owners send with the release (CASME2-ObjectiveClasses.xlsx holds no frame numbers). "
-        f"Copy it into {root}."
+        f"Copy it into {root}, or give its path with --table."
     )
 
 

@@ -2,6 +2,7 @@
 
 import datetime
 import hashlib
+import os
 
 import pytest
 import xlwt
@@ -170,8 +171,8 @@ def test_read_table_names_a_file_that_is_no_workbook(tmp_path, content):
     path = tmp_path / "coding.xlsx"
     path.write_bytes(content)
     assert message(path) == (
-        f"{path}: can't be read as a table (File is not a zip file). Download the coding table again, or "
-        "open it in Excel or LibreOffice and save it as .xlsx without a password."
+        f"{path}: can't be read as a table (its content does not begin like a workbook's). Download the coding table "
+        "again, or open it in Excel or LibreOffice and save it as .xlsx without a password."
     )
 
 
@@ -179,6 +180,66 @@ def test_read_table_names_a_workbook_that_was_cut_short(tmp_path):
     path = write_book(tmp_path / "coding.xlsx", Sheet1=[COLUMNS, ["01", "EP02_01f", 59]])
     path.write_bytes(path.read_bytes()[:-200])
     assert message(path).startswith(f"{path}: can't be read as a table (")
+
+
+@pytest.mark.parametrize("name", ["coding.xlsm", "coding.xls", "coding.csv"])
+def test_read_table_knows_a_workbook_by_its_content_whatever_its_name(tmp_path, name):
+    path = write_book(tmp_path / "coding.xlsx", Sheet1=[COLUMNS, ["01", "EP02_01f", 59]]).rename(tmp_path / name)
+    assert read_table(path, COLUMNS).rows[0].cells["ApexFrame"] == "59"
+
+
+def test_read_table_says_in_which_encoding_a_csv_was_read(tmp_path):
+    path = tmp_path / "coding.csv"
+    text = "Subject,Filename,ApexFrame\n01,开心,59\n"
+    path.write_bytes(text.encode("gbk"))
+    table = read_table(path, COLUMNS)
+    assert table.rows[0].cells["Filename"] == "开心"
+    assert table.encoding == "read as GB18030 (GBK, Chinese), because it is not UTF-8: check that 开心 is right"
+    path.write_bytes(text.encode())
+    assert read_table(path, COLUMNS).encoding == ""
+
+
+def test_read_table_refuses_a_csv_whose_encoding_cannot_be_told(tmp_path):
+    path = tmp_path / "coding.csv"
+    path.write_bytes("Subject,Filename,ApexFrame\n01,恐惧,59\n".encode("gbk"))
+    assert message(path) == (
+        f"{path}: the text is not UTF-8, and its encoding can't be told: its characters could be GB18030 (GBK, "
+        "Chinese) or Big5 (Chinese) or EUC-KR (Korean). Open it in the program that wrote it, and save it as "
+        '"CSV UTF-8".'
+    )
+
+
+def test_read_table_refuses_a_nul_in_a_csv(tmp_path):
+    path = tmp_path / "coding.csv"
+    path.write_text("Subject,Filename,ApexFrame\n01,EP\0,59\n")
+    assert message(path) == (
+        f"{path}: can't be read as a CSV (row 2 holds a NUL character). Save it again, as CSV or .xlsx."
+    )
+
+
+def test_read_table_refuses_a_cell_that_is_too_long_for_a_csv(tmp_path):
+    path = tmp_path / "coding.csv"
+    path.write_text(f"Subject,Filename,ApexFrame\n01,{'x' * 200_000},59\n")
+    assert message(path) == (
+        f"{path}: can't be read as a CSV (field larger than field limit (131072)). Save it again, as CSV or .xlsx."
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")
+def test_read_table_does_not_wait_for_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "coding.csv")
+    assert message(tmp_path / "coding.csv") == (
+        f"{tmp_path / 'coding.csv'}: is not a file. Give the path of the coding table."
+    )
+
+
+def test_read_table_refuses_a_file_that_no_coding_table_is_as_large_as(tmp_path):
+    path = tmp_path / "coding.csv"
+    with path.open("wb") as file:
+        file.truncate(300 << 20)  # takes no room on the disk
+    assert message(path) == (
+        f"{path}: has 300 MB, which no coding table has. Expected at most 256 MB. Save its first sheet alone."
+    )
 
 
 def test_read_table_names_the_sheets_where_none_has_a_header(tmp_path):

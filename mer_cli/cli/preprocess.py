@@ -58,7 +58,10 @@ def preprocess(
     ] = "flow",
     table: Annotated[
         Path | None,
-        typer.Option(metavar="CLIPS.csv", help="Table of the clips, for your own data: mer preprocess table RAW."),
+        typer.Option(
+            metavar="FILE",
+            help="Table of your own clips (mer preprocess table RAW), or a release's table that was renamed or moved.",
+        ),
     ] = None,
     clips: Annotated[
         bool, typer.Option("--clips", help="Also keep every frame from onset to offset, for methods that need them.")
@@ -72,6 +75,7 @@ def preprocess(
 
     Continues an interrupted run. Example: mer preprocess casme2 /raw
     """
+    from mer_cli.datasets.known_cells import release_notes
     from mer_cli.datasets.registry import load_release
     from mer_cli.datasets.stamp import stamp_sentence
     from mer_cli.store.build import build_store
@@ -82,7 +86,8 @@ def preprocess(
 
     release = load_release(dataset, raw, source=source, apex_rule=apex, table=table)
     out = out or Path("data") / f"{release.dataset}.h5"
-    console.print_notes([*([stamp_sentence(release)] if release.generated else []), *release.numbering])
+    stamped = [stamp_sentence(release)] if release.generated else []
+    console.print_notes([*stamped, *release_notes(release), *release.numbering])
     if dry_run:
         with console.Steps("check", len(release.clips)) as steps:
             found = check_release(release, out, predictor, steps.on_clip, whole_clips=clips, resume=resume)
@@ -184,7 +189,8 @@ def show_overview(overview: Overview) -> None:
         console.print_facts(facts)
         console.out.print()
     show_counts(overview.tables)
-    console.print_lines((*overview.differences, *overview.warnings, *(f"erratum: {text}" for text in overview.errata)))
+    errata = (f"erratum: {text}" for text in overview.errata)
+    console.print_lines((*overview.notes, *overview.differences, *overview.warnings, *errata))
 
 
 def show_counts(tables: Iterable[CountTable]) -> None:

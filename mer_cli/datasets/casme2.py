@@ -12,7 +12,18 @@ from collections.abc import Sequence
 from functools import partial
 
 from mer_cli.datasets.annotation import Erratum
-from mer_cli.datasets.dataset import Columns, Dataset, Entry, Pictures, Scheme, TableChange, all_to, as_named
+from mer_cli.datasets.dataset import (
+    Columns,
+    Dataset,
+    Entry,
+    KnownCell,
+    Pictures,
+    Scheme,
+    TableChange,
+    all_to,
+    as_named,
+    known_frames,
+)
 from mer_cli.datasets.tables import Row
 
 CLIP = re.compile(r"EP\d.*", re.IGNORECASE)
@@ -88,6 +99,22 @@ ERRATA = (
             source="an audit of the released frames; SLSTT's coding.csv has 96 too"),
 )  # fmt: skip
 
+# Both versions have the same frames. The first three rows are odd, the next two were numbered otherwise in an older
+# release, and the last two have their apex on the offset: what is corrected or replaced in copies.
+_KNOWN_FRAMES = (
+    *known_frames("04", "EP12_01f", 261, "/", 321),
+    *known_frames("05", "EP09_05f", 69, 69, 123),
+    *known_frames("16", "EP01_08", 73, 94, 110),
+    *known_frames("07", "EP06_01", 15, 49, 68),
+    *known_frames("12", "EP09_02", 16, 59, 101),
+    *known_frames("12", "EP09_06", apex=111, offset=111),
+    *known_frames("20", "EP16_01", apex=111, offset=111),
+)
+KNOWN_CELLS = {
+    version: (*_KNOWN_FRAMES, *(KnownCell("24", clip, "emotion", emotion) for clip in RELABELLED))
+    for version, emotion in (("20190701", "surprise"), ("20140508", "sadness"))
+}
+
 
 def subject_number(name: str) -> int | None:
     """Return a subject's number: 17 for "sub17", "17", "Sub17" or the number cell "17.0"; None for anything else."""
@@ -145,6 +172,7 @@ DATASET = Dataset(
         )
     },
     changes={"20140508": tuple(TableChange(f"casme2/24/{name}", "sadness", "surprise") for name in RELABELLED)},
+    known_cells=KNOWN_CELLS,
     errata=ERRATA,
     schemes=SCHEMES,
 )

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 
 from mer_cli.datasets.annotation import Erratum, apply_errata
-from mer_cli.datasets.dataset import Columns, Dataset, Entry, Pictures, Scheme, all_to, as_named
+from mer_cli.datasets.dataset import Columns, Dataset, Entry, Pictures, Scheme, all_to, as_named, known_frames
 from mer_cli.datasets.tables import Row
 
 COLUMNS = Columns("Subject", "Filename", "Onset", "Apex", "Offset", "AU", "emotion")
@@ -69,6 +69,17 @@ ERRATA = (
             source="MEB, meb/datasets/datasets.py"),
 )  # fmt: skip
 
+KNOWN_CELLS = {
+    "part-A-v2": (
+        *known_frames("spNO.149", "d_112", 112, 83, 358),
+        *known_frames("spNO.216", "d_3647", 3647, 2668, 2694),
+        *known_frames("spNO.216", "e_0", 0, 0, 25),
+        *known_frames("spNO.40", "e_1812", 1812, 1824, 0),
+        *known_frames("spNO.40", "e_2327", 2327, 2363, 0),
+        *known_frames("spNO.214", "c_5", 5, 5, 3460),
+    )
+}
+
 
 def _clip_key(way: Sequence[str]) -> str | None:
     if CUT_CLIP.fullmatch(way[-1]):
@@ -102,6 +113,7 @@ DATASET = Dataset(
     table_hint=" and keep in the repository of the annotations",
     versions=VERSIONS,
     published="part-A-v2",
+    known_cells=KNOWN_CELLS,
     errata=ERRATA,
     schemes=SCHEMES,
 )

@@ -87,7 +87,7 @@ class Columns(NamedTuple):
             emotion={"other": "others", **(also or {})}.get(emotion, emotion),
             action_units=row.cells.get(self.action_units, ""),
             keys=keys,
-            cells={field: row.cells[column] for field, column in frames if column},
+            cells={field: row.cells[column] for field, column in frames if column in row.cells},
             repairs=repairs,
         )
 
@@ -164,6 +164,23 @@ class TableChange:
     published: str
 
 
+class KnownCell(NamedTuple):
+    """A cell of a published table whose text is known from public sources."""
+
+    subject: str
+    clip: str
+    field: Field
+    text: str
+
+
+def known_frames(
+    subject: str, clip: str, onset: int | None = None, apex: int | str | None = None, offset: int | None = None
+) -> tuple[KnownCell, ...]:
+    """Return the known cells of one row; a number that is not known is left out."""
+    cells: tuple[tuple[Field, int | str | None], ...] = (("onset", onset), ("apex", apex), ("offset", offset))
+    return tuple(KnownCell(subject, clip, field, str(value)) for field, value in cells if value is not None)
+
+
 @dataclass(frozen=True)
 class Dataset:
     """One dataset: how its releases lie on disk, what a row of its table says, its known mistakes, classes and counts.
@@ -172,7 +189,8 @@ class Dataset:
     fps : frames per second
     tables : patterns of the coding table's file name, the preferred one first; case and extension do not matter
     sheet : the sheet to read, if several have the same columns
-    columns, optional_columns : columns that `read_row` reads; optional columns may be missing
+    columns, optional_columns : columns that `read_row` reads; optional columns may be missing, and so may those of
+        the offset and of the action units
     pictures : folder names that tell the kind of images below, the preferred kind first
     source : the kind of images if no such folder name is on the way to them
     example : path of a clip's folder as a user sees it, for errors
@@ -190,6 +208,7 @@ class Dataset:
     published : the version that the published counts are of; "" if no counts are published
     older : version -> a warning about it, with {scheme}, {here} (its counts) and {published} (the published counts)
     changes : version -> clips that differ from the published version
+    known_cells : version -> cells of the published table that are known, by which an edited copy is recognised
     errata : known mistakes of the table
     schemes : label schemes of this dataset alone; protocols over several datasets are in `schemes.py`
     """
@@ -218,4 +237,5 @@ class Dataset:
     published: str = ""
     older: Mapping[str, str] = field(default_factory=dict)
     changes: Mapping[str, tuple[TableChange, ...]] = field(default_factory=dict)
+    known_cells: Mapping[str, tuple[KnownCell, ...]] = field(default_factory=dict)
     errata: tuple[Erratum, ...] = ()

@@ -19,6 +19,7 @@ from mer_cli.records import FrameRef
 
 PICTURE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
 VIDEO_EXTENSIONS = frozenset({".avi", ".mp4", ".mov", ".mkv", ".mpg", ".wmv", ".webm"})
+LONGEST_NAME = 210  # bytes of a subject or clip; a file's name has at most 255, and the files of a run have a name more
 FOLDER, FILE = "folder", "file"
 LAST_DIGITS = re.compile(r"([0-9]+)[^0-9]*$")
 
@@ -152,8 +153,13 @@ def check_folder_name(name: str, example: str) -> None:
     Raises
     ------
     DatasetError
-        If it is empty or holds a path.
+        If it is empty, holds a path, or is too long for a file's name.
     """
+    if len(name.encode("utf-8", "replace")) > LONGEST_NAME:
+        raise DatasetError(
+            f"the clip name of {len(name)} characters, which begins '{name[:20]}', is too long. Expected at most "
+            f"{LONGEST_NAME} bytes, in a name like '{example}'. Correct the table."
+        )
     if not name or name in {".", ".."} or re.search(r"[/\\:\0]", name):
         raise DatasetError(
             f"the clip name '{name}' is not a folder name and would lead out of the release. "

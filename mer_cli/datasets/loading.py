@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 from mer_cli.datasets.assemble import assemble
+from mer_cli.datasets.coding_table import read_coding, with_offsets
 from mer_cli.datasets.dataset import Dataset, Entry
-from mer_cli.datasets.frame_files import check_folder_name, check_inside, folder_entries
-from mer_cli.datasets.tables import read_table
+from mer_cli.datasets.frame_files import check_folder_name, check_inside, folder_entries, list_frames
+from mer_cli.datasets.known_cells import differing_cells
 from mer_cli.datasets.tree import ClipFolders, Tree, look_through
 from mer_cli.errors import DatasetError
 from mer_cli.records import ApexRule, Release, Source
 
 
-def load(dataset: Dataset, root: Path, source: Source | None, apex_rule: ApexRule) -> Release:
+def load(
+    dataset: Dataset, root: Path, source: Source | None, apex_rule: ApexRule, table_path: Path | None = None
+) -> Release:
     """Read the release of a dataset: its coding table, and the list of frames of every clip.
 
     Parameters
@@ -23,6 +24,7 @@ def load(dataset: Dataset, root: Path, source: Source | None, apex_rule: ApexRul
     root : the folder of the release, a folder above it, or the image folder in it
     source : which images, "raw" or "cropped"; None takes the kind that the dataset prefers
     apex_rule : how to find the apex of a clip without an annotated one
+    table_path : the coding table; None looks for it in the release
 
     Returns
     -------
@@ -39,7 +41,7 @@ def load(dataset: Dataset, root: Path, source: Source | None, apex_rule: ApexRul
     folder_entries(root)  # raises if it can't be listed
     tree = look_through(root, dataset)
     held = _choose(dataset, root, tree, source)
-    table_path, sha256, entries = _read_entries(dataset, root, tree, held)
+    coding = read_coding(dataset, root, tree, held, table_path)
     boundary = held.root.resolve()
 
     def place_of(entry: Entry) -> Path:
@@ -53,17 +55,23 @@ def load(dataset: Dataset, root: Path, source: Source | None, apex_rule: ApexRul
             "Unpack the release again."
         )
 
-    assembled = assemble(dataset.name, dataset.fps, entries, dataset.emotions, place_of, apex_rule, dataset.errata)
+    coding = with_offsets(coding, dataset, lambda entry: list_frames(place_of(entry)))
+    assembled = assemble(
+        dataset.name, dataset.fps, coding.entries, dataset.emotions, place_of, apex_rule, dataset.errata
+    )
+    version = coding.version(dataset)
     return Release(
         dataset=dataset.name,
         source=held.pictures.source,
-        table_path=table_path,
-        table_sha256=sha256,
-        table_version=_version(dataset, entries) if sha256 else dataset.tableless_version,
+        table_path=coding.path,
+        table_sha256=coding.sha256,
+        table_version=version,
         clips=assembled.clips,
         failed=assembled.failed,
         errata=assembled.errata,
         numbering=assembled.numbering,
+        table_notes=coding.notes,
+        table_differences=differing_cells(dataset, version, coding.entries) if coding.sha256 else (),
     )
 
 
@@ -80,25 +88,3 @@ def _choose(dataset: Dataset, root: Path, tree: Tree, source: Source | None) -> 
         f"{root}: no {source or dataset.title} images; it holds {', '.join(tree.children) or 'nothing'}. Expected "
         f"clips like {dataset.example} in a folder {' or '.join(wanted)}. Give the folder of the unpacked release."
     )
-
-
-def _read_entries(dataset: Dataset, root: Path, tree: Tree, held: ClipFolders) -> tuple[Path, str, Sequence[Entry]]:
-    """Return the table's path, its SHA-256 and its rows; for a release without a table its folder, "" and its clips."""
-    if dataset.read_folder and not held.pictures.has_table:
-        return held.root, "", [dataset.read_folder(folder) for folder in held.folders.values()]
-    path = tree.table(dataset.tables)
-    if path is None:
-        found = ", ".join(sorted(table.name for table in tree.tables)) or "none"
-        raise DatasetError(
-            f"{root}: no coding table; the tables here are {found}. Expected {dataset.tables[0]}, which the dataset's "
-            f"owners send with the release{dataset.table_hint}. Copy it into {root}."
-        )
-    columns = [column for column in dataset.columns if column and column not in dataset.optional_columns]
-    table = read_table(path, columns, dataset.optional_columns, dataset.sheet)
-    return path, table.sha256, [dataset.read_row(row) for row in table.rows]
-
-
-def _version(dataset: Dataset, entries: Sequence[Entry]) -> str:
-    """Return the version of the table that has as many rows of each emotion as `entries`; "" if no version has."""
-    counts = Counter(entry.emotion for entry in entries)
-    return next((version for version, published in dataset.versions.items() if counts == published), "")

@@ -31,6 +31,7 @@ COLUMNS = ("subject", "clip", "onset", "offset", "label", "path")
 OPTIONAL_COLUMNS = ("apex", "action_units", "fps")
 FRAME_COLUMNS: tuple[Field, ...] = ("onset", "apex", "offset")
 UNKNOWN_FPS = 0.0
+SHOWN = 60  # characters of a long path
 
 
 def load_own(
@@ -68,8 +69,13 @@ def load_own(
         check_folder_name(entry.name, "smile_1")
         (path,) = entry.keys
         place = root / path.replace("\\", "/")
-        check_inside(place, boundary)
-        if not place.is_dir() and not (place.is_file() and place.suffix.casefold() in VIDEO_EXTENSIONS):
+        try:
+            check_inside(place, boundary)
+            is_there = place.is_dir() or (place.is_file() and place.suffix.casefold() in VIDEO_EXTENSIONS)
+        except OSError as error:  # such as a name of thousands of characters
+            shown = path if len(path) <= SHOWN else f"{path[:SHOWN]}..."
+            raise DatasetError(f"path '{shown}' can't be looked up ({error.strerror}). Correct the table.") from None
+        if not is_there:
             raise DatasetError(f"path '{path}' is neither a folder nor a video in {root}. Correct the table.")
         return place
 
@@ -86,6 +92,7 @@ def load_own(
         failed=assembled.failed,
         errata=assembled.errata,
         numbering=assembled.numbering,
+        table_notes=(f"{table.path.name}: {table.encoding}",) if table.encoding else (),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 
 from mer_cli.datasets import casme, casme2, casme3, mmew, samm, smic
@@ -37,7 +38,8 @@ def load_release(
     root : the folder of the release
     source : which images, "raw" or "cropped"; None takes raw if the release has both
     apex_rule : how to find the apex of a clip without an annotated one: "flow" or "midpoint"
-    table : the CSV of your own clips; only with "table"
+    table : the table of your own clips, which "table" needs; or the coding table of a release, if it is renamed or
+        elsewhere
 
     Raises
     ------
@@ -45,13 +47,16 @@ def load_release(
         If the dataset is unknown or the release is not as expected; another dataset that the folder may hold is named.
     """
     known = _known(dataset, (*DATASETS, OWN))
-    if (known == OWN) != (table is not None):
-        wrong = f"--table goes with the dataset '{OWN}' only" if table else "--table is missing"
-        raise DatasetError(f"mer preprocess {known}: {wrong}. Type: mer preprocess {OWN} RAW --table CLIPS.csv")
-    if table is not None:
+    if known == OWN:
+        if table is None:
+            raise DatasetError(
+                f"mer preprocess {OWN}: --table is missing. Type: mer preprocess {OWN} RAW --table CLIPS.csv"
+            )
         return with_stamp(load_own(root, table, source, apex_rule, reserved=(*DATASETS, OWN)), root)
     try:
-        return with_stamp(load(DATASETS[known], root, source, apex_rule), root)
+        release = with_stamp(load(DATASETS[known], root, source, apex_rule, table), root)
+        # The table of generated faces has the counts of a released one, but no cell of it.
+        return replace(release, table_differences=()) if release.generated else release
     except DatasetError as error:
         other = _looks_like(root, DATASETS[known])
         hint = f" It looks like {other.title}: mer preprocess {other.name} {root}" if other else ""

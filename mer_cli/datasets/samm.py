@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from mer_cli.datasets.annotation import Erratum
-from mer_cli.datasets.dataset import Columns, Dataset, Entry, Pictures, Scheme, all_to, as_named
+from mer_cli.datasets.dataset import Columns, Dataset, Entry, Pictures, Scheme, all_to, as_named, known_frames
 from mer_cli.datasets.tables import Row
 
 COLUMNS = Columns(
@@ -61,6 +61,15 @@ ERRATA = (
             source="the pristine table; MEB sets the same"),
 )  # fmt: skip
 
+KNOWN_CELLS = {
+    "v2": (
+        *known_frames("028", "028_4_1", apex=1143, offset=1134),
+        *known_frames("032", "032_3_1", onset=4896, apex=1930),
+        *known_frames("032", "032_3_2", onset=5126, apex=5127),
+        *known_frames("013", "013_1_9", offset=5739),
+    )
+}
+
 
 def _clip_key(way: Sequence[str]) -> str | None:
     return way[-1] if CLIP.fullmatch(way[-1]) else None
@@ -85,6 +94,7 @@ DATASET = Dataset(
     frame_name=re.compile(r"\d{3}_\d{4,5}\.jpe?g", re.IGNORECASE),
     versions=VERSIONS,
     published="v2",
+    known_cells=KNOWN_CELLS,
     errata=ERRATA,
     schemes=(FIVE, THREE),
 )

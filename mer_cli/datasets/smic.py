@@ -1,21 +1,23 @@
-"""SMIC-HS: 164 clips of 16 subjects, 100 frames per second; no apex is annotated.
+"""SMIC-HS: 164 clips of 16 subjects, 100 frames per second; the releases annotate no apex.
 
 The short release (`SMIC_all_raw`, `SMIC_all_cropped`) comes without a table: the class is in the clip's name, and the
 images run from onset to offset. The long one (`SMIC-HS-E`) has frames around and SMIC-HS-E_annotation.xlsx with 157
-videos: five clips of the 164 are parts of other videos there, two are absent, and one is labelled wrong.
+videos: five clips of the 164 are parts of other videos there, two are absent, and one is labelled wrong. Tables made
+elsewhere have a column ApexF, by which MEGC 2019 is run: its apexes are used.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mer_cli.datasets.annotation import Erratum
-from mer_cli.datasets.dataset import Columns, Dataset, Entry, Pictures, Scheme, TableChange, as_named
+from mer_cli.datasets.dataset import Columns, Dataset, Entry, KnownCell, Pictures, Scheme, TableChange, as_named
 from mer_cli.datasets.tables import Row, whole_number
 
-COLUMNS = Columns("Subject", "Filename", "OnsetF", "", "OffsetF", "", "Emotion")
+COLUMNS = Columns("Subject", "Filename", "OnsetF", "ApexF", "OffsetF", "", "Emotion")
 MORE_ONSETS = ("Onset2F", "Onset3F")
 CLIP = re.compile(r"s(\d+)_(ne|po|sur)_(\d+)", re.IGNORECASE)
 EMOTION_OF = {"ne": "negative", "po": "positive", "sur": "surprise"}
@@ -65,7 +67,10 @@ def _read_row(row: Row) -> Entry:
     # One cell holds a meaningless negative number, left there by a formula.
     n_more = sum(whole_number(row.cells.get(column, "")) is not None for column in MORE_ONSETS)
     repairs = (f"the video holds {n_more + 1} micro-expressions: the first is taken",) if n_more else ()
-    return COLUMNS.entry(row, subject, name, (name,), repairs=repairs)
+    entry = COLUMNS.entry(row, subject, name, (name,), repairs=repairs)
+    if not entry.cells.get("apex"):  # not annotated
+        entry = replace(entry, cells={field: text for field, text in entry.cells.items() if field != "apex"})
+    return entry
 
 
 def _read_folder(folder: Path) -> Entry:
@@ -90,7 +95,7 @@ DATASET = Dataset(
     tables=("SMIC-HS-E_annotation.xlsx", "SMIC-HS-E_annotation*"),
     sheet="HS",
     columns=COLUMNS,
-    optional_columns=MORE_ONSETS,
+    optional_columns=(*MORE_ONSETS, COLUMNS.apex),
     pictures=(
         Pictures("SMIC_all_raw", "raw", has_table=False),
         Pictures("SMIC-HS-E", "raw"),
@@ -110,6 +115,7 @@ DATASET = Dataset(
     versions=VERSIONS,
     published="HS",
     changes={"HS-long": MISSING_IN_LONG},
+    known_cells={"HS-long": (KnownCell("18", "s18_sur_03", "emotion", "negative"),)},
     errata=(MISLABELLED,),
     schemes=(SCHEME,),
 )

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
+from mer_cli.datasets.table_text import UnknownEncodingError, read_text_rows
+from mer_cli.datasets.workbook import UnreadableWorkbookError, is_workbook, read_workbook
 from mer_cli.errors import DatasetError, did_you_mean
 
-WORKBOOKS = frozenset({".xlsx", ".xls"})
+WORKBOOKS = frozenset({".xlsx", ".xls", ".xlsm", ".xlsb", ".ods"})
+LARGEST = 256 << 20  # bytes; a released table has 100 kB
+SHOWN, LONGEST_TITLE = 30, 60  # titles of a wrong header that an error names, and characters of each
 WHOLE_NUMBER = re.compile(r"[0-9]{1,9}(\.0*)?")  # a float cell of a re-saved table reads "46.0"
 
 
@@ -32,11 +34,19 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """The data rows of a coding table, in the file's order, without the blank ones."""
+    """The data rows of a coding table, in the file's order, without the blank ones.
+
+    columns : the columns that the table has, of those that were asked for
+    titles : all titles of the header
+    encoding : says which encoding a CSV was read in; "" for UTF-8 and for a workbook
+    """
 
     path: Path
     sha256: str
     rows: tuple[Row, ...]
+    columns: tuple[str, ...] = ()
+    titles: tuple[str, ...] = ()
+    encoding: str = ""
 
 
 def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = (), sheet: str = "") -> Table:
@@ -44,7 +54,7 @@ def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = (),
 
     Parameters
     ----------
-    path : an .xlsx or .xls file, or text: UTF-8 or Latin-1, with commas, semicolons or tabs
+    path : a workbook, or text with commas, semicolons or tabs
     columns : the wanted columns, by the names that the published table gives them
     optional : further columns, read if the table has them
     sheet : name of the sheet to prefer if several have the columns
@@ -56,23 +66,30 @@ def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = (),
     Raises
     ------
     DatasetError
-        If the file can't be read as a table, lacks a wanted column, has a wanted column twice, or has no data rows.
+        If the file can't be read as a table, lacks a wanted column, has a wanted column twice, has no data rows, or
+        has a character of value 0 in a wanted cell.
     """
-    content, sheets = _read_sheets(path)
+    sha256, sheets, encoding = _read_sheets(path)
     sheet, header = _find_header(path, sheets, columns, sheet)
     cells = sheets[sheet]
-    titles = [_folded(title) for title in cells[header]]
+    here = [folded(title) for title in cells[header]]
     positions = _match_columns(
-        path, sheet, header, cells[header], [*columns, *(column for column in optional if _folded(column) in titles)]
+        path, sheet, header, cells[header], [*columns, *(column for column in optional if folded(column) in here)]
     )
     rows = []
     for index in range(header + 1, len(cells)):
         wanted = {column: cells[index][position] for column, position in positions.items()}
         if any(wanted.values()):
             rows.append(Row(index + 1, wanted))
+        for column, text in wanted.items():
+            if "\0" in text:
+                raise DatasetError(
+                    f"{path}: row {index + 1}: {column} holds a NUL character. Type the cell anew, and save the table."
+                )
     if not rows:
         raise DatasetError(f"{path}: sheet '{sheet}' has no rows below its header. Download the table again.")
-    return Table(path, hashlib.sha256(content).hexdigest(), tuple(rows))
+    titles = tuple(title for title in cells[header] if title)
+    return Table(path, sha256, tuple(rows), tuple(positions), titles, encoding)
 
 
 def whole_number(text: str) -> int | None:
@@ -80,64 +97,57 @@ def whole_number(text: str) -> int | None:
     return int(text.partition(".")[0]) if WHOLE_NUMBER.fullmatch(text) else None
 
 
-def _read_sheets(path: Path) -> tuple[bytes, dict[str, list[list[str]]]]:
+def _read_sheets(path: Path) -> tuple[str, dict[str, list[list[str]]], str]:
+    """Return a file's SHA-256, the cells of each sheet, and which encoding was taken if it is text but not UTF-8."""
+    content = _read_content(path)
+    encoding = ""
     try:
-        content = path.read_bytes()
+        if is_workbook(content):
+            sheets = read_workbook(content)
+        elif path.suffix.casefold() in WORKBOOKS:
+            raise UnreadableWorkbookError("its content does not begin like a workbook's")
+        else:
+            rows, encoding = read_text_rows(content)
+            sheets = {"csv": rows}
+    except UnknownEncodingError as error:
+        raise DatasetError(f"{path}: {error}") from None
+    except UnreadableWorkbookError as error:
+        raise DatasetError(
+            f"{path}: can't be read as a table ({error}). Download the coding table again, or open it in Excel or "
+            "LibreOffice and save it as .xlsx without a password."
+        ) from None
+    except (csv.Error, ValueError) as error:
+        raise DatasetError(f"{path}: can't be read as a CSV ({error}). Save it again, as CSV or .xlsx.") from None
+    stripped = {name: [[cell.strip() for cell in row] for row in rows] for name, rows in sheets.items()}
+    return hashlib.sha256(content).hexdigest(), stripped, encoding
+
+
+def _read_content(path: Path) -> bytes:
+    try:
+        if path.exists() and not path.is_dir() and not path.is_file():  # reading a pipe would never end
+            raise DatasetError(f"{path}: is not a file. Give the path of the coding table.")
+        if path.is_file() and path.stat().st_size > LARGEST:
+            raise DatasetError(
+                f"{path}: has {path.stat().st_size >> 20} MB, which no coding table has. Expected at most "
+                f"{LARGEST >> 20} MB. Save its first sheet alone."
+            )
+        return path.read_bytes()
     except OSError as error:
         raise DatasetError(
             f"{path}: the coding table can't be read ({error.strerror}). Check its permissions."
         ) from error
-    try:
-        is_workbook = path.suffix.casefold() in WORKBOOKS
-        sheets = _read_workbook(content, path.suffix) if is_workbook else {"csv": read_text_rows(content)}
-    except Exception as error:  # openpyxl alone raises a dozen kinds for a damaged file, from BadZipFile to KeyError
-        raise DatasetError(
-            f"{path}: can't be read as a table ({error}). Download the coding table again, or open it in Excel or "
-            "LibreOffice and save it as .xlsx without a password."
-        ) from error
-    return content, {name: [[str(cell).strip() for cell in row] for row in rows] for name, rows in sheets.items()}
-
-
-def _read_workbook(content: bytes, suffix: str) -> dict[str, list[list[Any]]]:
-    """Return the rows of each sheet, by its name; a formula cell has the value that was saved with it."""
-    import pandas as pd  # not above: the description of a dataset needs `Row` alone
-
-    engine: Literal["calamine", "openpyxl"] = "calamine" if suffix.casefold() == ".xls" else "openpyxl"
-    frames = pd.read_excel(io.BytesIO(content), sheet_name=None, header=None, dtype=str, na_filter=False, engine=engine)
-    return {str(name): frame.to_numpy().tolist() for name, frame in frames.items()}
-
-
-def read_text_rows(content: bytes) -> list[list[str]]:
-    """Return the cells of a CSV, as text: UTF-8 or Latin-1, with commas, semicolons or tabs; short rows are filled up.
-
-    Raises
-    ------
-    csv.Error
-        If it can't be read as a CSV.
-    """
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("latin-1")
-    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)))
-    width = max(map(len, rows), default=0)
-    return [row + [""] * (width - len(row)) for row in rows]
-
-
-def _delimiter(text: str) -> str:
-    """Return the separator (comma, semicolon or tab) that occurs most often in the header."""
-    header = next((line for line in text.splitlines() if line.strip()), "")
-    return max(",;\t", key=header.count)
+    except ValueError as error:  # a NUL in the path
+        raise DatasetError(f"{path}: the coding table can't be read ({error}). Check its path.") from None
 
 
 def _find_header(
     path: Path, sheets: Mapping[str, list[list[str]]], columns: Sequence[str], preferred: str
 ) -> tuple[str, int]:
-    wanted = {_folded(column) for column in columns}
+    wanted = {folded(column) for column in columns}
     best_hits, best = 0, ("", 0)
     for sheet, cells in sorted(sheets.items(), key=lambda item: item[0].casefold() != preferred.casefold()):
         for index, row in enumerate(cells):
-            hits = len(wanted.intersection(map(_folded, row)))
+            hits = len(wanted.intersection(map(folded, row)))
             if hits > best_hits:
                 best_hits, best = hits, (sheet, index)
     if best_hits < 2:  # one hit can be a word in a note
@@ -149,21 +159,23 @@ def _find_header(
 
 
 def _match_columns(path: Path, sheet: str, header: int, titles: list[str], columns: Sequence[str]) -> dict[str, int]:
-    folded = [_folded(title) for title in titles]
+    here = [folded(title) for title in titles]
     where = f"{path}: sheet '{sheet}' row {header + 1}"
     for column in columns:
-        if folded.count(_folded(column)) > 1:
+        if here.count(folded(column)) > 1:
             raise DatasetError(f"{where}: there are two columns '{column}'. Delete the wrong one.")
-    missing = [column for column in columns if _folded(column) not in folded]
+    missing = [column for column in columns if folded(column) not in here]
     if missing:
-        found = [title for title in titles if title]
-        spare = [title for title in found if _folded(title) not in {_folded(column) for column in columns}]
+        found = [title[:LONGEST_TITLE] + "..." * (len(title) > LONGEST_TITLE) for title in titles if title]
+        shown = ", ".join(found[:SHOWN]) + (f" and {len(found) - SHOWN} more" if len(found) > SHOWN else "")
+        spare = [title for title in found if folded(title) not in {folded(column) for column in columns}]
         raise DatasetError(
-            f"{where}: no column {', '.join(repr(column) for column in missing)}; found {', '.join(found)}."
+            f"{where}: no column {', '.join(repr(column) for column in missing)}; found {shown}."
             f"{did_you_mean(missing[0], spare)} Name the columns as in the released table."
         )
-    return {column: folded.index(_folded(column)) for column in columns}
+    return {column: here.index(folded(column)) for column in columns}
 
 
-def _folded(title: str) -> str:
+def folded(title: str) -> str:
+    """Return a column's title without case and spaces, as titles are compared."""
     return "".join(title.split()).casefold()

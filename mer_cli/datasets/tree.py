@@ -18,7 +18,8 @@ from mer_cli.errors import DatasetError
 from mer_cli.records import Source
 
 DEPTH = 8  # levels below the root; the deepest release has six
-TABLE_EXTENSIONS = frozenset({".xlsx", ".xls", ".csv"})
+RELEASED_EXTENSIONS = frozenset({".xlsx", ".xls", ".csv"})  # of tables as the owners or public copies have them
+TABLE_EXTENSIONS = RELEASED_EXTENSIONS | {".xlsm", ".xlsb", ".ods", ".tsv"}
 CROPPED_PREFIX = "reg_"  # of an image's name, in all releases that come cropped
 
 
@@ -46,9 +47,10 @@ class Tree:
 
     def table(self, patterns: Sequence[str]) -> Path | None:
         """Return a table for the first pattern that fits any table's name, whatever its extension; else None."""
+        tables = sorted(self.tables, key=lambda path: path.suffix.casefold() not in RELEASED_EXTENSIONS)
         for pattern in patterns:
             stem = Path(pattern).stem if Path(pattern).suffix in TABLE_EXTENSIONS else pattern
-            for path in self.tables:
+            for path in tables:
                 if fnmatch(path.stem.casefold(), stem.casefold()):
                     return path
         return None

@@ -145,7 +145,8 @@ def _first_notes(published: Mapping[str, CountColumn], real: Mapping[str, list[_
 
 def _store_note(heading: str, store: _Counted, mark: str) -> Note:
     info = store.info
-    table = table_fact(info.dataset, info.attributes["table"], info.table_version, info.table_sha256)
+    n_differences = len(info.attributes.get("table_differences", ()))
+    table = table_fact(info.dataset, info.attributes["table"], info.table_version, info.table_sha256, n_differences)
     text = f"{heading} here: `{info.path.name}`, {store.column.heading}, coding table {table}."
     if mark:
         text += " Marked counts differ from the published ones; `mer info` lists clips that failed or changed class."

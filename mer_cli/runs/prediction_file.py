@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_cli.datasets.tables import read_text_rows
+from mer_cli.datasets.table_text import UnknownEncodingError, read_text_rows
 from mer_cli.errors import ConfigError, did_you_mean, unknown_name
 from mer_cli.runs.plan import RunPlan
 from mer_cli.system.files import read_bounded
@@ -113,9 +113,9 @@ def _read_sheet(file: Path, content: bytes) -> _Sheet:
     if not content.strip():
         raise ConfigError(f"{file}: is empty. Expected a header, and a row for each held-out clip.")
     try:
-        if b"\0" in content:
-            raise ValueError("it has bytes of value 0")
-        cells = [[cell.strip() for cell in row] for row in read_text_rows(content)]
+        cells = [[cell.strip() for cell in row] for row in read_text_rows(content).cells]
+    except UnknownEncodingError as error:
+        raise ConfigError(f"{file}: {error}") from None
     except (csv.Error, ValueError) as error:
         raise ConfigError(f"{file}: is not a CSV in UTF-8 ({error}). Save it as CSV in UTF-8.") from None
     rows = [(number, row) for number, row in enumerate(cells, start=1) if any(row)]

@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mer_cli.faces.crop import CROP_SIZE
 from mer_cli.records import FailedClip, parts_of
-from mer_cli.store.counts import Contents, count_tables, count_warnings, differences, table_fact
+from mer_cli.store.counts import Contents, count_tables, count_warnings, differences, table_fact, table_notes
 from mer_cli.store.schema import REPAIRED
 from mer_cli.system.resumable import FAILED, OK
 
@@ -110,10 +110,11 @@ def render_index(
     )
     found = differences(contents)
     file_of = {page.name: page.file for page in pages}
-    table = (attributes[name] for name in ("dataset", "table", "table_version", "table_sha256"))
+    name, version, sha256 = (attributes[name] for name in ("table", "table_version", "table_sha256"))
+    n_differences = len(attributes.get("table_differences", ()))
     facts = [
         *([("faces", GENERATED)] if attributes["generated"] else []),
-        ("coding table", table_fact(*table)),
+        ("coding table", table_fact(contents.dataset, name, version, sha256, n_differences)),
         ("images", attributes["source"]),
         ("crop", attributes["crop"]["align"]),
     ]
@@ -124,7 +125,7 @@ def render_index(
         facts=facts,
         sheets=sheets,
         tables=count_tables([contents]),
-        notes=count_warnings(contents),
+        notes=[*table_notes(attributes), *count_warnings(contents)],
         failed=[difference for difference in found if difference.is_failed],
         changed=[difference for difference in found if not difference.is_failed],
         errata=attributes["errata"],

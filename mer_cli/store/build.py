@@ -86,6 +86,9 @@ def plan_build(release: Release, out: Path, predictor: Path, align: Align) -> Bu
         "tools": tools | {"h5py": h5py.__version__, "numpy": np.__version__},
     }
     attributes[BUILD_KEY] = digest([attributes, [asdict(failed) for failed in release.failed], fingerprints])
+    # Not in the key, because the table's checksum is: a store of before stays up to date.
+    told = {"table_notes": release.table_notes, "table_differences": release.table_differences}
+    attributes |= {name: texts for name, texts in told.items() if texts}
     work = Resumable(
         path=out,
         doing="cropping clips",

@@ -10,9 +10,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from mer_cli.datasets.action_units import EXPECTED, unreadable_units
 from mer_cli.datasets.dataset import Scheme
+from mer_cli.datasets.known_cells import edited_sentence
 from mer_cli.datasets.registry import DATASETS
 from mer_cli.datasets.schemes import OWN_LABELS, SCHEMES, check_counts, protocol_id, resolve_scheme
 from mer_cli.records import FailedClip, dataset_of, subject_of
@@ -151,17 +153,27 @@ def units_warning(cells: Mapping[str, str]) -> list[str]:
     return [f"warning: {found}. {EXPECTED} augcn-flow does not train on such clips: correct the coding table."]
 
 
-def table_fact(dataset: str, table: str, version: str, sha256: str) -> str:
+def table_fact(dataset: str, table: str, version: str, sha256: str, n_differences: int = 0) -> str:
     """Return a phrase that describes a coding table and says whether it is a published version.
 
     Parameters
     ----------
     sha256 : checksum of the table; "" if the release has none and its clips come from the names of folders
+    n_differences : number of cells that are known to differ from that version
     """
+    if version and n_differences:
+        version = f"counts as {version}, {n_differences} {'cell differs' if n_differences == 1 else 'cells differ'}"
     known = version or ("not a published version" if schemes_of(dataset) else "your own")
     if not sha256:
         return f"none: clips and classes from the folders of {table} ({known})"
     return f"{table} ({known}), SHA-256 {sha256[:12]}"
+
+
+def table_notes(attributes: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a store says about how its coding table was read, and a sentence on cells that differ, if any do."""
+    differing = tuple(attributes.get("table_differences", ()))
+    edited = (edited_sentence(attributes["table_version"], differing),) if differing else ()
+    return (*attributes.get("table_notes", ()), *edited)
 
 
 def schemes_of(dataset: str) -> list[Scheme]:

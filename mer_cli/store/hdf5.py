@@ -26,6 +26,7 @@ from mer_cli.store.schema import (
     CONTENT_HASH,
     JSON_ATTRIBUTES,
     SCHEMA_VERSION,
+    TABLE_ATTRIBUTES,
     TEXT,
     VERSION_ATTRIBUTE,
     CroppedClip,
@@ -33,6 +34,7 @@ from mer_cli.store.schema import (
 )
 from mer_cli.system.files import NO_LOCKS
 
+JSON_NAMES = frozenset({*JSON_ATTRIBUTES, *TABLE_ATTRIBUTES})
 SIGNATURE = b"\x89HDF\r\n\x1a\n"  # the first bytes of every store, of a truncated one too
 
 
@@ -212,7 +214,7 @@ class StoreWriter:
             values = [row[name] for row in self._rows]
             group.create_dataset(name, data=values, dtype=h5py.string_dtype() if dtype == TEXT else dtype)
         for name, value in sorted(attributes.items()):
-            self._file.attrs[name] = json.dumps(value, sort_keys=True) if name in JSON_ATTRIBUTES else value
+            self._file.attrs[name] = json.dumps(value, sort_keys=True) if name in JSON_NAMES else value
         self._file.attrs[CONTENT_HASH] = self._content.hexdigest()
         self._file.attrs[VERSION_ATTRIBUTE] = SCHEMA_VERSION
 
@@ -240,7 +242,7 @@ def read_store(path: Path) -> StoreInfo:
             for name, dtype in COLUMNS.items()
         }
         attributes = {
-            name: json.loads(value) if name in JSON_ATTRIBUTES else _plain(value) for name, value in file.attrs.items()
+            name: json.loads(value) if name in JSON_NAMES else _plain(value) for name, value in file.attrs.items()
         }
     clips = pd.DataFrame(columns).set_index("id")
     return StoreInfo(path, attributes, clips)

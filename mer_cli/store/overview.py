@@ -16,6 +16,7 @@ from mer_cli.store.counts import (
     count_warnings,
     differences,
     table_fact,
+    table_notes,
     units_warning,
 )
 from mer_cli.store.hdf5 import StoreInfo
@@ -39,6 +40,7 @@ class Overview:
     differences : a sentence for each clip that makes a count differ from the published one
     warnings : a sentence each
     errata : the corrections of the coding tables that were applied, a sentence each
+    notes : what to know about how the coding tables were read, and where they differ from the published ones
     """
 
     facts: tuple[Facts, ...]
@@ -46,6 +48,7 @@ class Overview:
     differences: tuple[str, ...]
     warnings: tuple[str, ...]
     errata: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def describe_stores(stores: Sequence[StoreInfo]) -> Overview:
@@ -57,6 +60,7 @@ def describe_stores(stores: Sequence[StoreInfo]) -> Overview:
         differences=tuple(difference.sentence for contents in held for difference in differences(contents)),
         warnings=tuple(text for info, contents in zip(stores, held, strict=True) for text in _warnings(info, contents)),
         errata=tuple(erratum for info in stores for erratum in info.attributes["errata"]),
+        notes=tuple(note for info in stores for note in table_notes(info.attributes)),
     )
 
 
@@ -73,7 +77,8 @@ def _contents(info: StoreInfo) -> Contents:
 def _facts(info: StoreInfo) -> Facts:
     attributes, clips = info.attributes, info.clips
     n_repaired = int((clips["status"] == REPAIRED).sum())
-    table = table_fact(info.dataset, attributes["table"], info.table_version, info.table_sha256)
+    n_differences = len(attributes.get("table_differences", ()))
+    table = table_fact(info.dataset, attributes["table"], info.table_version, info.table_sha256, n_differences)
     rules = Counter(apex_rule(note, apex) for note, apex in zip(clips["note"], clips["apex"], strict=True))
     apexes = ", ".join(f"{rules[rule]} {how}" for rule, how in APEX_FOUND.items() if rules[rule])
     return (

@@ -53,6 +53,8 @@ NOTE_SEPARATOR = "; "  # between the sentences of a clip's note
 BUILD_KEY = "build_key"  # over everything that a build depends on: tells whether a store is up to date
 # Attributes that hold JSON; all others are text, numbers or booleans.
 JSON_ATTRIBUTES = ("detectors", "crop", "errata", "failed", "tools")
+# Only in a store that has something to tell: what the user should know about its coding table.
+TABLE_ATTRIBUTES = ("table_notes", "table_differences")
 
 # A store holds clips that are OK or REPAIRED.
 REPAIRED = "repaired"

@@ -30,6 +30,7 @@ from mer_cli.system.workers import run_in_workers
 
 Array = NDArray[Any]
 OnClip = Callable[[str, str], None]
+LONGEST_NAME, LONGEST_CUT = 216, 150  # characters of a clip id in a file's name; with the rest it has at most 255
 
 
 def ignore_clip(clip_id: str, status: str) -> None:
@@ -199,8 +200,11 @@ def parts_dir(path: Path, suffix: str = "parts") -> Path:
 
 
 def part_path(folder: Path, clip_id: str, fingerprint: str) -> Path:
-    """Return the path of a clip's part in `folder`; signs such as "/" in the clip id are quoted."""
-    return folder / f"{quote(clip_id, safe='')}-{fingerprint[:16]}.npz"
+    """Return the path of a clip's part in `folder`; signs such as "/" in the clip id are quoted, a long id is cut."""
+    name = quote(clip_id, safe="")
+    if len(name) > LONGEST_NAME:  # a Chinese character takes nine
+        name = f"{name[:LONGEST_CUT]}-{hashlib.sha256(clip_id.encode()).hexdigest()[:16]}"
+    return folder / f"{name}-{fingerprint[:16]}.npz"
 
 
 def digest(facts: object) -> str:
