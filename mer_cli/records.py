@@ -95,6 +95,7 @@ class FailedClip:
 class Release:
     """A release as read from disk: each row of its table is in `clips` or in `failed`.
 
+    `more_tables` are the tables of the other parts, if each part of the release has one; `table_sha256` is then of all.
     `table_version` is the published version with the same counts of each emotion ("20190701"), or "" if there is none.
     `errata` has a sentence for each correction that was applied. `generated` says that images or table come from
     `mer synth`; `stamps` are the GENERATED.txt files that say so, and `n_generated` counts the clips in folders below
@@ -112,6 +113,12 @@ class Release:
     generated: bool = False
     stamps: tuple[Path, ...] = ()
     n_generated: int = 0
+    more_tables: tuple[Path, ...] = ()
+
+    @property
+    def tables(self) -> tuple[Path, ...]:
+        """The coding tables, or the folder that stands for them in a release without a table."""
+        return (self.table_path, *self.more_tables)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -40,7 +42,7 @@ def load(dataset: Dataset, root: Path, source: Source | None, apex_rule: ApexRul
     folder_entries(root)  # raises if it can't be listed
     tree = look_through(root, dataset)
     held = _choose(dataset, root, tree, source)
-    table_path, sha256, entries = _read_entries(dataset, root, tree, held)
+    (table_path, *more_tables), sha256, entries = _read_entries(dataset, root, tree, held)
     boundary = held.root.resolve()
 
     @cache
@@ -63,6 +65,7 @@ def load(dataset: Dataset, root: Path, source: Source | None, apex_rule: ApexRul
         dataset=dataset.name,
         source=held.pictures.source,
         table_path=table_path,
+        more_tables=tuple(more_tables),
         table_sha256=sha256,
         table_version=_version(dataset, entries) if sha256 else dataset.tableless_version,
         clips=assembled.clips,
@@ -86,20 +89,39 @@ def _choose(dataset: Dataset, root: Path, tree: Tree, source: Source | None) -> 
     )
 
 
-def _read_entries(dataset: Dataset, root: Path, tree: Tree, held: ClipFolders) -> tuple[Path, str, Sequence[Entry]]:
-    """Return the table's path, its SHA-256 and its rows; for a release without a table its folder, "" and its clips."""
+def _read_entries(
+    dataset: Dataset, root: Path, tree: Tree, held: ClipFolders
+) -> tuple[tuple[Path, ...], str, Sequence[Entry]]:
+    """Return the tables' paths, their SHA-256 and rows; for a release without a table its folder, "" and its clips.
+
+    The SHA-256 of several tables is that of the list of theirs.
+    """
     if dataset.read_folder and not held.pictures.has_table:
-        return held.root, "", [dataset.read_folder(folder) for folder in held.folders.values()]
-    path = tree.table(dataset.tables)
-    if path is None:
+        return (held.root,), "", [dataset.read_folder(folder) for folder in held.folders.values()]
+    parts = dataset.parts or {"": dataset.tables}
+    paths = {part: path for part, patterns in parts.items() if (path := tree.table(patterns)) is not None}
+    if not paths:
         found = ", ".join(sorted(table.name for table in tree.tables)) or "none"
         raise DatasetError(
             f"{root}: no coding table; the tables here are {found}. Expected {dataset.tables[0]}, which the dataset's "
             f"owners send with the release{dataset.table_hint}. Copy it into {root}."
         )
     columns = [column for column in dataset.columns if column and column not in dataset.optional_columns]
-    table = read_table(path, columns, dataset.optional_columns, dataset.sheet)
-    return path, table.sha256, [dataset.read_row(row) for row in table.rows]
+    entries: list[Entry] = []
+    checksums = []
+    for part, path in paths.items():
+        table = read_table(path, columns, dataset.optional_columns, dataset.sheet)
+        checksums.append(table.sha256)
+        where = f"{path.name} " if len(paths) > 1 else ""
+        entries += [_in_part(dataset.read_row(row), part, where) for row in table.rows]
+    sha256 = checksums[0] if len(paths) == 1 else hashlib.sha256("\n".join(checksums).encode()).hexdigest()
+    return tuple(paths.values()), sha256, entries
+
+
+def _in_part(entry: Entry, part: str, table: str) -> Entry:
+    """Return an entry that names its table in errors, and is looked for in the folders of its part before others."""
+    in_part = (f"{part}/{key}" for key in entry.keys if part)
+    return replace(entry, where=f"{table}{entry.where}", keys=(*in_part, *entry.keys))
 
 
 def _version(dataset: Dataset, entries: Sequence[Entry]) -> str:

@@ -119,7 +119,12 @@ def check_release(
             ("dataset", f"{release.dataset}, {release.source} images{', generated' if release.generated else ''}"),
             (
                 "coding table",
-                table_fact(release.dataset, str(release.table_path), release.table_version, release.table_sha256),
+                table_fact(
+                    release.dataset,
+                    " + ".join(map(str, release.tables)),
+                    release.table_version,
+                    release.table_sha256,
+                ),
             ),
             ("frames", f"{n_frames} needed and looked at, none decoded"),
             ("landmark model", model),
