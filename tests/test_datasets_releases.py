@@ -656,6 +656,9 @@ def test_4dme_clips_with_several_labels_keep_them_in_one_order(tmp_path):
         "positive+surprise",
         "negative+repression+others",
     ]
+    assert [clip.repairs for clip in loaded.clips] == [
+        (f"the clip has several labels ({clip.emotion}): 4dme-5 and 4dme-3 leave it out",) for clip in loaded.clips
+    ]
     for name in ("4dme-5", "4dme-3"):
         scheme = resolve_scheme(name, {"4dme": [clip.emotion for clip in loaded.clips]})
         assert [scheme.label(clip.clip_id, clip.emotion) for clip in loaded.clips] == [None] * 3

@@ -5,9 +5,9 @@ No public copy of the table (`4DME_Labelling_Micro_release v1.xlsx`) or of a fol
 frame rate are recalled from the paper. So no counts are checked.
 
 The column `Emotion` joins the labels of a clip by "+" ("Surprise+Positive"). A clip with several labels keeps them, in
-one order ("positive+surprise"); the schemes leave it out, because none of its labels is the first. MEB takes action
-units marked "(k)" to be there all the time and drops them, and so does this module. It also swaps rows 144 and 145
-from the action units on; that can't be told from the values of a table, so it is not done here.
+one order ("positive+surprise"); the schemes leave it out, because none of its labels is the first, and the audit says
+so. MEB takes action units marked "(k)" to be there all the time and drops them, and so does this module. It also swaps
+rows 144 and 145 from the action units on; that can't be told from the values of a table, so it is not done here.
 """
 
 from __future__ import annotations
@@ -67,7 +67,11 @@ def _read_row(row: Row) -> Entry:
     subject, name = row.cells["sub_ID"].removesuffix(".0"), row.cells["fold_name"]
     entry = COLUMNS.entry(row, subject, name, (f"{subject}/{name}".casefold(), name.casefold()))
     units = [unit for unit in entry.action_units.split("+") if STILL not in unit]
-    return replace(entry, emotion=_labels(row.cells["Emotion"]), action_units="+".join(units))
+    emotion = _labels(row.cells["Emotion"])
+    several = f"the clip has several labels ({emotion}): {' and '.join(scheme.name for scheme in SCHEMES)} leave it out"
+    return replace(
+        entry, emotion=emotion, action_units="+".join(units), repairs=(several,) if emotion in SEVERAL else ()
+    )
 
 
 DATASET = Dataset(
