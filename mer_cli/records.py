@@ -95,6 +95,7 @@ class FailedClip:
 class Release:
     """A release as read from disk: each row of its table is in `clips` or in `failed`.
 
+    `more_tables` are the tables of the other parts, if each part of the release has one; `table_sha256` is then of all.
     `table_version` is the published version with the same counts of each emotion ("20190701"), or "" if there is none.
     `table_notes` has a sentence for each thing to know about how the table was read (its encoding, a missing column),
     `table_differences` one for each cell that is known to differ from that version. `errata` has a sentence for each
@@ -118,6 +119,12 @@ class Release:
     n_generated: int = 0
     table_notes: tuple[str, ...] = ()
     table_differences: tuple[str, ...] = ()
+    more_tables: tuple[Path, ...] = ()
+
+    @property
+    def tables(self) -> tuple[Path, ...]:
+        """The coding tables, or the folder that stands for them in a release without a table."""
+        return (self.table_path, *self.more_tables)
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,31 @@ def _casme_picture(row: Sequence[Any], number: int) -> str:
     return f"{row[1]}-{number}.jpg" if row[0] == 1 else f"{row[1]}-{number:03d}.jpg"
 
 
+def _dfme_table(path: Path, rows: Rows) -> None:
+    header = ("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Emotion", "EmotionId", "Fps", "AU")
+    cells = [(*row, 0, int(row[0][-1]) * 100, "4+L10") for row in rows]
+    write_workbook(path, [header, *cells])
+
+
+def _casme3c_table(path: Path, rows: Rows) -> None:
+    header = ("sub", "count", "onset", "offset", "au", "emotion")
+    cells = [
+        (s, int(count) if count.isdecimal() else count, on, off, "4,7", label) for s, count, on, _, off, label in rows
+    ]
+    write_workbook(path, [header, *cells], sheet="mockCrimeME")
+
+
+def _fourdme_table(path: Path, rows: Rows) -> None:
+    labels = ("Positive", "Negative", "Surprise", "Repression", "Others")
+    header = ("sub_ID", "fold_name", "Emotion", "Onset", "Apex", "Offset", "AUs", "AU4", "AU7", *labels, "eye blink",
+              "fold")  # fmt: skip
+    cells = [
+        (s, name, label, on, apex, off, "AU4(k)+L7", 1, 1, *(int(word in label.split("+")) for word in labels), 0, 1)
+        for s, name, on, apex, off, label in rows
+    ]
+    write_workbook(path, [header, *cells])
+
+
 RELEASES = {
     release.dataset if release.table or release.dataset != "smic" else "smic-short": release
     for release in (
@@ -233,6 +258,48 @@ RELEASES = {
             table="CASME-coded-20190721.xls",
             write_table=_casme_table,
             ids=("casme/01/EP01_12", "casme/02/EP12_2_11", "casme/18/EP11"),
+        ),
+        TinyRelease(
+            "dfme",
+            (
+                ("sub0002", "sub0002_01", 0, 12, 20, "disgust"),
+                ("sub0003", "sub0003_01", 3, 9, 14, "contempt"),
+                ("sub0005", "sub0005_12", 110, 120, 130, "surprise"),
+            ),
+            folder=lambda row: f"train_data/train_data/{row[1]}",
+            picture=lambda row, number: f"{number:05d}.png",
+            pictures="DFME",
+            table="DFME/full_release_annotation/training_full_with_AU.xlsx",
+            write_table=_dfme_table,
+            ids=("dfme/sub0002/sub0002_01", "dfme/sub0003/sub0003_01", "dfme/sub0005/sub0005_12"),
+        ),
+        TinyRelease(
+            "casme3c",
+            (
+                (1, "1", 355, None, 370, "negative"),
+                (1, "2", 407, None, 415, "Others"),
+                (31, "1", 100, None, 120, "positive"),
+            ),
+            folder=lambda row: f"{row[0]:02d}/{row[1]}/color",
+            picture=lambda row, number: f"{number}.jpg",
+            pictures="ME_C",
+            table="CAS(ME)3_part_C_ME.xlsx",
+            write_table=_casme3c_table,
+            ids=("casme3c/01/1_355", "casme3c/01/2_407", "casme3c/31/1_100"),
+        ),
+        TinyRelease(
+            "4dme",
+            (
+                ("S13", "S13_1st_001_01_1", 355, 360, 370, "Negative"),
+                ("S13", "S13_1st_001_02_1", 7, 9, 15, "Others"),
+                ("S20", "S20_2nd_004_01_1", 100, 110, 120, "Repression"),
+            ),
+            folder=lambda row: f"{row[0]}/{row[1]}",
+            picture=lambda row, number: f"{number}.jpg",
+            pictures="gray_micro",
+            table="4DME_Labelling_Micro_release v1.xlsx",
+            write_table=_fourdme_table,
+            ids=("4dme/S13/S13_1st_001_01_1", "4dme/S13/S13_1st_001_02_1", "4dme/S20/S20_2nd_004_01_1"),
         ),
     )
 }

@@ -42,7 +42,7 @@ def test_an_unknown_dataset_is_named_with_the_nearest():
     assert result.exit_code == 1
     assert result.stdout == ""
     assert result.stderr == (
-        "error: Unknown dataset 'casme22'. Known: casme2, samm, mmew, smic, casme3, casme, table. "
+        "error: Unknown dataset 'casme22'. Known: casme2, samm, mmew, smic, casme3, casme, dfme, casme3c, 4dme, table. "
         "Did you mean 'casme2'?\n"
     )
 

@@ -1,5 +1,8 @@
 """One's own clips from a CSV: folders of frames and videos, and what people type into such a table."""
 
+import csv
+from pathlib import Path
+
 import pytest
 from fake_dataset import write_frames, write_video
 
@@ -113,7 +116,8 @@ def test_a_table_named_like_a_known_dataset_is_refused(tmp_path, name):
     dataset = name.removesuffix(".csv").casefold().strip("-")
     assert str(error.value) == (
         f"{tmp_path / name}: the dataset, named after the file, would be '{dataset}'. Expected a name other than "
-        "casme2, samm, mmew, smic, casme3, casme, table. Rename the file, for example to mylab.csv."
+        "casme2, samm, mmew, smic, casme3, casme, dfme, casme3c, 4dme, table. Rename the file, for example to "
+        "mylab.csv."
     )
 
 
@@ -157,3 +161,17 @@ def test_a_table_with_tabs_may_be_called_tsv(tmp_path):
     table = tmp_path / "mylab.tsv"
     table.write_text(f"{HEADER}\np01,smile,12,20,28,happy,p01/smile\n".replace(",", "\t"))
     assert load_release("table", tmp_path, table=table).clips[0].onset == 12
+
+
+@pytest.mark.parametrize(("title", "fps"), [("CAS(ME)^3 part C", 0.0), ("DFME", 200.0), ("4DME", 60.0)])
+def test_the_table_that_the_docs_show_beside_a_dataset_is_read(tmp_path, title, fps):
+    page = (Path(__file__).parents[1] / "docs/datasets.md").read_text(encoding="utf-8")
+    section = page.split(f"\n## {title}\n")[1].split("\n## ")[0]
+    start = section.index("    subject,clip,")
+    lines = [line.strip() for line in section[start:].split("\n\n")[0].splitlines()]
+    for row in csv.DictReader(lines):
+        write_frames(tmp_path / row["path"], range(int(row["onset"]), int(row["offset"]) + 1))
+    release = load(tmp_path, *lines[1:], name="copy.csv", header=lines[0])
+    assert (len(release.clips), release.failed) == (3, ())
+    assert release.clips[0].fps == fps
+    assert len({clip.subject for clip in release.clips}) > 1

@@ -1,6 +1,7 @@
 """Every dataset's loader on a tiny release of the real shape, and on what people do to a release."""
 
 import errno
+import hashlib
 import os
 import random
 import shutil
@@ -10,12 +11,16 @@ import pytest
 from layout_trees import RELEASES, frames_of, write_pictures, write_workbook
 
 from mer_cli.datasets.registry import DATASETS, load_release
+from mer_cli.datasets.schemes import resolve_scheme
 from mer_cli.errors import DatasetError
 
 EVERY = pytest.mark.parametrize("release", RELEASES.values(), ids=RELEASES)
 WITH_TABLE = pytest.mark.parametrize(
     "release", [release for release in RELEASES.values() if release.table], ids=lambda release: release.dataset
 )
+
+
+UNUSED_NAMES = {"samm": "006_9_9", "mmew": "S09-01-009", "smic": "s1_ne_99", "casme3": "z", "casme3c": "z"}
 
 
 def load(release, root, **options):
@@ -43,7 +48,8 @@ def test_a_release_as_it_comes(tmp_path, release):
         assert clip.frames[0].path.name == release.picture(row, clip.onset)
         assert clip.frames[0].path.is_file()
         assert clip.emotion == {"Other": "others", "Others": "others"}.get(row[5], row[5].casefold())
-        assert (clip.repairs, clip.fps) == ((), DATASETS[release.dataset].fps)
+        fps = int(clip.subject[-1]) * 100 if release.dataset == "dfme" else DATASETS[release.dataset].fps
+        assert (clip.repairs, clip.fps) == ((), fps)
         assert clip.apex_rule == ("annotated" if row[3] else "flow")
 
 
@@ -97,7 +103,7 @@ def test_the_table_may_lie_beside_the_folder_that_was_given(tmp_path, release):
 @WITH_TABLE
 def test_a_row_without_a_folder_fails_and_the_others_do_not(tmp_path, release):
     extra = list(release.rows[0])
-    extra[1] = {"samm": "006_9_9", "mmew": "S09-01-009", "smic": "s1_ne_99", "casme3": "z"}.get(release.dataset, "EP99")
+    extra[1] = UNUSED_NAMES.get(release.dataset, "EP99")
     loaded = load(release, release.write(tmp_path, [*release.rows, extra]))
     assert [clip.clip_id for clip in loaded.clips] == list(release.ids)
     (failed,) = loaded.failed
@@ -206,7 +212,7 @@ def test_a_folder_that_may_not_be_read_fails_by_name(tmp_path, release, monkeypa
 @pytest.mark.parametrize("name", ["../../x", "..", "a/b", "a\\b", "/etc/passwd", "C:x"])
 def test_a_name_that_would_leave_the_release_fails_and_nothing_is_read(tmp_path, release, name):
     row = list(release.rows[0])
-    row[1] = f"{name}/x" if release.dataset == "casme3" else name  # whose names end in the onset
+    row[1] = f"{name}/x" if release.dataset in ("casme3", "casme3c") else name  # whose names end in the onset
     loaded = load(release, release.write(tmp_path / "deep" / "release", [row, *release.rows[1:]]))
     (failed,) = loaded.failed
     assert "is not a folder name and would lead out of the release. Expected a name like" in failed.reason
@@ -248,7 +254,7 @@ def test_two_rows_of_a_clip_fail_where_they_differ_in_any_order(tmp_path, releas
 def test_a_table_of_thousands_of_rows_is_read(tmp_path, release):
     n_rows = 3000 if release.dataset == "casme2" else 1000  # all come through the same reader of workbooks
     spare = list(release.rows[0])
-    spare[1] = {"samm": "006_9_9", "mmew": "S09-01-009", "smic": "s1_ne_99", "casme3": "z"}.get(release.dataset, "EP99")
+    spare[1] = UNUSED_NAMES.get(release.dataset, "EP99")
     more = [[spare[0], f"{spare[1]}{number}", *spare[2:]] for number in range(n_rows)]
     loaded = load(release, release.write(tmp_path, [*release.rows, *more]))
     assert (len(loaded.clips), len(loaded.failed)) == (len(release.rows), n_rows)
@@ -502,7 +508,7 @@ def test_casme_frames_are_found_padded_or_not(tmp_path):
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_a_published_table_is_recognised_by_its_counts(tmp_path, dataset):
     for version, counts in DATASETS[dataset].versions.items():
-        if version != "HS":
+        if version != "HS" and "+" not in version:  # a choice of parts, each of which is tried by itself
             release = RELEASES[dataset]
             emotions = [emotion for emotion, count in counts.items() for _ in range(count)]
             rows = [(*release.rows[0][:5], emotion) for emotion in emotions]
@@ -510,9 +516,181 @@ def test_a_published_table_is_recognised_by_its_counts(tmp_path, dataset):
             assert load(release, release.write(tmp_path / version, rows[1:])).table_version == ""
 
 
+def write_parts(root, rows, *, names=("training_full_with_AU", "testA_full_with_AU", "testB_full_with_AU")):
+    """DFME with a table for each part that has rows; the folders are those of the archives."""
+    release = RELEASES["dfme"]
+    for part, name, own in zip(("train_data", "test_data_A", "test_data_B"), names, rows, strict=True):
+        for row in own:
+            write_pictures(root / part / part / row[1], [f"{number:05d}.png" for number in frames_of(row)])
+        if own:
+            release.write_table(root / f"{name}.xlsx", own)
+    return root
+
+
+PARTS = (
+    [("sub0002", "sub0002_01", 0, 12, 20, "disgust")],
+    [("sub0003", "sub0003_01", 3, 9, 14, "contempt")],
+    [("sub0005", "sub0005_01", 4, 8, 12, "surprise")],
+)
+
+
+def test_dfme_parts_are_read_together_or_alone(tmp_path):
+    loaded = load_release("dfme", write_parts(tmp_path / "all", PARTS))
+    assert [(clip.subject, clip.fps) for clip in loaded.clips] == [("sub0002", 200), ("sub0003", 300), ("sub0005", 500)]
+    assert [table.name for table in loaded.tables] == [
+        "training_full_with_AU.xlsx",
+        "testA_full_with_AU.xlsx",
+        "testB_full_with_AU.xlsx",
+    ]
+    alone = load_release("dfme", write_parts(tmp_path / "B", ([], [], PARTS[2])))
+    assert [clip.subject for clip in alone.clips] == ["sub0005"]
+    assert alone.table_sha256 == hashlib.sha256(alone.table_path.read_bytes()).hexdigest() != loaded.table_sha256
+
+
+def test_dfme_tables_are_found_by_the_names_that_people_give_them(tmp_path):
+    names = ("DFME_training_full_with_AU", "DFME_test_A_full_with_AU", "DFME_test_B_full_with_AU")
+    loaded = load_release("dfme", write_parts(tmp_path, PARTS, names=names))
+    assert (len(loaded.clips), loaded.failed) == (3, ())
+
+
+def test_dfme_clips_of_one_name_in_two_parts_are_kept_apart(tmp_path):
+    """A clip of test A is never read from the training folder, whatever its name."""
+    write_parts(tmp_path, PARTS)
+    write_pictures(tmp_path / "train_data/train_data/sub0003_01", ["00090.png"])
+    clip = load_release("dfme", tmp_path).clips[1]
+    assert "test_data_A" in clip.frames[0].path.parts
+    shutil.rmtree(tmp_path / "test_data_A")
+    (failed,) = load_release("dfme", tmp_path).failed
+    assert failed.reason.startswith("testA_full_with_AU.xlsx row 2: no folder 'sub0003_01' of subject sub0003 in ")
+
+
+def test_dfme_parts_in_folders_of_other_names_are_found(tmp_path):
+    write_parts(tmp_path, PARTS)
+    for number, part in enumerate(("train_data", "test_data_A", "test_data_B")):
+        (tmp_path / part / part).rename(tmp_path / f"pictures{number}")
+    loaded = load_release("dfme", tmp_path)
+    assert (len(loaded.clips), loaded.failed) == (3, ())
+
+
+def test_dfme_counts_follow_from_the_parts_that_are_there():
+    versions = DATASETS["dfme"].versions
+    assert {version: sum(counts.values()) for version, counts in versions.items()} == {
+        "training": 1856,
+        "test-A": 474,
+        "test-B": 299,
+        "training+test-A": 2330,
+        "training+test-B": 2155,
+        "test-A+test-B": 773,
+        "training+test-A+test-B": 2629,
+    }
+    assert versions["training+test-A+test-B"]["disgust"] == 548 + 129 + 58
+
+
+def test_dfme_frame_rate_that_is_no_number_is_unknown_and_told(tmp_path):
+    from openpyxl import load_workbook
+
+    release = RELEASES["dfme"]
+    path = release.write(tmp_path) / release.table
+    book = load_workbook(path)
+    book.worksheets[0]["H2"] = "?"
+    book.save(path)
+    first = load(release, tmp_path).clips[0]
+    assert (first.fps, first.repairs) == (0.0, ("frame rate '?' is not a number: recorded as unknown",))
+
+
+def test_dfme_stamp_beside_any_of_its_tables_is_seen(tmp_path):
+    write_parts(tmp_path, PARTS)
+    (tmp_path / "drawn").mkdir()
+    (tmp_path / "drawn/GENERATED.txt").write_text("generated")
+    (tmp_path / "testB_full_with_AU.xlsx").rename(tmp_path / "drawn/testB_full_with_AU.xlsx")
+    assert load_release("dfme", tmp_path).generated
+
+
+def write_part_c(root, rows, below="a"):
+    """CAS(ME)^3 part C as it comes: a recording for each subject, with colour and depth images."""
+    for subject, last in ((1, 440), (31, 130)):
+        for kind, extension in (("color", "jpg"), ("depth", "png")):
+            folder = root / "part_C/part_C" / f"{subject:02d}" / below / kind
+            write_pictures(folder, [f"{number}.{extension}" for number in range(90, last)])
+    RELEASES["casme3c"].write_table(root / RELEASES["casme3c"].table, rows)
+    return root
+
+
+@pytest.mark.parametrize("below", ["a", "b", ""])
+def test_casme3c_clips_are_cut_out_of_the_recording_of_their_subject(tmp_path, below):
+    release = RELEASES["casme3c"]
+    loaded = load_release("casme3c", write_part_c(tmp_path, release.rows, below))
+    assert ([clip.clip_id for clip in loaded.clips], loaded.failed) == (list(release.ids), ())
+    first = loaded.clips[0]
+    assert (first.onset, first.offset, first.apex_rule, first.action_units) == (355, 370, "flow", "4+7")
+    assert {frame.path.suffix for frame in first.frames} == {".jpg"}
+    assert (first.frames[0].number, first.frames[-1].number) == (345, 380)
+
+
+def test_casme3c_units_separated_by_a_chinese_comma_are_read(tmp_path):
+    from openpyxl import load_workbook
+
+    release = RELEASES["casme3c"]
+    path = release.write(tmp_path) / release.table
+    book = load_workbook(path)
+    book.worksheets[0]["E2"], book.worksheets[0]["E3"] = "4，7", None
+    book.save(path)
+    assert [clip.action_units for clip in load(release, tmp_path).clips] == ["4+7", "", "4+7"]
+
+
+def test_casme3c_does_not_take_recordings_of_part_a_for_its_own(tmp_path):
+    write_pictures(tmp_path / "part_A/spNO.1/a/color", [f"{number}.jpg" for number in range(350, 380)])
+    RELEASES["casme3c"].write_table(tmp_path / "CAS(ME)3_part_C_ME.xlsx", RELEASES["casme3c"].rows)
+    text = message(load_release, "casme3c", tmp_path)
+    assert "no CAS(ME)^3 part C images" in text
+    assert text.endswith(f" It looks like CAS(ME)^3 part A: mer preprocess casme3 {tmp_path}")
+
+
+def test_4dme_clips_with_several_labels_keep_them_in_one_order(tmp_path):
+    labels = ("Surprise+Positive", "positive + Surprise", "Others+Repression+Negative")
+    release = RELEASES["4dme"]
+    rows = [(*row[:5], label) for row, label in zip(release.rows, labels, strict=True)]
+    loaded = load(release, release.write(tmp_path, rows))
+    assert [clip.emotion for clip in loaded.clips] == [
+        "positive+surprise",
+        "positive+surprise",
+        "negative+repression+others",
+    ]
+    assert [clip.repairs for clip in loaded.clips] == [
+        (f"the clip has several labels ({clip.emotion}): 4dme-5 and 4dme-3 leave it out",) for clip in loaded.clips
+    ]
+    for name in ("4dme-5", "4dme-3"):
+        scheme = resolve_scheme(name, {"4dme": [clip.emotion for clip in loaded.clips]})
+        assert [scheme.label(clip.clip_id, clip.emotion) for clip in loaded.clips] == [None] * 3
+
+
+def test_4dme_units_that_are_there_all_the_time_are_left_out(tmp_path):
+    loaded = load_release("4dme", RELEASES["4dme"].write(tmp_path))
+    assert {clip.action_units for clip in loaded.clips} == {"L7"}
+
+
+def test_4dme_clips_are_found_by_a_name_that_says_their_subject(tmp_path):
+    release = RELEASES["4dme"]
+    for row in release.rows:
+        write_pictures(tmp_path / "my copy" / row[1], [f"img{number:05d}.png" for number in frames_of(row)])
+    release.write_table(tmp_path / release.table, release.rows)
+    assert [clip.clip_id for clip in load(release, tmp_path).clips] == list(release.ids)
+
+
+def test_4dme_clips_of_any_name_are_found_below_their_subject(tmp_path):
+    release = RELEASES["4dme"]
+    rows = [(row[0], f"clip {number}", *row[2:]) for number, row in enumerate(release.rows)]
+    for row in rows:
+        write_pictures(tmp_path / "gray_micro" / row[0] / row[1], [f"{number}.jpg" for number in frames_of(row)])
+    release.write_table(tmp_path / release.table, rows)
+    loaded = load(release, tmp_path)
+    assert (len(loaded.clips), loaded.failed, loaded.source) == (3, (), "raw")
+
+
 def test_an_unknown_dataset_is_named_with_the_nearest(tmp_path):
     assert message(load_release, "casme4", tmp_path) == (
-        "Unknown dataset 'casme4'. Known: casme2, samm, mmew, smic, casme3, casme, table. Did you mean 'casme'?"
+        "Unknown dataset 'casme4'. Known: casme2, samm, mmew, smic, casme3, casme, dfme, casme3c, 4dme, table. "
+        "Did you mean 'casme'?"
     )
 
 
@@ -524,6 +702,9 @@ def test_an_unknown_dataset_is_named_with_the_nearest(tmp_path):
         ("casme-2", "casme2"),
         ("CAS(ME)^3", "casme3"),
         ("casme_i", "casme"),
+        ("DFME", "dfme"),
+        ("CAS(ME)^3 part C", "casme3c"),
+        ("4DME", "4dme"),
     ],
 )
 def test_a_dataset_may_be_called_by_its_title(tmp_path, spelt, dataset):

@@ -23,6 +23,13 @@ SAMM = {
 MMEW = {"happiness": 36, "disgust": 72, "surprise": 89, "others": 66, "fear": 16, "sadness": 13, "anger": 8}
 SMIC = {"negative": 70, "positive": 51, "surprise": 43}
 CASME3_A = {"disgust": 250, "surprise": 187, "others": 161, "fear": 86, "anger": 64, "sad": 57, "happy": 55}
+CASME3_C = {"negative": 99, "surprise": 30, "others": 20, "positive": 16}
+DFME = {  # training, and all parts together
+    "training": {"anger": 161, "contempt": 100, "disgust": 548, "fear": 265, "happiness": 206, "sadness": 278,
+                 "surprise": 298},
+    "training+test-A+test-B": {"anger": 241, "contempt": 171, "disgust": 735, "fear": 365, "happiness": 311,
+                               "sadness": 359, "surprise": 447},
+}  # fmt: skip
 PUBLISHED = [  # scheme, dataset, table version, rows of each emotion, clips of each class, total, subjects
     ("casme2-5", "casme2", "20190701", COUNTS_2019,
      {"happiness": 32, "disgust": 63, "repression": 27, "surprise": 28, "others": 99}, 249, 26),
@@ -52,6 +59,12 @@ PUBLISHED = [  # scheme, dataset, table version, rows of each emotion, clips of 
     ("casme3-4", "casme3", "part-A-v2", CASME3_A,
      {"positive": 55, "negative": 457, "surprise": 187, "others": 161}, 860, 94),
     ("casme3-3", "casme3", "part-A-v2", CASME3_A, {"positive": 55, "negative": 457, "surprise": 187}, 699, 88),
+    ("casme3c-4", "casme3c", "part-C-ME", CASME3_C, CASME3_C, 165, None),
+    ("casme3c-3", "casme3c", "part-C-ME", CASME3_C, {"positive": 16, "negative": 99, "surprise": 30}, 145, None),
+    ("dfme-7", "dfme", "training", DFME["training"], DFME["training"], 1856, None),
+    ("dfme-3", "dfme", "training", DFME["training"], {"positive": 206, "negative": 1352, "surprise": 298}, 1856, None),
+    ("dfme-3", "dfme", "training+test-A+test-B", DFME["training+test-A+test-B"],
+     {"positive": 311, "negative": 1871, "surprise": 447}, 2629, None),
 ]  # fmt: skip
 
 
@@ -233,7 +246,8 @@ def test_an_unknown_scheme_is_named_with_the_nearest(name, hint):
         resolve_scheme(name, {"casme2": EMOTIONS})
     assert str(error.value) == (
         f"Unknown scheme '{name}'. Known: casme2-5, mmnet3, casme2-7, casme2-4, megc3, samm-5, samm-3, mmew-4, "
-        f"mmew-6, mmew-3, smic-3, casme3-7, casme3-4, casme3-3, casme-8, labels.{hint}"
+        f"mmew-6, mmew-3, smic-3, casme3-7, casme3-4, casme3-3, casme-8, dfme-7, dfme-3, "
+        f"casme3c-4, casme3c-3, 4dme-5, 4dme-3, labels.{hint}"
     )
 
 
@@ -243,6 +257,9 @@ def test_an_unknown_scheme_is_named_with_the_nearest(name, hint):
         (("casme2",), "casme2-5"),
         (("samm",), "samm-5"),
         (("casme3",), "casme3-7"),
+        (("casme3c",), "casme3c-4"),
+        (("dfme",), "dfme-7"),
+        (("4dme",), "4dme-5"),
         (("casme2", "samm", "smic"), "megc3"),
         (("smic", "samm"), "megc3"),
     ],
@@ -284,6 +301,7 @@ def test_the_labels_of_ones_own_data_are_its_classes():
         ("megc3", ["smic", "casme2", "samm"], 442, "megc2019-cde/442"),
         ("megc3", ["smic", "casme2"], 309, "casme2+smic-megc3/309"),
         ("casme-8", ["casme"], 193, "casme-8/193"),
+        ("4dme-5", ["4dme"], 200, "4dme-5/200"),
     ],
 )
 def test_protocol_id_names_datasets_scheme_and_clips(scheme, datasets, n_clips, expected):

@@ -51,6 +51,7 @@ def classes(plans, dataset, scheme):
         ("casme3", "casme3-7", (55, 250, 86, 64, 57, 187, 161), 94),
         ("casme3", "casme3-4", (55, 457, 187, 161), 94),
         ("casme3", "casme3-3", (55, 457, 187), 88),
+        ("casme3c", "casme3c-4", (16, 99, 30, 20), 31),
     ],
 )
 def test_the_full_plan_has_the_published_counts_of_each_class(layout, scheme, counts, n_subjects, seed):
@@ -90,7 +91,8 @@ def test_the_composite_of_megc_has_442_clips_of_68_subjects(seed):
 def test_no_two_clips_share_a_name_or_a_picture(layout, seed):
     plans = plan(layout, seed)
     assert len({(plan.subject, plan.name) for plan in plans}) == len(plans) == LAYOUTS[layout].n_clips
-    assert len({plan.path.rpartition("/")[0].casefold() for plan in plans}) == len(plans)
+    pictures = [held.path.format(number) for held in plans for number in range(held.first, held.last + 1)]
+    assert len({picture.casefold() for picture in pictures}) == len(pictures)
     for held in plans:
         assert held.onset < held.apex < held.offset
         assert not held.absent - set(range(held.onset + 1, held.offset + 1))
@@ -289,3 +291,19 @@ def test_casme_pads_frame_numbers_from_row_92_on():
     paths = [held.path.format(7) for held in plans]
     assert [path.endswith("-007.jpg") for path in paths] == [False] * 92 + [True] * 101
     assert [path.endswith("-7.jpg") for path in paths] == [True] * 92 + [False] * 101
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_dfme_is_a_tenth_of_the_real_parts(seed):
+    from mer_cli.datasets.synthetic.dfme_release import part_of
+
+    plans = plan("dfme", seed)
+    counts = Counter(held.emotion for held in plans)
+    real = {"anger": 241, "contempt": 171, "disgust": 735, "fear": 365, "happiness": 311, "sadness": 359,
+            "surprise": 447}  # fmt: skip
+    assert (sum(counts.values()), len({held.subject for held in plans})) == (262, 65)
+    assert all(counts[emotion] == pytest.approx(count / 10, abs=1) for emotion, count in real.items())
+    parts = Counter(part_of(held.subject) for held in plans)
+    assert parts["training"] > parts["test-A"] > parts["test-B"] > 0
+    assert {part_of(subject) for subject in (1, 2, 3)} == {"training", "test-A", "test-B"}
+    assert {held.fps for held in plans} == {200.0, 300.0, 500.0}

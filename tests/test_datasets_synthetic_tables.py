@@ -257,6 +257,56 @@ def test_casme(roots):
     assert n_without == 68
 
 
+def test_dfme(roots):
+    root = roots("dfme")
+    n_rows, folders = 0, {"training": "train_data", "testA": "test_data_A", "testB": "test_data_B"}
+    for part, place in folders.items():
+        path = root / f"DFME/full_release_annotation/{part}_full_with_AU.xlsx"
+        assert load_workbook(path).sheetnames == ["Sheet1"]
+        rows = sheet(path, "Sheet1")
+        assert rows[0] == (
+            "Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Emotion", "EmotionId", "Fps", "AU"
+        )  # fmt: skip
+        n_rows += len(rows) - 1
+        for subject, name, onset, apex, offset, emotion, code, fps, _ in rows[1:]:
+            assert re.fullmatch(rf"{subject}_\d\d", name)
+            assert re.fullmatch(r"sub\d{4}", subject)
+            assert 0 <= onset < apex < offset
+            assert code == ["anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise"].index(emotion)
+            assert fps in (200, 300, 500)
+            held = numbers(root / f"DFME/{place}/{place}/{name}")
+            assert held == list(range(held[-1] + 1))
+            assert held[-1] >= offset
+            assert (root / f"DFME/{place}/{place}/{name}/00000.png").is_file()
+    assert n_rows == 262
+
+
+def test_casme3c(roots):
+    root = roots("casme3c")
+    path = root / "CAS(ME)3_part_C_ME.xlsx"
+    rows = sheet(path, "mockCrimeME")
+    assert rows[0] == ("sub", "count", "onset", "offset", "au", "emotion")
+    assert Counter(row[5] for row in rows[1:]) == {"negative": 99, "surprise": 30, "others": 20, "positive": 16}
+    assert len({row[:2] for row in rows[1:]}) == 165
+    for subject, count, onset, offset, _, _ in rows[1:]:
+        assert types((subject, count, onset, offset)) == (int, int, int, int)
+        assert set(range(onset, offset + 1)) < set(numbers(root / f"part_C/part_C/{subject:02d}/a/color"))
+
+
+def test_4dme(roots):
+    root = roots("4dme")
+    rows = sheet(root / "4DME_Labelling_Micro_release v1.xlsx", "Sheet1")
+    labels = ("Positive", "Negative", "Surprise", "Repression", "Others")
+    assert rows[0][:7] == ("sub_ID", "fold_name", "Emotion", "Onset", "Apex", "Offset", "AUs")
+    assert rows[0][-7:] == (*labels, "eye blink", "fold")
+    assert len(rows) == 268
+    assert sum("+" in row[2] for row in rows[1:]) == 29
+    assert sum("(k)" in row[6] for row in rows[1:]) == 38
+    for subject, name, emotion, onset, _, offset, *_ in rows[1:]:
+        assert numbers(root / f"gray_micro/{subject}/{name}") == list(range(onset, offset + 1))
+        assert set(emotion.split("+")) <= set(labels)
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_pipeline_reads_it_and_finds_the_truth_of_every_clip(roots, layout):
     root, dataset = roots(layout), layout.removesuffix("-long")
@@ -283,5 +333,5 @@ def test_each_picture_tells_its_frame_number_by_its_shade(roots, layout):
     clip = load_release(layout.removesuffix("-long"), roots(layout)).clips[1]
     for frame in clip.frames:
         picture = cv2.imread(str(frame.path), cv2.IMREAD_UNCHANGED)
-        assert picture.ndim == (2 if layout == "samm" else 3)
+        assert picture.ndim == (2 if layout in ("samm", "4dme") else 3)
         assert abs(int(np.median(picture)) - frame.number * 7 % 256) <= 2

@@ -54,6 +54,12 @@ def test_count_tables_show_no_composite_of_two_stores_of_one_dataset_and_tell_th
     assert [column.heading for column in columns][2:] == ["smic-megc3/164 in store.h5", "smic-megc3/164 in cropped.h5"]
 
 
+@pytest.mark.parametrize(("version", "published"), [("test-B", 58), ("training+test-B", 606), ("", None)])
+def test_count_tables_compare_a_dataset_that_comes_in_parts_with_the_parts_that_are_there(version, published):
+    tables = count_tables([contents("dfme", {"dfme/sub0001/sub0001_01": "disgust"}, version)])
+    assert table_of(tables, "scheme dfme-7").columns[0].classes["disgust"] == Count(1, published)
+
+
 def test_count_tables_leave_out_what_no_dataset_at_hand_is_in():
     tables = count_tables([contents("mmew", {"mmew/S01/S01-01-001": "happiness"})])
     assert [table.title for table in tables] == [

@@ -28,7 +28,7 @@ def preprocess(
         str,
         typer.Argument(
             metavar="DATASET",
-            help="casme2, samm, mmew, smic, casme3, casme, or table for your own data.",
+            help="casme2, samm, mmew, smic, casme3, casme, dfme, casme3c, 4dme, or table for your own data.",
             autocompletion=complete_release,
         ),
     ],

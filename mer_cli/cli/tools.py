@@ -32,7 +32,7 @@ def synth(
         str,
         typer.Argument(
             metavar="DATASET",
-            help="casme2, samm, mmew, smic, smic-long, casme3 or casme.",
+            help="casme2, samm, mmew, smic, smic-long, casme3, casme, dfme, casme3c or 4dme.",
             autocompletion=complete_dataset,
         ),
     ],

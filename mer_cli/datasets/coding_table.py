@@ -1,4 +1,4 @@
-"""Find the coding table of a release and read its rows as entries, even if it was renamed or lacks columns.
+"""Find the coding table of a release, or that of each of its parts, and read the rows as entries.
 
 A table is found by its name, else by its columns and the clips that it lists; or the user names it. Offset and action
 units may be missing: a method that needs onset and apex alone has all it needs, and what is missing is told.
@@ -6,6 +6,7 @@ units may be missing: a method that needs onset and apex alone has all it needs,
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ class Coding:
     """The rows of a coding table as entries.
 
     path, sha256 : of the table; for a release without one its folder, and ""
+    more_tables : the tables of the other parts, if each part of the release has one; `sha256` is then of all
     notes : a sentence for each thing that the user should know about how the table was read
     """
 
@@ -34,6 +36,7 @@ class Coding:
     sha256: str
     entries: tuple[Entry, ...]
     notes: tuple[str, ...] = ()
+    more_tables: tuple[Path, ...] = ()
 
     def version(self, dataset: Dataset) -> str:
         """Return the version of the table that has as many rows of each emotion; "" if no version has."""
@@ -58,13 +61,35 @@ def read_coding(dataset: Dataset, root: Path, tree: Tree, held: ClipFolders, tab
     """
     if table_path is None and dataset.read_folder and not held.pictures.has_table:
         return Coding(held.root, "", tuple(dataset.read_folder(folder) for folder in held.folders.values()))
-    table = _read(dataset, table_path or _find(dataset, root, tree, held))
-    notes = [f"{table.path.name}: {table.encoding}"] if table.encoding else []
-    if dataset.columns.action_units and dataset.columns.action_units not in table.columns:
-        notes.append(
-            f"{table.path.name} has no column '{dataset.columns.action_units}': the store will have no action units"
-        )
-    return Coding(table.path, table.sha256, tuple(dataset.read_row(row) for row in table.rows), tuple(notes))
+    tables = {part: _read(dataset, path) for part, path in _paths(dataset, root, tree, held, table_path).items()}
+    entries: list[Entry] = []
+    notes = []
+    for part, table in tables.items():
+        where = f"{table.path.name} " if len(tables) > 1 else ""
+        entries += [_in_part(dataset.read_row(row), part, where) for row in table.rows]
+        notes += [f"{table.path.name}: {table.encoding}"] if table.encoding else []
+        if dataset.columns.action_units and dataset.columns.action_units not in table.columns:
+            notes.append(
+                f"{table.path.name} has no column '{dataset.columns.action_units}': the store will have no action units"
+            )
+    (path, *more), sums = [table.path for table in tables.values()], [table.sha256 for table in tables.values()]
+    sha256 = sums[0] if len(sums) == 1 else hashlib.sha256("\n".join(sums).encode()).hexdigest()
+    return Coding(path, sha256, tuple(entries), tuple(notes), tuple(more))
+
+
+def _paths(dataset: Dataset, root: Path, tree: Tree, held: ClipFolders, table_path: Path | None) -> dict[str, Path]:
+    """Return the path of the table of each part, by the part's name; "" for a release without parts."""
+    if table_path is None:
+        found = {part: path for part, names in dataset.parts.items() if (path := tree.table(names)) is not None}
+        if found:
+            return found
+    return {"": table_path or _find(dataset, root, tree, held)}
+
+
+def _in_part(entry: Entry, part: str, table: str) -> Entry:
+    """Return an entry that names its table in errors, and is looked for in the folders of its part before others."""
+    in_part = (f"{part}/{key}" for key in entry.keys if part)
+    return replace(entry, where=f"{table}{entry.where}", keys=(*in_part, *entry.keys))
 
 
 def _read(dataset: Dataset, path: Path) -> Table:

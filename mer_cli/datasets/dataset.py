@@ -204,6 +204,8 @@ class Dataset:
     emotions : the labels that occur
     frame_name : file names of the images, by which another dataset is recognised that has folders of the same names
     table_hint : added to the error for a missing table
+    parts : for a release with a table for each of its parts: part -> patterns of that table's file name. Any of them
+        may be missing. `clip_key` returns "part/key" for a folder that is known to lie in a part
     versions : version of the table -> its number of rows of each emotion, by which a table is recognised
     published : the version that the published counts are of; "" if no counts are published
     older : version -> a warning about it, with {scheme}, {here} (its counts) and {published} (the published counts)
@@ -233,6 +235,7 @@ class Dataset:
     tableless: str = ""
     tableless_version: str = ""
     table_hint: str = ""
+    parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     versions: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     published: str = ""
     older: Mapping[str, str] = field(default_factory=dict)

@@ -64,6 +64,7 @@ def load(
         dataset=dataset.name,
         source=held.pictures.source,
         table_path=coding.path,
+        more_tables=coding.more_tables,
         table_sha256=coding.sha256,
         table_version=version,
         clips=assembled.clips,

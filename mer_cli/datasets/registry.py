@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
-from mer_cli.datasets import casme, casme2, casme3, mmew, samm, smic
+from mer_cli.datasets import casme, casme2, casme3, casme3c, dfme, fourdme, mmew, samm, smic
 from mer_cli.datasets.dataset import Dataset
 from mer_cli.datasets.loading import load
 from mer_cli.datasets.own_table import load_own
@@ -18,7 +18,7 @@ from mer_cli.records import ApexRule, Release, Source
 
 OWN = "table"  # your own data, described by a CSV
 DATASETS: dict[str, Dataset] = {
-    module.DATASET.name: module.DATASET for module in (casme2, samm, mmew, smic, casme3, casme)
+    module.DATASET.name: module.DATASET for module in (casme2, samm, mmew, smic, casme3, casme, dfme, casme3c, fourdme)
 }
 
 

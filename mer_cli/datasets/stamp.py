@@ -56,8 +56,8 @@ def with_stamp(release: Release, root: Path) -> Release:
         return of_files((frame.path for frame in clip.frames), clip.frames[0].path.parent)
 
     by_clip = [of_clip(clip) for clip in release.clips]
-    table = release.table_path
-    found = of_folder(root).union(of_files([table], table.parent), *by_clip)
+    by_table = [of_files([table], table.parent) for table in release.tables]
+    found = of_folder(root).union(*by_table, *by_clip)
     stamps = {stamp.parent.resolve() / STAMP for stamp in found}  # each once, whichever links lead there
     return replace(release, generated=bool(stamps), stamps=tuple(sorted(stamps)), n_generated=sum(map(bool, by_clip)))
 

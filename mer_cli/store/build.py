@@ -75,7 +75,7 @@ def plan_build(release: Release, out: Path, predictor: Path, align: Align) -> Bu
     fingerprints = [clip_fingerprint(clip, settings) for clip in clips]
     attributes: dict[str, object] = {
         "dataset": release.dataset,
-        "table": release.table_path.name,
+        "table": " + ".join(table.name for table in release.tables),
         "table_sha256": release.table_sha256,
         "table_version": release.table_version,
         "source": release.source,

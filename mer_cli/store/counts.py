@@ -190,7 +190,7 @@ def labels_of(scheme: Scheme, emotions: Mapping[str, str]) -> dict[str, int]:
 def _count(scheme: Scheme, parts: Sequence[Contents], suffix: str = "") -> CountColumn:
     labels = {clip_id: label for part in parts for clip_id, label in labels_of(scheme, part.emotions).items()}
     found = Counter(labels.values())
-    tables = [(part.dataset, PUBLISHED.get(part.dataset, "")) for part in parts]
+    tables = [(part.dataset, PUBLISHED.get(part.dataset, part.table_version)) for part in parts]
     published = _sum_up(scheme.expected.get(table) for table in tables)
     subjects = _sum_up((scheme.n_subjects[table],) if table in scheme.n_subjects else None for table in tables)
     n_subjects = len({subject_of(clip_id) for clip_id in labels})

@@ -121,7 +121,7 @@ def check_release(
                 "coding table",
                 table_fact(
                     release.dataset,
-                    str(release.table_path),
+                    " + ".join(map(str, release.tables)),
                     release.table_version,
                     release.table_sha256,
                     len(release.table_differences),

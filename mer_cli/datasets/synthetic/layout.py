@@ -22,9 +22,9 @@ class GeneratedLayout:
     """One release that can be generated.
 
     name, title : "samm", "SAMM"
-    subjects : numbers of the real release's subjects
+    subjects : numbers of the subjects, by default all of the real release
     subject_id : format of a subject's number: "{:03d}"
-    emotions : emotion, in the words of the schemes -> number of clips in the real release
+    emotions : emotion, in the words of the schemes -> number of clips, by default as many as in the real release
     pace : frame rate and lengths of the clips
     roster : draws subject and emotion of each clip, for a release of the real size
     place : turns drafts, sorted by subject, into planned clips in the table's order
@@ -33,6 +33,7 @@ class GeneratedLayout:
     view : how a drawn face is shown; None leaves the drawn image as it is
     table : the coding table, relative to the release; "" for a release without one
     sheets : returns what the coding table holds, for the planned clips
+    more_tables : returns further coding tables, by their path in the release, and what they hold
     """
 
     name: str
@@ -48,10 +49,11 @@ class GeneratedLayout:
     view: View | None = None
     table: str = ""
     sheets: Callable[[Sequence[ClipPlan]], Sheets] | None = None
+    more_tables: Callable[[Sequence[ClipPlan]], Mapping[str, Sheets]] | None = None
 
     @property
     def n_clips(self) -> int:
-        """Number of clips in the real release."""
+        """Number of clips that are written by default."""
         return sum(self.emotions.values())
 
     def plan(
@@ -67,7 +69,7 @@ class GeneratedLayout:
 
         Parameters
         ----------
-        subjects, clips : number of subjects, and of all clips together; None means as many as in the real release
+        subjects, clips : number of subjects, and of all clips together; None means the layout's own number
         intensity : factor on the motion; at 1, its peak is 1-3 pixels of a 224 crop
         emotions : plan only these, in equal numbers; None plans all, in the real release's proportions
 

@@ -23,7 +23,10 @@ from mer_cli.datasets.stamp import STAMP
 from mer_cli.datasets.synthetic import (
     casme2_release,
     casme3_release,
+    casme3c_release,
     casme_release,
+    dfme_release,
+    fourdme_release,
     mmew_release,
     samm_release,
     smic_release,
@@ -46,6 +49,9 @@ LAYOUTS: Mapping[str, GeneratedLayout] = {
         smic_release.LONG_LAYOUT,
         casme3_release.LAYOUT,
         casme_release.LAYOUT,
+        dfme_release.LAYOUT,
+        casme3c_release.LAYOUT,
+        fourdme_release.LAYOUT,
     )
 }
 GROUND_TRUTH = "ground_truth"
@@ -66,14 +72,15 @@ def write_release(
     draw: Draw = draw_faces,
     workers: int | None = None,
 ) -> Path:
-    """Write a generated release, by default with as many clips as the real release, and return its root, `out`.
+    """Write a generated release and return its root, `out`.
 
     An earlier generated release of the same layout in `out` is replaced.
 
     Parameters
     ----------
     dataset : a name of `LAYOUTS`
-    subjects, clips : number of subjects, and of all clips together; None means as many as in the real release
+    subjects, clips : number of subjects, and of all clips together; None means the layout's own number,
+        for most layouts as many as in the real release
     intensity : factor on the motion; at 1, its peak is 1-3 pixels of a 224 crop
     emotions : write only these, in equal numbers; None writes all, in the real release's proportions
     on_clip : called with the number of clips done and the number of all clips
@@ -106,6 +113,8 @@ def write_release(
     _write_truth(out / GROUND_TRUTH / "clips.csv", layout, plans)
     if layout.sheets is not None:
         write_workbook(out / layout.table, layout.sheets(plans))
+    for path, sheets in (layout.more_tables(plans) if layout.more_tables else {}).items():
+        write_workbook(out / path, sheets)
     return out
 
 
