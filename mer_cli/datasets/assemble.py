@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from mer_cli.datasets.annotation import Erratum, apply_errata, settle_annotation
 from mer_cli.datasets.dataset import Entry
+from mer_cli.datasets.named_frames import number_named_frames
 from mer_cli.errors import DatasetError, unknown_name
 from mer_cli.records import ApexRule, Clip, FailedClip, FrameRef
 
@@ -59,7 +60,7 @@ def assemble(
                 raise DatasetError(f"{unknown_name('emotion', emotion, emotions)} Correct the table.")
             if not emotion:
                 raise DatasetError("the label is blank. Fill it in.")
-            frames = frames_of(entry)
+            frames, cells, named = number_named_frames(frames_of(entry), cells)
             annotation = settle_annotation(cells, frames)
         except DatasetError as error:
             failed.append(FailedClip(clip_id, emotion, f"{entry.where}: {error}"))
@@ -80,7 +81,7 @@ def assemble(
                 fps=fps if entry.fps is None else entry.fps,
                 frames=tuple(frame for frame in frames if first <= frame.number <= last),
                 repairs=mended,
-                notes=annotation.notes,
+                notes=(*named, *annotation.notes),
                 apex_rule="annotated" if "apex" in cells else apex_rule,
             )
         )
