@@ -88,7 +88,7 @@ def test_list_frames_refuses_two_pictures_of_one_number(tmp_path, copy):
     )
 
 
-@pytest.mark.parametrize("names", [(), ("Thumbs.db",), ("img.jpg", "._img1.jpg")])
+@pytest.mark.parametrize("names", [(), ("Thumbs.db",), ("._img1.jpg",)])
 def test_list_frames_names_a_folder_without_frames(tmp_path, names):
     for name in names:
         (tmp_path / name).write_bytes(b"x")
@@ -161,3 +161,48 @@ def test_a_link_to_itself_is_left_out(tmp_path):
     (tmp_path / "img1.jpg").symlink_to(tmp_path / "img1.jpg")
     write_frames(tmp_path, [2])
     assert [frame.number for frame in list_frames(tmp_path)] == [2]
+
+
+def test_list_frames_says_that_images_have_no_number(tmp_path):
+    for name in ("second.jpg", "first.jpg"):
+        (tmp_path / name).write_bytes(b"x")
+    assert message(list_frames, tmp_path) == (
+        f"{tmp_path}: no image has a number in its name; the first is first.jpg. Expected names like img46.jpg, or "
+        "onset.jpg and apex.jpg. Rename the images, or unpack the release again."
+    )
+
+
+@pytest.mark.parametrize("extension", ["tif", "TIFF", "webp", "pgm", "ppm", "pnm", "jp2"])
+def test_list_frames_lists_rarer_formats(tmp_path, extension):
+    write_frames(tmp_path, [1, 2], f"img{{}}.{extension}")
+    assert [frame.number for frame in list_frames(tmp_path)] == [1, 2]
+
+
+def test_list_frames_leaves_rarer_formats_out_beside_the_usual_ones(tmp_path):
+    write_frames(tmp_path, [1, 2])
+    write_frames(tmp_path, [1, 2, 3], "depth{}.tif")
+    assert [frame.path.name for frame in list_frames(tmp_path)] == ["img1.jpg", "img2.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("names", "numbers"),
+    [
+        (("onset.jpg", "apex.jpg"), [1, 8]),
+        (("s01_Onset.png", "s01_Apex.png", "s01_Offset.png"), [1, 8, 15]),
+        (("onset.tif", "apex.tif"), [1, 8]),
+    ],
+)
+def test_list_frames_numbers_images_named_after_what_they_show(tmp_path, names, numbers):
+    for name in names:
+        (tmp_path / name).write_bytes(b"x")
+    frames = list_frames(tmp_path)
+    assert [frame.number for frame in frames] == numbers
+    assert [frame.path.name for frame in frames] == list(names)
+
+
+def test_list_frames_refuses_two_images_of_one_onset(tmp_path):
+    for name in ("onset.jpg", "onset.png", "apex.jpg"):
+        (tmp_path / name).write_bytes(b"x")
+    assert message(list_frames, tmp_path) == (
+        f"{tmp_path}: frame 1 has two images, onset.jpg and onset.png. Remove the copy."
+    )

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from photo_release import head
+from PIL import Image
 
 from mer_cli.errors import FaceError
 from mer_cli.faces.crop import (
@@ -20,6 +21,8 @@ from mer_cli.faces.crop import (
     crop_landmarks,
     eye_transform,
     picture_transform,
+    squeeze,
+    squeeze_transform,
     warp,
 )
 
@@ -128,3 +131,24 @@ def test_eye_transform_refuses_eyes_in_one_place():
     )
     with pytest.raises(FaceError, match=f"^{re.escape(expected)}$"):
         eye_transform(landmarks)
+
+
+@pytest.mark.parametrize(("width", "height"), [(340, 280), (224, 224), (230, 231), (130, 100), (640, 480)])
+@pytest.mark.parametrize("turned_by", [0, 90])
+def test_squeeze_is_the_bilinear_filter_of_pillow(width, height, turned_by):
+    """A tall image is laid on its side first: Pillow 13 begins with its columns, the one of 2022 with its rows."""
+    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    pillow = np.asarray(Image.fromarray(image).resize((CROP_SIZE, CROP_SIZE), Image.Resampling.BILINEAR))
+    if turned_by:
+        tall = squeeze(np.ascontiguousarray(image.transpose(1, 0, 2)))
+        assert np.abs(tall.transpose(1, 0, 2).astype(int) - pillow).max() <= 1
+    else:
+        assert np.array_equal(squeeze(image), pillow)
+
+
+def test_squeeze_transform_says_where_a_pixel_comes_to():
+    image = np.zeros((448, 112, 3), np.uint8)
+    image[200:202, 60] = 255
+    rows, columns = np.nonzero(squeeze(image)[:, :, 0] > 60)
+    x, y = apply(squeeze_transform(448, 112), np.array([[60, 200.5]]))[0]
+    assert (columns.mean(), rows.mean()) == pytest.approx((x, y), abs=0.3)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_dataset import write_video
-from photo_release import head, write_clip, write_picture
+from photo_release import HEAD_SIZE, head, write_clip, write_picture
 
 from mer_cli.errors import FaceError
 from mer_cli.faces.frames import NO_FRAME, check_frame, needed_frames, read_frame, read_frames, window
@@ -24,7 +24,7 @@ def make_clip(numbers: list[int], **changes) -> Clip:
 
 
 def test_read_frames_gives_each_once_in_the_order_of_numbers_whatever_they_lie_in(tmp_path):
-    video = write_video(tmp_path / "clip.avi", 6)
+    video = write_video(tmp_path / "clip.avi", 6, size=HEAD_SIZE)
     pictures = [FrameRef(number, write_picture(tmp_path / f"{number}.png", head(number))) for number in (2, 9)]
     frames = [FrameRef(5, video), pictures[1], FrameRef(4, video), pictures[0], pictures[0]]
     read = dict(read_frames(frames))

@@ -129,3 +129,32 @@ def test_check_picture_reads_the_ends_only(tmp_path):
         file.seek(0, 2)
         file.write(pictures.JPEG_END)
     check_picture(path)
+
+
+def test_read_picture_turns_a_phone_s_image_as_its_exif_data_say(tmp_path):
+    from PIL import Image
+
+    path = tmp_path / "img1.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    Image.fromarray(head()).save(path, exif=exif, quality=95)
+    assert np.abs(read_picture(path).astype(int) - np.rot90(head(), -1)).mean() < 3
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".webp", ".ppm", ".jp2"])
+@pytest.mark.parametrize("share", [0.3, 0.99])
+def test_check_picture_refuses_a_cut_image_of_a_rarer_format(tmp_path, suffix, share):
+    path = write_picture(tmp_path / f"img46{suffix}", head())
+    check_picture(path)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+    for act in (check_picture, read_picture):
+        with pytest.raises(FaceError, match=rf"img46\{suffix}: cannot be decoded \(\d+ bytes\)\. Copy the file"):
+            act(path)
+
+
+def test_read_picture_refuses_an_image_that_declares_more_pixels_than_allowed(tmp_path):
+    path = tmp_path / "img1.ppm"
+    path.write_bytes(b"P6\n20000 20000\n255\n" + bytes(100))
+    with pytest.raises(FaceError, match=r"img1\.ppm: cannot be decoded \(119 bytes\)\. Copy"):
+        read_picture(path)

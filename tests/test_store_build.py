@@ -21,6 +21,7 @@ from mer_cli.records import FailedClip, Release
 from mer_cli.store.build import build_store, plan_build
 from mer_cli.store.cut import clip_fingerprint
 from mer_cli.store.hdf5 import SIGNATURE, read_store, read_windows
+from mer_cli.store.overview import describe_stores
 from mer_cli.system.files import lock_file
 from mer_cli.system.resumable import part_path, parts_dir
 
@@ -181,6 +182,51 @@ def test_parts_of_other_settings_have_other_names(tmp_path):
     ]
     assert len({plan.tasks[0].part for plan in plans}) == 4
     assert len({plan.attributes["build_key"] for plan in plans}) == 4
+
+
+def test_raw_images_are_not_taken_whole(tmp_path):
+    release, out = write_release(tmp_path, 1), tmp_path / "casme2.h5"
+    expected = (
+        "--align none takes each image whole, and the images of this release are raw, with more than the face. Give "
+        "--source cropped if the images are cut to the face, or leave --align out."
+    )
+    with pytest.raises(StoreError, match=f"^{re.escape(expected)}$"):
+        build(release, out, align="none")
+    assert not out.exists()
+    plan = plan_build(replace(release, source="cropped"), out, find_predictor(), "none")
+    assert plan.attributes["crop"] == {
+        "size": 224,
+        "interpolation": "Pillow's bilinear filter, aspect not kept",
+        "align": "none",
+        "window": 7,
+    }
+
+
+def test_a_store_of_twelve_bits_records_them_and_keeps_the_grey_levels(tmp_path):
+    clip = write_clip(tmp_path)
+    frames = []
+    for frame in clip.frames:
+        deep = write_picture(frame.path.with_suffix(".png"), head(0.25 * (frame.number - 40)).astype(np.uint16) * 16)
+        frame.path.unlink()
+        frames.append(replace(frame, path=deep))
+    out = tmp_path / "casme2.h5"
+    build(make_release(tmp_path, (replace(clip, frames=tuple(frames)),)), out)
+    info = read_store(out)
+    assert info.attributes["crop"]["bits"] == 12
+    assert ("dataset", "casme2, raw, 12-bit images") in describe_stores([info]).facts[0]
+    assert "raw, 12-bit" in (tmp_path / "audit" / "casme2" / "index.html").read_text(encoding="utf-8")
+    onset, *_ = read_windows(out, [clip.clip_id])
+    assert len(np.unique(onset[0, 3])) > 150
+
+
+def test_odd_pairs_are_counted_in_the_audit_and_after_the_build(tmp_path):
+    clip = write_clip(tmp_path)
+    clip.frames[6].path.write_bytes(clip.frames[0].path.read_bytes())
+    out = tmp_path / "casme2.h5"
+    build(make_release(tmp_path, (clip,)), out)
+    sentence = "1 clip: onset and apex are the same image (casme2/01/EP01_01). Look at the audit."
+    assert sentence in describe_stores([read_store(out)]).warnings
+    assert sentence in (tmp_path / "audit" / "casme2" / "index.html").read_text(encoding="utf-8")
 
 
 def test_part_path_stays_in_its_folder_whatever_the_clip_is_called(tmp_path):

@@ -6,6 +6,7 @@ import pickle
 import re
 import subprocess
 import sys
+import zlib
 from collections import Counter
 from dataclasses import replace
 
@@ -16,12 +17,13 @@ from photo_release import HEAD_SIZE, head, in_large_picture, write_clip, write_p
 
 from mer_cli.errors import FaceError
 from mer_cli.faces import frames
-from mer_cli.faces.crop import warp
+from mer_cli.faces.crop import squeeze, warp
 from mer_cli.faces.frames import read_frame
 from mer_cli.faces.landmarks import FaceFinder, find_predictor
 from mer_cli.faces.pictures import read_picture
 from mer_cli.records import Clip, FrameRef
 from mer_cli.store.cut import cut_clip
+from mer_cli.store.whole_clips import encode_clip
 
 # Cuts pickled clips and prints by how much each but the first raised this process's peak memory, in MB.
 SCRIPT = """
@@ -54,9 +56,9 @@ def read(monkeypatch) -> Counter:
     """Counts how often each picture is read, by the number in its name."""
     counts = Counter()
 
-    def counting(path):
+    def counting(path, bits):
         counts[int(path.stem[3:])] += 1
-        return read_picture(path)
+        return read_picture(path, bits)
 
     monkeypatch.setattr(frames, "read_picture", counting)
     return counts
@@ -105,6 +107,49 @@ def test_cut_clip_of_a_cropped_release_without_a_face_takes_the_whole_picture(tm
     assert (cropped.status, cropped.detector) == ("repaired", "release-crop")
     whole = np.float32([[224 / 260, 0, 0], [0, 224 / 260, 25.846]])
     assert cropped.arrays["transforms"] == pytest.approx(whole, abs=1e-3)
+
+
+def test_cut_clip_squeezes_each_image_whole_if_it_is_told_to(tmp_path, finder):
+    clip = write_clip(tmp_path)
+    cropped = cut_clip(clip, finder, "none")
+    for crop, number in zip(cropped.arrays["onset_window"][3:], (40, 41, 42, 43), strict=True):
+        assert np.array_equal(crop, squeeze(read_frame(clip.frames[number - 40])))
+    boxed = cut_clip(clip, finder, "box")
+    assert np.array_equal(cropped.arrays["landmarks"], boxed.arrays["landmarks"])
+    across, down = 224 / HEAD_SIZE[0], 224 / HEAD_SIZE[1]
+    assert cropped.arrays["transforms"] == pytest.approx(
+        np.float32([[across, 0, across / 2 - 0.5], [0, down, down / 2 - 0.5]])
+    )
+    (encoded,) = [encode_clip(replace(clip, offset=40), cropped.arrays["transforms"], "none")]
+    assert zlib.decompress(encoded.data.tobytes()) == cropped.arrays["onset_window"][3].tobytes()
+
+
+def test_cut_clip_refuses_images_of_two_sizes(tmp_path, finder):
+    clip = write_clip(tmp_path)
+    path = write_picture(clip.frames[6].path, head()[:300, :280])
+    expected = (
+        f"{path}: has 280x300 pixels, and img40.jpg of the same clip 320x360. Expected one size, because a clip is "
+        "cropped in one way. Take the images as they were recorded, or cut all images of the clip at one place."
+    )
+    with pytest.raises(FaceError, match=f"^{re.escape(expected)}$"):
+        cut_clip(clip, finder, "box")
+
+
+@pytest.mark.parametrize(
+    ("apex", "note"),
+    [
+        (head(), "onset and apex are the same image: the pair shows no motion"),
+        (head(40), "the image jumps {} pixels between onset and apex"),
+        (np.ascontiguousarray(head()[::-1]), "onset and apex differ as images of two faces do"),
+    ],
+)
+def test_cut_clip_notes_an_odd_pair_and_the_clip_stays_ok(tmp_path, finder, apex, note):
+    clip = write_clip(tmp_path)
+    write_picture(clip.frames[6].path, apex)
+    cropped = cut_clip(clip, finder, "box")
+    assert cropped.status == "ok"
+    assert re.fullmatch(note.replace("{}", r"\d+"), cropped.note)
+    assert cut_clip(replace(clip, apex=45), finder, "box").note == ""
 
 
 def test_cut_clip_finds_the_apex_by_flow_and_says_so(tmp_path, finder, read):

@@ -50,7 +50,10 @@ def preprocess(
         typer.Option(help="Use the raw or the cropped images. Default: raw if the release has both."),
     ] = None,
     align: Annotated[
-        Literal["box", "eyes"], typer.Option(help="Crop an upright box, or turn the face so that the eyes are level.")
+        Literal["box", "eyes", "none"],
+        typer.Option(
+            help="Crop an upright box, turn the face so that the eyes are level, or squeeze each cropped image whole."
+        ),
     ] = "box",
     apex: Annotated[
         Literal["flow", "midpoint"],
@@ -90,7 +93,7 @@ def preprocess(
     console.print_notes([*stamped, *release_notes(release), *release.numbering])
     if dry_run:
         with console.Steps("check", len(release.clips)) as steps:
-            found = check_release(release, out, predictor, steps.on_clip, whole_clips=clips, resume=resume)
+            found = check_release(release, out, predictor, steps.on_clip, align=align, whole_clips=clips, resume=resume)
         show_dry_run(found)
         raise typer.Exit(0 if found.is_clean(allow_failed=allow_failed) else 1)
     jobs = jobs or default_jobs()

@@ -13,6 +13,7 @@ from pathlib import Path
 from mer_cli.datasets.annotation import Annotation, Erratum, Field, apply_errata, settle_annotation
 from mer_cli.datasets.dataset import Entry
 from mer_cli.datasets.frame_files import list_release
+from mer_cli.datasets.named_frames import number_named_frames
 from mer_cli.datasets.numbering import Numbered, Numbering, decide_numbering
 from mer_cli.datasets.tables import whole_number
 from mer_cli.errors import DatasetError, unknown_name
@@ -40,6 +41,7 @@ class _Row:
     """An entry on its way to a clip; `error` says why it can't become one.
 
     cells : its onset, apex and offset after errata
+    notes : how its images were taken if they are named by what they show
     """
 
     entry: Entry
@@ -49,6 +51,7 @@ class _Row:
     applied: tuple[Erratum, ...] = ()
     place: Path | None = None
     frames: tuple[FrameRef, ...] = ()
+    notes: tuple[str, ...] = ()
     error: DatasetError | None = None
 
 
@@ -83,7 +86,8 @@ def assemble(
     for row in rows:
         if row.place:
             row.frames, row.error = listed.frames.get(row.place, ()), listed.errors.get(row.place)
-    numbering = _numbering(dataset, [row for row in rows if row.frames])
+            row.frames, row.cells, row.notes = number_named_frames(row.frames, row.cells)
+    numbering = _numbering(dataset, [row for row in rows if row.frames and not row.notes])
     clips: list[Clip] = []
     failed: list[FailedClip] = []
     sentences: list[str] = []
@@ -178,7 +182,7 @@ def _clip(dataset: str, fps: float, row: _Row, annotation: Annotation, apex_rule
         fps=fps if entry.fps is None else entry.fps,
         frames=tuple(frame for frame in row.frames if first <= frame.number <= last),
         repairs=(*entry.repairs, *(erratum.sentence().rstrip(".") for erratum in row.applied), *annotation.repairs),
-        notes=annotation.notes,
+        notes=(*row.notes, *annotation.notes),
         apex_rule="annotated" if "apex" in row.cells else apex_rule,
     )
 

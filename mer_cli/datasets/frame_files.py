@@ -2,6 +2,7 @@
 
 A frame's number is the last run of digits before the extension, unless the names of the whole release say otherwise
 (`frame_names`); no file name is built by padding.
+A folder may also hold just onset.jpg and apex.jpg: see `named_frames`.
 Names from a coding table are not trusted: one that leads out of the release is refused before any file is touched.
 """
 
@@ -9,18 +10,25 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from mer_cli.datasets.annotation import Field
 from mer_cli.datasets.frame_names import are_copies, number_of, number_runs, runs_of, shape_of
 from mer_cli.errors import DatasetError
 from mer_cli.records import FrameRef
 
-PICTURE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
+USUAL_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
+# Read only in a folder without the usual ones: elsewhere they may be depth maps, masks or copies.
+RARE_EXTENSIONS = frozenset({".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pnm", ".jp2"})
+PICTURE_EXTENSIONS = USUAL_EXTENSIONS | RARE_EXTENSIONS
 VIDEO_EXTENSIONS = frozenset({".avi", ".mp4", ".mov", ".mkv", ".mpg", ".wmv", ".webm"})
 LONGEST_NAME = 210  # bytes of a subject or clip; a file's name has at most 255, and the files of a run have a name more
 FOLDER, FILE = "folder", "file"
+# Images named after what they show, without a number; numbered so that the windows around them don't meet.
+ROLE_NUMBERS: Mapping[Field, int] = {"onset": 1, "apex": 8, "offset": 15}
+ROLE = re.compile(r"(?:.*[^a-z])?(onset|apex|offset)", re.IGNORECASE | re.DOTALL)
 LAST_DIGITS = re.compile(r"([0-9]+)[^0-9]*$")
 
 
@@ -29,16 +37,21 @@ def frame_number(file_name: str) -> int | None:
 
     None for anything else: another kind of file, a name without digits, or a hidden file such as macOS's `._img1.jpg`.
     """
-    path = PurePath(file_name)
-    stem, extension = path.stem, path.suffix
-    if file_name.startswith(".") or extension.casefold() not in PICTURE_EXTENSIONS:
-        return None
-    digits = LAST_DIGITS.search(stem)
+    digits = LAST_DIGITS.search(PurePath(file_name).stem) if _is_picture(file_name) else None
     return int(digits.group(1)) if digits else None
+
+
+def frame_role(file_name: str) -> Field | None:
+    """Return what an image shows by its name: "onset" for `onset.jpg` and `s01_Onset.png`; None for other names."""
+    word = ROLE.fullmatch(PurePath(file_name).stem) if _is_picture(file_name) else None
+    return next((role for role in ROLE_NUMBERS if word and word[1].casefold() == role), None)
 
 
 def list_frames(folder: Path) -> tuple[FrameRef, ...]:
     """List the frames (images with a number in their name) in the folder of a clip, sorted by number.
+
+    Images in rarer formats count only if there are no others. If all images are named onset, apex and perhaps offset,
+    their numbers are 1, 8 and 15.
 
     Raises
     ------
@@ -91,15 +104,27 @@ def list_release(places: Iterable[Path]) -> Listed:
 
 
 def _image_numbers(folder: Path) -> dict[str, int]:
-    """Return the names of the images in a folder, sorted, with the last run of digits of each."""
-    names = sorted(name for name, is_folder in folder_entries(folder) if not is_folder)
-    return {name: number for name in names if (number := frame_number(name)) is not None}
+    """Return the names of the images in a folder, sorted, each with its last run of digits or the number of its role.
+
+    Raises
+    ------
+    DatasetError
+        If the folder can't be listed, or no image has a number in its name.
+    """
+    pictures = sorted(name for name, is_folder in folder_entries(folder) if not is_folder and _is_picture(name))
+    names = _numbers(pictures)
+    if pictures and not names:
+        raise DatasetError(
+            f"{folder}: no image has a number in its name; the first is {pictures[0]}. Expected names like "
+            "img46.jpg, or onset.jpg and apex.jpg. Rename the images, or unpack the release again."
+        )
+    return names
 
 
 def _numbered(folder: Path, names: Mapping[str, int], runs: Mapping[str, int]) -> tuple[FrameRef, ...]:
     by_number: dict[int, str] = {}
     for name, last_digits in names.items():
-        number = number_of(name, runs) if runs else last_digits
+        number = number_of(name, runs) if shape_of(name) in runs else last_digits
         if number in by_number:
             first, second = by_number[number], name
             todo = (
@@ -125,6 +150,20 @@ def _notes(folders: Iterable[Iterable[str]], runs: Mapping[str, int]) -> tuple[s
         "run of digits is the same in several images of a folder"
         for shape in sorted(runs)
     )
+
+
+def _is_picture(file_name: str) -> bool:
+    return not file_name.startswith(".") and PurePath(file_name).suffix.casefold() in PICTURE_EXTENSIONS
+
+
+def _numbers(pictures: Sequence[str]) -> dict[str, int]:
+    """Return the frame number of each image that has one, by its name."""
+    roles = {name: role for name in pictures if (role := frame_role(name))}
+    if len(roles) == len(pictures) and {"onset", "apex"} <= set(roles.values()):
+        return {name: ROLE_NUMBERS[role] for name, role in roles.items()}
+    numbers = {name: number for name in pictures if (number := frame_number(name)) is not None}
+    usual = {name: n for name, n in numbers.items() if PurePath(name).suffix.casefold() in USUAL_EXTENSIONS}
+    return usual or numbers
 
 
 def list_video(path: Path) -> tuple[FrameRef, ...]:

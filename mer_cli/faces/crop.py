@@ -2,13 +2,14 @@
 
 A transform maps (x, y) of the source frame to (x, y) of the crop and keeps the aspect. There are two ways to place a
 face: an upright square around the landmarks, or a similarity that also turns the face so that the eye centres fall on
-two fixed points. One transform serves every frame of a clip, because landmarks jump by about 0.7 px from noise alone,
-as much as a micro-expression moves.
+two fixed points. An image that is cropped already can be taken whole instead (`squeeze`). One transform serves every
+frame of a clip, because landmarks jump by about 0.7 px from noise alone, as much as a micro-expression moves.
 """
 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from mer_cli.errors import FaceError
 from mer_cli.faces.pictures import Image
 from mer_cli.system.opencv import cv2
 
-Align = Literal["box", "eyes"]
+Align = Literal["box", "eyes", "none"]
 Landmarks = NDArray[np.float32]
 Transform = NDArray[np.float32]
 
@@ -55,6 +56,7 @@ CROP_SETTINGS: dict[str, object] = {
     "interpolation": "linear after a Gaussian where the picture shrinks",
     "border": "replicate",
 }
+SQUEEZE_SETTINGS: dict[str, object] = {"size": CROP_SIZE, "interpolation": "Pillow's bilinear filter, aspect not kept"}
 
 
 def box_transform(landmarks: Landmarks) -> Transform:
@@ -132,6 +134,12 @@ def picture_transform(height: int, width: int) -> Transform:
     return square_transform(corner, side)
 
 
+def squeeze_transform(height: int, width: int) -> Transform:
+    """Return the transform (2, 3) float32 of `squeeze`, which maps a whole image to the crop, its aspect not kept."""
+    across, down = CROP_SIZE / width, CROP_SIZE / height
+    return np.array([[across, 0, across / 2 - 0.5], [0, down, down / 2 - 0.5]], dtype=np.float32)
+
+
 def square_transform(corner: NDArray[np.float64], side: float) -> Transform:
     """Return the transform (2, 3) float32 that maps an upright square of the source frame to the crop.
 
@@ -152,6 +160,55 @@ def crop_landmarks(landmarks: Landmarks, transform: Transform) -> Landmarks:
 def is_large(image: Image) -> bool:
     """Return whether an image is so large that it is reduced for detection and blurred only where it is cropped."""
     return bool(max(image.shape[:2]) > LARGE)
+
+
+def cut(image: Image, transform: Transform, align: Align) -> Image:
+    """Return the crop of a source frame; with "none" the whole frame (`squeeze`), else what the transform cuts out."""
+    return squeeze(image) if align == "none" else warp(image, transform)
+
+
+def squeeze(image: Image) -> Image:
+    """Resize a whole image to the crop as Pillow's bilinear filter does, to the byte; the aspect is not kept.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8, RGB
+
+    Returns
+    -------
+    (224, 224, 3) uint8, RGB
+
+    Source
+    ------
+    MMNet's released script, `transforms.Resize` on Pillow images; the filter as in Pillow's Resample.c, rows first.
+    Pillow 13 begins with the columns of a tall image, which changes some values by one.
+    """
+    across = _resize_rows(image.transpose(0, 2, 1))  # (H, 3, 224)
+    down = _resize_rows(across.transpose(2, 1, 0))  # (224, 3, 224), x first
+    return np.ascontiguousarray(down.transpose(2, 0, 1))
+
+
+FIXED_POINT = 1 << 22  # Pillow's weights are whole multiples of a part in so many
+
+
+def _resize_rows(values: Image) -> Image:
+    """Resize the last axis of 8-bit values to 224; float64 holds the sums without error."""
+    rows = values.reshape(-1, values.shape[-1]).astype(np.float64)
+    sums = np.floor((rows @ _triangle_weights(rows.shape[1]).T + FIXED_POINT / 2) / FIXED_POINT)
+    return sums.clip(0, 255).astype(np.uint8).reshape(*values.shape[:-1], CROP_SIZE)
+
+
+@lru_cache(maxsize=8)
+def _triangle_weights(size: int) -> NDArray[np.float64]:
+    """Return the weights (224, size) with which Pillow's bilinear filter resizes a row of `size` pixels."""
+    step = size / CROP_SIZE
+    reach = max(step, 1.0)
+    centres = (np.arange(CROP_SIZE)[:, None] + 0.5) * step
+    pixels = np.arange(size)
+    weights = np.clip(1 - np.abs((pixels - centres + 0.5) / reach), 0, None)
+    inside = (pixels >= (centres - reach + 0.5).astype(int)) & (pixels < (centres + reach + 0.5).astype(int))
+    weights = np.where(inside, weights, 0)
+    return np.asarray(np.floor(weights / weights.sum(axis=1, keepdims=True) * FIXED_POINT + 0.5))
 
 
 def warp(image: Image, transform: Transform) -> Image:

@@ -16,8 +16,12 @@ HALF_WINDOW = WINDOW // 2
 NO_FRAME = -1  # the number of a window's entry that the release has no frame for
 
 
-def read_frames(frames: Iterable[FrameRef]) -> Iterator[tuple[int, Image]]:
+def read_frames(frames: Iterable[FrameRef], bits: int | None = None) -> Iterator[tuple[int, Image]]:
     """Read frames of a clip, each once, in the order of their numbers and one at a time.
+
+    Parameters
+    ----------
+    bits : as in `read_picture`
 
     Yields
     ------
@@ -26,14 +30,32 @@ def read_frames(frames: Iterable[FrameRef]) -> Iterator[tuple[int, Image]]:
     Raises
     ------
     FaceError
-        If an image or video can't be read; see `read_picture` and `read_video`.
+        If an image or video can't be read (see `read_picture` and `read_video`), or two images differ in size.
     """
+    first: tuple[FrameRef, tuple[int, ...]] | None = None
+    for frame, image in _read(frames, bits):
+        first = first or (frame, image.shape)
+        if image.shape != first[1]:
+            raise _differs_in_size(*first, frame, image.shape)
+        yield frame.number, image
+
+
+def _read(frames: Iterable[FrameRef], bits: int | None) -> Iterator[tuple[FrameRef, Image]]:
     in_order = sorted(set(frames), key=lambda frame: frame.number)
     for path, group in groupby(in_order, key=lambda frame: frame.path):
         if is_video(path):
-            yield from read_video(path, [frame.number for frame in group])
+            yield from ((FrameRef(n, path), image) for n, image in read_video(path, [frame.number for frame in group]))
         else:
-            yield from ((frame.number, read_picture(path)) for frame in group)
+            yield from ((frame, read_picture(path, bits)) for frame in group)
+
+
+def _differs_in_size(first: FrameRef, size: tuple[int, ...], other: FrameRef, other_size: tuple[int, ...]) -> FaceError:
+    """Return the error for two images of a clip with different sizes: one transform can't fit both."""
+    return FaceError(
+        f"{other.path}: has {other_size[1]}x{other_size[0]} pixels, and {first.path.name} of the same clip "
+        f"{size[1]}x{size[0]}. Expected one size, because a clip is cropped in one way. Take the images as they were "
+        "recorded, or cut all images of the clip at one place."
+    )
 
 
 def read_frame(frame: FrameRef) -> Image:

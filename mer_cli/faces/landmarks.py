@@ -104,7 +104,7 @@ class FaceFinder:
 
     def __init__(self, predictor: Path, *, is_cropped: bool = False) -> None:
         self._is_cropped = is_cropped
-        self._predictor = _load_predictor(predictor)
+        self._predictor = load_predictor(predictor)
         self._detector = FaceDetector(mmod_path(predictor))
 
     def find(self, clip: Clip, read: Callable[[FrameRef], Image] = read_frame) -> Face:
@@ -158,7 +158,7 @@ def _next_frames(clip: Clip) -> list[FrameRef]:
     return [frame for frame in clip.frames if clip.onset < frame.number <= last]
 
 
-def _load_predictor(path: Path) -> dlib.shape_predictor:
+def load_predictor(path: Path) -> dlib.shape_predictor:
     predictor = load_model(dlib.shape_predictor, path)
     n_points = predictor(np.zeros((64, 64, 3), np.uint8), dlib.rectangle(8, 8, 55, 55)).num_parts
     if n_points != N_LANDMARKS:

@@ -11,6 +11,7 @@ from mer_cli.datasets.schemes import check_counts, protocol_id, resolve_scheme
 from mer_cli.errors import ConfigError
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.folds import cross_folds, loso_folds, select_folds, set_aside
+from mer_cli.runs.frame_draw import cut_draw_warning
 from mer_cli.runs.plan import PlannedStore, RunPlan
 from mer_cli.runs.run_config import OwnScheme, Role, RunConfig, RunStore
 from mer_cli.store.hdf5 import StoreInfo, read_store
@@ -60,12 +61,13 @@ def plan_protocol(
         own_scheme=OwnScheme.of(scheme),
         revision=config.method.revision,
     )
+    counts = (_count_warning(scheme, store) for store in planned)
     return RunPlan(
         stores=planned,
         config=run_config,
         folds=tuple(folds),
         wanted=tuple(select_folds(folds, wanted)),
-        warnings=tuple(warning for store in planned if (warning := _count_warning(scheme, store))),
+        warnings=tuple(filter(None, (*counts, cut_draw_warning(run_config, planned)))),
     )
 
 

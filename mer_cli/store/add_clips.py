@@ -17,7 +17,8 @@ from typing import Literal
 from mer_cli import __version__
 from mer_cli.datasets.registry import release_words
 from mer_cli.errors import FaceError, StoreError
-from mer_cli.faces.crop import Transform
+from mer_cli.faces.crop import Align, Transform
+from mer_cli.faces.depth import BITS
 from mer_cli.faces.frames import whole_clip
 from mer_cli.records import Clip, Release
 from mer_cli.store.cut import clip_fingerprint
@@ -98,9 +99,10 @@ def _plan_tasks(release: Release, work: Resumable) -> list[Task]:
     store = read_store(out)
     clips = {clip.clip_id: clip for clip in release.clips}
     clip_ids = list(map(str, store.clips.index))
+    crop = store.attributes["crop"]
     # Everything that the frames depend on except the clip itself and its transform.
     settings = {
-        "crop": store.attributes["crop"],
+        "crop": crop,
         "tools": {"mer": __version__, "opencv": cv2.__version__},
         "gzip": GZIP_LEVEL,
     }
@@ -116,13 +118,14 @@ def _plan_tasks(release: Release, work: Resumable) -> list[Task]:
                 f"{release_words(store.dataset)} --clips --out {out}."
             )
         key = clip_fingerprint(clip, settings | {"transform": transform.tolist()})
-        tasks.append(Task(clip_id, part_path(work.parts, clip_id, key), partial(_encode, clip, transform)))
+        encode = partial(_encode, clip, transform, crop["align"], crop.get(BITS))
+        tasks.append(Task(clip_id, part_path(work.parts, clip_id, key), encode))
     return tasks
 
 
-def _encode(clip: Clip, transform: Transform) -> Computed:
+def _encode(clip: Clip, transform: Transform, align: Align, bits: int | None) -> Computed:
     try:
-        return Computed(encode_clip(clip, transform).arrays())
+        return Computed(encode_clip(clip, transform, align, bits).arrays())
     except FaceError as error:
         return failed(error)
 

@@ -16,9 +16,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mer_cli.faces.crop import CROP_SIZE
+from mer_cli.faces.pairs import odd_pairs
 from mer_cli.records import FailedClip, parts_of
 from mer_cli.store.counts import Contents, count_tables, count_warnings, differences, table_fact, table_notes
-from mer_cli.store.schema import REPAIRED
+from mer_cli.store.schema import NOTE_SEPARATOR, REPAIRED, describe_images
 from mer_cli.system.resumable import FAILED, OK
 
 INDEX = "index.html"
@@ -115,7 +116,7 @@ def render_index(
     facts = [
         *([("faces", GENERATED)] if attributes["generated"] else []),
         ("coding table", table_fact(contents.dataset, name, version, sha256, n_differences)),
-        ("images", attributes["source"]),
+        ("images", describe_images(attributes)),
         ("crop", attributes["crop"]["align"]),
     ]
     return _render(
@@ -125,7 +126,11 @@ def render_index(
         facts=facts,
         sheets=sheets,
         tables=count_tables([contents]),
-        notes=[*table_notes(attributes), *count_warnings(contents)],
+        notes=[
+            *table_notes(attributes),
+            *count_warnings(contents),
+            *odd_pairs({row.clip_id: row.note for row in rows}, NOTE_SEPARATOR),
+        ],
         failed=[difference for difference in found if difference.is_failed],
         changed=[difference for difference in found if not difference.is_failed],
         errata=attributes["errata"],

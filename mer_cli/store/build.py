@@ -21,7 +21,8 @@ import numpy as np
 from mer_cli import __version__
 from mer_cli.datasets.stamp import STAMP
 from mer_cli.errors import StoreError
-from mer_cli.faces.crop import CROP_SETTINGS, Align
+from mer_cli.faces.crop import CROP_SETTINGS, SQUEEZE_SETTINGS, Align
+from mer_cli.faces.depth import BITS, deep_bits
 from mer_cli.faces.frames import WINDOW
 from mer_cli.faces.landmarks import file_sha256, find_predictor, mmod_path
 from mer_cli.records import Clip, FailedClip, Release
@@ -57,11 +58,23 @@ class BuildPlan:
 
 
 def plan_build(release: Release, out: Path, predictor: Path, align: Align) -> BuildPlan:
-    """Return the plan of a build, from the sizes and times of the images; only the face models are read."""
+    """Return the plan of a build, from the sizes and times of the images.
+
+    Only the face models are read, and images of onsets and apexes if they have more than eight bits a channel.
+
+    Raises
+    ------
+    StoreError
+        If the images are raw and `align` is "none".
+    """
+    require_cropped(release, align)
     clips = sorted(release.clips, key=lambda clip: clip.clip_id)
     mmod = mmod_path(predictor)
     tools = {"mer": __version__, "dlib": dlib.__version__, "opencv": cv2.__version__}
-    crop = CROP_SETTINGS | {"align": align, "window": WINDOW}
+    bits = deep_bits(clips)
+    # Without images of more than eight bits their number is left out, so that stores of earlier versions stay current.
+    how = SQUEEZE_SETTINGS if align == "none" else CROP_SETTINGS
+    crop = how | {"align": align, "window": WINDOW} | ({BITS: bits} if bits else {})
     predictor_sha256 = file_sha256(predictor)
     # Everything that the crops of a clip depend on except the clip itself.
     settings = {
@@ -102,11 +115,21 @@ def plan_build(release: Release, out: Path, predictor: Path, align: Align) -> Bu
             part_path(work.parts, clip.clip_id, key),
             predictor,
             align,
+            bits,
             is_cropped=release.source == "cropped",
         )
         for clip, key in zip(clips, fingerprints, strict=True)
     ]
     return BuildPlan(release, work, tuple(tasks), {clip.clip_id: clip for clip in clips}, attributes)
+
+
+def require_cropped(release: Release, align: Align) -> None:
+    """Raise a StoreError if raw images would be taken whole: the face would be a small part of each crop."""
+    if align == "none" and release.source != "cropped":
+        raise StoreError(
+            "--align none takes each image whole, and the images of this release are raw, with more than the face. "
+            "Give --source cropped if the images are cut to the face, or leave --align out."
+        )
 
 
 def pack_store(plan: BuildPlan, reasons: Mapping[str, str]) -> None:
@@ -252,7 +275,8 @@ def build_store(
     Parameters
     ----------
     predictor : file of the 68-point landmark model; None looks in the usual places
-    align : "box" keeps the images upright, "eyes" puts the eye centres on two fixed points
+    align : "box" keeps the images upright, "eyes" puts the eye centres on two fixed points, "none" takes each image of
+        a cropped release whole
     jobs : number of worker processes; None decides by the cores and the memory
     resume : use the parts of an earlier build, and do nothing if the store was built from the same images, table and
         settings and has no clip left to try again; otherwise start anew
@@ -264,7 +288,7 @@ def build_store(
         If the landmark model is absent or not a model.
     StoreError
         If no clip can be used, the disk is full or can't be written, another process builds `out`, or something is
-        there that `require_place` refuses to replace.
+        there that `require_place` refuses to replace, or the images are raw and `align` is "none".
     """
     plan = plan_build(release, out, find_predictor(predictor), align)
     work = plan.work

@@ -19,12 +19,14 @@ from mer_cli.faces.crop import (
     Transform,
     box_transform,
     crop_landmarks,
+    cut,
     eye_transform,
     picture_transform,
-    warp,
+    squeeze_transform,
 )
 from mer_cli.faces.frames import HALF_WINDOW, Image, needed_frames, read_frames, window
 from mer_cli.faces.landmarks import Face, FaceFinder
+from mer_cli.faces.pairs import pair_notes
 from mer_cli.records import Clip, FrameRef
 from mer_cli.store.schema import ARRAYS, NOTE_SEPARATOR, REPAIRED, CroppedClip, apex_notes
 from mer_cli.system.resumable import OK, Computed, Task, digest, failed, read_part
@@ -51,15 +53,17 @@ def _size_and_time(path: Path) -> tuple[int, int] | tuple[()]:
     return status.st_size, status.st_mtime_ns
 
 
-def cut_task(clip: Clip, part: Path, predictor: Path, align: Align, *, is_cropped: bool) -> Task:
+def cut_task(
+    clip: Clip, part: Path, predictor: Path, align: Align, bits: int | None = None, *, is_cropped: bool
+) -> Task:
     """Return the task of cropping a clip into the file `part`; other parameters as in `FaceFinder` and `cut_clip`."""
-    return Task(clip.clip_id, part, partial(_cut, clip, predictor, align, is_cropped))
+    return Task(clip.clip_id, part, partial(_cut, clip, predictor, align, bits, is_cropped))
 
 
-def _cut(clip: Clip, predictor: Path, align: Align, is_cropped: bool) -> Computed:
+def _cut(clip: Clip, predictor: Path, align: Align, bits: int | None, is_cropped: bool) -> Computed:
     finder = _finder(predictor, is_cropped)
     try:
-        cropped = cut_clip(clip, finder, align)
+        cropped = cut_clip(clip, finder, align, bits)
     except FaceError as error:
         return failed(error)
     record = json.dumps({"columns": cropped.columns, "detector": cropped.detector})
@@ -73,18 +77,23 @@ def read_cut(task: Task) -> CroppedClip:
     return CroppedClip(record["columns"], arrays, record["detector"])
 
 
-def cut_clip(clip: Clip, finder: FaceFinder, align: Align) -> CroppedClip:
+def cut_clip(clip: Clip, finder: FaceFinder, align: Align, bits: int | None = None) -> CroppedClip:
     """Crop the frames around a clip's onset and apex, all with the transform found for its onset frame.
 
     Each frame is read once. Whole images are kept only until the face is found. If the apex is searched for in the same
     pass, crops are kept only as long as they may be needed.
 
+    Parameters
+    ----------
+    bits : as in `read_picture`
+
     Raises
     ------
     FaceError
-        If a frame can't be read, no usable face is found, or no frame after the onset could be the apex.
+        If a frame can't be read or differs in size from the others, no usable face is found, or no frame after the
+        onset could be the apex.
     """
-    stream = read_frames(needed_frames(clip))
+    stream = read_frames(needed_frames(clip), bits)
     whole: dict[int, Image] = {}
 
     def read(frame: FrameRef) -> Image:
@@ -95,7 +104,7 @@ def cut_clip(clip: Clip, finder: FaceFinder, align: Align) -> CroppedClip:
 
     face = finder.find(clip, read)
     transform = _transform(clip, face, align, whole[clip.onset])
-    crops = ((number, warp(image, transform)) for number, image in chain(whole.items(), stream))
+    crops = ((number, cut(image, transform, align)) for number, image in chain(whole.items(), stream))
     apex, kept = _find_apex(clip, face, transform, crops) if clip.apex_rule == "flow" else (clip.apex, dict(crops))
     arrays: dict[str, object] = {"landmarks": face.landmarks, "transforms": transform}
     for name, labelled in (("onset", clip.onset), ("apex", apex)):
@@ -103,6 +112,7 @@ def cut_clip(clip: Clip, finder: FaceFinder, align: Align) -> CroppedClip:
         arrays[f"{name}_window"] = np.stack([kept[frame.number] for _, frame in entries])
         arrays[f"{name}_window_frames"] = [number for number, _ in entries]
     repairs = (*clip.repairs, *face.notes)
+    odd = () if apex == clip.onset else pair_notes(kept[clip.onset], kept[apex])
     return CroppedClip(
         columns={
             "id": clip.clip_id,
@@ -115,7 +125,7 @@ def cut_clip(clip: Clip, finder: FaceFinder, align: Align) -> CroppedClip:
             "offset": clip.offset,
             "fps": clip.fps,
             "status": REPAIRED if repairs else OK,
-            "note": NOTE_SEPARATOR.join([*repairs, *clip.notes, *apex_notes(clip.apex_rule, apex)]),
+            "note": NOTE_SEPARATOR.join([*repairs, *clip.notes, *apex_notes(clip.apex_rule, apex), *odd]),
         },
         arrays={name: np.asarray(arrays[name], dtype) for name, (_, dtype) in ARRAYS.items()},
         detector=face.detector,
@@ -148,6 +158,8 @@ def _find_apex(
 
 
 def _transform(clip: Clip, face: Face, align: Align, onset: Image) -> Transform:
+    if align == "none":
+        return squeeze_transform(*onset.shape[:2])
     if face.detector == RELEASE_CROP:  # without a face the landmarks mean nothing
         return picture_transform(*onset.shape[:2])
     try:

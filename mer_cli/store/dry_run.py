@@ -15,11 +15,12 @@ from functools import partial
 from pathlib import Path
 
 from mer_cli.errors import FaceError, StoreError
+from mer_cli.faces.crop import Align
 from mer_cli.faces.frames import check_frame, needed_frames, whole_clip
 from mer_cli.faces.landmarks import find_predictor
 from mer_cli.records import Clip, FailedClip, Release
 from mer_cli.store.add_clips import CLIP_PARTS
-from mer_cli.store.build import require_place
+from mer_cli.store.build import require_cropped, require_place
 from mer_cli.store.counts import (
     Contents,
     CountTable,
@@ -84,6 +85,7 @@ def check_release(
     predictor: Path | None,
     on_clip: Callable[[str, str], None],
     *,
+    align: Align = "box",
     whole_clips: bool = False,
     resume: bool = True,
 ) -> DryRun:
@@ -94,8 +96,8 @@ def check_release(
     out : the store that would be written
     predictor : file of the 68-point landmark model; None looks in the usual places
     on_clip : called with a clip id and "checked" after each clip
+    align, resume : as in `build_store`
     whole_clips : check every frame from onset to offset, too
-    resume : as in `build_store`
     """
     n_frames, faults = _check_clips(release.clips, on_clip, whole_clips=whole_clips)
     usable = [clip for clip in release.clips if clip.clip_id not in faults]
@@ -142,7 +144,7 @@ def check_release(
             *units_warning({clip.clip_id: clip.action_units for clip in usable}),
             *(difference.sentence for difference in differences(contents)),
         ),
-        obstacles=tuple(filter(None, (nothing, no_model, _in_the_way(release, out, resume=resume), no_room))),
+        obstacles=tuple(filter(None, (nothing, no_model, _in_the_way(release, out, align, resume=resume), no_room))),
     )
 
 
@@ -183,9 +185,10 @@ def _find_model(predictor: Path | None) -> tuple[str, str]:
         return "missing", str(error)
 
 
-def _in_the_way(release: Release, out: Path, *, resume: bool) -> str:
+def _in_the_way(release: Release, out: Path, align: Align, *, resume: bool) -> str:
     """Return why a build would not write its store to `out`, "" if it would."""
     try:
+        require_cropped(release, align)
         require_place(out, release, resume=resume)
     except StoreError as error:
         return str(error)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mer_cli.faces.pairs import odd_pairs
 from mer_cli.records import ApexRule, FailedClip
 from mer_cli.store.audit_page import GENERATED
 from mer_cli.store.counts import (
@@ -20,7 +21,7 @@ from mer_cli.store.counts import (
     units_warning,
 )
 from mer_cli.store.hdf5 import StoreInfo
-from mer_cli.store.schema import REPAIRED, apex_rule
+from mer_cli.store.schema import NOTE_SEPARATOR, REPAIRED, apex_rule, describe_images
 from mer_cli.store.whole_clips import clips_size, clips_state
 
 Facts = tuple[tuple[str, str], ...]
@@ -84,7 +85,7 @@ def _facts(info: StoreInfo) -> Facts:
     return (
         *([("faces", GENERATED)] if info.generated else []),
         ("store", str(info.path)),
-        ("dataset", f"{info.dataset}, {attributes['source']} images"),
+        ("dataset", f"{info.dataset}, {describe_images(attributes)} images"),
         ("clips", f"{len(clips)} ({n_repaired} repaired), {len(attributes['failed'])} failed"),
         ("subjects", str(clips["subject"].nunique())),
         *([("apexes", f"not annotated: {apexes}")] if apexes else []),
@@ -104,4 +105,8 @@ def _whole_clips(path: Path) -> str:
 
 
 def _warnings(info: StoreInfo, contents: Contents) -> list[str]:
-    return [*count_warnings(contents), *units_warning(dict(info.clips["action_units"].astype(str)))]
+    return [
+        *count_warnings(contents),
+        *units_warning(dict(info.clips["action_units"].astype(str))),
+        *odd_pairs(dict(info.clips["note"].astype(str)), NOTE_SEPARATOR),
+    ]

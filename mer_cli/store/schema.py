@@ -8,6 +8,7 @@ each start. Measured on 105 MB, one core: gzip level 1 saves 37 %, but writing t
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_cli.faces.crop import CROP_SIZE, N_LANDMARKS, NO_FACE_NOTE
+from mer_cli.faces.depth import BITS
 from mer_cli.faces.frames import WINDOW
 from mer_cli.records import ApexRule
 
@@ -81,6 +83,12 @@ def apex_rule(note: str, apex: int) -> ApexRule:
         if mark.format(apex) in note.split(NOTE_SEPARATOR):
             return rule
     return "annotated"
+
+
+def describe_images(attributes: Mapping[str, Any]) -> str:
+    """Return the kind of images that a store was made from: "raw", or "raw, 12-bit" if they have more than 8 bits."""
+    bits = attributes["crop"].get(BITS)
+    return f"{attributes['source']}, {bits}-bit" if bits else str(attributes["source"])
 
 
 def has_face(note: str) -> bool:

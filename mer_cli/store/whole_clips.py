@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from mer_cli.datasets.registry import release_words
 from mer_cli.errors import StoreError
-from mer_cli.faces.crop import CROP_SIZE, Transform, warp
+from mer_cli.faces.crop import CROP_SIZE, Align, Transform, cut
 from mer_cli.faces.frames import read_frames, whole_clip
 from mer_cli.records import Clip
 from mer_cli.store.hdf5 import LIBRARY_VERSIONS, open_store, rows_of
@@ -57,12 +57,14 @@ class EncodedClip:
         return {"numbers": self.numbers, "sizes": self.sizes, "data": self.data, "digest": np.array(self.digest)}
 
 
-def encode_clip(clip: Clip, transform: Transform) -> EncodedClip:
+def encode_clip(clip: Clip, transform: Transform, align: Align = "box", bits: int | None = None) -> EncodedClip:
     """Read, crop and compress the frames of a clip from onset to offset, one after another.
 
     Parameters
     ----------
     transform : (2, 3) float32, source pixel -> crop pixel, for every frame
+    align : how the store's windows were cropped
+    bits : as in `read_picture`
 
     Raises
     ------
@@ -70,8 +72,8 @@ def encode_clip(clip: Clip, transform: Transform) -> EncodedClip:
         If a frame cannot be read.
     """
     numbers, compressed, content = [], [], hashlib.sha256()
-    for number, image in read_frames(whole_clip(clip)):
-        crop = warp(image, transform).tobytes()
+    for number, image in read_frames(whole_clip(clip), bits):
+        crop = cut(image, transform, align).tobytes()
         content.update(crop)
         numbers.append(number)
         compressed.append(zlib.compress(crop, GZIP_LEVEL))

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 from mer_cli.errors import FaceError
+
+MAX_PIXELS = 1 << 26  # of an image; OpenCV's own limit lets a file of some bytes take gigabytes
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))  # read once, when OpenCV is loaded
 
 try:
     import cv2

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mer_cli.faces.frames import HALF_WINDOW
 from mer_cli.runs.config import TrainConfig
+from mer_cli.runs.frame_draw import draw_reach
 
 CENTRE = HALF_WINDOW  # index of the labelled frame in its window
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -71,25 +72,13 @@ def frame_ranges(windows: Windows, frame_jitter: str) -> tuple[NDArray[np.int64]
     low, high : (2, N) int64 each, row 0 for the onset and row 1 for the apex, ends included
     """
     numbers = np.stack([windows.onset_numbers, windows.apex_numbers])  # (2, N, 7)
-    n_clips = numbers.shape[1]
-    before, after = np.zeros((2, n_clips), np.int64), np.zeros((2, n_clips), np.int64)
     rise = windows.apex_numbers[:, CENTRE] - windows.onset_numbers[:, CENTRE]
     fall = windows.offset_numbers - windows.apex_numbers[:, CENTRE]
-    if frame_jitter == "released":
-        after[0] = before[1] = _reach(0.15, rise)
-    elif frame_jitter == "released-3":
-        after[0], before[1], after[1] = _reach(0.2, rise), _reach(0.15, rise), _reach(0.15, fall)
-    elif frame_jitter == "around":
-        before[:], after[:] = 2, 2
+    before, after = (reach.clip(0, CENTRE) for reach in draw_reach(frame_jitter, rise, fall))
     held = numbers >= 0
     held_before = np.cumprod(held[:, :, CENTRE - 1 :: -1], axis=2).sum(axis=2)
     held_after = np.cumprod(held[:, :, CENTRE + 1 :], axis=2).sum(axis=2)
     return CENTRE - np.minimum(before, held_before), CENTRE + np.minimum(after, held_after)
-
-
-def _reach(share: float, n_frames: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Return a share of a quarter of each clip's frames, limited to the window."""
-    return np.clip(np.floor(share * n_frames / 4).astype(np.int64), 0, CENTRE)
 
 
 class PairBatches:
