@@ -100,7 +100,7 @@ def test_a_parser_that_takes_too_long_is_stopped(monkeypatch):
 def test_a_reader_that_does_not_start_is_not_the_fault_of_the_file(monkeypatch):
     content = xlsx(["a"])
     monkeypatch.setattr(sys, "path", [])
-    assert reason(content).startswith("the reader doesn't start: ModuleNotFoundError: No module named ")
+    assert reason(content).startswith("the reader doesn't start: ")
 
 
 def test_more_cells_than_a_table_has_are_refused():
