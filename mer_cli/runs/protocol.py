@@ -14,6 +14,7 @@ from mer_cli.runs.folds import cross_folds, loso_folds, select_folds, set_aside
 from mer_cli.runs.plan import PlannedStore, RunPlan
 from mer_cli.runs.run_config import OwnScheme, Role, RunConfig, RunStore
 from mer_cli.store.hdf5 import StoreInfo, read_store
+from mer_cli.store.same_pictures import shared_faces
 from mer_cli.store.whole_clips import clips_hash
 
 
@@ -64,7 +65,7 @@ def plan_protocol(
         config=run_config,
         folds=tuple(folds),
         wanted=tuple(select_folds(folds, wanted)),
-        warnings=tuple(warning for store in planned if (warning := _count_warning(scheme, store))),
+        warnings=tuple(filter(None, (*(_count_warning(scheme, store) for store in planned), _shared_faces(planned)))),
     )
 
 
@@ -126,6 +127,10 @@ def _record(store: PlannedStore, config: TrainConfig) -> RunStore:
         generated=info.generated,
         clips_hash=clips_hash(info.path) if config.method.sees.needs_clips(config.span) else "",
     )
+
+
+def _shared_faces(planned: Sequence[PlannedStore]) -> str:
+    return shared_faces({store.info.path: list(store.clips) for store in planned})
 
 
 def _protocol_id(scheme: Scheme, planned: Sequence[PlannedStore]) -> str:

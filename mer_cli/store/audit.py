@@ -25,6 +25,7 @@ from mer_cli.store.contact_sheet import ContactSheet, draw_clip, encode
 from mer_cli.store.schema import CroppedClip
 from mer_cli.system.opencv import cv2
 from mer_cli.system.resumable import FAILED
+from mer_cli.system.shown_text import csv_cell, visible
 
 CSV_NAME = "audit.csv"
 FIELDS = tuple(field.name for field in fields(AuditRow))
@@ -91,12 +92,16 @@ class Audit:
         texts = {page.file: render_subject(self._attributes, pages, place) for place, page in enumerate(pages)}
         texts[INDEX] = render_index(self._attributes, self._rows, pages, sheets)
         for name, text in texts.items():
-            (self._folder / name).write_text(text, encoding="utf-8")
+            (self._folder / name).write_text(visible(text), encoding="utf-8")
         with (self._folder / CSV_NAME).open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, (*FIELDS, "generated"))
             writer.writeheader()
             stamp = {"generated": str(bool(self._attributes["generated"])).lower()}
-            writer.writerows(asdict(row) | stamp for row in self._rows)
+            texts_of = (
+                {name: csv_cell(str(v)) if isinstance(v, str) else v for name, v in asdict(row).items()}
+                for row in self._rows
+            )
+            writer.writerows(held | stamp for held in texts_of)
         pictures = [row.picture for row in self._rows if row.picture]
         _write_manifest(self._folder, [CSV_NAME, *texts, *sheets, *pictures])
 
