@@ -126,7 +126,7 @@ def test_a_blank_subject_in_a_released_table_is_told_as_a_merged_cell(tmp_path, 
         ("p1,,1,5,9,x,a", "the clip name is blank. Write it into every row; a merged cell holds it in one row only."),
         ("p1,c,1,5,9,x,", "the path is blank. Fill it in; a merged cell holds it in one row only."),
         ("p\x1b[31m1,c,1,5,9,x,a", "the subject 'p\\x1b[31m1' holds the control character U+001B. Correct the table."),
-        ("p1,c\x85,1,5,9,x,a", "the clip name 'c\\x85' holds the control character U+0085. Correct the table."),
+        ("p1,c\x85d,1,5,9,x,a", "the clip name 'c\\x85d' holds the control character U+0085. Correct the table."),
         ("p1,c,1,5,9,x\x07y,a", "the label 'x\\x07y' holds the control character U+0007. Correct the table."),
         (
             f"p1,{'c' * 10_000},1,5,9,x,a",
