@@ -96,8 +96,8 @@ def test_stores_that_share_a_face_are_told_before_training(tmp_path):
         ids = file["clips/id"].asstr()[:].tolist()
         file["onset_window"][ids.index("casme2/03/EP01_01")] = file["onset_window"][ids.index("casme2/01/EP02_01")]
     assert plan_protocol([path], TrainConfig(scheme="mmnet3")).warnings == (
-        "casme2/01/EP02_01 and casme2/03/EP01_01 are of two subjects and show the same picture. One face is trained on "
-        "and tested on: remove the copy from the release, and build the store again.",
+        "casme2/01/EP02_01 and casme2/03/EP01_01 are of two subjects and show the same picture. One face may be trained "
+        "on and tested on: remove the copy from the release, and build the store again.",
     )
 
 
@@ -111,3 +111,11 @@ def test_a_face_in_two_datasets_is_found(tmp_path):
     with h5py.File(first) as held, h5py.File(second, "r+") as file:
         file["onset_window"][:] = held["onset_window"][:]
     assert shared_faces(stores).startswith("lab/p1/a and room/x1/a are of two subjects and show the same picture. One")
+
+
+def test_one_person_under_two_ids_in_an_old_store_is_told_before_training(tmp_path):
+    path = write_store(tmp_path / "lab.h5", {"lab/001/a": "x", "lab/1/b": "y", "lab/2/c": "y"})
+    assert plan_protocol([path], TrainConfig(scheme="labels")).warnings == (
+        f"{path}: subjects '001' and '1' seem to be one person, who is trained on and tested on. Give both one name in "
+        "the table and build the store again, or give them names that differ in more than their spelling.",
+    )

@@ -65,6 +65,15 @@ def spelt(text: str) -> str:
     return "".join(shown)
 
 
+def first_alike(names: Iterable[str]) -> tuple[str, str] | None:
+    """Return the first two different names that mean the same, sorted; None if there are none."""
+    first: dict[str, str] = {}
+    for name in sorted(set(names)):
+        if (other := first.setdefault(means(name), name)) != name:
+            return other, name
+    return None
+
+
 def is_blank(text: str) -> bool:
     """Return whether nothing in a text can be seen."""
     return not looks(text)

@@ -166,8 +166,8 @@ def shared_faces(stores: Mapping[Path, Sequence[str]]) -> str:
     (first, second), n_more = pairs[0], len(pairs) - 1
     more = f", and so do {n_more} more pairs of clips" if n_more else ""
     return (
-        f"{first} and {second} are of two subjects and show the same picture{more}. One face is trained on and tested "
-        "on: remove the copy from the release, and build the store again."
+        f"{first} and {second} are of two subjects and show the same picture{more}. One face may be trained on and "
+        "tested on: remove the copy from the release, and build the store again."
     )
 
 

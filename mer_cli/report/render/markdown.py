@@ -9,6 +9,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mer_cli.report.model import GROUP_HEADINGS, Cell, Column, Note, Table, without_empty_columns
 
+ESCAPED = r"\1\1\\\2"  # a sign with a backslash before it, and those that were there doubled
+
 
 def render_markdown(tables: Sequence[Table]) -> str:
     """Return the tables as one Markdown page that ends in a newline, with best values in bold and commands as code.
@@ -68,9 +70,9 @@ def _prose(text: str) -> str:
 
 
 def _line(text: str) -> str:
-    return _escaped(" ".join(text.split())).replace("|", "\\|")
+    return re.sub(r"(\\*)(\|)", ESCAPED, _escaped(" ".join(text.split())))
 
 
 def _escaped(text: str) -> str:
     """Return a text in which no HTML, link or code begins; other signs stay, so that it reads as it is typed."""
-    return re.sub(r"<(?=[A-Za-z/!?])|`|\](?=[(\[])", r"\\\g<0>", text)
+    return re.sub(r"(\\*)(<(?=[A-Za-z/!?])|`|\](?=[(\[]))", ESCAPED, text)
