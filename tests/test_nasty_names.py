@@ -50,7 +50,7 @@ def folder(tmp_path_factory):
     failed = [{"clip_id": "lab/x\x1b]0;t\x07/d", "emotion": "=1+1", "reason": "row 2: \u202e [red] \x1b[2J"}]
     write_store(root / "lab.h5", emotions, failed=failed, errata=["\x1b[1m [red] <b>"], table="=t\x1b.csv")
     mer("folds", root / "lab.h5", "--csv", root / "folds.csv")
-    rows = list(csv.DictReader((root / "folds.csv").open(encoding="utf-8")))
+    rows = list(csv.DictReader(io.StringIO((root / "folds.csv").read_text(encoding="utf-8"))))
     with (root / "preds.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["clip_id", "predicted"])

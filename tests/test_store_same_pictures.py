@@ -86,6 +86,7 @@ def test_a_build_leaves_out_a_shared_picture_and_a_dry_run_foresees_it(tmp_path)
     copies = ("casme2/03/EP01 and casme2/03/EP02 have the same onset and apex: is it one clip under two names?",)
     assert summary.notes == copies
     assert copies[0] in foreseen.notes
+    assert copies[0] in (summary.audit_dir / "index.html").read_text(encoding="utf-8")
     assert build_store(release, tmp_path / "casme2.h5", jobs=1).already_built
 
 
@@ -96,8 +97,8 @@ def test_stores_that_share_a_face_are_told_before_training(tmp_path):
         ids = file["clips/id"].asstr()[:].tolist()
         file["onset_window"][ids.index("casme2/03/EP01_01")] = file["onset_window"][ids.index("casme2/01/EP02_01")]
     assert plan_protocol([path], TrainConfig(scheme="mmnet3")).warnings == (
-        "casme2/01/EP02_01 and casme2/03/EP01_01 are of two subjects and show the same picture. One face may be trained "
-        "on and tested on: remove the copy from the release, and build the store again.",
+        "casme2/01/EP02_01 and casme2/03/EP01_01 are of two subjects and show the same picture. One face may be "
+        "trained on and tested on: remove the copy from the release, and build the store again.",
     )
 
 

@@ -15,7 +15,7 @@ from mer_cli.evaluation.summary import prediction_table
 from mer_cli.report.collect import RunGroup, group_seeds
 from mer_cli.runs.directory import Run
 from mer_cli.system.files import replacing
-from mer_cli.system.shown_text import csv_cell
+from mer_cli.system.shown_text import csv_cell, visible
 
 
 def only_group(runs: Sequence[Run], asked: str) -> RunGroup:
@@ -77,7 +77,7 @@ def write_report(path: Path, text: str) -> None:
 
 
 def write_csv(path: Path, rows: Iterable[Sequence[str]], flag: str) -> None:
-    """Write rows as CSV in UTF-8, replacing the file atomically; no cell is a formula, numbers stay numbers.
+    """Write rows as CSV in UTF-8, replacing the file atomically; no cell is a formula or holds a control character.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def write_csv(path: Path, rows: Iterable[Sequence[str]], flag: str) -> None:
     """
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([csv_cell(cell) for cell in row] for row in rows)
-    _write_whole(path, text.getvalue(), flag)
+    _write_whole(path, visible(text.getvalue()), flag)
 
 
 def _write_whole(path: Path, text: str, flag: str) -> None:

@@ -53,10 +53,12 @@ class Audit:
     ----------
     folder : an existing folder for the files
     attributes : attributes of the store that are known before its clips are read
+    notes : sentences for the index page
     """
 
-    def __init__(self, folder: Path, attributes: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, attributes: Mapping[str, Any], notes: tuple[str, ...] = ()) -> None:
         self._folder = folder
+        self._notes = notes
         self._attributes = attributes
         self._rows: list[AuditRow] = []
         stamp = "generated faces, " if attributes["generated"] else ""
@@ -90,18 +92,17 @@ class Audit:
         sheets = self._sheet.finish()
         pages = subject_pages(self._rows)
         texts = {page.file: render_subject(self._attributes, pages, place) for place, page in enumerate(pages)}
-        texts[INDEX] = render_index(self._attributes, self._rows, pages, sheets)
+        texts[INDEX] = render_index(self._attributes, self._rows, pages, sheets, self._notes)
         for name, text in texts.items():
             (self._folder / name).write_text(visible(text), encoding="utf-8")
         with (self._folder / CSV_NAME).open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, (*FIELDS, "generated"))
             writer.writeheader()
             stamp = {"generated": str(bool(self._attributes["generated"])).lower()}
-            texts_of = (
-                {name: csv_cell(str(v)) if isinstance(v, str) else v for name, v in asdict(row).items()}
-                for row in self._rows
-            )
-            writer.writerows(held | stamp for held in texts_of)
+            for row in self._rows:
+                cells = asdict(row)
+                texts = {name: csv_cell(visible(cell)) for name, cell in cells.items() if isinstance(cell, str)}
+                writer.writerow(cells | texts | stamp)
         pictures = [row.picture for row in self._rows if row.picture]
         _write_manifest(self._folder, [CSV_NAME, *texts, *sheets, *pictures])
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import dlib
@@ -44,6 +44,7 @@ class BuildPlan:
     tasks : one for each clip, sorted by clip id, so that the order of the rows in a table changes nothing
     clips : by clip id
     attributes : attributes of the store that are known so far
+    notes : a sentence for each clip that seems to be in the release twice
     """
 
     release: Release
@@ -51,6 +52,7 @@ class BuildPlan:
     tasks: tuple[Task, ...]
     clips: Mapping[str, Clip]
     attributes: dict[str, object]
+    notes: tuple[str, ...] = ()
 
     @property
     def out(self) -> Path:
@@ -125,7 +127,7 @@ def pack_store(plan: BuildPlan, reasons: Mapping[str, str]) -> None:
     failed = sorted((*plan.release.failed, *cut_failures), key=lambda entry: entry.clip_id)
     drawn = plan.work.parts / "audit"
     drawn.mkdir(exist_ok=True)
-    audit = Audit(drawn, plan.attributes)
+    audit = Audit(drawn, plan.attributes, plan.notes)
     for entry in failed:
         audit.add_failed(entry, plan.clips.get(entry.clip_id))
     tasks = [task for task in plan.tasks if task.clip_id not in reasons]
@@ -267,7 +269,7 @@ def build_store(
         there that `require_place` refuses to replace.
     """
     release, notes = without_shared_pictures(release)
-    plan = plan_build(release, out, find_predictor(predictor), align)
+    plan = replace(plan_build(release, out, find_predictor(predictor), align), notes=notes)
     work = plan.work
     with work.alone():
         require_place(out, release, resume=resume)

@@ -34,5 +34,5 @@ def without_formula(text: str) -> str:
 
 
 def csv_cell(text: str) -> str:
-    """Return a text for a cell of a CSV that is only read by people and spreadsheets; a number stays as it is."""
-    return text if NUMBER.fullmatch(text) else without_formula(visible(text))
+    """Return a text for a cell of a CSV, as `without_formula`; a number stays as it is."""
+    return text if NUMBER.fullmatch(text) else without_formula(text)
