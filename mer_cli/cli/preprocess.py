@@ -66,6 +66,12 @@ def preprocess(
             help="Table of your own clips (mer preprocess table RAW), or a release's table that was renamed or moved.",
         ),
     ] = None,
+    join_spellings: Annotated[
+        bool,
+        typer.Option(
+            "--join-spellings", help="Take names that differ only in spelling (001, 1) as one subject or label."
+        ),
+    ] = False,
     clips: Annotated[
         bool, typer.Option("--clips", help="Also keep every frame from onset to offset, for methods that need them.")
     ] = False,
@@ -87,7 +93,7 @@ def preprocess(
     from mer_cli.store.overview import describe_stores
     from mer_cli.system.workers import default_jobs
 
-    release = load_release(dataset, raw, source=source, apex_rule=apex, table=table)
+    release = load_release(dataset, raw, source=source, apex_rule=apex, table=table, join_spellings=join_spellings)
     out = out or Path("data") / f"{release.dataset}.h5"
     stamped = [stamp_sentence(release)] if release.generated else []
     console.print_notes([*stamped, *release_notes(release), *release.numbering])
@@ -149,6 +155,7 @@ def show_build(summary: BuildSummary, overview: Overview | None) -> None:
     )
     _first_clips("repaired", summary.repairs)  # errata among them
     _first_clips("failed", [(failed.clip_id, failed.reason) for failed in summary.failed])
+    console.print_notes(summary.notes)
     if overview:
         show_counts(overview.tables)
         console.print_lines(overview.warnings)

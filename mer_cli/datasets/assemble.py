@@ -15,8 +15,9 @@ from mer_cli.datasets.dataset import Entry
 from mer_cli.datasets.frame_files import list_release
 from mer_cli.datasets.named_frames import number_named_frames
 from mer_cli.datasets.numbering import Numbered, Numbering, decide_numbering
+from mer_cli.datasets.spelling import check_label, check_names, looks, spelt
 from mer_cli.datasets.tables import whole_number
-from mer_cli.errors import DatasetError, unknown_name
+from mer_cli.errors import DatasetError, shortened, unknown_name
 from mer_cli.records import ApexRule, Clip, FailedClip, FrameRef
 
 KEPT_AROUND = 10  # frames kept before the onset and after the offset of a long recording
@@ -95,7 +96,8 @@ def assemble(
         try:
             clips.append(_clip(dataset, fps, row, _settle(row, numbering), apex_rule))
         except DatasetError as error:
-            failed.append(FailedClip(row.clip_id, row.emotion, f"{row.entry.where}: {error}"))
+            shown = f"{dataset}/{shortened(row.entry.subject)}/{shortened(row.entry.name)}"
+            failed.append(FailedClip(shown, shortened(row.emotion), f"{row.entry.where}: {error}"))
         else:
             sentences += [f"{row.clip_id}: {erratum.sentence()}" for erratum in row.applied]
     clips.sort(key=lambda clip: clip.clip_id)
@@ -116,18 +118,15 @@ def _read(
     """Return an entry with its errata applied and its folder found."""
     row = _Row(entry, f"{dataset}/{entry.subject}/{entry.name}", entry.emotion, {})
     try:
+        check_names(entry)
         if others:
-            raise DatasetError(
-                f"the clip has a second row, {others[0].where}, with other values. Expected one row per clip. "
-                "Delete the wrong one."
-            )
+            raise DatasetError(_second_row(entry, others[0]))
         annotation: dict[Field, str] = {**entry.cells, "emotion": entry.emotion}
         row.cells, row.applied = apply_errata(errata, entry.subject, entry.name, annotation)
         row.emotion = row.cells.pop("emotion")
         if emotions and row.emotion not in emotions:
             raise DatasetError(f"{unknown_name('emotion', row.emotion, emotions)} Correct the table.")
-        if not row.emotion:
-            raise DatasetError("the label is blank. Fill it in.")
+        check_label(row.emotion)
         row.place = place_of(entry)
     except DatasetError as error:
         row.error = error
@@ -191,9 +190,22 @@ def _with_others_of_the_clip(entries: Iterable[Entry]) -> Iterator[tuple[Entry, 
     """Yield each entry with the other entries for the same clip, which contradict it; equal entries count as one."""
     by_clip: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
-        same_clip = by_clip.setdefault((entry.subject.casefold(), entry.name.casefold()), [])
+        same_clip = by_clip.setdefault((looks(entry.subject), looks(entry.name)), [])
         if all(replace(entry, where="") != replace(other, where="") for other in same_clip):
             same_clip.append(entry)
     for same_clip in by_clip.values():
         for entry in same_clip:
             yield entry, [other for other in same_clip if other is not entry]
+
+
+def _second_row(entry: Entry, other: Entry) -> str:
+    """Return the sentence about a clip with two rows that contradict each other."""
+    if (entry.subject, entry.name) == (other.subject, other.name):
+        return (
+            f"the clip has a second row, {other.where}, with other values. Expected one row per clip. Delete the wrong "
+            "one."
+        )
+    return (
+        f"the clip is spelt '{spelt(other.name)}' in {other.where} and '{spelt(entry.name)}' here, with other values. "
+        "Delete the wrong row, or give one of two clips another name."
+    )

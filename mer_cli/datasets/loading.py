@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from mer_cli.datasets.assemble import assemble
@@ -9,13 +10,20 @@ from mer_cli.datasets.coding_table import read_coding, with_offsets
 from mer_cli.datasets.dataset import Dataset, Entry
 from mer_cli.datasets.frame_files import check_folder_name, check_inside, folder_entries, list_frames
 from mer_cli.datasets.known_cells import differing_cells
+from mer_cli.datasets.spelling import one_spelling
 from mer_cli.datasets.tree import ClipFolders, Tree, look_through
 from mer_cli.errors import DatasetError
 from mer_cli.records import ApexRule, Release, Source
 
 
 def load(
-    dataset: Dataset, root: Path, source: Source | None, apex_rule: ApexRule, table_path: Path | None = None
+    dataset: Dataset,
+    root: Path,
+    source: Source | None,
+    apex_rule: ApexRule,
+    table_path: Path | None = None,
+    *,
+    join_spellings: bool = False,
 ) -> Release:
     """Read the release of a dataset: its coding table, and the list of frames of every clip.
 
@@ -25,6 +33,7 @@ def load(
     source : which images, "raw" or "cropped"; None takes the kind that the dataset prefers
     apex_rule : how to find the apex of a clip without an annotated one
     table_path : the coding table; None looks for it in the release
+    join_spellings : take two spellings of one subject as one; otherwise they are an error
 
     Returns
     -------
@@ -42,6 +51,8 @@ def load(
     tree = look_through(root, dataset)
     held = _choose(dataset, root, tree, source)
     coding = read_coding(dataset, root, tree, held, table_path)
+    entries, joined = one_spelling(str(coding.path), coding.entries, ("subject",), join=join_spellings)
+    coding = replace(coding, entries=tuple(entries))
     boundary = held.root.resolve()
 
     def place_of(entry: Entry) -> Path:
@@ -69,7 +80,7 @@ def load(
         table_version=version,
         clips=assembled.clips,
         failed=assembled.failed,
-        errata=assembled.errata,
+        errata=(*assembled.errata, *joined),
         numbering=assembled.numbering,
         table_notes=coding.notes,
         table_differences=differing_cells(dataset, version, coding.entries) if coding.sha256 else (),

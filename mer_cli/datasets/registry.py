@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,11 @@ from mer_cli.errors import DatasetError, unknown_name
 from mer_cli.records import ApexRule, Release, Source
 
 OWN = "table"  # your own data, described by a CSV
+# Names of CAS(ME)^2, which must not be read as CASME II.
+SQUARED = re.compile(
+    r"cas[\s_-]*\(\s*me\s*\)[\s_-]*(\^|\*\*)?\s*[2²]|casme\s*((\^|\*\*)\s*2|²)|cas[\s_-]*me[\s_-]*squared",
+    re.IGNORECASE,
+)
 DATASETS: dict[str, Dataset] = {
     module.DATASET.name: module.DATASET for module in (casme2, samm, mmew, smic, casme3, casme, dfme, casme3c, fourdme)
 }
@@ -29,6 +35,7 @@ def load_release(
     source: Source | None = None,
     apex_rule: ApexRule = "flow",
     table: Path | None = None,
+    join_spellings: bool = False,
 ) -> Release:
     """Read a release in the folders in which it was unpacked.
 
@@ -40,6 +47,7 @@ def load_release(
     apex_rule : how to find the apex of a clip without an annotated one: "flow" or "midpoint"
     table : the table of your own clips, which "table" needs; or the coding table of a release, if it is renamed or
         elsewhere
+    join_spellings : take two spellings of one subject or label ("001", "1") as one; otherwise they are an error
 
     Raises
     ------
@@ -52,9 +60,12 @@ def load_release(
             raise DatasetError(
                 f"mer preprocess {OWN}: --table is missing. Type: mer preprocess {OWN} RAW --table CLIPS.csv"
             )
-        return with_stamp(load_own(root, table, source, apex_rule, reserved=(*DATASETS, OWN)), root)
+        return with_stamp(
+            load_own(root, table, source, apex_rule, (*DATASETS, OWN), join_spellings=join_spellings), root
+        )
     try:
-        release = with_stamp(load(DATASETS[known], root, source, apex_rule, table), root)
+        read = load(DATASETS[known], root, source, apex_rule, table, join_spellings=join_spellings)
+        release = with_stamp(read, root)
         # The table of generated faces has the counts of a released one, but no cell of it.
         return replace(release, table_differences=()) if release.generated else release
     except DatasetError as error:
@@ -106,6 +117,12 @@ def _looks_like(root: Path, dataset: Dataset) -> Dataset | None:
 
 def _known(dataset: str, names: Collection[str]) -> str:
     """Return the name among `names` that `dataset` means: "casme2" for "CASME II"; only letters and digits count."""
+    if SQUARED.fullmatch(dataset.strip()):
+        raise DatasetError(
+            f"{dataset.strip()}: is not CASME II (casme2) but another dataset, whose long videos mer does not read as "
+            f"they are released. Write a CSV of its clips and give that: mer preprocess {OWN} RAW --table CLIPS.csv. "
+            'See "Your own data" in docs/datasets.md.'
+        )
     spelt = {
         _letters(text): name for name in names for text in (name, DATASETS[name].title if name in DATASETS else name)
     }
@@ -115,4 +132,4 @@ def _known(dataset: str, names: Collection[str]) -> str:
 
 
 def _letters(text: str) -> str:
-    return re.sub("[^a-z0-9]", "", text.casefold())
+    return re.sub("[^a-z0-9]", "", unicodedata.normalize("NFKC", text).casefold())

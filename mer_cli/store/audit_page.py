@@ -93,7 +93,11 @@ def subject_pages(rows: Iterable[AuditRow]) -> list[SubjectPage]:
 
 
 def render_index(
-    attributes: Mapping[str, Any], rows: Sequence[AuditRow], pages: Sequence[SubjectPage], sheets: Sequence[str]
+    attributes: Mapping[str, Any],
+    rows: Sequence[AuditRow],
+    pages: Sequence[SubjectPage],
+    sheets: Sequence[str],
+    notes: Sequence[str] = (),
 ) -> str:
     """Return the index page as HTML: counts beside the published ones, failures, repairs, errata, links to subjects.
 
@@ -101,6 +105,7 @@ def render_index(
     ----------
     attributes : attributes of the store
     sheets : file names of the contact sheet's pages
+    notes : further sentences to show
     """
     contents = Contents(
         name="",
@@ -130,6 +135,7 @@ def render_index(
             *table_notes(attributes),
             *count_warnings(contents),
             *odd_pairs({row.clip_id: row.note for row in rows}, NOTE_SEPARATOR),
+            *notes,
         ],
         failed=[difference for difference in found if difference.is_failed],
         changed=[difference for difference in found if not difference.is_failed],
