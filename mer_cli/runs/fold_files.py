@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
+import re
 from collections.abc import Collection, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
@@ -69,9 +70,11 @@ def read_checked(file: Path, limit: int, run: str | None) -> bytes:
 
 def _lines_of_done(folder: Path) -> list[str]:
     try:
-        return read_bounded(folder / DONE, ROOM).decode("utf-8").splitlines()
+        text = read_bounded(folder / DONE, ROOM).decode("utf-8")
     except FileNotFoundError:
         return []
+    # Not splitlines: a name may hold a character that it takes for the end of a line.
+    return [line for line in re.split(r"\r?\n", text) if line]
 
 
 def check_weights(file: Path, run: str | None) -> None:
