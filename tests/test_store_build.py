@@ -237,6 +237,21 @@ def test_part_path_stays_in_its_folder_whatever_the_clip_is_called(tmp_path):
     )
 
 
+def test_the_name_of_a_part_is_never_too_long_for_a_file(tmp_path):
+    clips = [replace(write_clip(tmp_path), name="表情" * 30 + end) for end in ("一", "二")]
+    names = {part_path(tmp_path, clip.clip_id, "0123456789abcdef0123").name for clip in clips}
+    assert len(names) == 2
+    assert max(map(len, names)) < 200
+
+
+def test_what_is_told_about_a_table_is_stored_and_leaves_a_finished_store_up_to_date(tmp_path):
+    release, predictor = write_release(tmp_path, 1), find_predictor()
+    plain = plan_build(release, tmp_path / "s.h5", predictor, "box").attributes
+    told = {"table_notes": ("read as UTF-16",), "table_differences": ("row 2 (01/EP1): apex '5', published '/'",)}
+    assert plan_build(replace(release, **told), tmp_path / "s.h5", predictor, "box").attributes == plain | told
+    assert not told.keys() & plain.keys()
+
+
 def test_build_store_refuses_a_wrong_predictor_before_anything_is_written(tmp_path):
     release = write_release(tmp_path, 1)
     (tmp_path / "model.dat").write_bytes(b"no model")

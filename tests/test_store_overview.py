@@ -109,6 +109,22 @@ erratum: one was mended.
     )
 
 
+def test_info_tells_that_a_table_was_edited_and_how_it_was_read():
+    differing = ["row 61 (04/EP12_01f): apex '279', published '/'", "row 3 (16/EP01_08): offset '96', published '110'"]
+    told = {"table_notes": ["coding.csv: read as UTF-16"], "table_differences": differing}
+    write_store(Path("data/casme2.h5"), table_version="20190701", **told)
+    printed = info().stdout
+    assert (
+        "coding table  CASME2-coding-20190701.xlsx (counts as 20190701, 2 cells differ), SHA-256 abababababab"
+        in printed
+    )
+    assert "\ncoding.csv: read as UTF-16\n" in printed
+    assert (
+        "\nthe coding table counts as 20190701, but differs from it in known cells: "
+        "row 61 (04/EP12_01f): apex '279', published '/'; row 3 (16/EP01_08): offset '96', published '110'\n"
+    ) in printed
+
+
 def test_info_sets_datasets_side_by_side_and_adds_up_megc_2019():
     write_store(Path("data/casme2.h5"))
     write_store(Path("data/samm.h5"), SAMM_EMOTIONS)
