@@ -199,7 +199,5 @@ def test_read_official_refuses_an_archive_in_which_a_byte_has_changed(tmp_path):
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    with pytest.raises(
-        RunError, match=r"flipped\.pth: can't be read .* in it has changed since it was saved\)\. If the"
-    ):
+    with pytest.raises(RunError, match=r"flipped\.pth: can't be read .* in it has changed since it was saved\)"):
         read_official(file)
