@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from run_factory import write_run
+from run_factory import forget_checksum, write_run
 from safetensors.torch import load_file
 from tiny_store import EMOTIONS, write_store
 from tiny_truth import write_moving_store
@@ -97,8 +97,30 @@ def test_a_run_without_weights_says_how_to_train_them(copied):
     )
 
 
+def make_old(path):
+    """Make it a run of a version that kept no checksum of the weights."""
+    forget_checksum(path)
+    for done in path.glob("folds/*/done"):
+        done.write_text("".join(done.read_text().splitlines(keepends=True)[1:3]))
+
+
+def test_weights_that_have_changed_are_refused(copied):
+    file = copied.path / "folds/casme2-02/model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.unlink()
+    file.write_bytes(content)
+    with pytest.raises(RunError) as caught:
+        maps_of(copied, find_clips(copied, []))
+    assert str(caught.value) == (
+        f"{file}: was edited or damaged (it has changed since it was written). Delete {file.parent} and train again: "
+        "only this fold is repeated."
+    )
+
+
 def test_weights_of_another_fold_are_refused(copied):
     """They were trained on the very clips."""
+    make_old(copied.path)
     file = copied.path / "folds/casme2-02/model.safetensors"
     file.unlink()
     file.symlink_to(copied.path / "folds/casme2-01/model.safetensors")
@@ -107,6 +129,7 @@ def test_weights_of_another_fold_are_refused(copied):
 
 
 def test_damaged_weights_are_named(copied):
+    make_old(copied.path)
     file = copied.path / "folds/casme2-02/model.safetensors"
     file.unlink()
     file.write_bytes(b"no weights")

@@ -174,3 +174,30 @@ def test_read_official_says_what_is_wrong_with_the_file(tmp_path):
     torch.save(torch.zeros(3), tmp_path / "tensor.pth")
     with pytest.raises(RunError, match=r"tensor\.pth: holds a Tensor, not a state dict"):
         read_official(tmp_path / "tensor.pth")
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda held: held[:1, :1].expand(10**6, 10**6), "has more numbers than the file holds of it"),
+        (lambda held: held * float("nan"), "has a number that is NaN or infinite"),
+        (lambda held: held.to(torch.int64), "is a tensor of torch.int64, torch.strided"),
+        (lambda held: held.flatten(), "the shapes of head or MLPs are not those of the released class"),
+    ],
+)
+def test_read_official_refuses_a_tensor_that_no_network_can_have(tmp_path, change, problem):
+    weights = official_state_dict(n_classes=3, depth=1, mlp_ratio=1, unused=False)
+    name = "vit_pos.blocks.0.mlp.fc1.weight"
+    torch.save({**weights, name: change(weights[name])}, tmp_path / "odd.pth")
+    with pytest.raises(RunError, match=rf"^.*odd\.pth: Released state dict: .*{problem}\. Load a file"):
+        read_official(tmp_path / "odd.pth")
+
+
+def test_read_official_refuses_an_archive_in_which_a_byte_has_changed(tmp_path):
+    file = tmp_path / "flipped.pth"
+    torch.save(official_state_dict(n_classes=3, depth=1, mlp_ratio=1, unused=False), file)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(RunError, match=r"flipped\.pth: can't be read .* in it has changed since it was saved\)"):
+        read_official(file)

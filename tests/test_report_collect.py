@@ -204,3 +204,17 @@ def test_write_predictions_says_why_it_cannot_write_and_leaves_nothing(tmp_path:
     with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
         write_predictions(target, runs, "last")
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_run_whose_recipe_was_edited_does_not_stop_a_report_of_the_others(tmp_path: Path) -> None:
+    whole = write_run(tmp_path, seed=1)
+    path = write_run(tmp_path, seed=2).rename(tmp_path / "mine")
+    forget_checksum(path)
+    file = path / "config.json"
+    file.write_text(file.read_text().replace('"recipe": "released"', '"recipe": "relaxed"'))
+    found = collect_runs(tmp_path)
+    assert [run.path for run in found.runs] == [whole]
+    assert found.damaged == (
+        f"{file}: was edited or damaged (recipe is 'relaxed', which mmnet does not have). Restore it, or move the run "
+        "away and train again.",
+    )

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from mer_cli.errors import ConfigError
@@ -60,6 +62,16 @@ def test_a_network_that_no_variant_equals_is_named_after_the_nearest():
             "released",
             {"epochs": 0},
             "--epochs must be at least 1, got 0.",
+        ),
+        (
+            "released",
+            {"epochs": 10**30},
+            f"--epochs must be at most 1000000, got {10**30}.",
+        ),
+        (
+            "released",
+            {"learning_rate": math.inf},
+            "--learning-rate must be a finite number, got inf.",
         ),
         (
             "released",

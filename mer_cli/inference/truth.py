@@ -11,10 +11,10 @@ beside it, which is 7.5 pixels in the last map.
 from __future__ import annotations
 
 import csv
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,8 @@ from mer_cli.errors import RunError
 from mer_cli.faces.crop import CROP_SIZE, Transform
 from mer_cli.records import dataset_of, parts_of, subject_of
 from mer_cli.store.hdf5 import StoreInfo, read_transforms
+from mer_cli.system.arrays import read_arrays
+from mer_cli.system.files import read_bounded
 from mer_cli.system.opencv import cv2
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 Maps = NDArray[np.float64]
 Regions = NDArray[np.bool_]
+
+LARGEST = 1 << 27  # bytes of a file of the truth
 
 # The edge of motion is soft. A contour at half of the greatest length neither cuts the centre out of a wide motion nor
 # includes the fading rim, which the noise of the images hides.
@@ -242,9 +246,9 @@ def _read_onsets(truth: Path) -> dict[tuple[str, str], int]:
     """Read the true onset of each clip, by subject and clip."""
     file = truth / "clips.csv"
     try:
-        with file.open(newline="", encoding="utf-8") as opened:
-            return {(row["subject"], row["clip"]): int(row["onset"]) for row in csv.DictReader(opened)}
-    except (OSError, KeyError, ValueError) as error:
+        rows = csv.DictReader(StringIO(read_bounded(file, LARGEST).decode("utf-8"), newline=""))
+        return {(row["subject"], row["clip"]): int(row["onset"]) for row in rows}
+    except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
         raise RunError(
             f"{file}: can't be read as the truth of a generated release ({error!r}). "
             "Name a release that `mer synth` wrote, or its ground_truth folder: --truth RAW."
@@ -253,13 +257,12 @@ def _read_onsets(truth: Path) -> dict[tuple[str, str], int]:
 
 def _read_displacement(file: Path) -> NDArray[np.float32]:
     try:
-        with file.open("rb") as opened, np.load(opened) as arrays:
-            displacement = arrays["displacement"].astype(np.float32)
+        displacement = read_arrays(read_bounded(file, LARGEST), {"displacement": LARGEST})["displacement"]
         if displacement.ndim != 3 or displacement.shape[2] != 2 or not np.isfinite(displacement).all():
             raise ValueError(f"an array of shape {displacement.shape}, or not of finite numbers")
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, ValueError, TypeError) as error:
         raise RunError(
             f"{file}: can't be read as the displacement of a clip, (height, width, 2) ({error}). "
             "Generate the release again with the same seed: mer synth."
         ) from None
-    return np.asarray(displacement)
+    return displacement.astype(np.float32)
