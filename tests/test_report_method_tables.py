@@ -339,11 +339,9 @@ def test_of_several_settings_of_a_method_only_its_own_recipe_is_ranked_and_all_f
 ) -> None:
     for epochs, skill in ((5, 2.0), (10, 3.0), (20, 4.0)):
         write_run(tmp_path, **CLEAN, **STSTNET | {"epochs": epochs, "decay_epochs": epochs}, skill=skill)
-    for seed in (1, 2):
+    for seed in (1, 2):  # another seed or machine is not another setting
         write_run(tmp_path, **CLEAN, **STSTNET, skill=1.0, seed=seed)
-        write_run(
-            tmp_path, **CLEAN, **STSTNET, skill=1.0, seed=seed, device="cuda"
-        )  # another machine, no other setting
+        write_run(tmp_path, **CLEAN, **STSTNET | {"device": "cuda"}, skill=1.0, seed=seed)
     write_run(tmp_path, **CLEAN, **RCN_A, skill=0.0)
     table = build(7, tmp_path)
     block = table.blocks[-1]
@@ -376,7 +374,7 @@ def test_of_settings_without_the_own_recipe_none_is_ranked(tmp_path: Path) -> No
 def test_settings_chosen_in_each_fold_have_a_row_that_can_be_bold_under_inner_val(tmp_path: Path) -> None:
     for epochs, skill in ((5, 0.5), (10, 3.0)):
         changed = STSTNET | {"epochs": epochs, "decay_epochs": epochs}
-        write_run(tmp_path, **CLEAN, **changed, skill=skill, inner_val=2)
+        write_run(tmp_path, **CLEAN, **changed | {"inner_val": 2}, skill=skill)
     table = build(7, tmp_path)
     block = table.blocks[-1]
     name = "STSTNet, settings chosen in each fold on 2 training subjects, of 2 settings"

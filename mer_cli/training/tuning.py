@@ -91,7 +91,7 @@ def plan_tuning(
         If there is nothing to choose among, the method has no inner clips, or a setting or a store can't be used.
     """
     given = {name: value for name, value in settings.items() if value is not None}
-    for name in tries.keys() & given.keys():
+    for name in sorted(tries.keys() & given.keys()):
         flag = name.replace("_", "-")
         raise ConfigError(f"--{flag} is given beside --try {flag}. Leave one of them out.")
     plain = resolve_config(**{**given, "inner_val": None}, options=parse_options(options))
