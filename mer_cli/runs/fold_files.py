@@ -72,6 +72,8 @@ def _lines_of_done(folder: Path) -> list[str]:
         return read_bounded(folder / DONE, ROOM).decode("utf-8").splitlines()
     except FileNotFoundError:
         return []
+    except ValueError as error:
+        raise ValueError(f"{DONE}: {error}") from None
 
 
 def check_weights(file: Path, run: str | None) -> None:
