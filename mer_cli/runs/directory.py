@@ -398,7 +398,7 @@ def _sessions_of(path: Path, config: RunConfig) -> tuple[Session, ...]:
     for session in sessions:
         if (len(session.stores), len(session.test_stores)) != (len(config.stores) - n_tested, n_tested):
             raise RunError(
-                f"{path / 'environment.json'}: was edited or damaged (a session does not name as many stores as the run "
-                "has). Restore it, or move the run away and train again."
+                f"{path / 'environment.json'}: was edited or damaged (a session does not name as many stores as the "
+                "run has). Restore it, or move the run away and train again."
             )
     return sessions
