@@ -10,10 +10,10 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 from photo_release import head, make_release, write_clip, write_picture, write_release
+from tiny_store import edited
 
 from mer_cli.errors import FaceError, StoreError
 from mer_cli.faces.landmarks import find_predictor
@@ -266,7 +266,7 @@ def test_build_store_replaces_generated_faces_by_real_ones_of_another_table_only
     real = replace(built[0], table_sha256="1" * 64)
     out = tmp_path / "casme2.h5"
     shutil.copy(built[1], out)
-    with h5py.File(out, "r+") as file:
+    with edited(out) as file:
         file.attrs["generated"] = True
     with pytest.raises(StoreError, match=r"if they are real, give another --out, or --no-resume to replace it\.$"):
         build(real, out)

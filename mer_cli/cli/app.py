@@ -15,11 +15,12 @@ from typer.core import TyperGroup
 from mer_cli import __version__
 from mer_cli.cli import console
 from mer_cli.errors import MerError
+from mer_cli.system.files import failure
 
 # In the order in which a user needs them, then the rest.
 ORDER = (
     *("preprocess", "info", "train", "evaluate", "report", "explain", "runs", "models", "ablate", "compare-methods"),
-    *("folds", "import-predictions", "synth", "demo", "doctor", "bench", "import-official"),
+    *("folds", "import-predictions", "synth", "demo", "doctor", "bench", "upgrade", "import-official"),
 )
 
 
@@ -37,15 +38,12 @@ class Commands(TyperGroup):
             typer.echo(console.visible(f"error: {error}"), err=True)
             raise typer.Exit(1) from None
         except OSError as error:
-            if error.errno != errno.ENOSPC:
+            cause = failure(error)
+            if cause is None:
                 raise
-            if not error.filename:  # standard output; flushing its buffer at exit would fail again
+            if not error.filename and error.errno == errno.ENOSPC:  # standard output; its buffer would fail at exit
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            typer.echo(
-                f"error: {error.filename or 'the results'}: no space left on the disk. Make room, and run the same "
-                "command again.",
-                err=True,
-            )
+            typer.echo(console.visible(f"error: {error.filename or 'the results'}: {cause}"), err=True)
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             typer.echo("stopped: finished work is kept, and the same command continues from there", err=True)
