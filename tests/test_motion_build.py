@@ -125,7 +125,7 @@ def test_a_file_that_lacks_the_flow_of_a_clip_is_not_read(copy):
         del file["flow"]
         file["flow"] = flow
     with pytest.raises(
-        StoreError, match="damaged, /flow has the shape \(4, 2, 224, 224\), not \(5, 2, 224, 224\)\. Training"
+        StoreError, match=r"damaged, /flow has the shape \(4, 2, 224, 224\), not \(5, 2, 224, 224\)\. Training"
     ):
         read_motion(copy, "fast", CLIPS)
     assert not is_current(copy, "fast")

@@ -133,7 +133,7 @@ def _open_elsewhere(path: Path) -> str:
 
 
 @contextmanager
-def _parsing(name: str) -> Iterator[None]:
+def parsing(name: str) -> Iterator[None]:
     """Turn what HDF5 and h5py raise where a file is damaged into DamageError."""
     try:
         yield
@@ -160,7 +160,7 @@ class Checked:
     @property
     def is_changed(self) -> bool:
         """Whether the file was written with checksums that are gone, because another program has changed it."""
-        return self.seal is None and CHECKSUMS in self.file.attrs
+        return self.seal is None and self.has_attribute(CHECKSUMS)
 
     def require(self, names: Iterable[str]) -> None:
         """Raise DamageError if the file lacks one of these names, or has a link to elsewhere in its place."""
@@ -170,7 +170,13 @@ class Checked:
 
     def has(self, name: str) -> bool:
         """Tell whether the file has a group or dataset of this name at its top, be it damaged."""
-        return name in self.file
+        with parsing(name):
+            return name in self.file
+
+    def has_attribute(self, name: str, group: str = "") -> bool:
+        """Tell whether the file, or a group, has an attribute of this name."""
+        with parsing(group):
+            return name in (self.group(group) if group else self.file).attrs
 
     def group(self, name: str) -> h5py.Group:
         """Return a group of the file."""
@@ -183,7 +189,7 @@ class Checked:
         """Return what the file holds under a name, refusing links that lead elsewhere."""
         above, _, last = name.rpartition("/")
         holder = self.group(above) if above else self.file
-        with _parsing(name):
+        with parsing(name):
             try:
                 link = holder.id.links.get_info(last.encode())
             except KeyError:
@@ -200,7 +206,7 @@ class Checked:
         shape : a length that may be any is None; it is at most `MAX_CLIPS`
         dtype : a NumPy dtype, or `TEXT`
         """
-        with _parsing(name):
+        with parsing(name):
             found = self._linked(name)
             if not isinstance(found, h5py.Dataset) or found.shape is None:
                 raise DamageError(f"/{name} is not an array.")
@@ -218,20 +224,20 @@ class Checked:
     def column(self, name: str, length: int | None, dtype: str) -> NDArray[Any]:
         """Return all values of a one-dimensional dataset."""
         found = self.dataset(name, (length,), dtype)
-        with _parsing(name):
+        with parsing(name):
             return np.asarray(found.asstr()[:] if dtype == TEXT else found[:])
 
     def array(self, name: str, shape: tuple[int | None, ...], dtype: str) -> NDArray[Any]:
         """Return the whole of a dataset that is small for each clip."""
         found = self.dataset(name, shape, dtype)
-        with _parsing(name):
+        with parsing(name):
             return np.asarray(found[:])
 
     def read_row(self, found: h5py.Dataset, row: int, out: NDArray[Any]) -> None:
         """Read a row of a dataset into an array of its shape and dtype; check the row's checksums if it has any."""
         held = self._checksums(found)
         if held is None:
-            with _parsing(_name(found)):
+            with parsing(_name(found)):
                 found.read_direct(out, row)
             return
         self._read_pieces(found, held, row * held.pieces, held.pieces, out)
@@ -240,7 +246,7 @@ class Checked:
         """Read the part `index` of a row, such as one image of a window, as `read_row` does."""
         held = self._checksums(found)
         if held is None:
-            with _parsing(_name(found)):
+            with parsing(_name(found)):
                 found.read_direct(out, (row, index))
             return
         self._read_pieces(found, held, row * held.pieces + index, 1, out)
@@ -249,13 +255,13 @@ class Checked:
         """Read a row of a dataset whose rows are compressed with gzip, as `read_row` does."""
         held = self._checksums(found)
         if held is None:
-            with _parsing(_name(found)):
+            with parsing(_name(found)):
                 found.read_direct(out, row)
             return
         packed = np.empty(held.size(row), np.uint8)
         self._read_pieces(found, held, row, 1, packed)
-        with _parsing(_name(found)):
-            unpacked = zlib.decompressobj().decompress(packed, out.nbytes + 1)
+        with parsing(_name(found)):
+            unpacked = zlib.decompressobj().decompress(packed.tobytes(), out.nbytes + 1)
         if len(unpacked) != out.nbytes:
             raise DamageError(f"/{_name(found)}[{row}] has {len(unpacked)} bytes, not {out.nbytes}.")
         out.reshape(-1)[:] = np.frombuffer(unpacked, out.dtype)
@@ -265,7 +271,7 @@ class Checked:
 
     def _read_pieces(self, found: h5py.Dataset, held: Sums, first: int, n_pieces: int, out: NDArray[Any]) -> None:
         """Read neighbouring pieces into a contiguous array, and check each."""
-        data = memoryview(out.reshape(-1)).cast("B")
+        data = memoryview(out.reshape(-1).view(np.uint8).data)
         entries = held.entries[first : first + n_pieces].tolist()
         where = f"/{_name(found)}[{first // held.pieces}]"
         if len(entries) < n_pieces or sum(size for _, size, _ in entries) != len(data):
@@ -284,15 +290,15 @@ class Checked:
         """Return a single value that the file, or a group, has as attribute: a text, a number or a boolean."""
         holder = self.group(group) if group else self.file
         where = f"attribute {name}" + (f" of /{group}" if group else "")
-        if name not in holder.attrs:
+        if not self.has_attribute(name, group):
             raise DamageError(f"the {where} is missing.")
-        with _parsing(where):
+        with parsing(where):
             is_single = holder.attrs.get_id(name).shape == ()
             value = holder.attrs[name] if is_single else None
             value = value.item() if isinstance(value, np.generic) else value
             if type(value) is not kind:
                 raise DamageError(f"the {where} is not a {'text' if kind is str else kind.__name__}.")
-            if kind is str:
+            if isinstance(value, str):
                 value.encode()
             return value
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,9 +11,11 @@ from numpy.typing import NDArray
 
 from mer_cli.store.checked import Checked
 from mer_cli.store.schema import (
+    BUILD_KEY,
     CHECKSUMS,
     CLIPS_GROUP,
     COLUMNS,
+    CONTENT_HASH,
     JSON_ATTRIBUTES,
     SCHEMA_VERSION,
     STATUSES,
@@ -22,18 +25,23 @@ from mer_cli.store.schema import (
 )
 from mer_cli.store.seal import DamageError
 
+HASHES = (CONTENT_HASH, BUILD_KEY, "table_sha256", "predictor_sha256")
+HASH = re.compile(r"[0-9a-f]{64}|")  # "" in a store that comes from no release
 FAILED_FIELDS = {"clip_id", "emotion", "reason"}
 
 
 def read_attributes(checked: Checked) -> dict[str, Any]:
     """Return the attributes of a store by name; raise DamageError if one is missing or has a wrong type."""
     attributes: dict[str, Any] = {name: checked.attribute(name, str) for name in TEXT_ATTRIBUTES}
+    for name in HASHES:
+        if not HASH.fullmatch(attributes[name]):
+            raise DamageError(f"the attribute {name} is not a SHA-256, but '{attributes[name][:80]}'.")
     attributes["generated"] = checked.attribute("generated", bool)
     attributes |= {name: checked.json_attribute(name, kind) for name, kind in JSON_ATTRIBUTES.items()}
     attributes[VERSION_ATTRIBUTE] = SCHEMA_VERSION
     if checked.seal:
         attributes[CHECKSUMS] = 1
-    attributes |= {name: checked.json_attribute(name, list) for name in TABLE_ATTRIBUTES if name in checked.file.attrs}
+    attributes |= {name: checked.json_attribute(name, list) for name in TABLE_ATTRIBUTES if checked.has_attribute(name)}
     for entry in attributes["failed"]:
         is_entry = isinstance(entry, dict) and set(entry) == FAILED_FIELDS
         if not is_entry or not all(isinstance(value, str) for value in entry.values()):

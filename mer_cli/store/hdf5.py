@@ -93,7 +93,7 @@ def open_store(path: Path, *, even_if_changed: bool = False) -> Iterator[Checked
         )
     _require_file(path)
     with open_checked(path, _rebuild(path)) as checked:
-        if VERSION_ATTRIBUTE not in checked.file.attrs:
+        if not checked.has_attribute(VERSION_ATTRIBUTE):
             raise NoStoreError(f"{path}: not a store. Name an .h5 file that `mer preprocess` wrote.")
         version = checked.attribute(VERSION_ATTRIBUTE, int)
         if version != SCHEMA_VERSION:
@@ -286,7 +286,8 @@ def read_windows(path: Path, clip_ids: Sequence[str], into: WindowArrays | None 
         ids = read_ids(checked)
         rows = rows_of(ids, path, clip_ids)
         arrays = into or empty_windows(len(rows))
-        for name, array in zip(_WINDOWS, arrays, strict=True):
+        by_name: dict[str, NDArray[Any]] = dict(zip(_WINDOWS, arrays, strict=True))
+        for name, array in by_name.items():
             shape, dtype = ARRAYS[name]
             found = checked.dataset(name, (len(ids), *shape), dtype)
             for position, row in enumerate(rows):  # each chunk once, straight into the result

@@ -31,7 +31,7 @@ from mer_cli.errors import StoreError
 from mer_cli.faces.crop import CROP_SIZE, Transform, warp
 from mer_cli.faces.frames import read_frames, whole_clip
 from mer_cli.records import Clip
-from mer_cli.store.checked import Checked
+from mer_cli.store.checked import Checked, parsing
 from mer_cli.store.hdf5 import LIBRARY_VERSIONS, open_store, read_ids, rows_of
 from mer_cli.store.schema import CHECKSUMS, CLIPS_GROUP, CONTENT_HASH, LARGE_ARRAYS
 from mer_cli.store.seal import DamageError, find_wrong_row, write_seal
@@ -128,7 +128,11 @@ def check_chunks(path: Path) -> str:
 
 def copy_without_clips(path: Path, target: Path) -> None:
     """Copy a store without its group /clip; the group is not read, since it may be damaged."""
-    with open_store(path) as checked, h5py.File(target, "w", libver=LIBRARY_VERSIONS, locking=False) as copy:
+    with (
+        open_store(path) as checked,
+        h5py.File(target, "w", libver=LIBRARY_VERSIONS, locking=False) as copy,
+        parsing(""),
+    ):
         for name in checked.file:
             if name != CLIP_GROUP:
                 checked.file.copy(name, copy)
@@ -154,7 +158,8 @@ def read_clip(path: Path, clip_id: str) -> NDArray[np.uint8]:
         ids = read_ids(checked)
         (row,) = rows_of(ids, path, [clip_id])
         first, end = held.start[row : row + 2].tolist()
-        numbers = np.asarray(held.numbers[first:end])
+        with parsing(FRAME_NUMBERS):
+            numbers = np.asarray(held.numbers[first:end])
         onset, offset = (checked.column(f"{CLIPS_GROUP}/{name}", len(ids), "<i4")[row] for name in ("onset", "offset"))
         if np.any(np.diff(numbers) <= 0) or numbers[0] < onset or numbers[-1] > offset:
             raise DamageError(f"the frames of the whole clip {clip_id} are not numbered from {onset} to {offset}.")
@@ -207,7 +212,9 @@ def check_content(checked: Checked) -> None:
         for row in range(first, end):
             checked.read_compressed_row(held.frames, row, frame)
             images.update(frame.tobytes())
-        content.update(f"{clip_id} {held.numbers[first:end].tolist()} {images.hexdigest()}\n".encode())
+        with parsing(FRAME_NUMBERS):
+            numbers = held.numbers[first:end].tolist()
+        content.update(f"{clip_id} {numbers} {images.hexdigest()}\n".encode())
     if content.hexdigest() != held.content_hash:
         raise DamageError(
             f"its whole clips are not those that were added: their content hash is {content.hexdigest()[:12]}, and "
@@ -219,7 +226,8 @@ def clips_size(path: Path) -> tuple[int, int]:
     """Return the number of frames in all whole clips and their size in bytes; raise the errors of `read_clip`."""
     with open_store(path) as checked:
         frames = _require_frames(checked, path).frames
-        return len(frames), int(frames.id.get_storage_size())
+        with parsing(FRAMES_PATH):
+            return len(frames), int(frames.id.get_storage_size())
 
 
 def append_clips(path: Path, clip_ids: Sequence[str], lengths: Sequence[int], clips: Iterable[EncodedClip]) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
@@ -203,7 +204,7 @@ FAULTS = (
     _strange,
 )
 VALUES = {
-    "missing": None,
+    "gone": None,
     "number": 7,
     "text": "seven",
     "bytes": np.bytes_(b"\xff\xfe"),
@@ -270,7 +271,10 @@ def test_a_spoilt_store_with_the_right_checksums_is_read_or_refused(n_cases, sto
 
     def tried(fault):
         path = copy_of(store, tmp_path)
-        with edited(path) as file:
+        with (
+            suppress(AssertionError, AttributeError),
+            edited(path) as file,
+        ):  # it has no checksums if there are no chunks to sum up
             spoil(file, fault)
         return outcome(read, path)
 
