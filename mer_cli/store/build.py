@@ -29,7 +29,7 @@ from mer_cli.store.audit import CSV_NAME, Audit, audit_dir, place_audit
 from mer_cli.store.audit_page import INDEX
 from mer_cli.store.checked import UnreadStoreError
 from mer_cli.store.cut import clip_fingerprint, cut_task, read_cut
-from mer_cli.store.hdf5 import StoreInfo, StoreWriter, read_store, require_no_other_file
+from mer_cli.store.hdf5 import ChangedStoreError, StoreInfo, StoreWriter, read_store, require_no_other_file
 from mer_cli.store.schema import BUILD_KEY, CLIP_BYTES, REPAIRED, SCHEMA_VERSION
 from mer_cli.system.files import require_no_folder, reserve
 from mer_cli.system.opencv import cv2
@@ -170,9 +170,10 @@ def require_place(out: Path, release: Release, *, resume: bool) -> None:
     OSError
         If `out` is a folder.
     StoreError
-        If `out` is a file that is not a store, or can't be read now; or if it holds generated faces, and the release
-        has the same coding table and no stamp. With `resume`, also if `out` or its parts hold generated faces and the
-        release has no stamp, if the release has the stamp and the store has not, or if the store is of another dataset.
+        If `out` is a file that is not a store, or can't be read now, or, with `resume`, was changed by another program;
+        or if it holds generated faces, and the release has the same coding table and no stamp. With `resume`, also if
+        `out` or its parts hold generated faces and the release has no stamp, if the release has the stamp and the store
+        has not, or if the store is of another dataset.
     """
     require_no_folder(out)
     require_no_other_file(out)
@@ -187,6 +188,10 @@ def require_place(out: Path, release: Release, *, resume: bool) -> None:
         store = read_store(out)
     except UnreadStoreError:
         raise  # it may be whole
+    except ChangedStoreError:
+        if resume:
+            raise
+        return
     except StoreError:
         return  # there is none, or a damaged one
     if store.dataset == release.dataset and store.generated and not release.generated:

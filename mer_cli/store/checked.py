@@ -120,7 +120,7 @@ def open_hdf5(path: Path) -> h5py.File:
     except BlockingIOError as error:
         raise UnreadStoreError(_open_elsewhere(path)) from error
     except OSError as error:
-        if is_damage(error):
+        if not error.errno:
             raise
         return h5py.File(path, "r", locking=False)  # raises the same error, unless it was about the lock
 

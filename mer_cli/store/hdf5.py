@@ -68,6 +68,10 @@ class NoStoreError(StoreError):
     """The file is not a store: a table, or an HDF5 file of another program."""
 
 
+class ChangedStoreError(StoreError):
+    """Another program has opened the store to write, so that its checksums are gone; its clips may be unchanged."""
+
+
 @contextmanager
 def open_store(path: Path, *, even_if_changed: bool = False) -> Iterator[Checked]:
     """Open a store to read from it, having checked its checksums if it has any.
@@ -82,9 +86,11 @@ def open_store(path: Path, *, even_if_changed: bool = False) -> Iterator[Checked
         If the system can't read the file, or another program has it open to write to it.
     NoStoreError
         If the file is not a store.
+    ChangedStoreError
+        If another program has opened it to write.
     StoreError
-        If the file is absent, damaged, changed by another program or of another schema version, or lacks a column or
-        an array, or if a read inside the `with` fails.
+        If the file is absent, damaged or of another schema version, or lacks a column or an array, or if a read inside
+        the `with` fails.
     """
     if path.is_dir():
         raise StoreError(
@@ -102,7 +108,7 @@ def open_store(path: Path, *, even_if_changed: bool = False) -> Iterator[Checked
             )
         checked.require((*ARRAYS, *(f"{CLIPS_GROUP}/{column}" for column in COLUMNS)))
         if checked.is_changed and not even_if_changed:
-            raise StoreError(
+            raise ChangedStoreError(
                 f"{path}: another program has opened it to write since `mer` wrote it, so its checksums are gone. "
                 f"If its clips are unchanged, this writes them again in seconds: mer upgrade {path}. Otherwise "
                 f"b{_rebuild(path)[1:]}"
