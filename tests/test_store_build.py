@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from photo_release import head, make_release, write_clip, write_picture, write_release
@@ -272,6 +273,19 @@ def test_build_store_replaces_generated_faces_by_real_ones_of_another_table_only
         build(real, out)
     build(real, out, resume=False)
     assert not read_store(out).generated
+
+
+def test_build_store_keeps_a_store_that_another_program_changed_unless_it_is_told_to(built, tmp_path):
+    out = tmp_path / "casme2.h5"
+    shutil.copy(built[1], out)
+    with h5py.File(out, "r+") as file:
+        file.attrs["my note"] = "of mine"
+    changed = out.read_bytes()
+    with pytest.raises(StoreError, match="another program has opened it to write since `mer` wrote it"):
+        build(built[0], out)
+    assert out.read_bytes() == changed
+    build(built[0], out, resume=False)
+    assert "checksums" in read_store(out).attributes
 
 
 def test_the_parts_that_a_failed_clip_leaves_keep_the_stamp_of_generated_faces(tmp_path):

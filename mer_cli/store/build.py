@@ -185,13 +185,9 @@ def require_place(out: Path, release: Release, *, resume: bool) -> None:
             "folder that `mer synth` wrote; if they are real, give another --out, or --no-resume to drop the parts."
         )
     try:
-        store = read_store(out)
-    except UnreadStoreError:
+        store = read_store(out, even_if_changed=not resume)
+    except (UnreadStoreError, ChangedStoreError):
         raise  # it may be whole
-    except ChangedStoreError:
-        if resume:
-            raise
-        return
     except StoreError:
         return  # there is none, or a damaged one
     if store.dataset == release.dataset and store.generated and not release.generated:

@@ -255,15 +255,19 @@ class StoreWriter:
             write_seal(self._path, LARGE_ARRAYS)
 
 
-def read_store(path: Path) -> StoreInfo:
+def read_store(path: Path, *, even_if_changed: bool = False) -> StoreInfo:
     """Read the attributes of a store and its table of clips, but no image or other array.
+
+    Parameters
+    ----------
+    even_if_changed : as in `open_store`
 
     Raises
     ------
     StoreError
         As `open_store`, or if an attribute or a clip can't be true.
     """
-    with open_store(path) as checked:
+    with open_store(path, even_if_changed=even_if_changed) as checked:
         attributes = read_attributes(checked)
         columns = read_columns(checked, attributes["dataset"])
     return StoreInfo(path, attributes, pd.DataFrame(columns).set_index("id"))
