@@ -41,14 +41,24 @@ class RunError(MerError):
     """A run directory is missing, incomplete, or belongs to another configuration."""
 
 
+MOST_SHOWN = 80  # characters of a value in a message
+MOST_OF_A_PATH = 1000  # characters of a path in a message: as good as all that exist
+MOST_COMPARED = 200  # characters of a value; no name is close to a longer one
+
+
+def shortened(text: str, most: int = MOST_SHOWN) -> str:
+    """Return a text as a message quotes it: the middle of one with more than `most` characters is left out."""
+    return text if len(text) <= most else f"{text[: most // 2]}...{text[-(most // 2) :]}"
+
+
 def did_you_mean(value: str, known: Iterable[str]) -> str:
     """Return " Did you mean 'casme2'?" for the known name closest to `value`, or "" if none is close."""
     by_folded = {name.casefold(): name for name in known}
-    close = get_close_matches(value.casefold(), by_folded, n=1)
+    close = get_close_matches(value[:MOST_COMPARED].casefold(), by_folded, n=1)
     return f" Did you mean '{by_folded[close[0]]}'?" if close else ""
 
 
 def unknown_name(kind: str, value: str, known: Iterable[str]) -> str:
     """Return the message for an unknown name of a `kind` ("scheme"), with the closest name and all known names."""
     names = tuple(known)
-    return f"Unknown {kind} '{value}'. Known: {', '.join(names)}.{did_you_mean(value, names)}"
+    return f"Unknown {kind} '{shortened(value)}'. Known: {', '.join(names)}.{did_you_mean(value, names)}"

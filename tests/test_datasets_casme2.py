@@ -212,7 +212,7 @@ def test_a_row_that_cannot_be_used_fails_with_its_number(tmp_path, changes, expe
     assert expected in reason(release_of(tmp_path, **changes))
 
 
-@pytest.mark.parametrize("name", ["../../x", "..", "a/b", "a\\b", "/etc", "", "C:x"])
+@pytest.mark.parametrize("name", ["../../x", "..", "a/b", "a\\b", "/etc", "C:x"])
 def test_a_name_that_would_leave_the_release_fails_and_nothing_is_read(tmp_path, name):
     write_frames(tmp_path / "x", range(10, 21))
     root = tmp_path / "deep" / "release"

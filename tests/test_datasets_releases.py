@@ -523,12 +523,25 @@ def test_an_unknown_dataset_is_named_with_the_nearest(tmp_path):
         ("casmeii", "casme2"),
         ("casme-2", "casme2"),
         ("CAS(ME)^3", "casme3"),
+        ("CAS(ME)³", "casme3"),
+        ("CASME Ⅱ", "casme2"),
+        ("CASME 3", "casme3"),
         ("casme_i", "casme"),
     ],
 )
 def test_a_dataset_may_be_called_by_its_title(tmp_path, spelt, dataset):
     release = RELEASES[dataset]
     assert load_release(spelt, release.write(tmp_path)).dataset == dataset
+
+
+@pytest.mark.parametrize("spelt", ["CAS(ME)^2", "cas(me)2", "CAS(ME)²", "CASME^2", "CASME²", "CAS (ME) ^2", "CASME**2"])
+def test_cas_me_squared_is_not_read_as_casme_ii(tmp_path, spelt):
+    root = RELEASES["casme2"].write(tmp_path)
+    assert message(load_release, spelt, root) == (
+        f"{spelt}: is not CASME II (casme2) but another dataset, whose long videos mer does not read as they are "
+        "released. Write a CSV of its clips and give that: mer preprocess table RAW --table CLIPS.csv. "
+        'See "Your own data" in docs/datasets.md.'
+    )
 
 
 def test_a_table_is_for_ones_own_data_alone(tmp_path):

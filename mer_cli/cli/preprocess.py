@@ -60,6 +60,12 @@ def preprocess(
         Path | None,
         typer.Option(metavar="CLIPS.csv", help="Table of the clips, for your own data: mer preprocess table RAW."),
     ] = None,
+    join_spellings: Annotated[
+        bool,
+        typer.Option(
+            "--join-spellings", help="Take names that differ only in spelling (001, 1) as one subject or label."
+        ),
+    ] = False,
     clips: Annotated[
         bool, typer.Option("--clips", help="Also keep every frame from onset to offset, for methods that need them.")
     ] = False,
@@ -80,7 +86,7 @@ def preprocess(
     from mer_cli.store.overview import describe_stores
     from mer_cli.system.workers import default_jobs
 
-    release = load_release(dataset, raw, source=source, apex_rule=apex, table=table)
+    release = load_release(dataset, raw, source=source, apex_rule=apex, table=table, join_spellings=join_spellings)
     out = out or Path("data") / f"{release.dataset}.h5"
     if release.generated:
         console.print_notes([stamp_sentence(release)])
@@ -142,6 +148,7 @@ def show_build(summary: BuildSummary, overview: Overview | None) -> None:
     )
     _first_clips("repaired", summary.repairs)  # errata among them
     _first_clips("failed", [(failed.clip_id, failed.reason) for failed in summary.failed])
+    console.print_notes(summary.notes)
     if overview:
         show_counts(overview.tables)
         console.print_lines(overview.warnings)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from mer_cli.datasets.annotation import Erratum, apply_errata, settle_annotation
 from mer_cli.datasets.dataset import Entry
-from mer_cli.errors import DatasetError, unknown_name
+from mer_cli.datasets.spelling import check_label, check_names, looks, spelt
+from mer_cli.errors import DatasetError, shortened, unknown_name
 from mer_cli.records import ApexRule, Clip, FailedClip, FrameRef
 
 KEPT_AROUND = 10  # frames kept before the onset and after the offset of a long recording
@@ -48,21 +49,19 @@ def assemble(
         clip_id = f"{dataset}/{entry.subject}/{entry.name}"
         emotion = entry.emotion
         try:
+            check_names(entry)
             if others:
-                raise DatasetError(
-                    f"the clip has a second row, {others[0].where}, with other values. Expected one row per clip. "
-                    "Delete the wrong one."
-                )
+                raise DatasetError(_second_row(entry, others[0]))
             cells, applied = apply_errata(errata, entry.subject, entry.name, {**entry.cells, "emotion": entry.emotion})
             emotion = cells.pop("emotion")
             if emotions and emotion not in emotions:
                 raise DatasetError(f"{unknown_name('emotion', emotion, emotions)} Correct the table.")
-            if not emotion:
-                raise DatasetError("the label is blank. Fill it in.")
+            check_label(emotion)
             frames = frames_of(entry)
             annotation = settle_annotation(cells, frames)
         except DatasetError as error:
-            failed.append(FailedClip(clip_id, emotion, f"{entry.where}: {error}"))
+            shown = f"{dataset}/{shortened(entry.subject)}/{shortened(entry.name)}"
+            failed.append(FailedClip(shown, shortened(emotion), f"{entry.where}: {error}"))
             continue
         sentences += [f"{clip_id}: {erratum.sentence()}" for erratum in applied]
         mended = (*entry.repairs, *(erratum.sentence().rstrip(".") for erratum in applied), *annotation.repairs)
@@ -92,9 +91,22 @@ def _with_others_of_the_clip(entries: Iterable[Entry]) -> Iterator[tuple[Entry, 
     """Yield each entry with the other entries for the same clip, which contradict it; equal entries count as one."""
     by_clip: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
-        same_clip = by_clip.setdefault((entry.subject.casefold(), entry.name.casefold()), [])
+        same_clip = by_clip.setdefault((looks(entry.subject), looks(entry.name)), [])
         if all(replace(entry, where="") != replace(other, where="") for other in same_clip):
             same_clip.append(entry)
     for same_clip in by_clip.values():
         for entry in same_clip:
             yield entry, [other for other in same_clip if other is not entry]
+
+
+def _second_row(entry: Entry, other: Entry) -> str:
+    """Return the sentence about a clip with two rows that contradict each other."""
+    if (entry.subject, entry.name) == (other.subject, other.name):
+        return (
+            f"the clip has a second row, {other.where}, with other values. Expected one row per clip. Delete the wrong "
+            "one."
+        )
+    return (
+        f"the clip is spelt '{spelt(other.name)}' in {other.where} and '{spelt(entry.name)}' here, with other values. "
+        "Delete the wrong row, or give one of two clips another name."
+    )

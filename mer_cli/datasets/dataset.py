@@ -141,6 +141,11 @@ class Scheme:
         return self.class_names.index(class_name)
 
 
+def padded(cell: str, width: int) -> str:
+    """Return the subject's number in a table cell with leading zeros, "6" or "6.0" as "006"; a blank cell stays ""."""
+    return cell.removesuffix(".0").zfill(width) if cell else ""
+
+
 def as_named(*emotions: str) -> dict[str, str | None]:
     """Return a map from each emotion to itself, for a scheme in which each emotion is a class of its own."""
     return {emotion: emotion for emotion in emotions}

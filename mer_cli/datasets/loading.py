@@ -10,13 +10,16 @@ from pathlib import Path
 from mer_cli.datasets.assemble import assemble
 from mer_cli.datasets.dataset import Dataset, Entry
 from mer_cli.datasets.frame_files import check_folder_name, check_inside, folder_entries, list_frames
+from mer_cli.datasets.spelling import one_spelling
 from mer_cli.datasets.tables import read_table
 from mer_cli.datasets.tree import ClipFolders, Tree, look_through
 from mer_cli.errors import DatasetError
 from mer_cli.records import ApexRule, FrameRef, Release, Source
 
 
-def load(dataset: Dataset, root: Path, source: Source | None, apex_rule: ApexRule) -> Release:
+def load(
+    dataset: Dataset, root: Path, source: Source | None, apex_rule: ApexRule, *, join_spellings: bool = False
+) -> Release:
     """Read the release of a dataset: its coding table, and the list of frames of every clip.
 
     Parameters
@@ -24,6 +27,7 @@ def load(dataset: Dataset, root: Path, source: Source | None, apex_rule: ApexRul
     root : the folder of the release, a folder above it, or the image folder in it
     source : which images, "raw" or "cropped"; None takes the kind that the dataset prefers
     apex_rule : how to find the apex of a clip without an annotated one
+    join_spellings : take two spellings of one subject as one; otherwise they are an error
 
     Returns
     -------
@@ -41,6 +45,7 @@ def load(dataset: Dataset, root: Path, source: Source | None, apex_rule: ApexRul
     tree = look_through(root, dataset)
     held = _choose(dataset, root, tree, source)
     table_path, sha256, entries = _read_entries(dataset, root, tree, held)
+    entries, joined = one_spelling(str(table_path), entries, ("subject",), join=join_spellings)
     boundary = held.root.resolve()
 
     @cache
@@ -67,7 +72,7 @@ def load(dataset: Dataset, root: Path, source: Source | None, apex_rule: ApexRul
         table_version=_version(dataset, entries) if sha256 else dataset.tableless_version,
         clips=assembled.clips,
         failed=assembled.failed,
-        errata=assembled.errata,
+        errata=(*assembled.errata, *joined),
     )
 
 

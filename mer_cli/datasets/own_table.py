@@ -26,18 +26,26 @@ from mer_cli.datasets.frame_files import (
     list_frames,
     list_video,
 )
-from mer_cli.datasets.tables import Row, Table, read_table
-from mer_cli.errors import DatasetError
+from mer_cli.datasets.spelling import is_blank, one_spelling, spelt
+from mer_cli.datasets.tables import Row, read_table
+from mer_cli.errors import DatasetError, shortened
 from mer_cli.records import ApexRule, FrameRef, Release, Source
 
 COLUMNS = ("subject", "clip", "onset", "offset", "label", "path")
 OPTIONAL_COLUMNS = ("apex", "action_units", "fps")
 FRAME_COLUMNS: tuple[Field, ...] = ("onset", "apex", "offset")
 UNKNOWN_FPS = 0.0
+MOST_LETTERS = 50  # of the dataset's name, which is a part of every run's name
 
 
 def load_own(
-    root: Path, table_path: Path, source: Source | None, apex_rule: ApexRule, reserved: Collection[str]
+    root: Path,
+    table_path: Path,
+    source: Source | None,
+    apex_rule: ApexRule,
+    reserved: Collection[str],
+    *,
+    join_spellings: bool = False,
 ) -> Release:
     """Read a release of your own clips, listed in a CSV.
 
@@ -48,6 +56,7 @@ def load_own(
     source : "cropped" if the images are cut to the face already; None means raw
     apex_rule : how to find the apex of a clip without an annotated one
     reserved : names that the dataset, which is named after the CSV, must not have
+    join_spellings : take two spellings of one subject or label as one; otherwise they are an error
 
     Raises
     ------
@@ -58,6 +67,11 @@ def load_own(
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder. Give the folder that the table's paths start in.")
     name = re.sub(r"[^a-z0-9]+", "_", table_path.stem.casefold()).strip("_")
+    if len(name) > MOST_LETTERS:
+        raise DatasetError(
+            f"{shortened(table_path.name)}: the dataset, named after the file, would have a name of {len(name)} "
+            f"letters. Expected at most {MOST_LETTERS}. Rename the file, for example to mylab.csv."
+        )
     if not name or name in reserved:
         raise DatasetError(
             f"{table_path}: the dataset, named after the file, would be '{name}'. Expected a name other than "
@@ -68,24 +82,28 @@ def load_own(
 
     @cache
     def frames_in(path: str) -> tuple[FrameRef, ...]:
+        if is_blank(path):
+            raise DatasetError("the path is blank. Fill it in; a merged cell holds it in one row only.")
         place = root / path.replace("\\", "/")
-        check_inside(place, boundary)
-        if place.is_dir():
-            return list_frames(place)
-        if place.is_file() and place.suffix.casefold() in VIDEO_EXTENSIONS:
-            return list_video(place)
-        raise DatasetError(f"path '{path}' is neither a folder nor a video in {root}. Correct the table.")
+        try:
+            check_inside(place, boundary)
+            if place.is_dir():
+                return list_frames(place)
+            if place.is_file() and place.suffix.casefold() in VIDEO_EXTENSIONS:
+                return list_video(place)
+        except (OSError, ValueError) as error:  # too long for this disk, or with a character that no path can have
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise DatasetError(f"path '{spelt(path)}' can't be looked up ({reason}). Correct the table.") from None
+        raise DatasetError(f"path '{shortened(path)}' is neither a folder nor a video in {root}. Correct the table.")
 
     def frames_of(entry: Entry) -> tuple[FrameRef, ...]:
         check_folder_name(entry.subject, "p01")
         check_folder_name(entry.name, "smile_1")
         return frames_in(entry.keys[0])
 
-    for column in ("subject", "label"):
-        _check_case(table, column)
-    assembled = assemble(
-        name, UNKNOWN_FPS, [_read_row(table.path, row) for row in table.rows], (), frames_of, apex_rule
-    )
+    read = [_read_row(table.path, row) for row in table.rows]
+    entries, joined = one_spelling(str(table.path), read, ("subject", "emotion"), join=join_spellings)
+    assembled = assemble(name, UNKNOWN_FPS, entries, (), frames_of, apex_rule)
     return Release(
         dataset=name,
         source=source or "raw",
@@ -94,19 +112,8 @@ def load_own(
         table_version="",
         clips=assembled.clips,
         failed=assembled.failed,
+        errata=joined,
     )
-
-
-def _check_case(table: Table, column: str) -> None:
-    """Raise an error if a value has two spellings ("p01", "P01"): a subject could be on both sides of a fold."""
-    spelt: dict[str, str] = {}
-    for row in table.rows:
-        text = row.cells[column]
-        if spelt.setdefault(text.casefold(), text) != text:
-            raise DatasetError(
-                f"{table.path}: row {row.number}: {column} '{text}' is spelt '{spelt[text.casefold()]}' above. Use one "
-                "spelling."
-            )
 
 
 def _read_row(path: Path, row: Row) -> Entry:

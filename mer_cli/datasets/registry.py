@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -16,6 +17,11 @@ from mer_cli.errors import DatasetError, unknown_name
 from mer_cli.records import ApexRule, Release, Source
 
 OWN = "table"  # your own data, described by a CSV
+# Names of CAS(ME)^2, which must not be read as CASME II.
+SQUARED = re.compile(
+    r"cas[\s_-]*\(\s*me\s*\)[\s_-]*(\^|\*\*)?\s*[2²]|casme\s*((\^|\*\*)\s*2|²)|cas[\s_-]*me[\s_-]*squared",
+    re.IGNORECASE,
+)
 DATASETS: dict[str, Dataset] = {
     module.DATASET.name: module.DATASET for module in (casme2, samm, mmew, smic, casme3, casme)
 }
@@ -28,6 +34,7 @@ def load_release(
     source: Source | None = None,
     apex_rule: ApexRule = "flow",
     table: Path | None = None,
+    join_spellings: bool = False,
 ) -> Release:
     """Read a release in the folders in which it was unpacked.
 
@@ -38,6 +45,7 @@ def load_release(
     source : which images, "raw" or "cropped"; None takes raw if the release has both
     apex_rule : how to find the apex of a clip without an annotated one: "flow" or "midpoint"
     table : the CSV of your own clips; only with "table"
+    join_spellings : take two spellings of one subject or label ("001", "1") as one; otherwise they are an error
 
     Raises
     ------
@@ -49,9 +57,11 @@ def load_release(
         wrong = f"--table goes with the dataset '{OWN}' only" if table else "--table is missing"
         raise DatasetError(f"mer preprocess {known}: {wrong}. Type: mer preprocess {OWN} RAW --table CLIPS.csv")
     if table is not None:
-        return with_stamp(load_own(root, table, source, apex_rule, reserved=(*DATASETS, OWN)), root)
+        return with_stamp(
+            load_own(root, table, source, apex_rule, (*DATASETS, OWN), join_spellings=join_spellings), root
+        )
     try:
-        return with_stamp(load(DATASETS[known], root, source, apex_rule), root)
+        return with_stamp(load(DATASETS[known], root, source, apex_rule, join_spellings=join_spellings), root)
     except DatasetError as error:
         other = _looks_like(root, DATASETS[known])
         hint = f" It looks like {other.title}: mer preprocess {other.name} {root}" if other else ""
@@ -101,6 +111,12 @@ def _looks_like(root: Path, dataset: Dataset) -> Dataset | None:
 
 def _known(dataset: str, names: Collection[str]) -> str:
     """Return the name among `names` that `dataset` means: "casme2" for "CASME II"; only letters and digits count."""
+    if SQUARED.fullmatch(dataset.strip()):
+        raise DatasetError(
+            f"{dataset.strip()}: is not CASME II (casme2) but another dataset, whose long videos mer does not read as "
+            f"they are released. Write a CSV of its clips and give that: mer preprocess {OWN} RAW --table CLIPS.csv. "
+            'See "Your own data" in docs/datasets.md.'
+        )
     spelt = {
         _letters(text): name for name in names for text in (name, DATASETS[name].title if name in DATASETS else name)
     }
@@ -110,4 +126,4 @@ def _known(dataset: str, names: Collection[str]) -> str:
 
 
 def _letters(text: str) -> str:
-    return re.sub("[^a-z0-9]", "", text.casefold())
+    return re.sub("[^a-z0-9]", "", unicodedata.normalize("NFKC", text).casefold())

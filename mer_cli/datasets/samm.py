@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from mer_cli.datasets.annotation import Erratum
-from mer_cli.datasets.dataset import Columns, Dataset, Entry, Pictures, Scheme, all_to, as_named
+from mer_cli.datasets.dataset import Columns, Dataset, Entry, Pictures, Scheme, all_to, as_named, padded
 from mer_cli.datasets.tables import Row
 
 COLUMNS = Columns(
@@ -68,7 +68,7 @@ def _clip_key(way: Sequence[str]) -> str | None:
 
 def _read_row(row: Row) -> Entry:
     name = row.cells["Filename"]
-    return COLUMNS.entry(row, row.cells["Subject"].removesuffix(".0").zfill(3), name, (name,))
+    return COLUMNS.entry(row, padded(row.cells["Subject"], 3), name, (name,))
 
 
 DATASET = Dataset(

@@ -29,6 +29,7 @@ from typing import Any
 
 from mer_cli.datasets.dataset import Scheme
 from mer_cli.datasets.registry import DATASETS
+from mer_cli.datasets.spelling import looks, spelt
 from mer_cli.errors import ConfigError, did_you_mean, unknown_name
 from mer_cli.system.toml import spell
 
@@ -217,6 +218,14 @@ def _class_names(path: Path, held: Mapping[str, Any]) -> tuple[str, ...]:
     twice = next((name for name, count in Counter(names).items() if count > 1), None)
     if twice:
         raise ConfigError(f"{path}: {CLASSES} names '{twice}' twice. Name it once.")
+    first: dict[str, str] = {}
+    for name in names:
+        other = first.setdefault(looks(name), name)
+        if other != name:
+            raise ConfigError(
+                f"{path}: {CLASSES} names '{spelt(other)}' and '{spelt(name)}', which differ only in their spelling. "
+                "Name it once."
+            )
     return tuple(names)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mer_cli.datasets.annotation import Erratum
-from mer_cli.datasets.dataset import Columns, Dataset, Entry, Pictures, Scheme, TableChange, as_named
+from mer_cli.datasets.dataset import Columns, Dataset, Entry, Pictures, Scheme, TableChange, as_named, padded
 from mer_cli.datasets.tables import Row, whole_number
 
 COLUMNS = Columns("Subject", "Filename", "OnsetF", "", "OffsetF", "", "Emotion")
@@ -61,7 +61,7 @@ def _key(name: str) -> str | None:
 
 def _read_row(row: Row) -> Entry:
     name = _key(row.cells["Filename"]) or row.cells["Filename"]
-    subject = row.cells["Subject"].casefold().removeprefix("s").removesuffix(".0").zfill(2)
+    subject = padded(row.cells["Subject"].casefold().removeprefix("s"), 2)
     # One cell holds a meaningless negative number, left there by a formula.
     n_more = sum(whole_number(row.cells.get(column, "")) is not None for column in MORE_ONSETS)
     repairs = (f"the video holds {n_more + 1} micro-expressions: the first is taken",) if n_more else ()

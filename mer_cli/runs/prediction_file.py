@@ -11,15 +11,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_cli.datasets.spelling import looks
 from mer_cli.datasets.tables import read_text_rows
 from mer_cli.errors import ConfigError, did_you_mean, unknown_name
 from mer_cli.runs.plan import RunPlan
+from mer_cli.system.shown_text import visible, without_formula
 
 CLIP_ID = "clip_id"
 PREDICTED = "predicted"
 TOLD = frozenset({"label", "class", "emotion", "fold", "part", "gt", "truth", "action_units"})  # must not be there
 CERTAIN = 100.0  # the score of a class that is named; its probability (softmax) is 1
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _SMALLEST, _LARGEST = float(np.finfo(np.float32).tiny), 1e30
 
 
@@ -50,11 +51,6 @@ class _Sheet:
         return f"{self.file} row {self.header_row}"
 
 
-def without_formula(text: str) -> str:
-    """Return a text for a CSV; an apostrophe keeps a spreadsheet program from computing it as a formula."""
-    return f"'{text}" if text.startswith(FORMULA) else text
-
-
 def read_content(file: Path) -> bytes:
     """Return the content of a file, with newlines as on Linux.
 
@@ -81,11 +77,12 @@ def read_scores(file: Path, content: bytes, plan: RunPlan) -> ReadScores:
     sheet = _read_sheet(file, content)
     position = _find_columns(sheet, plan)
     held_out = {clip_id for fold in plan.folds for clip_id in fold.test}
+    id_of = {visible(clip_id): clip_id for clip_id in held_out}  # as `mer folds --csv` writes it
     row_of: dict[str, int] = {}
     logits: dict[str, NDArray[np.float32]] = {}
     n_tied = 0
     for number, cells in sheet.rows:
-        clip_id = cells[position[CLIP_ID]]
+        clip_id = id_of.get(cells[position[CLIP_ID]], cells[position[CLIP_ID]])
         if clip_id not in held_out:
             raise ConfigError(_not_held_out(f"{file} row {number}", clip_id, held_out, plan))
         if clip_id in row_of:
@@ -126,10 +123,9 @@ def _find_columns(sheet: _Sheet, plan: RunPlan) -> dict[str, int]:
     """Return the position of `clip_id`, and of `predicted` or each class, by name."""
     names = plan.config.class_names
     classes = f"a column for each class of {plan.config.scheme} ({', '.join(names)})"
-    by_title = {_folded(without_formula(name)): name for name in (CLIP_ID, PREDICTED, *names)}
     position: dict[str, int] = {}
     for place, title in enumerate(sheet.titles):
-        name = by_title.get(_folded(without_formula(title)))
+        name = _meant(sheet.header, title, (CLIP_ID, PREDICTED, *names))
         if name in position:
             raise ConfigError(f"{sheet.header}: there are two columns '{name}'. Delete the wrong one.")
         if name is not None:
@@ -162,11 +158,10 @@ def _scores_in(where: str, cells: list[str], position: Mapping[str, int], names:
     scores = np.zeros(len(names))
     if PREDICTED in position:
         said = cells[position[PREDICTED]]
-        by_title = {_folded(without_formula(name)): label for label, name in enumerate(names)}
-        label = by_title.get(_folded(without_formula(said)))
-        if label is None:
+        name = _meant(where, said, names)
+        if name is None:
             raise ConfigError(f"{where}: {PREDICTED}: {unknown_name('class', said, names)}")
-        scores[label] = CERTAIN
+        scores[names.index(name)] = CERTAIN
         return scores
     for label, name in enumerate(names):
         text = cells[position[name]]
@@ -196,5 +191,24 @@ def _not_held_out(where: str, clip_id: str, held_out: set[str], plan: RunPlan) -
     return f"{where}: {plan.config.protocol_id} has no clip '{clip_id}'.{did_you_mean(clip_id, held_out)}"
 
 
+def _meant(where: str, title: str, names: Sequence[str]) -> str | None:
+    """Return the name that a cell spells, if need be in other case or with other spaces; None if it spells none.
+
+    Raises
+    ------
+    ConfigError
+        If it is none of the names as they are written, and may be several of them.
+    """
+    written = {name: without_formula(visible(name)) for name in names}  # as a CSV of this program has it
+    spelt = without_formula(visible(title))
+    for name in names:
+        if spelt == written[name]:
+            return name
+    alike = [name for name in names if _folded(written[name]) == _folded(spelt)]
+    if len(alike) > 1:
+        raise ConfigError(f"{where}: '{title}' may be '{alike[0]}' or '{alike[1]}'. Spell it as one of them.")
+    return alike[0] if alike else None
+
+
 def _folded(title: str) -> str:
-    return "".join(title.split()).casefold()
+    return "".join(looks(title).split())

@@ -25,8 +25,9 @@ from mer_cli.runs.foreign import Foreign
 from mer_cli.runs.methods import METHODS
 from mer_cli.runs.own_method import slug_of
 from mer_cli.runs.plan import RunPlan
-from mer_cli.runs.prediction_file import ReadScores, read_content, read_scores, without_formula
+from mer_cli.runs.prediction_file import ReadScores, read_content, read_scores
 from mer_cli.runs.protocol import plan_protocol
+from mer_cli.system.shown_text import without_formula
 
 FOLD_COLUMNS = ("fold", "part", "clip_id", "subject", "label", "class")
 LONGEST_NAME = 80  # characters
