@@ -40,11 +40,14 @@ def write_table(path, rows=ROWS, header=HEADER, notes=0):
 
 
 def write_frames(folder, numbers, pattern="img{}.jpg"):
-    """A small grey picture for each frame number."""
+    """A small grey picture for each frame number; a comment in it tells its folder, so no other has the same bytes."""
+    note = "/".join(folder.parts[-2:]).encode()
+    comment = b"\xff\xfe" + (len(note) + 2).to_bytes(2, "big") + note
     folder.mkdir(parents=True, exist_ok=True)
     for number in numbers:
         picture = np.full((8, 8, 3), number % 256, np.uint8)
-        (folder / pattern.format(number)).write_bytes(cv2.imencode(".jpg", picture)[1].tobytes())
+        data = cv2.imencode(".jpg", picture)[1].tobytes()
+        (folder / pattern.format(number)).write_bytes(data[:2] + comment + data[2:])
 
 
 def write_video(path, n_frames, size=(64, 48)):

@@ -27,7 +27,8 @@ class RunPlan:
 
     stores : sorted by dataset, so that the clips of all stores, one store after the other, are sorted by id
     folds : all folds of the protocol · wanted : the folds that this call is to train
-    warnings : a sentence for each dataset with other counts than published, or than your scheme expects
+    warnings : a sentence for each dataset with other counts than published, or than your scheme expects, and for
+        two subjects that seem to be one person
     weight_bytes : size of one fold's weights; 0 for a method without weights
     """
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from mer_cli.datasets.dataset import Scheme
 from mer_cli.datasets.scheme_file import check_clips
 from mer_cli.datasets.schemes import check_counts, protocol_id, resolve_scheme
+from mer_cli.datasets.spelling import first_alike, spelt
 from mer_cli.errors import ConfigError
+from mer_cli.records import parts_of
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.folds import cross_folds, loso_folds, select_folds, set_aside
 from mer_cli.runs.plan import PlannedStore, RunPlan
 from mer_cli.runs.run_config import OwnScheme, Role, RunConfig, RunStore
 from mer_cli.store.hdf5 import StoreInfo, read_store
+from mer_cli.store.same_pictures import shared_faces
 from mer_cli.store.whole_clips import clips_hash
 
 
@@ -64,7 +67,7 @@ def plan_protocol(
         config=run_config,
         folds=tuple(folds),
         wanted=tuple(select_folds(folds, wanted)),
-        warnings=tuple(warning for store in planned if (warning := _count_warning(scheme, store))),
+        warnings=tuple(filter(None, (*(_count_warning(scheme, store) for store in planned), *_leaks(planned)))),
     )
 
 
@@ -126,6 +129,20 @@ def _record(store: PlannedStore, config: TrainConfig) -> RunStore:
         generated=info.generated,
         clips_hash=clips_hash(info.path) if config.method.sees.needs_clips(config.span) else "",
     )
+
+
+def _leaks(planned: Sequence[PlannedStore]) -> Iterator[str]:
+    """Yield warnings about one person under two ids, or one face under two subjects, in stores that exist."""
+    for store in planned:
+        alike = first_alike(parts_of(clip_id)[1] for clip_id in store.clips)
+        if alike and store.role == "loso":
+            first, second = map(spelt, alike)
+            yield (
+                f"{store.info.path}: subjects '{first}' and '{second}' seem to be one person, who is trained on and "
+                "tested on. Give both one name in the table and build the store again, or give them names that differ "
+                "in more than their spelling."
+            )
+    yield shared_faces({store.info.path: list(store.clips) for store in planned})
 
 
 def _protocol_id(scheme: Scheme, planned: Sequence[PlannedStore]) -> str:

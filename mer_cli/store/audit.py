@@ -25,6 +25,7 @@ from mer_cli.store.contact_sheet import ContactSheet, draw_clip, encode
 from mer_cli.store.schema import CroppedClip
 from mer_cli.system.opencv import cv2
 from mer_cli.system.resumable import FAILED
+from mer_cli.system.shown_text import csv_cell, visible
 
 CSV_NAME = "audit.csv"
 FIELDS = tuple(field.name for field in fields(AuditRow))
@@ -52,10 +53,12 @@ class Audit:
     ----------
     folder : an existing folder for the files
     attributes : attributes of the store that are known before its clips are read
+    notes : sentences for the index page
     """
 
-    def __init__(self, folder: Path, attributes: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, attributes: Mapping[str, Any], notes: tuple[str, ...] = ()) -> None:
         self._folder = folder
+        self._notes = notes
         self._attributes = attributes
         self._rows: list[AuditRow] = []
         stamp = "generated faces, " if attributes["generated"] else ""
@@ -89,14 +92,17 @@ class Audit:
         sheets = self._sheet.finish()
         pages = subject_pages(self._rows)
         texts = {page.file: render_subject(self._attributes, pages, place) for place, page in enumerate(pages)}
-        texts[INDEX] = render_index(self._attributes, self._rows, pages, sheets)
+        texts[INDEX] = render_index(self._attributes, self._rows, pages, sheets, self._notes)
         for name, text in texts.items():
-            (self._folder / name).write_text(text, encoding="utf-8")
+            (self._folder / name).write_text(visible(text), encoding="utf-8")
         with (self._folder / CSV_NAME).open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, (*FIELDS, "generated"))
             writer.writeheader()
             stamp = {"generated": str(bool(self._attributes["generated"])).lower()}
-            writer.writerows(asdict(row) | stamp for row in self._rows)
+            for row in self._rows:
+                cells = asdict(row)
+                shown = {name: csv_cell(visible(cell)) for name, cell in cells.items() if isinstance(cell, str)}
+                writer.writerow(cells | shown | stamp)
         pictures = [row.picture for row in self._rows if row.picture]
         _write_manifest(self._folder, [CSV_NAME, *texts, *sheets, *pictures])
 

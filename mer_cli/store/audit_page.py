@@ -92,7 +92,11 @@ def subject_pages(rows: Iterable[AuditRow]) -> list[SubjectPage]:
 
 
 def render_index(
-    attributes: Mapping[str, Any], rows: Sequence[AuditRow], pages: Sequence[SubjectPage], sheets: Sequence[str]
+    attributes: Mapping[str, Any],
+    rows: Sequence[AuditRow],
+    pages: Sequence[SubjectPage],
+    sheets: Sequence[str],
+    notes: Sequence[str] = (),
 ) -> str:
     """Return the index page as HTML: counts beside the published ones, failures, repairs, errata, links to subjects.
 
@@ -100,6 +104,7 @@ def render_index(
     ----------
     attributes : attributes of the store
     sheets : file names of the contact sheet's pages
+    notes : further sentences to show
     """
     contents = Contents(
         name="",
@@ -124,7 +129,7 @@ def render_index(
         facts=facts,
         sheets=sheets,
         tables=count_tables([contents]),
-        notes=count_warnings(contents),
+        notes=[*count_warnings(contents), *notes],
         failed=[difference for difference in found if difference.is_failed],
         changed=[difference for difference in found if not difference.is_failed],
         errata=attributes["errata"],

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import dlib
@@ -29,6 +29,7 @@ from mer_cli.store.audit import CSV_NAME, Audit, audit_dir, place_audit
 from mer_cli.store.audit_page import INDEX
 from mer_cli.store.cut import clip_fingerprint, cut_task, read_cut
 from mer_cli.store.hdf5 import StoreInfo, StoreWriter, read_store, require_no_other_file
+from mer_cli.store.same_pictures import without_shared_pictures
 from mer_cli.store.schema import BUILD_KEY, CLIP_BYTES, REPAIRED, SCHEMA_VERSION
 from mer_cli.system.files import require_no_folder, reserve
 from mer_cli.system.opencv import cv2
@@ -43,6 +44,7 @@ class BuildPlan:
     tasks : one for each clip, sorted by clip id, so that the order of the rows in a table changes nothing
     clips : by clip id
     attributes : attributes of the store that are known so far
+    notes : a sentence for each clip that seems to be in the release twice
     """
 
     release: Release
@@ -50,6 +52,7 @@ class BuildPlan:
     tasks: tuple[Task, ...]
     clips: Mapping[str, Clip]
     attributes: dict[str, object]
+    notes: tuple[str, ...] = ()
 
     @property
     def out(self) -> Path:
@@ -124,7 +127,7 @@ def pack_store(plan: BuildPlan, reasons: Mapping[str, str]) -> None:
     failed = sorted((*plan.release.failed, *cut_failures), key=lambda entry: entry.clip_id)
     drawn = plan.work.parts / "audit"
     drawn.mkdir(exist_ok=True)
-    audit = Audit(drawn, plan.attributes)
+    audit = Audit(drawn, plan.attributes, plan.notes)
     for entry in failed:
         audit.add_failed(entry, plan.clips.get(entry.clip_id))
     tasks = [task for task in plan.tasks if task.clip_id not in reasons]
@@ -223,6 +226,7 @@ class BuildSummary:
     failed : rows of the coding table without a clip in the store, because of the release or because no face was found
     repairs : (clip id, note) of every repaired clip
     already_built : the store was up to date, and nothing was done
+    notes : a sentence for each clip that seems to be in the release twice
     """
 
     path: Path
@@ -232,6 +236,7 @@ class BuildSummary:
     repairs: tuple[tuple[str, str], ...]
     already_built: bool
     audit_dir: Path
+    notes: tuple[str, ...] = ()
 
 
 def build_store(
@@ -263,7 +268,8 @@ def build_store(
         If no clip can be used, the disk is full or can't be written, another process builds `out`, or something is
         there that `require_place` refuses to replace.
     """
-    plan = plan_build(release, out, find_predictor(predictor), align)
+    release, notes = without_shared_pictures(release)
+    plan = replace(plan_build(release, out, find_predictor(predictor), align), notes=notes)
     work = plan.work
     with work.alone():
         require_place(out, release, resume=resume)
@@ -279,7 +285,7 @@ def build_store(
             pack_store(plan, reasons)
         # Parts of another annotation, other settings or images are of no more use.
         work.clear(keep=[work.parts / STAMP, *(task.part for task in plan.tasks)] if reasons else [])
-    return _summarise(out, already_built=is_built)
+    return _summarise(out, notes, already_built=is_built)
 
 
 def _is_built(plan: BuildPlan) -> bool:
@@ -293,7 +299,7 @@ def _is_built(plan: BuildPlan) -> bool:
     return is_same and is_final and (audit_dir(plan.out) / INDEX).is_file()
 
 
-def _summarise(out: Path, *, already_built: bool) -> BuildSummary:
+def _summarise(out: Path, notes: tuple[str, ...], *, already_built: bool) -> BuildSummary:
     store = read_store(out)
     repairs = store.clips.loc[store.clips["status"] == REPAIRED, "note"]
     return BuildSummary(
@@ -304,4 +310,5 @@ def _summarise(out: Path, *, already_built: bool) -> BuildSummary:
         repairs=tuple((str(clip_id), str(note)) for clip_id, note in repairs.items()),
         already_built=already_built,
         audit_dir=audit_dir(out),
+        notes=notes,
     )

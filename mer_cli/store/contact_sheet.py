@@ -20,6 +20,7 @@ from mer_cli.faces.frames import HALF_WINDOW, Image
 from mer_cli.store.schema import REPAIRED, CroppedClip
 from mer_cli.system.opencv import cv2
 from mer_cli.system.resumable import FAILED, OK
+from mer_cli.system.shown_text import visible
 
 DIFFERENCE_GAIN = 5
 DOT = (0, 255, 120)  # visible on any skin; the rim separates it from a green background
@@ -193,7 +194,7 @@ class ContactSheet:
 def wrap(text: str, width: int) -> list[str]:
     """Break a text into lines of at most `width` pixels, between words, or inside a word wider than a line (a path)."""
     lines = [""]
-    for word in re.findall(r"\s*\S+", " ".join(text.split())):
+    for word in re.findall(r"\s*\S+", " ".join(visible(text).split())):
         if _width(lines[-1] + word) <= width:
             lines[-1] += word
             continue

@@ -30,6 +30,7 @@ from mer_cli.store.counts import (
     table_fact,
     units_warning,
 )
+from mer_cli.store.same_pictures import without_shared_pictures
 from mer_cli.store.schema import CLIP_BYTES
 from mer_cli.store.whole_clips import FRAME_BYTES
 from mer_cli.system.files import unwritten
@@ -61,7 +62,8 @@ class DryRun:
     facts : (name, value) pairs to print
     repairs : (clip id, how it will be repaired) of clips that will not fail, except for what the face finder will try
     tables : counts of the clips that will not fail
-    notes : warnings about the counts, and clips that differ in another version of the table
+    notes : warnings about the counts, clips that differ in another version of the table, and clips that seem to be
+        there twice
     obstacles : what would stop the whole build, a sentence each
     """
 
@@ -97,6 +99,7 @@ def check_release(
     whole_clips : check every frame from onset to offset, too
     resume : as in `build_store`
     """
+    release, copies = without_shared_pictures(release)
     n_frames, faults = _check_clips(release.clips, on_clip, whole_clips=whole_clips)
     usable = [clip for clip in release.clips if clip.clip_id not in faults]
     contents = Contents(
@@ -135,6 +138,7 @@ def check_release(
             *count_warnings(contents),
             *units_warning({clip.clip_id: clip.action_units for clip in usable}),
             *(difference.sentence for difference in differences(contents)),
+            *copies,
         ),
         obstacles=tuple(filter(None, (nothing, no_model, _in_the_way(release, out, resume=resume), no_room))),
     )
