@@ -124,3 +124,23 @@ def test_a_line_of_somebody_else_can_t_command_the_terminal(err):
     written = err(is_terminal=False)
     console.print_lines(["\x1b[31mred \x9b2J [b]not bold[/b]"], console.err)
     assert written.getvalue() == "\\x1b[31mred \\x9b2J [b]not bold[/b]\n"
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_fold_may_have_any_name(err, is_terminal):
+    written = err(is_terminal=is_terminal)
+    with console.TrainProgress(1) as progress:
+        progress.on_start(1)
+        progress.on_fold(Fold("lab-[/red]:smile:\x1b]0;title\x07\u202e", (), (), ()))
+        progress.on_epoch(1, 0.5)
+        progress.on_fold_end()
+    shown = CONTROL.sub("", written.getvalue())
+    assert "\\x1b]0;title\\x07\\u202e" in shown
+    assert "[/red]:smile:" in shown
+    assert "\x1b" not in shown
+
+
+def test_what_is_printed_shows_unseen_characters_and_keeps_markup_from_names(capsys):
+    console.print_lines(["a\x1b[31m\x9b[bold]\u2028\u202e\u200b\ufeff :smile: é\t李"])
+    console.out.rule("q\x1b[31m")
+    assert capsys.readouterr().out.startswith("a\\x1b[31m\\x9b[bold]\\u2028\\u202e\\u200b\\ufeff :smile: é")

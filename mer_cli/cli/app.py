@@ -14,7 +14,8 @@ from typer.core import TyperGroup
 
 from mer_cli import __version__
 from mer_cli.cli import console
-from mer_cli.errors import MerError
+from mer_cli.errors import MerError, shortened
+from mer_cli.system.shown_text import visible
 
 # In the order in which a user needs them, then the rest.
 ORDER = (
@@ -34,9 +35,12 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except MerError as error:
-            typer.echo(console.visible(f"error: {error}"), err=True)
+            typer.echo(visible(f"error: {error}"), err=True)
             raise typer.Exit(1) from None
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                typer.echo(visible(f"error: {_too_long(error)}"), err=True)
+                raise typer.Exit(1) from None
             if error.errno != errno.ENOSPC:
                 raise
             if not error.filename:  # standard output; flushing its buffer at exit would fail again
@@ -50,6 +54,12 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:
             typer.echo("stopped: finished work is kept, and the same command continues from there", err=True)
             raise typer.Exit(130) from None
+
+
+def _too_long(error: OSError) -> str:
+    """Return the message for a path that no disk takes; such an error may come from wherever it is looked up first."""
+    name = shortened(os.fsdecode(error.filename or "a path"))
+    return f"{name}: {os.strerror(errno.ENAMETOOLONG)}. Expected at most 255 bytes for each part of a path. Shorten it."
 
 
 app = typer.Typer(

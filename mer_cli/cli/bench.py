@@ -17,7 +17,7 @@ UNITS = (("bytes_per_s", 1e9, "GB/s"), ("operations_per_s", 1e9, "GFLOP/s"), ("_
 def show_bench(figures: dict[str, Any], *, as_json: bool) -> None:
     """Print the figures of a benchmark: each part under its name, one figure on a line; or everything as JSON."""
     if as_json:
-        console.out.print_json(json.dumps(figures, default=str), indent=2)
+        console.out.print_json(json.dumps(figures, default=str), indent=2, ensure_ascii=True)
         return
     facts = {name: value for name, value in figures.items() if not isinstance(value, dict)}
     parts = {name: value for name, value in figures.items() if isinstance(value, dict)}

@@ -6,23 +6,35 @@ Progress is a bar on a terminal; elsewhere it is a plain line now and then, so t
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Collection, Iterable, Sequence
 from textwrap import wrap
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
+import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+
+from mer_cli.system.shown_text import visible
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mer_cli.records import Fold
 
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+class SafeConsole(Console):
+    """A console that shows control characters as their numbers: a run from others can't command the terminal."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return a text with its markup interpreted, as Rich does."""
+        return super().render_str(visible(text), **options)
+
+
+out = SafeConsole(highlight=False, emoji=False, soft_wrap=True)
+err = SafeConsole(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 NARROWEST = 20  # columns left for a folded text behind a long start
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_EPOCHS = 60.0
@@ -82,15 +94,20 @@ def folded(text: str, start: str = "") -> list[str]:
     )
 
 
-def visible(text: str) -> str:
-    """Return a text with control characters as their numbers: a run that somebody sent can't command the terminal."""
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", text)
-
-
 def print_lines(lines: Iterable[str], where: Console | None = None) -> None:
     """Print lines without interpreting Rich's markup, on `where` (None: stdout)."""
     for line in lines:
-        (where or out).print(escape(visible(line)))
+        (where or out).print(Text(visible(line)))
+
+
+def print_path(path: Path) -> None:
+    """Print a path alone on a line of stdout, for scripts; characters that can't be seen are shown as their numbers."""
+    typer.echo(visible(str(path)))
+
+
+def print_text(text: str) -> None:
+    """Print a text for another program or a terminal; on a terminal, what can't be seen is shown as its number."""
+    typer.echo(visible(text) if out.is_terminal else text, nl=False)
 
 
 def print_facts(facts: Sequence[tuple[str, str]]) -> None:
@@ -116,7 +133,7 @@ class _Bars:
     def __init__(self, *columns: TextColumn) -> None:
         self.started = self.last_line = time.monotonic()
         self.bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             *columns,
@@ -194,8 +211,8 @@ class TrainProgress(_Bars):
         self.bar.update(self.epoch_task, total=n_folds * self.n_epochs, visible=n_folds > 0)
 
     def on_fold(self, fold: Fold) -> None:
-        self.fold_id = fold.id
-        self.bar.update(self.run_task, description=f"fold {fold.id}")
+        self.fold_id = visible(fold.id)
+        self.bar.update(self.run_task, description=f"fold {self.fold_id}")
 
     def on_epoch(self, epoch: int, loss: float) -> None:
         self.loss = loss
@@ -204,7 +221,7 @@ class TrainProgress(_Bars):
         now = time.monotonic()
         if not err.is_terminal and epoch < self.n_epochs and now - self.last_line >= SECONDS_BETWEEN_EPOCHS:
             _, left = self._times(now, completed, self.n_folds * self.n_epochs)
-            err.print(f"fold {self.fold_id}: epoch {epoch} of {self.n_epochs}, loss {loss:.3f}, {left} left")
+            print_lines([f"fold {self.fold_id}: epoch {epoch} of {self.n_epochs}, loss {loss:.3f}, {left} left"], err)
 
     def on_fold_end(self) -> None:
         self.n_done += 1
@@ -213,4 +230,5 @@ class TrainProgress(_Bars):
         if not err.is_terminal:
             elapsed, left = self._times(time.monotonic(), self.n_done, self.n_folds)
             learnt = "" if self.loss is None else f"loss {self.loss:.3f} after {self.n_epochs} epochs, "
-            err.print(f"fold {self.fold_id} done ({self.n_done} of {self.n_folds}): {learnt}{elapsed}, {left} left")
+            done = f"fold {self.fold_id} done ({self.n_done} of {self.n_folds})"
+            print_lines([f"{done}: {learnt}{elapsed}, {left} left"], err)

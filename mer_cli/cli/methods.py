@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.markup import escape
 
 from mer_cli.cli import console
 from mer_cli.cli.app import app
@@ -153,7 +152,7 @@ def show_methods(
             {name: getattr(method, name) for name in FACTS} | {"parameters": dict(parameters)}
             for method, parameters in methods
         ]
-        console.out.print_json(json.dumps(known))
+        console.out.print_json(json.dumps(known), ensure_ascii=True)
         return
     cells = [("name", "method", "form", "grade", "parameters", "input; what keeps it from running, or differs")]
     for method, parameters in methods:
@@ -263,7 +262,7 @@ def show_grid(cells: Sequence[Cell]) -> None:
     times = [f"about {console.spell_seconds(left)} left"] if left or not unknown else []
     if unknown:
         times.append(f"time unknown until a fold is finished: {', '.join(dict.fromkeys(unknown))}")
-    console.err.print(f"{sum(cell.n_missing for cell in cells)} folds to train, {'; '.join(times)}")
+    console.print_lines([f"{sum(cell.n_missing for cell in cells)} folds to train, {'; '.join(times)}"], console.err)
     show_faces(cell.plan for cell in cells)
 
 
@@ -281,11 +280,12 @@ def train_grid(cells: Sequence[Cell], out: Path, limit: TimeLimit, left_out: Seq
     failed = []
     for number, cell in enumerate(cells, start=1):
         if cell.n_missing and limit.has_time(cell.plan.config.model):
-            console.err.print(f"run {number} of {len(cells)}: {cell.plan.config.protocol_id}, {cell.name}")
+            named = f"{cell.plan.config.protocol_id}, {cell.name}"
+            console.print_lines([f"run {number} of {len(cells)}: {named}"], console.err)
             try:
-                typer.echo(train_with_progress(cell.plan, out, save_weights="none", time_limit=limit))
+                console.print_path(train_with_progress(cell.plan, out, save_weights="none", time_limit=limit))
             except MerError as error:
-                failed.append(f"failed: {cell.plan.config.protocol_id}, {cell.name}: {error}")
+                failed.append(f"failed: {named}: {error}")
     show_left_out(left_out)  # again, hours after it was printed first
     console.print_lines(failed, console.err)
     show_time_limit(limit, [cell.plan for cell in cells], out)
@@ -296,4 +296,4 @@ def show_left_out(left_out: Sequence[LeftOut]) -> None:
     """Print on stderr the methods that can't run on a store, and why; one line for methods with the same reason."""
     for reason in dict.fromkeys(lost.reason for lost in left_out):
         names = ", ".join(lost.method for lost in left_out if lost.reason == reason)
-        console.err.print(escape(f"left out: {names}: {reason}"))
+        console.print_lines([f"left out: {names}: {reason}"], console.err)

@@ -69,7 +69,7 @@ def folds(
         console.out.print("numbers of clips; those of a class are training clips")
         return
     write_csv(csv, [FOLD_COLUMNS, *fold_rows(plan)], "--csv")
-    typer.echo(csv)
+    console.print_path(csv)
 
 
 @app.command("import-predictions")
@@ -117,7 +117,7 @@ def import_predictions(
         console.print_notes(changed_since(out, found.plan))
     else:
         console.print_lines([f"{found.path} is up to date"], console.err)
-    typer.echo(found.path)
+    console.print_path(found.path)
 
 
 def show_protocol(plan: RunPlan) -> None:
@@ -125,5 +125,6 @@ def show_protocol(plan: RunPlan) -> None:
     config = plan.config
     n_tested = sum(len(fold.test) for fold in plan.folds)
     n_folds = "1 fold" if len(plan.folds) == 1 else f"{len(plan.folds)} folds"
-    console.err.print(f"{config.protocol_id}, {config.protocol()}: {n_folds}, {n_tested} held-out clips")
+    what = f"{config.protocol_id}, {config.protocol()}: {n_folds}, {n_tested} held-out clips"
+    console.print_lines([what], console.err)
     show_clips(plan)

@@ -115,7 +115,7 @@ def report(
     if out:
         write_report(out, text)
     else:
-        typer.echo(text, nl=False)
+        console.print_text(text)
 
 
 @app.command()

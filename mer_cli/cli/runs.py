@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 from typer.core import TyperGroup
 
 from mer_cli.cli import console
 from mer_cli.cli.app import app
 from mer_cli.cli.completion import complete_run
 from mer_cli.errors import ConfigError
+from mer_cli.system.shown_text import visible_json
 
 if TYPE_CHECKING:
     from mer_cli.report.run_list import RunRow
@@ -80,7 +80,7 @@ def show_run_json(rows: Sequence[RunRow]) -> None:
         }
         for row in rows
     ]
-    console.out.print(escape(json.dumps(listed, indent=2, ensure_ascii=False)))
+    console.print_lines([visible_json(json.dumps(listed, indent=2, ensure_ascii=False))])
 
 
 def show_removal(rows: Sequence[RunRow]) -> None:
@@ -88,7 +88,8 @@ def show_removal(rows: Sequence[RunRow]) -> None:
     now = time.time()
     for row in rows:
         age = now - row.disk.changed
-        console.err.print(escape(f"{row.path}: {row.state}, {spell_bytes(row.disk.size)}, changed {spell_age(age)}"))
+        found = f"{row.path}: {row.state}, {spell_bytes(row.disk.size)}, changed {spell_age(age)}"
+        console.print_lines([found], console.err)
         if row.state != "finished" and age < MAY_BE_IN_TRAINING:
             console.err.print("  warning: it is not finished and changed a moment ago; it may be in training right now")
 
@@ -172,4 +173,4 @@ def remove(
         typer.confirm(f"Remove {what} ({size}) for good?", abort=True, err=True)
     for path in chosen:
         remove_run(path)
-        typer.echo(f"removed {path}")
+        console.print_lines([f"removed {path}"])

@@ -23,7 +23,7 @@ def import_official(
     """
     from mer_cli.models.official import convert_official
 
-    typer.echo(convert_official(file, out))
+    console.print_path(convert_official(file, out))
 
 
 @app.command()
@@ -63,4 +63,4 @@ def synth(
             emotions=only,
             on_clip=steps.update,
         )
-    typer.echo(root)
+    console.print_path(root)

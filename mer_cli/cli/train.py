@@ -111,7 +111,7 @@ def train(
     config = resolve_config(**ctx.obj, options=parse_options(set or ()), features=features)
     check_seeds(config.method, seeds, shuffle_labels=config.shuffle_labels)
     if print_config:
-        typer.echo(config_text(ctx, config), nl=False)
+        console.print_text(config_text(ctx, config))
         return
     limit = parse_time_limit(time_limit)
     options: dict[str, Any] = {
@@ -131,7 +131,7 @@ def train(
         is_left = folds_to_train(out / plan.config.run_name, plan.wanted, resume=resume)
         if not is_left or limit.has_time(config.model):
             show_plan(plan, out, save_weights)
-            typer.echo(train_with_progress(plan, out, **options))
+            console.print_path(train_with_progress(plan, out, **options))
     show_time_limit(limit, plans, out)
 
 
@@ -209,7 +209,7 @@ def show_plan(plan: RunPlan, out: Path, save_weights: str) -> None:
         n_epochs = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
         how = f"{n_epochs}, seed {config.seed}, {config.device}{arithmetic}"
     n_folds = f"{len(plan.wanted)} of {len(plan.folds)} folds"
-    console.err.print(f"{config.protocol_id}, {config.protocol()}: {n_folds}, {how}{size}")
+    console.print_lines([f"{config.protocol_id}, {config.protocol()}: {n_folds}, {how}{size}"], console.err)
     if config.inner_val:
         n_inner = sum(len(fold.inner) for fold in plan.wanted) / len(plan.wanted)
         console.err.print(

@@ -9,12 +9,13 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mer_cli.errors import RunError
+from mer_cli.errors import MOST_OF_A_PATH, RunError, shortened
 from mer_cli.evaluation.epoch_rules import evaluate
 from mer_cli.evaluation.summary import prediction_table
 from mer_cli.report.collect import RunGroup, group_seeds
 from mer_cli.runs.directory import Run
 from mer_cli.system.files import replacing
+from mer_cli.system.shown_text import csv_cell, visible
 
 
 def only_group(runs: Sequence[Run], asked: str) -> RunGroup:
@@ -76,7 +77,7 @@ def write_report(path: Path, text: str) -> None:
 
 
 def write_csv(path: Path, rows: Iterable[Sequence[str]], flag: str) -> None:
-    """Write rows as CSV in UTF-8, replacing the file atomically.
+    """Write rows as CSV in UTF-8, replacing the file atomically; no cell is a formula or holds a control character.
 
     Parameters
     ----------
@@ -88,14 +89,14 @@ def write_csv(path: Path, rows: Iterable[Sequence[str]], flag: str) -> None:
         If the file can't be written.
     """
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    _write_whole(path, text.getvalue(), flag)
+    csv.writer(text, lineterminator="\n").writerows([csv_cell(cell) for cell in row] for row in rows)
+    _write_whole(path, visible(text.getvalue()), flag)
 
 
 def _write_whole(path: Path, text: str, flag: str) -> None:
     """Replace a file (or the target of a link) atomically; write directly into a device or a pipe."""
-    target = path.resolve()
     try:
+        target = path.resolve()
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, "")
         if target.exists() and not target.is_file():
@@ -106,4 +107,5 @@ def _write_whole(path: Path, text: str, flag: str) -> None:
             temporary.write_text(text, encoding="utf-8", newline="")
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        raise RunError(f"{flag} {path}: can't be written ({reason}). Give another path.") from None
+        shown = shortened(str(path), MOST_OF_A_PATH)
+        raise RunError(f"{flag} {shown}: can't be written ({reason}). Give another path.") from None

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
-from mer_cli.errors import RunError, StoreError
+from mer_cli.errors import MOST_OF_A_PATH, RunError, StoreError, shortened
 
 
 @contextmanager
@@ -165,10 +165,13 @@ def unwritten(
     elif error.errno in IN_THE_WAY:
         obstacle = error.filename2 or error.filename or path
         cure = f"Move {os.fsdecode(obstacle)} away"
+    elif error.errno == errno.ENAMETOOLONG:
+        cure = f"Give a shorter name or {elsewhere}"
     else:
         needed = f" The disk needs room for {room}." if room else ""
         cure = f"Free space on the disk or {elsewhere}"
-    return f"{path}: {problem} ({reason}).{needed} {cure}, then run the same command again: {kept}."
+    where = shortened(str(path), MOST_OF_A_PATH)
+    return f"{where}: {problem} ({reason}).{needed} {cure}, then run the same command again: {kept}."
 
 
 NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP})

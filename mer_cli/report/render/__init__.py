@@ -13,6 +13,7 @@ from mer_cli.report.render.html import render_html
 from mer_cli.report.render.latex import render_latex
 from mer_cli.report.render.markdown import render_markdown
 from mer_cli.runs.directory import Run
+from mer_cli.system.shown_text import visible, visible_json
 
 _RENDERERS: Mapping[str, Callable[[Sequence[Table]], str]] = {
     "markdown": render_markdown,
@@ -23,7 +24,7 @@ _RENDERERS: Mapping[str, Callable[[Sequence[Table]], str]] = {
 
 
 def render(format: str, tables: Sequence[Table], runs: Sequence[Run], with_images: bool) -> str:
-    """Return the tables as text in a format, such as "markdown".
+    """Return the tables as text in a format, such as "markdown"; characters that can't be seen are shown as numbers.
 
     Parameters
     ----------
@@ -32,8 +33,9 @@ def render(format: str, tables: Sequence[Table], runs: Sequence[Run], with_image
     with_images : whether to embed the images that `mer explain` left in the runs
     """
     if format == "html":
-        return render_html(tables, run_figures(group_seeds(runs), with_images))
-    return _RENDERERS[format](tables)
+        return visible(render_html(tables, run_figures(group_seeds(runs), with_images)))
+    text = _RENDERERS[format](tables)
+    return visible_json(text) if format == "json" else visible(text)
 
 
 def check_format(format: str) -> None:

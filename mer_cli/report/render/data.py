@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from mer_cli.report.model import GROUP_HEADINGS, Cell, Column, Note, Table
+from mer_cli.system.shown_text import csv_cell
 
 _PARTS = ("sd", "low", "high")  # of a cell, each in a column of its own
 
@@ -22,7 +23,8 @@ def render_csv(tables: Sequence[Table]) -> str:
     text of all notes that the row refers to. A number stands alone, in the printed unit: its standard deviation over
     seeds and its interval are in `<key>_sd`, `<key>_low` and `<key>_high`. A published number stands as
     printed ("71.20"). A cell with a command has the command, and a cell that only refers to notes has their text.
-    Columns of `best-test` end in `selected_on_test`. A table without any block has one line with its notes.
+    Columns of `best-test` end in `selected_on_test`. A table without any block has one line with its notes. A text
+    that a spreadsheet program would compute has an apostrophe before it.
     """
     columns = {column.key: column for table in tables for column in table.columns}
     lines = [line for table in tables for line in _lines(table)]
@@ -33,7 +35,7 @@ def render_csv(tables: Sequence[Table]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(lines)
+    writer.writerows({name: csv_cell(cell) for name, cell in line.items()} for line in lines)
     return text.getvalue()
 
 
