@@ -190,10 +190,9 @@ class Checked:
         above, _, last = name.rpartition("/")
         holder = self.group(above) if above else self.file
         with parsing(name):
-            try:
-                link = holder.id.links.get_info(last.encode())
-            except KeyError:
-                raise DamageError(f"/{name} is missing.") from None
+            if not holder.id.links.exists(last.encode()):
+                raise DamageError(f"/{name} is missing.")
+            link = holder.id.links.get_info(last.encode())
             if link.type != h5py.h5l.TYPE_HARD:
                 raise DamageError(f"/{name} is a link to another place.")
             return holder[last]
