@@ -1,4 +1,4 @@
-"""Damage the structure of pictures and videos: their chunks, markers, boxes and entries, and the sizes that they declare.
+"""Damage the structure of pictures and videos: their chunks, markers, boxes and entries, and the sizes they declare.
 
 Bytes that are damaged anywhere mostly end in the first check of a decoder; a chunk that is left out, repeated or that
 declares another length reaches the code behind it.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from itertools import pairwise
 
 from hypothesis import strategies as st
 
@@ -64,7 +65,7 @@ def _tiff_entries(content: bytes) -> list[bytes]:
     start = struct.unpack("<I", content[4:8])[0]
     (n_entries,) = struct.unpack("<H", content[start : start + 2])
     places = [0, 4, 8, start, start + 2, *(start + 2 + 12 * (n + 1) for n in range(n_entries)), len(content)]
-    return [content[begin:end] for begin, end in zip(places, places[1:], strict=False)]
+    return [content[begin:end] for begin, end in pairwise(places)]
 
 
 def with_damaged_segments(content: bytes, damage: list[tuple[str, float, float, int, str]]) -> bytes:
