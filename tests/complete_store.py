@@ -2,9 +2,9 @@
 
 import zlib
 
-import h5py
 import numpy as np
 from moved_store import SHIFTS, moved, texture
+from tiny_store import edited
 
 from mer_cli.store.whole_clips import GZIP_LEVEL, EncodedClip, append_clips
 
@@ -16,7 +16,7 @@ def complete_store(path, units=UNITS):
     """Landmarks lie on a ring in the crop; in a whole clip the face moves on from its onset by whole pixels."""
     angles = np.arange(68) * 2 * np.pi / 68
     ring = 112 + 80 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         file["landmarks"][:] = ring
         file["transforms"][:] = [[1, 0, 0], [0, 1, 0]]  # a pixel of the source frame is one of the crop
         clip_ids = file["clips/id"].asstr()[:].tolist()

@@ -1,9 +1,8 @@
 """Writes a true store whose faces are textures; between the labelled frames each clip's moves by whole pixels."""
 
 import cv2
-import h5py
 import numpy as np
-from tiny_store import EMOTIONS, write_store
+from tiny_store import EMOTIONS, edited, write_store
 
 from mer_cli.store.hdf5 import read_store
 
@@ -30,7 +29,7 @@ def write_moved_store(path, seed=0):
     Its content hash tells stores of different seeds apart.
     """
     write_store(path)
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         for row, shift in enumerate(SHIFTS.values()):
             picture = texture([seed, row])
             file["onset_window"][row] = _window(picture, (0, 0))

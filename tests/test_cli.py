@@ -90,7 +90,7 @@ def test_evaluate_prints_protocol_scores_and_guessers_and_exports(tmp_path):
     for words in ("protocol", "best-test: selected on the test subject", "accuracy", "UAR", "majority", "prior-random"):
         assert words in result.stdout
     assert (
-        Path("predictions.csv")
+        Path("predictions-selected-on-test.csv")
         .read_text(encoding="utf-8")
         .startswith("dataset,subject,clip,fold,seed,epoch rule,gt,pred,p_1")
     )

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 import pytest
 from photo_release import head, make_release, write_clip, write_picture, write_release
+from tiny_store import edited
 
 from mer_cli.errors import FaceError, StoreError
 from mer_cli.faces.landmarks import find_predictor
@@ -327,12 +328,25 @@ def test_build_store_replaces_generated_faces_by_real_ones_of_another_table_only
     real = replace(built[0], table_sha256="1" * 64)
     out = tmp_path / "casme2.h5"
     shutil.copy(built[1], out)
-    with h5py.File(out, "r+") as file:
+    with edited(out) as file:
         file.attrs["generated"] = True
     with pytest.raises(StoreError, match=r"if they are real, give another --out, or --no-resume to replace it\.$"):
         build(real, out)
     build(real, out, resume=False)
     assert not read_store(out).generated
+
+
+def test_build_store_keeps_a_store_that_another_program_changed_unless_it_is_told_to(built, tmp_path):
+    out = tmp_path / "casme2.h5"
+    shutil.copy(built[1], out)
+    with h5py.File(out, "r+") as file:
+        file.attrs["my note"] = "of mine"
+    changed = out.read_bytes()
+    with pytest.raises(StoreError, match="another program has opened it to write since `mer` wrote it"):
+        build(built[0], out)
+    assert out.read_bytes() == changed
+    build(built[0], out, resume=False)
+    assert "checksums" in read_store(out).attributes
 
 
 def test_the_parts_that_a_failed_clip_leaves_keep_the_stamp_of_generated_faces(tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from tiny_store import edited
 
 from mer_cli.errors import StoreError
 from mer_cli.store.hdf5 import (
@@ -18,11 +19,10 @@ from mer_cli.store.hdf5 import (
     read_windows,
     require_no_other_file,
 )
-from mer_cli.store.schema import ARRAYS, CroppedClip
+from mer_cli.store.schema import ARRAYS, CroppedClip, drawn_attributes
 
 WINDOWS = ("onset_window", "onset_window_frames", "apex_window", "apex_window_frames")
-ATTRIBUTES = {
-    "dataset": "casme2",
+ATTRIBUTES = drawn_attributes("casme2") | {
     "table_version": "20190701",
     "generated": True,
     "failed": [{"clip_id": "casme2/09/EP01", "emotion": "others", "reason": "no face"}],
@@ -35,6 +35,7 @@ def make_cropped(number: int, **columns) -> CroppedClip:
     """A clip of random arrays, a different one for each number."""
     random = np.random.default_rng(number)
     arrays = {name: random.integers(0, 200, shape).astype(dtype) for name, (shape, dtype) in ARRAYS.items()}
+    arrays["onset_window_frames"][3], arrays["apex_window_frames"][3] = 46, columns.get("apex", 59)
     values = {
         "id": f"casme2/01/EP{number:02d}",
         "subject": "01",
@@ -166,7 +167,7 @@ def test_read_store_refuses_a_folder(tmp_path):
 
 
 def test_read_store_refuses_another_version(store_path):
-    with h5py.File(store_path, "r+") as file:
+    with edited(store_path) as file:
         file.attrs["schema_version"] = 7
     expected = (
         f"{store_path}: has schema version 7; this program reads 1. "

@@ -3,9 +3,8 @@
 import re
 from pathlib import Path
 
-import h5py
 import pytest
-from tiny_store import EMOTIONS, SAMM_EMOTIONS, make_clip, write_store
+from tiny_store import EMOTIONS, SAMM_EMOTIONS, edited, make_clip, write_store
 from typer.testing import CliRunner
 
 from mer_cli.cli.main import app
@@ -269,7 +268,7 @@ def test_describe_stores_counts_the_apexes_that_were_not_annotated(tmp_path):
 
 def test_info_tells_of_action_units_that_cannot_be_read():
     store = write_store(Path("data/casme2.h5"))
-    with h5py.File(store, "r+") as file:
+    with edited(store) as file:
         file["clips/action_units"][2], file["clips/action_units"][3] = "4+frown", "4"
     assert info().stdout.splitlines()[-1] == (
         "warning: the action units of 1 of 5 clips can't be read, the first of casme2/02/EP01_01: '4+frown', because "

@@ -7,7 +7,7 @@ import h5py
 import pytest
 from fake_dataset import write_frames, write_video
 from photo_release import make_release, write_clip
-from tiny_store import write_store
+from tiny_store import edited, write_store
 
 from mer_cli.datasets.registry import load_release
 from mer_cli.runs.config import TrainConfig
@@ -93,7 +93,7 @@ def test_a_build_leaves_out_a_shared_picture_and_a_dry_run_foresees_it(tmp_path)
 def test_stores_that_share_a_face_are_told_before_training(tmp_path):
     path = write_store(tmp_path / "casme2.h5")
     assert plan_protocol([path], TrainConfig(scheme="mmnet3")).warnings == ()
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         ids = file["clips/id"].asstr()[:].tolist()
         file["onset_window"][ids.index("casme2/03/EP01_01")] = file["onset_window"][ids.index("casme2/01/EP02_01")]
     assert plan_protocol([path], TrainConfig(scheme="mmnet3")).warnings == (
@@ -109,7 +109,7 @@ def test_a_face_in_two_datasets_is_found(tmp_path):
         stores[path] = [f"{dataset}/{subject}/a"]
     assert shared_faces(stores) == ""
     first, second = stores
-    with h5py.File(first) as held, h5py.File(second, "r+") as file:
+    with h5py.File(first) as held, edited(second) as file:
         file["onset_window"][:] = held["onset_window"][:]
     assert shared_faces(stores).startswith("lab/p1/a and room/x1/a are of two subjects and show the same picture. One")
 

@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 import pytest
 from photo_release import head, make_release, write_clip, write_picture
-from tiny_store import write_store
+from tiny_store import edited, write_store
 from typer.testing import CliRunner
 
 from mer_cli.cli.main import app
@@ -350,7 +350,7 @@ def test_preprocess_adds_whole_clips_of_pictures_and_videos(tmp_path, monkeypatc
     mer(*command)
     assert mer(*command, "--clips").endswith(f"\nwhole clips are up to date: {size}\n")
     assert f"\nwhole clips   17 frames, {n_bytes / 1e6:.0f} MB\n" in mer("info")
-    with h5py.File(store, "r+") as file:
+    with edited(store) as file:
         drop_frames(file["clip"])
     assert "\nwhole clips   damaged (mer preprocess --clips repairs them)\n" in mer("info")
     mer(*command)
@@ -380,7 +380,7 @@ def shrink_pictures(group):
 @pytest.mark.parametrize("damage", [drop_frames, drop_hash, shorten_start, shrink_pictures])
 def test_a_damaged_group_is_said_and_repaired(release, built, whole, tmp_path, damage):
     out = Path(shutil.copy(whole, tmp_path))
-    with h5py.File(out, "r+") as file:
+    with edited(out) as file:
         damage(file["clip"])
     with pytest.raises(StoreError) as error:
         clips_hash(out)

@@ -14,6 +14,7 @@ from tiny_store import write_store
 
 from mer_cli.errors import StoreError
 from mer_cli.store.hdf5 import read_store
+from mer_cli.store.upgrade import upgrade_store
 from mer_cli.system.files import lock_file, lock_path
 
 
@@ -70,6 +71,14 @@ def test_a_store_that_another_program_writes_to_is_not_called_damaged(tmp_path):
         f"{path}: open in another program that may be writing to it. Wait until that ends or close it there, then run "
         "the same command again."
     )
+    with pytest.raises(StoreError) as raised:
+        read_store(path)
+    assert str(raised.value) == (
+        f"{path}: another program has opened it to write since `mer` wrote it, so its checksums are gone. If its clips "
+        f"are unchanged, this writes them again in seconds: mer upgrade {path}. Otherwise build it again: mer "
+        f"preprocess DATASET RAW --out {path} --no-resume."
+    )
+    assert upgrade_store(path) == "upgraded"
     assert len(read_store(path).clips) == 5
 
 
@@ -82,5 +91,5 @@ def test_a_store_on_a_disk_without_locks_is_read_without(tmp_path, monkeypatch):
             raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
         return opened(*given, locking=locking, **options)
 
-    monkeypatch.setattr("mer_cli.store.hdf5.h5py.File", open_without_locks)
+    monkeypatch.setattr("mer_cli.store.checked.h5py.File", open_without_locks)
     assert len(read_store(path).clips) == 5

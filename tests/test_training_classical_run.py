@@ -3,12 +3,11 @@
 import shutil
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 from moved_store import write_moved_store
 from tiny_run import Silent, config_of
-from tiny_store import SAMM_EMOTIONS, write_store
+from tiny_store import SAMM_EMOTIONS, edited, write_store
 from typer.testing import CliRunner
 
 from mer_cli.cli import main
@@ -91,7 +90,7 @@ def test_a_resumed_run_has_the_bytes_of_one_in_one_go(store, straight, tmp_path)
 
 def test_held_out_labels_reach_nothing(store, straight, tmp_path):
     folder = shutil.copytree(store.parent, tmp_path / "data")
-    with h5py.File(folder / "casme2.h5", "r+") as file:  # the features are the old ones: only the labels are others
+    with edited(folder / "casme2.h5") as file:  # the features are the old ones: only the labels are others
         file["clips/emotion"][0], file["clips/emotion"][1] = "surprise", "happiness"
     other, _ = train([folder / "casme2.h5"], tmp_path)
     assert read_run(other).labels != read_run(straight).labels

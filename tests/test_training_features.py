@@ -4,11 +4,11 @@ import re
 import shutil
 from collections import Counter
 
-import h5py
 import numpy as np
 import pytest
 from complete_store import N_FRAMES, complete_store
 from moved_store import SHIFTS, write_moved_store
+from tiny_store import edited
 
 from mer_cli.errors import StoreError
 from mer_cli.faces.crop import NO_FACE_NOTE
@@ -62,7 +62,7 @@ def copy(built, tmp_path):
 
 
 def change(path, group, **attributes):
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         file[group].attrs.update(attributes)
 
 
@@ -91,7 +91,7 @@ def test_features_are_joined_by_clip_id(copy):
 
 
 def test_clips_that_a_scheme_drops_are_computed_once_another_keeps_them(copy):
-    with h5py.File(copy, "r+") as file:  # casme2-5 has no fear, mmnet3 counts it as negative
+    with edited(copy) as file:  # casme2-5 has no fear, mmnet3 counts it as negative
         file["clips/emotion"][1] = "fear"
     (path,) = files(copy)
     good = path.read_bytes()
@@ -107,7 +107,7 @@ def test_clips_that_a_scheme_drops_are_computed_once_another_keeps_them(copy):
 
 
 def test_a_dropped_clip_without_landmarks_stops_nothing(copy):
-    with h5py.File(copy, "r+") as file:
+    with edited(copy) as file:
         file["clips/emotion"][3] = "fear"
         file["clips/note"][3] = NO_FACE_NOTE
     assert compute(plan_of(copy, scheme="casme2-5", model="mdmo")) == {"ok": len(CLIPS) - 1}
@@ -119,7 +119,7 @@ def test_features_of_damaged_flow_are_of_flow_that_is_computed_anew(copy):
     (path,) = files(copy)
     good = path.read_bytes()
     path.unlink()
-    with h5py.File(motion_path(copy, "fast"), "r+") as file:
+    with edited(motion_path(copy, "fast")) as file:
         file["flow"][2, 0, 7, 7] = np.nan
     assert compute(plan_of(copy)) == {"ok": len(CLIPS)}
     assert path.read_bytes() == good
@@ -217,8 +217,8 @@ def test_edited_features_are_computed_anew(copy):
     good = path.read_bytes()
     with np.load(path) as held:
         ids, features = held["ids"], held["features"]
-    for edited in ({"ids": ids[::-1], "features": features}, {"ids": ids, "features": features * np.nan}):
-        np.savez(path, **edited)
+    for changed in ({"ids": ids[::-1], "features": features}, {"ids": ids, "features": features * np.nan}):
+        np.savez(path, **changed)
         assert compute(plan_of(copy)) == {"ok": len(CLIPS)}
         assert path.read_bytes() == good
 
@@ -236,7 +236,7 @@ def test_a_store_without_clips_is_said_before_anything_is_computed(tmp_path, mod
 
 
 def test_landmarks_that_are_a_guess_are_said_before_anything_is_computed(copy):
-    with h5py.File(copy, "r+") as file:
+    with edited(copy) as file:
         file["clips/note"][3] = NO_FACE_NOTE
     with pytest.raises(StoreError, match=f"clip {CLIPS[3]} was taken whole because no face was found in it"):
         plan_of(copy, model="mdmo")

@@ -4,14 +4,13 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 import torch
 from complete_store import UNITS, complete_store
 from moved_store import moved, texture, write_moved_store
 from tiny_run import Silent, assert_same_fold, config_of, stored, train
-from tiny_store import EMOTIONS, SAMM_EMOTIONS, write_store
+from tiny_store import EMOTIONS, SAMM_EMOTIONS, edited, write_store
 from typer.testing import CliRunner
 
 from mer_cli.cli import main
@@ -38,7 +37,7 @@ def write(folder, replaced=""):
     """A store; the clips of the subject `replaced` show another face that moves otherwise."""
     folder.mkdir(exist_ok=True)
     path = write_moved_store(folder / "casme2.h5").path
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         for row, clip_id in enumerate(EMOTIONS):
             if clip_id.split("/")[1] == replaced:
                 other = texture([9, row])
@@ -137,10 +136,10 @@ def test_the_stored_weights_give_the_stored_logits_with_the_training_clips_norma
     np.testing.assert_allclose(ours, logits[-1], atol=0.05 * np.abs(logits[-1]).max())
 
 
-def edited(store, folder, column, cells):
+def with_cells(store, folder, column, cells):
     """A copy of a store, its flow beside it, with other cells; its hash stays, so that runs keep their names."""
     path = shutil.copytree(store.parent, folder) / store.name
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         for clip_id, cell in cells.items():
             file[f"clips/{column}"][list(EMOTIONS).index(clip_id)] = cell
     return path
@@ -153,7 +152,7 @@ def straight_augcn(complete, tmp_path_factory):
 
 def test_a_held_out_label_moves_no_logit(complete, straight_augcn, tmp_path):
     other = {"casme2/01/EP01_01": "surprise", "casme2/01/EP02_01": "happiness"}
-    path, _ = train(edited(complete, tmp_path / "data", "emotion", other), tmp_path, ["01"], **AUGCN)
+    path, _ = train(with_cells(complete, tmp_path / "data", "emotion", other), tmp_path, ["01"], **AUGCN)
     assert_same_fold(path, straight_augcn, "casme2-01")
     labels, changed = read_run(straight_augcn).labels, read_run(path).labels
     assert {clip_id for clip_id in labels if labels[clip_id] != changed[clip_id]} == other.keys()
@@ -161,14 +160,14 @@ def test_a_held_out_label_moves_no_logit(complete, straight_augcn, tmp_path):
 
 def test_held_out_action_units_are_not_read(complete, straight_augcn, tmp_path):
     for cell in ("1+15", "frown"):
-        store = edited(complete, tmp_path / f"of {cell}", "action_units", {"casme2/01/EP02_01": cell})
+        store = with_cells(complete, tmp_path / f"of {cell}", "action_units", {"casme2/01/EP02_01": cell})
         path, _ = train(store, tmp_path / f"run {cell}", ["01"], **AUGCN)
         assert_same_fold(path, straight_augcn, "casme2-01")
 
 
 def test_training_action_units_do_move_weights(complete, straight_augcn, tmp_path):
     """The twin of the test above: the graph is that of the training clips."""
-    store = edited(complete, tmp_path / "data", "action_units", {"casme2/02/EP01_01": "1+15"})
+    store = with_cells(complete, tmp_path / "data", "action_units", {"casme2/02/EP01_01": "1+15"})
     path, _ = train(store, tmp_path, ["01"], **AUGCN)
     assert not same_weights(path, straight_augcn, "casme2-01")
 
@@ -203,12 +202,12 @@ def test_whole_clips_that_are_absent_are_missed_before_anything_is_trained(store
 
 
 def test_landmarks_that_are_a_guess_are_refused_before_anything_is_trained(complete, tmp_path):
-    path = edited(complete, tmp_path / "data", "note", {"casme2/02/EP02_01": NO_FACE_NOTE})
+    path = with_cells(complete, tmp_path / "data", "note", {"casme2/02/EP02_01": NO_FACE_NOTE})
     assert "clip casme2/02/EP02_01 was taken whole because no face was found in it" in refusal([path], **AUGCN)
 
 
 def test_a_store_without_action_units_is_refused_by_a_method_that_needs_them(complete, tmp_path):
-    path = edited(complete, tmp_path / "data", "action_units", dict.fromkeys(UNITS, ""))
+    path = with_cells(complete, tmp_path / "data", "action_units", dict.fromkeys(UNITS, ""))
     assert refusal([path], **AUGCN) == (
         f"{path}: has no action units, and augcn-flow needs them for its graph (SMIC's coding table has none). Leave "
         "this store out, or take another method: --model, or --methods of a comparison."
@@ -217,7 +216,7 @@ def test_a_store_without_action_units_is_refused_by_a_method_that_needs_them(com
 
 def test_action_units_that_cannot_be_read_are_refused_before_anything_is_trained(complete, tmp_path):
     wrong = {"casme2/03/EP01_01": "frown", "casme2/02/EP01_01": "4++7"}
-    path = edited(complete, tmp_path / "data", "action_units", wrong)
+    path = with_cells(complete, tmp_path / "data", "action_units", wrong)
     assert refusal([path], **AUGCN) == (
         f"{path}: the action units of 2 of 5 clips can't be read, the first of casme2/02/EP01_01: '4++7', because of "
         "''; augcn-flow needs them for its graph. Expected numbers up to 98, as in '4+L10', 'A1B+A2C' or 'L12 or L14'. "

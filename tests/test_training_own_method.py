@@ -3,7 +3,6 @@
 import shutil
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 import torch
@@ -11,6 +10,7 @@ from moved_store import write_moved_store
 from own_methods import COUNTING, ESTIMATOR, LEARNER, NETWORK, write
 from sklearn.svm import SVC
 from tiny_run import Silent, assert_same_fold, config_of, train
+from tiny_store import edited
 from typer.testing import CliRunner
 
 from mer_cli.cli import main
@@ -55,7 +55,7 @@ def train_door(door, stores, out, wanted=None, text=None, **changes):
 @pytest.mark.parametrize("door", DOORS)
 def test_a_held_out_label_moves_no_logit_and_a_training_label_does(door, store, tmp_path):
     folder = shutil.copytree(store.parent, tmp_path / "data")
-    with h5py.File(folder / "casme2.h5", "r+") as file:  # the two clips of subject 01
+    with edited(folder / "casme2.h5") as file:  # the two clips of subject 01
         file["clips/emotion"][0], file["clips/emotion"][1] = "surprise", "happiness"
         file["clips/action_units"][0] = "4+7"
     one, other = (train_door(door, path, tmp_path / name) for path, name in ((store, "a"), (folder / "casme2.h5", "b")))

@@ -214,6 +214,14 @@ def test_logits_that_are_negated_or_of_the_other_clip_are_refused(tmp_path, chan
     refuse_fold(path, file, "it has changed since it was written")
 
 
+def test_a_session_that_names_other_stores_than_the_run_has_is_refused(tmp_path):
+    path = write_run(tmp_path)
+    file = path / "environment.json"
+    edit(file, '"data/casme2.h5"', '"data/casme2.h5", "data/samm.h5"')
+    problem = "a session does not name as many stores as the run has"
+    refuse(path, f"{file}: was edited or damaged ({problem}). {RESTORE}")
+
+
 def test_an_edited_history_is_refused(tmp_path):
     path = write_run(tmp_path)
     file = path / "folds/casme2-01/history.csv"

@@ -1,9 +1,13 @@
 """Writes a true store of a few clips without looking for faces: random pictures, real schema."""
 
+from contextlib import contextmanager
+
+import h5py
 import numpy as np
 
 from mer_cli.store.hdf5 import StoreWriter
 from mer_cli.store.schema import ARRAYS, COLUMNS, JSON_ATTRIBUTES, CroppedClip
+from mer_cli.store.seal import write_seal
 
 EMOTIONS = {  # clip id: emotion; three subjects of uneven size, one of them with a single clip
     "casme2/01/EP01_01": "happiness",
@@ -20,7 +24,7 @@ SAMM_EMOTIONS = {  # two subjects, one of them with the same id as one of CASME 
     "samm/03/03_1_1": "surprise",
 }
 
-PLAIN = {name: [] for name in JSON_ATTRIBUTES} | {  # attributes of a store, but for its dataset
+PLAIN = {name: kind() for name, kind in JSON_ATTRIBUTES.items()} | {  # attributes of a store, but for its dataset
     "table": "CASME2-coding-20190701.xlsx",
     "table_sha256": "ab" * 32,
     "table_version": "",
@@ -40,6 +44,14 @@ def write_store(path, emotions=EMOTIONS, repainted=(), **attributes):
         dataset = next(iter(emotions)).partition("/")[0]
         writer.finish(PLAIN | {"dataset": dataset} | attributes)
     return path
+
+
+@contextmanager
+def edited(path):
+    """The store, or a flow file, open to be changed as only `mer` does it: with its checksums."""
+    with h5py.File(path, "r+") as file:
+        yield file
+    write_seal(path, {"onset_window": 7, "apex_window": 7, "clip/frames": 1, "flow": 1})
 
 
 def make_clip(clip_id, emotion, drawn_from=None):

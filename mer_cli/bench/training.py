@@ -35,7 +35,7 @@ from mer_cli.errors import RunError
 from mer_cli.faces.frames import HALF_WINDOW
 from mer_cli.runs.config import TrainConfig
 from mer_cli.store.hdf5 import StoreWriter, read_windows
-from mer_cli.store.schema import ARRAYS, COLUMNS, JSON_ATTRIBUTES, CroppedClip
+from mer_cli.store.schema import ARRAYS, COLUMNS, CroppedClip, drawn_attributes
 from mer_cli.training.batches import PairBatches, Windows
 from mer_cli.training.hardware import can_compile
 from mer_cli.training.loop import FoldTrainer
@@ -284,7 +284,8 @@ def _write_store(path: Path, n_clips: int) -> list[str]:
             for name, images in (("onset", windows.onset), ("apex", windows.apex)):
                 arrays |= {f"{name}_window": images[row], f"{name}_window_frames": numbers[name][row].astype("<i4")}
             whole: dict[str, object] = dict.fromkeys(COLUMNS, "")
-            whole |= {"id": clip_id, "onset": 0, "apex": 60, "offset": 90, "fps": 200.0}
+            whole |= {"id": clip_id, "subject": "01", "name": f"{row:04}", "status": "ok", "fps": 200.0}
+            whole |= {"onset": HALF_WINDOW, "apex": HALF_WINDOW + 60, "offset": HALF_WINDOW + 90}
             writer.append(CroppedClip(whole, arrays, "generated"))
-        writer.finish({name: [] for name in JSON_ATTRIBUTES} | {"dataset": "casme2", "generated": True})
+        writer.finish(drawn_attributes("casme2"))
     return ids

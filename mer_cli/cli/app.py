@@ -15,13 +15,14 @@ from typer.core import TyperGroup
 from mer_cli import __version__
 from mer_cli.cli import console
 from mer_cli.errors import MerError, shortened
+from mer_cli.system.files import failure
 from mer_cli.system.shown_text import visible
 
 # In the order in which a user needs them, then the rest.
 ORDER = (
     *("preprocess", "info", "train", "evaluate", "report", "explain", "runs", "models"),
     *("ablate", "compare-methods", "tune", "folds", "import-predictions"),
-    *("synth", "demo", "doctor", "bench", "import-official"),
+    *("synth", "demo", "doctor", "bench", "upgrade", "import-official"),
 )
 
 
@@ -39,28 +40,20 @@ class Commands(TyperGroup):
             typer.echo(visible(f"error: {error}"), err=True)
             raise typer.Exit(1) from None
         except OSError as error:
-            if error.errno == errno.ENAMETOOLONG:
-                typer.echo(visible(f"error: {_too_long(error)}"), err=True)
-                raise typer.Exit(1) from None
-            if error.errno != errno.ENOSPC:
+            cause = TOO_LONG if error.errno == errno.ENAMETOOLONG else failure(error)
+            if cause is None:
                 raise
-            if not error.filename:  # standard output; flushing its buffer at exit would fail again
+            if not error.filename and error.errno == errno.ENOSPC:  # standard output; its buffer would fail at exit
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            typer.echo(
-                f"error: {error.filename or 'the results'}: no space left on the disk. Make room, and run the same "
-                "command again.",
-                err=True,
-            )
+            name = shortened(os.fsdecode(error.filename or "the results"))
+            typer.echo(visible(f"error: {name}: {cause}"), err=True)
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             typer.echo("stopped: finished work is kept, and the same command continues from there", err=True)
             raise typer.Exit(130) from None
 
 
-def _too_long(error: OSError) -> str:
-    """Return the message for a path that no disk takes; such an error may come from wherever it is looked up first."""
-    name = shortened(os.fsdecode(error.filename or "a path"))
-    return f"{name}: {os.strerror(errno.ENAMETOOLONG)}. Expected at most 255 bytes for each part of a path. Shorten it."
+TOO_LONG = f"{os.strerror(errno.ENAMETOOLONG)}. Expected at most 255 bytes for each part of a path. Shorten it."
 
 
 app = typer.Typer(

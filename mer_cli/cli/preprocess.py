@@ -143,6 +143,25 @@ def info(
     show_overview(describe_stores([read_store(path) for path in stores or find_stores()]))
 
 
+@app.command()
+def upgrade(
+    stores: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[STORE]...", help="Stores; all of data/ if left out.", autocompletion=complete_store),
+    ] = None,
+) -> None:
+    """Check every image, landmark and cell of stores, and write the checksums that stores of older versions lack.
+
+    Takes seconds. Runs on a store stay valid. Example: mer upgrade data/casme2.h5
+    """
+    from mer_cli.store.hdf5 import find_stores
+    from mer_cli.store.upgrade import upgrade_store
+
+    for path in stores or find_stores():
+        done = upgrade_store(path)
+        console.print_lines([f"{path} is whole{'' if done == 'whole' else '; checksums written'}"])
+
+
 CLIPS_SHOWN = 10
 PUBLISHED = "published"
 

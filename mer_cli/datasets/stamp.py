@@ -16,6 +16,8 @@ from pathlib import Path
 from mer_cli.records import Clip, Release
 
 STAMP = "GENERATED.txt"
+# A folder that you may not list has no links that lead to images; a disk that fails must not hide a stamp.
+NOT_LISTED = (FileNotFoundError, NotADirectoryError, PermissionError)
 
 
 def with_stamp(release: Release, root: Path) -> Release:
@@ -42,7 +44,7 @@ def with_stamp(release: Release, root: Path) -> Release:
     @cache
     def links_in(folder: Path) -> frozenset[str]:
         names: set[str] = set()
-        with suppress(OSError), os.scandir(folder) as entries:
+        with suppress(*NOT_LISTED), os.scandir(folder) as entries:
             names.update(entry.name for entry in entries if entry.is_symlink())
         return frozenset(names)
 

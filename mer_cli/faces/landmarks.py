@@ -152,7 +152,7 @@ def _next_frames(clip: Clip) -> list[FrameRef]:
 
 
 def load_predictor(path: Path) -> dlib.shape_predictor:
-    """Return the landmark model in a file; raise a FaceError if it is not one of 68 points."""
+    """Load a model of 68 facial landmarks; raise FaceError if the file is not such a model."""
     predictor = load_model(dlib.shape_predictor, path)
     n_points = predictor(np.zeros((64, 64, 3), np.uint8), dlib.rectangle(8, 8, 55, 55)).num_parts
     if n_points != N_LANDMARKS:

@@ -6,7 +6,7 @@ The file lies in a folder of its own, because every .h5 file in the store's fold
 |---|---|---|
 | /id | (N,) text | clip ids, in the store's order |
 | /flow | (N, 2, 224, 224) float16, chunked per clip | u and v from the labelled onset to the labelled apex, pixels |
-| attributes | | the store's content hash; how the flow was computed, as JSON |
+| attributes | | the store's content hash; how the flow was computed, as JSON; whether it has checksums (`store.seal`) |
 
 A file is stale, and never read, if its content hash differs from the store's or its settings from this program's.
 """
@@ -30,10 +30,13 @@ from mer_cli.faces.crop import CROP_SIZE
 from mer_cli.faces.frames import HALF_WINDOW
 from mer_cli.motion.flow import flow_settings, grey, optical_flow
 from mer_cli.motion.inputs import Backend
-from mer_cli.store.hdf5 import LIBRARY_VERSIONS, StoreInfo, open_hdf5, read_windows, rows_of
-from mer_cli.store.schema import CONTENT_HASH
+from mer_cli.store.checked import Checked, UnreadStoreError, open_checked
+from mer_cli.store.hdf5 import LIBRARY_VERSIONS, StoreInfo, read_windows, rows_of
+from mer_cli.store.schema import CHECKSUMS, CONTENT_HASH, TEXT
+from mer_cli.store.seal import DamageError, write_seal
 from mer_cli.system.resumable import ByClip, build_by_clip, fingerprint
 
+FLOW = "flow"
 FLOW_SHAPE = (2, CROP_SIZE, CROP_SIZE)
 SETTINGS_ATTRIBUTE = "settings"
 
@@ -58,11 +61,11 @@ def read_motion(store: StoreInfo, backend: Backend, clip_ids: Sequence[str]) -> 
         If the file is absent, stale or damaged (a number is not finite, for instance), or a clip is not in it.
     """
     path = motion_path(store.path, backend)
-    with _open_motion(path, store, backend) as file:
-        rows = rows_of(file["id"], path, clip_ids)
+    with _open_motion(path, store, backend) as (checked, stored):
+        rows = rows_of(list(map(str, store.clips.index)), path, clip_ids)
         flows = np.empty((len(clip_ids), *FLOW_SHAPE), np.float16)
         for position, (clip_id, row) in enumerate(zip(clip_ids, rows, strict=True)):
-            file["flow"].read_direct(flows, row, position)
+            checked.read_row(stored, row, flows[position])
             _check_finite(flows[position], path, clip_id, store)
     return flows
 
@@ -71,10 +74,14 @@ def is_current(store: StoreInfo, backend: Backend) -> bool:
     """Tell whether the store's flow file is there, up to date and undamaged; every number in it is checked."""
     path = motion_path(store.path, backend)
     try:
-        with _open_motion(path, store, backend) as file:
-            for row, clip_id in enumerate(file["id"].asstr()[:]):
-                _check_finite(file["flow"][row], path, clip_id, store)
+        with _open_motion(path, store, backend) as (checked, stored):
+            flow = np.empty(FLOW_SHAPE, np.float16)
+            for row, clip_id in enumerate(map(str, store.clips.index)):
+                checked.read_row(stored, row, flow)
+                _check_finite(flow, path, clip_id, store)
         return True
+    except UnreadStoreError:
+        raise
     except StoreError:
         return False
 
@@ -84,10 +91,12 @@ def write_motion(store: StoreInfo, backend: Backend, flows: StoredFlow, path: Pa
     image = io.BytesIO()  # a full disk makes the process crash inside HDF5
     with h5py.File(image, "w", libver=LIBRARY_VERSIONS) as file:
         file.create_dataset("id", data=list(map(str, store.clips.index)), dtype=h5py.string_dtype())
-        file.create_dataset("flow", data=flows, chunks=(1, *FLOW_SHAPE))
+        file.create_dataset(FLOW, data=flows, chunks=(1, *FLOW_SHAPE))
         file.attrs[CONTENT_HASH] = store.content_hash
         file.attrs[SETTINGS_ATTRIBUTE] = json.dumps(flow_settings(backend), sort_keys=True)
+        file.attrs[CHECKSUMS] = 1
     path.write_bytes(image.getbuffer())
+    write_seal(path, {FLOW: 1})
 
 
 def _check_finite(flow: StoredFlow, path: Path, clip_id: str, store: StoreInfo) -> None:
@@ -100,35 +109,33 @@ def _again(store: StoreInfo) -> str:
 
 
 @contextmanager
-def _open_motion(path: Path, store: StoreInfo, backend: Backend) -> Iterator[h5py.File]:
+def _open_motion(path: Path, store: StoreInfo, backend: Backend) -> Iterator[tuple[Checked, h5py.Dataset]]:
+    """Open the flow file of a store, checked but for the flow itself, and yield it with the dataset of the flow."""
     again = _again(store)
     if not path.is_file():
         raise StoreError(f"{path}: no such file, so {store.path.name} has no flow yet. {again}")
-    try:
-        with open_hdf5(path) as file:
-            _check(file, path, store, backend, again)
-            yield file
-    except OSError as error:
-        raise StoreError(
-            f"{path}: cannot be read as HDF5, because it is damaged or truncated ({error}). {again}"
-        ) from error
+    with open_checked(path, again) as checked:
+        yield checked, _check(checked, path, store, backend)
 
 
-def _check(file: h5py.File, path: Path, store: StoreInfo, backend: Backend, again: str) -> None:
-    made_from = str(file.attrs.get(CONTENT_HASH))
+def _check(checked: Checked, path: Path, store: StoreInfo, backend: Backend) -> h5py.Dataset:
+    again = _again(store)
+    made_from = str(checked.attribute(CONTENT_HASH, str))
     if made_from != store.content_hash:
         raise StoreError(
             f"{path}: flow of another store (content hash {made_from[:12]}; {store.path.name} has "
             f"{store.content_hash[:12]}). {again}"
         )
-    if "flow" not in file or file["flow"].shape != (len(store.clips), *FLOW_SHAPE):
-        raise StoreError(f"{path}: damaged, /flow is absent or has a wrong shape. {again}")
-    if "id" not in file or file["id"].asstr()[:].tolist() != list(map(str, store.clips.index)):
-        raise StoreError(f"{path}: damaged, /id doesn't name the store's clips. {again}")
+    stored = checked.dataset(FLOW, (len(store.clips), *FLOW_SHAPE), "<f2")
+    if checked.column("id", len(store.clips), TEXT).tolist() != list(map(str, store.clips.index)):
+        raise DamageError("/id doesn't name the store's clips.")
     expected = json.dumps(flow_settings(backend), sort_keys=True)
-    settings = str(file.attrs.get(SETTINGS_ATTRIBUTE))
+    settings = checked.attribute(SETTINGS_ATTRIBUTE, str)
     if settings != expected:
         raise StoreError(f"{path}: computed with {settings}, not with {expected}. {again}")
+    if checked.is_changed:
+        raise DamageError("another program has changed it since `mer` wrote it.")
+    return stored
 
 
 def build_motion(store: StoreInfo, backend: Backend, *, jobs: int, on_clip: Callable[[str, str], None]) -> Path:

@@ -387,5 +387,18 @@ def read_run(path: str | Path) -> Run:
             read_fold(path / "folds" / fold, config, held_out[fold], clips.fold_of.keys(), run) for fold in finished
         ),
         missing=tuple(fold for fold in fold_ids if fold not in finished),
-        sessions=tuple(read_sessions(path)),
+        sessions=_sessions_of(path, config),
     )
+
+
+def _sessions_of(path: Path, config: RunConfig) -> tuple[Session, ...]:
+    """Return the sessions of a run, each of which names as many stores as the run has."""
+    sessions = tuple(read_sessions(path))
+    n_tested = sum(store.role == "test" for store in config.stores)
+    for session in sessions:
+        if (len(session.stores), len(session.test_stores)) != (len(config.stores) - n_tested, n_tested):
+            raise RunError(
+                f"{path / 'environment.json'}: was edited or damaged (a session does not name as many stores as the "
+                "run has). Restore it, or move the run away and train again."
+            )
+    return sessions

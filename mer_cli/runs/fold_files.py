@@ -73,6 +73,8 @@ def _lines_of_done(folder: Path) -> list[str]:
         text = read_bounded(folder / DONE, ROOM).decode("utf-8")
     except FileNotFoundError:
         return []
+    except ValueError as error:
+        raise ValueError(f"{DONE}: {error}") from None
     # Not splitlines: a name may hold a character that it takes for the end of a line.
     return [line for line in re.split(r"\r?\n", text) if line]
 

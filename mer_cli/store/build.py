@@ -28,8 +28,9 @@ from mer_cli.faces.landmarks import find_predictor, mmod_path
 from mer_cli.records import Clip, FailedClip, Release
 from mer_cli.store.audit import CSV_NAME, Audit, audit_dir, place_audit
 from mer_cli.store.audit_page import INDEX
+from mer_cli.store.checked import UnreadStoreError
 from mer_cli.store.cut import clip_fingerprint, cut_task, read_cut
-from mer_cli.store.hdf5 import StoreInfo, StoreWriter, read_store, require_no_other_file
+from mer_cli.store.hdf5 import ChangedStoreError, StoreInfo, StoreWriter, read_store, require_no_other_file
 from mer_cli.store.same_pictures import without_shared_pictures
 from mer_cli.store.schema import BUILD_KEY, CLIP_BYTES, REPAIRED, SCHEMA_VERSION, TABLE_ATTRIBUTES
 from mer_cli.system.files import file_sha256, require_no_folder, reserve
@@ -201,9 +202,10 @@ def require_place(out: Path, release: Release, *, resume: bool) -> None:
     OSError
         If `out` is a folder.
     StoreError
-        If `out` is a file that is not a store; or if it holds generated faces, and the release has the same coding
-        table and no stamp. With `resume`, also if `out` or its parts hold generated faces and the release has no stamp,
-        if the release has the stamp and the store has not, or if the store is of another dataset.
+        If `out` is a file that is not a store, or can't be read now, or, with `resume`, was changed by another program;
+        or if it holds generated faces, and the release has the same coding table and no stamp. With `resume`, also if
+        `out` or its parts hold generated faces and the release has no stamp, if the release has the stamp and the store
+        has not, or if the store is of another dataset.
     """
     require_no_folder(out)
     require_no_other_file(out)
@@ -215,7 +217,9 @@ def require_place(out: Path, release: Release, *, resume: bool) -> None:
             "folder that `mer synth` wrote; if they are real, give another --out, or --no-resume to drop the parts."
         )
     try:
-        store = read_store(out)
+        store = read_store(out, even_if_changed=not resume)
+    except (UnreadStoreError, ChangedStoreError):
+        raise  # it may be whole
     except StoreError:
         return  # there is none, or a damaged one
     if store.dataset == release.dataset and store.generated and not release.generated:
@@ -322,6 +326,8 @@ def _is_built(plan: BuildPlan) -> bool:
     """Tell whether the store is up to date and has no failed clip that is worth another try."""
     try:
         attributes = read_store(plan.out).attributes
+    except UnreadStoreError:
+        raise
     except StoreError:
         return False
     is_same = attributes.get(BUILD_KEY) == plan.attributes[BUILD_KEY]

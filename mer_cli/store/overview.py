@@ -21,7 +21,7 @@ from mer_cli.store.counts import (
     units_warning,
 )
 from mer_cli.store.hdf5 import StoreInfo
-from mer_cli.store.schema import NOTE_SEPARATOR, REPAIRED, apex_rule, describe_images
+from mer_cli.store.schema import CHECKSUMS, NOTE_SEPARATOR, REPAIRED, apex_rule, describe_images
 from mer_cli.store.whole_clips import clips_size, clips_state
 
 Facts = tuple[tuple[str, str], ...]
@@ -91,6 +91,7 @@ def _facts(info: StoreInfo) -> Facts:
         ("whole clips", _whole_clips(info.path)),
         ("crop", f"{attributes['crop']['align']}, predictor SHA-256 {str(attributes['predictor_sha256'])[:12]}"),
         ("content hash", info.content_hash[:12]),
+        *([] if CHECKSUMS in attributes else [("checksums", "none (mer upgrade adds them)")]),
     )
 
 

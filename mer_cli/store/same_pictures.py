@@ -15,13 +15,10 @@ from functools import cache
 from itertools import chain
 from pathlib import Path
 
-import numpy as np
-
-from mer_cli.faces.frames import HALF_WINDOW
 from mer_cli.faces.videos import is_video
 from mer_cli.records import Clip, FailedClip, Release, subject_of
-from mer_cli.store.hdf5 import open_store, rows_of
-from mer_cli.store.schema import CLIPS_GROUP
+from mer_cli.store.hdf5 import open_store, read_ids, read_pairs, rows_of
+from mer_cli.store.schema import ARRAYS
 from mer_cli.system.files import file_sha256
 
 
@@ -153,13 +150,15 @@ def shared_faces(stores: Mapping[Path, Sequence[str]]) -> str:
     ----------
     stores : the clip ids that are used of each store
     """
-    by_landmarks: dict[bytes, list[tuple[Path, int, str]]] = defaultdict(list)
+    by_landmarks: dict[bytes, list[tuple[Path, str]]] = defaultdict(list)
     for path, clip_ids in stores.items():
-        with open_store(path) as file:
-            landmarks = file["landmarks"][:]
-            for clip_id, row in zip(clip_ids, rows_of(file[CLIPS_GROUP]["id"], path, clip_ids), strict=True):
-                by_landmarks[landmarks[row].tobytes()].append((path, row, clip_id))
-    alike = [held for held in by_landmarks.values() if len({subject_of(clip_id) for _, _, clip_id in held}) > 1]
+        with open_store(path) as checked:
+            ids = read_ids(checked)
+            shape, dtype = ARRAYS["landmarks"]
+            landmarks = checked.array("landmarks", (len(ids), *shape), dtype)
+        for clip_id, row in zip(clip_ids, rows_of(ids, path, clip_ids), strict=True):
+            by_landmarks[landmarks[row].tobytes()].append((path, clip_id))
+    alike = [held for held in by_landmarks.values() if len({subject_of(clip_id) for _, clip_id in held}) > 1]
     pairs = [pair for held in alike for pair in _same_onsets(held)]
     if not pairs:
         return ""
@@ -171,15 +170,13 @@ def shared_faces(stores: Mapping[Path, Sequence[str]]) -> str:
     )
 
 
-def _same_onsets(held: Sequence[tuple[Path, int, str]]) -> Iterator[tuple[str, str]]:
-    """Yield clips of two subjects whose onset frames are equal; `held` has the store, row and id of each clip."""
+def _same_onsets(held: Sequence[tuple[Path, str]]) -> Iterator[tuple[str, str]]:
+    """Yield clips of two subjects whose onset frames are equal; `held` has the store and id of each clip."""
     by_picture: dict[bytes, list[str]] = defaultdict(list)
-    for path in dict.fromkeys(path for path, _, _ in held):
-        with open_store(path) as file:
-            for other, row, clip_id in held:
-                if other == path:
-                    picture = np.ascontiguousarray(file["onset_window"][row, HALF_WINDOW])
-                    by_picture[hashlib.sha256(picture.data).digest()].append(clip_id)
+    for path in dict.fromkeys(path for path, _ in held):
+        clip_ids = [clip_id for other, clip_id in held if other == path]
+        for clip_id, onset in zip(clip_ids, read_pairs(path, clip_ids)[0], strict=True):
+            by_picture[hashlib.sha256(onset.data).digest()].append(clip_id)
     for clip_ids in by_picture.values():
         first, *others = sorted(clip_ids)
         yield from ((first, clip_id) for clip_id in others if subject_of(clip_id) != subject_of(first))

@@ -19,6 +19,7 @@ from mer_cli.faces.crop import CROP_SIZE, N_LANDMARKS, NO_FACE_NOTE
 from mer_cli.faces.depth import BITS
 from mer_cli.faces.frames import WINDOW
 from mer_cli.records import ApexRule
+from mer_cli.system.resumable import OK
 
 SCHEMA_VERSION = 1
 
@@ -47,19 +48,28 @@ ARRAYS: dict[str, tuple[tuple[int, ...], str]] = {
     "landmarks": ((N_LANDMARKS, 2), "<f4"),
     "transforms": ((2, 3), "<f4"),
 }
+LARGE_ARRAYS = {"onset_window": WINDOW, "apex_window": WINDOW}  # with the number of images that have a checksum each
 CLIP_BYTES = sum(math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in ARRAYS.values())
 
 VERSION_ATTRIBUTE = "schema_version"
 CONTENT_HASH = "content_hash"  # over columns and arrays: the same for the same clips, whenever and wherever built
 NOTE_SEPARATOR = "; "  # between the sentences of a clip's note
 BUILD_KEY = "build_key"  # over everything that a build depends on: tells whether a store is up to date
-# Attributes that hold JSON; all others are text, numbers or booleans.
-JSON_ATTRIBUTES = ("detectors", "crop", "errata", "failed", "tools")
-# Only in a store that has something to tell: what the user should know about its coding table.
+CHECKSUMS = "checksums"  # 1 if the file ends in checksums (`seal`); stores of older versions lack it
+# Attributes that hold JSON, and what it holds.
+JSON_ATTRIBUTES: dict[str, type] = {"detectors": dict, "crop": dict, "errata": list, "failed": list, "tools": dict}
+# Only in a store that has something to tell: lists of sentences about its coding table, as JSON.
 TABLE_ATTRIBUTES = ("table_notes", "table_differences")
+TEXT_ATTRIBUTES = (
+    *("dataset", "source", "table", "table_sha256", "table_version", "predictor_sha256"),
+    *(BUILD_KEY, CONTENT_HASH),
+)
 
 # A store holds clips that are OK or REPAIRED.
 REPAIRED = "repaired"
+STATUSES = (OK, REPAIRED)
+
+MAX_CLIPS = 1_000_000  # a file that declares more is damaged
 
 # How a note marks a clip without an annotated apex, by the rule that chose the apex. Like `NO_FACE_NOTE` this text is
 # part of the format: the content hash covers it, so it never changes, and the two functions below read it.
@@ -94,6 +104,13 @@ def describe_images(attributes: Mapping[str, Any]) -> str:
 def has_face(note: str) -> bool:
     """Tell from the note of a stored clip whether a face was found in the clip."""
     return NO_FACE_NOTE not in note.split(NOTE_SEPARATOR)
+
+
+def drawn_attributes(dataset: str) -> dict[str, Any]:
+    """Return the attributes of a store of drawn clips, which come from no release."""
+    held: dict[str, Any] = {name: kind() for name, kind in JSON_ATTRIBUTES.items()}
+    text = dict.fromkeys(("table", "table_sha256", "table_version", "source", "predictor_sha256", BUILD_KEY), "")
+    return held | text | {"crop": {"align": "box"}, "dataset": dataset, "generated": True}
 
 
 @dataclass(frozen=True)

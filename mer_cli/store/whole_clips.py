@@ -18,6 +18,7 @@ import hashlib
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,8 +31,10 @@ from mer_cli.errors import StoreError
 from mer_cli.faces.crop import CROP_SIZE, Align, Transform, cut
 from mer_cli.faces.frames import read_frames, whole_clip
 from mer_cli.records import Clip
-from mer_cli.store.hdf5 import LIBRARY_VERSIONS, open_store, rows_of
-from mer_cli.store.schema import CLIPS_GROUP, CONTENT_HASH
+from mer_cli.store.checked import Checked, parsing
+from mer_cli.store.hdf5 import LIBRARY_VERSIONS, open_store, read_ids, rows_of
+from mer_cli.store.schema import CHECKSUMS, CLIPS_GROUP, CONTENT_HASH, LARGE_ARRAYS
+from mer_cli.store.seal import DamageError, find_wrong_row, write_seal
 from mer_cli.system.resumable import Task, read_part
 
 GZIP_LEVEL = 1  # HDF5's gzip filter has zlib's format, so the workers can compress the frames
@@ -98,6 +101,7 @@ def load_sizes(task: Task) -> NDArray[np.int64]:
 
 CLIP_GROUP = "clip"
 FRAMES, FRAME_NUMBERS, START = "frames", "frame_numbers", "start"
+FRAMES_PATH = f"{CLIP_GROUP}/{FRAMES}"
 FRAME_SHAPE = (CROP_SIZE, CROP_SIZE, 3)
 FRAME_BYTES = CROP_SIZE * CROP_SIZE * 3  # before it is compressed
 
@@ -105,20 +109,36 @@ State = Literal["absent", "damaged", "whole"]
 
 
 def clips_state(path: Path) -> State:
-    """Tell whether a store's whole clips are absent, damaged or whole; raise the errors of `read_store`."""
-    with open_store(path) as file:
-        if CLIP_GROUP not in file:
+    """Tell whether a store's whole clips are absent, damaged or whole; raise the errors of `read_store`.
+
+    Their frames are not read.
+    """
+    with open_store(path) as checked:
+        if not checked.has(CLIP_GROUP):
             return "absent"
-        return "whole" if _is_whole(file) else "damaged"
+        return "whole" if _frames(checked) else "damaged"
+
+
+def check_chunks(path: Path) -> str:
+    """Read all images of a store; return the place of the first whose checksum differs, "" if there is none.
+
+    Without checksums, as in stores of older versions, nothing is found. Raise the errors of `read_store`.
+    """
+    with open_store(path) as checked:
+        return find_wrong_row(checked.raw, checked.seal) if checked.seal else ""
 
 
 def copy_without_clips(path: Path, target: Path) -> None:
     """Copy a store without its group /clip; the group is not read, since it may be damaged."""
-    with open_store(path) as file, h5py.File(target, "w", libver=LIBRARY_VERSIONS, locking=False) as copy:
-        for name in file:
+    with (
+        open_store(path) as checked,
+        h5py.File(target, "w", libver=LIBRARY_VERSIONS, locking=False) as copy,
+        parsing(""),
+    ):
+        for name in checked.file:
             if name != CLIP_GROUP:
-                file.copy(name, copy)
-        for name, value in file.attrs.items():
+                checked.file.copy(name, copy)
+        for name, value in checked.file.attrs.items():
             copy.attrs[name] = value
 
 
@@ -135,9 +155,24 @@ def read_clip(path: Path, clip_id: str) -> NDArray[np.uint8]:
     StoreError
         As `read_store`, or if the clip is not in the store or the store has no whole clips.
     """
-    with open_store(path) as file:
-        group, span = _group(file, path), _span(file, path, clip_id)
-        return fill_gaps(group[FRAMES][span], group[FRAME_NUMBERS][span])
+    with open_store(path) as checked:
+        held = _require_frames(checked, path)
+        ids = read_ids(checked)
+        (row,) = rows_of(ids, path, [clip_id])
+        first, end = held.start[row : row + 2].tolist()
+        with parsing(FRAME_NUMBERS):
+            numbers = np.asarray(held.numbers[first:end])
+        onset, offset = (checked.column(f"{CLIPS_GROUP}/{name}", len(ids), "<i4")[row] for name in ("onset", "offset"))
+        if np.any(np.diff(numbers) <= 0) or numbers[0] < onset or numbers[-1] > offset:
+            raise DamageError(f"the frames of the whole clip {clip_id} are not numbered from {onset} to {offset}.")
+        frames = np.empty((end - first, *FRAME_SHAPE), np.uint8)
+        try:
+            for place in range(first, end):
+                checked.read_compressed_row(held.frames, place, frames[place - first])
+        except DamageError as damage:
+            command = _command(checked, path)
+            raise StoreError(f"{path}: its whole clips are damaged, {damage} Repair them: {command}.") from None
+        return fill_gaps(frames, numbers)
 
 
 def fill_gaps(frames: NDArray[np.uint8], numbers: NDArray[np.int32]) -> NDArray[np.uint8]:
@@ -162,15 +197,39 @@ def fill_gaps(frames: NDArray[np.uint8], numbers: NDArray[np.int32]) -> NDArray[
 
 def clips_hash(path: Path) -> str:
     """Return the content hash of the whole clips of a store; raise the errors of `read_clip`."""
-    with open_store(path) as file:
-        return str(_group(file, path).attrs[CONTENT_HASH])
+    with open_store(path) as checked:
+        return _require_frames(checked, path).content_hash
+
+
+def check_content(checked: Checked) -> None:
+    """Raise DamageError if the whole clips of an open store, if it has any, are not those that were written."""
+    if not checked.has(CLIP_GROUP):
+        return
+    held = _frames(checked)
+    if held is None:
+        raise DamageError(f"its whole clips (/{CLIP_GROUP}) are not whole.")
+    content, frame = hashlib.sha256(), np.empty(FRAME_SHAPE, np.uint8)
+    for clip_id, (first, end) in zip(read_ids(checked), pairwise(held.start.tolist()), strict=True):
+        images = hashlib.sha256()
+        for row in range(first, end):
+            checked.read_compressed_row(held.frames, row, frame)
+            images.update(frame.tobytes())
+        with parsing(FRAME_NUMBERS):
+            numbers = held.numbers[first:end].tolist()
+        content.update(f"{clip_id} {numbers} {images.hexdigest()}\n".encode())
+    if content.hexdigest() != held.content_hash:
+        raise DamageError(
+            f"its whole clips are not those that were added: their content hash is {content.hexdigest()[:12]}, and "
+            f"{held.content_hash[:12]} was recorded."
+        )
 
 
 def clips_size(path: Path) -> tuple[int, int]:
     """Return the number of frames in all whole clips and their size in bytes; raise the errors of `read_clip`."""
-    with open_store(path) as file:
-        frames = _group(file, path)[FRAMES]
-        return len(frames), int(frames.id.get_storage_size())
+    with open_store(path) as checked:
+        frames = _require_frames(checked, path).frames
+        with parsing(FRAMES_PATH):
+            return len(frames), int(frames.id.get_storage_size())
 
 
 def append_clips(path: Path, clip_ids: Sequence[str], lengths: Sequence[int], clips: Iterable[EncodedClip]) -> None:
@@ -205,43 +264,57 @@ def append_clips(path: Path, clip_ids: Sequence[str], lengths: Sequence[int], cl
             for row, (end, size) in enumerate(zip(ends.tolist(), clip.sizes.tolist(), strict=True), start=first):
                 frames.id.write_direct_chunk((row, 0, 0, 0), clip.data[end - size : end].tobytes())
         group.attrs[CONTENT_HASH] = content.hexdigest()
+        has_checksums = CHECKSUMS in file.attrs
+    if has_checksums:
+        write_seal(path, LARGE_ARRAYS | {FRAMES_PATH: 1})
 
 
-def _group(file: h5py.File, path: Path) -> h5py.Group:
-    if CLIP_GROUP not in file:
+@dataclass(frozen=True)
+class _Held:
+    """The group /clip of an open store, checked, but no frame read yet.
+
+    start : (N + 1,) int64
+    """
+
+    content_hash: str
+    start: NDArray[np.int64]
+    numbers: h5py.Dataset
+    frames: h5py.Dataset
+
+
+def _require_frames(checked: Checked, path: Path) -> _Held:
+    if not checked.has(CLIP_GROUP):
         raise StoreError(
-            f"{path}: holds only the frames around onset and apex, not whole clips. Add them: {_command(file, path)}."
+            f"{path}: holds only the frames around onset and apex, not whole clips. Add them: "
+            f"{_command(checked, path)}."
         )
-    if not _is_whole(file):
-        raise StoreError(f"{path}: its whole clips (/{CLIP_GROUP}) are damaged. Repair them: {_command(file, path)}.")
-    return file[CLIP_GROUP]
+    held = _frames(checked)
+    if held is None:
+        raise StoreError(
+            f"{path}: its whole clips (/{CLIP_GROUP}) are damaged. Repair them: {_command(checked, path)}."
+        )
+    return held
 
 
-def _is_whole(file: h5py.File) -> bool:
-    """Tell whether the group has everything that `append_clips` writes, for one number of frames."""
-    group, n_clips = file[CLIP_GROUP], len(file[CLIPS_GROUP]["id"])
-    if not isinstance(group, h5py.Group) or CONTENT_HASH not in group.attrs:
-        return False
-    if not {START, FRAME_NUMBERS, FRAMES} <= set(group):
-        return False
-    start, numbers, frames = group[START][:], group[FRAME_NUMBERS], group[FRAMES]
-    return (
-        start.shape == (n_clips + 1,)
-        and start[0] == 0
-        and bool(np.all(np.diff(start) > 0))
-        and frames.shape == (start[-1], *FRAME_SHAPE)
-        and frames.dtype == np.uint8
-        and numbers.shape == (start[-1],)
-    )
+def _frames(checked: Checked) -> _Held | None:
+    """Return the group if it has everything that `append_clips` writes, for one number of frames; else None."""
+    n_clips = len(read_ids(checked))
+    try:
+        content_hash = checked.attribute(CONTENT_HASH, str, CLIP_GROUP)
+        start = checked.column(f"{CLIP_GROUP}/{START}", n_clips + 1, "<i8")
+        if start[0] != 0 or not np.all(np.diff(start) > 0):
+            return None
+        n_frames = int(start[-1])
+        return _Held(
+            content_hash,
+            start,
+            checked.dataset(f"{CLIP_GROUP}/{FRAME_NUMBERS}", (n_frames,), "<i4"),
+            checked.dataset(FRAMES_PATH, (n_frames, *FRAME_SHAPE), "|u1"),
+        )
+    except DamageError:
+        return None
 
 
-def _command(file: h5py.File, path: Path) -> str:
+def _command(checked: Checked, path: Path) -> str:
     """Return the command that adds or repairs the group."""
-    return f"mer preprocess {release_words(file.attrs['dataset'])} --clips --out {path}"
-
-
-def _span(file: h5py.File, path: Path, clip_id: str) -> slice:
-    """Return the rows of a clip in the group."""
-    (row,) = rows_of(file[CLIPS_GROUP]["id"], path, [clip_id])
-    first, end = file[CLIP_GROUP][START][row : row + 2].tolist()
-    return slice(first, end)
+    return f"mer preprocess {release_words(checked.attribute('dataset', str))} --clips --out {path}"

@@ -1,6 +1,7 @@
 """Write files and folders so that they are whole or absent if the program is killed, with one writer at a time.
 
-Machines may share the disk. Only this module turns the number of a failed write's error into a cause and a remedy.
+Machines may share the disk. Only this module turns the number of a failed read's or write's error into a cause and a
+remedy.
 """
 
 from __future__ import annotations
@@ -171,6 +172,67 @@ def reserve(path: Path, n_bytes: int) -> None:
 
 NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 IN_THE_WAY = frozenset({errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY})
+ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR})  # there is no such file
+TOO_MANY_OPEN = frozenset({errno.EMFILE, errno.ENFILE})
+NO_DEVICE = frozenset({errno.EIO, errno.ENXIO, errno.ENODEV})
+NO_NETWORK = frozenset({errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH})
+BAD_NAME = frozenset({errno.ENAMETOOLONG, errno.ELOOP})
+
+# Causes that reading and writing share, each with what to do.
+CURES = {
+    **dict.fromkeys(TOO_MANY_OPEN, "Close other programs or raise the limit (ulimit -n 4096)"),
+    **dict.fromkeys(NO_DEVICE, "Check the disk and its connection, which failed, and copy your files to another disk"),
+    **dict.fromkeys(NO_NETWORK, "Connect the network disk again, which doesn't answer"),
+    **dict.fromkeys(BAD_NAME, "Give a shorter path, without a link that leads to itself"),
+    errno.ENOMEM: "Close other programs to free memory",
+    errno.EBUSY: "Wait until the program that uses it ends",
+}
+
+# HDF5 gives these numbers if a damaged file leads it to a place that can't exist.
+_IMPOSSIBLE_PLACE = frozenset({errno.EINVAL, errno.EFBIG, errno.EOVERFLOW, errno.EFAULT})
+
+
+def is_damage(error: OSError) -> bool:
+    """Tell whether an error of reading is about the content of a file, not about the disk, the permissions or locks."""
+    return not error.errno or error.errno in _IMPOSSIBLE_PLACE
+
+
+def unread(path: Path, error: OSError, *, kept: str = "The file may be whole: keep it.") -> str:
+    """Return the message for a file that the system can't read now, according to the cause; it need not be damaged.
+
+    Parameters
+    ----------
+    kept : a sentence about the file
+    """
+    if error.errno in NOT_ALLOWED:
+        cure = "Give yourself permission to read it and to enter its folder, or ask its owner"
+    elif error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return f"{path}: there is no such file. Check the path."
+    elif error.errno == errno.EISDIR:
+        return f"{path}: a folder, not a file. Check the path."
+    else:
+        cure = CURES.get(error.errno or 0, "Remove the cause")
+    return f"{path}: cannot be read ({_reason(error)}). {kept} {cure}, then run the same command again."
+
+
+def failure(error: OSError) -> str | None:
+    """Return what failed and what to do, for an error of the disk or the machine that may come from anywhere.
+
+    None if it is of another kind, such as a file that is not there: then it may be a mistake of the program.
+    """
+    if error.errno == errno.ENOSPC:
+        if error.filename and _has_no_inodes(Path(os.fsdecode(error.filename))):
+            return "the disk can't hold more files. Remove many small files, and run the same command again."
+        return "no space left on the disk. Make room, and run the same command again."
+    if error.errno == errno.EDQUOT:
+        return "your share of the disk is used up. Remove files of yours, and run the same command again."
+    if error.errno in CURES:
+        return f"{_reason(error)}. {CURES[error.errno]}, then run the same command again."
+    return None
+
+
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def require_no_folder(path: Path) -> None:
@@ -197,7 +259,6 @@ def unwritten(
     elsewhere : what to do to write to another place, in words
     kept : which finished work is kept, in words
     """
-    reason = os.strerror(error.errno) if error.errno else str(error)
     needed = ""
     if error.errno in NOT_ALLOWED:
         folder = next(folder for folder in path.absolute().parents if folder.is_dir())
@@ -207,14 +268,35 @@ def unwritten(
         cure = f"Move {os.fsdecode(obstacle)} away"
     elif error.errno == errno.ENAMETOOLONG:
         cure = f"Give a shorter name or {elsewhere}"
+    elif error.errno in CURES:
+        cure = CURES[error.errno]
+    elif error.errno == errno.EDQUOT:
+        cure = f"Your share of the disk is used up: remove files of yours, ask for a larger quota or {elsewhere}"
+    elif error.errno == errno.ENOSPC and _has_no_inodes(path):
+        cure = (
+            "The disk has free space, but can't hold more files (its inodes are used up): remove many small files or "
+            f"{elsewhere}"
+        )
     else:
         needed = f" The disk needs room for {room}." if room else ""
         cure = f"Free space on the disk or {elsewhere}"
     where = shortened(str(path), MOST_OF_A_PATH)
-    return f"{where}: {problem} ({reason}).{needed} {cure}, then run the same command again: {kept}."
+    return f"{where}: {problem} ({_reason(error)}).{needed} {cure}, then run the same command again: {kept}."
 
 
-NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP})
+def _has_no_inodes(path: Path) -> bool:
+    """Tell whether the disk of a file has free space, but no inode for another file."""
+    if not hasattr(os, "statvfs"):
+        return False
+    try:
+        disk = os.statvfs(next(folder for folder in path.absolute().parents if folder.is_dir()))
+    except OSError:
+        return False
+    return disk.f_files > 0 and disk.f_favail == 0 and disk.f_bavail > 0
+
+
+NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL})
+LOCKS_OFF = ("FALSE", "0")  # values of HDF5_USE_FILE_LOCKING with which users of disks without locks turn HDF5's off
 
 
 def lock_path(path: Path) -> Path:
@@ -226,7 +308,8 @@ def lock_path(path: Path) -> Path:
 def lock_file(path: Path) -> Iterator[None]:
     """Hold the lock of a file, so that no other process builds the file; the lock ends with this process at the latest.
 
-    On a disk without locks, as on some networks, a file that holds the number of this process serves as the lock.
+    On a disk without locks, as on some networks, or if HDF5_USE_FILE_LOCKING is FALSE, a file that holds the number of
+    this process serves as the lock.
 
     Raises
     ------
@@ -235,7 +318,8 @@ def lock_file(path: Path) -> Iterator[None]:
     OSError
         If the lock file can't be written.
     """
-    lock = _acquire(FileLock(lock_path(path)), path)
+    is_off = os.environ.get("HDF5_USE_FILE_LOCKING", "").upper() in LOCKS_OFF
+    lock = _acquire((SoftFileLock if is_off else FileLock)(lock_path(path)), path)
     try:
         yield
     finally:

@@ -25,7 +25,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_cli.errors import StoreError
-from mer_cli.system.files import clear_temporary, lock_file, lock_path, replacing, require_no_folder, unwritten
+from mer_cli.system.files import (
+    ABSENT,
+    clear_temporary,
+    is_damage,
+    lock_file,
+    lock_path,
+    replacing,
+    require_no_folder,
+    unread,
+    unwritten,
+)
 from mer_cli.system.workers import run_in_workers
 
 Array = NDArray[Any]
@@ -234,11 +244,20 @@ def load_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, Arr
     Returns
     -------
     the arrays by name; None if the file is absent, is damaged or lacks one of the arrays
+
+    Raises
+    ------
+    StoreError
+        If the system can't read the file, for a reason outside it.
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
             return {name: held[name] for name in names or held.files}
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error):
+    except OSError as error:
+        if not is_damage(error) and error.errno not in ABSENT:
+            raise StoreError(unread(path, error)) from error
+        return None
+    except (ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error):
         return None
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mer_cli.faces.crop import CROP_SIZE, N_LANDMARKS
 from mer_cli.faces.frames import HALF_WINDOW, WINDOW
 from mer_cli.store.hdf5 import StoreWriter
-from mer_cli.store.schema import ARRAYS, COLUMNS, JSON_ATTRIBUTES, CroppedClip
+from mer_cli.store.schema import ARRAYS, COLUMNS, CroppedClip, drawn_attributes
 from mer_cli.store.whole_clips import GZIP_LEVEL, EncodedClip, append_clips
 
 DATASET = "drawn"
@@ -34,9 +34,7 @@ def write_drawn_store(path: Path, n_subjects: int, n_classes: int) -> None:
             frames = _draw(rng, aims[number % n_classes])
             writer.append(_clip(clip_id, f"class {number % n_classes + 1}", frames))
             encoded.append(_encoded(frames, number))
-        text = dict.fromkeys(("table", "table_sha256", "table_version", "source", "predictor_sha256", "build_key"), "")
-        lists: dict[str, list[str]] = {name: [] for name in JSON_ATTRIBUTES}
-        writer.finish({**lists, **text, "dataset": DATASET, "generated": True})
+        writer.finish(drawn_attributes(DATASET))
     append_clips(path, ids, [N_FRAMES] * len(ids), iter(encoded))
 
 

@@ -7,7 +7,9 @@ or in parallel in worker processes (`hardware.choose_folds_at_once`). The order 
 from __future__ import annotations
 
 import math
+import os
 import pickle
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -57,6 +59,8 @@ from mer_cli.training.loggers import Loggers
 from mer_cli.training.loop import FoldTrainer, TrainedFold
 from mer_cli.training.own_network import blamed_on_own_code, require_finite
 from mer_cli.training.time_limit import TimeLimit
+
+OS_ERROR = re.compile(r"\(os error (\d+)\)")  # how safetensors names the system's error
 
 
 class Trainer(Protocol):
@@ -376,4 +380,5 @@ def _save_weights(weights: dict[str, Tensor], config: RunConfig, fold: Fold, pat
     try:
         save_file(weights, path, {"config": config.model_dump_json(), "fold": fold.id})
     except SafetensorError as error:  # raised for a full disk, among others
-        raise OSError(str(error)) from error
+        number = OS_ERROR.search(str(error))
+        raise (OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(str(error))) from error

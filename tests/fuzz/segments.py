@@ -1,4 +1,4 @@
-"""Damage the structure of pictures and videos: their chunks, markers, boxes and entries, and the sizes they declare.
+"""Damage the structure of images and videos: chunks, markers, boxes and entries, and the sizes that they declare.
 
 Bytes that are damaged anywhere mostly end in the first check of a decoder; a chunk that is left out, repeated or that
 declares another length reaches the code behind it.

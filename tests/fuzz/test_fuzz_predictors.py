@@ -1,8 +1,7 @@
 """Damage to a landmark model: a clear error, or some landmarks, and no end of the process.
 
 Dlib writes every number as a byte with its sign and its length, and then its bytes; a fraction is two such numbers. So
-a model can be damaged number by number, with all that follows as it was: that reaches the code behind the first
-checks.
+a model can be damaged number by number, with all that follows as it was: that reaches the code behind the first checks.
 """
 
 import dlib

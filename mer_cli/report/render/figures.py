@@ -20,6 +20,7 @@ from mer_cli.report.collect import RunGroup
 from mer_cli.report.entries import store_origin
 from mer_cli.runs.directory import Run
 from mer_cli.runs.fold_files import read_history
+from mer_cli.system.files import unread
 
 EXPLAIN = "explain"  # the folder in a run where `mer explain` leaves its images
 
@@ -156,9 +157,7 @@ def _pictures(run: Run) -> Iterator[Picture]:
         try:
             data = file.read_bytes()
         except OSError as error:
-            raise RunError(
-                f"{file}: can't be read ({error.strerror}). Delete it, or draw it again with `mer explain`."
-            ) from None
+            raise RunError(unread(file, error, kept="`mer explain` draws it again.")) from None
         yield Picture(
             f"{file.stem}, seed {run.config.seed}", f"data:image/png;base64,{base64.b64encode(data).decode()}"
         )
