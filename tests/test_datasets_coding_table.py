@@ -76,6 +76,25 @@ def test_a_column_that_may_be_missing_is_not_overlooked_for_another_title(tmp_pa
     assert text.endswith(" Name the columns as in the released table.")
 
 
+def test_without_offsets_images_named_onset_and_apex_are_the_clip(tmp_path):
+    write(tmp_path, "OffsetFrame")
+    folder = tmp_path / "CASME2_RAW_selected/sub01/EP02_01f"
+    for picture in folder.iterdir():
+        picture.unlink()
+    write_pictures(folder, ["onset.jpg", "apex.jpg"])
+    release = load_release("casme2", tmp_path)
+    assert [(clip.onset, clip.apex, clip.offset) for clip in release.clips] == [(46, 59, 59), (6, 11, 20), (5, 9, 14)]
+    assert release.clips[0].repairs == ()
+
+
+def test_columns_without_a_title_hide_no_misspelt_one(tmp_path):
+    root = SMIC.write(tmp_path)
+    header = ("Subject", "Filename", "OnsetF", "Offset frame", "Emotion", "", "")
+    rows = [(s, c, on, off, e, 1, 2) for s, c, on, _, off, e in SMIC.rows]
+    write_workbook(root / SMIC.table, [header, *rows], sheet="HS")
+    assert ": no column 'OffsetF'; found Subject, Filename, OnsetF, Offset frame, Emotion." in message("smic", root)
+
+
 def test_a_table_without_an_apex_is_refused(tmp_path):
     write(tmp_path, "ApexFrame")
     assert "no column 'ApexFrame'" in message("casme2", tmp_path)

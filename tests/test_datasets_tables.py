@@ -229,7 +229,8 @@ def test_read_table_refuses_a_cell_that_is_too_long_for_a_csv(tmp_path):
 def test_read_table_does_not_wait_for_a_pipe(tmp_path):
     os.mkfifo(tmp_path / "coding.csv")
     assert message(tmp_path / "coding.csv") == (
-        f"{tmp_path / 'coding.csv'}: is not a file. Give the path of the coding table."
+        f"{tmp_path / 'coding.csv'}: the coding table can't be read (it is not a regular file). Give the path of the "
+        "coding table."
     )
 
 
@@ -238,7 +239,8 @@ def test_read_table_refuses_a_file_that_no_coding_table_is_as_large_as(tmp_path)
     with path.open("wb") as file:
         file.truncate(300 << 20)  # takes no room on the disk
     assert message(path) == (
-        f"{path}: has 300 MB, which no coding table has. Expected at most 256 MB. Save its first sheet alone."
+        f"{path}: the coding table can't be read (it has more than 268,435,456 bytes). Give the path of the coding "
+        "table."
     )
 
 

@@ -14,7 +14,8 @@ from photo_release import head, in_large_picture, photograph, write_clip
 from mer_cli.errors import FaceError
 from mer_cli.faces import landmarks
 from mer_cli.faces.crop import CROP_SIZE, LEFT_EYE, RIGHT_EYE, box_transform, eye_transform, warp
-from mer_cli.faces.landmarks import FaceFinder, file_sha256, find_predictor
+from mer_cli.faces.landmarks import FaceFinder, find_predictor
+from mer_cli.system.files import file_sha256
 
 # Read off the photograph by eye, (x, y) in pixels.
 PUPILS = np.array([[203, 102], [246, 104]])

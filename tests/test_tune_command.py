@@ -39,6 +39,7 @@ def test_it_trains_each_setting_once_and_tells_what_each_fold_chose() -> None:
     runs = [read_run(path) for path in Path("runs").iterdir()]
     assert sorted((run.config.epochs, run.config.inner_val) for run in runs) == [(1, 1), (2, 1)]
     assert not list(Path("runs").rglob("model.safetensors"))
+    assert not any(path.name in first.stdout for path in Path("runs").iterdir())  # --json prints nothing but JSON
     again = tune(*TRIED, "--json")
     assert again.exit_code == 0, again.stderr
     assert "0 folds to train" in again.stderr

@@ -20,20 +20,9 @@ from mer_cli.system.shown_text import visible
 
 # In the order in which a user needs them, then the rest.
 ORDER = (
-    *(
-        "preprocess",
-        "info",
-        "train",
-        "evaluate",
-        "report",
-        "explain",
-        "runs",
-        "models",
-        "ablate",
-        "compare-methods",
-        "tune",
-    ),
-    *("folds", "import-predictions", "synth", "demo", "doctor", "bench", "upgrade", "import-official"),
+    *("preprocess", "info", "train", "evaluate", "report", "explain", "runs", "models"),
+    *("ablate", "compare-methods", "tune", "folds", "import-predictions"),
+    *("synth", "demo", "doctor", "bench", "upgrade", "import-official"),
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -278,7 +278,7 @@ def train_grid(
     out: Path,
     limit: TimeLimit,
     left_out: Sequence[LeftOut] = (),
-    show: Callable[[Path], Any] = typer.echo,
+    show: Callable[[Path], object] = console.print_path,
 ) -> bool:
     """Train the unfinished runs of a grid, and show each path when its run is finished; return whether any failed."""
     from mer_cli.training.grids import expected_seconds
@@ -292,7 +292,7 @@ def train_grid(
             named = f"{cell.plan.config.protocol_id}, {cell.name}"
             console.print_lines([f"run {number} of {len(cells)}: {named}"], console.err)
             try:
-                console.print_path(train_with_progress(cell.plan, out, save_weights="none", time_limit=limit))
+                show(train_with_progress(cell.plan, out, save_weights="none", time_limit=limit))
             except MerError as error:
                 failed.append(f"failed: {named}: {error}")
     show_left_out(left_out)  # again, hours after it was printed first

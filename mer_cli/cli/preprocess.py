@@ -84,7 +84,7 @@ def preprocess(
 
     Continues an interrupted run. Example: mer preprocess casme2 /raw
     """
-    from mer_cli.datasets.known_cells import release_notes
+    from mer_cli.datasets.known_cells import table_notes
     from mer_cli.datasets.registry import load_release
     from mer_cli.datasets.stamp import stamp_sentence
     from mer_cli.store.build import build_store
@@ -96,7 +96,8 @@ def preprocess(
     release = load_release(dataset, raw, source=source, apex_rule=apex, table=table, join_spellings=join_spellings)
     out = out or Path("data") / f"{release.dataset}.h5"
     stamped = [stamp_sentence(release)] if release.generated else []
-    console.print_notes([*stamped, *release_notes(release), *release.numbering])
+    told = table_notes(release.table_notes, release.table_version, release.table_differences)
+    console.print_notes([*stamped, *told, *release.numbering])
     if dry_run:
         with console.Steps("check", len(release.clips)) as steps:
             found = check_release(release, out, predictor, steps.on_clip, align=align, whole_clips=clips, resume=resume)

@@ -67,7 +67,7 @@ def tune(
     show_grid(cells)
     if dry_run:
         return
-    if train_grid(cells, out, limit, show=console.err.print):
+    if train_grid(cells, out, limit, show=lambda path: console.print_lines([str(path)], console.err)):
         raise typer.Exit(1)
     if not limit.is_over:
         show_choice(by_seed, out, as_json)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mer_cli.datasets.dataset import Dataset, Entry
+from mer_cli.datasets.named_frames import number_named_frames
 from mer_cli.datasets.tables import Table, folded, read_table, whole_number
 from mer_cli.datasets.tree import ClipFolders, Tree
 from mer_cli.errors import DatasetError
@@ -94,9 +95,10 @@ def _in_part(entry: Entry, part: str, table: str) -> Entry:
 
 def _read(dataset: Dataset, path: Path) -> Table:
     columns = dataset.columns
-    may_lack = {columns.offset, columns.action_units, *dataset.optional_columns}
+    optional = (columns.offset, columns.action_units, *dataset.optional_columns)
+    may_lack = tuple(dict.fromkeys(column for column in optional if column))
     needed = [column for column in columns if column and column not in may_lack]
-    table = read_table(path, needed, tuple(filter(None, may_lack)), dataset.sheet)
+    table = read_table(path, needed, may_lack, dataset.sheet)
     others = {folded(title) for title in table.titles} - {folded(column) for column in (*columns, *may_lack)}
     misspelt = [
         column
@@ -104,7 +106,7 @@ def _read(dataset: Dataset, path: Path) -> Table:
         if column and column not in table.columns and column not in dataset.optional_columns
         if any(map(likeness, others))
     ]
-    return read_table(path, [*needed, *misspelt], tuple(may_lack), dataset.sheet) if misspelt else table
+    return read_table(path, [*needed, *misspelt], may_lack, dataset.sheet) if misspelt else table
 
 
 def _is_like_offset(title: str) -> bool:
@@ -144,11 +146,12 @@ def _fits(dataset: Dataset, path: Path, held: ClipFolders) -> bool:
     return n_found >= SHARE_FOUND * len(entries)
 
 
-def with_offsets(coding: Coding, dataset: Dataset, frames_of: Callable[[Entry], Sequence[FrameRef]]) -> Coding:
-    """Return a coding whose clips end somewhere, if the table has no column of offsets.
+def with_offsets(coding: Coding, dataset: Dataset, frames_of: Callable[[Entry], tuple[FrameRef, ...]]) -> Coding:
+    """Return a coding that says where each clip ends, although the table has no column of offsets.
 
-    A folder that begins with the onset was cut and ends with the offset. One that begins earlier has frames after the
-    clip too, and nobody knows where it ends: it is used up to its apex, which is told as a repair.
+    A folder that begins with the onset was cut and ends with the offset; so does one whose images are named by what
+    they show. One that begins earlier has frames after the clip too, and nobody knows where it ends: the clip is used
+    up to its apex, and a repair says so.
 
     Raises
     ------
@@ -161,7 +164,7 @@ def with_offsets(coding: Coding, dataset: Dataset, frames_of: Callable[[Entry], 
     for entry in coding.entries:
         onset, apex = (whole_number(entry.cells.get(field, "")) for field in ("onset", "apex"))
         try:
-            frames = frames_of(entry)
+            frames, _, _ = number_named_frames(frames_of(entry), dict(entry.cells))
         except DatasetError:  # told for this row later
             frames = ()
         if frames and onset is not None and frames[0].number < onset:

@@ -24,7 +24,6 @@ USUAL_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
 RARE_EXTENSIONS = frozenset({".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pnm", ".jp2"})
 PICTURE_EXTENSIONS = USUAL_EXTENSIONS | RARE_EXTENSIONS
 VIDEO_EXTENSIONS = frozenset({".avi", ".mp4", ".mov", ".mkv", ".mpg", ".wmv", ".webm"})
-LONGEST_NAME = 210  # bytes of a subject or clip; a file's name has at most 255, and the files of a run have a name more
 FOLDER, FILE = "folder", "file"
 # Images named after what they show, without a number; numbered so that the windows around them don't meet.
 ROLE_NUMBERS: Mapping[Field, int] = {"onset": 1, "apex": 8, "offset": 15}
@@ -192,13 +191,8 @@ def check_folder_name(name: str, example: str) -> None:
     Raises
     ------
     DatasetError
-        If it is empty, holds a path, or is too long for a file's name.
+        If it is empty or holds a path.
     """
-    if len(name.encode("utf-8", "replace")) > LONGEST_NAME:
-        raise DatasetError(
-            f"the clip name of {len(name)} characters, which begins '{name[:20]}', is too long. Expected at most "
-            f"{LONGEST_NAME} bytes, in a name like '{example}'. Correct the table."
-        )
     if not name or name in {".", ".."} or re.search(r"[/\\:\0]", name):
         raise DatasetError(
             f"the clip name '{name}' is not a folder name and would lead out of the release. "

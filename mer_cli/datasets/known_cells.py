@@ -7,12 +7,11 @@ sources name them, mostly where the table is odd, which is where people edit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from mer_cli.datasets.annotation import Field
 from mer_cli.datasets.dataset import Dataset, Entry
 from mer_cli.datasets.tables import whole_number
-from mer_cli.records import Release
 
 
 def differing_cells(dataset: Dataset, version: str, entries: Iterable[Entry]) -> tuple[str, ...]:
@@ -36,15 +35,17 @@ def differing_cells(dataset: Dataset, version: str, entries: Iterable[Entry]) ->
     return tuple(dict.fromkeys(text for _, text in sorted(found, key=lambda item: item[0])))
 
 
-def edited_sentence(version: str, differing: tuple[str, ...]) -> str:
-    """Return a sentence that says in which cells a table differs from the version that it counts as."""
-    return f"the coding table counts as {version}, but differs from it in known cells: {'; '.join(differing)}"
+def table_notes(told: Iterable[str], version: str, differing: Sequence[str]) -> tuple[str, ...]:
+    """Return what to know about a coding table.
 
-
-def release_notes(release: Release) -> tuple[str, ...]:
-    """Return what to know about how a release's table was read, and a sentence on cells that differ, if any do."""
-    differing = release.table_differences
-    return (*release.table_notes, *([edited_sentence(release.table_version, differing)] if differing else []))
+    Parameters
+    ----------
+    told : sentences on how the table was read
+    version : the published version that it counts as
+    differing : a sentence for each cell that is known to differ from that version
+    """
+    edited = f"the coding table counts as {version}, but differs from it in known cells: {'; '.join(differing)}"
+    return (*told, edited) if differing else tuple(told)
 
 
 def _cell(entry: Entry, field: Field) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from mer_cli.datasets.assemble import assemble
@@ -53,19 +54,7 @@ def load(
     coding = read_coding(dataset, root, tree, held, table_path)
     entries, joined = one_spelling(str(coding.path), coding.entries, ("subject",), join=join_spellings)
     coding = replace(coding, entries=tuple(entries))
-    boundary = held.root.resolve()
-
-    def place_of(entry: Entry) -> Path:
-        check_folder_name(entry.name, dataset.example)
-        for key in entry.keys:
-            if key in held.folders:
-                check_inside(held.folders[key], boundary)
-                return held.folders[key]
-        raise DatasetError(
-            f"no folder '{entry.name}' of subject {entry.subject} in {held.root}. Expected one like {dataset.example}. "
-            "Unpack the release again."
-        )
-
+    place_of = partial(_place, dataset, held, held.root.resolve())
     coding = with_offsets(coding, dataset, lambda entry: list_frames(place_of(entry)))
     assembled = assemble(
         dataset.name, dataset.fps, coding.entries, dataset.emotions, place_of, apex_rule, dataset.errata
@@ -84,6 +73,19 @@ def load(
         numbering=assembled.numbering,
         table_notes=coding.notes,
         table_differences=differing_cells(dataset, version, coding.entries) if coding.sha256 else (),
+    )
+
+
+def _place(dataset: Dataset, held: ClipFolders, boundary: Path, entry: Entry) -> Path:
+    """Return the folder of a clip; `boundary` is the folder of all images, with its links resolved."""
+    check_folder_name(entry.name, dataset.example)
+    for key in entry.keys:
+        if key in held.folders:
+            check_inside(held.folders[key], boundary)
+            return held.folders[key]
+    raise DatasetError(
+        f"no folder '{entry.name}' of subject {entry.subject} in {held.root}. Expected one like {dataset.example}. "
+        "Unpack the release again."
     )
 
 

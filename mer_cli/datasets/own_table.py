@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 
 from mer_cli.datasets.annotation import Field
@@ -63,39 +64,9 @@ def load_own(
     root = root.absolute()
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder. Give the folder that the table's paths start in.")
-    name = re.sub(r"[^a-z0-9]+", "_", table_path.stem.casefold()).strip("_")
-    if len(name) > MOST_LETTERS:
-        raise DatasetError(
-            f"{shortened(table_path.name)}: the dataset, named after the file, would have a name of {len(name)} "
-            f"letters. Expected at most {MOST_LETTERS}. Rename the file, for example to mylab.csv."
-        )
-    if not name or name in reserved:
-        raise DatasetError(
-            f"{table_path}: the dataset, named after the file, would be '{name}'. Expected a name other than "
-            f"{', '.join(reserved)}. Rename the file, for example to mylab.csv."
-        )
+    name = _dataset_name(table_path, reserved)
     table = read_table(table_path, COLUMNS, OPTIONAL_COLUMNS)
-    boundary = root.resolve()
-
-    def place_of(entry: Entry) -> Path:
-        check_folder_name(entry.subject, "p01")
-        check_folder_name(entry.name, "smile_1")
-        (path,) = entry.keys
-        if is_blank(path):
-            raise DatasetError("the path is blank. Fill it in; a merged cell holds it in one row only.")
-        place = root / path.replace("\\", "/")
-        try:
-            check_inside(place, boundary)
-            is_there = place.is_dir() or (place.is_file() and place.suffix.casefold() in VIDEO_EXTENSIONS)
-        except (OSError, ValueError) as error:  # too long for this disk, or with a character that no path can have
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise DatasetError(f"path '{spelt(path)}' can't be looked up ({reason}). Correct the table.") from None
-        if not is_there:
-            raise DatasetError(
-                f"path '{shortened(path)}' is neither a folder nor a video in {root}. Correct the table."
-            )
-        return place
-
+    place_of = partial(_place, root, root.resolve())
     read = [_read_row(table.path, row) for row in table.rows]
     entries, joined = one_spelling(str(table.path), read, ("subject", "emotion"), join=join_spellings)
     assembled = assemble(name, UNKNOWN_FPS, entries, (), place_of, apex_rule)
@@ -111,6 +82,46 @@ def load_own(
         numbering=assembled.numbering,
         table_notes=(f"{table.path.name}: {table.encoding}",) if table.encoding else (),
     )
+
+
+def _dataset_name(table_path: Path, reserved: Collection[str]) -> str:
+    """Return the name of the dataset, which is that of its table."""
+    name = re.sub(r"[^a-z0-9]+", "_", table_path.stem.casefold()).strip("_")
+    if len(name) > MOST_LETTERS:
+        raise DatasetError(
+            f"{shortened(table_path.name)}: the dataset, named after the file, would have a name of {len(name)} "
+            f"letters. Expected at most {MOST_LETTERS}. Rename the file, for example to mylab.csv."
+        )
+    if not name or name in reserved:
+        raise DatasetError(
+            f"{table_path}: the dataset, named after the file, would be '{name}'. Expected a name other than "
+            f"{', '.join(reserved)}. Rename the file, for example to mylab.csv."
+        )
+    return name
+
+
+def _place(root: Path, boundary: Path, entry: Entry) -> Path:
+    """Return the folder or the video of a clip.
+
+    Parameters
+    ----------
+    root : the folder that the paths are relative to · boundary : the same, with its links resolved
+    """
+    check_folder_name(entry.subject, "p01")
+    check_folder_name(entry.name, "smile_1")
+    (path,) = entry.keys
+    if is_blank(path):
+        raise DatasetError("the path is blank. Fill it in; a merged cell holds it in one row only.")
+    place = root / path.replace("\\", "/")
+    try:
+        check_inside(place, boundary)
+        is_there = place.is_dir() or (place.is_file() and place.suffix.casefold() in VIDEO_EXTENSIONS)
+    except (OSError, ValueError) as error:  # too long for this disk, or with a character that no path can have
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DatasetError(f"path '{spelt(path)}' can't be looked up ({reason}). Correct the table.") from None
+    if not is_there:
+        raise DatasetError(f"path '{shortened(path)}' is neither a folder nor a video in {root}. Correct the table.")
+    return place
 
 
 def _read_row(path: Path, row: Row) -> Entry:

@@ -30,7 +30,7 @@ from mer_cli.datasets.dataset import Scheme
 from mer_cli.datasets.registry import DATASETS
 from mer_cli.datasets.spelling import looks, spelt
 from mer_cli.errors import ConfigError, did_you_mean, unknown_name
-from mer_cli.system.documents import read_toml, shortened
+from mer_cli.system.documents import read_toml, short_repr
 from mer_cli.system.toml import spell
 
 NAME, CLASSES, EXPECTED = "name", "classes", "expected"
@@ -188,7 +188,7 @@ def _name(path: Path, held: Mapping[str, Any], datasets: Iterable[str], reserved
     name = held.get(NAME)
     if not isinstance(name, str) or not NAME_PATTERN.fullmatch(name):
         raise ConfigError(
-            f'{path}: {NAME} is {shortened(name)}. Expected letters, digits, "-" and "_", for example: {NAME} = "my3".'
+            f'{path}: {NAME} is {short_repr(name)}. Expected letters, digits, "-" and "_", for example: {NAME} = "my3".'
             if NAME in held
             else f'{path}: has no {NAME}. Give the scheme one, for example: {NAME} = "my3".'
         )
@@ -212,7 +212,7 @@ def _class_names(path: Path, held: Mapping[str, Any]) -> tuple[str, ...]:
     if names is None:
         raise ConfigError(f"{path}: has no {CLASSES}. List them in the order of their labels, {example}.")
     if not isinstance(names, list) or not all(isinstance(name, str) and name.strip() for name in names):
-        raise ConfigError(f"{path}: {CLASSES} is {shortened(names)}. Expected a list of names, {example}.")
+        raise ConfigError(f"{path}: {CLASSES} is {short_repr(names)}. Expected a list of names, {example}.")
     if len(names) < 2:
         raise ConfigError(f"{path}: {CLASSES} has {len(names)} of them. Expected at least 2, {example}.")
     twice = next((name for name, count in Counter(names).items() if count > 1), None)
@@ -251,7 +251,7 @@ def _map_emotions(
     for emotion, name in mapped.items():
         if not isinstance(name, str):
             raise ConfigError(
-                f"{path}: [{dataset}]: {emotion} is {shortened(name)}. Expected the name of a class, in quotes; for "
+                f"{path}: [{dataset}]: {emotion} is {short_repr(name)}. Expected the name of a class, in quotes; for "
                 f'emotions to leave out: {DROP} = ["{emotion}"].'
             )
         if name not in class_names:
@@ -272,7 +272,7 @@ def _texts(path: Path, dataset: str, section: Section, key: str) -> list[str]:
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         example = '["others", "fear"]' if key == DROP else '["04/EP12_01f"]'
         raise ConfigError(
-            f"{path}: [{dataset}]: {key} is {shortened(texts)}. Expected a list, for example: {key} = {example}."
+            f"{path}: [{dataset}]: {key} is {short_repr(texts)}. Expected a list, for example: {key} = {example}."
         )
     return texts
 
@@ -293,7 +293,7 @@ def _expected(
                 raise ConfigError(f"{where}: {unknown_name('class', name, (*class_names, SUBJECTS))}")
             if isinstance(count, bool) or not isinstance(count, int) or count < 0:
                 raise ConfigError(
-                    f"{where}: {name} is {shortened(count)}. Expected a number of clips or subjects, 0 or more."
+                    f"{where}: {name} is {short_repr(count)}. Expected a number of clips or subjects, 0 or more."
                 )
         missing = [name for name in class_names if name not in counts]
         if missing:

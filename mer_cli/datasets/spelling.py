@@ -10,10 +10,12 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from mer_cli.datasets.dataset import Entry
 from mer_cli.errors import DatasetError, shortened
+
+if TYPE_CHECKING:
+    from mer_cli.datasets.dataset import Entry
 
 # Letters and marks that are drawn as nothing; all characters of the category "format" are left out as well.
 INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\U000e0100-\U000e01ef]")

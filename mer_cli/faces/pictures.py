@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_cli.errors import FaceError
+from mer_cli.system.files import read_bounded
 from mer_cli.system.opencv import cv2
 
 Image = NDArray[np.uint8]
@@ -110,14 +111,13 @@ def _read_bytes(path: Path) -> bytes:
     """Return the bytes of an image file, if it seems to hold a whole image."""
     try:
         # Decoded from memory: cv2.imread can't open paths outside the system's character set.
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = read_bounded(path, MAX_BYTES)
     except OSError as error:
         raise _unreadable(path, f"cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise _unreadable(path, str(error)) from None
     if not data:
         raise _unreadable(path, "the file is empty (0 bytes)")
-    if len(data) > MAX_BYTES:
-        raise _unreadable(path, f"has more than {MAX_BYTES >> 20} MB")
     if _is_cut_jpeg(data):
         raise _unreadable(path, f"the JPEG is truncated (its {len(data)} bytes have no end mark)")
     return data

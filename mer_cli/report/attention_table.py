@@ -19,7 +19,7 @@ from mer_cli.report.collect import RunGroup, group_seeds
 from mer_cli.runs.directory import Run
 from mer_cli.runs.methods import MMNET
 from mer_cli.system.files import write_text
-from mer_cli.system.shown_text import csv_cell, visible
+from mer_cli.system.shown_text import csv_cell
 
 FILE_NAME = "attention.csv"
 HEADER = ("map", "mass / area", "95 %", "on other clips", "hit", "95 %")
@@ -103,7 +103,7 @@ def _line(row: AttentionRow) -> tuple[str, ...]:
 
 
 def _cell(value: str | int | float) -> str:
-    return f"{value:.6f}" if isinstance(value, float) else csv_cell(visible(str(value)))
+    return f"{value:.6f}" if isinstance(value, float) else csv_cell(str(value))
 
 
 def _names(groups: Sequence[RunGroup]) -> list[str]:

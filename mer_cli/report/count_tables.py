@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from mer_cli.datasets.schemes import SCHEMES
 from mer_cli.report.model import ANY_DATASET, Block, Cell, Column, Note, Row, Table
-from mer_cli.store.counts import PAPER_TABLES, PUBLISHED, Contents, Count, CountColumn, count_tables, table_fact
+from mer_cli.store.counts import PAPER_TABLES, PUBLISHED, Contents, Count, CountColumn, count_tables, store_table
 from mer_cli.store.hdf5 import StoreInfo
 from mer_cli.store.overview import describe_stores
 
@@ -145,9 +145,7 @@ def _first_notes(published: Mapping[str, CountColumn], real: Mapping[str, list[_
 
 def _store_note(heading: str, store: _Counted, mark: str) -> Note:
     info = store.info
-    n_differences = len(info.attributes.get("table_differences", ()))
-    table = table_fact(info.dataset, info.attributes["table"], info.table_version, info.table_sha256, n_differences)
-    text = f"{heading} here: `{info.path.name}`, {store.column.heading}, coding table {table}."
+    text = f"{heading} here: `{info.path.name}`, {store.column.heading}, coding table {store_table(info.attributes)}."
     if mark:
         text += " Marked counts differ from the published ones; `mer info` lists clips that failed or changed class."
     return Note(text, mark)

@@ -16,7 +16,7 @@ from mer_cli.evaluation.tried import SETTINGS_TRIED, settings_beside
 from mer_cli.report.collect import RunGroup, group_seeds
 from mer_cli.runs.directory import Run
 from mer_cli.system.files import replacing
-from mer_cli.system.shown_text import csv_cell, visible
+from mer_cli.system.shown_text import csv_cell
 
 
 def only_group(runs: Sequence[Run], asked: str) -> RunGroup:
@@ -127,7 +127,7 @@ def write_csv(path: Path, rows: Iterable[Sequence[str]], flag: str) -> None:
     """
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([csv_cell(cell) for cell in row] for row in rows)
-    _write_whole(path, visible(text.getvalue()), flag)
+    _write_whole(path, text.getvalue(), flag)
 
 
 def _write_whole(path: Path, text: str, flag: str) -> None:

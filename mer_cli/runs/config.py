@@ -18,7 +18,7 @@ from mer_cli.runs.foreign import Foreign, Option
 from mer_cli.runs.methods import LIVE, METHODS, MMNET, Method, method_of
 from mer_cli.runs.own_method import find_any_method
 from mer_cli.runs.variants import VARIANTS
-from mer_cli.system.documents import shortened
+from mer_cli.system.documents import short_repr
 
 # Group of settings: where `mer train --help` shows it, and for whom it is.
 GROUPS = {
@@ -352,8 +352,8 @@ def describe_invalid(error: ValidationError) -> str:
         return f"There is no setting '{name}'. Expected one of: {', '.join(SETTINGS)}."
     flag = f"--{name.replace('_', '-')}"
     if problem["type"] == "value_error":
-        return f"{flag} {problem['ctx']['error']}, got {shortened(problem['input'])}."
+        return f"{flag} {problem['ctx']['error']}, got {short_repr(problem['input'])}."
     expected = problem["msg"].removeprefix("Input should be ")
     for theirs, ours in (("greater than or equal to", "at least"), ("less than or equal to", "at most")):
         expected = expected.replace(theirs, ours)
-    return f"{flag} must be {expected}, got {shortened(problem['input'])}."
+    return f"{flag} must be {expected}, got {short_repr(problem['input'])}."

@@ -18,7 +18,7 @@ from mer_cli.runs.config import SETTINGS, TrainConfig, describe_invalid, has_eff
 from mer_cli.runs.methods import METHODS, MMNET
 from mer_cli.runs.run_config import RunConfig
 from mer_cli.runs.variants import VARIANTS
-from mer_cli.system.documents import read_toml, shortened
+from mer_cli.system.documents import read_toml, short_repr
 from mer_cli.system.toml import spell
 
 SET = "set"  # table of the options of a network: `--set name=value`
@@ -151,7 +151,7 @@ def _options(path: Path, table: Mapping[str, Any]) -> list[str]:
     """Return the table of a network's options as values of `--set`: ["width=64"]."""
     for name, value in table.items():
         if not isinstance(value, PLAIN):
-            raise ConfigError(f"{path}: {SET}.{name} must be a text, a number, true or false, got {shortened(value)}.")
+            raise ConfigError(f"{path}: {SET}.{name} must be a text, a number, true or false, got {short_repr(value)}.")
     return [f"{name}={value if isinstance(value, str) else spell(value)}" for name, value in table.items()]
 
 

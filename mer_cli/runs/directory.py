@@ -55,7 +55,7 @@ from mer_cli.runs.run_config import (
     stored_checksum,
     unread,
 )
-from mer_cli.system.documents import read_json, shortened
+from mer_cli.system.documents import read_json, short_repr
 from mer_cli.system.files import read_bounded, write_folder, write_text
 
 SCHEME_FILE = "scheme.toml"
@@ -214,7 +214,7 @@ def read_sessions(run: Path) -> list[Session]:
 def _texts(entry: dict[str, Any], name: str) -> tuple[str, ...]:
     texts = entry.pop(name)
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise ValueError(f"{name} is {shortened(texts)}, not a list of paths")
+        raise ValueError(f"{name} is {short_repr(texts)}, not a list of paths")
     return tuple(texts)
 
 

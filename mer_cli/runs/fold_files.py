@@ -22,7 +22,7 @@ from mer_cli.errors import RunError
 from mer_cli.records import FoldPredictions
 from mer_cli.runs.run_config import ABSENT, RunConfig, unread
 from mer_cli.system.arrays import read_arrays
-from mer_cli.system.files import read_bounded
+from mer_cli.system.files import file_sha256, read_bounded
 
 LOGITS, HISTORY, WEIGHTS, DONE = "logits.npz", "history.csv", "model.safetensors", "done"
 MAY_BE_NAN = ("loss", "inner_uf1")  # the loss if training diverged; the UF1 of a single subject
@@ -34,7 +34,7 @@ ROOM = 1 << 16  # bytes around the arrays of an npz file, and for the lines of `
 def done_text(run: str, fold: str, folder: Path) -> str:
     """Return the text of `done` for the fold of a run whose other files are in `folder`, which has another name yet."""
     files = [folder / name for name in (LOGITS, HISTORY, WEIGHTS) if (folder / name).exists()]
-    sums = (f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files)
+    sums = (f"{file_sha256(file)}  {file.name}\n" for file in files)
     return f"{_belongs(run, fold)}\n{''.join(sums)}"
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_cli.datasets.spelling import looks
 from mer_cli.datasets.table_text import UnknownEncodingError, read_text_rows
+from mer_cli.datasets.tables import folded
 from mer_cli.errors import ConfigError, did_you_mean, unknown_name
 from mer_cli.runs.plan import RunPlan
 from mer_cli.system.files import read_bounded
@@ -133,7 +133,7 @@ def _find_columns(sheet: _Sheet, plan: RunPlan) -> dict[str, int]:
             raise ConfigError(f"{sheet.header}: there are two columns '{name}'. Delete the wrong one.")
         if name is not None:
             position[name] = place
-        elif _folded(title) in TOLD:
+        elif folded(title) in TOLD:
             raise ConfigError(
                 f"{sheet.header}: has the column '{title}'. Predictions must not carry it: labels and folds are taken "
                 "from the store. Delete the column."
@@ -207,11 +207,7 @@ def _meant(where: str, title: str, names: Sequence[str]) -> str | None:
     for name in names:
         if spelt == written[name]:
             return name
-    alike = [name for name in names if _folded(written[name]) == _folded(spelt)]
+    alike = [name for name in names if folded(written[name]) == folded(spelt)]
     if len(alike) > 1:
         raise ConfigError(f"{where}: '{title}' may be '{alike[0]}' or '{alike[1]}'. Spell it as one of them.")
     return alike[0] if alike else None
-
-
-def _folded(title: str) -> str:
-    return "".join(looks(title).split())

@@ -21,7 +21,7 @@ from mer_cli.datasets.schemes import OWN_LABELS, SCHEMES
 from mer_cli.errors import ConfigError, RunError
 from mer_cli.runs.config import TrainConfig, resolve_config
 from mer_cli.runs.methods import MMNET
-from mer_cli.system.documents import read_json, shortened
+from mer_cli.system.documents import read_json, short_repr
 
 PROTOCOL_VERSION = 4  # raised whenever a change of the code can move a stored logit: old runs are then not continued
 
@@ -213,9 +213,9 @@ def parse_config(path: Path) -> RunConfig:
     except ValidationError as error:
         problem = error.errors()[0]
         setting = ".".join(map(str, problem["loc"])) or "a setting"
-        raise _no_config(file, f"{setting} is {shortened(problem['input'])}: {problem['msg']}") from None
+        raise _no_config(file, f"{setting} is {short_repr(problem['input'])}: {problem['msg']}") from None
     if config.recipe not in config.method.recipes:
-        raise _no_config(file, f"recipe is {shortened(config.recipe)}, which {config.model} does not have")
+        raise _no_config(file, f"recipe is {short_repr(config.recipe)}, which {config.model} does not have")
     try:
         if config.foreign:
             resolve_config(config.recipe, model=config.model, foreign=config.foreign)
@@ -262,7 +262,7 @@ def other_version(path: Path) -> str | None:
     if version == PROTOCOL_VERSION:
         return None
     return (
-        f"{file}: protocol version {shortened(version)}, and this program reads {PROTOCOL_VERSION}. Train again; the "
+        f"{file}: protocol version {short_repr(version)}, and this program reads {PROTOCOL_VERSION}. Train again; the "
         "old run stays as it is."
     )
 

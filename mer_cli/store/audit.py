@@ -101,7 +101,7 @@ class Audit:
             stamp = {"generated": str(bool(self._attributes["generated"])).lower()}
             for row in self._rows:
                 cells = asdict(row)
-                shown = {name: csv_cell(visible(cell)) for name, cell in cells.items() if isinstance(cell, str)}
+                shown = {name: csv_cell(cell) for name, cell in cells.items() if isinstance(cell, str)}
                 writer.writerow(cells | shown | stamp)
         pictures = [row.picture for row in self._rows if row.picture]
         _write_manifest(self._folder, [CSV_NAME, *texts, *sheets, *pictures])

@@ -18,7 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from mer_cli.faces.crop import CROP_SIZE
 from mer_cli.faces.pairs import odd_pairs
 from mer_cli.records import FailedClip, parts_of
-from mer_cli.store.counts import Contents, count_tables, count_warnings, differences, table_fact, table_notes
+from mer_cli.store.counts import Contents, count_tables, count_warnings, differences, store_table, store_table_notes
 from mer_cli.store.schema import NOTE_SEPARATOR, REPAIRED, describe_images
 from mer_cli.system.resumable import FAILED, OK
 
@@ -116,11 +116,9 @@ def render_index(
     )
     found = differences(contents)
     file_of = {page.name: page.file for page in pages}
-    name, version, sha256 = (attributes[name] for name in ("table", "table_version", "table_sha256"))
-    n_differences = len(attributes.get("table_differences", ()))
     facts = [
         *([("faces", GENERATED)] if attributes["generated"] else []),
-        ("coding table", table_fact(contents.dataset, name, version, sha256, n_differences)),
+        ("coding table", store_table(attributes)),
         ("images", describe_images(attributes)),
         ("crop", attributes["crop"]["align"]),
     ]
@@ -132,7 +130,7 @@ def render_index(
         sheets=sheets,
         tables=count_tables([contents]),
         notes=[
-            *table_notes(attributes),
+            *store_table_notes(attributes),
             *count_warnings(contents),
             *odd_pairs({row.clip_id: row.note for row in rows}, NOTE_SEPARATOR),
             *notes,

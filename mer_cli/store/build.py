@@ -24,7 +24,7 @@ from mer_cli.errors import StoreError
 from mer_cli.faces.crop import CROP_SETTINGS, SQUEEZE_SETTINGS, Align
 from mer_cli.faces.depth import BITS, deep_bits
 from mer_cli.faces.frames import WINDOW
-from mer_cli.faces.landmarks import file_sha256, find_predictor, mmod_path
+from mer_cli.faces.landmarks import find_predictor, mmod_path
 from mer_cli.records import Clip, FailedClip, Release
 from mer_cli.store.audit import CSV_NAME, Audit, audit_dir, place_audit
 from mer_cli.store.audit_page import INDEX
@@ -32,8 +32,8 @@ from mer_cli.store.checked import UnreadStoreError
 from mer_cli.store.cut import clip_fingerprint, cut_task, read_cut
 from mer_cli.store.hdf5 import ChangedStoreError, StoreInfo, StoreWriter, read_store, require_no_other_file
 from mer_cli.store.same_pictures import without_shared_pictures
-from mer_cli.store.schema import BUILD_KEY, CLIP_BYTES, REPAIRED, SCHEMA_VERSION
-from mer_cli.system.files import require_no_folder, reserve
+from mer_cli.store.schema import BUILD_KEY, CLIP_BYTES, REPAIRED, SCHEMA_VERSION, TABLE_ATTRIBUTES
+from mer_cli.system.files import file_sha256, require_no_folder, reserve
 from mer_cli.system.opencv import cv2
 from mer_cli.system.resumable import OnClip, Resumable, Task, digest, ignore_clip, part_path, parts_dir
 from mer_cli.system.workers import default_jobs
@@ -76,9 +76,7 @@ def plan_build(release: Release, out: Path, predictor: Path, align: Align) -> Bu
     mmod = mmod_path(predictor)
     tools = {"mer": __version__, "dlib": dlib.__version__, "opencv": cv2.__version__}
     bits = deep_bits(clips)
-    # Without images of more than eight bits their number is left out, so that stores of earlier versions stay current.
-    how = SQUEEZE_SETTINGS if align == "none" else CROP_SETTINGS
-    crop = how | {"align": align, "window": WINDOW} | ({BITS: bits} if bits else {})
+    crop = _crop_settings(align, bits)
     predictor_sha256 = file_sha256(predictor)
     # Everything that the crops of a clip depend on except the clip itself.
     settings = {
@@ -103,9 +101,8 @@ def plan_build(release: Release, out: Path, predictor: Path, align: Align) -> Bu
         "tools": tools | {"h5py": h5py.__version__, "numpy": np.__version__},
     }
     attributes[BUILD_KEY] = digest([attributes, [asdict(failed) for failed in release.failed], fingerprints])
-    # Not in the key, because the table's checksum is: a store of before stays up to date.
-    told = {"table_notes": release.table_notes, "table_differences": release.table_differences}
-    attributes |= {name: texts for name, texts in told.items() if texts}
+    # Not in the key, because the table's checksum is: older stores stay up to date.
+    attributes |= {name: told for name in TABLE_ATTRIBUTES if (told := getattr(release, name))}
     work = Resumable(
         path=out,
         doing="cropping clips",
@@ -125,6 +122,12 @@ def plan_build(release: Release, out: Path, predictor: Path, align: Align) -> Bu
         for clip, key in zip(clips, fingerprints, strict=True)
     ]
     return BuildPlan(release, work, tuple(tasks), {clip.clip_id: clip for clip in clips}, attributes)
+
+
+def _crop_settings(align: Align, bits: int | None) -> dict[str, object]:
+    """Return how images are cropped; nothing on bits if all have eight, so that older stores stay up to date."""
+    how = SQUEEZE_SETTINGS if align == "none" else CROP_SETTINGS
+    return how | {"align": align, "window": WINDOW} | ({BITS: bits} if bits else {})
 
 
 def require_cropped(release: Release, align: Align) -> None:

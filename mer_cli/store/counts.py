@@ -14,7 +14,7 @@ from typing import Any
 
 from mer_cli.datasets.action_units import EXPECTED, unreadable_units
 from mer_cli.datasets.dataset import Scheme
-from mer_cli.datasets.known_cells import edited_sentence
+from mer_cli.datasets.known_cells import table_notes
 from mer_cli.datasets.registry import DATASETS
 from mer_cli.datasets.schemes import OWN_LABELS, SCHEMES, check_counts, protocol_id, resolve_scheme
 from mer_cli.records import FailedClip, dataset_of, subject_of
@@ -169,11 +169,18 @@ def table_fact(dataset: str, table: str, version: str, sha256: str, n_difference
     return f"{table} ({known}), SHA-256 {sha256[:12]}"
 
 
-def table_notes(attributes: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what a store says about how its coding table was read, and a sentence on cells that differ, if any do."""
-    differing = tuple(attributes.get("table_differences", ()))
-    edited = (edited_sentence(attributes["table_version"], differing),) if differing else ()
-    return (*attributes.get("table_notes", ()), *edited)
+def store_table(attributes: Mapping[str, Any]) -> str:
+    """Return the phrase of `table_fact` on the coding table that a store was built from."""
+    dataset, table, version, sha256 = (
+        attributes[name] for name in ("dataset", "table", "table_version", "table_sha256")
+    )
+    return table_fact(dataset, table, version, sha256, len(attributes.get("table_differences", ())))
+
+
+def store_table_notes(attributes: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a store says about its coding table: how it was read, and where it differs from the published one."""
+    told, differing = (attributes.get(name, ()) for name in ("table_notes", "table_differences"))
+    return table_notes(told, attributes["table_version"], differing)
 
 
 def schemes_of(dataset: str) -> list[Scheme]:

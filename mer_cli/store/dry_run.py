@@ -122,16 +122,7 @@ def check_release(
         n_rows=len(usable) + len(rows),
         facts=(
             ("dataset", f"{release.dataset}, {release.source} images{', generated' if release.generated else ''}"),
-            (
-                "coding table",
-                table_fact(
-                    release.dataset,
-                    " + ".join(map(str, release.tables)),
-                    release.table_version,
-                    release.table_sha256,
-                    len(release.table_differences),
-                ),
-            ),
+            ("coding table", _table(release)),
             ("frames", f"{n_frames} needed and looked at, none decoded"),
             ("landmark model", model),
             ("room", room),
@@ -150,6 +141,11 @@ def check_release(
         ),
         obstacles=tuple(filter(None, (nothing, no_model, _in_the_way(release, out, align, resume=resume), no_room))),
     )
+
+
+def _table(release: Release) -> str:
+    tables, n_differences = " + ".join(map(str, release.tables)), len(release.table_differences)
+    return table_fact(release.dataset, tables, release.table_version, release.table_sha256, n_differences)
 
 
 def _check_clips(

@@ -16,8 +16,8 @@ from mer_cli.store.counts import (
     count_tables,
     count_warnings,
     differences,
-    table_fact,
-    table_notes,
+    store_table,
+    store_table_notes,
     units_warning,
 )
 from mer_cli.store.hdf5 import StoreInfo
@@ -61,7 +61,7 @@ def describe_stores(stores: Sequence[StoreInfo]) -> Overview:
         differences=tuple(difference.sentence for contents in held for difference in differences(contents)),
         warnings=tuple(text for info, contents in zip(stores, held, strict=True) for text in _warnings(info, contents)),
         errata=tuple(erratum for info in stores for erratum in info.attributes["errata"]),
-        notes=tuple(note for info in stores for note in table_notes(info.attributes)),
+        notes=tuple(note for info in stores for note in store_table_notes(info.attributes)),
     )
 
 
@@ -78,8 +78,6 @@ def _contents(info: StoreInfo) -> Contents:
 def _facts(info: StoreInfo) -> Facts:
     attributes, clips = info.attributes, info.clips
     n_repaired = int((clips["status"] == REPAIRED).sum())
-    n_differences = len(attributes.get("table_differences", ()))
-    table = table_fact(info.dataset, attributes["table"], info.table_version, info.table_sha256, n_differences)
     rules = Counter(apex_rule(note, apex) for note, apex in zip(clips["note"], clips["apex"], strict=True))
     apexes = ", ".join(f"{rules[rule]} {how}" for rule, how in APEX_FOUND.items() if rules[rule])
     return (
@@ -89,7 +87,7 @@ def _facts(info: StoreInfo) -> Facts:
         ("clips", f"{len(clips)} ({n_repaired} repaired), {len(attributes['failed'])} failed"),
         ("subjects", str(clips["subject"].nunique())),
         *([("apexes", f"not annotated: {apexes}")] if apexes else []),
-        ("coding table", table),
+        ("coding table", store_table(attributes)),
         ("whole clips", _whole_clips(info.path)),
         ("crop", f"{attributes['crop']['align']}, predictor SHA-256 {str(attributes['predictor_sha256'])[:12]}"),
         ("content hash", info.content_hash[:12]),

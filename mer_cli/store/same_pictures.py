@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain
@@ -18,6 +19,7 @@ from mer_cli.faces.videos import is_video
 from mer_cli.records import Clip, FailedClip, Release, subject_of
 from mer_cli.store.hdf5 import open_store, read_ids, read_pairs, rows_of
 from mer_cli.store.schema import ARRAYS
+from mer_cli.system.files import file_sha256
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,9 @@ def _same_files(clips: Iterable[Clip]) -> Iterator[list[_Use]]:
     by_size: dict[int, list[_Use]] = defaultdict(list)
     for clip in clips:
         for use in _uses(clip):
-            try:
+            with suppress(OSError):  # reported when the clip is cropped
                 by_size[use.path.stat().st_size].append(use)
-            except OSError:  # reported when the clip is cropped
-                continue
+    by_size.pop(0, None)  # empty files, and pipes, which are never to be opened
     content = cache(_content)
     for uses in by_size.values():
         if len({use.clip.clip_id for use in uses}) < 2:
@@ -135,10 +136,9 @@ def _uses(clip: Clip) -> Iterator[_Use]:
 
 
 def _content(path: Path) -> str:
-    """Return the SHA-256 of a file, "" if it is empty or can't be read."""
+    """Return the SHA-256 of a file, "" if it can't be read."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() if path.stat().st_size else ""
+        return file_sha256(path)
     except OSError:
         return ""
 

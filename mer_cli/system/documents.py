@@ -61,8 +61,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise _too_deep() from None
 
 
-def shortened(value: object) -> str:
-    """Return a value of a file as Python writes it, shortened if it is long."""
+def short_repr(value: object) -> str:
+    """Return a value of a file as Python writes it, short_repr if it is long."""
     return _SHORT.repr(value)
 
 

@@ -7,6 +7,7 @@ remedy.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 import stat
@@ -68,10 +69,20 @@ def read_bounded(path: Path, limit: int) -> bytes:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
             raise ValueError("it is not a regular file")
-        content = file.read(limit + 1) if found.st_size <= limit else b""
+        content = b""
+        if found.st_size <= limit:
+            content = file.read(found.st_size + 1)  # not `limit`, for which Python would reserve memory
+            if len(content) > found.st_size:  # it has grown
+                content += file.read(limit + 1 - len(content))
     if max(found.st_size, len(content)) > limit:
         raise ValueError(f"it has more than {limit:,} bytes")
     return content
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_text(target: Path, text: str) -> None:

@@ -34,5 +34,6 @@ def without_formula(text: str) -> str:
 
 
 def csv_cell(text: str) -> str:
-    """Return a text for a cell of a CSV, as `without_formula`; a number stays as it is."""
-    return text if NUMBER.fullmatch(text) else without_formula(text)
+    """Return a text for a cell of a CSV: as `visible` and `without_formula` change it, but a number as it is."""
+    shown = visible(text)
+    return shown if NUMBER.fullmatch(shown) else without_formula(shown)
