@@ -36,7 +36,7 @@ def test_each_method_is_trained_once_and_its_run_is_printed() -> None:
     assert lines[3] == "6 folds to train, time unknown until a fold is finished: flow-svm, ststnet"
     assert lines[4] == "generated faces: no score of this run is a result on the dataset"
     assert lines[5].startswith(
-        "warning: casme2-mmnet3/5: happiness: 2 clips of 2 subjects, training clips of one subject"
+        "warning: casme2-mmnet3/5: positive: 2 clips of 2 subjects, training clips of one subject"
     )
     assert lines[6].startswith("run 1 of 2: casme2-mmnet3/")
     again = compare("--methods", "ststnet,flow-svm", *QUICK)
