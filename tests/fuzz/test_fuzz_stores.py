@@ -253,32 +253,19 @@ def test_a_store_that_another_program_spoilt_is_refused(n_cases, store, tmp_path
 
 
 @sizes
-def test_a_spoilt_store_without_checksums_is_read_or_refused(n_cases, old, tmp_path):
-    _, undisturbed = outcome(read, old)
-
-    def tried(fault):
-        path = copy_of(old, tmp_path)
-        with h5py.File(path, "r+") as file:
-            spoil(file, fault)
-        return outcome(read, path)
-
-    campaign(n_cases, st.sampled_from(STRUCTURAL), tried, Tally(undisturbed, may_change=True))
-
-
-@sizes
-def test_a_spoilt_store_with_the_right_checksums_is_read_or_refused(n_cases, store, tmp_path):
+def test_a_spoilt_store_without_checksums_or_with_the_spoilers_own_is_read_or_refused(n_cases, store, old, tmp_path):
     _, undisturbed = outcome(read, store)
 
-    def tried(fault):
-        path = copy_of(store, tmp_path)
-        with (
-            suppress(AssertionError, AttributeError),
-            edited(path) as file,
-        ):  # it has no checksums if there are no chunks to sum up
+    def tried(case):
+        is_old, fault = case
+        path = copy_of(old if is_old else store, tmp_path)
+        # There are no checksums if there are no chunks to sum up.
+        with suppress(AssertionError, AttributeError), h5py.File(path, "r+") if is_old else edited(path) as file:
             spoil(file, fault)
         return outcome(read, path)
 
-    campaign(n_cases, st.sampled_from(STRUCTURAL), tried, Tally(undisturbed, may_change=True))
+    cases = st.tuples(st.booleans(), st.sampled_from(STRUCTURAL))
+    campaign(n_cases, cases, tried, Tally(undisturbed, may_change=True))
 
 
 def _pixel_places(path):
@@ -303,32 +290,22 @@ changes = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 2
 
 
 @sizes
-def test_damaged_bytes_outside_the_images_are_refused(n_cases, store, tmp_path):
+def test_a_store_with_damaged_bytes_is_refused(n_cases, store, tmp_path):
     _, undisturbed = outcome(read, store)
     content, places = store.read_bytes(), _metadata_map(store)
     path = tmp_path / "casme2.h5"
 
-    def tried(changed):
-        spoilt = bytearray(content)
-        for share, bits in changed:
-            spoilt[places[int(share * len(places))]] ^= bits
+    def tried(case):
+        kind, damage = case
+        spoilt = damaged(content, damage) if kind == "anywhere" else bytearray(content)
+        if kind == "outside the images":
+            for share, bits in damage:
+                spoilt[places[int(share * len(places))]] ^= bits
         path.write_bytes(spoilt)
         return outcome(read, path)
 
-    campaign(n_cases, changes, tried, Tally(undisturbed, may_change=False))
-
-
-@sizes
-def test_any_damage_to_a_file_is_refused(n_cases, store, tmp_path):
-    _, undisturbed = outcome(read, store)
-    content = store.read_bytes()
-    path = tmp_path / "casme2.h5"
-
-    def tried(damage):
-        path.write_bytes(damaged(content, damage))
-        return outcome(read, path)
-
-    campaign(n_cases, damages, tried, Tally(undisturbed, may_change=False))
+    cases = st.one_of(st.tuples(st.just("anywhere"), damages), st.tuples(st.just("outside the images"), changes))
+    campaign(n_cases, cases, tried, Tally(undisturbed, may_change=False))
 
 
 @sizes
