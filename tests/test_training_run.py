@@ -268,8 +268,8 @@ def test_a_full_disk_is_said_and_finished_folds_stay(tmp_path):
     )
     (path,) = tmp_path.iterdir()
     assert done.stdout == (
-        f"{path}/folds/casme2-01: cannot be written (File too large). Free space on the disk or give another --out, then "
-        "run the same command again: finished folds are kept.\n"
+        f"{path}/folds/casme2-01: cannot be written (File too large). Free space on the disk or give another --out, "
+        "then run the same command again: finished folds are kept.\n"
     )
     assert read_run(path).missing == ("casme2-01",)
     assert sorted(item.name for item in (path / "folds").iterdir()) == ["casme2-02"]
