@@ -168,14 +168,17 @@ def test_prediction_rows_give_back_the_confusion_matrix(tmp_path: Path, rule: st
         "p_2",
         "p_3",
         "generated",
+        "remarks",
     )
     assert {"/".join(row[:3]) for row in rows} == set(run.labels)
     assert [row[:3] for row in rows] == sorted(row[:3] for row in rows)
     assert {row[3:6] for row in rows} == {(fold.fold, "1", rule) for fold in run.folds}
     truth, predicted = ([int(row[column]) for row in rows] for column in (6, 7))
     assert (metrics.confusion_matrix(truth, predicted, 3) == scores.confusion).all()
-    shares = np.array([[float(cell) for cell in row[8:-1]] for row in rows])
-    assert {row[-1] for row in rows} == {"false"}
+    shares = np.array([[float(cell) for cell in row[8:-2]] for row in rows])
+    assert {row[-2] for row in rows} == {"false"}
+    selected = "selected on the test subject; " if rule == "best-test" else ""
+    assert {row[-1] for row in rows} == {f"{selected}tuned on test"}
     assert shares.sum(axis=1) == pytest.approx(1, abs=2e-6)
     assert shares.argmax(axis=1).tolist() == predicted
 
@@ -185,7 +188,7 @@ def test_prediction_probabilities_are_the_softmax_of_the_chosen_epoch(tmp_path: 
     fold = run.folds[0]
     fold.logits[-1, 0] = [0.0, np.log(2.0), np.log(5.0)]
     row = next(row for row in prediction_table(run, evaluate(run, "last")) if "/".join(row[:3]) == fold.clip_ids[0])
-    assert row[8:] == ("0.125000", "0.250000", "0.625000", "false")
+    assert row[8:] == ("0.125000", "0.250000", "0.625000", "false", "tuned on test")
 
 
 def test_settings_name_the_recipe_and_what_departs_from_it() -> None:

@@ -177,13 +177,14 @@ def test_write_predictions_holds_every_clip_of_every_seed(tmp_path: Path) -> Non
     for seed in (1, 2):
         write_run(tmp_path / "runs", seed=seed)
     target = tmp_path / "out" / "predictions.csv"
-    write_predictions(target, collect_runs(tmp_path / "runs").runs, "best-test")
-    with target.open(newline="") as file:
+    written = write_predictions(target, collect_runs(tmp_path / "runs").runs, "best-test")
+    assert written == tmp_path / "out" / "predictions-selected-on-test.csv"
+    with written.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["seed"] for row in rows] == ["1"] * 12 + ["2"] * 12
     assert {row["epoch rule"] for row in rows} == {"best-test"}
     assert rows[0]["subject"] == "01"
-    assert list(target.parent.iterdir()) == [target]
+    assert list(target.parent.iterdir()) == [written]
 
 
 def test_write_predictions_refuses_runs_that_could_not_be_told_apart(tmp_path: Path) -> None:

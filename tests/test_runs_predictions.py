@@ -394,8 +394,13 @@ def test_a_mistake_in_the_file_is_named_with_its_row(stores, lines, expected):
 
 
 def test_a_file_that_is_no_text_or_not_there_is_refused(stores):
-    message = "preds.csv: is not a CSV in UTF-8 (it has bytes of value 0). Save it as CSV in UTF-8."
-    refused(stores, message, "\n".join([HEADER, *ROWS]).encode("utf-16"))
+    message = "preds.csv: is not a CSV in UTF-8 (row 2 holds a NUL character). Save it as CSV in UTF-8."
+    refused(stores, message, "\n".join([HEADER, "\0", *ROWS]))
+    message = (
+        "preds.csv: the text is not UTF-8, and its encoding can't be told: its characters fit no encoding that is "
+        'known here. Open it in the program that wrote it, and save it as "CSV UTF-8".'
+    )
+    refused(stores, message, "\n".join([HEADER, "радость,1,2,3"]).encode("cp1251"))
     Path("preds.csv").unlink()
     refused(stores, "preds.csv: can't be read (No such file or directory). Give the path of a CSV of predictions.")
 

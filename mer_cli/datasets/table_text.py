@@ -100,16 +100,14 @@ def find_encoding(content: bytes) -> str:
         return "utf-8"
     texts = {encoding: _decoded(content, encoding) for encoding in _COMMON}
     fitting = [encoding for encoding, text in texts.items() if text is not None and _is_common(text, encoding)]
-    western = _decoded(content, WESTERN)
-    is_western = western is not None and _is_western(western)
-    if is_western and all(_touch_letters(texts[encoding] or "") for encoding in fitting):
-        return WESTERN
     if "cp949" in fitting and len(set(_FOREIGN.findall(texts["cp949"] or ""))) >= KOREAN_SYLLABLES:
         fitting = ["cp949"]  # every Korean syllable is also a common Chinese character, but not the other way round
-    if len(fitting) == 1 and not is_western:
+    western = _decoded(content, WESTERN)
+    if western is not None and _is_western(western):
+        fitting.append(WESTERN)
+    if len(fitting) == 1:
         return fitting[0]
-    could_be = [*fitting, *([WESTERN] if is_western else [])]
-    named = " or ".join(TITLES[encoding] for encoding in could_be)
+    named = " or ".join(TITLES[encoding] for encoding in fitting)
     return _refuse(f"its characters could be {named}" if named else "its characters fit no encoding that is known here")
 
 
@@ -154,7 +152,9 @@ def _is_common(text: str, encoding: str) -> bool:
     different = {char for char in _FOREIGN.findall(text) if not _is_wide_sign(char)}
     n_common = sum(_COMMON[encoding](char) for char in different)
     has_kana = any(map(_is_kana, different))  # without it, Japanese in EUC looks like Chinese
-    return 0 < n_common >= SHARE_COMMON * len(different) and (has_kana or encoding != "euc_jp")
+    if encoding == "euc_jp" and not has_kana:
+        return False
+    return 0 < n_common >= SHARE_COMMON * len(different) and not _touch_letters(text)
 
 
 def _is_wide_sign(char: str) -> bool:
