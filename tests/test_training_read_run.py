@@ -299,8 +299,8 @@ def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch
             patch.setattr(f"mer_cli.runs.{module}.read_bounded", forbidden)
             refuse(
                 path,
-                f"{file}: can't be read (Permission denied). Its content may be whole: give yourself permission to "
-                "read it, or look at the disk, then run the same command again.",
+                f"{file}: cannot be read (Permission denied). The file may be whole: keep it. Give yourself permission "
+                "to read it and to enter its folder, or ask its owner, then run the same command again.",
             )
 
 

@@ -79,8 +79,8 @@ def test_a_method_without_epochs_is_refused() -> None:
         app, ["tune", "--model", "flow-svm", "--try", "class-weight=none,balanced", "--inner-val", "1"]
     )
     assert result.stderr == (
-        "error: mer tune: flow-svm has no epochs, and nothing to choose on inner subjects: what it chooses, it chooses "
-        "on the training subjects of each fold already. Expected a network or a learner.\n"
+        "error: mer tune: flow-svm has no epochs, so there is nothing to choose on inner subjects. It chooses its C on "
+        "the training subjects of each fold already. Expected a network or a learner.\n"
     )
 
 

@@ -89,7 +89,7 @@ def settle_annotation(cells: Mapping[Field, str], frames: Sequence[FrameRef], *,
     - A frame that is not on disk becomes the nearest one that is.
     - If the apex and an end are both beyond the frames on disk, and the folder is about as long as the annotation, then
       another release numbered the clip differently: the annotation is moved to the folder's first and last frame, and
-      the apex keeps its relative place. So it is in every clip whose folder was numbered anew.
+      the apex keeps its relative place. The same is done in every clip whose folder was numbered anew.
 
     Parameters
     ----------

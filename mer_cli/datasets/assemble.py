@@ -134,7 +134,7 @@ def _read(
 
 
 def _numbering(dataset: str, rows: Iterable[_Row]) -> Numbering:
-    """Return how the frames of all clips are numbered; rows whose numbers can't be read have no say."""
+    """Return how the frames of all clips are numbered; rows whose numbers can't be read don't count."""
     numbered, endless, incomplete = [], [], []
     for row in rows:
         onset, apex, offset = (whole_number(row.cells.get(name, "")) for name in ("onset", "apex", "offset"))

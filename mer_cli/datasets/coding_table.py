@@ -1,7 +1,7 @@
 """Find the coding table of a release, or that of each of its parts, and read the rows as entries.
 
 A table is found by its name, else by its columns and the clips that it lists; or the user names it. Offset and action
-units may be missing: a method that needs onset and apex alone has all it needs, and what is missing is told.
+units may be missing: a method that needs onset and apex alone has all it needs, and a note says what is missing.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def with_offsets(coding: Coding, dataset: Dataset, frames_of: Callable[[Entry], 
         onset, apex = (whole_number(entry.cells.get(field, "")) for field in ("onset", "apex"))
         try:
             frames, _, _ = number_named_frames(frames_of(entry), dict(entry.cells))
-        except DatasetError:  # told for this row later
+        except DatasetError:  # `assemble` raises it again for this row
             frames = ()
         if frames and onset is not None and frames[0].number < onset:
             n_whole += 1

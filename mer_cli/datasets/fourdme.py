@@ -28,7 +28,7 @@ PICTURES = (
     Pictures("gray_micro_register_final", "cropped"),
 )
 LONG_NAME = re.compile(r"S\d+_\d+(st|nd|rd|th)_\d+(_\d+)+", re.IGNORECASE)  # S13_1st_001_01_1, says all by itself
-STILL = "(k)"  # marks an action unit that is no part of the expression
+STILL = "(k)"  # marks an action unit that is not a part of the expression
 
 SINGLE = ("positive", "negative", "surprise", "repression", "others")
 SEVERAL = tuple("+".join(labels) for n_labels in (2, 3) for labels in combinations(SINGLE, n_labels))

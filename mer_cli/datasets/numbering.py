@@ -114,7 +114,7 @@ def decide_numbering(
     dataset : its name, for errors
     clips : the clips with onset and offset in the table and frames on disk
     incomplete : ids of clips with frames on disk for which the table has an onset, apex or offset, but not both ends
-    endless : those of them with onset and apex, as if they ended at the apex; they have a say if no clip has an offset
+    endless : those of them with onset and apex, as if they ended at the apex; they count only if no clip has an offset
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""Counts the settings of a method that were tried on the same held-out subjects: who picks the best has chosen on them.
+"""Counts the settings of a method that were tried on the same held-out subjects: picking the best is choosing on them.
 
-Seeds and machines are no settings. Nothing is scored here.
+Runs that differ in seed or machine alone have the same settings. Nothing is scored here.
 """
 
 from __future__ import annotations

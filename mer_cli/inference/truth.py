@@ -27,7 +27,7 @@ from mer_cli.faces.crop import CROP_SIZE, Transform
 from mer_cli.records import dataset_of, parts_of, subject_of
 from mer_cli.store.hdf5 import StoreInfo, read_transforms
 from mer_cli.system.arrays import read_arrays
-from mer_cli.system.files import ABSENT, is_damage, read_bounded, unread
+from mer_cli.system.files import may_be_whole, read_bounded, unread
 from mer_cli.system.opencv import cv2
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ def _read_onsets(truth: Path) -> dict[tuple[str, str], int]:
         rows = csv.DictReader(StringIO(read_bounded(file, LARGEST).decode("utf-8"), newline=""))
         return {(row["subject"], row["clip"]): int(row["onset"]) for row in rows}
     except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
-        if isinstance(error, OSError) and not is_damage(error) and error.errno not in ABSENT:
+        if may_be_whole(error):
             raise RunError(unread(file, error)) from None
         raise RunError(
             f"{file}: can't be read as the truth of a generated release ({error!r}). "
@@ -263,7 +263,7 @@ def _read_displacement(file: Path) -> NDArray[np.float32]:
         if displacement.ndim != 3 or displacement.shape[2] != 2 or not np.isfinite(displacement).all():
             raise ValueError(f"an array of shape {displacement.shape}, or not of finite numbers")
     except (OSError, KeyError, ValueError, TypeError) as error:
-        if isinstance(error, OSError) and not is_damage(error) and error.errno not in ABSENT:
+        if may_be_whole(error):
             raise RunError(unread(file, error)) from None
         raise RunError(
             f"{file}: can't be read as the displacement of a clip, (height, width, 2) ({error}). "

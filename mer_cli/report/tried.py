@@ -1,8 +1,8 @@
 """Decides which rows of a block compete: of a method with several settings, only its own recipe does.
 
-Who picks the best of several settings by the scores of the held-out subjects has chosen on these subjects, under any
-epoch rule. So no such row is ranked or bold, and the block says how many settings were tried. Seeds and machines are no
-settings, and neither is the number of inner subjects where they choose the epoch.
+If you pick the best of several settings by the scores of the held-out subjects, you have chosen on these subjects,
+under any epoch rule. So no such row is ranked or bold, and the block says how many settings were tried. Another seed or
+machine is not another setting, and neither is another number of inner subjects where these choose the epoch.
 """
 
 from __future__ import annotations

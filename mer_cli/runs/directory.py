@@ -46,17 +46,15 @@ from mer_cli.runs.fold_files import (
     write_logits,
 )
 from mer_cli.runs.run_config import (
-    ABSENT,
     RunConfig,
     config_text,
     has_all_checksums,
     parse_config,
     read_config,
     stored_checksum,
-    unread,
 )
 from mer_cli.system.documents import read_json, short_repr
-from mer_cli.system.files import read_bounded, write_folder, write_text
+from mer_cli.system.files import may_be_whole, read_bounded, unread, write_folder, write_text
 
 SCHEME_FILE = "scheme.toml"
 CLIP_COLUMNS = ("clip_id", "fold", "emotion", "label", "class")
@@ -120,8 +118,8 @@ def read_clips(path: Path, config: RunConfig) -> ClipTable:
             table.labels[clip_id] = range(len(config.class_names))[int(row["label"])]
             table.fold_of[clip_id], table.emotions[clip_id] = row["fold"], row["emotion"]
     except (OSError, LookupError, ValueError, TypeError, csv.Error) as error:
-        if isinstance(error, OSError) and error.errno not in ABSENT:
-            raise unread(file, error) from None
+        if may_be_whole(error):
+            raise RunError(unread(file, error)) from None
         problem = f"column {error} is missing" if isinstance(error, KeyError) else str(error)
         raise RunError(
             f"{file}: was edited or damaged ({problem}). Restore it, or move the run away and train again."
@@ -202,8 +200,8 @@ def read_sessions(run: Path) -> list[Session]:
                 raise ValueError("a session with a fact that is neither a text nor a number")
         return sessions
     except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
-        if isinstance(error, OSError) and error.errno not in ABSENT:
-            raise unread(file, error) from None
+        if may_be_whole(error):
+            raise RunError(unread(file, error)) from None
         is_other = isinstance(error, KeyError | TypeError | AttributeError)
         problem = "not a list of sessions with stores, test_stores and out" if is_other else str(error)
         raise RunError(

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from mer_cli.errors import RunError
 from mer_cli.records import FoldPredictions
-from mer_cli.runs.run_config import ABSENT, RunConfig, unread
+from mer_cli.runs.run_config import RunConfig
 from mer_cli.system.arrays import read_arrays
-from mer_cli.system.files import file_sha256, read_bounded
+from mer_cli.system.files import file_sha256, may_be_whole, read_bounded, unread
 
 LOGITS, HISTORY, WEIGHTS, DONE = "logits.npz", "history.csv", "model.safetensors", "done"
 MAY_BE_NAN = ("loss", "inner_uf1")  # the loss if training diverged; the UF1 of a single subject
@@ -188,8 +188,8 @@ def _check_logits(logits: NDArray[np.float32], clip_ids: Sequence[str], config: 
 
 def damaged_fold(file: Path, error: Exception) -> RunError:
     """Return the error for a file of a fold that can't be used."""
-    if isinstance(error, OSError) and error.errno not in ABSENT:
-        return unread(file, error)
+    if may_be_whole(error):
+        return RunError(unread(file, error))
     problem = f"{error} is missing" if isinstance(error, KeyError) else str(error)
     return RunError(
         f"{file}: was edited or damaged ({problem}). Delete {file.parent} and train again: only this fold is repeated."

@@ -6,7 +6,6 @@ settings and the file has a checksum of what it says, so an edit is noticed.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import re
@@ -22,6 +21,7 @@ from mer_cli.errors import ConfigError, RunError
 from mer_cli.runs.config import TrainConfig, resolve_config
 from mer_cli.runs.methods import MMNET
 from mer_cli.system.documents import read_json, short_repr
+from mer_cli.system.files import may_be_whole, unread
 
 PROTOCOL_VERSION = 4  # raised whenever a change of the code can move a stored logit: old runs are then not continued
 
@@ -271,8 +271,8 @@ def _read_json(file: Path) -> dict[str, Any]:
     try:
         held = read_json(file)
     except OSError as error:
-        if error.errno not in ABSENT:
-            raise unread(file, error) from None
+        if may_be_whole(error):
+            raise RunError(unread(file, error)) from None
         raise RunError(
             f"{file.parent}: not a run directory, it has no config.json. `mer train --loso` makes one."
         ) from None
@@ -281,18 +281,6 @@ def _read_json(file: Path) -> dict[str, Any]:
     if not isinstance(held, dict):
         raise _no_config(file, f"a JSON {type(held).__name__}")
     return held
-
-
-# What a path without a file gives, or one that is no path of a file.
-ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO})
-
-
-def unread(file: Path, error: OSError) -> RunError:
-    """Return the error for a file of a run that is there and can't be read, so that nothing is said of its content."""
-    return RunError(
-        f"{file}: can't be read ({error.strerror}). Its content may be whole: give yourself permission to read it, or "
-        "look at the disk, then run the same command again."
-    )
 
 
 def _no_config(file: Path, problem: str) -> RunError:

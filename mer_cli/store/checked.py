@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from mer_cli.errors import StoreError
 from mer_cli.store.schema import CHECKSUMS, MAX_CLIPS, TEXT
-from mer_cli.store.seal import DamageError, Seal, Sums, read_seal
+from mer_cli.store.seal import DIFFERS, DamageError, Seal, Sums, read_seal
 from mer_cli.system.files import is_damage, unread
 
 FILTERS = frozenset({h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_LZF})
@@ -270,6 +270,7 @@ class Checked:
 
     def _read_pieces(self, found: h5py.Dataset, held: Sums, first: int, n_pieces: int, out: NDArray[Any]) -> None:
         """Read neighbouring pieces into a contiguous array, and check each."""
+        assert out.flags.c_contiguous  # of others, `reshape` makes a copy
         data = memoryview(out.reshape(-1).view(np.uint8).data)
         entries = held.entries[first : first + n_pieces].tolist()
         where = f"/{_name(found)}[{first // held.pieces}]"
@@ -282,7 +283,7 @@ class Checked:
         at = 0
         for _, size, checksum in entries:
             if n_read < len(data) or zlib.crc32(data[at : at + size]) != checksum:
-                raise DamageError(f"{where} is not as `mer` wrote it: its checksum differs.")
+                raise DamageError(f"{where} {DIFFERS}")
             at += size
 
     def attribute(self, name: str, kind: type, group: str = "") -> Any:

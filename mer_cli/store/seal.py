@@ -37,6 +37,7 @@ from numpy.typing import NDArray
 
 MARK = b"mer-sum1"
 FOOTER = struct.Struct("<QQ32s8s")
+DIFFERS = "is not as `mer` wrote it: its checksum differs."
 ENTRY = 3 * 8  # bytes of a piece's entry: offset, size, CRC-32
 STEP = 1 << 20  # bytes read at once
 

@@ -34,7 +34,7 @@ from mer_cli.records import Clip
 from mer_cli.store.checked import Checked, parsing
 from mer_cli.store.hdf5 import LIBRARY_VERSIONS, open_store, read_ids, rows_of
 from mer_cli.store.schema import CHECKSUMS, CLIPS_GROUP, CONTENT_HASH, LARGE_ARRAYS
-from mer_cli.store.seal import DamageError, find_wrong_row, write_seal
+from mer_cli.store.seal import DIFFERS, DamageError, find_wrong_row, write_seal
 from mer_cli.system.resumable import Task, read_part
 
 GZIP_LEVEL = 1  # HDF5's gzip filter has zlib's format, so the workers can compress the frames
@@ -119,13 +119,17 @@ def clips_state(path: Path) -> State:
         return "whole" if _frames(checked) else "damaged"
 
 
-def check_chunks(path: Path) -> str:
-    """Read all images of a store; return the place of the first whose checksum differs, "" if there is none.
+def has_damaged_frames(path: Path) -> bool:
+    """Read all images of a store, and tell whether the checksum of a frame of its whole clips differs.
 
-    Without checksums, as in stores of older versions, nothing is found. Raise the errors of `read_store`.
+    Without checksums, as in stores of older versions, nothing is found. Raise the errors of `read_store`, also for a
+    damaged image around an onset or apex.
     """
     with open_store(path) as checked:
-        return find_wrong_row(checked.raw, checked.seal) if checked.seal else ""
+        wrong = find_wrong_row(checked.raw, checked.seal) if checked.seal else ""
+        if wrong and not wrong.startswith(f"/{FRAMES_PATH}"):
+            raise DamageError(f"{wrong} {DIFFERS}")
+        return bool(wrong)
 
 
 def copy_without_clips(path: Path, target: Path) -> None:

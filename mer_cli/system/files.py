@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeGuard
 
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
@@ -195,6 +196,11 @@ _IMPOSSIBLE_PLACE = frozenset({errno.EINVAL, errno.EFBIG, errno.EOVERFLOW, errno
 def is_damage(error: OSError) -> bool:
     """Tell whether an error of reading is about the content of a file, not about the disk, the permissions or locks."""
     return not error.errno or error.errno in _IMPOSSIBLE_PLACE
+
+
+def may_be_whole(error: Exception) -> TypeGuard[OSError]:
+    """Tell whether an error of reading says nothing about a file, which is there and can't be read now."""
+    return isinstance(error, OSError) and not is_damage(error) and error.errno not in ABSENT
 
 
 def unread(path: Path, error: OSError, *, kept: str = "The file may be whole: keep it.") -> str:

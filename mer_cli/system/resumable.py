@@ -26,11 +26,10 @@ from numpy.typing import NDArray
 
 from mer_cli.errors import StoreError
 from mer_cli.system.files import (
-    ABSENT,
     clear_temporary,
-    is_damage,
     lock_file,
     lock_path,
+    may_be_whole,
     replacing,
     require_no_folder,
     unread,
@@ -254,7 +253,7 @@ def load_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, Arr
         with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
             return {name: held[name] for name in names or held.files}
     except OSError as error:
-        if not is_damage(error) and error.errno not in ABSENT:
+        if may_be_whole(error):
             raise StoreError(unread(path, error)) from error
         return None
     except (ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error):

@@ -97,8 +97,8 @@ def plan_tuning(
     plain = resolve_config(**{**given, "inner_val": None}, options=parse_options(options))
     if not has_effect(plain.method, "inner_val", given):
         raise ConfigError(
-            f"mer tune: {plain.model} has no epochs, and nothing to choose on inner subjects: what it chooses, it "
-            "chooses on the training subjects of each fold already. Expected a network or a learner."
+            f"mer tune: {plain.model} has no epochs, so there is nothing to choose on inner subjects. It chooses "
+            "its C on the training subjects of each fold already. Expected a network or a learner."
         )
     if not given.get("inner_val"):
         raise ConfigError(
