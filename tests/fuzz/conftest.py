@@ -9,6 +9,5 @@ collect_ignore_glob = [] if sys.platform == "linux" else ["test_*.py"]
 
 @pytest.fixture(autouse=True)
 def _no_timeout(request):
-    """A campaign of 2,000 cases takes minutes; each case has its own limit."""
-    if request.node.get_closest_marker("campaign"):
-        request.node.add_marker(pytest.mark.timeout(3600))
+    """A campaign takes minutes; each case has its own limit."""
+    request.node.add_marker(pytest.mark.timeout(3600 if request.node.get_closest_marker("campaign") else 900))
