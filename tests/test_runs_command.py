@@ -60,7 +60,7 @@ def test_on_a_narrow_terminal_a_run_stands_in_two_lines(monkeypatch):
     assert lines[1].split() == ["protocol", "state", "accuracy", "%", "UF1", "changed", "size"]
     assert lines[2] == f"{done}  generated faces"
     assert lines[3].startswith("    casme2-mmnet3/12  finished")
-    assert lines[4] == str(half)
+    assert lines[4] == f"{half}  tuned on test"
     assert lines[5].startswith("    casme2-mmnet3/12  1 of 4 folds")
     assert [row["run"] for row in json.loads(mer("runs", "--json").stdout)] == [str(done), str(half)]
 

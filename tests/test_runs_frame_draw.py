@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import h5py
 import numpy as np
 import pytest
-from tiny_store import write_store
+from tiny_store import edited, write_store
 
 from mer_cli.runs.config import resolve_config
 from mer_cli.runs.frame_draw import draw_reach
@@ -15,7 +14,7 @@ from mer_cli.runs.protocol import plan_protocol
 def warnings(tmp_path, rises, **settings):
     """The warnings of a plan for clips with these frames from onset to apex, without those about counts."""
     path = write_store(tmp_path / "mylab.h5", {f"mylab/p{n}/c": ("smile", "frown")[n % 2] for n in range(len(rises))})
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         onset = file["clips/onset"][:]
         file["clips/apex"][:] = onset + np.array(rises)
         file["clips/offset"][:] = onset + np.array(rises) + 200

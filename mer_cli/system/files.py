@@ -234,6 +234,8 @@ def failure(error: OSError) -> str | None:
         return "your share of the disk is used up. Remove files of yours, and run the same command again."
     if error.errno in CURES:
         return f"{_reason(error)}. {CURES[error.errno]}, then run the same command again."
+    if error.errno in NOT_ALLOWED and error.filename:
+        return f"{_reason(error)}. Give yourself permission to it and to its folder, then run the same command again."
     return None
 
 
