@@ -180,6 +180,7 @@ def test_read_official_says_what_is_wrong_with_the_file(tmp_path):
     ("change", "problem"),
     [
         (lambda held: held[:1, :1].expand(10**6, 10**6), "has more numbers than the file holds of it"),
+        (lambda held: held.to("meta"), "has more numbers than the file holds of it"),
         (lambda held: held * float("nan"), "has a number that is NaN or infinite"),
         (lambda held: held.to(torch.int64), "is a tensor of torch.int64, torch.strided"),
         (lambda held: held.flatten(), "the shapes of head or MLPs are not those of the released class"),

@@ -153,7 +153,7 @@ def _check_tensors(weights: Mapping[str, Tensor]) -> None:
         is_counter = name.endswith("num_batches_tracked")
         if tensor.layout != torch.strided or not (tensor.is_floating_point() or is_counter):
             raise _wrong_weights(f"the layer that is {name} here is a tensor of {tensor.dtype}, {tensor.layout}")
-        if tensor.nbytes > tensor.untyped_storage().nbytes():  # one number may be said to be a billion
+        if tensor.is_meta or tensor.nbytes > tensor.untyped_storage().nbytes():  # a number may be said to be a billion
             raise _wrong_weights(f"the layer that is {name} here has more numbers than the file holds of it")
         if not bool(torch.isfinite(tensor).all()):
             raise _wrong_weights(f"the layer that is {name} here has a number that is NaN or infinite")

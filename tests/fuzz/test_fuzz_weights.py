@@ -36,9 +36,9 @@ def read(path):
 
 tensors = {
     "billion": lambda held: held.flatten()[:1].expand(10**9),
-    "few": lambda held: held[:1],
+    "few": lambda held: held.flatten()[:1],
     "flat": lambda held: held.flatten(),
-    "empty": lambda held: held[:0],
+    "empty": lambda held: held.flatten()[:0],
     "scalar": lambda held: held.sum(),
     "nan": lambda held: held * float("nan"),
     "integers": lambda held: held.to(torch.int64),
