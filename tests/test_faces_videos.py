@@ -104,3 +104,11 @@ def test_memory_does_not_grow_with_the_length_of_a_video(tmp_path):
         command = [sys.executable, "-c", SCRIPT, str(path), str(n_frames)]
         peaks.append(float(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
     assert peaks[1] - peaks[0] < 40
+
+
+def test_ffmpeg_prints_nothing_of_a_damaged_video(tmp_path, capfd):
+    path = tmp_path / "clip.mkv"
+    path.write_bytes(b"\x1a\x45\xdf\xa3" + bytes(200))
+    with pytest.raises(FaceError, match="the video cannot be opened"):
+        list(read_video(path, [1]))
+    assert capfd.readouterr() == ("", "")

@@ -7,7 +7,9 @@ import os
 from mer_cli.errors import FaceError
 
 MAX_PIXELS = 1 << 26  # of an image; OpenCV's own limit lets a file of some bytes take gigabytes
-os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))  # read once, when OpenCV is loaded
+# Both are read once: when OpenCV is loaded, and when it opens its first video. FFmpeg's -8 is silence.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 try:
     import cv2
