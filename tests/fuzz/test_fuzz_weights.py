@@ -47,7 +47,7 @@ tensors = {
     "sparse": lambda held: held.to_sparse(),
     "meta": lambda held: held.to("meta"),
     "text": lambda held: "weights",
-    "list": lambda held: held.tolist()[:1],
+    "list": lambda held: held.flatten().tolist()[:1],
     "none": lambda held: None,
 }
 zips = ["size", "encrypt", "method", "bomb", "pickle", "deep", "names"]
