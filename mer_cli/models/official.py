@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from io import BytesIO
@@ -71,7 +72,9 @@ def read_official(path: Path) -> MMNet:
     try:
         content = read_bounded(path, LARGEST)
         _check_archive(content)
-        loaded = torch.load(BytesIO(content), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of what is refused below
+            loaded = torch.load(BytesIO(content), map_location="cpu", weights_only=True)
     except (FileNotFoundError, NotADirectoryError):
         raise RunError(f"{path}: there is no such file. Give the .pth file that the released script saved.") from None
     except pickle.UnpicklingError:  # torch's words advise to load it as a pickle, which may run code
