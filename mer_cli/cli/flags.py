@@ -7,14 +7,23 @@ from collections.abc import Iterator
 from copy import copy
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
 from typer.core import TyperCommand
 
-from mer_cli.cli.completion import OF_SETTINGS
+from mer_cli.cli.completion import OF_SETTINGS, complete_store
 from mer_cli.cli.config_file import ConfigFlag, config_given
 
+Stores = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[STORE]...",
+        help="Stores, one for each dataset; the one in data/ if left out.",
+        autocompletion=complete_store,
+    ),
+]
 TimeLimitFlag = Annotated[
     str | None,
     typer.Option(

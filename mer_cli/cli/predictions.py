@@ -10,7 +10,8 @@ import typer
 from mer_cli.cli import console
 from mer_cli.cli.app import app
 from mer_cli.cli.completion import complete_scheme, complete_store
-from mer_cli.cli.train import Stores, show_clips
+from mer_cli.cli.flags import Stores
+from mer_cli.cli.train import show_clips
 
 if TYPE_CHECKING:
     from mer_cli.runs.plan import RunPlan

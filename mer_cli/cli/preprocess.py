@@ -22,59 +22,68 @@ if TYPE_CHECKING:
     from mer_cli.store.overview import Overview
 
 
+Dataset = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATASET",
+        help="casme2, samm, mmew, smic, casme3, casme, dfme, casme3c, 4dme, or table for your own data.",
+        autocompletion=complete_release,
+    ),
+]
+AlignFlag = Annotated[
+    Literal["box", "eyes", "none"],
+    typer.Option(
+        help="Crop an upright box, turn the face so that the eyes are level, or squeeze each cropped image whole."
+    ),
+]
+TableFlag = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Table of your own clips (mer preprocess table RAW), or a release's table that was renamed or moved.",
+    ),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Number of processes. Default: one for each core that memory allows."),
+]
+Predictor = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE.dat", help="Dlib's 68-point model. Default: MER_PREDICTOR, or the installed one."),
+]
+SourceFlag = Annotated[
+    Literal["raw", "cropped"] | None,
+    typer.Option(help="Use the raw or the cropped images. Default: raw if the release has both."),
+]
+ApexFlag = Annotated[
+    Literal["flow", "midpoint"],
+    typer.Option(help="Apex of clips without an annotated one: the strongest motion, or the middle."),
+]
+JoinSpellings = Annotated[
+    bool,
+    typer.Option("--join-spellings", help="Take names that differ only in spelling (001, 1) as one subject or label."),
+]
+Clips = Annotated[
+    bool, typer.Option("--clips", help="Also keep every frame from onset to offset, for methods that need them.")
+]
+
+
 @app.command()
 def preprocess(
-    dataset: Annotated[
-        str,
-        typer.Argument(
-            metavar="DATASET",
-            help="casme2, samm, mmew, smic, casme3, casme, dfme, casme3c, 4dme, or table for your own data.",
-            autocompletion=complete_release,
-        ),
-    ],
+    dataset: Dataset,
     raw: Annotated[Path, typer.Argument(metavar="RAW", help="Folder of the unpacked release.")],
     out: Annotated[
         Path | None, typer.Option(metavar="STORE.h5", help="Store to write. Default: data/DATASET.h5.")
     ] = None,
     resume: Annotated[bool, typer.Option(help="Keep the clips that an interrupted run finished.")] = True,
-    jobs: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Number of processes. Default: one for each core that memory allows."),
-    ] = None,
-    predictor: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.dat", help="Dlib's 68-point model. Default: MER_PREDICTOR, or the installed one."),
-    ] = None,
-    source: Annotated[
-        Literal["raw", "cropped"] | None,
-        typer.Option(help="Use the raw or the cropped images. Default: raw if the release has both."),
-    ] = None,
-    align: Annotated[
-        Literal["box", "eyes", "none"],
-        typer.Option(
-            help="Crop an upright box, turn the face so that the eyes are level, or squeeze each cropped image whole."
-        ),
-    ] = "box",
-    apex: Annotated[
-        Literal["flow", "midpoint"],
-        typer.Option(help="Apex of clips without an annotated one: the strongest motion, or the middle."),
-    ] = "flow",
-    table: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Table of your own clips (mer preprocess table RAW), or a release's table that was renamed or moved.",
-        ),
-    ] = None,
-    join_spellings: Annotated[
-        bool,
-        typer.Option(
-            "--join-spellings", help="Take names that differ only in spelling (001, 1) as one subject or label."
-        ),
-    ] = False,
-    clips: Annotated[
-        bool, typer.Option("--clips", help="Also keep every frame from onset to offset, for methods that need them.")
-    ] = False,
+    jobs: Jobs = None,
+    predictor: Predictor = None,
+    source: SourceFlag = None,
+    align: AlignFlag = "box",
+    apex: ApexFlag = "flow",
+    table: TableFlag = None,
+    join_spellings: JoinSpellings = False,
+    clips: Clips = False,
     allow_failed: Annotated[bool, typer.Option("--allow-failed", help="Exit with 0 even if clips failed.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only check the release and list what will fail; write nothing.")

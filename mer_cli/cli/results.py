@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from mer_cli.evaluation.summary import Summary, TextTable
     from mer_cli.inference.explain import Explained
+    from mer_cli.runs.run_config import RunConfig
 
 Runs = Annotated[
     list[Path] | None,
@@ -57,12 +58,10 @@ def evaluate(
     Example: mer evaluate runs/casme2-5-mmnet-released-s1-0a1b2c3d --rule last
     """
     from mer_cli.evaluation.comparison import compare_runs, comparison_table
-    from mer_cli.evaluation.run_text import remarks
     from mer_cli.evaluation.summary import summarise, summarise_seeds
     from mer_cli.evaluation.tried import several_settings
     from mer_cli.report.collect import collect_runs, group_seeds
     from mer_cli.report.exports import only_group, write_megc_log, write_predictions
-    from mer_cli.runs.run_config import GENERATED
 
     found = collect_runs(runs or [Path("runs")]).under(rule)
     others = collect_runs(compare).under(rule) if compare else None
@@ -79,14 +78,20 @@ def evaluate(
         show_facts([comparison_table(compare_runs(first, second, rule), first[0], second[0], rule)])
     console.print_notes(several_settings(found.finished))
     if export:
-        written = write_predictions(export, found.finished, rule)
-        show_renamed(export, written)
+        show_renamed(export, write_predictions(export, found.finished, rule))
     if export_megc:
         written = write_megc_log(export_megc, found.finished, rule, yes_selected_on_test=yes_selected_on_test)
         show_renamed(export_megc, written)
-        config = found.finished[0].config
-        stamps = [GENERATED if config.generated else "", *remarks(config)]
-        console.print_notes(f"{written}: {stamp}; the columns fold, gt, pred can't say so" for stamp in stamps if stamp)
+        _show_stamps(written, found.finished[0].config)
+
+
+def _show_stamps(log: Path, config: RunConfig) -> None:
+    """Print the stamps of a run that the columns of its log have no place for."""
+    from mer_cli.evaluation.run_text import remarks
+    from mer_cli.runs.run_config import GENERATED
+
+    stamps = [GENERATED if config.generated else "", *remarks(config)]
+    console.print_notes(f"{log}: {stamp}; the columns fold, gt, pred can't say so" for stamp in stamps if stamp)
 
 
 def show_renamed(asked: Path, written: Path) -> None:

@@ -12,7 +12,7 @@ from mer_cli.cli import console
 from mer_cli.cli.app import app
 from mer_cli.cli.completion import complete_store
 from mer_cli.cli.config_file import PrintConfigFlag, check_replay, config_text
-from mer_cli.cli.flags import SettingsCommand, TimeLimitFlag
+from mer_cli.cli.flags import SettingsCommand, Stores, TimeLimitFlag
 from mer_cli.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,14 +21,6 @@ if TYPE_CHECKING:
     from mer_cli.training.time_limit import TimeLimit
 
 
-Stores = Annotated[
-    list[Path] | None,
-    typer.Argument(
-        metavar="[STORE]...",
-        help="Stores, one for each dataset; the one in data/ if left out.",
-        autocompletion=complete_store,
-    ),
-]
 Loso = Annotated[bool, typer.Option("--loso", help="Leave one subject out: one fold for each subject.")]
 Test = Annotated[
     list[Path] | None,

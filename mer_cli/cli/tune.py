@@ -10,9 +10,8 @@ import typer
 
 from mer_cli.cli import console
 from mer_cli.cli.app import app
-from mer_cli.cli.completion import complete_store
-from mer_cli.cli.flags import SettingsCommand, TimeLimitFlag
-from mer_cli.cli.methods import show_grid, train_grid
+from mer_cli.cli.flags import SettingsCommand, Stores, TimeLimitFlag
+from mer_cli.cli.methods import DryRun, show_grid, train_grid
 from mer_cli.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,14 +19,6 @@ if TYPE_CHECKING:
 
     from mer_cli.training.grids import Cell
 
-Stores = Annotated[
-    list[Path] | None,
-    typer.Argument(
-        metavar="[STORE]...",
-        help="Stores, one for each dataset; the one in data/ if left out.",
-        autocompletion=complete_store,
-    ),
-]
 Try = Annotated[
     list[str] | None,
     typer.Option("--try", metavar="NAME=VALUE,...", help="A setting and its values: epochs=10,20. Repeatable."),
@@ -45,7 +36,7 @@ def tune(
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Number of seeds, counting up from --seed.")] = 1,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of all runs.")] = Path("runs"),
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan, and the time that is left.")] = False,
+    dry_run: DryRun = False,
     time_limit: TimeLimitFlag = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores and choices as JSON.")] = False,
 ) -> None:

@@ -35,7 +35,7 @@ INCOMPLETE = (
     "the folders were numbered anew, and the table does not hold both onset and offset, so its numbers can't be moved "
     "to those of the images. Fill in both, or leave onset, apex and offset blank."
 )
-TODO = (
+REMEDY = (
     "Unpack the release again, so that all images keep the released names, or write the numbers of the images into a "
     "copy of the table."
 )
@@ -201,7 +201,7 @@ def _against_the_rest(
     doubtful = [row for row in few if subject_of(row.clip_id) in mixed]
     reasons = {
         row.clip_id: "nearly all other clips are numbered otherwise, so it can't be told how this one is. "
-        f"{row.readings()}. {TODO}"
+        f"{row.readings()}. {REMEDY}"
         for row in doubtful
         if row.apex is None or row.first <= row.apex <= row.last
     }
@@ -237,7 +237,7 @@ def _mixture(dataset: str, exact: Sequence[Numbered], context: Sequence[Numbered
     return (
         f"{dataset}: {len(exact)} clips are in folders that were numbered anew, {len(context)} have frames around them "
         f"under the table's numbers, and both occur in {_names(subjects)}, so it can't be told which clips were "
-        f"numbered anew. {one.readings()}. {other.readings()}. {TODO}"
+        f"numbered anew. {one.readings()}. {other.readings()}. {REMEDY}"
     )
 
 
@@ -245,7 +245,7 @@ def _other_length(row: Numbered) -> str:
     return (
         f"the folders were numbered anew, and this one holds {row.span} frames ({row.first}..{row.last}) where "
         f"{row.annotated} are annotated ({row.onset}..{row.offset}), so it can't be told which of them is the onset. "
-        f"{TODO}"
+        f"{REMEDY}"
     )
 
 
@@ -266,7 +266,7 @@ def _cut_with_frames_around(dataset: str, rows: Sequence[Numbered]) -> dict[str,
         raise DatasetError(
             f"{dataset}: {len(beyond)} of {len(rows)} clips have annotated frames beyond the last image, though "
             f"nearly every folder begins at {beyond[0].first}: the folders seem to be cut otherwise than annotated"
-            f"{more}, and numbered anew. {beyond[0].readings()}. It can't be told which image is the onset. {TODO}"
+            f"{more}, and numbered anew. {beyond[0].readings()}. It can't be told which image is the onset. {REMEDY}"
         )
     of_subject: dict[str, list[Numbered]] = defaultdict(list)
     for row in rows:
@@ -332,7 +332,7 @@ def _resampled(rows: Sequence[Numbered], rate: float, incomplete: Collection[str
         if row.clip_id not in fitting:
             undecided[row.clip_id] = (
                 f"nearly all other clips have {rate:.2g} images for each annotated frame, and this one {row.span} "
-                f"images for {row.annotated}, so it can't be told which of them is the onset. {TODO}"
+                f"images for {row.annotated}, so it can't be told which of them is the onset. {REMEDY}"
             )
     return Numbering(fitting, undecided, (sentence,))
 
