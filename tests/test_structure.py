@@ -11,7 +11,7 @@ import mer_cli
 
 PACKAGE = Path(mer_cli.__file__).parent
 STAGES = [
-    *("system", "datasets", "faces", "store", "motion", "models", "runs", "training", "inference"),
+    *("system", "engines", "datasets", "faces", "store", "motion", "models", "runs", "training", "inference"),
     *("evaluation", "report", "bench", "cli", "api"),
 ]
 SHARED = {"records", "errors", "__version__"}
