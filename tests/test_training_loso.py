@@ -16,7 +16,7 @@ from tiny_store import EMOTIONS, write_store
 
 from mer_cli.runs.directory import read_run
 from mer_cli.runs.methods import METHODS
-from mer_cli.training.hardware import computes_in_bf16
+from mer_cli.training.machine import computes_in_bf16
 from mer_cli.training.plan import plan_run
 from mer_cli.training.train import train_run
 
@@ -135,7 +135,7 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from tiny_run import Silent, config_of
-from mer_cli.training.hardware import computes_in_bf16
+from mer_cli.training.machine import computes_in_bf16
 from mer_cli.training.plan import plan_run
 from mer_cli.training.train import train_run
 

@@ -48,7 +48,6 @@ from mer_cli.system.workers import end_unguarded_worker, run_in_workers
 from mer_cli.training.batches import PairBatches, Windows
 from mer_cli.training.hardware import (
     choose_folds_at_once,
-    describe_environment,
     fit_into_memory,
     resolve_gpus,
     threads_of,
@@ -57,6 +56,7 @@ from mer_cli.training.inputs import compute_inputs, read_features, read_motion_b
 from mer_cli.training.learner import LearnerTrainer
 from mer_cli.training.loggers import Loggers
 from mer_cli.training.loop import FoldTrainer, TrainedFold
+from mer_cli.training.machine import describe_environment
 from mer_cli.training.own_network import blamed_on_own_code, require_finite
 from mer_cli.training.time_limit import TimeLimit
 

@@ -1,0 +1,126 @@
+"""The facts about a machine that a plan rests on, so that a run can be planned here and trained on another machine.
+
+The facts are gathered by `this_machine` on the machine that trains, and sent to the one that plans.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from mer_cli import __version__
+from mer_cli.system.workers import available_memory
+
+COMPILERS = {"cpu": ("g++", "clang++"), "cuda": ("gcc", "clang")}
+CPU_INFO = Path("/proc/cpuinfo")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The facts about a machine, as a process on it sees them; they can be pickled.
+
+    host : name of the machine
+    processor : name of the processor · threads : torch's threads, by default one for each core that the process may use
+    memory : bytes that new processes can use without swapping, None if unknown
+    gpus : names of the NVIDIA GPUs that torch can use, first the one that the process calls `cuda`
+    has_mps : whether torch can use an Apple GPU
+    computes_bf16 : devices, such as "cpu", that compute bf16 in hardware
+    can_compile : devices for which the compiler that torch.compile needs is installed
+    python, torch, mer : their versions · platform : name and version of the operating system
+    """
+
+    host: str
+    processor: str
+    threads: int
+    memory: int | None
+    gpus: tuple[str, ...]
+    has_mps: bool
+    computes_bf16: tuple[str, ...]
+    can_compile: tuple[str, ...]
+    python: str
+    torch: str
+    mer: str
+    platform: str
+
+    def has(self, device: str) -> bool:
+        """Return whether torch can use the device on this machine."""
+        return {"cuda": bool(self.gpus), "mps": self.has_mps}.get(device, True)
+
+
+def this_machine(device: str = "auto") -> Machine:
+    """Return the facts about this machine.
+
+    Parameters
+    ----------
+    device : the device that is wanted; "cpu" leaves the GPUs out, because the names of NVIDIA GPUs can't be read
+        without starting CUDA in this process, which takes a second and some of a GPU's memory
+    """
+    gpus = _names_of_gpus() if device in ("auto", "cuda") and torch.cuda.is_available() else ()
+    devices = ("cpu", "cuda") if gpus else ("cpu",)
+    return Machine(
+        host=platform.node(),
+        processor=_name_of_processor(),
+        threads=torch.get_num_threads(),
+        memory=available_memory(),
+        gpus=gpus,
+        has_mps=torch.backends.mps.is_available(),
+        computes_bf16=tuple(filter(computes_in_bf16, devices)),
+        can_compile=tuple(filter(can_compile, COMPILERS)),
+        python=platform.python_version(),
+        torch=torch.__version__,
+        mer=__version__,
+        platform=platform.platform(),
+    )
+
+
+def _names_of_gpus() -> tuple[str, ...]:
+    current = torch.cuda.current_device()
+    others = (number for number in range(torch.cuda.device_count()) if number != current)
+    return tuple(torch.cuda.get_device_name(number) for number in (current, *others))
+
+
+def _name_of_processor() -> str:
+    """Return the processor's name, such as "AMD EPYC 7763 64-Core Processor"; its kind where the name is unknown."""
+    try:
+        lines = CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = (value.strip() for key, _, value in (line.partition(":") for line in lines) if key.strip() == "model name")
+    return next(names, "") or platform.processor() or platform.machine()
+
+
+def computes_in_bf16(device: str) -> bool:
+    """Return whether the device computes bf16 in hardware; emulated bf16 is slower than float32."""
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+
+
+def can_compile(device: str) -> bool:
+    """Return whether the compiler that torch.compile needs is installed: C++ for the CPU, C for CUDA (Triton)."""
+    if device == "cuda" and "CC" in os.environ:
+        return True
+    return any(shutil.which(compiler) for compiler in COMPILERS[device])
+
+
+def describe_environment(device: str, machine: Machine | None = None) -> dict[str, str | int]:
+    """Return the facts about a machine that a run directory records: versions, device name, threads.
+
+    Parameters
+    ----------
+    machine : the machine that trains, if it is not this one
+    """
+    machine = machine or this_machine(device)
+    return {
+        "python": machine.python,
+        "torch": machine.torch,
+        "platform": machine.platform,
+        "device": machine.gpus[0] if device == "cuda" else machine.processor,
+        "threads": machine.threads,
+    }
