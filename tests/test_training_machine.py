@@ -6,17 +6,20 @@ from dataclasses import replace
 
 import pytest
 import torch
+from moved_store import write_moved_store
 from tiny_run import config_of
 from tiny_store import write_store
 
 from mer_cli import __version__
 from mer_cli.errors import ConfigError
 from mer_cli.runs.config import resolve_config
+from mer_cli.runs.directory import read_run
 from mer_cli.training import machine as machines
 from mer_cli.training.grids import cell_of, plan_comparison, plan_grid
 from mer_cli.training.hardware import PAIRS_THAT_REPAY_COMPILING, resolve_hardware
-from mer_cli.training.machine import Machine, describe_environment, this_machine
+from mer_cli.training.machine import Machine, describe_environment, describe_fold, this_machine
 from mer_cli.training.plan import plan_run
+from mer_cli.training.train import train_run
 from mer_cli.training.tuning import plan_tuning
 
 LONG = PAIRS_THAT_REPAY_COMPILING
@@ -153,7 +156,9 @@ def test_gpus_are_not_looked_at_when_the_processor_is_wanted(monkeypatch):
 def test_the_processor_is_named_as_the_system_names_it(monkeypatch, tmp_path):
     monkeypatch.setattr(machines, "CPU_INFO", tmp_path / "cpuinfo")
     assert this_machine("cpu").processor == (platform.processor() or platform.machine())
-    (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: AMD EPYC: 64\nprocessor\t: 1\nmodel name\t: B\n")
+    named = tmp_path / "named"
+    monkeypatch.setattr(machines, "CPU_INFO", named)
+    named.write_text("processor\t: 0\nmodel name\t: AMD EPYC: 64\nprocessor\t: 1\nmodel name\t: B\n")
     assert this_machine("cpu").processor == "AMD EPYC: 64"
 
 
@@ -189,3 +194,42 @@ def test_the_turns_of_a_run_are_counted_by_the_cores_and_the_memory_of_the_machi
     small = replace(OLD, threads=2)
     poor = replace(OLD, memory=1)
     assert [cell_of("ststnet", plan, tmp_path, node).n_turns for node in (OLD, small, poor)] == [1, 2, 3]
+
+
+def test_each_fold_records_the_process_that_trained_it(tmp_path, monkeypatch):
+    """Here folds are trained in workers of one thread, while the process that starts them has more."""
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "1234")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "5")
+    store = write_moved_store(tmp_path / "casme2.h5").path
+    config = config_of(model="ststnet", flow="fast", epochs=1)
+    plan = plan_run([store], config, wanted=["01", "02"])
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        path = train_run(plan, tmp_path / "runs", folds_at_once=2)
+    finally:
+        torch.set_num_threads(before)
+    machines = read_run(path).machines
+    assert list(machines) == ["casme2-01", "casme2-02"]
+    assert machines["casme2-01"] == machines["casme2-02"]
+    found = machines["casme2-01"]
+    assert (found["host"], found["job"], found["threads"]) == (platform.node(), "slurm 1234_5", 1)
+    assert found["device"] == this_machine("cpu").processor
+    assert {"python", "torch", "numpy", "scikit-learn", "mer", "platform", "system", "instructions"} < found.keys()
+
+
+@pytest.mark.parametrize(
+    ("given", "job"),
+    [
+        ({}, None),
+        ({"SLURM_JOB_ID": "77"}, "slurm 77"),
+        ({"SLURM_JOB_ID": "77", "SLURM_ARRAY_JOB_ID": "70", "SLURM_ARRAY_TASK_ID": "3"}, "slurm 70_3"),
+        ({"RAY_JOB_ID": "02000000", "SLURM_JOB_ID": "77"}, "ray 02000000, slurm 77"),
+    ],
+)
+def test_a_fold_records_the_job_that_trained_it(given, job, monkeypatch):
+    for name in ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "RAY_JOB_ID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert describe_fold("cpu").get("job") == job

@@ -9,6 +9,8 @@ import os
 import platform
 import shutil
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -64,7 +66,7 @@ def this_machine(device: str = "auto") -> Machine:
     devices = ("cpu", "cuda") if gpus else ("cpu",)
     return Machine(
         host=platform.node(),
-        processor=_name_of_processor(),
+        processor=_name_of_processor(CPU_INFO),
         threads=torch.get_num_threads(),
         memory=available_memory(),
         gpus=gpus,
@@ -84,10 +86,11 @@ def _names_of_gpus() -> tuple[str, ...]:
     return tuple(torch.cuda.get_device_name(number) for number in (current, *others))
 
 
-def _name_of_processor() -> str:
+@cache  # on a machine with many cores the file takes long to read
+def _name_of_processor(info: Path) -> str:
     """Return the processor's name, such as "AMD EPYC 7763 64-Core Processor"; its kind where the name is unknown."""
     try:
-        lines = CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = info.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
     names = (value.strip() for key, _, value in (line.partition(":") for line in lines) if key.strip() == "model name")
@@ -124,3 +127,27 @@ def describe_environment(device: str, machine: Machine | None = None) -> dict[st
         "device": machine.gpus[0] if device == "cuda" else machine.processor,
         "threads": machine.threads,
     }
+
+
+def describe_fold(device: str) -> dict[str, str | int]:
+    """Return the facts about this process that a fold records, which it trained just now.
+
+    They name the machine, its job on a cluster if there is one, and what can change the last digits of a number. They
+    are the same whenever the same machine trains the fold, so there is no time among them.
+    """
+    job = _job()
+    facts: dict[str, str | int] = {"host": platform.node()} | ({"job": job} if job else {})
+    facts |= describe_environment(device)
+    if device == "cpu":
+        facts["instructions"] = torch.backends.cpu.get_cpu_capability()  # a virtual machine may hide some of them
+    libc = " ".join(platform.libc_ver()).strip()
+    facts["system"] = " ".join(filter(None, (platform.system(), platform.machine(), libc)))
+    return facts | {"mer": __version__} | {name: version(name) for name in ("numpy", "scikit-learn")}
+
+
+def _job() -> str:
+    """Return the cluster's job that this process belongs to, such as "slurm 1234_5"; "" if there is none."""
+    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    slurm = f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
+    found = {"ray": os.environ.get("RAY_JOB_ID"), "slurm": slurm}
+    return ", ".join(f"{cluster} {job}" for cluster, job in found.items() if job)

@@ -56,7 +56,7 @@ from mer_cli.training.inputs import compute_inputs, read_features, read_motion_b
 from mer_cli.training.learner import LearnerTrainer
 from mer_cli.training.loggers import Loggers
 from mer_cli.training.loop import FoldTrainer, TrainedFold
-from mer_cli.training.machine import describe_environment
+from mer_cli.training.machine import describe_environment, describe_fold
 from mer_cli.training.own_network import blamed_on_own_code, require_finite
 from mer_cli.training.time_limit import TimeLimit
 
@@ -257,7 +257,7 @@ class _Run:
         trained = _train_fold(trainer, fold, self.plan.labels, on_epoch)
         predictions = FoldPredictions(fold.id, fold.test, trained.logits, fold.inner, trained.inner_logits)
         save = partial(_save_weights, trained.weights, self.plan.config, fold) if self.save_weights else None
-        write_fold(self.path, predictions, trained.history, save)
+        write_fold(self.path, predictions, trained.history, save, describe_fold(self.plan.config.device))
         return trained
 
 
