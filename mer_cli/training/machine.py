@@ -130,13 +130,13 @@ def describe_environment(device: str, machine: Machine | None = None) -> dict[st
 
 
 def describe_fold(device: str) -> dict[str, str | int]:
-    """Return the facts about this process that a fold records, which it trained just now.
+    """Return the facts about this process that a fold records if this process trained it.
 
-    They name the machine, its job on a cluster if there is one, and what can change the last digits of a number. They
-    are the same whenever the same machine trains the fold, so there is no time among them.
+    They name the machine, its job on a cluster if there is one, and what can change the last digits of a number. There
+    is no time among them: a machine that trains a fold again records the same.
     """
     job = _job()
-    facts: dict[str, str | int] = {"host": platform.node()} | ({"job": job} if job else {})
+    facts: dict[str, str | int] = {"host": platform.node(), **({"job": job} if job else {})}
     facts |= describe_environment(device)
     if device == "cpu":
         facts["instructions"] = torch.backends.cpu.get_cpu_capability()  # a virtual machine may hide some of them

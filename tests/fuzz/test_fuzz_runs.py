@@ -212,8 +212,7 @@ def change_zip(content, how):
 
 
 def undisturbed_run(folder):
-    machines = [{"device": f"CPU {number}", "threads": 1} for number in (1, 1, 2)]
-    return write_run(folder, subjects=5, inner_val=2, machines=machines)
+    return write_run(folder, subjects=5, inner_val=2, machines=[{"device": "CPU", "threads": 1}] * 3)
 
 
 @sizes
