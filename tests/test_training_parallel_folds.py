@@ -22,14 +22,10 @@ from mer_cli.runs.directory import read_run
 from mer_cli.system import workers
 from mer_cli.training import hardware
 from mer_cli.training.hardware import (
-    PAIRS_THAT_REPAY_COMPILING,
-    can_compile,
     choose_folds_at_once,
-    computes_in_bf16,
     parse_folds_at_once,
     parse_gpus,
     resolve_gpus,
-    resolve_hardware,
     threads_of_fold,
 )
 from mer_cli.training.plan import plan_run
@@ -237,45 +233,6 @@ def test_gpus_are_named_by_number_and_only_where_there_are_some():
     with pytest.raises(ConfigError) as error:
         parse_gpus("0,all")
     assert str(error.value) == ("--gpus must be numbers as `nvidia-smi` shows them, such as 0,1, got '0,all'.")
-
-
-def test_only_networks_that_it_makes_faster_compute_in_bf16():
-    def precision(model, precision_="auto"):
-        return resolve_hardware(resolve_config(model=model, device="cpu", precision=precision_), 0).precision
-
-    assert precision("ststnet") == precision("augcn-flow") == precision("sssnet", "fp32") == "fp32"
-    assert precision("ststnet", "bf16") == "bf16"
-    assert precision("sssnet") == ("bf16" if computes_in_bf16("cpu") else "fp32")
-
-
-def test_nothing_is_compiled_on_the_cpu_unless_it_is_asked_for():
-    def compiled(model, compile_="auto", precision="bf16"):
-        config = resolve_config(model=model, device="cpu", compile=compile_, precision=precision)
-        return resolve_hardware(config, 10**9).compile
-
-    assert compiled("ststnet") == compiled("mmnet") == compiled("mmnet", precision="fp32") == "off"
-    if can_compile("cpu"):
-        assert compiled("mmnet", "on") == compiled("ststnet", "on") == "on"
-
-
-def test_on_a_gpu_long_runs_on_pictures_are_compiled_where_there_is_a_compiler(monkeypatch):
-    def compiled(model, n_pairs, compile_="auto"):
-        config = resolve_config(model=model, device="cuda", compile=compile_)
-        return resolve_hardware(config, n_pairs).compile
-
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
-    monkeypatch.delenv("CC", raising=False)
-    monkeypatch.setattr("shutil.which", {"gcc": "/usr/bin/gcc"}.get)
-    long = PAIRS_THAT_REPAY_COMPILING
-    assert (compiled("mmnet", long), compiled("mmnet", long - 1), compiled("ststnet", long)) == ("on", "off", "off")
-    monkeypatch.setattr("shutil.which", {}.get)
-    assert compiled("mmnet", long) == "off"
-    with pytest.raises(ConfigError) as error:
-        compiled("mmnet", long, "on")
-    assert str(error.value) == (
-        "--compile on: torch.compile needs one of gcc, clang, and none is installed. Use --compile off."
-    )
 
 
 def test_folds_at_once_are_a_number_or_auto():

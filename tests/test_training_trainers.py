@@ -8,8 +8,8 @@ from tiny_store import write_store
 from tools import require_tool
 
 from mer_cli.training.fold_work import Trainers
-from mer_cli.training.hardware import COMPILERS
 from mer_cli.training.inputs import compute_inputs
+from mer_cli.training.machine import COMPILERS
 from mer_cli.training.plan import plan_run
 from mer_cli.training.train import train_run
 

@@ -14,6 +14,7 @@ from mer_cli.cli import console
 from mer_cli.cli.app import app
 from mer_cli.cli.completion import complete_store
 from mer_cli.cli.config_file import PrintConfigFlag, check_replay, config_text
+from mer_cli.cli.engine import EngineFlag, SlurmFlag, check_engine_flags, engine_of, machine_of, say
 from mer_cli.cli.flags import SettingsCommand, Stores, TimeLimitFlag
 from mer_cli.errors import ConfigError
 
@@ -85,6 +86,8 @@ def train(
     folds_at_once: FoldsAtOnce = "auto",
     gpus: Gpus = None,
     time_limit: TimeLimitFlag = None,
+    engine: EngineFlag = "local",
+    slurm: SlurmFlag = None,
     print_config: PrintConfigFlag = False,
 ) -> None:
     """Train a method once for each held-out subject, and keep its predictions on that subject after every epoch.
@@ -107,6 +110,7 @@ def train(
     if print_config:
         console.print_text(config_text(ctx, config))
         return
+    check_engine_flags(engine, gpus=gpus, time_limit=time_limit, resume=resume)
     limit = parse_time_limit(time_limit)
     options = Options(
         resume=resume,
@@ -117,12 +121,15 @@ def train(
         time_limit=limit,
     )
     stores, wanted, plans = stores or [find_store()], folds.split(",") if folds else None, []
-    for seed in range(config.seed, config.seed + seeds):
-        plan = plan_run(stores, config.model_copy(update={"seed": seed}), test_stores=test or (), wanted=wanted)
-        check_replay(ctx, plan)
-        show_plan(plan, out, save_weights)
-        plans.append(plan)
-    train_with_progress(plans, out, options)
+    with engine_of(engine, slurm) as opened:
+        machine = machine_of(opened, config.device)
+        for seed in range(config.seed, config.seed + seeds):
+            seeded = config.model_copy(update={"seed": seed})
+            plan = plan_run(stores, seeded, test_stores=test or (), wanted=wanted, machine=machine)
+            check_replay(ctx, plan)
+            show_plan(plan, out, save_weights)
+            plans.append(plan)
+        train_with_progress(plans, out, replace(options, engine=opened), seconds=expected_of(plans, out))
     show_time_limit(limit, plans, out)
 
 
@@ -170,7 +177,7 @@ def train_with_progress(
     from mer_cli.runs.directory import folds_to_train
     from mer_cli.training.train import train_runs
 
-    options = replace(options, prepare=partial(prepare_with_progress, steps=console.Steps))
+    options = replace(options, prepare=partial(prepare_with_progress, steps=console.Steps), tell=say)
     work: dict[str, float] = {}
     n_left = 0
     total = 0.0
@@ -189,7 +196,14 @@ def train_with_progress(
 
     unit = "expected seconds" if seconds and all(seconds) else "epochs"
     with console.TrainProgress(n_left, total, unit) as progress:
-        return train_runs(plans, out, listener_of, options, on_run_end=on_run_end, goes_on=goes_on)
+        return train_runs(plans, out, listener_of, options, on_run_end=on_run_end, goes_on=goes_on, seconds=seconds)
+
+
+def expected_of(plans: Sequence[RunPlan], out: Path) -> list[float | None]:
+    """Return how long a fold of each plan takes, as far as finished folds tell."""
+    from mer_cli.training.grids import cell_of, expected_seconds
+
+    return expected_seconds([cell_of(plan.config.model, plan, out) for plan in plans])
 
 
 def prepare_with_progress(plan: RunPlan, steps: Callable[[str, int], Any]) -> None:

@@ -65,8 +65,13 @@ class Work(Protocol):
     def kept(self, item: Any) -> Any | None:
         """Return what there is to tell of a task that is finished already, read from the folder; otherwise None."""
 
-    def begin(self, item: Any) -> bool:
-        """Claim a task, so that no other process does it too; return False if another has claimed or finished it."""
+    def begin(self, item: Any, place: str = "") -> bool:
+        """Claim a task, so that no other process does it too; return False if another has claimed or finished it.
+
+        Parameters
+        ----------
+        place : name of the machine that does it, if it is not this one
+        """
 
     def end(self, item: Any) -> None:
         """Give back the claim on a task."""
@@ -111,10 +116,12 @@ class Engine(Protocol):
 
     is_detached : whether jobs do the tasks that go on when this command ends; they claim tasks and note failures
         themselves, otherwise the caller does
+    place : name of the machine that does the task that is taken next, "" if it is this one
     """
 
     name: str
     is_detached: bool
+    place: str
 
     def ask(self, question: Callable[[], Answer], needs: Needs) -> Answer:
         """Return what a module's function returns on a machine that has what a task needs."""

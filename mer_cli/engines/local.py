@@ -24,6 +24,7 @@ class LocalEngine:
 
     name = "local"
     is_detached = False
+    place = ""
 
     def ask(self, question: Callable[[], Answer], needs: Needs) -> Answer:
         """Return the function's answer; `needs` has no effect, because there is only this machine."""

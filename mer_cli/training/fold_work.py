@@ -7,10 +7,13 @@ order in which folds end changes no number.
 from __future__ import annotations
 
 import os
+import platform
 import re
+import tempfile
+import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,23 +24,27 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mer_cli.engines.engine import Needs, OnStep
-from mer_cli.errors import RunError
+from mer_cli.engines.engine import TRIES, Needs, OnStep
+from mer_cli.errors import MerError, RunError
 from mer_cli.motion.inputs import MotionInput
 from mer_cli.records import Fold, FoldPredictions, subject_of
+from mer_cli.runs.claims import Claims
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.directory import is_finished, write_fold
-from mer_cli.runs.fold_files import read_history
+from mer_cli.runs.failures import note_failure, read_failures
+from mer_cli.runs.fold_files import FoldFacts, read_history
 from mer_cli.runs.folds import training_labels
-from mer_cli.runs.own_code import Origin, import_again, is_known
+from mer_cli.runs.own_code import Origin, Sources, import_again, is_known
 from mer_cli.runs.plan import RunPlan
 from mer_cli.runs.run_config import RunConfig
 from mer_cli.store.hdf5 import empty_windows, read_windows
+from mer_cli.system.files import write_text
 from mer_cli.training.batches import PairBatches, Windows
-from mer_cli.training.hardware import torch_threads
+from mer_cli.training.hardware import resolve_hardware, torch_threads
 from mer_cli.training.inputs import MotionBatches, read_features, read_motion
 from mer_cli.training.learner import LearnerArrays, LearnerTrainer
 from mer_cli.training.loop import FoldTrainer, TrainedFold
+from mer_cli.training.machine import cluster_job, describe_fold, this_machine
 from mer_cli.training.own_network import blamed_on_own_code, require_finite
 
 OS_ERROR = re.compile(r"\(os error (\d+)\)")  # how safetensors names the system's error
@@ -158,16 +165,22 @@ class EndedFold:
 class FoldWork:
     """The folds of a run, each trained on its own and written into the run directory.
 
-    path : the run directory · save_weights : whether each fold's weights are kept
-    origin : where your own code lies · trainers : a cache that this process shares with other runs
+    path : the run directory · engine : name of the engine · save_weights : whether each fold's weights are kept
+    resume : False trains finished folds again
+    origin : where your own code lies · sources : its files, for a machine that has not got them
+    trainers : a cache that this process shares with other runs · is_ready : whether `_get_ready` was called
     """
 
     plan: RunPlan
     path: Path
     needs: Needs
+    engine: str
     save_weights: bool = True
+    resume: bool = True
     origin: Origin | None = None
+    sources: Sources = field(default_factory=dict)
     trainers: Trainers = field(default_factory=Trainers)
+    is_ready: bool = True
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the work without what this process keeps."""
@@ -175,7 +188,7 @@ class FoldWork:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take the caches of the process that the work was sent to."""
-        vars(self).update(state, trainers=_OF_WORKER)
+        vars(self).update(state, trainers=_OF_WORKER, is_ready=False)
 
     @property
     def name(self) -> str:
@@ -187,22 +200,27 @@ class FoldWork:
 
     def read(self) -> Any:
         """Return what `read_arrays` does."""
-        self._import()
+        self._get_ready()
         return self.trainers.read(self.plan)
 
-    def do(self, shared: Any, item: Fold, on_step: OnStep) -> TrainedFold:
+    def do(self, shared: Any, item: Fold, on_step: OnStep) -> tuple[TrainedFold, FoldFacts]:
         """Train a fold on the labels of its training clips; a trainer never gets a held-out label.
+
+        Returns
+        -------
+        the trained fold, and facts about the machine that trained it
 
         Raises
         ------
         RunError
             If the device runs out of memory.
         """
-        self._import()
+        self._get_ready()
         config = self.plan.config
         try:
-            with torch_threads(self.needs.threads):
-                return train_fold(self.trainers.of(self.plan, shared), item, self.plan.labels, on_step)
+            with torch_threads(self.needs.threads or _threads_of_job()):
+                trained = train_fold(self.trainers.of(self.plan, shared), item, self.plan.labels, on_step)
+                return trained, describe_fold(config.device)
         except torch.OutOfMemoryError as error:
             raise RunError(
                 f"{self.path}: the device ran out of memory ({str(error).splitlines()[0]}) with "
@@ -210,12 +228,13 @@ class FoldWork:
                 "--batch-size (another run, since BatchNorm sees the batch) or use --device cpu."
             ) from None
 
-    def keep(self, item: Fold, result: TrainedFold) -> EndedFold:
+    def keep(self, item: Fold, result: tuple[TrainedFold, FoldFacts]) -> EndedFold:
         """Write a trained fold into the run."""
-        predictions = FoldPredictions(item.id, item.test, result.logits, item.inner, result.inner_logits)
-        save = partial(_save_weights, result.weights, self.plan.config, item) if self.save_weights else None
-        write_fold(self.path, predictions, result.history, save)
-        return EndedFold(item, len(result.history), result.history[-1].get("loss"))
+        trained, facts = result
+        predictions = FoldPredictions(item.id, item.test, trained.logits, item.inner, trained.inner_logits)
+        save = partial(_save_weights, trained.weights, self.plan.config, item) if self.save_weights else None
+        write_fold(self.path, predictions, trained.history, save, facts)
+        return EndedFold(item, len(trained.history), trained.history[-1].get("loss"))
 
     def kept(self, item: Fold) -> EndedFold | None:
         """Return a finished fold, or None if it is not finished."""
@@ -227,24 +246,73 @@ class FoldWork:
         loss = read_history(history, "loss", config.epochs)[-1] if has_loss else None
         return EndedFold(item, config.epochs, loss)
 
-    def begin(self, item: Fold) -> bool:
-        """Return True: no other process is asked."""
-        return True
+    def begin(self, item: Fold, place: str = "") -> bool:
+        """Claim a fold; return False if another process has claimed it or, unless it is trained again, finished it."""
+        job = cluster_job()
+        return _claims(self.engine).take(self.path, item.id, where=place, job=job, again=not self.resume)
 
     def end(self, item: Fold) -> None:
-        """Do nothing: there is no claim."""
+        """Give back the claim on a fold."""
+        _claims(self.engine).give_back(self.path, item.id)
 
     def fail(self, item: Fold, error: BaseException, log: str) -> int:
-        return 1
+        """Note why a fold failed, with the traceback in a log if it is a mistake of the program."""
+        if not log and not isinstance(error, MerError):
+            file = self.path / "logs" / f"{item.id}.log"
+            write_text(file, "".join(traceback.format_exception(error)))
+            log = str(file)
+        return note_failure(self.path, item.id, spell(error), log, platform.node())
 
     def failure(self, item: Fold) -> str | None:
-        return None
+        """Return why a fold failed for the last time, or None."""
+        failure = read_failures(self.path).get(item.id)
+        if failure is None or failure.times < TRIES:
+            return None
+        return f"{failure.error} Log: {failure.log}" if failure.log else failure.error
 
-    def _import(self) -> None:
-        """Import your own code, in a process that has not named it."""
-        foreign = self.plan.config.foreign
-        if foreign and self.origin and not is_known(foreign):
-            import_again(foreign, self.origin)
+    def _get_ready(self) -> None:
+        """Import your own code, and look for the device, in a process that neither named the code nor chose the device.
+
+        Raises
+        ------
+        ConfigError
+            If this machine has not the device, or the code is not there or is another.
+        """
+        if self.is_ready:
+            return
+        config = self.plan.config
+        resolve_hardware(config, 0, this_machine(config.device))
+        if config.foreign and self.origin and not is_known(config.foreign):
+            import_again(config.foreign, self._origin_here(self.origin))
+        self.is_ready = True
+
+    def _origin_here(self, origin: Origin) -> Origin:
+        """Return where your own code lies on this machine; if its file isn't here, a copy of it is made."""
+        if origin.file is None or origin.file.is_file():
+            return origin
+        folder = Path(tempfile.mkdtemp(prefix="mer-own-"))
+        for name, content in self.sources.items():
+            copy = folder / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(content)
+        return replace(origin, file=folder / origin.file.name)
+
+
+def _threads_of_job() -> int | None:
+    """Return the threads that a cluster's job has for each task; None if there is no job, or it doesn't say."""
+    return int(os.environ.get("SLURM_CPUS_PER_TASK", "0")) or None
+
+
+@cache
+def _claims(engine: str) -> Claims:
+    """Return the claims of this process, which last as long as it does."""
+    return Claims(engine)
+
+
+def spell(error: BaseException) -> str:
+    """Return an error in a line; the kind of error too if it is a mistake of the program."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, MerError) else f"{type(error).__name__}: {text}".removesuffix(": ")
 
 
 _OF_WORKER = Trainers()  # of the works that were sent to this process

@@ -42,6 +42,11 @@ class TimeLimit:
             self.is_over = time.monotonic() + needed > self._ends
         return not self.is_over
 
+    @property
+    def is_past(self) -> bool:
+        """Whether the time is up."""
+        return time.monotonic() > self._ends
+
     def begin(self, method: str, fold: Hashable) -> bool:
         """Return whether there is time for another fold of a method; if there is, the fold counts as begun.
 

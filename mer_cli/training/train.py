@@ -7,6 +7,7 @@ for the end of a run. The order in which folds end changes no number.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
@@ -22,6 +23,7 @@ from mer_cli.engines.local import LocalEngine
 from mer_cli.errors import MerError, RunError
 from mer_cli.records import Fold
 from mer_cli.runs.directory import CODE_GIVEN, Session, folds_to_train, open_run, record_session
+from mer_cli.runs.failures import forget_failures
 from mer_cli.runs.own_code import origin_known, sources_of
 from mer_cli.runs.plan import RunPlan
 from mer_cli.runs.process_state import require_torch_defaults
@@ -29,14 +31,16 @@ from mer_cli.system.workers import end_unguarded_worker
 from mer_cli.training.fold_work import EndedFold, FoldWork, Trainers
 from mer_cli.training.hardware import (
     choose_folds_at_once,
-    describe_environment,
     fit_into_memory,
     resolve_gpus,
     threads_of_fold,
 )
 from mer_cli.training.inputs import compute_inputs
 from mer_cli.training.loggers import Loggers
+from mer_cli.training.machine import describe_environment
 from mer_cli.training.time_limit import TimeLimit
+
+SECONDS_BETWEEN_LOOKS = 1.0  # at folds that another process trains
 
 
 class Listener(Protocol):
@@ -87,6 +91,7 @@ class Options:
     trainers : a cache to share among runs that differ only in the seed
     time_limit : shared by all runs of a command, and updated here; a later call trains the folds that it left out
     prepare : computes what a run's method sees of the clips, if it is not on disk
+    tell : called with a sentence that the user should read
     """
 
     engine: Engine = field(default_factory=LocalEngine)
@@ -98,6 +103,7 @@ class Options:
     trainers: Trainers = field(default_factory=Trainers)
     time_limit: TimeLimit = field(default_factory=lambda: TimeLimit(math.inf))
     prepare: Callable[[RunPlan], None] = compute_inputs
+    tell: Callable[[str], None] = lambda _: None
 
 
 def train_run(plan: RunPlan, out: Path, listener: Listener | None = None, **options: Any) -> Path:
@@ -127,6 +133,7 @@ def train_runs(
     *,
     on_run_end: Callable[[Path], object] = lambda _: None,
     goes_on: bool = False,
+    seconds: Sequence[float | None] = (),
 ) -> list[FailedRun]:
     """Train the wanted folds of all plans, the first plan's first; return the runs that failed.
 
@@ -136,6 +143,7 @@ def train_runs(
     listener_of : makes the listener of a run, just before its first fold begins
     on_run_end : called with the run directory when its folds are finished, or no more begin
     goes_on : whether a run that fails leaves the others going on; False raises its error
+    seconds : how long a fold of each plan will probably take, None if it is unknown
 
     Raises
     ------
@@ -147,7 +155,12 @@ def train_runs(
     if options.loggers.active and len(plans) > 1:  # most loggers know one run at a time
         each = (train_runs([plan], out, listener_of, options, on_run_end=on_run_end, goes_on=goes_on) for plan in plans)
         return [failed for of_plan in each for failed in of_plan]
-    queue = _Queue(plans, out, listener_of, options, on_run_end, goes_on)
+    runs = [
+        _Run(plan, path, folds_to_train(path, plan.wanted, resume=options.resume), expected)
+        for plan, expected in zip(plans, seconds or [None] * len(plans), strict=True)
+        for path in (out / plan.config.run_name,)
+    ]
+    queue = _Queue(runs, out, listener_of, options, on_run_end, goes_on)
     try:
         queue.prepare()
         queue.train()
@@ -160,7 +173,8 @@ def train_runs(
 class _Run:
     """A run in training.
 
-    todo : folds to train, in this order · needs : what each of them needs of a machine
+    todo : folds to train, in this order · seconds : how long one takes, if that is known
+    needs : what each fold needs of a machine
     n_left : folds that have not ended · is_dropped : whether no more folds begin
     failures : why folds failed · told : what closes the run's loggers
     """
@@ -168,6 +182,7 @@ class _Run:
     plan: RunPlan
     path: Path
     todo: list[Fold]
+    seconds: float | None
     needs: Needs = field(default_factory=Needs)
     work: FoldWork | None = None
     listener: Listener = field(default_factory=Silent)
@@ -182,23 +197,20 @@ class _Queue:
 
     def __init__(
         self,
-        plans: Sequence[RunPlan],
+        runs: Sequence[_Run],
         out: Path,
         listener_of: Callable[[RunPlan], Listener],
         options: Options,
         on_run_end: Callable[[Path], object],
         goes_on: bool,
     ) -> None:
+        self.runs = runs
         self.out, self.listener_of, self.options = out, listener_of, options
         self.on_run_end, self.goes_on = on_run_end, goes_on
         self.engine, self.limit = options.engine, options.time_limit
-        self.runs = [
-            _Run(plan, path, folds_to_train(path, plan.wanted, resume=options.resume))
-            for plan in plans
-            for path in (out / plan.config.run_name,)
-        ]
         self.run_of: dict[int, _Run] = {}  # by the work's id
         self.begun: dict[tuple[Path, str], Task] = {}  # tasks that have not ended
+        self.elsewhere: list[Task] = []  # tasks that another process has claimed
 
     def prepare(self) -> None:
         """Compute what the runs' methods see, as long as there is time; then decide what their folds need."""
@@ -233,12 +245,23 @@ class _Queue:
                     run.todo.sort(key=lambda fold: -len(fold.train))
 
     def train(self) -> None:
-        """Let the engine do the tasks; if a worker is killed, the runs whose folds were at work have failed."""
-        tasks = self._tasks()
+        """Let the engine do the tasks, and wait for those that another process does."""
+        self._do(self._tasks())
+        if self.elsewhere:
+            self.options.tell(_waiting(self.elsewhere))
+        while self.elsewhere and not self.limit.is_past:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+            self._do(self._retaken())
+        for run in self.runs:
+            if run.work and run.n_left and not run.failures:  # no time is left for its other folds
+                self._finish(run)
+
+    def _do(self, tasks: Iterator[Task]) -> None:
+        """Let the engine do tasks; if a worker is killed, the runs whose folds were at work have failed."""
         while True:
             try:
                 self.engine.run(tasks, self._end, self._step)
-                break
+                return
             except BrokenProcessPool:
                 for task in list(self.begun.values()):
                     run = self.run_of[id(task.work)]
@@ -248,9 +271,6 @@ class _Queue:
                     )
                     self._give_back(task)
                     self._fail(run, task.name, error)
-        for run in self.runs:
-            if run.work and run.n_left and not run.failures:  # no time is left for its other folds
-                self._finish(run)
 
     def _tasks(self) -> Iterator[Task]:
         for run in self.runs:
@@ -259,7 +279,7 @@ class _Queue:
                 self._open(run)
                 self._finish(run)
             for fold in run.todo:
-                if run.is_dropped or not self.limit.begin(model, (run.path, fold.id)):
+                if run.is_dropped or not self.limit.has_time(model):
                     break
                 if run.work is None:
                     try:
@@ -268,11 +288,37 @@ class _Queue:
                         self._fail(run, "", error)
                         break
                 assert run.work
-                task = Task(run.work, fold, fold.id)
-                self.begun[run.path, fold.id] = task
-                if self._is_seen(run):
-                    run.listener.on_fold(fold)
-                yield task
+                task = Task(run.work, fold, fold.id, run.seconds)
+                if self._begin(task):
+                    yield task
+                else:
+                    self.elsewhere.append(task)
+
+    def _retaken(self) -> Iterator[Task]:
+        """Yield the tasks that another process had claimed and not finished; end those that it has finished."""
+        waiting, self.elsewhere = self.elsewhere, []
+        for task in waiting:
+            run = self.run_of[id(task.work)]
+            told = task.work.kept(task.item) if self.options.resume else None
+            if told is not None:
+                self.begun[run.path, task.name] = task
+                self._end(Ended(task, told))
+            elif not run.is_dropped and self.limit.has_time(run.plan.config.model):
+                if self._begin(task):
+                    yield task
+                else:
+                    self.elsewhere.append(task)
+
+    def _begin(self, task: Task) -> bool:
+        """Claim a task and note that it has begun; return False if another process has claimed it."""
+        run = self.run_of[id(task.work)]
+        if not (self.engine.is_detached or task.work.begin(task.item, self.engine.place)):
+            return False
+        self.limit.begin(run.plan.config.model, (run.path, task.name))
+        self.begun[run.path, task.name] = task
+        if self._is_seen(run):
+            run.listener.on_fold(task.item)
+        return True
 
     def _is_seen(self, run: _Run) -> bool:
         """Return whether the run's folds are trained in this process, so that every epoch is seen."""
@@ -286,7 +332,10 @@ class _Queue:
             record_session(path, session)
             origin = origin_known(config.foreign) if config.foreign else None
             saves = options.save_weights == "last" and config.method.is_network
-            run.work = FoldWork(run.plan, path, run.needs, saves, origin, options.trainers)
+            run.work = FoldWork(run.plan, path, run.needs, self.engine.name, saves, options.resume, origin)
+            run.work.sources = dict(sources_of(config.foreign)) if config.foreign and origin and origin.file else {}
+            run.work.trainers = options.trainers
+            forget_failures(path, (fold.id for fold in run.todo))
             self.run_of[id(run.work)] = run
         run.n_left = len(run.todo)
         both = options.loggers.beside(self.listener_of(run.plan), path, config)
@@ -301,6 +350,8 @@ class _Queue:
         task, run = ended.task, self.run_of[id(ended.task.work)]
         self._give_back(task)
         if ended.error is not None:
+            if not self.engine.is_detached:
+                task.work.fail(task.item, ended.error, "")
             self._fail(run, task.name, ended.error)
             return
         told: EndedFold = ended.told
@@ -315,7 +366,10 @@ class _Queue:
             self._finish(run)
 
     def _give_back(self, task: Task) -> None:
+        """Give back the claim on a task that has ended, or never will."""
         self.begun.pop((self.run_of[id(task.work)].path, task.name))
+        if not self.engine.is_detached:
+            task.work.end(task.item)
 
     def _fail(self, run: _Run, fold: str, error: Exception) -> None:
         """Note why a fold failed, "" for the whole run; on this machine no more folds of the run begin."""
@@ -334,8 +388,16 @@ class _Queue:
 
     def close(self) -> None:
         """End the runs that have begun and have folds left, whatever the reason."""
+        for task in list(self.begun.values()):
+            self._give_back(task)
         for run in self.runs:
             run.told.close()
+
+
+def _waiting(tasks: Sequence[Task]) -> str:
+    """Return a sentence on the tasks that other processes have claimed."""
+    are = "1 fold is" if len(tasks) == 1 else f"{len(tasks)} folds are"
+    return f"{are} at work in another command (see mer status); waiting for them. Ctrl-C ends only this command."
 
 
 def needs_elsewhere(plan: RunPlan, folds_at_once: int | None) -> Needs:
