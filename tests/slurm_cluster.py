@@ -129,9 +129,7 @@ def slurm_cluster():
         key.chmod(0o600)
         controller, daemon = free_ports(2)
         conf = root / "slurm.conf"
-        conf.write_text(
-            CONF.format(node=NODE, root=root, controller=controller, daemon=daemon)
-        )
+        conf.write_text(CONF.format(node=NODE, root=root, controller=controller, daemon=daemon))
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("SLURM_CONF", str(conf))
             cluster.start(
