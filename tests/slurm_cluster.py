@@ -14,6 +14,8 @@ import pytest
 from tools import require_tool
 
 NODE = socket.gethostname().split(".")[0]  # slurmctld refuses to start under another name
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent
 TOOLS = ("sbatch", "slurmctld", "slurmd", "munged")
 # Partition `high` preempts jobs of `low`. Two jobs fit on the node. A job that SLURM put back into the queue begins
 # only when its credential has expired: after 10 seconds here, two minutes by default.
@@ -132,6 +134,7 @@ def slurm_cluster():
         conf.write_text(CONF.format(node=NODE, root=root, controller=controller, daemon=daemon))
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("SLURM_CONF", str(conf))
+            patch.setenv("PYTHONPATH", f"{PACKAGE}:{TESTS}")  # of the jobs
             cluster.start(
                 *("munged", shutil.which("munged"), "--force", "--foreground", f"--socket={root}/munge.s"),
                 *(f"--key-file={key}", f"--pid-file={root}/munge.pid", f"--log-file={root}/munge.log"),

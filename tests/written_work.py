@@ -31,7 +31,7 @@ class WrittenWork:
         return Path(self.folder) / f"{item}.{kind}"
 
     def read(self):
-        return Path(self.source).read_text() if self.source else "shared"
+        return Path(self.source).read_text(encoding="utf-8") if self.source else "shared"
 
     def do(self, shared, item, on_step):
         with self.path("begun", "log").open("a") as file:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mer_cli.engines.engine import TRIES, Answer, Ended, Needs, OnStep, Task, Work
-from mer_cli.engines.slurm_job import Chunk, Question
+from mer_cli.engines.slurm_job import ChunkJob, Question
 from mer_cli.engines.slurm_options import (
     ARRAY_PARALLELISM,
     SIGNAL_DELAY_S,
@@ -28,6 +28,7 @@ from mer_cli.engines.slurm_record import (
     Job,
     Key,
     cause,
+    forgotten,
     key_of,
     log_folder,
     new_array,
@@ -41,13 +42,19 @@ LIMIT_MIN = 120  # time limit of a job where --slurm and the partition say nothi
 QUESTION_MIN = 15  # time limit of a job that answers a question
 FIRST_TOLD_MIN = 5  # minutes that a question has waited when this is told
 QUESTIONS = Path("~/.cache/mer/slurm")  # folder of their logs: a home folder is on all nodes
+USUAL_REASONS = ("None", "Priority", "Resources", "JobArrayTaskLimit", "BeginTime", "Prolog")  # of a waiting job
+MOST_ALONE = 100  # jobs for the tasks of jobs that were killed
+SUBMITTED_S = 600.0  # seconds after which a command has surely submitted what it was about to submit
 POLL_S = 2.0  # seconds between two looks into the folders of the works
 POLLS_PART = 0.1  # of the time is spent on these looks at most: a network disk may be slow
 LOOK_S = 30.0  # seconds between two looks at SLURM's queue
 GONE_S = 60.0  # seconds after which a job that has ended has written all that it will: network disks show files late
 
 
-def cut(tasks: Sequence[Task], seconds: float, most: int, at_once: int) -> list[tuple[Task, ...]]:
+Chunk = tuple[Task, ...]
+
+
+def cut(tasks: Sequence[Task], seconds: float, most: int, at_once: int) -> list[Chunk]:
     """Return the tasks cut into chunks, in their order.
 
     A chunk takes about `seconds`. If nobody knows how long a task takes, there are as many chunks as jobs run at once.
@@ -63,7 +70,7 @@ def cut(tasks: Sequence[Task], seconds: float, most: int, at_once: int) -> list[
     total = sum(lengths)
     if total <= 0:
         lengths, total = [1.0] * len(tasks), float(len(tasks))
-        seconds = total / min(len(tasks), at_once)
+        seconds = total / max(1, min(len(tasks), at_once))
     each = max(seconds, total / most)
     chunks: dict[int, list[Task]] = {}
     begin = 0.0
@@ -71,6 +78,12 @@ def cut(tasks: Sequence[Task], seconds: float, most: int, at_once: int) -> list[
         chunks.setdefault(int(begin / each * (1 + 1e-9)), []).append(task)
         begin += length
     return [tuple(chunk) for chunk in chunks.values()]
+
+
+def cut_finely(tasks: Sequence[Task]) -> list[Chunk]:
+    """Return tasks whose job was killed, alone or in few: one of them may have been the cause, but not the others."""
+    each = max(1, -(-len(tasks) // MOST_ALONE))
+    return [tuple(tasks[begin : begin + each]) for begin in range(0, len(tasks), each)]
 
 
 class SlurmEngine:
@@ -129,7 +142,7 @@ class SlurmEngine:
                 continue
             looked = time.monotonic()
             jobs = self.queue.jobs(array.name, array.numbers)
-            job = Job("", "") if jobs is None else jobs.get(0, Job("", ""))
+            job = (jobs or {}).get(0) or forgotten(array, 0)
             if jobs is None or job.is_alive:
                 gone_since = looked
             elif looked - gone_since >= self.gone_s:
@@ -146,33 +159,41 @@ class SlurmEngine:
         command = Command(self, tuple(tasks), on_end)
         command.tell_ended()
         command.attach()
-        command.submit([task for key, task in command.left.items() if key not in command.jobs])
+        command.submit(self.cut([task for key, task in command.left.items() if key not in command.jobs]))
         try:
             command.wait()
         except KeyboardInterrupt:
             self.say(f"The jobs go on. The same command shows how far they are; {command.cancel} stops them.")
             raise
 
-    def submit(self, tasks: Sequence[Task], folder: Path) -> Array:
-        """Submit an array of jobs for these tasks; its file is written first, so that no job is ever forgotten."""
-        wanted = resources(self.options, {task.work.needs: None for task in tasks})
-        at_once = wanted.setdefault("array_parallelism", ARRAY_PARALLELISM)
+    def cut(self, tasks: Sequence[Task]) -> list[Chunk]:
+        """Return the tasks cut into chunks that fit into the time limit."""
         seconds = CHUNK_S if self.limit_min is None else min(CHUNK_S, 0.8 * (self.limit_min * 60 - self.delay_s))
-        chunks = cut(tasks, seconds, MOST_JOBS, at_once)
-        longest = max(sum(task.seconds or 0.0 for task in chunk) for chunk in chunks)
-        limit = wanted.setdefault("time", min(self.limit_min or 10**9, max(LIMIT_MIN, round(longest / 30))))
+        return cut(tasks, seconds, MOST_JOBS, int(self.options.get("array_parallelism", ARRAY_PARALLELISM)))
+
+    def submit(self, chunks: Sequence[Chunk], folder: Path) -> Array:
+        """Submit an array of jobs for these chunks; its file is written first, so that no job is ever forgotten."""
+        wanted = resources(self.options, {task.work.needs for chunk in chunks for task in chunk})
+        wanted.setdefault("array_parallelism", ARRAY_PARALLELISM)
+        longest_min = max(sum(task.seconds or 0.0 for task in chunk) for chunk in chunks) / 60
+        limit = wanted.setdefault("time", min(self.limit_min or 10**9, max(LIMIT_MIN, round(2 * longest_min))))
         wanted["signal_delay_s"] = self.delay_s
         array = new_array(folder, chunks)
         array.write()
         try:
             array.numbers = self.queue.submit(
-                [Chunk(chunk, limit, self.delay_s) for chunk in chunks], folder, array.name, wanted
+                [ChunkJob(chunk, limit, self.delay_s) for chunk in chunks], folder, array.name, wanted
             )
         except BaseException:
             array.remove()
             raise
         array.write()
         return array
+
+
+def counted(n: int, what: str) -> str:
+    """Return "1 job", "2 jobs"."""
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 class Command:
@@ -227,7 +248,7 @@ class Command:
                     f"SLURM: jobs of an earlier command are queued or running: {array.number} does {len(keys)} of the "
                     f"tasks. Logs: {array.folder}"
                 )
-            elif not alive:
+            elif not alive and (array.numbers or time.time() - array.file.stat().st_mtime > SUBMITTED_S):
                 array.remove()
 
     def numbers(self, array: Array, jobs: Any) -> list[str]:
@@ -238,16 +259,16 @@ class Command:
         main, _, place = known.number.partition("_")
         return [f"{main}_{n}" for n in range(len(array.chunks))] if place else [main]
 
-    def submit(self, tasks: Sequence[Task]) -> None:
-        if not tasks:
+    def submit(self, chunks: Sequence[Chunk]) -> None:
+        if not chunks:
             return
-        array = self.engine.submit(tasks, log_folder(self.works))
+        array = self.engine.submit(chunks, log_folder(self.works))
         self.arrays.append(array)
         self.jobs |= {key: (array, place) for place, chunk in enumerate(array.chunks) for key in chunk}
         self.engine.say(
-            f"SLURM: submitted {len(array.chunks)} jobs for {len(tasks)} tasks: {array.number}. You may close this "
-            f"command: the same command shows how far they are, `scancel {array.number}` stops them. "
-            f"Logs: {array.folder}"
+            f"SLURM: submitted {counted(len(chunks), 'job')} for {counted(sum(map(len, chunks)), 'task')}: "
+            f"{array.number}. You may close this command: the same command shows how far they are, "
+            f"`scancel {array.number}` stops them. Logs: {array.folder}"
         )
 
     def wait(self) -> None:
@@ -263,17 +284,23 @@ class Command:
                 looked = time.monotonic()
             time.sleep(max(min(POLL_S, self.engine.look_s), (time.monotonic() - began) / POLLS_PART))
         for array in self.arrays:
-            array.remove()
+            if all(key in self.jobs for chunk in array.chunks for key in chunk):
+                jobs = self.engine.queue.jobs(array.name, array.numbers) or {}
+                self.engine.queue.cancel([job.number for job in jobs.values() if job.state == "PENDING"])
+                array.remove()
 
     def look(self) -> None:
         """Ask which jobs have ended without ending their tasks, and submit those tasks again."""
         again = []
-        for array in {array.name: array for array, _ in self.jobs.values()}.values():
+        for array in {array.name: array for key, (array, _) in self.jobs.items() if key in self.left}.values():
             jobs = self.engine.queue.jobs(array.name, array.numbers)
             if jobs is None:  # SLURM doesn't answer; the jobs go on
                 continue
             for place in range(len(array.chunks)):
-                job = jobs.get(place, Job("", ""))
+                job = jobs.get(place) or forgotten(array, place)
+                if job.state == "PENDING" and job.reason not in {*USUAL_REASONS, *self.reasons}:
+                    self.reasons.add(job.reason)
+                    self.engine.say(f"SLURM: job {job.number} waits: {job.reason}. `scontrol show job {job.number}`")
                 missing = [
                     key for key in array.chunks[place] if self.jobs.get(key) == (array, place) and key in self.left
                 ]
@@ -284,7 +311,7 @@ class Command:
                 if time.monotonic() - since >= self.engine.gone_s:
                     again += self.lost(array, place, job, missing)
         self.tell_ended()
-        self.submit([self.left[key] for key in again if key in self.left])
+        self.submit(cut_finely([self.left[key] for key in again if key in self.left]))
 
     def lost(self, array: Array, place: int, job: Job, keys: Sequence[Key]) -> list[Key]:
         """Decide on the tasks that an ended job has not ended; return those to submit again."""
@@ -292,8 +319,7 @@ class Command:
         for key in keys:
             task = self.left[key]
             if job.state == "CANCELLED":
-                error = RunError("its job was cancelled with scancel. The same command submits it again.")
-                self.end(key, Ended(task, error=error))
+                self.end(key, Ended(task, error=RunError(cause(array, place, job))))
                 continue
             if not task.work.begin(task.item):  # another process does it, which will end it or lose its claim
                 continue

@@ -43,7 +43,7 @@ class Tried(Enum):
     CLAIMED = "not begun, because another process does it"
 
 
-class Chunk:
+class ChunkJob:
     """Tasks that a job does. It may be interrupted at any time, and does what is missing when it is called again.
 
     Parameters

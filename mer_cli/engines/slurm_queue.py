@@ -13,13 +13,13 @@ from typing import Any, Protocol
 
 import psutil
 
-from mer_cli.engines.slurm_record import Job
 from mer_cli.engines.slurm_options import Partition, require_submitit
+from mer_cli.engines.slurm_record import Job
 from mer_cli.errors import ConfigError, RunError
 
 ANSWER_S = 60.0  # how long SLURM's commands may take
 MOST_JOBS = 1000  # of an array, by SLURM's default
-ENDLESS = 1_000_000  # times that submitit may put a job back into the queue: each time, `Chunk` does what is missing
+ENDLESS = 1_000_000  # times that submitit may put a job back into the queue: each time, `ChunkJob` does what is missing
 
 
 class Queue(Protocol):
@@ -75,7 +75,8 @@ class SlurmQueue:
         return {_place(number): Job(number, state, reason) for number, state, reason in lines}
 
     def cancel(self, numbers: Sequence[str]) -> None:
-        _ask("scancel", *numbers)
+        if numbers:
+            _ask("scancel", *numbers)
 
     def partitions(self) -> Sequence[Partition]:
         done = _ask("sinfo", "--noheader", "--format=%P|%l")

@@ -27,7 +27,6 @@ ALIVE = (
 )
 
 
-
 def key_of(task: Task) -> Key:
     """Return what identifies a task between two commands: the names of its work and of its item."""
     return task.work.name, task.name
@@ -82,6 +81,11 @@ class Array:
             for number in self.numbers:
                 for name in (f"{number}_submitted.pkl", f"{number}_0_result.pkl"):
                     (self.folder / name).unlink(missing_ok=True)
+            script = self.folder / f"{self.number}_submission.sh"
+            for link in self.folder.glob(".submission_file_*.sh"):
+                if link.is_symlink() and link.readlink() == script:
+                    link.unlink(missing_ok=True)
+            script.unlink(missing_ok=True)
             self.file.unlink(missing_ok=True)
 
     def log(self, place: int) -> str:
@@ -103,9 +107,7 @@ def log_folder(works: Sequence[Work]) -> Path:
 
 def read_arrays(works: Iterable[Work]) -> list[Array]:
     """Return the arrays that earlier commands have submitted for these works, as far as their files can be read."""
-    folders = dict.fromkeys(
-        folder / LOGS for work in works for folder in (Path(work.folder), Path(work.folder).parent)
-    )
+    folders = dict.fromkeys(folder / LOGS for work in works for folder in (Path(work.folder), Path(work.folder).parent))
     found = []
     for file in (file for folder in folders for file in sorted(folder.glob(f"{PREFIX}*.json"))):
         with suppress(OSError, ValueError, KeyError, TypeError):
@@ -127,6 +129,12 @@ def read_result(array: Array, place: int) -> tuple[str, Any] | None:
         return None
 
 
+def forgotten(array: Array, place: int) -> Job:
+    """Return a job that SLURM doesn't know any more; what it left tells whether it came to its end."""
+    result = read_result(array, place)
+    return Job("", "COMPLETED" if result is not None and result[0] == "success" else "")
+
+
 CAUSES = {
     "CANCELLED": "its job was cancelled with scancel. The same command submits it again.",
     "OUT_OF_MEMORY": "its job ran out of memory. Give more, for example --slurm mem=32G.",
@@ -139,13 +147,12 @@ UNKNOWN = "its job is gone, and SLURM doesn't say why; it may have been killed f
 
 
 def cause(array: Array, place: int, job: Job) -> str:
-    """Return why a job has ended without doing its tasks, in the same words for all jobs that end for the same cause."""
+    """Return why a job has ended without doing its tasks, in the same words for all jobs with the same cause."""
     if job.state in CAUSES:
         return CAUSES[job.state]
-    result = read_result(array, place)
-    is_error = result is not None and result[0] == "error"
-    lines = str(result[1]).strip().splitlines() if result and is_error else _end_of_log(array, place)
-    if not lines:
+    kind, told = read_result(array, place) or ("", "")
+    lines = str(told).strip().splitlines() if kind == "error" else _end_of_log(array, place)
+    if not lines or lines[-1].startswith("submitit "):  # submitit's own line, that a task has begun
         return UNKNOWN
     last = re.sub(r"^(mer_cli\.errors\.\w+|srun: error: \S+): ", "", lines[-1].strip())
     return f"its job failed: {last.rstrip('.')}."
