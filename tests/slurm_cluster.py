@@ -7,9 +7,10 @@ import socket
 import subprocess
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from tools import require_tool
 
@@ -74,7 +75,20 @@ class Cluster:
         self.start("slurmd", shutil.which("slurmd"), "-D", "-N", NODE)
 
     def kill_node(self):
+        """Kill the daemon of the node and all processes of its jobs, as a power cut does."""
         self.stop("slurmd", signal.SIGKILL)
+        jobs = [process for process in psutil.process_iter() if self.is_of_job(process)]
+        steps = {parent for process in jobs for parent in process.parents() if parent.name() == "slurmstepd"}
+        for process in [*steps, *jobs]:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+    def is_of_job(self, process):
+        """Whether a process belongs to a job of this cluster."""
+        with suppress(psutil.Error):
+            found = process.environ()
+            return found.get("SLURM_CONF") == str(self.root / "slurm.conf") and "SLURM_JOB_ID" in found
+        return False
 
     def stop(self, name, number=signal.SIGTERM):
         process = self.running.pop(name)

@@ -16,6 +16,7 @@ from written_work import WrittenWork, tasks_of
 import mer_cli
 from mer_cli.engines.engine import Needs, Task
 from mer_cli.engines.slurm import SlurmEngine, cut, cut_finely
+from mer_cli.engines.slurm_job import ChunkJob
 from mer_cli.engines.slurm_options import parse_slurm_options
 from mer_cli.errors import ConfigError, RunError
 
@@ -51,9 +52,19 @@ def work(tmp_path):
 
 @pytest.fixture
 def local(monkeypatch):
-    """Jobs are processes of this machine, which find the package and the tests."""
+    """Return a function that makes a trial whose jobs are processes of this machine."""
     pytest.importorskip("submitit")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(mer_cli.__file__).parents[1]), str(TESTS)]))
+    trials = []
+
+    def make(options=""):
+        trials.append(Trial(options, "local"))
+        return trials[-1]
+
+    yield make
+    for trial in trials:
+        for job in trial.engine.queue.started:
+            job._process.wait()
 
 
 @pytest.fixture
@@ -182,7 +193,7 @@ def test_tasks_of_a_killed_job_are_cut_finely(work):
 
 def test_jobs_do_all_tasks_and_one_that_fails_three_times_stops_no_other(local, work):
     work.broken = ("i1",)
-    trial = Trial("array_parallelism=2", "local").run(tasks_of(work, 5))
+    trial = local("array_parallelism=2").run(tasks_of(work, 5))
     assert trial.ended == {f"i{n}": f"shared i{n}" for n in (0, 2, 3, 4)} | {"i1": "this item is broken"}
     assert sorted(work.lines("begun")) == ["i0", "i1", "i1", "i1", "i2", "i3", "i4"]
     (log,) = {error["log"] for error in work.errors("i1")}
@@ -192,7 +203,7 @@ def test_jobs_do_all_tasks_and_one_that_fails_three_times_stops_no_other(local, 
 
 def test_a_killed_job_costs_only_the_task_that_kills_it(local, work):
     work.killed = ("i1",)
-    trial = Trial("array_parallelism=1", "local").run(tasks_of(work, 4))
+    trial = local("array_parallelism=1").run(tasks_of(work, 4))
     cause = "its job is gone, and SLURM doesn't say why; it may have been killed for lack of memory."
     assert trial.ended == {f"i{n}": f"shared i{n}" for n in (0, 2, 3)} | {"i1": cause}
     assert sorted(work.lines("begun")) == ["i0", "i1", "i1", "i1", "i2", "i3"]
@@ -204,7 +215,7 @@ def test_a_job_whose_machine_has_other_code_does_nothing(local, work, tmp_path, 
     with (other / "mer_cli" / "errors.py").open("a") as file:
         file.write("# another version\n")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(other), str(TESTS)]))
-    trial = Trial("array_parallelism=1", "local").run(tasks_of(work, 2))
+    trial = local("array_parallelism=1").run(tasks_of(work, 2))
     assert work.lines("begun") == []
     (error,) = set(trial.ended.values())
     codes = subprocess.run(
@@ -224,7 +235,7 @@ def test_a_job_whose_machine_has_other_code_does_nothing(local, work, tmp_path, 
 
 def test_a_machine_that_can_not_read_the_work_notes_it_once_a_job(local, work, tmp_path):
     work.source = str(tmp_path / "store.h5")
-    trial = Trial("array_parallelism=1", "local").run(tasks_of(work, 2))
+    trial = local("array_parallelism=1").run(tasks_of(work, 2))
     error = f"[Errno 2] No such file or directory: '{work.source}'"
     assert trial.ended == {"i0": error, "i1": error}
     assert len({each["log"] for each in work.errors("i0")}) == 3
@@ -233,9 +244,32 @@ def test_a_machine_that_can_not_read_the_work_notes_it_once_a_job(local, work, t
 
 def test_a_node_answers_a_question(local, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
-    trial = Trial(cluster="local")
+    trial = local()
     assert trial.engine.ask(platform.node, Needs()) == platform.node()
     assert len(trial.said) == 1
+
+
+def test_a_task_that_takes_longer_than_the_time_limit_fails(work, monkeypatch):
+    pytest.importorskip("submitit")
+    monkeypatch.setenv("SUBMITIT_EXECUTOR", "local")
+    monkeypatch.setenv("SUBMITIT_LOCAL_JOB_ID", "12")
+    monkeypatch.setenv("SUBMITIT_FOLDER", work.folder)
+    (task,) = tasks_of(work, 1)
+    job = ChunkJob([task], limit_min=120, delay_s=90)
+    assert work.begin("i0")
+    job._now, job._began = task, time.monotonic() - 5000
+    assert job.checkpoint().function is job
+    assert work.errors("i0") == []
+    assert work.begin("i0")
+    job._began = time.monotonic() - 6000
+    job.checkpoint()
+    assert work.errors("i0") == [
+        {
+            "error": "it takes longer than the time limit of 120 minutes. Give more, for example --slurm time=240.",
+            "log": f"{work.folder}/12_0_log.out",
+        }
+    ]
+    assert work.begin("i0")
 
 
 # --- real SLURM
@@ -307,3 +341,87 @@ def test_jobs_that_are_cancelled_end_with_an_error_and_are_submitted_by_the_next
     wait_for(lambda: not squeue())
     assert Trial().run(tasks_of(work, 2)).ended == {"i0": "shared i0", "i1": "shared i1"}
     assert sorted(work.lines("begun")) == ["i0", "i0", "i1", "i1"]
+
+
+def test_a_preempted_job_goes_on_where_it_stopped(cluster, work):
+    work.sleep = 3
+    with driver(work, 3, "array_parallelism=1") as first:
+        first.stdout.readline()
+        wait_for(lambda: work.lines("begun") == ["i0", "i1"])
+        # All cores for the partition that goes first.
+        subprocess.run(["sbatch", "-p", "high", "-c", "2", "-o", "/dev/null", "--wrap", "true"], check=True)
+        assert first.stdout.read() == "['i0', 'i1', 'i2']\n"
+    assert sorted(work.lines("kept")) == ["i0", "i1", "i2"]
+    # SLURM gives the task at work two seconds, which may be enough for it.
+    assert sorted(set(work.lines("begun"))) == ["i0", "i1", "i2"]
+    assert len(work.lines("begun")) <= 4
+
+
+@pytest.mark.slow
+def test_a_job_that_is_told_of_its_time_limit_submits_itself_again(cluster, work):
+    work.sleep = 2
+    with driver(work, 4, "array_parallelism=1") as first:
+        first.stdout.readline()
+        wait_for(lambda: len(work.lines("begun")) == 2)
+        (number,) = squeue()
+        subprocess.run(["scancel", "--signal=USR2", number], check=True)
+        first.kill()  # the job needs no command
+    wait_for(lambda: len(work.lines("kept")) == 4)
+    assert work.lines("begun") == ["i0", "i1", "i1", "i2", "i3"]
+    assert work.lines("kept") == ["i0", "i1", "i2", "i3"]
+
+
+@pytest.mark.slow
+def test_what_a_time_limit_cuts_off_is_done_by_the_same_job_later(cluster, work):
+    work.sleep = 25
+    trial = Trial("time=2,signal_delay_s=30,array_parallelism=1").run(tasks_of(work, 4))
+    assert trial.ended == {f"i{n}": f"shared i{n}" for n in range(4)}
+    assert work.lines("kept") == ["i0", "i1", "i2", "i3"]
+    assert len(work.lines("begun")) == 5
+    assert len(trial.said) == 1
+
+
+@pytest.mark.slow
+def test_a_node_that_loses_its_power_costs_only_the_task_at_work(cluster, work):
+    work.sleep = 3
+    with driver(work, 3, "array_parallelism=1") as first:
+        first.stdout.readline()
+        wait_for(lambda: len(work.lines("begun")) == 2)
+        cluster.kill_node()
+        time.sleep(15)
+        cluster.start_node()
+        assert first.stdout.read() == "['i0', 'i1', 'i2']\n"
+    assert work.lines("begun") == ["i0", "i1", "i1", "i2"]
+    assert work.lines("kept") == ["i0", "i1", "i2"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            "partition=hihg",
+            "--slurm partition=hihg: this cluster has no such partition. It has: low, high. Did you mean 'high'?",
+        ),
+        (
+            "partition=low,time=121",
+            "--slurm time=121: partition low ends jobs after 120 minutes. Give time=120 or less: what is missing then "
+            "is submitted again.",
+        ),
+    ],
+)
+def test_what_the_cluster_does_not_have_is_an_error_before_anything_is_submitted(cluster, options, message):
+    with pytest.raises(ConfigError) as raised:
+        Trial(options)
+    assert str(raised.value) == message
+
+
+def test_what_sbatch_says_is_told_in_one_line(cluster, work, capfd):
+    work.needs = Needs(device="cuda")
+    with pytest.raises(RunError) as raised:
+        Trial().run(tasks_of(work, 2))
+    assert str(raised.value) == (
+        "--engine slurm: sbatch refuses the jobs: Batch job submission failed: Invalid generic resource (gres) "
+        "specification."
+    )
+    assert capfd.readouterr() == ("", "")
+    assert list((Path(work.folder) / "slurm").glob("*.json")) == []

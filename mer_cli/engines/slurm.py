@@ -44,6 +44,7 @@ FIRST_TOLD_MIN = 5  # minutes that a question has waited when this is told
 QUESTIONS = Path("~/.cache/mer/slurm")  # folder of their logs: a home folder is on all nodes
 USUAL_REASONS = ("None", "Priority", "Resources", "JobArrayTaskLimit", "BeginTime", "Prolog")  # of a waiting job
 MOST_ALONE = 100  # jobs for the tasks of jobs that were killed
+ENDING_S = 10.0  # seconds that the command waits for jobs which have done all their tasks
 SUBMITTED_S = 600.0  # seconds after which a command has surely submitted what it was about to submit
 POLL_S = 2.0  # seconds between two looks into the folders of the works
 POLLS_PART = 0.1  # of the time is spent on these looks at most: a network disk may be slow
@@ -283,11 +284,20 @@ class Command:
                 self.look()
                 looked = time.monotonic()
             time.sleep(max(min(POLL_S, self.engine.look_s), (time.monotonic() - began) / POLLS_PART))
+        self.clear()
+
+    def clear(self) -> None:
+        """Cancel jobs whose tasks have all ended elsewhere, and remove what submitit left of all other ended jobs."""
+        queue, until = self.engine.queue, time.monotonic() + ENDING_S
         for array in self.arrays:
-            if all(key in self.jobs for chunk in array.chunks for key in chunk):
-                jobs = self.engine.queue.jobs(array.name, array.numbers) or {}
-                self.engine.queue.cancel([job.number for job in jobs.values() if job.state == "PENDING"])
-                array.remove()
+            if any(key not in self.jobs for chunk in array.chunks for key in chunk):  # also of another command
+                continue
+            while any(job.is_alive for job in (jobs := queue.jobs(array.name, array.numbers) or {}).values()):
+                queue.cancel([job.number for job in jobs.values() if job.state == "PENDING"])
+                if time.monotonic() > until:
+                    return
+                time.sleep(min(1.0, self.engine.look_s))
+            array.remove()
 
     def look(self) -> None:
         """Ask which jobs have ended without ending their tasks, and submit those tasks again."""
