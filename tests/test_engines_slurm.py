@@ -1,6 +1,5 @@
 """The jobs of a SLURM cluster do the tasks of a command: submitit's local processes everywhere, and real daemons."""
 
-import json
 import os
 import platform
 import shutil

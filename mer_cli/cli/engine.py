@@ -47,18 +47,18 @@ def say(sentence: str) -> None:
     console.print_lines([sentence], console.err)
 
 
-def machine_of(engine: Engine, device: str | None) -> Machine | None:
+def machine_of(engine: Engine, device: str | None, slurm: str | None) -> Machine | None:
     """Return the machine that the runs are planned for: None is this one.
 
     Parameters
     ----------
-    device : as given with --device, None if it was left out
+    device, slurm : as given with --device and --slurm, None if they were left out
     """
     if engine.name == "local":
         return None
     from mer_cli.training.machine import ask_machine
 
-    return ask_machine(engine, device or "auto")
+    return ask_machine(engine, device or "auto", slurm or "")
 
 
 def check_engine_flags(

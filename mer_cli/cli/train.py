@@ -122,7 +122,7 @@ def train(
     )
     stores, wanted, plans = stores or [find_store()], folds.split(",") if folds else None, []
     with engine_of(engine, slurm) as opened:
-        machine = machine_of(opened, config.device)
+        machine = machine_of(opened, config.device, slurm)
         for seed in range(config.seed, config.seed + seeds):
             seeded = config.model_copy(update={"seed": seed})
             plan = plan_run(stores, seeded, test_stores=test or (), wanted=wanted, machine=machine)

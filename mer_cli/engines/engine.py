@@ -116,12 +116,14 @@ class Engine(Protocol):
 
     is_detached : whether jobs do the tasks that go on when this command ends; they claim tasks and note failures
         themselves, otherwise the caller does
-    place : name of the machine that does the task that is taken next, "" if it is this one
     """
 
     name: str
     is_detached: bool
-    place: str
+
+    @property
+    def place(self) -> str:
+        """Name of the machine that does the task that is taken next; "" if it is this one, or not known yet."""
 
     def ask(self, question: Callable[[], Answer], needs: Needs) -> Answer:
         """Return what a module's function returns on a machine that has what a task needs."""

@@ -69,6 +69,11 @@ class RayEngine:
     def __exit__(self, *error: object) -> None:
         self.stack.close()
 
+    @property
+    def place(self) -> str:
+        """Name of the node that does the task that is taken next; "" if no worker is free yet."""
+        return self.idle[0].host if self.idle else ""
+
     def ask(self, question: Callable[[], Answer], needs: Needs) -> Answer:
         """Return what a module's function returns on a node that has what a task needs."""
         resources = self.resources_for(needs)

@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from pydantic import TypeAdapter
 
 from mer_cli import __version__
 from mer_cli.engines.engine import Engine, Needs
@@ -156,23 +157,22 @@ def describe_fold(device: str) -> dict[str, str | int]:
     return facts | {"mer": __version__} | {name: version(name) for name in ("numpy", "scikit-learn")}
 
 
-def ask_machine(engine: Engine, device: str) -> Machine:
+def ask_machine(engine: Engine, device: str, jobs: str = "") -> Machine:
     """Return the facts about a machine on which an engine does tasks; the answer of a SLURM job is kept for a month.
 
     Parameters
     ----------
-    device : the device that is wanted, as in `this_machine`
+    device : the device that is wanted, as in `this_machine` · jobs : options of the jobs, which decide the machine
     """
     needs = Needs(threads=None, device="cuda" if device == "cuda" else "cpu")
     question = partial(this_machine, device)
     if not engine.is_detached:
         return engine.ask(question, needs)
-    asked = f"{engine!r} {device} {__version__} {torch.__version__} {platform.python_version()} {sys.prefix}"
+    asked = f"{jobs} {device} {platform.node()} {__version__} {torch.__version__} {sys.prefix}"
     file = ANSWERS.expanduser() / f"{hashlib.sha256(asked.encode()).hexdigest()[:16]}.json"
-    with suppress(OSError, ValueError, TypeError):
+    with suppress(OSError, ValueError):  # of an answer that is not there or damaged
         if time.time() - file.stat().st_mtime < MONTH_S:
-            held = read_json(file)
-            return Machine(**{name: tuple(value) if isinstance(value, list) else value for name, value in held.items()})
+            return TypeAdapter(Machine).validate_python(read_json(file))
     machine = engine.ask(question, needs)
     with suppress(RunError):
         write_text(file, json.dumps(asdict(machine), indent=2) + "\n")
