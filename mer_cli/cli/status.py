@@ -33,7 +33,7 @@ def status(
     places: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[FOLDER or RUN]...",
+            metavar="[FOLDER|RUN]...",
             help="Run directories, or folders of runs; runs/ if left out.",
             autocompletion=complete_run,
         ),
