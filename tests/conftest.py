@@ -37,3 +37,12 @@ def explained(tmp_path_factory):
         for variant in ({}, {"variant": "independent", "attention": "independent"}):
             train(store, root / "runs", epochs=1, batch_size=4, precision="fp32", **variant)
     return root
+
+
+@pytest.fixture(scope="session")
+def slurm():
+    """A SLURM cluster of one node on this machine."""
+    from slurm_cluster import slurm_cluster
+
+    with slurm_cluster() as cluster:
+        yield cluster

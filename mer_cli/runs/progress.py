@@ -89,8 +89,8 @@ class ProgressReader:
         try:
             if path not in self._runs:
                 config = read_config(path)
-                folds = sorted(set(read_clips(path, config).fold_of.values()) - {""})
-                self._runs[path] = config, tuple(folds)
+                named = set(read_clips(path, config).fold_of.values()) - {""}
+                self._runs[path] = config, tuple(sorted(named))
         except (RunError, OSError) as error:
             return RunProgress(path, problem=str(error))
         config, folds = self._runs[path]
