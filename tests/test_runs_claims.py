@@ -29,6 +29,18 @@ print(holding.take(Path(sys.argv[1]), "casme2-01"), flush=True)
 sys.stdin.read()
 holding.close()
 """
+FORGET = """
+import os, sys
+from pathlib import Path
+from mer_cli.runs.claims import Claims
+Claims("local").take(Path(sys.argv[1]), "casme2-01")
+if hasattr(os, "fork"):
+    if not os.fork():
+        sys.exit()  # a copy, whose end ends nothing
+    os.wait()
+print(*os.listdir(Path(sys.argv[1], "claims")))
+sys.exit(int("an error"))
+"""
 RACE = """
 import sys, time
 from pathlib import Path
@@ -321,6 +333,12 @@ def test_a_run_that_was_removed_is_one_error_and_not_made_again(tmp_path):
 
 def test_a_run_without_claims_has_none(run):
     assert living_claims(run) == {}
+
+
+def test_a_process_that_ends_gives_its_claims_back(run):
+    done = subprocess.run([sys.executable, "-c", FORGET, str(run)], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, f"{FOLD}.json\n")
+    assert files_left(run) == []
 
 
 def test_closing_ends_the_thread(run):
