@@ -14,19 +14,19 @@ from tiny_run import Silent, assert_same_fold, config_of, train
 from typer.testing import CliRunner
 
 from mer_cli.cli import main
+from mer_cli.engines import local
 from mer_cli.errors import ConfigError
 from mer_cli.records import Fold
 from mer_cli.runs.config import resolve_config
 from mer_cli.runs.directory import read_run
 from mer_cli.system import workers
 from mer_cli.training import hardware
-from mer_cli.training import train as training
 from mer_cli.training.hardware import (
     choose_folds_at_once,
     parse_folds_at_once,
     parse_gpus,
     resolve_gpus,
-    threads_of,
+    threads_of_fold,
 )
 from mer_cli.training.plan import plan_run
 from mer_cli.training.train import train_run
@@ -201,8 +201,7 @@ def test_folds_at_once_are_chosen_by_network_cores_memory_and_work(
 )
 def test_the_threads_of_a_fold_depend_on_the_network_alone_unless_folds_are_asked_for(model, wanted, n_threads):
     config = resolve_config(model=model).model_copy(update={"device": "cpu"})
-    with threads_of(config, wanted) as threads:
-        assert threads == torch.get_num_threads() == n_threads
+    assert threads_of_fold(config, wanted, n_cores=2) == n_threads
 
 
 @pytest.mark.parametrize(
@@ -219,7 +218,7 @@ def test_the_folds_of_a_motion_network_run_at_once_when_nothing_is_said(store, s
     """The number is chosen from the cores, not from the one thread that each fold is given."""
     monkeypatch.setattr(hardware, "PAIRS_THAT_REPAY_WORKERS", 1)
     started = []
-    monkeypatch.setattr(training, "_train_in_parallel", lambda *given: started.append(given[2]))
+    monkeypatch.setattr(local, "_do_in_workers", lambda tasks, needs, on_end: started.append(needs.at_once))
     train(store, tmp_path, **MODEL)
     assert started == [2]
 

@@ -14,7 +14,7 @@ from mer_cli.cli.app import app
 from mer_cli.cli.completion import complete_ablation, complete_methods, complete_store
 from mer_cli.cli.flags import GridCommand, TimeLimitFlag
 from mer_cli.cli.train import clip_warnings, show_faces, show_time_limit, train_with_progress
-from mer_cli.errors import ConfigError, MerError
+from mer_cli.errors import ConfigError
 
 if TYPE_CHECKING:
     from mer_cli.runs.methods import Method
@@ -282,21 +282,26 @@ def train_grid(
 ) -> bool:
     """Train the unfinished runs of a grid, and show each path when its run is finished; return whether any failed."""
     from mer_cli.training.grids import expected_seconds
+    from mer_cli.training.train import Options
 
-    for cell, seconds in zip(cells, expected_seconds(cells), strict=True):
+    expected = expected_seconds(cells)
+    for cell, seconds in zip(cells, expected, strict=True):
         if seconds is not None:
             limit.expect(cell.plan.config.model, seconds)
-    failed = []
-    for number, cell in enumerate(cells, start=1):
-        if cell.n_missing and limit.has_time(cell.plan.config.model):
-            named = f"{cell.plan.config.protocol_id}, {cell.name}"
-            console.print_lines([f"run {number} of {len(cells)}: {named}"], console.err)
-            try:
-                show(train_with_progress(cell.plan, out, save_weights="none", time_limit=limit))
-            except MerError as error:
-                failed.append(f"failed: {named}: {error}")
+    todo = [(cell, seconds) for cell, seconds in zip(cells, expected, strict=True) if cell.n_missing]
+    names = {cell.plan.config.run_name: f"{cell.plan.config.protocol_id}, {cell.name}" for cell, _ in todo}
+    failed = train_with_progress(
+        [cell.plan for cell, _ in todo],
+        out,
+        Options(save_weights="none", time_limit=limit),
+        names=[*names.values()],
+        seconds=[seconds for _, seconds in todo],
+        on_run_end=show,
+        goes_on=True,
+    )
     show_left_out(left_out)  # again, hours after it was printed first
-    console.print_lines(failed, console.err)
+    reasons = [f"failed: {names[run.plan.config.run_name]}: {run.reason}" for run in failed]
+    console.print_lines(reasons, console.err)
     show_time_limit(limit, [cell.plan for cell in cells], out)
     return bool(failed)
 

@@ -33,15 +33,19 @@ class Needs:
 
 
 class Work(Protocol):
-    """Tasks of one kind that share what they read; pickled to be sent to workers, where a task is an `item`.
+    """Tasks of one kind that share what they read; pickled to be sent to workers, where a task is an `item`."""
 
-    name : of the run or of the store, for logs and errors; no two works of a command have the same
-    folder : the folder that all of it is written to, where logs belong
-    """
+    @property
+    def name(self) -> str:
+        """Name of the run or of the store, for logs and errors; no two works of a command have the same."""
 
-    name: str
-    folder: str
-    needs: Needs
+    @property
+    def folder(self) -> str:
+        """The folder that all of it is written to, where logs belong."""
+
+    @property
+    def needs(self) -> Needs:
+        """What each task needs of a machine."""
 
     def read(self) -> Any:
         """Return what all tasks share, read from the disk: arrays, which an engine may send to another machine."""

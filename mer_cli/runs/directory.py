@@ -7,6 +7,9 @@
     ├── clips.csv          clip_id, fold, emotion, label, class: for evaluation, its held-out rows never reach training
     ├── source/            a copy of your own method's files, which nothing reads
     ├── scheme.toml       the label scheme, if it is the user's own, to continue the run with; config.json says the same
+    ├── claims/<fold>.json   which process trains the fold now (`claims`)
+    ├── failed/<fold>.json   how often the fold failed, and why (`failures`)
+    ├── logs/              what jobs of a cluster printed
     └── folds/<dataset>-<subject>/   logits.npz, history.csv, model.safetensors, environment.json, done
 
 `logits.npz` holds logits and clip_ids of the held-out clips, and of the inner ones if some were set aside.
@@ -24,7 +27,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 from itertools import islice
@@ -324,9 +327,21 @@ def open_run(
     return path
 
 
+def run_dirs(place: Path) -> Iterator[Path]:
+    """Yield the run directories at or below `place`; skip names that begin with a dot (left by a killed `mer train`).
+
+    A directory counts if it has a config.json, or clips.csv and folds/, so that a run that lost its config is reported.
+    """
+    for folder, names, files in os.walk(place):
+        names[:] = [name for name in names if not name.startswith(".")]
+        if "config.json" in files or ("clips.csv" in files and "folds" in names):
+            names.clear()
+            yield Path(folder)
+
+
 def is_finished(path: Path, fold_id: str) -> bool:
     """Return whether the run at `path` holds the fold, trained and completely written."""
-    return os.path.lexists(path / "folds" / fold_id / DONE)
+    return os.path.lexists(os.path.join(path, "folds", fold_id, DONE))  # noqa: PTH118  # 5,000 of them in `mer status`
 
 
 def folds_to_train(path: Path, wanted: Sequence[Fold], *, resume: bool) -> list[Fold]:

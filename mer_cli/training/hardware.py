@@ -175,7 +175,7 @@ def choose_folds_at_once(
     todo : folds that are to be trained
     wanted : folds for each device (the processor is one device); None takes one fold for each core if the method is a
         network on motion (fewer if memory is short), and one fold for each device otherwise
-    n_cores : torch's number of threads before `threads_of` changed it
+    n_cores : torch's number of threads, which is that of the cores unless somebody changed it
     memory : bytes that new processes can use; None looks at this machine
     """
     if wanted is not None:
@@ -188,20 +188,25 @@ def choose_folds_at_once(
     return max(1, min(max(n_cores, n_devices), len(todo), n_fitting))
 
 
-@contextmanager
-def threads_of(config: TrainConfig, wanted: int | None) -> Iterator[int]:
-    """Set torch's number of threads to what training one fold uses, yield it, and restore the old number afterwards.
+def threads_of_fold(config: TrainConfig, wanted: int | None, n_cores: int) -> int:
+    """Return the number of torch threads that train a fold on this machine.
 
     A fold of a network on motion has one thread: a second thread speeds it up less than a second fold would.
 
     Parameters
     ----------
-    wanted : folds in parallel, as in `choose_folds_at_once`; a network on images divides the threads among them
+    wanted, n_cores : as in `choose_folds_at_once`; a network on images divides the threads among the folds in parallel
     """
+    return 1 if config.method.sees_motion else max(1, n_cores // (wanted or 1))
+
+
+@contextmanager
+def torch_threads(number: int | None) -> Iterator[None]:
+    """Let torch compute with this number of threads for a `with` block; None leaves it as it is."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1 if config.method.sees_motion else max(1, before // (wanted or 1)))
+    torch.set_num_threads(number or before)
     try:
-        yield torch.get_num_threads()
+        yield
     finally:
         torch.set_num_threads(before)
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mer_cli.runs.config import TrainConfig
+from mer_cli.runs.fold_files import FoldFacts
 from mer_cli.runs.folds import Stream, fold_seed
 from mer_cli.training.captured import CapturedSteps
 from mer_cli.training.hardware import memory_layout, set_up_device
@@ -221,12 +222,14 @@ class TrainedFold:
     logits : (epochs, held-out clips, classes) float32 · inner_logits : the same for the inner clips
     history : average training loss, learning rate and seconds of each epoch
     weights : the network's state dict after the last epoch, on the CPU
+    environment : facts about the process that trained the fold (`machine.describe_fold`), if it told them
     """
 
     logits: NDArray[np.float32]
     inner_logits: NDArray[np.float32]
     history: list[dict[str, float]]
     weights: dict[str, Tensor]
+    environment: FoldFacts | None = None
 
 
 def _copied(tensor: Tensor) -> Tensor:
