@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import psutil
 
@@ -38,7 +39,7 @@ class Node:
         """Wait until the node is up."""
         end = time.monotonic() + MOST_SECONDS
         while b"Ray runtime started" not in self.log.read_bytes():
-            assert self.process.is_running() and self.process.status() != psutil.STATUS_ZOMBIE, self.log.read_text()
+            assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < end, self.log.read_text()
             time.sleep(0.1)
         return self
@@ -54,10 +55,8 @@ class Node:
         """End the node, and wait until all of its processes have ended."""
         held = [self.process, *self.process.children(recursive=True)]
         for process in held:
-            try:
+            with suppress(psutil.NoSuchProcess):
                 process.kill()
-            except psutil.NoSuchProcess:
-                pass
         psutil.wait_procs(held, timeout=20)
 
 

@@ -66,19 +66,32 @@ def joined_cluster(address: str) -> Iterator[Any]:
         try:
             _init(ray, stack, address)
         except (Exception, SystemExit) as error:  # Ray ends the process when it has waited in vain
-            raise connection_error(where, address, error) from None
+            raise connection_error(where, error) from None
         yield ray
 
 
 def _init(ray: Any, stack: ExitStack, address: str, **options: Any) -> None:
-    """Connect to a cluster, until the stack is closed, and leave signals as they are."""
+    """Connect to a cluster, until the stack is closed; signals and the terminal are left to the command."""
     stack.callback(ray.shutdown)
+    stack.enter_context(_no_messages(ray))
     before = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(address, log_to_driver=False, logging_level="ERROR", **options)
+        ray.init(address, log_to_driver=False, logging_level="CRITICAL", **options)
     finally:
         if signal.getsignal(signal.SIGTERM) is not before:  # in another thread, Ray doesn't change it
             signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _no_messages(ray: Any) -> Iterator[None]:
+    """Keep Ray from printing on stdout, for a block, that a worker or a node was lost: that's for the engine to say."""
+    printing, name = ray._private.worker, "print_to_stdstream"
+    before = getattr(printing, name)
+    setattr(printing, name, lambda *data, **options: None)
+    try:
+        yield
+    finally:
+        setattr(printing, name, before)
 
 
 @contextmanager
@@ -128,19 +141,24 @@ def _no_ray(where: str, reason: str) -> str:
     )
 
 
-def connection_error(where: str, address: str, error: BaseException) -> Exception:
+def connection_error(where: str, error: BaseException) -> Exception:
     """Return the error that says what to do if Ray can't be connected to; Ray's own if it isn't known."""
     causes = [error, *([error.__cause__] if error.__cause__ else [])]
     text = "\n".join(str(cause) for cause in causes)
+    if "InvalidAuthToken" in text or "no authentication token was found" in text:
+        return ConfigError(
+            f"{where}: the cluster asks for a password, and this machine has another or none. Copy ~/.ray/auth_token "
+            "of its first node to the same place here, and set RAY_AUTH_MODE=token."
+        )
     versions = re.search(rf"{VERSIONS}[\s\S]+{VERSIONS}", text)
     if versions:
         theirs_ray, theirs_python, ours_ray, ours_python = versions.groups()
         return ConfigError(
-            f"{where}: the cluster has Ray {theirs_ray} and Python {theirs_python}, and this machine has Ray {ours_ray} "
-            f"and Python {ours_python}. All nodes need the same: install Ray {theirs_ray} here (pip install "
+            f"{where}: the cluster has Ray {theirs_ray} and Python {theirs_python}, and this machine has Ray "
+            f"{ours_ray} and Python {ours_python}. All nodes need the same: install Ray {theirs_ray} here (pip install "
             f"'ray=={theirs_ray}') in an environment with Python {theirs_python}."
         )
-    if isinstance(error, SystemExit):
+    if isinstance(error, SystemExit):  # after two minutes
         return ConfigError(_no_ray(where, "what answers there doesn't speak as Ray does"))
     if "Could not find any running Ray instance" in text:
         return ConfigError(

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pickle import PickleBuffer
 from typing import Any, Self
 
 from mer_cli.engines.engine import TRIES, Answer, Ended, Needs, OnStep, Task, Work
@@ -21,6 +22,10 @@ from mer_cli.errors import ConfigError, MerError, RunError
 
 MOST_STARTS = 64  # workers that are started at once
 KEPT = 0.5  # part of the smallest node's object store that may hold works of which no task is running
+
+
+class TooLargeError(ConfigError):
+    """What tasks share does not fit into the memory that a node has for it."""
 
 
 @dataclass(eq=False)
@@ -221,7 +226,7 @@ class Round:
     def run(self) -> None:
         """Do the tasks until there are no more."""
         self.hand_out()
-        while self.running or self.hand:
+        while self.running or self.resources:
             results = [self.receive(reference) for reference in self.engine.wait(self.running)]
             self.hand_out()  # before results are written, so that workers don't wait for the disk
             for task, outcome in filter(None, results):
@@ -256,28 +261,29 @@ class Round:
         task = attempt.task
         try:
             sent = self.send(task.work)
-        except (MerError, OSError) as error:
+        except TooLargeError:
+            raise
+        except Exception as error:
             self.engine.idle.append(place)
             self.on_end(Ended(task, error=error))
             return
         sent.n_running += 1
-        reference = place.actor.do.remote(sent.name, [sent.reference], task.item)
+        reference = place.actor.do.remote([sent.reference], task.item)
         self.running[reference] = place, attempt
 
     def send(self, work: Work) -> Sent:
         """Return a work in the object store, read now if it isn't there; put out works that take too much room."""
         sent = self.sent.pop(work.name, None)
         if sent is None:
-            reference = self.ray.put((work, work.read()))
-            size = self.ray.experimental.get_object_locations([reference])[reference]["object_size"]
-            room = self.engine.object_store()
+            held = work, work.read()
+            size, room = _size(self.ray, held), self.engine.object_store()
             if size > room:
-                raise ConfigError(
+                raise TooLargeError(
                     f"{self.engine.where}: {work.name}: the tasks share {size:,} bytes, and the smallest object store "
                     f"of a node has {room:,}. Start the nodes with a larger one: ray start --object-store-memory=BYTES."
                 )
-            sent = Sent(work.name, reference, size)
             self.forget(int(room * KEPT) - size)
+            sent = Sent(work.name, self.ray.put(held), size)
         self.sent[work.name] = sent
         return sent
 
@@ -311,3 +317,10 @@ class Round:
             self.again.append(attempt)
             return None
         return task, outcome
+
+
+def _size(ray: Any, held: Any) -> int:
+    """Return the number of bytes of an object in the object store; arrays are not copied for it."""
+    buffers: list[PickleBuffer] = []
+    rest = ray.cloudpickle.dumps(held, protocol=5, buffer_callback=buffers.append)
+    return len(rest) + sum(buffer.raw().nbytes for buffer in buffers)

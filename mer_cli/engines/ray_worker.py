@@ -53,22 +53,21 @@ class Worker:
         except Exception as error:
             return Outcome(error=sendable(error))
 
-    def do(self, sent: str, references: list[Any], item: Any) -> Outcome:
+    def do(self, references: list[Any], item: Any) -> Outcome:
         """Do a task of a work.
 
         Parameters
         ----------
-        sent : name of the work
         references : one reference to the work and what its tasks share; in a list, so that Ray fetches it only if
             this process asks
         """
         import ray
 
         try:
-            if sent != self.sent or self.work is None:
-                self.sent, self.work, self.shared = "", None, None  # before there are two
+            if self.work is None or references[0].hex() != self.sent:
+                self.work, self.shared = None, None  # before there are two
                 self.work, self.shared = ray.get(references[0])
-                self.sent = sent
+                self.sent = references[0].hex()  # not the reference, which would keep Ray from freeing it
             return Outcome(self.work.do(self.shared, item, _ignore_step))
         except ray.exceptions.RayError:
             raise  # of the cluster, not of the task
