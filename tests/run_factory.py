@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mer_cli.datasets.schemes import SCHEMES, protocol_id
 from mer_cli.records import Fold, FoldPredictions
 from mer_cli.runs.directory import Session, open_run, write_fold
+from mer_cli.runs.fold_files import FoldFacts
 from mer_cli.runs.folds import cross_folds, loso_folds, set_aside
 from mer_cli.runs.run_config import Role, RunConfig, RunStore
 from mer_cli.runs.variants import VARIANTS
@@ -37,6 +38,7 @@ def write_run(
     table_version: str = "20190701",
     generated: bool = False,
     out: str = "runs",
+    machines: Sequence[FoldFacts] = (),
     **changes: Any,
 ) -> Path:
     """Write a run of 2 to 4 clips a subject; `finished` folds of it, all by default; returns its directory.
@@ -44,7 +46,8 @@ def write_run(
     Where a `protocol_id` is given there are as many clips as it says, of as many subjects; `counts` are those of each
     class instead.
     It is LOSO over `datasets`, or with `trained_on` tested on each of them. `skill` is added to the true class's logit:
-    0 is a guesser. `out` is the folder that the session is said to have been given.
+    0 is a guesser. `out` is the folder that the session is said to have been given. `machines` are those that trained
+    the first folds; the others recorded none.
     """
     class_names = CLASSES[scheme]
     labels = {
@@ -101,10 +104,12 @@ def write_run(
     path = open_run(root, config, labels, emotions, folds, session)
     random = np.random.default_rng(config.seed)
     history = dict.fromkeys(config.method.history_columns, 1.0)
-    for fold in folds[: len(folds) if finished is None else finished]:
+    for place, fold in enumerate(folds[: len(folds) if finished is None else finished]):
         if config.inner_val:
             fold = set_aside(fold, labels, config.inner_val, config.seed)
-        write_fold(path, draw_predictions(fold, labels, config, random, skill), [history] * config.epochs, None)
+        predictions = draw_predictions(fold, labels, config, random, skill)
+        machine = machines[place] if place < len(machines) else None
+        write_fold(path, predictions, [history] * config.epochs, None, machine)
     return path
 
 

@@ -69,8 +69,8 @@ def test_the_bar_of_a_pass_that_failed_stays_where_it_was(err):
 
 def test_a_run_without_a_fold_to_train_has_no_bars(err):
     written = err(is_terminal=True)
-    with console.TrainProgress(3) as progress:
-        progress.on_start(0)
+    with console.TrainProgress(0, 0) as bars:
+        bars.of_run(3, 3).on_start(0)
     assert last_lines(written) == ""
 
 
@@ -78,7 +78,7 @@ def test_without_a_terminal_a_long_fold_tells_of_an_epoch_now_and_then(err, monk
     written = err(is_terminal=False)
     seconds = iter([0.0, 0.0, 30.0, 61.0, 90.0, 122.0, 190.0, 191.0])  # made, started, five epochs, the fold's end
     monkeypatch.setattr(console.time, "monotonic", lambda: next(seconds))
-    progress = console.TrainProgress(5)
+    progress = console.TrainProgress(2, 10).of_run(5, 5)
     progress.on_start(2)
     progress.on_fold(Fold("s1", (), (), ()))
     for epoch in range(1, 6):
@@ -88,6 +88,24 @@ def test_without_a_terminal_a_long_fold_tells_of_an_epoch_now_and_then(err, monk
         "fold s1: epoch 2 of 5, loss 0.500, 4 min 4 s left",
         "fold s1: epoch 4 of 5, loss 0.250, 3 min 3 s left",
         "fold s1 done (1 of 2): loss 0.200 after 5 epochs, 3 min 11 s, 3 min 11 s left",
+    ]
+
+
+def test_the_runs_of_a_grid_share_the_bars_and_each_says_when_it_begins(err, monkeypatch):
+    written = err(is_terminal=False)
+    seconds = iter([0.0, 0.0, 10.0, 100.0])  # made, started, the end of each run's fold
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(seconds))
+    bars = console.TrainProgress(2, 100.0)
+    for number, (name, work) in enumerate((("fast", 10.0), ("slow", 90.0)), start=1):
+        run = bars.of_run(1, work, name, f"run {number} of 2: {name}")
+        run.on_start(1)
+        run.on_fold(Fold("s1", (), (), ()))
+        run.on_fold_end()
+    assert written.getvalue().splitlines() == [
+        "run 1 of 2: fast",
+        "fold s1 of fast done (1 of 2): 10 s, 1 min 30 s left",
+        "run 2 of 2: slow",
+        "fold s1 of slow done (2 of 2): 1 min 40 s, 0 s left",
     ]
 
 
@@ -129,7 +147,8 @@ def test_a_line_of_somebody_else_can_t_command_the_terminal(err):
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_a_fold_may_have_any_name(err, is_terminal):
     written = err(is_terminal=is_terminal)
-    with console.TrainProgress(1) as progress:
+    with console.TrainProgress(1, 1) as bars:
+        progress = bars.of_run(1, 1)
         progress.on_start(1)
         progress.on_fold(Fold("lab-[/red]:smile:\x1b]0;title\x07\u202e", (), (), ()))
         progress.on_epoch(1, 0.5)

@@ -64,7 +64,7 @@ def test_a_run_holds_the_folds_that_mmnet_has_and_no_weights(store, straight):
     assert {fold.logits.shape[0] for fold in run.folds} == {1}
     for fold in FOLDS:
         held = sorted(file.name for file in (straight / "folds" / fold).iterdir())
-        assert held == ["done", "history.csv", "logits.npz"]
+        assert held == ["done", "environment.json", "history.csv", "logits.npz"]
 
 
 def test_a_history_says_what_c_was_chosen_by(straight):

@@ -16,7 +16,7 @@ from tiny_store import EMOTIONS, write_store
 
 from mer_cli.runs.directory import read_run
 from mer_cli.runs.methods import METHODS
-from mer_cli.training.hardware import computes_in_bf16
+from mer_cli.training.machine import computes_in_bf16
 from mer_cli.training.plan import plan_run
 from mer_cli.training.train import train_run
 
@@ -125,7 +125,8 @@ def test_stochastic_depth_is_drawn_from_the_folds_own_stream(store, tmp_path):
 def test_weights_are_not_kept_where_that_is_asked(store, tmp_path):
     plan = plan_run([store], config_of(epochs=1, **RESNET), wanted=["01"])
     path = train_run(plan, tmp_path, Silent(), save_weights="none")
-    assert sorted(file.name for file in (path / "folds/casme2-01").iterdir()) == ["done", "history.csv", "logits.npz"]
+    held = sorted(file.name for file in (path / "folds/casme2-01").iterdir())
+    assert held == ["done", "environment.json", "history.csv", "logits.npz"]
     assert plan.weight_bytes == pytest.approx(45e6, rel=0.01)
 
 
@@ -135,7 +136,7 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from tiny_run import Silent, config_of
-from mer_cli.training.hardware import computes_in_bf16
+from mer_cli.training.machine import computes_in_bf16
 from mer_cli.training.plan import plan_run
 from mer_cli.training.train import train_run
 

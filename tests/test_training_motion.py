@@ -22,7 +22,7 @@ from mer_cli.runs.config import resolve_config
 from mer_cli.runs.directory import read_run
 from mer_cli.runs.methods import LIVE, METHODS
 from mer_cli.store.hdf5 import read_store
-from mer_cli.training.inputs import read_motion_batches
+from mer_cli.training.inputs import MotionBatches, read_motion
 from mer_cli.training.plan import plan_run
 from mer_cli.training.train import train_run
 
@@ -174,7 +174,8 @@ def test_training_action_units_do_move_weights(complete, straight_augcn, tmp_pat
 
 def test_inner_action_units_have_no_part_in_the_graph(complete):
     plan = plan_run([complete], config_of(**AUGCN))
-    batches = read_motion_batches(plan, METHODS["augcn-flow"].sees, torch.device("cpu"))
+    sees = METHODS["augcn-flow"].sees
+    batches = MotionBatches(read_motion(plan, sees), sees, plan.config, torch.device("cpu"))
     batches.start_fold(np.array([0, 3]))
     images, graph = batches.plain_batch(torch.tensor([1, 4]))
     assert images.shape == (2, 30, 7, 7)

@@ -14,23 +14,19 @@ from tiny_run import Silent, assert_same_fold, config_of, train
 from typer.testing import CliRunner
 
 from mer_cli.cli import main
+from mer_cli.engines import local
 from mer_cli.errors import ConfigError
 from mer_cli.records import Fold
 from mer_cli.runs.config import resolve_config
 from mer_cli.runs.directory import read_run
 from mer_cli.system import workers
 from mer_cli.training import hardware
-from mer_cli.training import train as training
 from mer_cli.training.hardware import (
-    PAIRS_THAT_REPAY_COMPILING,
-    can_compile,
     choose_folds_at_once,
-    computes_in_bf16,
     parse_folds_at_once,
     parse_gpus,
     resolve_gpus,
-    resolve_hardware,
-    threads_of,
+    threads_of_fold,
 )
 from mer_cli.training.plan import plan_run
 from mer_cli.training.train import train_run
@@ -205,8 +201,7 @@ def test_folds_at_once_are_chosen_by_network_cores_memory_and_work(
 )
 def test_the_threads_of_a_fold_depend_on_the_network_alone_unless_folds_are_asked_for(model, wanted, n_threads):
     config = resolve_config(model=model).model_copy(update={"device": "cpu"})
-    with threads_of(config, wanted) as threads:
-        assert threads == torch.get_num_threads() == n_threads
+    assert threads_of_fold(config, wanted, n_cores=2) == n_threads
 
 
 @pytest.mark.parametrize(
@@ -223,7 +218,7 @@ def test_the_folds_of_a_motion_network_run_at_once_when_nothing_is_said(store, s
     """The number is chosen from the cores, not from the one thread that each fold is given."""
     monkeypatch.setattr(hardware, "PAIRS_THAT_REPAY_WORKERS", 1)
     started = []
-    monkeypatch.setattr(training, "_train_in_parallel", lambda *given: started.append(given[2]))
+    monkeypatch.setattr(local, "_do_in_workers", lambda tasks, needs, on_end: started.append(needs.at_once))
     train(store, tmp_path, **MODEL)
     assert started == [2]
 
@@ -238,45 +233,6 @@ def test_gpus_are_named_by_number_and_only_where_there_are_some():
     with pytest.raises(ConfigError) as error:
         parse_gpus("0,all")
     assert str(error.value) == ("--gpus must be numbers as `nvidia-smi` shows them, such as 0,1, got '0,all'.")
-
-
-def test_only_networks_that_it_makes_faster_compute_in_bf16():
-    def precision(model, precision_="auto"):
-        return resolve_hardware(resolve_config(model=model, device="cpu", precision=precision_), 0).precision
-
-    assert precision("ststnet") == precision("augcn-flow") == precision("sssnet", "fp32") == "fp32"
-    assert precision("ststnet", "bf16") == "bf16"
-    assert precision("sssnet") == ("bf16" if computes_in_bf16("cpu") else "fp32")
-
-
-def test_nothing_is_compiled_on_the_cpu_unless_it_is_asked_for():
-    def compiled(model, compile_="auto", precision="bf16"):
-        config = resolve_config(model=model, device="cpu", compile=compile_, precision=precision)
-        return resolve_hardware(config, 10**9).compile
-
-    assert compiled("ststnet") == compiled("mmnet") == compiled("mmnet", precision="fp32") == "off"
-    if can_compile("cpu"):
-        assert compiled("mmnet", "on") == compiled("ststnet", "on") == "on"
-
-
-def test_on_a_gpu_long_runs_on_pictures_are_compiled_where_there_is_a_compiler(monkeypatch):
-    def compiled(model, n_pairs, compile_="auto"):
-        config = resolve_config(model=model, device="cuda", compile=compile_)
-        return resolve_hardware(config, n_pairs).compile
-
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
-    monkeypatch.delenv("CC", raising=False)
-    monkeypatch.setattr("shutil.which", {"gcc": "/usr/bin/gcc"}.get)
-    long = PAIRS_THAT_REPAY_COMPILING
-    assert (compiled("mmnet", long), compiled("mmnet", long - 1), compiled("ststnet", long)) == ("on", "off", "off")
-    monkeypatch.setattr("shutil.which", {}.get)
-    assert compiled("mmnet", long) == "off"
-    with pytest.raises(ConfigError) as error:
-        compiled("mmnet", long, "on")
-    assert str(error.value) == (
-        "--compile on: torch.compile needs one of gcc, clang, and none is installed. Use --compile off."
-    )
 
 
 def test_folds_at_once_are_a_number_or_auto():

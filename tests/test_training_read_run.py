@@ -229,13 +229,59 @@ def test_an_edited_history_is_refused(tmp_path):
     refuse_fold(path, file, "it has changed since it was written")
 
 
+MACHINE = {"host": "gpu07", "job": "slurm 12_3", "device": "NVIDIA H200", "threads": 4}
+WITHOUT = "Delete it: it says which machine trained the fold, and no score depends on it."
+
+
+def test_the_machine_that_trained_a_fold_is_read_back_and_folds_that_recorded_none_are_read_too(tmp_path):
+    path = write_run(tmp_path, machines=[MACHINE])
+    file = path / "folds/casme2-01/environment.json"
+    assert json.loads(file.read_text()) == MACHINE
+    assert read_run(path).machines == {"casme2-01": MACHINE}
+    assert f"{hashlib.sha256(file.read_bytes()).hexdigest()}  environment.json" in (file.parent / "done").read_text()
+    file.unlink()  # its owner does not want the name of the machine to be sent
+    assert read_run(path).machines == {}
+
+
+def test_an_edited_machine_is_refused(tmp_path):
+    path = write_run(tmp_path, machines=[MACHINE])
+    file = path / "folds/casme2-01/environment.json"
+    edit(file, "gpu07", "gpu08")
+    refuse(path, f"{file}: was edited or damaged (it has changed since it was written). {WITHOUT}")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[1]", "it does not hold names and values"),
+        ('{"threads": 1.5}', "the value of 'threads' is neither a text nor a number"),
+        ('{"threads": {"a": 1}}', "the value of 'threads' is neither a text nor a number"),
+        ("[" * 60_000, "it is nested more than 32 levels deep"),
+        (" " * 70_000, "it has more than 65,536 bytes"),
+    ],
+)
+def test_a_machine_that_is_not_names_and_values_is_refused(tmp_path, text, problem):
+    path = write_run(tmp_path, machines=[MACHINE])
+    file = path / "folds/casme2-01/environment.json"
+    file.write_text(text)
+    (file.parent / "done").write_text(done_text(path.name, "casme2-01", file.parent))
+    refuse(path, f"{file}: was edited or damaged ({problem}). {WITHOUT}")
+
+
+def test_a_fold_that_was_copied_with_its_machine_is_called_a_copied_fold(tmp_path):
+    path = write_run(tmp_path, machines=[MACHINE] * 2)
+    done = path / "folds/casme2-01/done"
+    edit(done, "# fold casme2-01", "# fold casme2-02")
+    refuse_fold(path, done.parent / "logits.npz", f"done does not name fold casme2-01 of {path.name}")
+
+
 FILES = ["config.json", "clips.csv", "environment.json", "folds/casme2-01/logits.npz", "folds/casme2-01/done"]
 
 
-@pytest.mark.parametrize("name", [*FILES, "folds/casme2-01/history.csv"])
+@pytest.mark.parametrize("name", [*FILES, "folds/casme2-01/history.csv", "folds/casme2-01/environment.json"])
 @pytest.mark.parametrize("kind", ["pipe", "device"])
 def test_a_pipe_or_an_endless_device_in_place_of_a_file_is_refused_at_once(tmp_path, name, kind):
-    path = write_run(tmp_path)
+    path = write_run(tmp_path, machines=[MACHINE])
     file = path / name
     file.unlink()
     if kind == "pipe":

@@ -8,8 +8,8 @@ from tiny_store import EMOTIONS, SAMM_EMOTIONS, write_store
 
 from mer_cli.runs.directory import read_run
 from mer_cli.store.hdf5 import read_windows
+from mer_cli.training.fold_work import _read_windows
 from mer_cli.training.plan import plan_run
-from mer_cli.training.train import _read_windows
 
 MEGC3 = {"scheme": "megc3", "epochs": 1, "model": "resnet18-diff"}  # in the steps of MMNet, with less arithmetic
 CASME2 = {clip: emotion for clip, emotion in EMOTIONS.items() if "/02/" not in clip}

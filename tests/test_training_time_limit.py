@@ -11,12 +11,10 @@ from typer.testing import CliRunner
 
 from mer_cli.cli import main
 from mer_cli.errors import ConfigError
-from mer_cli.records import Fold
 from mer_cli.runs.directory import read_run
 from mer_cli.training import time_limit
 from mer_cli.training.time_limit import TimeLimit, parse_time_limit
 
-FOLDS = [Fold(f"casme2-0{subject}", ("clip",), (), ("other",)) for subject in (1, 2, 3)]
 TRAIN = ["train", "--loso", "--model", "flow-svm", "--flow", "fast", "--scheme", "mmnet3"]
 
 
@@ -72,15 +70,14 @@ def test_a_time_limit_of_nothing_is_refused():
 
 def test_a_fold_begins_only_if_the_longest_so_far_would_still_fit(clock):
     limit = TimeLimit(100)
-    folds = limit.allowed("mmnet", FOLDS)
     clock.now = 20  # what comes before the first fold counts as well
-    first = next(folds)
+    assert limit.begin("mmnet", "01")
     clock.now = 50
-    limit.ended("mmnet", first)
-    second = next(folds)  # 30 s fit into the 50 s that are left
+    limit.ended("mmnet", "01")
+    assert limit.begin("mmnet", "02")  # 30 s fit into the 50 s that are left
     clock.now = 85
-    limit.ended("mmnet", second)
-    assert list(folds) == []  # 35 s don't fit into 15 s
+    limit.ended("mmnet", "02")
+    assert not limit.begin("mmnet", "03")  # 35 s don't fit into 15 s
     assert limit.is_over
     assert limit.longest == {"mmnet": 35}
     clock.now = 0
@@ -90,20 +87,21 @@ def test_a_fold_begins_only_if_the_longest_so_far_would_still_fit(clock):
 def test_the_first_fold_begins_however_short_the_time_is(clock):
     limit = TimeLimit(1)
     clock.now = 10
-    assert [fold.id for fold in limit.allowed("mmnet", FOLDS)] == ["casme2-01"]
-    assert list(limit.allowed("mmnet", FOLDS)) == []  # the first of the command, not of each run
+    assert [limit.begin("mmnet", fold) for fold in ("01", "02", "03")] == [True, False, False]
+    assert not limit.begin("mmnet", "01")  # the first of the command, not of each run
 
 
 def test_without_a_limit_every_fold_begins(clock):
     limit = parse_time_limit(None)
     clock.now = 1e9
-    assert list(limit.allowed("mmnet", FOLDS)) == FOLDS
+    assert all(limit.begin("mmnet", fold) for fold in ("01", "02", "03"))
     assert not limit.is_over
 
 
 def test_the_time_of_one_method_says_nothing_of_another(clock):
     limit = TimeLimit(100)
-    limit.ended("ststnet", next(limit.allowed("ststnet", FOLDS)))
+    assert limit.begin("ststnet", "01")
+    limit.ended("ststnet", "01")
     clock.now = 40
     assert limit.has_time("mmnet")  # never timed, in the first half of the time
     limit.expect("sssnet", 70)  # as an earlier command's folds tell
@@ -111,7 +109,8 @@ def test_the_time_of_one_method_says_nothing_of_another(clock):
     assert limit.has_time("ststnet")
     assert not limit.has_time("mmnet")
     limit = TimeLimit(100)
-    limit.ended("ststnet", next(limit.allowed("ststnet", FOLDS)))
+    assert limit.begin("ststnet", "01")
+    limit.ended("ststnet", "01")
     limit.expect("sssnet", 70)
     assert limit.has_time("sssnet")
     clock.now = 100

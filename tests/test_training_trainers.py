@@ -7,10 +7,11 @@ from tiny_run import Silent, assert_same_fold, config_of, train
 from tiny_store import write_store
 from tools import require_tool
 
-from mer_cli.training.hardware import COMPILERS
+from mer_cli.training.fold_work import Trainers
 from mer_cli.training.inputs import compute_inputs
+from mer_cli.training.machine import COMPILERS
 from mer_cli.training.plan import plan_run
-from mer_cli.training.train import Trainers, train_run
+from mer_cli.training.train import train_run
 
 MODEL = {"model": "ststnet", "flow": "fast", "epochs": 2, "precision": "fp32"}
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from mer_cli.api.notebook import NotebookSteps, NotebookTrainProgress
 from mer_cli.api.store import Stores, opened
 from mer_cli.cli import console
-from mer_cli.cli.train import train_with_progress
+from mer_cli.cli.train import prepare_with_progress, train_with_progress
 from mer_cli.datasets.schemes import AUTO
 from mer_cli.runs.changed_code import changed_since
 from mer_cli.runs.config import resolve_config
@@ -22,7 +24,7 @@ from mer_cli.runs.rare_classes import rare_text
 from mer_cli.system.workers import end_unguarded_worker
 from mer_cli.training.loggers import Loggers, make_loggers
 from mer_cli.training.plan import plan_run
-from mer_cli.training.train import train_run
+from mer_cli.training.train import Listener, Options, Silent, train_runs
 
 
 def train(
@@ -78,21 +80,26 @@ def train(
     rare = rare_text(plan.labels, plan.config.class_names, plan.folds)
     for sentence in (*plan.warnings, *([rare] if rare else []), *changed_since(Path(out), plan)):
         warnings.warn(sentence, stacklevel=2)
-    of_training: dict[str, Any] = {
-        "resume": resume,
-        "save_weights": save_weights,
-        "folds_at_once": folds_at_once,
-        "gpus": gpus,
-        "loggers": Loggers(make_loggers(log) if log else {}),
-    }
-    return read_run(_train(plan, Path(out), progress, of_training))
+    how = Options(
+        resume=resume,
+        save_weights=save_weights,
+        folds_at_once=folds_at_once,
+        gpus=gpus,
+        loggers=Loggers(make_loggers(log) if log else {}),
+    )
+    return read_run(_train(plan, Path(out), progress, how))
 
 
-def _train(plan: RunPlan, out: Path, progress: bool | None, of_training: Mapping[str, Any]) -> Path:
+def _train(plan: RunPlan, out: Path, progress: bool | None, options: Options) -> Path:
     """Train a plan and return the run's directory; show progress if that is asked for, or somebody can look at it."""
     in_notebook = console.err.is_jupyter
-    if not (in_notebook or console.err.is_terminal if progress is None else progress):
-        return train_run(plan, out, **of_training)
-    if in_notebook:
-        return train_with_progress(plan, out, steps=NotebookSteps, bars=NotebookTrainProgress, **of_training)
-    return train_with_progress(plan, out, **of_training)
+    is_shown = in_notebook or console.err.is_terminal if progress is None else progress
+    if is_shown and not in_notebook:
+        train_with_progress([plan], out, options, on_run_end=lambda _: None)
+        return out / plan.config.run_name
+    listener: Listener = Silent()
+    if is_shown:
+        options = replace(options, prepare=partial(prepare_with_progress, steps=NotebookSteps))
+        listener = NotebookTrainProgress(plan.config.epochs)
+    train_runs([plan], out, lambda _: listener, options)
+    return out / plan.config.run_name

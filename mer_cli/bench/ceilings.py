@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.methods import Method
 from mer_cli.training.cost import without_numbers
-from mer_cli.training.hardware import describe_environment
+from mer_cli.training.machine import describe_environment
 
 COPIED = {"cpu": 2**29, "cuda": 2**31}  # bytes: far more than any cache
 SIDE = {"cpu": 4096, "cuda": 8192}  # of the square matrices

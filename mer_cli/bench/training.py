@@ -37,8 +37,8 @@ from mer_cli.runs.config import TrainConfig
 from mer_cli.store.hdf5 import StoreWriter, read_windows
 from mer_cli.store.schema import ARRAYS, COLUMNS, CroppedClip, drawn_attributes
 from mer_cli.training.batches import PairBatches, Windows
-from mer_cli.training.hardware import can_compile
 from mer_cli.training.loop import FoldTrainer
+from mer_cli.training.machine import can_compile
 
 Maker = Callable[[TrainConfig], Callable[[], object]]
 Rows = NDArray[np.int64]

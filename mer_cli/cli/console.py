@@ -153,11 +153,11 @@ class _Bars:
     ) -> None:
         self.bar.__exit__(kind, error, trace)
 
-    def _times(self, now: float, done: int, total: int) -> tuple[str, str]:
+    def _times(self, now: float, done: float, total: float) -> tuple[str, str]:
         """Note that a line is printed now; return the time since the start, and the time left."""
         self.last_line = now
         elapsed = now - self.started
-        return spell_seconds(elapsed), spell_seconds(elapsed / max(done, 1) * (total - done))
+        return spell_seconds(elapsed), spell_seconds(elapsed / done * (total - done) if done else 0.0)
 
 
 class Steps(_Bars):
@@ -192,43 +192,75 @@ class Steps(_Bars):
 
 
 class TrainProgress(_Bars):
-    """Progress bars over the folds and epochs of a run, with the loss; a `Listener` of `train_run`."""
+    """Progress bars over the folds of all runs of a command, with the epochs and the loss of the fold at work.
 
-    def __init__(self, n_epochs: int) -> None:
+    Parameters
+    ----------
+    n_folds : folds to train in all · work : the sum of `work` of them all, in any unit · unit : its name
+    """
+
+    def __init__(self, n_folds: int, work: float, unit: str = "epochs") -> None:
         super().__init__(TextColumn("{task.fields[loss]}"))
-        self.n_folds, self.n_epochs = 0, n_epochs
-        self.n_done = 0
-        self.fold_id = ""
+        self.n_folds, self.work = n_folds, work
+        self.n_done, self.work_done, self.has_begun = 0, 0.0, False
+        # All folds' epochs are one bar, so its time left is that of the command.
+        shown = n_folds > 0
+        self.run_task = self.bar.add_task("folds", total=n_folds, visible=shown, loss="")
+        self.work_task = self.bar.add_task(unit, total=work, visible=shown, loss="")
+
+    def __enter__(self) -> Self:
+        """Wait with the bars for the first run, because other bars may be shown before."""
+        return self
+
+    def of_run(self, n_epochs: int, work: float, name: str = "", first_line: str = "") -> OfRun:
+        """Return the listener of one run, which shows its folds in these bars.
+
+        Parameters
+        ----------
+        n_epochs : of each fold · work : how much of the bar one fold is
+        name : of the run, if there are several · first_line : printed when the run begins
+        """
+        return OfRun(self, n_epochs, work, f" of {visible(name)}" if name else "", first_line)
+
+
+class OfRun:
+    """The listener of one run that shows its folds in the bars of all (`training.train.Listener`)."""
+
+    def __init__(self, bars: TrainProgress, n_epochs: int, work: float, name: str, first_line: str) -> None:
+        self.bars, self.n_epochs, self.work, self.name, self.first_line = bars, n_epochs, work, name, first_line
+        self.fold = ""
         self.loss: float | None = None  # stays None with a classical method
-        # Epochs of all folds are one bar, so its time left is that of the run.
-        self.run_task = self.bar.add_task("folds", total=None, loss="")
-        self.epoch_task = self.bar.add_task("epochs", total=None, loss="")
 
     def on_start(self, n_folds: int) -> None:
-        self.n_folds = n_folds
-        self.started = self.last_line = time.monotonic()
-        self.bar.update(self.run_task, total=n_folds, visible=n_folds > 0)
-        self.bar.update(self.epoch_task, total=n_folds * self.n_epochs, visible=n_folds > 0)
+        """Begin the run; the clock begins with the first run, after what was computed before."""
+        if not self.bars.has_begun:
+            self.bars.has_begun = True
+            self.bars.started = self.bars.last_line = time.monotonic()
+            self.bars.bar.start()
+        if self.first_line:
+            print_lines([self.first_line], err)
 
     def on_fold(self, fold: Fold) -> None:
-        self.fold_id = visible(fold.id)
-        self.bar.update(self.run_task, description=f"fold {self.fold_id}")
+        self.fold = f"fold {visible(fold.id)}{self.name}"
+        self.bars.bar.update(self.bars.run_task, description=self.fold)
 
     def on_epoch(self, epoch: int, loss: float) -> None:
         self.loss = loss
-        completed = self.n_done * self.n_epochs + epoch
-        self.bar.update(self.epoch_task, completed=completed, loss=f"loss {loss:.3f}")
+        bars = self.bars
+        done = bars.work_done + self.work * epoch / self.n_epochs
+        bars.bar.update(bars.work_task, completed=done, loss=f"loss {loss:.3f}")
         now = time.monotonic()
-        if not err.is_terminal and epoch < self.n_epochs and now - self.last_line >= SECONDS_BETWEEN_EPOCHS:
-            _, left = self._times(now, completed, self.n_folds * self.n_epochs)
-            print_lines([f"fold {self.fold_id}: epoch {epoch} of {self.n_epochs}, loss {loss:.3f}, {left} left"], err)
+        if not err.is_terminal and epoch < self.n_epochs and now - bars.last_line >= SECONDS_BETWEEN_EPOCHS:
+            _, left = bars._times(now, done, bars.work)
+            print_lines([f"{self.fold}: epoch {epoch} of {self.n_epochs}, loss {loss:.3f}, {left} left"], err)
 
     def on_fold_end(self) -> None:
-        self.n_done += 1
-        self.bar.update(self.run_task, completed=self.n_done)
-        self.bar.update(self.epoch_task, completed=self.n_done * self.n_epochs)
+        bars = self.bars
+        bars.n_done += 1
+        bars.work_done += self.work
+        bars.bar.update(bars.run_task, completed=bars.n_done)
+        bars.bar.update(bars.work_task, completed=bars.work_done)
         if not err.is_terminal:
-            elapsed, left = self._times(time.monotonic(), self.n_done, self.n_folds)
+            elapsed, left = bars._times(time.monotonic(), bars.work_done, bars.work)
             learnt = "" if self.loss is None else f"loss {self.loss:.3f} after {self.n_epochs} epochs, "
-            done = f"fold {self.fold_id} done ({self.n_done} of {self.n_folds})"
-            print_lines([f"{done}: {learnt}{elapsed}, {left} left"], err)
+            print_lines([f"{self.fold} done ({bars.n_done} of {bars.n_folds}): {learnt}{elapsed}, {left} left"], err)

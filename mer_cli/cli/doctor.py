@@ -93,7 +93,7 @@ def _device() -> Finding:
     try:
         import torch
 
-        from mer_cli.training.hardware import computes_in_bf16
+        from mer_cli.training.machine import computes_in_bf16
     except ImportError:
         return Finding("device", "unknown without PyTorch")
     if torch.cuda.is_available():

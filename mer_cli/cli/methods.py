@@ -12,11 +12,13 @@ import typer
 from mer_cli.cli import console
 from mer_cli.cli.app import app
 from mer_cli.cli.completion import complete_ablation, complete_methods, complete_store
+from mer_cli.cli.engine import EngineFlag, SlurmFlag, check_engine_flags, engine_of, machine_of
 from mer_cli.cli.flags import GridCommand, TimeLimitFlag
 from mer_cli.cli.train import clip_warnings, show_faces, show_time_limit, train_with_progress
-from mer_cli.errors import ConfigError, MerError
+from mer_cli.errors import ConfigError
 
 if TYPE_CHECKING:
+    from mer_cli.engines.engine import Engine
     from mer_cli.runs.methods import Method
     from mer_cli.training.grids import Cell, LeftOut
     from mer_cli.training.time_limit import TimeLimit
@@ -197,6 +199,8 @@ def compare_methods(
     out: Out = Path("runs"),
     dry_run: DryRun = False,
     time_limit: TimeLimitFlag = None,
+    engine: EngineFlag = "local",
+    slurm: SlurmFlag = None,
 ) -> None:
     """Train every method that runs here on the same folds, cheapest first: the live rows of Tables 6 and 7.
 
@@ -207,11 +211,21 @@ def compare_methods(
     from mer_cli.training.grids import plan_comparison
     from mer_cli.training.time_limit import parse_time_limit
 
+    check_engine_flags(engine, time_limit=time_limit)
     limit = parse_time_limit(time_limit)
-    plan = plan_comparison(stores or find_stores(), ctx.obj, seeds, out, methods=methods, together=together)
-    show_grid(plan.cells)
-    show_left_out(plan.left_out)
-    failed = False if dry_run else train_grid(plan.cells, out, limit, plan.left_out)
+    with engine_of(engine, slurm) as opened:
+        plan = plan_comparison(
+            stores or find_stores(),
+            ctx.obj,
+            seeds,
+            out,
+            methods=methods,
+            together=together,
+            machine=machine_of(opened, ctx.obj["device"], slurm),
+        )
+        show_grid(plan.cells)
+        show_left_out(plan.left_out)
+        failed = False if dry_run else train_grid(plan.cells, out, limit, opened, plan.left_out)
     if plan.left_out or failed:
         raise typer.Exit(1)
 
@@ -225,6 +239,8 @@ def ablate(
     out: Out = Path("runs"),
     dry_run: DryRun = False,
     time_limit: TimeLimitFlag = None,
+    engine: EngineFlag = "local",
+    slurm: SlurmFlag = None,
 ) -> None:
     """Train the runs of one of the paper's ablation tables, except those that are finished already.
 
@@ -234,10 +250,14 @@ def ablate(
     from mer_cli.training.grids import plan_grid
     from mer_cli.training.time_limit import parse_time_limit
 
+    check_engine_flags(engine, time_limit=time_limit)
     limit = parse_time_limit(time_limit)
-    cells = plan_grid(table, stores or find_stores(), ctx.obj, seeds, out)
-    show_grid(cells)
-    if not dry_run and train_grid(cells, out, limit):
+    with engine_of(engine, slurm) as opened:
+        machine = machine_of(opened, ctx.obj["device"], slurm)
+        cells = plan_grid(table, stores or find_stores(), ctx.obj, seeds, out, machine=machine)
+        show_grid(cells)
+        failed = not dry_run and train_grid(cells, out, limit, opened)
+    if failed:
         raise typer.Exit(1)
 
 
@@ -277,26 +297,32 @@ def train_grid(
     cells: Sequence[Cell],
     out: Path,
     limit: TimeLimit,
+    engine: Engine,
     left_out: Sequence[LeftOut] = (),
     show: Callable[[Path], object] = console.print_path,
 ) -> bool:
     """Train the unfinished runs of a grid, and show each path when its run is finished; return whether any failed."""
     from mer_cli.training.grids import expected_seconds
+    from mer_cli.training.train import Options
 
-    for cell, seconds in zip(cells, expected_seconds(cells), strict=True):
+    expected = expected_seconds(cells)
+    for cell, seconds in zip(cells, expected, strict=True):
         if seconds is not None:
             limit.expect(cell.plan.config.model, seconds)
-    failed = []
-    for number, cell in enumerate(cells, start=1):
-        if cell.n_missing and limit.has_time(cell.plan.config.model):
-            named = f"{cell.plan.config.protocol_id}, {cell.name}"
-            console.print_lines([f"run {number} of {len(cells)}: {named}"], console.err)
-            try:
-                show(train_with_progress(cell.plan, out, save_weights="none", time_limit=limit))
-            except MerError as error:
-                failed.append(f"failed: {named}: {error}")
+    todo = [(cell, seconds) for cell, seconds in zip(cells, expected, strict=True) if cell.n_missing]
+    names = {cell.plan.config.run_name: f"{cell.plan.config.protocol_id}, {cell.name}" for cell, _ in todo}
+    failed = train_with_progress(
+        [cell.plan for cell, _ in todo],
+        out,
+        Options(save_weights="none", time_limit=limit, engine=engine),
+        names=[*names.values()],
+        seconds=[seconds for _, seconds in todo],
+        on_run_end=show,
+        goes_on=True,
+    )
     show_left_out(left_out)  # again, hours after it was printed first
-    console.print_lines(failed, console.err)
+    reasons = [f"failed: {names[run.plan.config.run_name]}: {run.reason}" for run in failed]
+    console.print_lines(reasons, console.err)
     show_time_limit(limit, [cell.plan for cell in cells], out)
     return bool(failed)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,6 +14,7 @@ from mer_cli.cli import console
 from mer_cli.cli.app import app
 from mer_cli.cli.completion import complete_store
 from mer_cli.cli.config_file import PrintConfigFlag, check_replay, config_text
+from mer_cli.cli.engine import EngineFlag, SlurmFlag, check_engine_flags, engine_of, machine_of, say
 from mer_cli.cli.flags import SettingsCommand, Stores, TimeLimitFlag
 from mer_cli.errors import ConfigError
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from mer_cli.runs.plan import RunPlan
     from mer_cli.training.loggers import Loggers
     from mer_cli.training.time_limit import TimeLimit
+    from mer_cli.training.train import FailedRun, Options
 
 
 Loso = Annotated[bool, typer.Option("--loso", help="Leave one subject out: one fold for each subject.")]
@@ -82,6 +86,8 @@ def train(
     folds_at_once: FoldsAtOnce = "auto",
     gpus: Gpus = None,
     time_limit: TimeLimitFlag = None,
+    engine: EngineFlag = "local",
+    slurm: SlurmFlag = None,
     print_config: PrintConfigFlag = False,
 ) -> None:
     """Train a method once for each held-out subject, and keep its predictions on that subject after every epoch.
@@ -90,13 +96,12 @@ def train(
     Example: mer train --loso
     """
     from mer_cli.runs.config import check_seeds, resolve_config
-    from mer_cli.runs.directory import folds_to_train
     from mer_cli.runs.own_method import parse_options
     from mer_cli.store.hdf5 import find_store
     from mer_cli.training.hardware import parse_folds_at_once, parse_gpus
     from mer_cli.training.plan import plan_run
     from mer_cli.training.time_limit import parse_time_limit
-    from mer_cli.training.train import Trainers
+    from mer_cli.training.train import Options
 
     if loso or test or not print_config:
         _check_asked(loso=loso, test=bool(test), tensorboard=tensorboard, trains_anew=bool(time_limit) and not resume)
@@ -105,25 +110,26 @@ def train(
     if print_config:
         console.print_text(config_text(ctx, config))
         return
+    check_engine_flags(engine, gpus=gpus, time_limit=time_limit, resume=resume)
     limit = parse_time_limit(time_limit)
-    options: dict[str, Any] = {
-        "resume": resume,
-        "save_weights": save_weights,
-        "loggers": loggers_of(log, tensorboard=tensorboard),
-        "folds_at_once": parse_folds_at_once(folds_at_once),
-        "gpus": parse_gpus(gpus) if gpus else None,
-        "trainers": Trainers(),
-        "time_limit": limit,
-    }
+    options = Options(
+        resume=resume,
+        save_weights=save_weights,
+        loggers=loggers_of(log, tensorboard=tensorboard),
+        folds_at_once=parse_folds_at_once(folds_at_once),
+        gpus=parse_gpus(gpus) if gpus else None,
+        time_limit=limit,
+    )
     stores, wanted, plans = stores or [find_store()], folds.split(",") if folds else None, []
-    for seed in range(config.seed, config.seed + seeds):
-        plan = plan_run(stores, config.model_copy(update={"seed": seed}), test_stores=test or (), wanted=wanted)
-        check_replay(ctx, plan)
-        plans.append(plan)
-        is_left = folds_to_train(out / plan.config.run_name, plan.wanted, resume=resume)
-        if not is_left or limit.has_time(config.model):
+    with engine_of(engine, slurm) as opened:
+        machine = machine_of(opened, config.device, slurm)
+        for seed in range(config.seed, config.seed + seeds):
+            seeded = config.model_copy(update={"seed": seed})
+            plan = plan_run(stores, seeded, test_stores=test or (), wanted=wanted, machine=machine)
+            check_replay(ctx, plan)
             show_plan(plan, out, save_weights)
-            console.print_path(train_with_progress(plan, out, **options))
+            plans.append(plan)
+        train_with_progress(plans, out, replace(options, engine=opened), seconds=expected_of(plans, out))
     show_time_limit(limit, plans, out)
 
 
@@ -152,35 +158,70 @@ def loggers_of(log: str | None, *, tensorboard: bool) -> Loggers:
 
 
 def train_with_progress(
-    plan: RunPlan,
+    plans: Sequence[RunPlan],
     out: Path,
+    options: Options,
     *,
-    resume: bool = True,
-    steps: Callable[[str, int], Any] = console.Steps,
-    bars: Callable[[int], Any] = console.TrainProgress,
-    **options: Any,
-) -> Path:
-    """Compute a plan's inputs and train its folds, showing progress; return the run directory.
+    names: Sequence[str] = (),
+    seconds: Sequence[float | None] = (),
+    on_run_end: Callable[[Path], object] = console.print_path,
+    goes_on: bool = False,
+) -> list[FailedRun]:
+    """Compute what the plans' methods see, and train their folds, showing progress; return the runs that failed.
 
     Parameters
     ----------
-    steps, bars : what shows the progress over clips, and over folds and epochs
-    options : further arguments of `training.train.train_run`
+    names : of the runs, if they are a grid's · seconds : how long a fold of each takes, if that is known of all
+    on_run_end, goes_on : as in `training.train.train_runs`
     """
     from mer_cli.runs.directory import folds_to_train
+    from mer_cli.training.train import train_runs
+
+    options = replace(options, prepare=partial(prepare_with_progress, steps=console.Steps), tell=say)
+    work: dict[str, float] = {}
+    n_left = 0
+    total = 0.0
+    for plan, each in zip(plans, seconds or [None] * len(plans), strict=True):
+        n_todo = len(folds_to_train(out / plan.config.run_name, plan.wanted, resume=options.resume))
+        work[plan.config.run_name] = each if each and all(seconds) else plan.config.epochs
+        n_left += n_todo
+        total += n_todo * work[plan.config.run_name]
+    numbers = {plan.config.run_name: number for number, plan in enumerate(plans)}
+
+    def listener_of(plan: RunPlan) -> console.OfRun:
+        number = numbers[plan.config.run_name]
+        line = f"run {number + 1} of {len(plans)}: {names[number]}" if names else ""
+        name = names[number] if names else f"seed {plan.config.seed}" if len(plans) > 1 else ""
+        return progress.of_run(plan.config.epochs, work[plan.config.run_name], name, line)
+
+    unit = "expected seconds" if seconds and all(seconds) else "epochs"
+    with console.TrainProgress(n_left, total, unit) as progress:
+        return train_runs(plans, out, listener_of, options, on_run_end=on_run_end, goes_on=goes_on, seconds=seconds)
+
+
+def expected_of(plans: Sequence[RunPlan], out: Path) -> list[float | None]:
+    """Return how long a fold of each plan takes, as far as finished folds tell."""
+    from mer_cli.training.grids import cell_of, expected_seconds
+
+    return expected_seconds([cell_of(plan.config.model, plan, out) for plan in plans])
+
+
+def prepare_with_progress(plan: RunPlan, steps: Callable[[str, int], Any]) -> None:
+    """Compute the flow and the vectors that a plan needs and that are not on disk.
+
+    Parameters
+    ----------
+    steps : what shows the progress over clips
+    """
     from mer_cli.training.inputs import compute_features, compute_flow
-    from mer_cli.training.train import train_run
 
     config = plan.config
-    if folds_to_train(out / config.run_name, plan.wanted, resume=resume):
-        if config.method.sees.needs_flow(config.span):
-            with steps("flow", sum(len(store.info.clips) for store in plan.stores)) as shown:
-                compute_flow(plan, shown.on_clip)
-        if config.method.kind in ("classical", "estimator"):
-            with steps("features", len(plan.labels)) as shown:
-                compute_features(plan, shown.on_clip)
-    with bars(config.epochs) as progress:
-        return train_run(plan, out, progress, resume=resume, has_inputs=True, **options)
+    if config.method.sees.needs_flow(config.span):
+        with steps("flow", sum(len(store.info.clips) for store in plan.stores)) as shown:
+            compute_flow(plan, shown.on_clip)
+    if config.method.kind in ("classical", "estimator"):
+        with steps("features", len(plan.labels)) as shown:
+            compute_features(plan, shown.on_clip)
 
 
 def show_plan(plan: RunPlan, out: Path, save_weights: str) -> None:

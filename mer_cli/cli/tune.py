@@ -10,6 +10,7 @@ import typer
 
 from mer_cli.cli import console
 from mer_cli.cli.app import app
+from mer_cli.cli.engine import EngineFlag, SlurmFlag, check_engine_flags, engine_of, machine_of
 from mer_cli.cli.flags import SettingsCommand, Stores, TimeLimitFlag
 from mer_cli.cli.methods import DryRun, show_grid, train_grid
 from mer_cli.errors import ConfigError
@@ -38,6 +39,8 @@ def tune(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of all runs.")] = Path("runs"),
     dry_run: DryRun = False,
     time_limit: TimeLimitFlag = None,
+    engine: EngineFlag = "local",
+    slurm: SlurmFlag = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores and choices as JSON.")] = False,
 ) -> None:
     """Choose settings without the held-out subjects: in each fold those that suit its inner subjects best.
@@ -53,15 +56,26 @@ def tune(
     limit = parse_time_limit(time_limit)
     if not tries:
         raise ConfigError("mer tune: give at least one setting with its values. For example: --try epochs=10,20")
-    by_seed = plan_tuning(stores or [find_store()], ctx.obj, parse_tries(tries), seeds, out, set or ())
-    cells = [cell for of_seed in by_seed for cell in of_seed]
-    show_grid(cells)
-    if dry_run:
-        return
-    if train_grid(cells, out, limit, show=lambda path: console.print_lines([str(path)], console.err)):
+    check_engine_flags(engine, time_limit=time_limit)
+    with engine_of(engine, slurm) as opened:
+        machine = machine_of(opened, ctx.obj["device"], slurm)
+        by_seed = plan_tuning(
+            stores or [find_store()], ctx.obj, parse_tries(tries), seeds, out, set or (), machine=machine
+        )
+        cells = [cell for of_seed in by_seed for cell in of_seed]
+        show_grid(cells)
+        if dry_run:
+            return
+        failed = train_grid(cells, out, limit, opened, show=say_path)
+    if failed:
         raise typer.Exit(1)
     if not limit.is_over:
         show_choice(by_seed, out, as_json)
+
+
+def say_path(path: Path) -> None:
+    """Print a run's path on stderr; stdout has the scores alone."""
+    console.print_lines([str(path)], console.err)
 
 
 def show_choice(by_seed: Sequence[Sequence[Cell]], out: Path, as_json: bool) -> None:

@@ -33,15 +33,19 @@ class Needs:
 
 
 class Work(Protocol):
-    """Tasks of one kind that share what they read; pickled to be sent to workers, where a task is an `item`.
+    """Tasks of one kind that share what they read; pickled to be sent to workers, where a task is an `item`."""
 
-    name : of the run or of the store, for logs and errors; no two works of a command have the same
-    folder : the folder that all of it is written to, where logs belong
-    """
+    @property
+    def name(self) -> str:
+        """Name of the run or of the store, for logs and errors; no two works of a command have the same."""
 
-    name: str
-    folder: str
-    needs: Needs
+    @property
+    def folder(self) -> str:
+        """The folder that all of it is written to, where logs belong."""
+
+    @property
+    def needs(self) -> Needs:
+        """What each task needs of a machine."""
 
     def read(self) -> Any:
         """Return what all tasks share, read from the disk: arrays, which an engine may send to another machine."""
@@ -61,8 +65,13 @@ class Work(Protocol):
     def kept(self, item: Any) -> Any | None:
         """Return what there is to tell of a task that is finished already, read from the folder; otherwise None."""
 
-    def begin(self, item: Any) -> bool:
-        """Claim a task, so that no other process does it too; return False if another has claimed or finished it."""
+    def begin(self, item: Any, place: str = "") -> bool:
+        """Claim a task, so that no other process does it too; return False if another has claimed or finished it.
+
+        Parameters
+        ----------
+        place : name of the machine that does it, if it is not this one
+        """
 
     def end(self, item: Any) -> None:
         """Give back the claim on a task."""
@@ -111,6 +120,10 @@ class Engine(Protocol):
 
     name: str
     is_detached: bool
+
+    @property
+    def place(self) -> str:
+        """Name of the machine that does the task that is taken next; "" if it is this one, or not known yet."""
 
     def ask(self, question: Callable[[], Answer], needs: Needs) -> Answer:
         """Return what a module's function returns on a machine that has what a task needs."""

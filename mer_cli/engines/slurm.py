@@ -100,6 +100,7 @@ class SlurmEngine:
 
     name = "slurm"
     is_detached = True
+    place = ""
 
     def __init__(
         self,
@@ -292,8 +293,8 @@ class Command:
         for array in self.arrays:
             if any(key not in self.jobs for chunk in array.chunks for key in chunk):  # also of another command
                 continue
-            while alive := [job for job in (queue.jobs(array.name, array.numbers) or {}).values() if job.is_alive]:
-                queue.cancel([job.number for job in alive if job.state == "PENDING"])
+            while jobs := [job for job in (queue.jobs(array.name, array.numbers) or {}).values() if job.is_alive]:
+                queue.cancel([job.number for job in jobs if job.state == "PENDING"])
                 if time.monotonic() > until:
                     return
                 time.sleep(min(1.0, self.engine.look_s))

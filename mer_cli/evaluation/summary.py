@@ -10,6 +10,7 @@ import numpy as np
 from mer_cli.evaluation import metrics
 from mer_cli.evaluation.chance import NullControl, control_of, run_chance
 from mer_cli.evaluation.epoch_rules import Scores, evaluate
+from mer_cli.evaluation.machines import machines_text, unlike_machines
 from mer_cli.evaluation.run_text import UNCHECKED, own_classes, remarks, settings, stated_rule, tuned_on_test
 from mer_cli.evaluation.statistics import Spread, few_subjects, spread
 from mer_cli.records import parts_of
@@ -50,10 +51,18 @@ def summarise_dataset(run: Run, rule: str, dataset: str | None) -> Summary:
     f1_name = _name_of_f1(scores)
     protocol, *facts = _facts([scores], run, dataset, ("seed", str(run.config.seed)))
     faces = [("faces", GENERATED)] if run.config.generated else []
+    unlike = machines_text(unlike_machines(run, dataset))
+    machines = f"the folds come from unlike machines: {unlike}. Their last digits may differ"
     several = dataset is None and len(run.config.test_datasets) > 1
     return Summary(
         title=run.path.name,
-        facts=(*faces, protocol, ("coding table", _table_versions(run)), *facts),
+        facts=(
+            *faces,
+            protocol,
+            ("coding table", _table_versions(run)),
+            *facts,
+            *([("machines", machines)] if unlike else []),
+        ),
         classes=_class_table(scores, run.class_names),
         confusion=_confusion_table(scores, run.class_names),
         chance=(("guesser", "accuracy %", f1_name, "UAR"), *_chance(run, scores, dataset)),

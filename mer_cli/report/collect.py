@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from mer_cli.errors import RunError
 from mer_cli.evaluation.epoch_rules import check_rule, usable_rules, why_unusable
 from mer_cli.evaluation.run_text import stated_rule, unfinished
-from mer_cli.runs.directory import Run, read_run
+from mer_cli.runs.directory import Run, read_run, run_dirs
 from mer_cli.runs.run_config import other_version
 
 
@@ -180,15 +179,3 @@ def _settings_key(run: Run) -> str:
     if stated_rule(run.config):
         left_out["foreign"] = {"code": True, "source_sha256": True}
     return f"{run.config.model_dump_json(exclude=left_out)} {clips}"
-
-
-def run_dirs(place: Path) -> Iterator[Path]:
-    """Yield the run directories at or below `place`; skip names that begin with a dot (left by a killed `mer train`).
-
-    A directory counts if it has a config.json, or clips.csv and folds/, so that a run that lost its config is reported.
-    """
-    for folder, names, files in os.walk(place):
-        names[:] = [name for name in names if not name.startswith(".")]
-        if "config.json" in files or ("clips.csv" in files and "folds" in names):
-            names.clear()
-            yield Path(folder)

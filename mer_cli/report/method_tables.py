@@ -14,6 +14,7 @@ from itertools import chain
 
 from mer_cli.evaluation.chance import REPETITIONS
 from mer_cli.evaluation.epoch_rules import usable_rules
+from mer_cli.evaluation.machines import machines_text, unlike_machines
 from mer_cli.evaluation.run_text import UNCHECKED, standard_config
 from mer_cli.evaluation.statistics import N_DRAWS
 from mer_cli.evaluation.summary import percent
@@ -162,7 +163,7 @@ def _block(
     rows += guesser_rows(protocol.entries, columns)
     place = protocol.first.place
     notes = [*_other_clips(number, place), *_training_notes(protocol), *protocol.warnings, *standing.notes]
-    notes += _lost(protocol.entries)
+    notes += [*_lost(protocol.entries), *_unlike_machines(protocol.entries)]
     return Block(protocol.heading, tuple(rows), (*notes, *on_controls, *marked), protocol.generated, protocol.origin)
 
 
@@ -219,6 +220,14 @@ def _training_notes(protocol: Protocol) -> Iterator[Note]:
 def _lost(entries: Sequence[Entry]) -> list[Note]:
     lost = max((spread.lost for entry in entries for spread in entry.spreads.values()), default=0.0)
     return [Note(f"In up to {percent(lost)} % of the draws a class has no clip and counts 0.")] if lost else []
+
+
+def _unlike_machines(entries: Sequence[Entry]) -> Iterator[Note]:
+    """Yield a note for each finished run that was trained on unlike machines."""
+    for run, dataset in ((run, entry.dataset) for entry in entries if entry.is_finished for run in entry.runs):
+        if text := machines_text(unlike_machines(run, dataset)):
+            name = run.path.name
+            yield Note(f"The folds of `{name}` come from unlike machines: {text}. Their last digits may differ.")
 
 
 def _shared_notes(blocks: Sequence[Block], beside: Collection[Note]) -> tuple[Note, ...]:

@@ -9,8 +9,7 @@ from pathlib import Path
 from mer_cli.errors import RunError
 from mer_cli.evaluation.epoch_rules import Scores, evaluate
 from mer_cli.evaluation.run_text import own_options, progress, remarks, train_command
-from mer_cli.report.collect import run_dirs
-from mer_cli.runs.directory import Run, read_run
+from mer_cli.runs.directory import Run, read_run, run_dirs
 from mer_cli.runs.disk import DiskUse, disk_use
 from mer_cli.runs.run_config import other_version
 

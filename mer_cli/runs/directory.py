@@ -7,11 +7,15 @@
     ├── clips.csv          clip_id, fold, emotion, label, class: for evaluation, its held-out rows never reach training
     ├── source/            a copy of your own method's files, which nothing reads
     ├── scheme.toml       the label scheme, if it is the user's own, to continue the run with; config.json says the same
-    └── folds/<dataset>-<subject>/   logits.npz, history.csv, model.safetensors, done
+    ├── claims/<fold>.json   which process trains the fold now (`claims`)
+    ├── failed/<fold>.json   how often the fold failed, and why (`failures`)
+    ├── logs/              what jobs of a cluster printed
+    └── folds/<dataset>-<subject>/   logits.npz, history.csv, model.safetensors, environment.json, done
 
 `logits.npz` holds logits and clip_ids of the held-out clips, and of the inner ones if some were set aside.
-`history.csv` holds a row for each epoch (`Method.history_columns`), `done` the SHA-256 of the others (`fold_files`). It
-is written last; a fold is filled under a temporary name and moved into place, so a folder that is there is whole.
+`history.csv` holds a row for each epoch (`Method.history_columns`), a fold's `environment.json` facts about the machine
+that trained it, `done` the SHA-256 of the others (`fold_files`). `done` is written last; a fold is filled under a
+temporary name and moved into place, so a folder that is there is whole.
 Across datasets a fold is named after its test dataset, and a clip that is only trained on has no fold.
 """
 
@@ -23,8 +27,8 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from io import StringIO
 from itertools import islice
 from pathlib import Path
@@ -35,13 +39,17 @@ from mer_cli.errors import DatasetError, RunError
 from mer_cli.records import Fold, FoldPredictions, dataset_of, fold_id
 from mer_cli.runs.fold_files import (
     DONE,
+    ENVIRONMENT,
     HISTORY,
     LARGEST,
     LOGITS,
     ROOM,
     WEIGHTS,
+    FoldFacts,
     done_text,
+    read_environment,
     read_fold,
+    write_environment,
     write_history,
     write_logits,
 )
@@ -246,6 +254,7 @@ class Run:
         folds; the fold of a clip that is only trained on is ""
     folds : the finished folds, sorted by id · missing : ids of the unfinished folds
     sessions : the oldest first
+    machines : facts about the machine that trained each fold, by fold id; only folds that recorded it
     """
 
     path: Path
@@ -257,6 +266,7 @@ class Run:
     folds: tuple[FoldPredictions, ...]
     missing: tuple[str, ...]
     sessions: tuple[Session, ...]
+    machines: Mapping[str, FoldFacts] = field(default_factory=dict)
 
 
 def open_run(
@@ -317,9 +327,21 @@ def open_run(
     return path
 
 
+def run_dirs(place: Path) -> Iterator[Path]:
+    """Yield the run directories at or below `place`; skip names that begin with a dot (left by a killed `mer train`).
+
+    A directory counts if it has a config.json, or clips.csv and folds/, so that a run that lost its config is reported.
+    """
+    for folder, names, files in os.walk(place):
+        names[:] = [name for name in names if not name.startswith(".")]
+        if "config.json" in files or ("clips.csv" in files and "folds" in names):
+            names.clear()
+            yield Path(folder)
+
+
 def is_finished(path: Path, fold_id: str) -> bool:
     """Return whether the run at `path` holds the fold, trained and completely written."""
-    return os.path.lexists(path / "folds" / fold_id / DONE)
+    return os.path.lexists(os.path.join(path, "folds", fold_id, DONE))  # noqa: PTH118  # 5,000 of them in `mer status`
 
 
 def folds_to_train(path: Path, wanted: Sequence[Fold], *, resume: bool) -> list[Fold]:
@@ -332,6 +354,7 @@ def write_fold(
     predictions: FoldPredictions,
     history: Sequence[Mapping[str, float]],
     save_weights: Callable[[Path], None] | None,
+    environment: FoldFacts | None = None,
 ) -> None:
     """Write a trained fold into the run at `path`, completely or not at all.
 
@@ -339,6 +362,7 @@ def write_fold(
     ----------
     history : a row for each epoch
     save_weights : called with the path to write the weights to; None keeps no weights
+    environment : facts about the machine that trained the fold; None if mer did not train it
 
     Raises
     ------
@@ -351,6 +375,8 @@ def write_fold(
         write_history(partial / HISTORY, history)
         if save_weights is not None:
             save_weights(partial / WEIGHTS)
+        if environment is not None:
+            write_environment(partial / ENVIRONMENT, environment)
         (partial / DONE).write_text(done_text(path.name, predictions.fold, partial), encoding="utf-8")
 
     write_folder(path / "folds" / predictions.fold, fill, replace=True)
@@ -374,6 +400,10 @@ def read_run(path: str | Path) -> Run:
     fold_ids = sorted(held_out)
     finished = [fold for fold in fold_ids if is_finished(path, fold)]
     run = config.run_name if has_all_checksums(path) else None
+    folds = tuple(
+        read_fold(path / "folds" / fold, config, held_out[fold], clips.fold_of.keys(), run) for fold in finished
+    )
+    machines = {fold: read_environment(path / "folds" / fold, run) for fold in finished}
     return Run(
         path,
         config,
@@ -381,11 +411,10 @@ def read_run(path: str | Path) -> Run:
         clips.labels,
         clips.fold_of,
         clips.emotions,
-        folds=tuple(
-            read_fold(path / "folds" / fold, config, held_out[fold], clips.fold_of.keys(), run) for fold in finished
-        ),
+        folds=folds,
         missing=tuple(fold for fold in fold_ids if fold not in finished),
         sessions=_sessions_of(path, config),
+        machines={fold: facts for fold, facts in machines.items() if facts},
     )
 
 

@@ -1,13 +1,15 @@
-"""The files of a fold: logits.npz, history.csv and model.safetensors, each checked by its SHA-256 in `done`.
+"""The files of a fold: logits, history, weights and the machine, each checked by its SHA-256 in `done`.
 
 `done` begins with the fold and the run that the files belong to, because a folder may be copied; then it has the lines
-that `sha256sum` prints. A fold from before has no such beginning, and not all sums; the oldest have an empty `done`.
+that `sha256sum` prints. A fold from before has no such beginning, and not all sums; the oldest have an empty `done`. A
+fold from before has no `environment.json` either, and no score depends on it.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -22,9 +24,14 @@ from mer_cli.errors import RunError
 from mer_cli.records import FoldPredictions
 from mer_cli.runs.run_config import RunConfig
 from mer_cli.system.arrays import read_arrays
+from mer_cli.system.documents import parse_json, short_repr
 from mer_cli.system.files import file_sha256, may_be_whole, read_bounded, unread
 
 LOGITS, HISTORY, WEIGHTS, DONE = "logits.npz", "history.csv", "model.safetensors", "done"
+ENVIRONMENT = "environment.json"
+
+FoldFacts = Mapping[str, str | int]  # on the machine that trained a fold
+
 MAY_BE_NAN = ("loss", "inner_uf1")  # the loss if training diverged; the UF1 of a single subject
 LARGEST = 1 << 30  # bytes, of any file of a fold
 LONGEST_ID = 1024  # characters of a clip's id
@@ -33,7 +40,7 @@ ROOM = 1 << 16  # bytes around the arrays of an npz file, and for the lines of `
 
 def done_text(run: str, fold: str, folder: Path) -> str:
     """Return the text of `done` for the fold of a run whose other files are in `folder`, which has another name yet."""
-    files = [folder / name for name in (LOGITS, HISTORY, WEIGHTS) if (folder / name).exists()]
+    files = [folder / name for name in (LOGITS, HISTORY, WEIGHTS, ENVIRONMENT) if (folder / name).exists()]
     sums = (f"{file_sha256(file)}  {file.name}\n" for file in files)
     return f"{_belongs(run, fold)}\n{''.join(sums)}"
 
@@ -121,6 +128,43 @@ def read_history(file: Path, column: str, n_epochs: int) -> list[float]:
 
 def _largest_history(n_epochs: int) -> int:
     return min(ROOM + n_epochs * 1024, LARGEST)  # 1 kB for a line is plenty
+
+
+def write_environment(file: Path, facts: FoldFacts) -> None:
+    """Write the facts about the machine that trained a fold as JSON."""
+    file.write_text(json.dumps(dict(facts), indent=2) + "\n", encoding="utf-8")
+
+
+def read_environment(folder: Path, run: str | None) -> FoldFacts:
+    """Return the facts about the machine that trained the fold in `folder`; none if nothing was recorded.
+
+    Parameters
+    ----------
+    run : as in `read_checked`
+
+    Raises
+    ------
+    RunError
+        If the file was edited or damaged.
+    """
+    file = folder / ENVIRONMENT
+    try:
+        facts = parse_json(read_checked(file, ROOM, run))
+        if not isinstance(facts, dict):
+            raise ValueError("it does not hold names and values")
+        odd = next((name for name, fact in facts.items() if type(fact) not in (str, int)), None)
+        if odd is not None:
+            raise ValueError(f"the value of {short_repr(odd)} is neither a text nor a number")
+        return facts
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        if may_be_whole(error):
+            raise RunError(unread(file, error)) from None
+        raise RunError(
+            f"{file}: was edited or damaged ({error}). Delete it: it says which machine trained the fold, and no score "
+            "depends on it."
+        ) from None
 
 
 def write_logits(file: Path, predictions: FoldPredictions) -> None:

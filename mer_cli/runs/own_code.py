@@ -159,8 +159,13 @@ def import_again(foreign: Foreign, origin: Origin) -> None:
     remember(foreign, origin, found, sources)
 
 
+def is_known(foreign: Foreign) -> bool:
+    """Return whether the code of a method was named in this process."""
+    return foreign in _KNOWN
+
+
 def _known(foreign: Foreign) -> _Known:
-    if foreign not in _KNOWN:
+    if not is_known(foreign):
         raise ConfigError(
             f"{foreign.code}: this run's method is not part of mer, and its code was not given. Reading, scoring and "
             "reporting the run need no code; for anything else name it: --model FILE.py:CLASS or MODULE:CLASS."

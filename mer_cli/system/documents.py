@@ -33,8 +33,13 @@ def read_json(path: Path) -> Any:
     ValueError
         If it is not a regular file, too large, too deep, or not JSON in UTF-8.
     """
+    return parse_json(read_bounded(path, LARGEST))
+
+
+def parse_json(content: bytes) -> Any:
+    """Return what the content of a JSON file holds; raise a ValueError if it is too deep, or not JSON in UTF-8."""
     try:
-        return _shallow(json.loads(read_bounded(path, LARGEST).decode("utf-8")))
+        return _shallow(json.loads(content.decode("utf-8")))
     except RecursionError:
         raise _too_deep() from None
 

@@ -16,7 +16,7 @@ from mer_cli.runs.config import TrainConfig
 from mer_cli.training.drawn_store import write_drawn_store
 from mer_cli.training.finding import Finding, Mark, tolerance_of
 from mer_cli.training.inputs import compute_inputs
-from mer_cli.training.learner import LearnerTrainer, LossLog
+from mer_cli.training.learner import LearnerArrays, LearnerTrainer, LossLog
 from mer_cli.training.own_network import blamed_on_own_code
 from mer_cli.training.plan import plan_run
 
@@ -45,7 +45,7 @@ def check_learner(config: TrainConfig, n_classes: int) -> Iterator[Finding]:
         # TV-L1 would take half a minute here.
         plan = plan_run([store], config.model_copy(update={"scheme": "labels", "flow": "fast"}))
         compute_inputs(plan)
-        trainer = LearnerTrainer(plan)
+        trainer = LearnerTrainer(plan, LearnerArrays(plan))
         rows = np.arange(len(plan.labels))
         labels = np.array(list(plan.labels.values()))
         n_train = len(rows) - N_HELD_OUT * n_classes

@@ -29,6 +29,7 @@ from mer_cli.runs.variants import GRIDS
 from mer_cli.store.hdf5 import StoreInfo, read_store
 from mer_cli.training.cost import count_operations
 from mer_cli.training.hardware import choose_folds_at_once
+from mer_cli.training.machine import Machine
 from mer_cli.training.plan import plan_run
 
 
@@ -52,7 +53,15 @@ class Cell:
         return len(self.plan.folds) - self.n_finished
 
 
-def plan_grid(table: int, stores: Sequence[Path], settings: Mapping[str, Any], n_seeds: int, out: Path) -> list[Cell]:
+def plan_grid(
+    table: int,
+    stores: Sequence[Path],
+    settings: Mapping[str, Any],
+    n_seeds: int,
+    out: Path,
+    *,
+    machine: Machine | None = None,
+) -> list[Cell]:
     """Return the runs of one of the paper's ablation tables: for each store, for each row of the table, for each seed.
 
     Parameters
@@ -61,6 +70,7 @@ def plan_grid(table: int, stores: Sequence[Path], settings: Mapping[str, Any], n
     settings : arguments of `resolve_config`, the same for all runs
     n_seeds : number of seeds, counting up from the seed in the settings
     out : folder of all runs, where finished folds are looked for
+    machine : the machine that will train, if it is not this one
 
     Raises
     ------
@@ -77,7 +87,7 @@ def plan_grid(table: int, stores: Sequence[Path], settings: Mapping[str, Any], n
             for seed in range(first_seed, first_seed + n_seeds):
                 config = resolve_config(**{**settings, **row, "seed": seed})
                 name = config.variant if "variant" in row else ", ".join(f"{key} {row[key]}" for key in row)
-                cells.append(cell_of(name, plan_run([store], config), out))
+                cells.append(cell_of(name, plan_run([store], config, machine=machine), out, machine))
     return cells
 
 
@@ -89,8 +99,14 @@ def _refuse_network(settings: Mapping[str, Any], row: str) -> None:
             raise ConfigError(f"--{flag} can't be set here: {row} is a network of its own. Leave it out.")
 
 
-def cell_of(name: str, plan: RunPlan, out: Path) -> Cell:
-    """Return a planned run with its progress; its finished folds are looked for in `out`, the folder of all runs."""
+def cell_of(name: str, plan: RunPlan, out: Path, machine: Machine | None = None) -> Cell:
+    """Return a planned run with its progress.
+
+    Parameters
+    ----------
+    out : folder of all runs, where finished folds are looked for
+    machine : the machine that will train, if it is not this one
+    """
     path = out / plan.config.run_name
     finished = [fold.id for fold in plan.folds if is_finished(path, fold.id)]
     missing = [fold for fold in plan.folds if fold.id not in finished]
@@ -98,7 +114,8 @@ def cell_of(name: str, plan: RunPlan, out: Path) -> Cell:
     seconds = [sum(read_history(history, "seconds", plan.config.epochs)) for history in histories]
     n_turns = 0
     if missing:
-        n_turns = ceil(len(missing) / choose_folds_at_once(plan.config, missing, None, torch.get_num_threads()))
+        threads, memory = (machine.threads, machine.memory) if machine else (torch.get_num_threads(), None)
+        n_turns = ceil(len(missing) / choose_folds_at_once(plan.config, missing, None, threads, memory=memory))
     return Cell(name, plan, len(finished), sum(seconds) / len(seconds) if seconds else None, n_turns)
 
 
@@ -129,6 +146,7 @@ def plan_comparison(
     *,
     methods: str | None = None,
     together: bool = False,
+    machine: Machine | None = None,
 ) -> Comparison:
     """Return the runs of each method under each protocol, for each seed (a classical method has one run, not several).
 
@@ -142,6 +160,7 @@ def plan_comparison(
     methods : names separated by commas, or your own methods as --model takes them, all of which must be able to run on
         the stores; None takes all methods that run here, and leaves out those that the stores lack something for
     together : whether to add runs on the stores of MEGC 2019's datasets taken together
+    machine : the machine that will train, if it is not this one
 
     Raises
     ------
@@ -162,7 +181,8 @@ def plan_comparison(
     for name in sorted(configs, key=lambda name: _cost(configs[name])):
         for infos, scheme in protocols:
             try:
-                cells += _cells(configs[name], [info.path for info in infos], scheme, n_seeds, out)
+                paths = [info.path for info in infos]
+                cells += _cells(configs[name], paths, scheme, n_seeds, out, machine)
             except (StoreError, DatasetError, ConfigError) as error:
                 if methods or (isinstance(error, ConfigError) and len(protocols) == 1):
                     raise
@@ -286,11 +306,13 @@ def _covers(scheme: str, dataset: str) -> bool:
     return found is None or dataset in found.datasets
 
 
-def _cells(config: TrainConfig, stores: Sequence[Path], scheme: str, n_seeds: int, out: Path) -> list[Cell]:
+def _cells(
+    config: TrainConfig, stores: Sequence[Path], scheme: str, n_seeds: int, out: Path, machine: Machine | None
+) -> list[Cell]:
     draws = config.method.is_random or config.shuffle_labels
     seeds = range(config.seed, config.seed + (n_seeds if draws else 1))
     settled = (config.model_copy(update={"scheme": scheme, "seed": seed}) for seed in seeds)
-    return [cell_of(config.model, plan_run(stores, each), out) for each in settled]
+    return [cell_of(config.model, plan_run(stores, each, machine=machine), out, machine) for each in settled]
 
 
 def _cost(config: TrainConfig) -> tuple[bool, bool, int]:

@@ -20,8 +20,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,6 +36,7 @@ from mer_cli.records import Fold
 from mer_cli.runs.config import TrainConfig
 from mer_cli.system.workers import available_memory
 from mer_cli.training.cost import count_parameters, count_saved
+from mer_cli.training.machine import COMPILERS, Machine, this_machine
 
 Config = TypeVar("Config", bound=TrainConfig)
 
@@ -46,8 +45,6 @@ Config = TypeVar("Config", bound=TrainConfig)
 PAIRS_THAT_REPAY_COMPILING = 300_000
 # On the CPU bf16 costs these more in conversions than it saves; with the other networks it saves a quarter to a half.
 FASTER_IN_FP32 = ("ststnet", "augcn-flow")
-
-COMPILERS = {"cpu": ("g++", "clang++"), "cuda": ("gcc", "clang")}
 
 # Bytes that ResNet-18 on dynamic images, the largest of the networks on motion, took with 33 clips, and .3 GB for 250.
 WORKER_MEMORY = 2_300_000_000
@@ -58,52 +55,70 @@ PAIRS_THAT_REPAY_WORKERS = 10_000
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names and values of glibc's malloc.h
 
 
-def resolve_hardware(config: Config, n_pairs: int) -> Config:
+def resolve_hardware(config: Config, n_pairs: int, machine: Machine | None = None) -> Config:
     """Return the config with every "auto" of device, precision and compile replaced by what suits the machine.
 
     Parameters
     ----------
     n_pairs : onset-apex pairs that the whole run trains on: folds x epochs x training clips
+    machine : the machine that will train, if it is not this one
 
     Raises
     ------
     ConfigError
         If the config asks for a device or for compilation, and the machine lacks the device or the compiler.
     """
+    elsewhere = machine.host if machine else ""
+    machine = machine or this_machine(config.device)
     device = config.device
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    elif device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(
-            "--device cuda: torch finds no NVIDIA GPU with a working driver. Look at `mer doctor`, or use --device cpu."
-        )
-    elif device == "mps" and not torch.backends.mps.is_available():
-        raise ConfigError("--device mps: torch finds no Apple GPU. Use --device cpu.")
+        device = "cuda" if machine.has("cuda") else "cpu"
+    elif not machine.has(device):
+        raise ConfigError(f"--device {device}: {_without(device, elsewhere)}")
     precision = config.precision
     if precision == "auto":
         is_own = config.foreign is not None  # nobody measured whether its numbers bear fewer digits
         loses = is_own or device == "mps" or (device == "cpu" and config.model in FASTER_IN_FP32)
-        precision = "bf16" if computes_in_bf16(device) and not loses else "fp32"
+        precision = "bf16" if device in machine.computes_bf16 and not loses else "fp32"
     compiled = config.compile
     if compiled == "auto":
         repays = device == "cuda" and n_pairs >= PAIRS_THAT_REPAY_COMPILING
         gains = repays and config.foreign is None and not config.method.sees_motion
-        compiled = "on" if gains and can_compile(device) else "off"
-    elif compiled == "on" and config.foreign and not config.foreign.keeps_no_state:
+        compiled = "on" if gains and device in machine.can_compile else "off"
+    elif compiled == "on":
+        _require_compiling(config, device, machine, elsewhere)
+    deterministic = config.deterministic and device == "cuda"  # the CPU always is; MPS has no switch for it
+    settled = {"device": device, "precision": precision, "compile": compiled, "deterministic": deterministic}
+    return config.model_copy(update=settled)
+
+
+def _without(device: str, elsewhere: str) -> str:
+    """Return an error text: a machine lacks the device; `elsewhere` names it if it is not this one."""
+    gpu = "NVIDIA GPU" if device == "cuda" else "Apple GPU"
+    if elsewhere:
+        return (
+            f"node {elsewhere} has no {gpu} that torch can use. Ask the cluster for a node with a GPU, look at `mer "
+            "doctor` on the node, or use --device cpu."
+        )
+    if device == "cuda":
+        return "torch finds no NVIDIA GPU with a working driver. Look at `mer doctor`, or use --device cpu."
+    return "torch finds no Apple GPU. Use --device cpu."
+
+
+def _require_compiling(config: TrainConfig, device: str, machine: Machine, elsewhere: str) -> None:
+    """Raise a ConfigError if --compile on can't have an effect, or the machine lacks the compiler."""
+    if config.foreign and not config.foreign.keeps_no_state:
         raise ConfigError(
             f"--compile on: {config.foreign.code} gets a fresh module for every fold, which would be compiled again. "
             "Leave it out, or say KEEPS_NO_STATE = True in the class, if all its state is in its state dict."
         )
-    elif compiled == "on" and device == "mps":
+    if device == "mps":
         raise ConfigError("--compile on has no effect on an Apple GPU. Leave it out.")
-    elif compiled == "on" and not can_compile(device):
-        needed = ", ".join(COMPILERS[device])
+    if device not in machine.can_compile:
+        needed, where = ", ".join(COMPILERS[device]), f" on node {elsewhere}" if elsewhere else ""
         raise ConfigError(
-            f"--compile on: torch.compile needs one of {needed}, and none is installed. Use --compile off."
+            f"--compile on: torch.compile needs one of {needed}, and none is installed{where}. Use --compile off."
         )
-    deterministic = config.deterministic and device == "cuda"  # the CPU always is; MPS has no switch for it
-    settled = {"device": device, "precision": precision, "compile": compiled, "deterministic": deterministic}
-    return config.model_copy(update=settled)
 
 
 def parse_gpus(text: str) -> tuple[int, ...]:
@@ -145,7 +160,12 @@ def parse_folds_at_once(text: str) -> int | None:
 
 
 def choose_folds_at_once(
-    config: TrainConfig, todo: Sequence[Fold], wanted: int | None, n_cores: int, n_devices: int = 1
+    config: TrainConfig,
+    todo: Sequence[Fold],
+    wanted: int | None,
+    n_cores: int,
+    n_devices: int = 1,
+    memory: int | None = None,
 ) -> int:
     """Return the number of folds to train in parallel; several folds are trained in worker processes.
 
@@ -155,49 +175,40 @@ def choose_folds_at_once(
     todo : folds that are to be trained
     wanted : folds for each device (the processor is one device); None takes one fold for each core if the method is a
         network on motion (fewer if memory is short), and one fold for each device otherwise
-    n_cores : torch's number of threads before `threads_of` changed it
+    n_cores : torch's number of threads, which is that of the cores unless somebody changed it
+    memory : bytes that new processes can use; None looks at this machine
     """
     if wanted is not None:
         return max(1, min(wanted * n_devices, len(todo)))
     n_pairs = sum(len(fold.train) for fold in todo) * config.epochs
     if not config.method.sees_motion or n_pairs < PAIRS_THAT_REPAY_WORKERS or config.device == "mps":
         return min(n_devices, len(todo))
-    memory = available_memory()
+    memory = available_memory() if memory is None else memory
     n_fitting = len(todo) if memory is None else memory // WORKER_MEMORY
     return max(1, min(max(n_cores, n_devices), len(todo), n_fitting))
 
 
-@contextmanager
-def threads_of(config: TrainConfig, wanted: int | None) -> Iterator[int]:
-    """Set torch's number of threads to what training one fold uses, yield it, and restore the old number afterwards.
+def threads_of_fold(config: TrainConfig, wanted: int | None, n_cores: int) -> int:
+    """Return the number of torch threads that train a fold on this machine.
 
     A fold of a network on motion has one thread: a second thread speeds it up less than a second fold would.
 
     Parameters
     ----------
-    wanted : folds in parallel, as in `choose_folds_at_once`; a network on images divides the threads among them
+    wanted, n_cores : as in `choose_folds_at_once`; a network on images divides the threads among the folds in parallel
     """
+    return 1 if config.method.sees_motion else max(1, n_cores // (wanted or 1))
+
+
+@contextmanager
+def torch_threads(number: int | None) -> Iterator[None]:
+    """Let torch compute with this number of threads for a `with` block; None leaves it as it is."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1 if config.method.sees_motion else max(1, before // (wanted or 1)))
+    torch.set_num_threads(number or before)
     try:
-        yield torch.get_num_threads()
+        yield
     finally:
         torch.set_num_threads(before)
-
-
-def computes_in_bf16(device: str) -> bool:
-    """Return whether the device computes bf16 in hardware; emulated bf16 is slower than float32."""
-    if device == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
-
-
-def can_compile(device: str) -> bool:
-    """Return whether the compiler that torch.compile needs is installed: C++ for the CPU, C for CUDA (Triton)."""
-    if device == "cuda" and "CC" in os.environ:
-        return True
-    return any(shutil.which(compiler) for compiler in COMPILERS[device])
 
 
 def keep_freed_memory() -> None:
@@ -234,17 +245,6 @@ def set_up_device(config: TrainConfig) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nothing reads uninitialised memory
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required by cuBLAS
-
-
-def describe_environment(device: str) -> dict[str, str | int]:
-    """Return the facts about the machine that a run directory records: versions, device name, threads."""
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "platform": platform.platform(),
-        "device": torch.cuda.get_device_name() if device == "cuda" else platform.processor() or platform.machine(),
-        "threads": torch.get_num_threads(),
-    }
 
 
 ACTIVATIONS = 1.5  # gradients and intermediate results on top of what is saved

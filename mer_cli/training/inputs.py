@@ -25,7 +25,8 @@ from torch import Tensor
 from mer_cli.datasets.action_units import EXPECTED, parse_units, unreadable_units
 from mer_cli.datasets.registry import release_words
 from mer_cli.errors import DatasetError, StoreError
-from mer_cli.motion.cache import build_motion, read_motion
+from mer_cli.motion.cache import build_motion
+from mer_cli.motion.cache import read_motion as read_flow
 from mer_cli.motion.flow import flow_settings, grey, optical_flow
 from mer_cli.motion.images import normalise, read_images, unit_adjacency
 from mer_cli.motion.inputs import DescriptorInput, MotionInput, Seen
@@ -60,28 +61,28 @@ class Order:
     row: Tensor
 
 
-class MotionBatches:
-    """The motion of all clips of a run, normalised for each fold, from which batches are made (a `loop.Batches`).
+@dataclass(frozen=True)
+class Motion:
+    """What a network on motion sees of the N clips of a run.
 
-    Parameters
-    ----------
     images : (N, P, S, S), P planes of motion for each clip, not normalised
     units : action units of every clip that a fold trains on, by the clip's row; None if the network needs no graph
     """
 
-    def __init__(
-        self,
-        images: NDArray[np.float32],
-        wanted: MotionInput,
-        config: TrainConfig,
-        device: torch.device,
-        units: Mapping[int, Units] | None = None,
-    ) -> None:
-        self.images, self.wanted, self.config, self.device, self.units = images, wanted, config, device, units
+    images: NDArray[np.float32]
+    units: Mapping[int, Units] | None = None
+
+
+class MotionBatches:
+    """The motion of all clips of a run, normalised for each fold, from which batches are made (a `loop.Batches`)."""
+
+    def __init__(self, motion: Motion, wanted: MotionInput, config: TrainConfig, device: torch.device) -> None:
+        self.images, self.units = motion.images, motion.units
+        self.wanted, self.config, self.device = wanted, config, device
         # Filled again for every fold, never replaced: captured steps keep the addresses.
-        self.normalised = torch.zeros(images.shape, device=device)
+        self.normalised = torch.zeros(self.images.shape, device=device)
         self.shared: tuple[Tensor, ...] = ()  # further inputs of the network, the same for all clips of a fold
-        if units is not None:
+        if self.units is not None:
             self.shared = (torch.zeros(len(wanted.units), len(wanted.units), device=device),)
 
     def __len__(self) -> int:
@@ -157,12 +158,11 @@ def compute_features(plan: RunPlan, on_clip: OnClip) -> None:
         build_by_clip(missing, is_current=is_current, write=write, jobs=default_jobs(), on_clip=on_clip)
 
 
-def read_motion_batches(plan: RunPlan, wanted: MotionInput, device: torch.device) -> MotionBatches:
+def read_motion(plan: RunPlan, wanted: MotionInput) -> Motion:
     """Return the motion of all clips of a run, in the order of `plan.labels`; call `compute_inputs` before."""
     flow = plan.config.flow
     images = [read_images(store.info, flow, list(store.clips), wanted) for store in plan.stores]
-    units = _read_units(plan) if wanted.units else None
-    return MotionBatches(np.concatenate(images), wanted, plan.config, device, units)
+    return Motion(np.concatenate(images), _read_units(plan) if wanted.units else None)
 
 
 def _read_units(plan: RunPlan) -> dict[int, Units]:
@@ -262,7 +262,7 @@ def _see(seen: Seen, store: StoreInfo, config: TrainConfig, clip_id: str) -> Arr
     if seen == "flows" and config.span == "clip":
         onset, *later = _read_frames(store, config, clip_id)
         return np.stack([optical_flow(onset, frame, config.flow) for frame in later])
-    flow = read_motion(store, config.flow, [clip_id]).astype(np.float32)  # (1, 2, H, W)
+    flow = read_flow(store, config.flow, [clip_id]).astype(np.float32)  # (1, 2, H, W)
     return flow if seen == "flows" else flow[0]
 
 

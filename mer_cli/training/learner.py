@@ -30,13 +30,25 @@ from mer_cli.store.whole_clips import read_clip
 from mer_cli.training.loop import TrainedFold
 
 
-class _Arrays:
-    """What a run's clips show, each kind of array read once for all folds, in the order of `plan.labels`."""
+class LearnerArrays:
+    """What a run's clips show, each kind of array read once for all folds, in the order of `plan.labels`.
+
+    What is sent to another process is read before, except whole clips: their store must be there as well.
+    """
 
     def __init__(self, plan: RunPlan) -> None:
         # Without the columns of the store, such as the emotion.
         self.stores = [(replace(each.info, clips=each.info.clips[[]]), list(each.clips)) for each in plan.stores]
         self.config = plan.config
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return this with all arrays read that the learner may ask for."""
+        sees = self.config.method.sees
+        assert isinstance(sees, ViewInput), self.config.model
+        for name in ("images", *sees.arrays):
+            if name != "frames":
+                getattr(self, name)
+        return vars(self)
 
     @cached_property
     def images(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -70,7 +82,7 @@ class Clips:
     ids: tuple[str, ...]
     class_names: tuple[str, ...]
     _rows: NDArray[np.int64] = field(repr=False)
-    _arrays: _Arrays = field(repr=False)
+    _arrays: LearnerArrays = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -124,11 +136,11 @@ class Clips:
 class LearnerTrainer:
     """A trainer of your own learner: a fresh object of its class for every fold."""
 
-    def __init__(self, plan: RunPlan) -> None:
+    def __init__(self, plan: RunPlan, arrays: LearnerArrays) -> None:
         self.config: TrainConfig = plan.config
         self.class_names = plan.config.class_names
         self.ids = tuple(plan.labels)
-        self.arrays = _Arrays(plan)
+        self.arrays = arrays
 
     def train_fold(
         self,

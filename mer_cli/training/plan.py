@@ -13,6 +13,7 @@ from mer_cli.runs.run_config import RunConfig
 from mer_cli.training.cost import count_weight_bytes
 from mer_cli.training.hardware import resolve_hardware
 from mer_cli.training.inputs import check_inputs
+from mer_cli.training.machine import Machine
 from mer_cli.training.own_network import blamed_on_own_code, try_network
 
 
@@ -22,6 +23,7 @@ def plan_run(
     *,
     test_stores: Sequence[Path] = (),
     wanted: Sequence[str] | None = None,
+    machine: Machine | None = None,
 ) -> RunPlan:
     """Plan a run: read the stores' tables, and decide scheme, clips, folds, device, precision and compilation.
 
@@ -30,6 +32,7 @@ def plan_run(
     stores : paths of stores of different datasets, in any order; under LOSO each of their subjects is held out once
     test_stores : if given, the protocol is cross-dataset: one fold for each test store, trained on all `stores`
     wanted : subjects or fold ids to train; None trains all
+    machine : the machine that will train, if it is not this one
 
     Raises
     ------
@@ -39,7 +42,7 @@ def plan_run(
     """
     plan = plan_protocol(stores, config, test_stores=test_stores, wanted=wanted)
     n_pairs = sum(len(fold.train) for fold in plan.folds) * config.epochs
-    run_config = resolve_hardware(plan.config, n_pairs)
+    run_config = resolve_hardware(plan.config, n_pairs, machine)
     plan = replace(plan, config=run_config)
     check_inputs(plan)
     if run_config.foreign and run_config.method.is_network:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable
 
 from mer_cli.errors import ConfigError
-from mer_cli.records import Fold
 
 SECONDS_OF_UNIT = {"h": 3600, "m": 60, "s": 1}
 
@@ -29,7 +28,7 @@ class TimeLimit:
         self.is_over = False
         self.longest: dict[str, float] = {}
         self._ends = time.monotonic() + seconds
-        self._began_at: dict[str, float] = {}
+        self._began_at: dict[Hashable, float] = {}
         self._has_begun = False
 
     def expect(self, method: str, seconds: float) -> None:
@@ -43,18 +42,27 @@ class TimeLimit:
             self.is_over = time.monotonic() + needed > self._ends
         return not self.is_over
 
-    def allowed(self, method: str, folds: Iterable[Fold]) -> Iterator[Fold]:
-        """Yield folds of a method as long as there is time for another; a fold counts as begun when it is yielded."""
-        for fold in folds:
-            if not self.has_time(method):
-                return
-            self._has_begun = True
-            self._began_at[fold.id] = time.monotonic()
-            yield fold
+    @property
+    def is_past(self) -> bool:
+        """Whether the time is up."""
+        return time.monotonic() > self._ends
 
-    def ended(self, method: str, fold: Fold) -> None:
-        """Note that a fold that `allowed` yielded has been trained and written, and how long that took."""
-        self.expect(method, time.monotonic() - self._began_at.pop(fold.id))
+    def begin(self, method: str, fold: Hashable) -> bool:
+        """Return whether there is time for another fold of a method; if there is, the fold counts as begun.
+
+        Parameters
+        ----------
+        fold : what `ended` names it by; no two folds of a command have the same
+        """
+        if not self.has_time(method):
+            return False
+        self._has_begun = True
+        self._began_at[fold] = time.monotonic()
+        return True
+
+    def ended(self, method: str, fold: Hashable) -> None:
+        """Note that a fold that has begun was trained and written, and how long that took."""
+        self.expect(method, time.monotonic() - self._began_at.pop(fold))
 
 
 def parse_time_limit(text: str | None) -> TimeLimit:

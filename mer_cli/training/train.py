@@ -1,89 +1,53 @@
-"""Train the folds that a run directory lacks; each fold is written whole as soon as it ends.
+"""Train the folds that runs lack, all folds of a command in one queue; each fold is written as soon as it ends.
 
-All clips are read, and the network is made, once for all folds. Folds are trained one after the other in this process,
-or in parallel in worker processes (`hardware.choose_folds_at_once`). The order in which folds end changes no number.
+The queue begins with the first run. An engine takes the next fold whenever it has a place free, so that no place waits
+for the end of a run. The order in which folds end changes no number.
 """
 
 from __future__ import annotations
 
 import math
-import os
-import pickle
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from functools import cache, partial
-from multiprocessing import get_context
-from multiprocessing.queues import SimpleQueue
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import save_file
-from torch import Tensor
 
-from mer_cli.errors import RunError
-from mer_cli.motion.inputs import MotionInput
-from mer_cli.records import Fold, FoldPredictions, subject_of
-from mer_cli.runs.config import TrainConfig
-from mer_cli.runs.directory import (
-    CODE_GIVEN,
-    Session,
-    folds_to_train,
-    open_run,
-    record_session,
-    write_fold,
-)
-from mer_cli.runs.folds import training_labels
-from mer_cli.runs.own_code import Origin, import_again, origin_known, sources_of
+from mer_cli.engines.engine import Ended, Engine, Needs, Task
+from mer_cli.engines.local import LocalEngine
+from mer_cli.errors import MerError, RunError
+from mer_cli.records import Fold
+from mer_cli.runs.directory import CODE_GIVEN, Session, folds_to_train, open_run, record_session
+from mer_cli.runs.failures import forget_failures
+from mer_cli.runs.own_code import origin_known, sources_of
 from mer_cli.runs.plan import RunPlan
 from mer_cli.runs.process_state import require_torch_defaults
-from mer_cli.runs.run_config import RunConfig
-from mer_cli.store.hdf5 import empty_windows, read_windows
-from mer_cli.system.workers import end_unguarded_worker, run_in_workers
-from mer_cli.training.batches import PairBatches, Windows
+from mer_cli.system.workers import end_unguarded_worker
+from mer_cli.training.fold_work import EndedFold, FoldWork, Trainers
 from mer_cli.training.hardware import (
     choose_folds_at_once,
-    describe_environment,
     fit_into_memory,
     resolve_gpus,
-    threads_of,
+    threads_of_fold,
 )
-from mer_cli.training.inputs import compute_inputs, read_features, read_motion_batches
-from mer_cli.training.learner import LearnerTrainer
+from mer_cli.training.inputs import compute_inputs
 from mer_cli.training.loggers import Loggers
-from mer_cli.training.loop import FoldTrainer, TrainedFold
-from mer_cli.training.own_network import blamed_on_own_code, require_finite
+from mer_cli.training.machine import describe_environment
 from mer_cli.training.time_limit import TimeLimit
 
-OS_ERROR = re.compile(r"\(os error (\d+)\)")  # how safetensors names the system's error
-
-
-class Trainer(Protocol):
-    """A trainer of all folds of a run, which has the run's clips in memory or reads them."""
-
-    config: TrainConfig
-
-    def train_fold(
-        self,
-        fold_id: str,
-        train_rows: NDArray[np.int64],
-        train_labels: NDArray[np.int64],
-        test_rows: NDArray[np.int64],
-        inner_rows: NDArray[np.int64],
-        on_epoch: Callable[[int, float], None],
-    ) -> TrainedFold: ...
+SECONDS_BETWEEN_LOOKS = 1.0  # at folds that another process trains
 
 
 class Listener(Protocol):
     """An observer that is told how far the training of a run is; it can't change the training.
 
-    `on_start` gets the number of folds to train. A fold that is trained in a worker is reported only when it has ended,
-    with the last epoch's loss. A classical method has no epochs and no loss.
+    `on_start` gets the number of folds to train. A fold that is trained in another process is reported only when it has
+    ended, with the last epoch's loss. A classical method has no epochs and no loss.
     """
 
     def on_start(self, n_folds: int) -> None: ...
@@ -95,7 +59,7 @@ class Listener(Protocol):
     def on_fold_end(self) -> None: ...
 
 
-class _Silent:
+class Silent:
     """A listener for callers that show no progress."""
 
     def on_start(self, n_folds: int) -> None: ...
@@ -107,84 +71,48 @@ class _Silent:
     def on_fold_end(self) -> None: ...
 
 
-class Trainers:
-    """A cache of the last plan's trainer, used again if only the seed differs, so that nothing is compiled twice."""
+@dataclass(frozen=True)
+class FailedRun:
+    """A run that has folds that can't be trained, and why; its other folds are finished or were not begun."""
 
-    def __init__(self) -> None:
-        self.key: tuple[Any, ...] = ()
-        self.trainer: Trainer | None = None
-
-    def of(self, plan: RunPlan) -> Trainer:
-        """Return a trainer for the plan: the cached trainer, with the plan's seed, if it fits, otherwise a new one."""
-        trained_on = frozenset(clip_id for fold in plan.wanted for clip_id in fold.train)
-        key = (plan.config.model_copy(update={"seed": 0}), plan.paths("loso", "train", "test"), trained_on)
-        if self.trainer is None or key != self.key:
-            self.trainer = None  # its memory is needed
-            self.trainer = make_trainer(plan)
-        self.key, self.trainer.config = key, plan.config
-        return self.trainer
+    plan: RunPlan
+    reason: str
 
 
-def make_trainer(plan: RunPlan) -> Trainer:
-    """Return a new trainer for the plan's folds, with all clips of the plan in memory."""
-    config, sees = plan.config, plan.config.method.sees
-    n_classes, device = len(config.class_names), torch.device(config.device)
-    if not config.method.is_network:
-        if config.method.kind == "learner":
-            return LearnerTrainer(plan)
-        from mer_cli.training import classical  # and with it scikit-learn, which takes a second
+@dataclass(frozen=True)
+class Options:
+    """How the runs of a command are trained; none of these changes a number.
 
-        if config.method.kind == "estimator":
-            return classical.EstimatorTrainer(read_features(plan), n_classes, config)
-        subjects = [subject_of(clip_id) for clip_id in plan.labels]
-        return classical.ClassicalTrainer(read_features(plan), subjects, n_classes, config)
-    if isinstance(sees, MotionInput):
-        return FoldTrainer(read_motion_batches(plan, sees, device), n_classes, config)
-    return FoldTrainer(PairBatches(_read_windows(plan), config, device), n_classes, config)
+    engine : what trains the folds · resume : False trains finished folds again
+    save_weights : "last" keeps the weights of each fold after its last epoch
+    loggers : told of every epoch; of a fold in another process, when it has ended
+    folds_at_once : folds in parallel on each device; None decides by the method and the machine
+    gpus : CUDA numbers; None takes the first
+    trainers : a cache to share among runs that differ only in the seed
+    time_limit : shared by all runs of a command, and updated here; a later call trains the folds that it left out
+    prepare : computes what a run's method sees of the clips, if it is not on disk
+    tell : called with a sentence that the user should read
+    """
 
-
-def _read_windows(plan: RunPlan) -> Windows:
-    """Read the clips of all stores in the order of `plan.labels`, each store straight into its part of the arrays."""
-    arrays = empty_windows(len(plan.labels))
-    start = 0
-    for store in plan.stores:
-        part = slice(start, start + len(store.clips))
-        read_windows(
-            store.info.path, list(store.clips), (arrays[0][part], arrays[1][part], arrays[2][part], arrays[3][part])
-        )
-        start = part.stop
-    onset, onset_numbers, apex, apex_numbers = arrays
-    offsets = [store.info.clips.loc[list(store.clips), "offset"].to_numpy(np.int32) for store in plan.stores]
-    return Windows(onset, apex, onset_numbers, apex_numbers, np.concatenate(offsets))
+    engine: Engine = field(default_factory=LocalEngine)
+    resume: bool = True
+    save_weights: Literal["last", "none"] = "last"
+    loggers: Loggers = field(default_factory=lambda: Loggers({}))
+    folds_at_once: int | None = None
+    gpus: Sequence[int] | None = None
+    trainers: Trainers = field(default_factory=Trainers)
+    time_limit: TimeLimit = field(default_factory=lambda: TimeLimit(math.inf))
+    prepare: Callable[[RunPlan], None] = compute_inputs
+    tell: Callable[[str], None] = lambda _: None
 
 
-def train_run(
-    plan: RunPlan,
-    out: Path,
-    listener: Listener | None = None,
-    *,
-    resume: bool = True,
-    save_weights: Literal["last", "none"] = "last",
-    loggers: Loggers | None = None,
-    folds_at_once: int | None = None,
-    gpus: Sequence[int] | None = None,
-    trainers: Trainers | None = None,
-    time_limit: TimeLimit | None = None,
-    has_inputs: bool = False,
-) -> Path:
+def train_run(plan: RunPlan, out: Path, listener: Listener | None = None, **options: Any) -> Path:
     """Train the plan's wanted folds that are not finished, until the time limit is over; return the run directory.
 
     Parameters
     ----------
     out : folder of all runs
-    resume : False trains finished folds again
-    save_weights : "last" keeps the weights of each fold after its last epoch
-    loggers : told of every epoch; of a fold in a worker, when it has ended
-    folds_at_once : folds in parallel on each device; None decides by the method and the machine
-    gpus : CUDA numbers; None takes the first
-    trainers : a cache to share among runs that differ only in the seed
-    time_limit : shared by all runs of a command, and updated here; a later call trains the folds that it left out
-    has_inputs : whether `compute_inputs` was called for the plan already; otherwise it is called here
+    options : fields of `Options`
 
     Raises
     ------
@@ -193,192 +121,324 @@ def train_run(
     RunError
         If the run directory can't be used or written, a worker is killed, or the device still runs out of memory.
     """
+    train_runs([plan], out, lambda _: listener or Silent(), Options(**options))
+    return out / plan.config.run_name
+
+
+def train_runs(
+    plans: Sequence[RunPlan],
+    out: Path,
+    listener_of: Callable[[RunPlan], Listener],
+    options: Options,
+    *,
+    on_run_end: Callable[[Path], object] = lambda _: None,
+    goes_on: bool = False,
+    seconds: Sequence[float | None] = (),
+) -> list[FailedRun]:
+    """Train the wanted folds of all plans, the first plan's first; return the runs that failed.
+
+    Parameters
+    ----------
+    out : folder of all runs
+    listener_of : makes the listener of a run, just before its first fold begins
+    on_run_end : called with the run directory when its folds are finished, or no more begin
+    goes_on : whether a run that fails leaves the others going on; False raises its error
+    seconds : how long a fold of each plan will probably take, None if it is unknown
+
+    Raises
+    ------
+    MerError
+        As `train_run`, unless it is a single run's error and `goes_on`. Any other error is a mistake of the program.
+    """
     end_unguarded_worker()
     require_torch_defaults()
-    config, loggers = plan.config, loggers or Loggers({})
-    devices, n_cores = resolve_gpus(config, gpus), torch.get_num_threads()
-    if not has_inputs and folds_to_train(out / config.run_name, plan.wanted, resume=resume):
-        compute_inputs(plan)
-    telling = loggers.beside(listener or _Silent(), out / config.run_name, config)
-    with threads_of(config, folds_at_once) as threads, telling as listener:
-        path, session = _open(plan, out)
-        todo = folds_to_train(path, plan.wanted, resume=resume)
-        listener.on_start(len(todo))
-        if not todo:
-            return path
-        record_session(path, session)
-        n_at_once = choose_folds_at_once(config, todo, folds_at_once, n_cores, len(devices) or 1)
-        if devices:
-            n_at_once = _fitting(plan, devices, n_at_once, is_asked_for=folds_at_once is not None)
-            torch.cuda.set_device(devices[0])
-        origin = origin_known(config.foreign) if config.foreign else None
-        run = _Run(plan, path, save_weights == "last" and config.method.is_network, origin)
-        limit = time_limit or TimeLimit(math.inf)
-        begun = limit.allowed(config.model, todo)
-        if n_at_once == 1:
-            _train_in_turn(run, begun, trainers or Trainers(), listener, limit)
+    if options.loggers.active and len(plans) > 1:  # most loggers know one run at a time
+        each = (train_runs([plan], out, listener_of, options, on_run_end=on_run_end, goes_on=goes_on) for plan in plans)
+        return [failed for of_plan in each for failed in of_plan]
+    runs = [
+        _Run(plan, path, folds_to_train(path, plan.wanted, resume=options.resume), expected)
+        for plan, expected in zip(plans, seconds or [None] * len(plans), strict=True)
+        for path in (out / plan.config.run_name,)
+    ]
+    queue = _Queue(runs, out, listener_of, options, on_run_end, goes_on)
+    try:
+        queue.prepare()
+        queue.train()
+    finally:
+        queue.close()
+    return queue.failed_runs()
+
+
+@dataclass(eq=False)
+class _Run:
+    """A run in training.
+
+    todo : folds to train, in this order · seconds : how long one takes, if that is known
+    needs : what each fold needs of a machine
+    n_left : folds that have not ended · is_dropped : whether no more folds begin
+    failures : why folds failed · told : what closes the run's loggers
+    """
+
+    plan: RunPlan
+    path: Path
+    todo: list[Fold]
+    seconds: float | None
+    needs: Needs = field(default_factory=Needs)
+    work: FoldWork | None = None
+    listener: Listener = field(default_factory=Silent)
+    n_left: int = 0
+    is_dropped: bool = False
+    failures: list[tuple[str, Exception]] = field(default_factory=list)
+    told: ExitStack = field(default_factory=ExitStack)
+
+
+class _Queue:
+    """The folds of all runs of a command, in the order in which they begin."""
+
+    def __init__(
+        self,
+        runs: Sequence[_Run],
+        out: Path,
+        listener_of: Callable[[RunPlan], Listener],
+        options: Options,
+        on_run_end: Callable[[Path], object],
+        goes_on: bool,
+    ) -> None:
+        self.runs = runs
+        self.out, self.listener_of, self.options = out, listener_of, options
+        self.on_run_end, self.goes_on = on_run_end, goes_on
+        self.engine, self.limit = options.engine, options.time_limit
+        self.run_of: dict[int, _Run] = {}  # by the work's id
+        self.begun: dict[tuple[Path, str], Task] = {}  # tasks that have not ended
+        self.elsewhere: list[Task] = []  # tasks that another process has claimed
+
+    def prepare(self) -> None:
+        """Compute what the runs' methods see, as long as there is time; then decide what their folds need."""
+        for number, run in enumerate(self.runs):
+            if run.todo and (number == 0 or self.limit.has_time(run.plan.config.model)):
+                try:
+                    self.options.prepare(run.plan)
+                except MerError as error:
+                    self._fail(run, "", error)
+        if self.engine.name == "local":
+            self._share_machine()
         else:
-            _train_in_parallel(run, begun, n_at_once, threads, devices, listener, limit)
-    return path
+            for run in self.runs:
+                run.needs = needs_elsewhere(run.plan, self.options.folds_at_once)
+                run.todo.sort(key=lambda fold: -len(fold.train))
+
+    def _share_machine(self) -> None:
+        """Decide how many folds this machine trains in parallel; runs of one kind in a row share the places."""
+        n_cores = torch.get_num_threads()
+        todo = [run for run in self.runs if run.todo and not run.is_dropped]
+        for _, group in groupby(todo, key=lambda run: (run.plan.config.method.sees_motion, run.plan.config.device)):
+            alike = list(group)
+            try:
+                found = _needs_here([(run.plan, run.todo) for run in alike], self.options, n_cores)
+            except MerError as error:
+                for run in alike:
+                    self._fail(run, "", error)
+                continue
+            for run in alike:
+                run.needs = found
+                if found.at_once > 1:
+                    run.todo.sort(key=lambda fold: -len(fold.train))
+
+    def train(self) -> None:
+        """Let the engine do the tasks, and wait for those that another process does."""
+        self._do(self._tasks())
+        if self.elsewhere:
+            self.options.tell(_waiting(self.elsewhere))
+        while self.elsewhere and not self.limit.is_past:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+            self._do(self._retaken())
+        for run in self.runs:
+            if run.work and run.n_left and not run.failures:  # no time is left for its other folds
+                self._finish(run)
+
+    def _do(self, tasks: Iterator[Task]) -> None:
+        """Let the engine do tasks; if a worker is killed, the runs whose folds were at work have failed."""
+        while True:
+            try:
+                self.engine.run(tasks, self._end, self._step)
+                return
+            except BrokenProcessPool:
+                for task in list(self.begun.values()):
+                    run = self.run_of[id(task.work)]
+                    error = RunError(
+                        f"{run.path}: a worker process was killed while training folds, probably for lack of memory. "
+                        "Finished folds are kept: run the same command again with --folds-at-once 1."
+                    )
+                    self._give_back(task)
+                    self._fail(run, task.name, error)
+
+    def _tasks(self) -> Iterator[Task]:
+        for run in self.runs:
+            model = run.plan.config.model
+            if not run.todo:
+                self._open(run)
+                self._finish(run)
+            for fold in run.todo:
+                if run.is_dropped or not self.limit.has_time(model):
+                    break
+                if run.work is None:
+                    try:
+                        self._open(run)
+                    except MerError as error:
+                        self._fail(run, "", error)
+                        break
+                assert run.work
+                task = Task(run.work, fold, fold.id, run.seconds)
+                if self._begin(task):
+                    yield task
+                else:
+                    self.elsewhere.append(task)
+
+    def _retaken(self) -> Iterator[Task]:
+        """Yield the tasks that another process had claimed and not finished; end those that it has finished."""
+        waiting, self.elsewhere = self.elsewhere, []
+        for task in waiting:
+            run = self.run_of[id(task.work)]
+            told = task.work.kept(task.item) if self.options.resume else None
+            if told is not None:
+                self.begun[run.path, task.name] = task
+                self._end(Ended(task, told))
+            elif not run.is_dropped and self.limit.has_time(run.plan.config.model):
+                if self._begin(task):
+                    yield task
+                else:
+                    self.elsewhere.append(task)
+
+    def _begin(self, task: Task) -> bool:
+        """Claim a task and note that it has begun; return False if another process has claimed it."""
+        run = self.run_of[id(task.work)]
+        if not (self.engine.is_detached or task.work.begin(task.item, self.engine.place)):
+            return False
+        self.limit.begin(run.plan.config.model, (run.path, task.name))
+        self.begun[run.path, task.name] = task
+        if self._is_seen(run):
+            run.listener.on_fold(task.item)
+        return True
+
+    def _is_seen(self, run: _Run) -> bool:
+        """Return whether the run's folds are trained in this process, so that every epoch is seen."""
+        return self.engine.name == "local" and run.needs.at_once == 1
+
+    def _open(self, run: _Run) -> None:
+        """Make the run's directory if it is not there, and tell the listeners that the run begins."""
+        config, options = run.plan.config, self.options
+        path, session = _open_run(run.plan, self.out, run.needs)
+        if run.todo:
+            record_session(path, session)
+            origin = origin_known(config.foreign) if config.foreign else None
+            saves = options.save_weights == "last" and config.method.is_network
+            run.work = FoldWork(run.plan, path, run.needs, self.engine.name, saves, options.resume, origin)
+            run.work.sources = dict(sources_of(config.foreign)) if config.foreign and origin and origin.file else {}
+            run.work.trainers = options.trainers
+            forget_failures(path, (fold.id for fold in run.todo))
+            self.run_of[id(run.work)] = run
+        run.n_left = len(run.todo)
+        both = options.loggers.beside(self.listener_of(run.plan), path, config)
+        run.listener = run.told.enter_context(both)
+        run.listener.on_start(len(run.todo))
+
+    def _step(self, epoch: int, loss: float) -> None:
+        (task,) = self.begun.values()  # in this process there is one at a time
+        self.run_of[id(task.work)].listener.on_epoch(epoch, loss)
+
+    def _end(self, ended: Ended) -> None:
+        task, run = ended.task, self.run_of[id(ended.task.work)]
+        self._give_back(task)
+        if ended.error is not None:
+            if not self.engine.is_detached:
+                task.work.fail(task.item, ended.error, "")
+            self._fail(run, task.name, ended.error)
+            return
+        told: EndedFold = ended.told
+        if not self._is_seen(run):
+            run.listener.on_fold(told.fold)
+            if told.loss is not None:
+                run.listener.on_epoch(told.n_epochs, told.loss)
+        run.listener.on_fold_end()
+        self.limit.ended(run.plan.config.model, (run.path, told.fold.id))
+        run.n_left -= 1
+        if run.n_left == 0:
+            self._finish(run)
+
+    def _give_back(self, task: Task) -> None:
+        """Give back the claim on a task that has ended, or never will."""
+        self.begun.pop((self.run_of[id(task.work)].path, task.name))
+        if not self.engine.is_detached:
+            task.work.end(task.item)
+
+    def _fail(self, run: _Run, fold: str, error: Exception) -> None:
+        """Note why a fold failed, "" for the whole run; on this machine no more folds of the run begin."""
+        if (not self.goes_on and self.engine.name == "local") or not isinstance(error, MerError):
+            raise error
+        run.failures.append((fold, error))
+        run.is_dropped = self.engine.name == "local" or not fold
+
+    def _finish(self, run: _Run) -> None:
+        run.told.close()
+        self.on_run_end(run.path)
+
+    def failed_runs(self) -> list[FailedRun]:
+        """Return the runs with folds that failed, each with its first error."""
+        return [FailedRun(run.plan, str(run.failures[0][1])) for run in self.runs if run.failures]
+
+    def close(self) -> None:
+        """End the runs that have begun and have folds left, whatever the reason."""
+        for task in list(self.begun.values()):
+            self._give_back(task)
+        for run in self.runs:
+            run.told.close()
 
 
-def _fitting(plan: RunPlan, gpus: Sequence[int], n_at_once: int, *, is_asked_for: bool) -> int:
-    """Return the number of folds to train in parallel on GPUs, as `fit_into_memory`; a learner knows its need alone."""
-    config = plan.config
-    if not config.method.is_network:
-        return n_at_once
-    return fit_into_memory(
-        config, len(plan.labels), len(config.class_names), gpus, n_at_once, is_asked_for=is_asked_for
-    )
+def _waiting(tasks: Sequence[Task]) -> str:
+    """Return a sentence on the tasks that other processes have claimed."""
+    are = "1 fold is" if len(tasks) == 1 else f"{len(tasks)} folds are"
+    return f"{are} at work in another command (see mer status); waiting for them. Ctrl-C ends only this command."
 
 
-def _open(plan: RunPlan, out: Path) -> tuple[Path, Session]:
+def needs_elsewhere(plan: RunPlan, folds_at_once: int | None) -> Needs:
+    """Return what a fold needs on another machine: a thread for a network on motion, otherwise all cores."""
+    method = plan.config.method
+    return Needs(1 if method.sees_motion else None, plan.config.device, folds_at_once or 1)
+
+
+def _needs_here(runs: Sequence[tuple[RunPlan, Sequence[Fold]]], options: Options, n_cores: int) -> Needs:
+    """Return what each fold of some runs needs on this machine, where they share the places.
+
+    Parameters
+    ----------
+    runs : all on the same device, and all with networks on motion or none · n_cores : torch's number of threads
+    """
+    config, wanted = runs[0][0].config, options.folds_at_once
+    devices = resolve_gpus(config, options.gpus)
+    folds = [fold for _, todo in runs for fold in todo]
+    n_at_once = max(choose_folds_at_once(plan.config, folds, wanted, n_cores, len(devices) or 1) for plan, _ in runs)
+    if devices:
+        for plan, _ in runs:
+            if plan.config.method.is_network:  # a learner alone knows what it needs
+                n_at_once = fit_into_memory(
+                    plan.config,
+                    len(plan.labels),
+                    len(plan.config.class_names),
+                    devices,
+                    n_at_once,
+                    is_asked_for=wanted is not None,
+                )
+        torch.cuda.set_device(devices[0])
+    return Needs(threads_of_fold(config, wanted, n_cores), config.device, at_once=n_at_once, gpus=devices)
+
+
+def _open_run(plan: RunPlan, out: Path, needs: Needs) -> tuple[Path, Session]:
     """Return the run's directory, made if it is not there, and the session of this call, which is not recorded yet."""
     config = plan.config
     environment, sources = describe_environment(config.device), None
+    environment["threads"] = needs.threads or environment["threads"]
     if config.foreign:
         environment[CODE_GIVEN] = origin_known(config.foreign).text
         sources = sources_of(config.foreign)
     session = Session(plan.paths("loso", "train"), plan.paths("test"), str(out), environment)
     return open_run(out, config, plan.labels, plan.emotions, plan.folds, session, sources), session
-
-
-@dataclass(frozen=True)
-class _Run:
-    """A run in training: its plan, its directory, what is written of each fold, and where your own code lies."""
-
-    plan: RunPlan
-    path: Path
-    save_weights: bool
-    origin: Origin | None = None
-
-    def train(self, trainer: Trainer, fold: Fold, on_epoch: Callable[[int, float], None]) -> TrainedFold:
-        """Train a fold and write it into the run."""
-        trained = _train_fold(trainer, fold, self.plan.labels, on_epoch)
-        predictions = FoldPredictions(fold.id, fold.test, trained.logits, fold.inner, trained.inner_logits)
-        save = partial(_save_weights, trained.weights, self.plan.config, fold) if self.save_weights else None
-        write_fold(self.path, predictions, trained.history, save)
-        return trained
-
-
-def _train_in_turn(run: _Run, begun: Iterable[Fold], trainers: Trainers, listener: Listener, limit: TimeLimit) -> None:
-    """Train one fold after the other in this process."""
-    config = run.plan.config
-    try:
-        trainer = trainers.of(run.plan)
-        for fold in begun:
-            listener.on_fold(fold)
-            run.train(trainer, fold, listener.on_epoch)
-            listener.on_fold_end()
-            limit.ended(config.model, fold)
-    except torch.OutOfMemoryError as error:
-        raise RunError(
-            f"{run.path}: the device ran out of memory ({str(error).splitlines()[0]}) with {len(run.plan.labels)} "
-            f"clips and a batch of {config.batch_size}. Finished folds are kept. Lower --batch-size (another run, "
-            "since BatchNorm sees the batch) or use --device cpu."
-        ) from None
-
-
-@dataclass(frozen=True)
-class EndedFold:
-    """A fold that a worker has trained and written, with its last average loss (None for a classical method)."""
-
-    fold: Fold
-    n_epochs: int
-    loss: float | None
-
-
-def _train_in_parallel(
-    run: _Run,
-    begun: Iterable[Fold],
-    n_at_once: int,
-    threads: int,
-    gpus: Sequence[int],
-    listener: Listener,
-    limit: TimeLimit,
-) -> None:
-    """Train folds in worker processes, each of which takes the next one when it is free.
-
-    Ctrl-C stops the workers at once; a fold is written whole or not at all. An error in a fold is raised here as it
-    is, after the folds at work have ended.
-
-    Parameters
-    ----------
-    threads : torch threads of each worker
-    gpus : assigned to the workers in turn
-    """
-
-    def tell(ended: EndedFold) -> None:
-        listener.on_fold(ended.fold)
-        if ended.loss is not None:
-            listener.on_epoch(ended.n_epochs, ended.loss)
-        listener.on_fold_end()
-        limit.ended(run.plan.config.model, ended.fold)
-
-    free = get_context("spawn").SimpleQueue()
-    for number in range(n_at_once if gpus else 0):
-        free.put(gpus[number % len(gpus)])
-    pickled = pickle.dumps(run)
-    tasks = ((pickled, fold, threads) for fold in begun)
-    take = partial(_take_gpu, free) if gpus else None
-    try:
-        run_in_workers(_train_task, tasks, n_at_once, tell, drop_on_interrupt=True, on_start=take)
-    except BrokenProcessPool:
-        raise RunError(
-            f"{run.path}: a worker process was killed while training folds, probably for lack of memory. "
-            "Finished folds are kept: run the same command again with --folds-at-once 1."
-        ) from None
-
-
-def _take_gpu(free: SimpleQueue[int]) -> None:
-    """Make a free GPU the one that this worker calls `cuda`."""
-    torch.cuda.set_device(free.get())
-
-
-def _train_task(task: tuple[bytes, Fold, int]) -> EndedFold:
-    """Train and write a fold in a worker: the pickled run, the fold, and the number of torch threads."""
-    pickled, fold, threads = task
-    torch.set_num_threads(threads)
-    run, trainer = _run_and_trainer(pickled)
-    trained = run.train(trainer, fold, lambda epoch, loss: None)
-    return EndedFold(fold, len(trained.history), trained.history[-1].get("loss"))
-
-
-@cache
-def _run_and_trainer(pickled: bytes) -> tuple[_Run, Trainer]:
-    """Return what all tasks of a worker share; the clips are read, and the network is made, once."""
-    run: _Run = pickle.loads(pickled)
-    if run.origin and run.plan.config.foreign:
-        import_again(run.plan.config.foreign, run.origin)
-    return run, make_trainer(run.plan)
-
-
-def _train_fold(
-    trainer: Trainer, fold: Fold, labels: Mapping[str, int], on_epoch: Callable[[int, float], None]
-) -> TrainedFold:
-    """Train a fold on the labels of its training clips; the trainer never gets a held-out label.
-
-    Parameters
-    ----------
-    labels : class by clip id, in the order of the trainer's rows
-    """
-    row_of = {clip_id: row for row, clip_id in enumerate(labels)}
-    label_of = training_labels(fold.id, fold.train, labels, trainer.config)
-    train_rows, test_rows, inner_rows = (
-        np.array([row_of[clip] for clip in clips], dtype=np.int64) for clips in (fold.train, fold.test, fold.inner)
-    )
-    train_labels = np.array([label_of[clip] for clip in fold.train])
-    with blamed_on_own_code(trainer.config):
-        trained = trainer.train_fold(fold.id, train_rows, train_labels, test_rows, inner_rows, on_epoch)
-    if trainer.config.foreign:
-        require_finite(trainer.config.foreign, fold.id, trained)
-    return trained
-
-
-def _save_weights(weights: dict[str, Tensor], config: RunConfig, fold: Fold, path: Path) -> None:
-    """Write the weights with the config and the fold in the file, so that it explains itself."""
-    try:
-        save_file(weights, path, {"config": config.model_dump_json(), "fold": fold.id})
-    except SafetensorError as error:  # raised for a full disk, among others
-        number = OS_ERROR.search(str(error))
-        raise (OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(str(error))) from error

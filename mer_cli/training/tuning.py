@@ -17,6 +17,7 @@ from mer_cli.errors import ConfigError, unknown_name
 from mer_cli.runs.config import SETTINGS, TrainConfig, group_of, has_effect, resolve_config
 from mer_cli.runs.own_method import parse_options
 from mer_cli.training.grids import Cell, cell_of
+from mer_cli.training.machine import Machine
 from mer_cli.training.plan import plan_run
 
 _NOT_TRIED = ("protocol", "device", "machine")  # groups of settings that say what is measured, and where
@@ -75,6 +76,8 @@ def plan_tuning(
     n_seeds: int,
     out: Path,
     options: Sequence[str] = (),
+    *,
+    machine: Machine | None = None,
 ) -> list[list[Cell]]:
     """Return the runs to choose among: for each seed a list, with a run for each combination of values, in their order.
 
@@ -84,6 +87,7 @@ def plan_tuning(
     settings : arguments of `resolve_config`, the same for all runs
     tries : from `parse_tries`
     options : arguments of your own class, as --set takes them
+    machine : the machine that will train, if it is not this one
 
     Raises
     ------
@@ -116,7 +120,7 @@ def plan_tuning(
         raise ConfigError("mer tune: there is only one setting to choose. Give several values: --try epochs=10,20")
     return [
         [
-            cell_of(name, plan_run(stores, config.model_copy(update={"seed": seed})), out)
+            cell_of(name, plan_run(stores, config.model_copy(update={"seed": seed}), machine=machine), out, machine)
             for config, name in configs.items()
         ]
         for seed in range(plain.seed, plain.seed + n_seeds)

@@ -25,6 +25,7 @@ FILES = [
     "clips.csv",
     "environment.json",
     *(f"{fold}/{name}" for fold in FOLDS[:2] for name in ("logits.npz", "history.csv", "done")),
+    f"{FOLDS[0]}/environment.json",
 ]
 
 
@@ -55,10 +56,12 @@ array_changes = st.sampled_from(["negate", "reverse", "shuffle", "zeros", "nan",
 zip_changes = st.sampled_from(["encrypt", "method", "size", "shape", "twice", "deep", "names", "version"])
 mutations = st.one_of(
     st.tuples(st.just("bytes"), st.sampled_from(FILES), damages),
-    st.tuples(st.just("json"), st.sampled_from(FILES[:3:2]), st.tuples(st.lists(places, max_size=5), odd_values)),
+    st.tuples(
+        st.just("json"), st.sampled_from([*FILES[:3:2], FILES[9]]), st.tuples(st.lists(places, max_size=5), odd_values)
+    ),
     st.tuples(st.just("cell"), st.sampled_from(["clips.csv", FILES[4]]), st.tuples(places, places, cells)),
-    st.tuples(st.just("array"), st.sampled_from(FILES[3::3]), st.tuples(st.booleans(), array_changes)),
-    st.tuples(st.just("zip"), st.sampled_from(FILES[3::3]), zip_changes),
+    st.tuples(st.just("array"), st.sampled_from(FILES[3:9:3]), st.tuples(st.booleans(), array_changes)),
+    st.tuples(st.just("zip"), st.sampled_from(FILES[3:9:3]), zip_changes),
     st.tuples(st.just("kind"), st.sampled_from(FILES), st.sampled_from(["pipe", "zero", "folder", "loop", "gone"])),
     st.tuples(st.just("swap"), st.sampled_from(FILES[3:6]), st.sampled_from(["files", "folders", "copy"])),
 )
@@ -209,7 +212,7 @@ def change_zip(content, how):
 
 
 def undisturbed_run(folder):
-    return write_run(folder, subjects=5, inner_val=2)
+    return write_run(folder, subjects=5, inner_val=2, machines=[{"device": "CPU", "threads": 1}] * 3)
 
 
 @sizes

@@ -1,0 +1,96 @@
+"""The process that does tasks on a node of a Ray cluster, one after the other; its parent is Ray.
+
+It keeps a work and what its tasks share until it gets one of another work, so that nothing is compiled or sent twice.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import platform
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from mer_cli.engines.engine import Answer, Work
+from mer_cli.engines.same_code import Code, require_same_code
+from mer_cli.errors import MerError
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a task in a worker: its result, or the exception that it raised."""
+
+    result: Any = None
+    error: Exception | None = None
+
+
+class Worker:
+    """What Ray makes an actor of.
+
+    Parameters
+    ----------
+    threads : number of threads for what counts them when it's first imported (OpenMP, MKL)
+    """
+
+    def __init__(self, threads: int) -> None:
+        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+            os.environ[name] = str(threads)
+        self.sent = ""
+        self.work: Work | None = None
+        self.shared: Any = None
+
+    def begin(self, code: Code) -> Outcome:
+        """Return the name of this machine, or an error if it has another `mer` than the command."""
+        return self.ask(partial(_named, code))
+
+    def ask(self, question: Callable[[], Answer]) -> Outcome:
+        """Return what a function returns or raises."""
+        try:
+            return Outcome(question())
+        except Exception as error:
+            return Outcome(error=sendable(error))
+
+    def do(self, sent: str, references: list[Any], item: Any) -> Outcome:
+        """Do a task of a work.
+
+        Parameters
+        ----------
+        sent : name of the work
+        references : one reference to the work and what its tasks share; in a list, so that Ray fetches it only if
+            this process asks
+        """
+        import ray
+
+        try:
+            if sent != self.sent or self.work is None:
+                self.sent, self.work, self.shared = "", None, None  # before there are two
+                self.work, self.shared = ray.get(references[0])
+                self.sent = sent
+            return Outcome(self.work.do(self.shared, item, _ignore_step))
+        except ray.exceptions.RayError:
+            raise  # of the cluster, not of the task
+        except (Exception, SystemExit) as error:
+            return Outcome(error=sendable(error if isinstance(error, Exception) else RuntimeError(repr(error))))
+
+
+def _named(code: Code) -> str:
+    require_same_code(code)
+    return platform.node()
+
+
+def sendable(error: Exception) -> Exception:
+    """Return an error that another process can unpickle; of a mistake of the program with its traceback as a note."""
+    if not isinstance(error, MerError):
+        error.add_note("".join(traceback.format_exception(error)))
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError("".join(traceback.format_exception(error)))
+    return error
+
+
+def _ignore_step(epoch: int, loss: float) -> None:
+    """Do nothing at a step; epochs aren't sent over the network."""
