@@ -196,16 +196,16 @@ def test_jobs_do_all_tasks_and_one_that_fails_three_times_stops_no_other(local, 
     assert trial.ended == {f"i{n}": f"shared i{n}" for n in (0, 2, 3, 4)} | {"i1": "this item is broken"}
     assert sorted(work.lines("begun")) == ["i0", "i1", "i1", "i1", "i2", "i3", "i4"]
     (log,) = {error["log"] for error in work.errors("i1")}
-    assert "ValueError: this item is broken" in Path(log).read_text()
+    assert "ValueError: this item is broken" in Path(log).read_text(encoding="utf-8")
     assert sorted(path.suffix for path in (Path(work.folder) / "slurm").iterdir()) == [".out", ".out"]
 
 
 def test_a_killed_job_costs_only_the_task_that_kills_it(local, work):
     work.killed = ("i1",)
-    trial = local("array_parallelism=1").run(tasks_of(work, 4))
+    trial = local("array_parallelism=1").run(tasks_of(work, 3))
     cause = "its job is gone, and SLURM doesn't say why; it may have been killed for lack of memory."
-    assert trial.ended == {f"i{n}": f"shared i{n}" for n in (0, 2, 3)} | {"i1": cause}
-    assert sorted(work.lines("begun")) == ["i0", "i1", "i1", "i1", "i2", "i3"]
+    assert trial.ended == {f"i{n}": f"shared i{n}" for n in (0, 2)} | {"i1": cause}
+    assert sorted(work.lines("begun")) == ["i0", "i1", "i1", "i1", "i2"]
 
 
 def test_a_job_whose_machine_has_other_code_does_nothing(local, work, tmp_path, monkeypatch):
@@ -214,6 +214,7 @@ def test_a_job_whose_machine_has_other_code_does_nothing(local, work, tmp_path, 
     with (other / "mer_cli" / "errors.py").open("a") as file:
         file.write("# another version\n")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(other), str(TESTS)]))
+    monkeypatch.chdir(tmp_path)
     trial = local("array_parallelism=1").run(tasks_of(work, 2))
     assert work.lines("begun") == []
     (error,) = set(trial.ended.values())
@@ -419,8 +420,7 @@ def test_what_sbatch_says_is_told_in_one_line(cluster, work, capfd):
     with pytest.raises(RunError) as raised:
         Trial().run(tasks_of(work, 2))
     assert str(raised.value) == (
-        "--engine slurm: sbatch refuses the jobs: Batch job submission failed: Invalid generic resource (gres) "
-        "specification."
+        "--engine slurm: sbatch refuses the jobs: Invalid generic resource (gres) specification."
     )
     assert capfd.readouterr() == ("", "")
     assert list((Path(work.folder) / "slurm").glob("*.json")) == []

@@ -105,7 +105,7 @@ class LocalQueue:
     def jobs(self, name: str, numbers: Sequence[str]) -> Mapping[int, Job] | None:
         for job in self.started:
             job.done()
-        return {place: Job(number, "RUNNING" if _is_job(int(number)) else "") for place, number in enumerate(numbers)}
+        return {place: Job(number, "RUNNING") for place, number in enumerate(numbers) if _is_job(int(number))}
 
     def cancel(self, numbers: Sequence[str]) -> None:
         for job in self.started:
