@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from pickle import PickleBuffer
 from typing import Any, Self
 
@@ -155,7 +156,7 @@ class RayEngine:
         options = {"num_cpus": resources["CPU"], "num_gpus": resources.get("GPU", 0), "max_restarts": 0}
         remote = self.ray.remote(**options)(Worker)
         for _ in range(max(1, min(room, most))):
-            place = Place(remote.remote(int(resources["CPU"])), resources)
+            place = Place(remote.remote(int(resources["CPU"]), str(Path.cwd())), resources)
             self.starting[place.actor.begin.remote(own_code())] = place
 
     def wait(self, running: Iterable[Any] = ()) -> list[Any]:
@@ -229,9 +230,10 @@ class Round:
         while self.running or self.resources:
             results = [self.receive(reference) for reference in self.engine.wait(self.running)]
             self.hand_out()  # before results are written, so that workers don't wait for the disk
-            for task, outcome in filter(None, results):
+            for attempt, outcome in filter(None, results):
+                task = attempt.task
                 told = task.work.keep(task.item, outcome.result) if outcome.error is None else None
-                self.on_end(Ended(task, told, outcome.error))
+                self.on_end(Ended(task, told, outcome.error, max(1, attempt.n_failed)))
 
     def hand_out(self) -> None:
         """Give tasks to the workers that have none, and start workers while there are tasks and room."""
@@ -295,7 +297,7 @@ class Round:
             if not sent.n_running:
                 del self.sent[sent.name]
 
-    def receive(self, reference: Any) -> tuple[Task, Outcome] | None:
+    def receive(self, reference: Any) -> tuple[Attempt, Outcome] | None:
         """Return a task that has ended and what came of it; None if it will be done again."""
         place, attempt = self.running.pop(reference)
         task = attempt.task
@@ -316,7 +318,7 @@ class Round:
         if not is_final and attempt.n_failed < TRIES:
             self.again.append(attempt)
             return None
-        return task, outcome
+        return attempt, outcome
 
 
 def _size(ray: Any, held: Any) -> int:

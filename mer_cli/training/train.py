@@ -23,12 +23,12 @@ from mer_cli.engines.local import LocalEngine
 from mer_cli.errors import MerError, RunError
 from mer_cli.records import Fold
 from mer_cli.runs.directory import CODE_GIVEN, Session, folds_to_train, open_run, record_session
-from mer_cli.runs.failures import forget_failures
+from mer_cli.runs.failures import forget_failures, read_failures
 from mer_cli.runs.own_code import origin_known, sources_of
 from mer_cli.runs.plan import RunPlan
 from mer_cli.runs.process_state import require_torch_defaults
 from mer_cli.system.workers import end_unguarded_worker
-from mer_cli.training.fold_work import EndedFold, FoldWork, Trainers
+from mer_cli.training.fold_work import EndedFold, FoldWork, Trainers, spell
 from mer_cli.training.hardware import (
     choose_folds_at_once,
     fit_into_memory,
@@ -166,7 +166,10 @@ def train_runs(
         queue.train()
     finally:
         queue.close()
-    return queue.failed_runs()
+    failed = queue.failed_runs()
+    if failed and not goes_on:
+        raise RunError("\n".join(run.reason for run in failed))
+    return failed
 
 
 @dataclass(eq=False)
@@ -351,7 +354,8 @@ class _Queue:
         self._give_back(task)
         if ended.error is not None:
             if not self.engine.is_detached:
-                task.work.fail(task.item, ended.error, "")
+                for _ in range(ended.tries):
+                    task.work.fail(task.item, ended.error, "")
             self._fail(run, task.name, ended.error)
             return
         told: EndedFold = ended.told
@@ -372,11 +376,12 @@ class _Queue:
             task.work.end(task.item)
 
     def _fail(self, run: _Run, fold: str, error: Exception) -> None:
-        """Note why a fold failed, "" for the whole run; on this machine no more folds of the run begin."""
-        if (not self.goes_on and self.engine.name == "local") or not isinstance(error, MerError):
+        """Note why a fold failed, "" for the whole run; elsewhere the other folds of the run go on."""
+        is_whole = not fold or self.engine.name == "local"
+        if is_whole and not (self.goes_on and isinstance(error, MerError)):
             raise error
         run.failures.append((fold, error))
-        run.is_dropped = self.engine.name == "local" or not fold
+        run.is_dropped = is_whole
 
     def _finish(self, run: _Run) -> None:
         run.told.close()
@@ -384,7 +389,24 @@ class _Queue:
 
     def failed_runs(self) -> list[FailedRun]:
         """Return the runs with folds that failed, each with its first error."""
-        return [FailedRun(run.plan, str(run.failures[0][1])) for run in self.runs if run.failures]
+        return [FailedRun(run.plan, self._reason(run)) for run in self.runs if run.failures]
+
+    def _reason(self, run: _Run) -> str:
+        fold, error = run.failures[0]
+        if not fold or self.engine.name == "local":
+            return str(error)
+        folds = ", ".join(sorted(fold for fold, _ in run.failures))
+        it = "it" if len(run.failures) == 1 else "them"
+        log = "" if self.engine.is_detached else self._log(run, fold)
+        return (
+            f"{run.path}: {len(run.failures)} of {len(run.plan.folds)} folds failed: {folds}. {spell(error)}{log} The "
+            f"others are finished; the same command tries {it} again."
+        )
+
+    def _log(self, run: _Run, fold: str) -> str:
+        """Return where the log of a failed fold is, if it has one."""
+        failure = read_failures(run.path).get(fold)
+        return f" Log: {failure.log}." if failure and failure.log else ""
 
     def close(self) -> None:
         """End the runs that have begun and have folds left, whatever the reason."""
