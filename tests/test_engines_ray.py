@@ -188,8 +188,8 @@ def test_an_address_where_something_else_listens_is_refused_at_once(monkeypatch)
                 "on node 192.0.2.2 was started with:\n    Ray: 2.59.0\n    Python: 3.11.9\n"
             ),
             "--engine ray:a:1: the cluster has Ray 2.60.0 and Python 3.11.7, and this machine has Ray 2.59.0 and "
-            "Python 3.11.9. All nodes need the same: install Ray 2.60.0 here (pip install 'ray==2.60.0') in an environment "
-            "with Python 3.11.7.",
+            "Python 3.11.9. All nodes need the same: install Ray 2.60.0 here (pip install 'ray==2.60.0') in an "
+            "environment with Python 3.11.7.",
         ),
         (
             ConnectionError(

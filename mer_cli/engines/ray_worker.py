@@ -6,9 +6,7 @@ It keeps a work and what its tasks share until it gets one of another work, so t
 from __future__ import annotations
 
 import os
-import pickle
 import platform
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,8 +14,8 @@ from functools import partial
 from typing import Any
 
 from mer_cli.engines.engine import Answer, Work
+from mer_cli.engines.local import sendable
 from mer_cli.engines.same_code import Code, require_same_code
-from mer_cli.errors import MerError
 
 
 @dataclass(frozen=True)
@@ -82,17 +80,6 @@ class Worker:
 def _named(code: Code) -> str:
     require_same_code(code)
     return platform.node()
-
-
-def sendable(error: Exception) -> Exception:
-    """Return an error that another process can unpickle; of a mistake of the program with its traceback as a note."""
-    if not isinstance(error, MerError):
-        error.add_note("".join(traceback.format_exception(error)))
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return RuntimeError("".join(traceback.format_exception(error)))
-    return error
 
 
 def _ignore_step(epoch: int, loss: float) -> None:
