@@ -199,9 +199,9 @@ def test_two_commands_on_the_same_runs_share_the_folds(store, tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra ray")
 def test_ray_gives_the_same_bits(store, straight, tmp_path):
-    from mer_cli.engines.ray_engine import RayEngine
+    from ray_cluster import ray_engine
 
-    with RayEngine() as engine:
+    with ray_engine() as engine:
         path = train_run(plans_of(store, 1)[0], tmp_path, engine=engine)
     for fold in FOLDS:
         assert_same_fold(path, straight, fold)
