@@ -7,6 +7,7 @@ them. So a node that is lost costs the tasks at work there, and nothing else.
 from __future__ import annotations
 
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -39,10 +40,14 @@ class Place:
 
 @dataclass
 class Sent:
-    """A work in Ray's object store, with what its tasks share."""
+    """A work in Ray's object store, and what its tasks share, which other works may share too.
+
+    references : to both · shared : what `Work.read` returned · size : of it, in bytes
+    """
 
     name: str
-    reference: Any
+    references: list[Any]
+    shared: Any
     size: int
     n_running: int = 0
 
@@ -196,11 +201,12 @@ class RayEngine:
         return int(min(node.get("object_store_memory", 0) for node in nodes))
 
     def loss(self, error: BaseException) -> str:
-        """Return why a worker was lost, as Ray tells it."""
-        text = " ".join(str(error).split())
+        """Return why a worker was lost: what Ray says, without its general advice."""
+        text = re.split(" Some common causes include| OOM kill reason", " ".join(str(error).split()))[0]
         if isinstance(error, self.ray.exceptions.OutOfMemoryError) or "low on memory" in text:
-            return f"the memory of its node ran out, and Ray ended it. Use fewer places on it. Ray says: {text}"
-        return text
+            advice = "The memory of its node ran out. Start the node with fewer cores (ray start --num-cpus=N)."
+            return f"{advice} Ray says: {text}."
+        return f"Ray says: {text}"
 
 
 @dataclass
@@ -243,6 +249,7 @@ class Round:
                 if self.hand is None:
                     self.resources = {}
                     self.engine.end_starting()
+                    self.forget(-1)
                     return
                 self.resources = self.engine.resources_for(self.hand.task.work.needs)
             place = self.engine.take(self.resources)
@@ -268,29 +275,38 @@ class Round:
             self.on_end(Ended(task, error=error))
             return
         sent.n_running += 1
-        reference = place.actor.do.remote([sent.reference], task.item)
+        reference = place.actor.do.remote(sent.references, task.item)
         self.running[reference] = place, attempt
 
     def send(self, work: Work) -> Sent:
         """Return a work in the object store, read now if it isn't there; put out works that take too much room."""
         sent = self.sent.pop(work.name, None)
         if sent is None:
-            held = work, work.read()
-            size, room = _size(self.ray, held), self.engine.object_store()
-            if size > room:
-                raise TooLargeError(
-                    f"{self.engine.where}: {work.name}: the tasks share {size:,} bytes, and the smallest object store "
-                    f"of a node has {room:,}. Start the nodes with a larger one: ray start --object-store-memory=BYTES."
-                )
-            self.forget(int(room * KEPT) - size)
-            sent = Sent(work.name, self.ray.put(held), size)
+            shared = work.read()
+            same = next((held for held in self.sent.values() if held.shared is shared), None)
+            if same is None:
+                size = self.size_in_room(work, shared)
+                sent = Sent(work.name, [self.ray.put(work), self.ray.put(shared)], shared, size)
+            else:
+                sent = Sent(work.name, [self.ray.put(work), same.references[1]], shared, same.size)
         self.sent[work.name] = sent
         return sent
+
+    def size_in_room(self, work: Work, shared: Any) -> int:
+        """Return the size of what a work's tasks share, for which there is room then in all object stores."""
+        size, room = _size(self.ray, shared), self.engine.object_store()
+        if size > room:
+            raise TooLargeError(
+                f"{self.engine.where}: {work.name}: the tasks share {size:,} bytes, and the smallest object store of a "
+                f"node has {room:,}. Start the nodes with a larger one: ray start --object-store-memory=BYTES."
+            )
+        self.forget(int(room * KEPT) - size)
+        return size
 
     def forget(self, room: int) -> None:
         """Free the works of which no task is running, the least recently used first, until the others have room."""
         for sent in list(self.sent.values()):
-            if sum(held.size for held in self.sent.values()) <= room:
+            if sum({id(held.shared): held.size for held in self.sent.values()}.values()) <= room:
                 return
             if not sent.n_running:
                 del self.sent[sent.name]
@@ -305,10 +321,9 @@ class Round:
             self.engine.idle.append(place)
         except self.ray.exceptions.RayError as error:
             self.engine.end(place)
-            reason = self.engine.loss(error)
-            outcome = Outcome(
-                error=RunError(f"{task.name}: its worker on {place.host} was lost {TRIES} times. {reason}")
-            )
+            was = "could not get the work" if isinstance(error, self.ray.exceptions.RayTaskError) else "was lost"
+            text = f"{task.name}: its worker on {place.host} {was} {TRIES} times. {self.engine.loss(error)}"
+            outcome = Outcome(error=RunError(text))
             is_final = False
         else:
             is_final = outcome.error is None or isinstance(outcome.error, MerError)
