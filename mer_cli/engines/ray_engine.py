@@ -73,7 +73,7 @@ class RayEngine:
         self.ray = self.stack.enter_context(joined_cluster(self.address) if self.address else local_cluster())
         self.idle: list[Place] = []
         self.starting: dict[Any, Place] = {}
-        self.n_lost_starts = 0
+        self.n_started = self.n_lost_starts = 0
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -106,11 +106,11 @@ class RayEngine:
 
     def run(self, tasks: Iterable[Task], on_end: Callable[[Ended], None], on_step: OnStep) -> None:
         """Do the tasks on all places that the cluster has for them, also on those of nodes that join later."""
+        this_round = Round(self, iter(tasks), on_end)
         try:
-            Round(self, iter(tasks), on_end).run()
-        except BaseException:
-            self.stack.close()  # ends all workers at once
-            raise
+            this_round.run()
+        finally:
+            this_round.stop()
 
     def resources_for(self, needs: Needs) -> dict[str, float]:
         """Return what a task needs of a node, in Ray's terms.
@@ -148,9 +148,7 @@ class RayEngine:
 
     def start(self, resources: dict[str, float], most: int = MOST_STARTS) -> None:
         """Start as many workers as have room now, and one that waits for room; end those with other resources."""
-        for place in [place for place in self.idle if place.resources != resources]:
-            self.idle.remove(place)
-            self.end(place)
+        self.end_idle(lambda place: place.resources != resources)
         if any(place.resources != resources for place in self.starting.values()):
             self.end_starting()
         if self.starting:
@@ -159,7 +157,8 @@ class RayEngine:
         room = min(int(free.get(name, 0) / amount) for name, amount in resources.items())
         options = {"num_cpus": resources["CPU"], "num_gpus": resources.get("GPU", 0), "max_restarts": 0}
         remote = self.ray.remote(**options)(Worker)
-        for _ in range(max(1, min(room, most))):
+        self.n_started = max(1, min(room, most))
+        for _ in range(self.n_started):
             place = Place(remote.remote(int(resources["CPU"])), resources)
             self.starting[place.actor.begin.remote(own_code())] = place
 
@@ -177,7 +176,7 @@ class RayEngine:
         except self.ray.exceptions.RayError as error:
             self.end(place)
             self.n_lost_starts += 1
-            if self.n_lost_starts >= TRIES:
+            if self.n_lost_starts >= TRIES * self.n_started:  # not just one node, with all that started on it
                 raise RunError(f"{self.where}: no worker can start: {self.loss(error)}") from None
             return True
         if outcome.error is not None:
@@ -189,6 +188,12 @@ class RayEngine:
     def end(self, place: Place) -> None:
         """End a worker at once, whatever it does."""
         self.ray.kill(place.actor)
+
+    def end_idle(self, is_ended: Callable[[Place], bool]) -> None:
+        """End the workers that have nothing to do and of which the function says so."""
+        for place in [place for place in self.idle if is_ended(place)]:
+            self.idle.remove(place)
+            self.end(place)
 
     def end_starting(self) -> None:
         """End the workers that have not started yet."""
@@ -238,6 +243,11 @@ class Round:
             for task, outcome in filter(None, results):
                 told = task.work.keep(task.item, outcome.result) if outcome.error is None else None
                 self.on_end(Ended(task, told, outcome.error))
+
+    def stop(self) -> None:
+        """End the workers that are still at work, after an error or Ctrl-C."""
+        for place, _ in self.running.values():
+            self.engine.end(place)
 
     def hand_out(self) -> None:
         """Give tasks to the workers that have none, and start workers while there are tasks and room."""
@@ -321,6 +331,7 @@ class Round:
             self.engine.idle.append(place)
         except self.ray.exceptions.RayError as error:
             self.engine.end(place)
+            self.engine.end_idle(lambda idle: idle.host == place.host)  # lost with their node, perhaps
             was = "could not get the work" if isinstance(error, self.ray.exceptions.RayTaskError) else "was lost"
             text = f"{task.name}: its worker on {place.host} {was} {TRIES} times. {self.engine.loss(error)}"
             outcome = Outcome(error=RunError(text))
