@@ -1,6 +1,7 @@
 """The engine on Ray, with real clusters on this machine: one for this file, and two nodes for the slow faults."""
 
 import os
+import signal
 import socket
 from collections import Counter
 from importlib.util import find_spec
@@ -91,11 +92,33 @@ def test_a_task_that_fails_or_loses_its_worker_three_times_ends_while_others_go_
     assert type(got["task 0"].error) is ValueError
     assert str(got["task 0"].error) == "task 0 fails"
     assert "counted_work.py" in got["task 0"].error.__notes__[0]
-    assert str(got["task 1"].error).startswith(f"task 1: its worker on {socket.gethostname()} was lost 3 times. ")
-    assert "connection error" in str(got["task 1"].error)
+    assert str(got["task 1"].error).startswith(
+        f"task 1: its worker on {socket.gethostname()} was lost 3 times. Ray says: The actor died"
+    )
+    assert str(got["task 1"].error).endswith("Worker unexpectedly exits with a connection error code 2. End of file.")
     assert type(got["task 2"].error) is StoreError
     assert str(got["task 2"].error) == "task 2 is refused."
     assert Counter(end.error is None for end in got.values()) == {True: 5, False: 3}
+
+
+def test_workers_that_were_lost_while_they_had_nothing_to_do_cost_one_try(engine, tmp_path):
+    work = CountedWork(tmp_path)
+    ended(engine, work.tasks(*["sleep 0.05"] * 8))
+    for pid in work.counts("do"):
+        os.kill(int(pid), signal.SIGKILL)
+    other = CountedWork(tmp_path / "other")
+    (tmp_path / "other").mkdir()
+    assert ended(engine, other.tasks("kill once"))["task 0"].error is None
+
+
+def test_an_error_of_the_caller_ends_the_tasks_at_work_and_the_engine_can_go_on(engine, tmp_path):
+    def refuse(end):
+        raise StoreError("enough")
+
+    work = CountedWork(tmp_path)
+    with pytest.raises(StoreError, match="enough"):
+        engine.run(work.tasks("sleep 0", "sleep 100", "sleep 100"), refuse, None)
+    assert ended(engine, work.tasks("sleep 0"))["task 0"].error is None
 
 
 def test_a_worker_gets_the_threads_of_its_task(engine, tmp_path):

@@ -7,6 +7,7 @@ them. So a node that is lost costs the tasks at work there, and nothing else.
 from __future__ import annotations
 
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -40,10 +41,14 @@ class Place:
 
 @dataclass
 class Sent:
-    """A work in Ray's object store, with what its tasks share."""
+    """A work in Ray's object store, and what its tasks share, which other works may share too.
+
+    references : to both · shared : what `Work.read` returned · size : of it, in bytes
+    """
 
     name: str
-    reference: Any
+    references: list[Any]
+    shared: Any
     size: int
     n_running: int = 0
 
@@ -69,7 +74,7 @@ class RayEngine:
         self.ray = self.stack.enter_context(joined_cluster(self.address) if self.address else local_cluster())
         self.idle: list[Place] = []
         self.starting: dict[Any, Place] = {}
-        self.n_lost_starts = 0
+        self.n_started = self.n_lost_starts = 0
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -102,11 +107,11 @@ class RayEngine:
 
     def run(self, tasks: Iterable[Task], on_end: Callable[[Ended], None], on_step: OnStep) -> None:
         """Do the tasks on all places that the cluster has for them, also on those of nodes that join later."""
+        this_round = Round(self, iter(tasks), on_end)
         try:
-            Round(self, iter(tasks), on_end).run()
-        except BaseException:
-            self.stack.close()  # ends all workers at once
-            raise
+            this_round.run()
+        finally:
+            this_round.stop()
 
     def resources_for(self, needs: Needs) -> dict[str, float]:
         """Return what a task needs of a node, in Ray's terms.
@@ -144,9 +149,7 @@ class RayEngine:
 
     def start(self, resources: dict[str, float], most: int = MOST_STARTS) -> None:
         """Start as many workers as have room now, and one that waits for room; end those with other resources."""
-        for place in [place for place in self.idle if place.resources != resources]:
-            self.idle.remove(place)
-            self.end(place)
+        self.end_idle(lambda place: place.resources != resources)
         if any(place.resources != resources for place in self.starting.values()):
             self.end_starting()
         if self.starting:
@@ -155,7 +158,8 @@ class RayEngine:
         room = min(int(free.get(name, 0) / amount) for name, amount in resources.items())
         options = {"num_cpus": resources["CPU"], "num_gpus": resources.get("GPU", 0), "max_restarts": 0}
         remote = self.ray.remote(**options)(Worker)
-        for _ in range(max(1, min(room, most))):
+        self.n_started = max(1, min(room, most))
+        for _ in range(self.n_started):
             place = Place(remote.remote(int(resources["CPU"]), str(Path.cwd())), resources)
             self.starting[place.actor.begin.remote(own_code())] = place
 
@@ -173,7 +177,7 @@ class RayEngine:
         except self.ray.exceptions.RayError as error:
             self.end(place)
             self.n_lost_starts += 1
-            if self.n_lost_starts >= TRIES:
+            if self.n_lost_starts >= TRIES * self.n_started:  # not just one node, with all that started on it
                 raise RunError(f"{self.where}: no worker can start: {self.loss(error)}") from None
             return True
         if outcome.error is not None:
@@ -186,6 +190,12 @@ class RayEngine:
         """End a worker at once, whatever it does."""
         self.ray.kill(place.actor)
 
+    def end_idle(self, is_ended: Callable[[Place], bool]) -> None:
+        """End the workers that have nothing to do and of which the function says so."""
+        for place in [place for place in self.idle if is_ended(place)]:
+            self.idle.remove(place)
+            self.end(place)
+
     def end_starting(self) -> None:
         """End the workers that have not started yet."""
         for reference in list(self.starting):
@@ -197,11 +207,12 @@ class RayEngine:
         return int(min(node.get("object_store_memory", 0) for node in nodes))
 
     def loss(self, error: BaseException) -> str:
-        """Return why a worker was lost, as Ray tells it."""
-        text = " ".join(str(error).split())
+        """Return why a worker was lost: what Ray says, without its general advice."""
+        text = re.split(" Some common causes include| OOM kill reason", " ".join(str(error).split()))[0]
         if isinstance(error, self.ray.exceptions.OutOfMemoryError) or "low on memory" in text:
-            return f"the memory of its node ran out, and Ray ended it. Use fewer places on it. Ray says: {text}"
-        return text
+            advice = "The memory of its node ran out. Start the node with fewer cores (ray start --num-cpus=N)."
+            return f"{advice} Ray says: {text}."
+        return f"Ray says: {text}"
 
 
 @dataclass
@@ -235,6 +246,11 @@ class Round:
                 told = task.work.keep(task.item, outcome.result) if outcome.error is None else None
                 self.on_end(Ended(task, told, outcome.error, max(1, attempt.n_failed)))
 
+    def stop(self) -> None:
+        """End the workers that are still at work, after an error or Ctrl-C."""
+        for place, _ in self.running.values():
+            self.engine.end(place)
+
     def hand_out(self) -> None:
         """Give tasks to the workers that have none, and start workers while there are tasks and room."""
         while True:
@@ -245,6 +261,7 @@ class Round:
                 if self.hand is None:
                     self.resources = {}
                     self.engine.end_starting()
+                    self.forget(-1)
                     return
                 self.resources = self.engine.resources_for(self.hand.task.work.needs)
             place = self.engine.take(self.resources)
@@ -270,29 +287,38 @@ class Round:
             self.on_end(Ended(task, error=error))
             return
         sent.n_running += 1
-        reference = place.actor.do.remote([sent.reference], task.item)
+        reference = place.actor.do.remote(sent.references, task.item)
         self.running[reference] = place, attempt
 
     def send(self, work: Work) -> Sent:
         """Return a work in the object store, read now if it isn't there; put out works that take too much room."""
         sent = self.sent.pop(work.name, None)
         if sent is None:
-            held = work, work.read()
-            size, room = _size(self.ray, held), self.engine.object_store()
-            if size > room:
-                raise TooLargeError(
-                    f"{self.engine.where}: {work.name}: the tasks share {size:,} bytes, and the smallest object store "
-                    f"of a node has {room:,}. Start the nodes with a larger one: ray start --object-store-memory=BYTES."
-                )
-            self.forget(int(room * KEPT) - size)
-            sent = Sent(work.name, self.ray.put(held), size)
+            shared = work.read()
+            same = next((held for held in self.sent.values() if held.shared is shared), None)
+            if same is None:
+                size = self.size_in_room(work, shared)
+                sent = Sent(work.name, [self.ray.put(work), self.ray.put(shared)], shared, size)
+            else:
+                sent = Sent(work.name, [self.ray.put(work), same.references[1]], shared, same.size)
         self.sent[work.name] = sent
         return sent
+
+    def size_in_room(self, work: Work, shared: Any) -> int:
+        """Return the size of what a work's tasks share, for which there is room then in all object stores."""
+        size, room = _size(self.ray, shared), self.engine.object_store()
+        if size > room:
+            raise TooLargeError(
+                f"{self.engine.where}: {work.name}: the tasks share {size:,} bytes, and the smallest object store of a "
+                f"node has {room:,}. Start the nodes with a larger one: ray start --object-store-memory=BYTES."
+            )
+        self.forget(int(room * KEPT) - size)
+        return size
 
     def forget(self, room: int) -> None:
         """Free the works of which no task is running, the least recently used first, until the others have room."""
         for sent in list(self.sent.values()):
-            if sum(held.size for held in self.sent.values()) <= room:
+            if sum({id(held.shared): held.size for held in self.sent.values()}.values()) <= room:
                 return
             if not sent.n_running:
                 del self.sent[sent.name]
@@ -307,10 +333,10 @@ class Round:
             self.engine.idle.append(place)
         except self.ray.exceptions.RayError as error:
             self.engine.end(place)
-            reason = self.engine.loss(error)
-            outcome = Outcome(
-                error=RunError(f"{task.name}: its worker on {place.host} was lost {TRIES} times. {reason}")
-            )
+            self.engine.end_idle(lambda idle: idle.host == place.host)  # lost with their node, perhaps
+            was = "could not get the work" if isinstance(error, self.ray.exceptions.RayTaskError) else "was lost"
+            text = f"{task.name}: its worker on {place.host} {was} {TRIES} times. {self.engine.loss(error)}"
+            outcome = Outcome(error=RunError(text))
             is_final = False
         else:
             is_final = outcome.error is None or isinstance(outcome.error, MerError)

@@ -40,9 +40,9 @@ class Worker:
             os.chdir(folder)
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
             os.environ[name] = str(threads)
-        self.sent = ""
         self.work: Work | None = None
         self.shared: Any = None
+        self.of_work, self.of_shared = "", ""  # what Ray calls them
 
     def begin(self, code: Code) -> Outcome:
         """Return the name of this machine, or an error if it has another `mer` than the command."""
@@ -60,16 +60,19 @@ class Worker:
 
         Parameters
         ----------
-        references : one reference to the work and what its tasks share; in a list, so that Ray fetches it only if
-            this process asks
+        references : to the work, and to what its tasks share; in a list, so that Ray fetches them only when this
+            process asks
         """
         import ray
 
         try:
-            if self.work is None or references[0].hex() != self.sent:
-                self.work, self.shared = None, None  # before there are two
-                self.work, self.shared = ray.get(references[0])
-                self.sent = references[0].hex()  # not the reference, which would keep Ray from freeing it
+            work, shared = (reference.hex() for reference in references)  # held instead, Ray could not free it
+            if shared != self.of_shared:
+                self.work, self.shared, self.of_work, self.of_shared = None, None, "", ""  # before there are two
+                self.shared = ray.get(references[1])
+                self.of_shared = shared
+            if self.work is None or work != self.of_work:
+                self.work, self.of_work = ray.get(references[0]), work
             return Outcome(self.work.do(self.shared, item, _ignore_step))
         except ray.exceptions.RayError:
             raise  # of the cluster, not of the task
