@@ -279,12 +279,12 @@ class Command:
         while self.left:
             began = time.monotonic()
             self.tell_ended()
-            if not self.left:
-                break
-            if time.monotonic() - looked >= self.engine.look_s:
+            pause = max(min(POLL_S, self.engine.look_s), (time.monotonic() - began) / POLLS_PART)
+            if self.left and time.monotonic() - looked >= self.engine.look_s:
                 self.look()
                 looked = time.monotonic()
-            time.sleep(max(min(POLL_S, self.engine.look_s), (time.monotonic() - began) / POLLS_PART))
+            if self.left:
+                time.sleep(pause)
         self.clear()
 
     def clear(self) -> None:
