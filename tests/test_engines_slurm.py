@@ -16,7 +16,8 @@ import mer_cli
 from mer_cli.engines.engine import Needs, Task
 from mer_cli.engines.slurm import SlurmEngine, cut, cut_finely
 from mer_cli.engines.slurm_job import ChunkJob
-from mer_cli.engines.slurm_options import parse_slurm_options
+from mer_cli.engines.slurm_options import parse_slurm_options, resources
+from mer_cli.engines.slurm_queue import minutes_of
 from mer_cli.engines.slurm_record import Array, Job, cause
 from mer_cli.errors import ConfigError, RunError
 
@@ -155,6 +156,22 @@ def test_what_slurm_can_not_take_is_an_error(text, message):
     with pytest.raises(ConfigError) as raised:
         parse_slurm_options(text)
     assert str(raised.value) == message
+
+
+def test_a_job_asks_for_what_its_tasks_need_unless_slurm_says_so():
+    asked = resources({}, [Needs(threads=2), Needs(threads=4, device="cuda")])
+    assert asked == {"cpus_per_task": 4, "gpus_per_node": "1", "srun_args": ["--cpus-per-task=4"]}
+    asked = resources({"gres": "gpu:a100:1", "cpus_per_task": "3"}, [Needs(threads=8, device="cuda")])
+    assert asked == {"gres": "gpu:a100:1", "cpus_per_task": 3, "srun_args": ["--cpus-per-task=3"]}
+    assert resources({}, [Needs(threads=None), Needs(threads=4)]) == {}
+
+
+@pytest.mark.parametrize(
+    ("written", "minutes"),
+    [("2:00:00", 120), ("1-02:30:00", 1590), ("30:00", 30), ("infinite", None), ("n/a", None)],
+)
+def test_a_partitions_limit_is_read_in_minutes(written, minutes):
+    assert minutes_of(written) == minutes
 
 
 def lengths(chunks):
