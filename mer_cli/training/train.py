@@ -40,6 +40,7 @@ from mer_cli.training.loggers import Loggers
 from mer_cli.training.machine import describe_environment
 from mer_cli.training.time_limit import TimeLimit
 
+MOTION_FOLDS_ON_GPU = 4  # on a node whose memory nobody has measured; each takes some 2.5 GB
 SECONDS_BETWEEN_LOOKS = 1.0  # at folds that another process trains
 
 
@@ -423,9 +424,15 @@ def _waiting(tasks: Sequence[Task]) -> str:
 
 
 def needs_elsewhere(plan: RunPlan, folds_at_once: int | None) -> Needs:
-    """Return what a fold needs on another machine: a thread for a network on motion, otherwise all cores."""
-    method = plan.config.method
-    return Needs(1 if method.sees_motion else None, plan.config.device, folds_at_once or 1)
+    """Return what a fold needs on another machine: a thread for a network on motion, otherwise all cores.
+
+    Parameters
+    ----------
+    folds_at_once : folds that share a GPU; None lets networks on motion share it, which leave most of it idle
+    """
+    sees_motion = plan.config.method.sees_motion
+    on_each_gpu = folds_at_once or (MOTION_FOLDS_ON_GPU if sees_motion else 1)
+    return Needs(1 if sees_motion else None, plan.config.device, on_each_gpu)
 
 
 def _needs_here(runs: Sequence[tuple[RunPlan, Sequence[Fold]]], options: Options, n_cores: int) -> Needs:
