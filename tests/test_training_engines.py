@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import Counter
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from mer_cli.runs.failures import read_failures
 from mer_cli.training.fold_work import FoldWork
 from mer_cli.training.inputs import compute_inputs
 from mer_cli.training.plan import plan_run
+from mer_cli.training.time_limit import TimeLimit
 from mer_cli.training.train import Options, train_run, train_runs
 
 MODEL = {"model": "ststnet", "flow": "fast", "epochs": 3, "precision": "fp32"}
@@ -144,6 +146,24 @@ def test_the_folds_of_all_runs_are_one_queue(store, tmp_path, monkeypatch):
     assert [task.work.plan.config.seed for task in tasks] == [1, 1, 1, 2, 2, 2]
     lengths = [len(task.item.train) for task in tasks[:3]]
     assert lengths == sorted(lengths, reverse=True)
+
+
+def test_what_methods_see_is_computed_until_the_time_is_over(store, tmp_path, monkeypatch):
+    """The first fold of a command is always trained, and a later command goes on."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr("mer_cli.training.time_limit.time", SimpleNamespace(monotonic=lambda: clock.now))
+    prepared = []
+
+    def prepare(plan):
+        prepared.append(plan.config.seed)
+        clock.now += 60
+
+    limit = TimeLimit(100)
+    options = Options(time_limit=limit, prepare=prepare, folds_at_once=1)
+    train_runs(plans_of(store, 1, 2, 3), tmp_path, lambda _: Silent(), options)
+    assert prepared == [1, 2]
+    assert limit.is_over
+    assert [len(read_run(run).folds) for run in tmp_path.iterdir()] == [1]
 
 
 SHARE = """

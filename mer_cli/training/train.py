@@ -218,12 +218,13 @@ class _Queue:
 
     def prepare(self) -> None:
         """Compute what the runs' methods see, as long as there is time; then decide what their folds need."""
-        for number, run in enumerate(self.runs):
-            if run.todo and (number == 0 or self.limit.has_time(run.plan.config.model)):
-                try:
-                    self.options.prepare(run.plan)
-                except MerError as error:
-                    self._fail(run, "", error)
+        for number, run in enumerate(run for run in self.runs if run.todo):
+            if number and self.limit.is_past:
+                break  # no fold but the first one begins
+            try:
+                self.options.prepare(run.plan)
+            except MerError as error:
+                self._fail(run, "", error)
         if self.engine.name == "local":
             self._share_machine()
         else:
