@@ -98,7 +98,7 @@ def bench_cluster(
         If nodes are lost more often than the longest fold takes.
     """
     longest = max(queue, key=lambda fold: fold.seconds)
-    if lost_every_h * 3600 < longest.seconds:
+    if not lost_every_h * 3600 >= longest.seconds:  # also if it is not a number
         raise ConfigError(
             f"--lost-every {lost_every_h:g}: a fold of {longest.method} takes {longest.seconds / 3600:.2g} hours, so "
             "it would hardly ever end. Expected at least as many."
