@@ -13,6 +13,7 @@ from mer_cli.bench.cluster import WAYS, bench_cluster, jobs_of, parse_nodes, que
 from mer_cli.bench.fold_seconds import Pace, measure_pace, read_paces
 from mer_cli.bench.simulation import REPAIR_S, Job, random_lives, simulate
 from mer_cli.cli import main
+from mer_cli.engines.slurm_options import ARRAY_PARALLELISM
 from mer_cli.errors import ConfigError
 from mer_cli.runs.config import resolve_config
 from mer_cli.runs.methods import LIVE, METHODS
@@ -126,14 +127,14 @@ def test_a_fold_takes_as_many_cores_as_the_engines_give_it(method):
 
 def test_slurm_jobs_take_half_an_hour_and_have_a_node_each():
     queue = queue_of("ststnet", pair_s=0.001)
-    jobs = jobs_of(queue, "slurm", 4, cores=2)
+    jobs = jobs_of(queue, "slurm", cores=2)
     assert [fold for job in jobs for fold in job.folds] == list(range(len(queue)))
     assert {job.cores for job in jobs} == {2}
     times = [sum(queue[fold].seconds for fold in job.folds) for job in jobs]
     assert max(times) < 1800 + max(fold.seconds for fold in queue)
     assert min(times[:-1]) > 1800 - max(fold.seconds for fold in queue)
-    assert len(jobs_of(queue, "slurm_first", 4, cores=2)) == 4
-    assert {job.cores for job in jobs_of(queue, "ray", 4, cores=2)} == {1}
+    assert len(jobs_of(2 * queue, "slurm_first", cores=2)) == ARRAY_PARALLELISM
+    assert {job.cores for job in jobs_of(queue, "ray", cores=2)} == {1}
 
 
 def test_the_figures_of_a_cluster_without_losses_add_up():
