@@ -60,10 +60,7 @@ def examine(folder: Path = Path()) -> list[Finding]:
         _library("PyTorch", "torch", "pip install torch torchvision"),
         _device(),
         _compiler(),
-        *(
-            _library(what, module, f"pip install 'mer-cli[{extra}]'", needed=False)
-            for what, module, extra in EXTRAS
-        ),
+        *(_library(what, module, f"pip install 'mer-cli[{extra}]'", needed=False) for what, module, extra in EXTRAS),
         _disk(folder),
     ]
 
