@@ -17,6 +17,7 @@ from mer_cli.datasets.schemes import SCHEMES
 from mer_cli.datasets.synthetic.writer import LAYOUTS
 from mer_cli.engines.engine import Task
 from mer_cli.engines.slurm import CHUNK_S, cut
+from mer_cli.engines.slurm_options import ARRAY_PARALLELISM
 from mer_cli.engines.slurm_queue import MOST_JOBS
 from mer_cli.errors import ConfigError
 from mer_cli.runs.config import TrainConfig
@@ -31,7 +32,7 @@ TRIALS = 20  # simulations with other random losses
 WAYS = {
     "ray": "Ray, a fold at a time from one queue",
     "slurm": "SLURM, jobs of about half an hour",
-    "slurm_first": "SLURM, if no time of a fold is known",
+    "slurm_first": f"SLURM, if no time of a fold is known: {ARRAY_PARALLELISM} jobs",
 }
 
 
@@ -98,7 +99,7 @@ def bench_cluster(
         If nodes are lost more often than the longest fold takes.
     """
     longest = max(queue, key=lambda fold: fold.seconds)
-    if lost_every_h * 3600 < longest.seconds:
+    if not lost_every_h * 3600 >= longest.seconds:  # also if it is not a number
         raise ConfigError(
             f"--lost-every {lost_every_h:g}: a fold of {longest.method} takes {longest.seconds / 3600:.2g} hours, so "
             "it would hardly ever end. Expected at least as many."
@@ -127,7 +128,7 @@ def _figures(
     that finished folds took; longest_fold_share, of the hours; lost_folds; repeated_hours of a node; most_losses, of
     one fold in any trial
     """
-    seconds, jobs = [fold.seconds for fold in queue], jobs_of(queue, way, n_nodes, cores)
+    seconds, jobs = [fold.seconds for fold in queue], jobs_of(queue, way, cores)
     undisturbed = simulate(seconds, jobs, n_nodes, cores).seconds
     trials = [simulate(seconds, jobs, n_nodes, cores, random_lives(lost_every_s, seed)) for seed in range(n_trials)]
     median_s = statistics.median(trial.seconds for trial in trials)
@@ -143,11 +144,13 @@ def _figures(
     }
 
 
-def jobs_of(queue: Sequence[QueuedFold], way: str, n_nodes: int, cores: int) -> list[Job]:
+def jobs_of(queue: Sequence[QueuedFold], way: str, cores: int) -> list[Job]:
     """Return what nodes do at a time: a fold on the cores that it takes, or a SLURM job, which has a node to itself."""
     if way == "ray":
         return [Job((number,), fold.cores) for number, fold in enumerate(queue)]
     known = way == "slurm"
     nothing: Any = None  # a job is cut by the seconds alone
     tasks = [Task(nothing, number, fold.method, fold.average_s if known else None) for number, fold in enumerate(queue)]
-    return [Job(tuple(task.item for task in chunk), cores) for chunk in cut(tasks, CHUNK_S, MOST_JOBS, n_nodes)]
+    return [
+        Job(tuple(task.item for task in chunk), cores) for chunk in cut(tasks, CHUNK_S, MOST_JOBS, ARRAY_PARALLELISM)
+    ]

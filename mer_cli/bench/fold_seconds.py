@@ -143,7 +143,7 @@ def read_paces(path: Path, methods: Mapping[str, object]) -> tuple[dict[str, Any
         held = read_json(path)
         machine, told = held["machine"], held["paces"]
         paces = {name: Pace(float(told[name]["pair_s"]), float(told[name]["start_s"])) for name in methods}
-        kind, threads = str(machine["kind"]), int(machine["threads"])
+        kind, threads, device = str(machine["kind"]), int(machine["threads"]), str(machine["device"])
     except OSError as error:
         raise ConfigError(f"--seconds {path}: can't be read ({error.strerror}). {wanted}") from None
     except KeyError as error:
@@ -154,4 +154,4 @@ def read_paces(path: Path, methods: Mapping[str, object]) -> tuple[dict[str, Any
     bad += [] if threads >= 1 else ["threads"]
     if bad:
         raise ConfigError(f"--seconds {path}: {bad[0]} is not a positive number. {wanted}")
-    return machine | {"kind": kind, "threads": threads}, paces
+    return machine | {"kind": kind, "threads": threads, "device": device}, paces

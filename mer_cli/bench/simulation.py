@@ -52,12 +52,12 @@ def never_lost(node: int) -> Iterator[float]:
 
 
 def random_lives(average_s: float, seed: int) -> Lives:
-    """Return a function that yields for how many seconds a node is there each time, drawn exponentially."""
+    """Return a function that yields for how many seconds a node is there each time, `average_s` on average."""
 
     def lives(node: int) -> Iterator[float]:
         random = Random(f"{seed} {node}")
         while True:
-            yield random.expovariate(1 / average_s)
+            yield random.expovariate(1 / average_s) if average_s < inf else inf
 
     return lives
 

@@ -173,7 +173,7 @@ def _simulate_cluster(
 
 def show_cluster(figures: Mapping[str, Any], *, as_json: bool) -> None:
     """Print a simulation: the machine, and a table for each way of using nodes; or everything as JSON."""
-    from mer_cli.bench.cluster import WAYS
+    from mer_cli.bench.cluster import TRIALS, WAYS
 
     if as_json:
         console.out.print_json(json.dumps(figures, default=str), indent=2, ensure_ascii=True)
@@ -184,7 +184,8 @@ def show_cluster(figures: Mapping[str, Any], *, as_json: bool) -> None:
         [
             f"{found['folds']:,} folds, {found['node_hours']:.1f} hours of one node; the longest, of "
             f"{found['longest_fold']}, takes {found['longest_fold_hours']:.2f} hours",
-            f"each node is lost every {figures['lost_every_hours']:g} hours on average; median of the trials",
+            f"each node is lost every {figures['lost_every_hours']:g} hours on average; hours are medians of "
+            f"{TRIALS} simulations",
         ]
     )
     for way, title in WAYS.items():
