@@ -1,14 +1,18 @@
 """Real Ray nodes on this machine, on free ports, that ask for a password; each is stopped by its process id."""
 
+import gc
 import os
 import secrets
 import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+import warnings
+from contextlib import contextmanager, suppress
 
 import psutil
+
+from mer_cli.engines.ray_engine import RayEngine
 
 CLI = (sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats")
 OBJECT_STORE = 100_000_000
@@ -69,3 +73,13 @@ def node_environment(**changes):
         "RAY_USAGE_STATS_ENABLED": "0",
         **changes,
     }
+
+
+@contextmanager
+def ray_engine(address=None):
+    """An open engine; what Ray leaves unclosed when it ends is collected here, and not in a later test."""
+    with RayEngine(address) as engine:
+        yield engine
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()

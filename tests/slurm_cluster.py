@@ -71,6 +71,9 @@ class Cluster:
         self.running[name] = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         log.close()
 
+    def start_controller(self, *options):
+        self.start("slurmctld", shutil.which("slurmctld"), "-D", "-i", *options)
+
     def start_node(self):
         self.start("slurmd", shutil.which("slurmd"), "-D", "-N", NODE)
 
@@ -154,7 +157,7 @@ def slurm_cluster():
                 *(f"--key-file={key}", f"--pid-file={root}/munge.pid", f"--log-file={root}/munge.log"),
                 f"--seed-file={root}/munge.seed",
             )
-            cluster.start("slurmctld", shutil.which("slurmctld"), "-D", "-c", "-i")
+            cluster.start_controller("-c")
             cluster.start_node()
             cluster.wait_until_up()
             yield cluster

@@ -10,11 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 from counted_work import CountedWork
-from ray_cluster import free_port
+from ray_cluster import free_port, ray_engine
 
 from mer_cli.engines.engine import Needs
 from mer_cli.engines.ray_cluster import connection_error, joined_cluster
-from mer_cli.engines.ray_engine import RayEngine
 from mer_cli.errors import ConfigError, StoreError
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra ray")
@@ -25,7 +24,7 @@ def engine():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
         patch.setattr("joblib.cpu_count", lambda: 2)
-        with RayEngine() as made:
+        with ray_engine() as made:
             yield made
 
 

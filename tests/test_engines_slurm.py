@@ -16,7 +16,9 @@ import mer_cli
 from mer_cli.engines.engine import Needs, Task
 from mer_cli.engines.slurm import SlurmEngine, cut, cut_finely
 from mer_cli.engines.slurm_job import ChunkJob
-from mer_cli.engines.slurm_options import parse_slurm_options
+from mer_cli.engines.slurm_options import parse_slurm_options, resources
+from mer_cli.engines.slurm_queue import minutes_of
+from mer_cli.engines.slurm_record import Array, Job, cause
 from mer_cli.errors import ConfigError, RunError
 
 TESTS = Path(__file__).parent
@@ -156,6 +158,22 @@ def test_what_slurm_can_not_take_is_an_error(text, message):
     assert str(raised.value) == message
 
 
+def test_a_job_asks_for_what_its_tasks_need_unless_slurm_says_so():
+    asked = resources({}, [Needs(threads=2), Needs(threads=4, device="cuda")])
+    assert asked == {"cpus_per_task": 4, "gpus_per_node": "1", "srun_args": ["--cpus-per-task=4"]}
+    asked = resources({"gres": "gpu:a100:1", "cpus_per_task": "3"}, [Needs(threads=8, device="cuda")])
+    assert asked == {"gres": "gpu:a100:1", "cpus_per_task": 3, "srun_args": ["--cpus-per-task=3"]}
+    assert resources({}, [Needs(threads=None), Needs(threads=4)]) == {}
+
+
+@pytest.mark.parametrize(
+    ("written", "minutes"),
+    [("2:00:00", 120), ("1-02:30:00", 1590), ("30:00", 30), ("infinite", None), ("n/a", None)],
+)
+def test_a_partitions_limit_is_read_in_minutes(written, minutes):
+    assert minutes_of(written) == minutes
+
+
 def lengths(chunks):
     return [len(chunk) for chunk in chunks]
 
@@ -185,6 +203,35 @@ def test_there_are_never_more_chunks_than_an_array_may_have(work):
 def test_tasks_of_a_killed_job_are_cut_finely(work):
     assert lengths(cut_finely(tasks_of(work, 3))) == [1, 1, 1]
     assert len(cut_finely(tasks_of(work, 250))) == 84
+
+
+LOG = """submitit INFO (2026-11-29 13:49:07,659) - Loading pickle: /runs/a/slurm/12_0_submitted.pkl
+srun: error: node7: task 0: Killed
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("state", "log", "message"),
+    [
+        ("OUT_OF_MEMORY", LOG, "its job ran out of memory. Give more, for example --slurm mem=32G."),
+        ("TIMEOUT", LOG, "SLURM ended its job at the time limit. Give more with --slurm time=MINUTES."),
+        ("NODE_FAIL", LOG, "the node of its job failed."),
+        ("CANCELLED", LOG, "its job was cancelled with scancel. The same command submits it again."),
+        ("FAILED", LOG, "its job failed: task 0: Killed."),
+        (
+            "FAILED",
+            None,
+            "its job failed without a log. Its node may not see {folder}, which must be on a shared disk.",
+        ),
+        ("", None, "its job is gone, and SLURM doesn't say why; it may have been killed for lack of memory."),
+    ],
+)
+def test_a_job_that_ended_too_early_has_one_cause(tmp_path, state, log, message):
+    if log is not None:
+        (tmp_path / "12_0_0_log.out").write_text(log, encoding="utf-8")
+    array = Array(tmp_path, "mer-0123456789", [[("run-a", "i0")]], ["12_0"])
+    assert cause(array, 0, Job("12_0", state)) == message.format(folder=tmp_path)
 
 
 # --- everywhere, by processes of this machine
@@ -323,6 +370,7 @@ def test_a_killed_command_finds_its_jobs_again(cluster, work):
     assert len(trial.said) == 2
 
 
+@pytest.mark.slow
 def test_jobs_that_are_cancelled_end_with_an_error_and_are_submitted_by_the_next_command(cluster, work):
     work.sleep = 60
     with driver(work, 2, "array_parallelism=2") as first:
@@ -343,6 +391,7 @@ def test_jobs_that_are_cancelled_end_with_an_error_and_are_submitted_by_the_next
     assert sorted(work.lines("begun")) == ["i0", "i0", "i1", "i1"]
 
 
+@pytest.mark.slow
 def test_a_preempted_job_goes_on_where_it_stopped(cluster, work):
     work.sleep = 3
     with driver(work, 3, "array_parallelism=1") as first:
@@ -424,3 +473,22 @@ def test_what_sbatch_says_is_told_in_one_line(cluster, work, capfd):
     )
     assert capfd.readouterr() == ("", "")
     assert list((Path(work.folder) / "slurm").glob("*.json")) == []
+
+
+@pytest.mark.slow
+def test_a_controller_that_is_away_stops_no_job_and_no_command(cluster, work):
+    work.sleep = 5
+    with driver(work, 3, "array_parallelism=1") as first:
+        first.stdout.readline()
+        wait_for(lambda: work.lines("begun"))
+        cluster.stop("slurmctld")
+        with pytest.raises(RunError) as raised:
+            Trial()
+        cluster.start_controller()
+        cluster.wait_until_up()
+        assert first.stdout.read() == "['i0', 'i1', 'i2']\n"
+    assert work.lines("begun") == ["i0", "i1", "i2"]
+    assert str(raised.value) == (
+        "--engine slurm: SLURM doesn't answer: slurm_load_partitions: Unable to contact slurm controller (connect "
+        "failure)."
+    )

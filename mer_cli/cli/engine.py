@@ -19,16 +19,16 @@ EngineFlag = Annotated[
     str,
     typer.Option(
         "--engine",
-        metavar="local|ray[:ADDRESS]|slurm",
-        help="What does the work: this machine, Ray (its own cluster or the one at ADDRESS), or jobs of SLURM.",
+        metavar="NAME",
+        help="What does the work: local (this machine), ray, ray:ADDRESS (a cluster that runs) or slurm (jobs).",
     ),
 ]
 SlurmFlag = Annotated[
     str | None,
     typer.Option(
         "--slurm",
-        metavar="NAME=VALUE,...",
-        help="With --engine slurm: options of its jobs, such as partition=gpu,gres=gpu:1,time=120.",
+        metavar="N=X,...",
+        help="Options of SLURM's jobs, such as time=120.",
     ),
 ]
 

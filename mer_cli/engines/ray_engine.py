@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from pickle import PickleBuffer
 from typing import Any, Self
 
@@ -159,7 +160,7 @@ class RayEngine:
         remote = self.ray.remote(scheduling_strategy="SPREAD", **options)(Worker)  # over the nodes
         self.n_started = max(1, min(room, most))
         for _ in range(self.n_started):
-            place = Place(remote.remote(int(resources["CPU"])), resources)
+            place = Place(remote.remote(int(resources["CPU"]), str(Path.cwd())), resources)
             self.starting[place.actor.begin.remote(own_code())] = place
 
     def wait(self, running: Iterable[Any] = ()) -> list[Any]:
@@ -240,9 +241,10 @@ class Round:
         while self.running or self.resources:
             results = [self.receive(reference) for reference in self.engine.wait(self.running)]
             self.hand_out()  # before results are written, so that workers don't wait for the disk
-            for task, outcome in filter(None, results):
+            for attempt, outcome in filter(None, results):
+                task = attempt.task
                 told = task.work.keep(task.item, outcome.result) if outcome.error is None else None
-                self.on_end(Ended(task, told, outcome.error))
+                self.on_end(Ended(task, told, outcome.error, max(1, attempt.n_failed)))
 
     def stop(self) -> None:
         """End the workers that are still at work, after an error or Ctrl-C."""
@@ -321,7 +323,7 @@ class Round:
             if not sent.n_running:
                 del self.sent[sent.name]
 
-    def receive(self, reference: Any) -> tuple[Task, Outcome] | None:
+    def receive(self, reference: Any) -> tuple[Attempt, Outcome] | None:
         """Return a task that has ended and what came of it; None if it will be done again."""
         place, attempt = self.running.pop(reference)
         task = attempt.task
@@ -342,7 +344,7 @@ class Round:
         if not is_final and attempt.n_failed < TRIES:
             self.again.append(attempt)
             return None
-        return task, outcome
+        return attempt, outcome
 
 
 def _size(ray: Any, held: Any) -> int:

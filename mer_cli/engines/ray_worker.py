@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -31,9 +32,12 @@ class Worker:
     Parameters
     ----------
     threads : number of threads for what counts them when it's first imported (OpenMP, MKL)
+    folder : the command's current folder, from which relative paths lead, if this machine has it
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, folder: str) -> None:
+        with suppress(OSError):
+            os.chdir(folder)
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
             os.environ[name] = str(threads)
         self.work: Work | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +39,18 @@ from mer_cli.errors import RunError
 
 CHUNK_S = 1800.0  # seconds that the tasks of a job take
 LIMIT_MIN = 120  # time limit of a job where --slurm and the partition say nothing
-QUESTION_MIN = 15  # time limit of a job that answers a question
-FIRST_TOLD_MIN = 5  # minutes that a question has waited when this is told
-QUESTIONS = Path("~/.cache/mer/slurm")  # folder of their logs: a home folder is on all nodes
-USUAL_REASONS = ("None", "Priority", "Resources", "JobArrayTaskLimit", "BeginTime", "Prolog")  # of a waiting job
 MOST_ALONE = 100  # jobs for the tasks of jobs that were killed
-ENDING_S = 10.0  # seconds that the command waits for jobs which have done all their tasks
-SUBMITTED_S = 600.0  # seconds after which a command has surely submitted what it was about to submit
+QUESTION_MIN = 15  # time limit of a job that answers a question
+QUESTIONS = Path("~/.cache/mer/slurm")  # folder of their logs: a home folder is on all nodes
+FIRST_TOLD_MIN = 5  # minutes that a question has waited when this is told
+USUAL_REASONS = ("None", "Priority", "Resources", "JobArrayTaskLimit", "BeginTime", "Prolog")  # of a waiting job
+
 POLL_S = 2.0  # seconds between two looks into the folders of the works
 POLLS_PART = 0.1  # of the time is spent on these looks at most: a network disk may be slow
 LOOK_S = 30.0  # seconds between two looks at SLURM's queue
 GONE_S = 60.0  # seconds after which a job that has ended has written all that it will: network disks show files late
-
+ENDING_S = 10.0  # seconds that the command waits for jobs which have done all their tasks
+SUBMITTED_S = 600.0  # seconds after which a command has surely submitted what it was about to submit
 
 Chunk = tuple[Task, ...]
 
@@ -253,7 +253,7 @@ class Command:
             elif not alive and (array.numbers or time.time() - array.file.stat().st_mtime > SUBMITTED_S):
                 array.remove()
 
-    def numbers(self, array: Array, jobs: Any) -> list[str]:
+    def numbers(self, array: Array, jobs: Mapping[int, Job]) -> list[str]:
         """Return the numbers of the jobs of an array whose command was killed while it submitted them."""
         known = next(iter(jobs.values()), None)
         if known is None:
@@ -279,12 +279,12 @@ class Command:
         while self.left:
             began = time.monotonic()
             self.tell_ended()
-            if not self.left:
-                break
-            if time.monotonic() - looked >= self.engine.look_s:
+            pause = max(min(POLL_S, self.engine.look_s), (time.monotonic() - began) / POLLS_PART)
+            if self.left and time.monotonic() - looked >= self.engine.look_s:
                 self.look()
                 looked = time.monotonic()
-            time.sleep(max(min(POLL_S, self.engine.look_s), (time.monotonic() - began) / POLLS_PART))
+            if self.left:
+                time.sleep(pause)
         self.clear()
 
     def clear(self) -> None:

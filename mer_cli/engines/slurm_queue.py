@@ -84,7 +84,7 @@ class SlurmQueue:
             raise RunError(f"--engine slurm: SLURM doesn't answer: {in_one_line(done.stderr)}")
         lines = dict.fromkeys(done.stdout.splitlines())  # a partition has a line for each state of its nodes
         fields = [line.partition("|") for line in lines]
-        return [Partition(name.rstrip("*"), _minutes(limit), name.endswith("*")) for name, _, limit in fields]
+        return [Partition(name.rstrip("*"), minutes_of(limit), name.endswith("*")) for name, _, limit in fields]
 
 
 class LocalQueue:
@@ -136,7 +136,7 @@ def _place(number: str) -> int:
     return int(number.partition("_")[2] or 0)
 
 
-def _minutes(limit: str) -> int | None:
+def minutes_of(limit: str) -> int | None:
     """Return a time such as 1-02:30:00, 2:00:00 or 30:00 in minutes; None without a limit."""
     found = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", limit.strip())
     if found is None:

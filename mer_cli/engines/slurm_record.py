@@ -152,6 +152,8 @@ def cause(array: Array, place: int, job: Job) -> str:
         return CAUSES[job.state]
     kind, told = read_result(array, place) or ("", "")
     lines = str(told).strip().splitlines() if kind == "error" else _end_of_log(array, place)
+    if not lines and job.state == "FAILED":
+        return f"its job failed without a log. Its node may not see {array.folder}, which must be on a shared disk."
     if not lines or lines[-1].startswith("submitit "):  # submitit's own line, that a task has begun
         return UNKNOWN
     last = re.sub(r"^(mer_cli\.errors\.\w+|srun: error: \S+): ", "", lines[-1].strip())
