@@ -12,6 +12,7 @@ import pytest
 from moved_store import write_moved_store
 from tiny_run import Silent, assert_same_fold, config_of, train
 
+from mer_cli.cli.methods import show_failed
 from mer_cli.engines.engine import Ended, Needs
 from mer_cli.engines.local import LocalEngine
 from mer_cli.errors import ConfigError, RunError
@@ -21,7 +22,7 @@ from mer_cli.training.fold_work import FoldWork
 from mer_cli.training.inputs import compute_inputs
 from mer_cli.training.plan import plan_run
 from mer_cli.training.time_limit import TimeLimit
-from mer_cli.training.train import Options, train_run, train_runs
+from mer_cli.training.train import FailedRun, Options, train_run, train_runs
 
 MODEL = {"model": "ststnet", "flow": "fast", "epochs": 3, "precision": "fp32"}
 FOLDS = ("casme2-01", "casme2-02", "casme2-03")
@@ -146,6 +147,16 @@ def test_the_folds_of_all_runs_are_one_queue(store, tmp_path, monkeypatch):
     assert [task.work.plan.config.seed for task in tasks] == [1, 1, 1, 2, 2, 2]
     lengths = [len(task.item.train) for task in tasks[:3]]
     assert lengths == sorted(lengths, reverse=True)
+
+
+def test_a_cause_that_several_runs_share_is_told_once(store, capsys):
+    plans = plans_of(store, 1, 2, 3)
+    names = {plan.config.run_name: f"seed {plan.config.seed}" for plan in plans}
+    reasons = zip(plans, ("no GPU", "disk full", "no GPU"), strict=True)
+    show_failed([FailedRun(plan, f"runs/{plan.config.seed}: {cause}", cause) for plan, cause in reasons], names)
+    assert capsys.readouterr().err == (
+        "failed: seed 1: runs/1: no GPU\nfailed for the same reason: seed 3\nfailed: seed 2: runs/2: disk full\n"
+    )
 
 
 def test_what_methods_see_is_computed_until_the_time_is_over(store, tmp_path, monkeypatch):

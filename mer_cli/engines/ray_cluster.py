@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import shutil
 import signal
 import socket
 import sys
@@ -19,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import Any
 
+from mer_cli.engines.ray_reaper import reaper
 from mer_cli.errors import ConfigError, RunError
 
 SECONDS_TO_ANSWER = 5.0  # Ray itself would wait two minutes for a cluster that isn't there
@@ -52,11 +52,12 @@ def local_cluster() -> Iterator[Any]:
         # Ray listens on loopback by itself where it doesn't support several nodes: on Windows and macOS.
         stack.enter_context(_replaced(ray._private.ray_constants, "ENABLE_RAY_CLUSTER", False))
         folder = tempfile.mkdtemp(prefix="mer-ray-", dir="/tmp" if os.name == "posix" else None)  # for short sockets
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        note_processes = stack.enter_context(reaper(folder))
         try:
             _init(ray, stack, "local", num_cpus=cpu_count(), include_dashboard=False, _temp_dir=folder)
         except Exception as error:
             raise connection_error("--engine ray", error) from None
+        note_processes()
         yield ray
 
 

@@ -157,7 +157,7 @@ class RayEngine:
         free = self.ray.available_resources()
         room = min(int(free.get(name, 0) / amount) for name, amount in resources.items())
         options = {"num_cpus": resources["CPU"], "num_gpus": resources.get("GPU", 0), "max_restarts": 0}
-        remote = self.ray.remote(**options)(Worker)
+        remote = self.ray.remote(scheduling_strategy="SPREAD", **options)(Worker)  # over the nodes
         self.n_started = max(1, min(room, most))
         for _ in range(self.n_started):
             place = Place(remote.remote(int(resources["CPU"]), str(Path.cwd())), resources)

@@ -74,10 +74,14 @@ class Silent:
 
 @dataclass(frozen=True)
 class FailedRun:
-    """A run that has folds that can't be trained, and why; its other folds are finished or were not begun."""
+    """A run that has folds that can't be trained; its other folds are finished or were not begun.
+
+    reason : which folds failed, and why the first one did · cause : only why, which may be the same of several runs
+    """
 
     plan: RunPlan
     reason: str
+    cause: str
 
 
 @dataclass(frozen=True)
@@ -391,7 +395,8 @@ class _Queue:
 
     def failed_runs(self) -> list[FailedRun]:
         """Return the runs with folds that failed, each with its first error."""
-        return [FailedRun(run.plan, self._reason(run)) for run in self.runs if run.failures]
+        failed = [run for run in self.runs if run.failures]
+        return [FailedRun(run.plan, self._reason(run), spell(run.failures[0][1])) for run in failed]
 
     def _reason(self, run: _Run) -> str:
         fold, error = run.failures[0]
