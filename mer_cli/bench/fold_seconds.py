@@ -73,8 +73,8 @@ def measure_pace(config: TrainConfig, repeats: int) -> Pace:
 
     Parameters
     ----------
-    config : with its device decided · repeats : number of folds that are measured after a first one, fewer if they are long; the median
-        counts
+    config : with its device decided
+    repeats : number of folds that are measured after a first one, fewer if they are long; the median counts
     """
     with torch_threads(1) if config.method.sees_motion else nullcontext():
         return _of_network(config, repeats) if config.method.is_network else _of_classical(config, repeats)
