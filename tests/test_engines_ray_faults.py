@@ -178,7 +178,7 @@ from counted_work import CountedWork
 from mer_cli.engines.engine import Needs
 from mer_cli.engines.ray_engine import RayEngine
 
-work = CountedWork(sys.argv[2], needs=Needs(threads=1, device="cuda", on_each_gpu=int(sys.argv[3])))
+work = CountedWork(sys.argv[2], needs=Needs(threads=None, device="cuda", on_each_gpu=int(sys.argv[3])))
 with RayEngine(sys.argv[1]) as engine:
     engine.run(work.tasks(*["gpus"] * 12), lambda end: print(end.told or end.error), None)
 """
