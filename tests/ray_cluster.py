@@ -1,13 +1,18 @@
 """Real Ray nodes on this machine, on free ports, that ask for a password; each is stopped by its process id."""
 
+import gc
 import os
 import secrets
 import socket
 import subprocess
 import sys
 import time
+import warnings
+from contextlib import contextmanager, suppress
 
 import psutil
+
+from mer_cli.engines.ray_engine import RayEngine
 
 CLI = (sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats")
 OBJECT_STORE = 100_000_000
@@ -38,7 +43,7 @@ class Node:
         """Wait until the node is up."""
         end = time.monotonic() + MOST_SECONDS
         while b"Ray runtime started" not in self.log.read_bytes():
-            assert self.process.is_running() and self.process.status() != psutil.STATUS_ZOMBIE, self.log.read_text()
+            assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < end, self.log.read_text()
             time.sleep(0.1)
         return self
@@ -54,10 +59,8 @@ class Node:
         """End the node, and wait until all of its processes have ended."""
         held = [self.process, *self.process.children(recursive=True)]
         for process in held:
-            try:
+            with suppress(psutil.NoSuchProcess):
                 process.kill()
-            except psutil.NoSuchProcess:
-                pass
         psutil.wait_procs(held, timeout=20)
 
 
@@ -70,3 +73,13 @@ def node_environment(**changes):
         "RAY_USAGE_STATS_ENABLED": "0",
         **changes,
     }
+
+
+@contextmanager
+def ray_engine(address=None):
+    """An open engine; what Ray leaves unclosed when it ends is collected here, and not in a later test."""
+    with RayEngine(address) as engine:
+        yield engine
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()

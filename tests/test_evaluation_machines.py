@@ -29,6 +29,10 @@ NODE: dict[str, Any] = {
     "numpy": "2.4.6",
     "scikit-learn": "1.9.1",
 }
+UNLIKE = (
+    "3 folds on AMD EPYC 7763, AVX2 instructions, 4 threads; 1 fold on Intel Xeon Gold 6348, AVX512 instructions, 8 "
+    "threads"
+)
 OTHER = NODE | {"host": "cpu02", "device": "Intel Xeon Gold 6348", "threads": 8, "instructions": "AVX512"}
 
 
@@ -46,17 +50,15 @@ def test_unlike_machines_are_named_with_their_folds_the_most_first(tmp_path: Pat
         ),
         MachineKind({"device": "Intel Xeon Gold 6348", "instructions": "AVX512", "threads": 8}, ("casme2-01",)),
     )
-    text = "3 on AMD EPYC 7763, AVX2 instructions, 4 threads; 1 on Intel Xeon Gold 6348, AVX512 instructions, 8 threads"
-    assert machines_text(kinds) == text
+    assert machines_text(kinds) == UNLIKE
     said = dict(summarise(run, "last")[0].facts)["machines"]
-    assert said == f"the folds come from unlike machines: {text}. Their last digits may differ"
+    assert said == f"the folds come from unlike machines: {UNLIKE}. Their last digits may differ"
 
 
 def test_another_version_makes_machines_unlike(tmp_path: Path) -> None:
     later = NODE | {"torch": "2.15.0", "mer": "0.2.0"}
-    assert (
-        text_of(tmp_path, NODE, NODE, NODE, later) == "3 with torch 2.14.1, mer 0.1.0; 1 with torch 2.15.0, mer 0.2.0"
-    )
+    text = "3 folds with torch 2.14.1, mer 0.1.0; 1 fold with torch 2.15.0, mer 0.2.0"
+    assert text_of(tmp_path, NODE, NODE, NODE, later) == text
 
 
 def test_names_jobs_and_kernels_make_no_machine_unlike(tmp_path: Path) -> None:
@@ -70,20 +72,20 @@ def test_nothing_is_said_of_folds_that_recorded_nothing(tmp_path: Path) -> None:
     assert text_of(tmp_path / "none") == ""
     assert text_of(tmp_path / "one", OTHER) == ""
     assert text_of(tmp_path / "two", NODE, OTHER | {"threads": 4, "instructions": "AVX2"}) == (
-        "1 on AMD EPYC 7763; 1 on Intel Xeon Gold 6348"
+        "1 fold on AMD EPYC 7763; 1 fold on Intel Xeon Gold 6348"
     )
 
 
 def test_only_facts_that_all_recorded_are_compared(tmp_path: Path) -> None:
     before = {name: value for name, value in NODE.items() if name != "instructions"}
     assert text_of(tmp_path / "alike", before, NODE) == ""
-    assert text_of(tmp_path / "unlike", before, NODE | {"threads": 2}) == "1 with 4 threads; 1 with 2 threads"
+    assert text_of(tmp_path / "unlike", before, NODE | {"threads": 1}) == "1 fold with 4 threads; 1 fold with 1 thread"
 
 
 def test_of_many_kinds_of_machines_the_commonest_are_named(tmp_path: Path) -> None:
     kinds = [NODE | {"device": f"CPU {number}"} for number in (1, 1, 1, 2, 2, 3, 4, 5, 6)]
     assert text_of(tmp_path, *kinds) == (
-        "3 on CPU 1; 2 on CPU 2; 1 on CPU 3; 1 on CPU 4; 2 on 2 other kinds of machines"
+        "3 folds on CPU 1; 2 folds on CPU 2; 1 fold on CPU 3; 1 fold on CPU 4; 2 folds on 2 other kinds of machines"
     )
 
 
@@ -99,13 +101,10 @@ def test_evaluate_and_report_tell_of_unlike_machines_and_name_no_host(tmp_path: 
     done = CliRunner().invoke(app, ["evaluate", str(path)])
     assert done.exit_code == 0
     shown = " ".join(done.stdout.split())
-    assert "machines the folds come from unlike machines: 3 on AMD EPYC 7763, AVX2 instructions, 4 threads; 1" in shown
+    assert f"machines the folds come from unlike machines: {UNLIKE}. Their last digits may differ" in shown
     report = build_report(["6"], [read_run(path)], [])
     held = json.loads(render("json", report.tables, report.runs, False))
     notes = [note["text"] for block in held["tables"][0]["blocks"] for note in block["notes"]]
-    said = (
-        f"The folds of `{path.name}` come from unlike machines: 3 on AMD EPYC 7763, AVX2 instructions, 4 threads; 1 on "
-        "Intel Xeon Gold 6348, AVX512 instructions, 8 threads. Their last digits may differ."
-    )
+    said = f"The folds of `{path.name}` come from unlike machines: {UNLIKE}. Their last digits may differ."
     assert said in notes
     assert "cpu0" not in done.stdout + json.dumps(held)

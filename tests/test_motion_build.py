@@ -11,11 +11,11 @@ import pytest
 from moved_store import SHIFTS, write_moved_store
 from tiny_store import edited
 
+from mer_cli.engines.resumable import ByClip, build_by_clip, parts_dir
 from mer_cli.errors import StoreError
 from mer_cli.motion.cache import build_motion, is_current, motion_path, read_motion
 from mer_cli.store.hdf5 import find_store, read_store
 from mer_cli.system.files import lock_file
-from mer_cli.system.resumable import ByClip, build_by_clip, parts_dir
 
 CLIPS = list(SHIFTS)
 

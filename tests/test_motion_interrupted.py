@@ -9,10 +9,10 @@ from collections import Counter
 import pytest
 from moved_store import SHIFTS, write_moved_store
 
+from mer_cli.engines.resumable import parts_dir
 from mer_cli.motion.cache import build_motion, motion_path
 from mer_cli.store.hdf5 import read_store
 from mer_cli.system.files import lock_file, lock_path
-from mer_cli.system.resumable import parts_dir
 
 # Builds with one worker. It is killed after its second clip; or the worker is; or no file may grow past a limit.
 SCRIPT = """

@@ -29,6 +29,18 @@ print(holding.take(Path(sys.argv[1]), "casme2-01"), flush=True)
 sys.stdin.read()
 holding.close()
 """
+FORGET = """
+import os, sys
+from pathlib import Path
+from mer_cli.runs.claims import Claims
+Claims("local").take(Path(sys.argv[1]), "casme2-01")
+if hasattr(os, "fork"):
+    if not os.fork():
+        sys.exit()  # a copy, whose end ends nothing
+    os.wait()
+print(*os.listdir(Path(sys.argv[1], "claims")))
+sys.exit(int("an error"))
+"""
 RACE = """
 import sys, time
 from pathlib import Path
@@ -231,15 +243,22 @@ def test_a_damaged_claim_lives_by_its_age_alone(run, content):
         assert ours.take(run, FOLD)
 
 
-def test_a_claim_that_was_taken_over_is_neither_touched_nor_removed(run, monkeypatch):
+def test_a_claim_that_was_taken_over_is_not_touched(run, monkeypatch):
     monkeypatch.setattr(claims, "BEAT", 0.01)
     with Claims("local") as ours:
         ours.take(run, FOLD)
         other = write_claim(run, seconds_ago=60)
-        before = other.read_bytes(), other.stat().st_mtime_ns
+        before = other.stat().st_mtime_ns
         time.sleep(0.1)
+        assert other.stat().st_mtime_ns == before
+
+
+def test_a_claim_that_was_taken_over_while_its_owner_slept_is_not_removed(run):
+    with Claims("local") as ours:
+        ours.take(run, FOLD)
+        other = write_claim(run)
         ours.give_back(run, FOLD)
-    assert (other.read_bytes(), other.stat().st_mtime_ns) == before
+        assert other.exists()
 
 
 def wait_until(is_so):
@@ -323,8 +342,15 @@ def test_a_run_without_claims_has_none(run):
     assert living_claims(run) == {}
 
 
+def test_a_process_that_ends_gives_its_claims_back(run):
+    done = subprocess.run([sys.executable, "-c", FORGET, str(run)], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, f"{FOLD}.json\n")
+    assert files_left(run) == []
+
+
 def test_closing_ends_the_thread(run):
+    before = threading.active_count()
     with Claims("local") as ours:
         ours.take(run, FOLD)
-        assert "claims" in [thread.name for thread in threading.enumerate()]
-    assert "claims" not in [thread.name for thread in threading.enumerate()]
+        assert threading.active_count() == before + 1
+    assert threading.active_count() == before

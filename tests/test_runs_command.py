@@ -15,6 +15,8 @@ from typer.testing import CliRunner
 from mer_cli.cli import console
 from mer_cli.cli.main import app
 from mer_cli.cli.runs import spell_age, spell_bytes
+from mer_cli.runs.claims import Claims
+from mer_cli.runs.disk import DiskUse, disk_use
 from mer_cli.runs.run_config import PROTOCOL_VERSION
 
 
@@ -103,12 +105,38 @@ def test_nothing_goes_where_one_is_no_run():
     assert run.exists()
 
 
+def test_folds_at_work_are_listed_and_warned_of_before_a_removal():
+    run = write_run(Path("runs"), finished=1)
+    with Claims("ray") as ours:
+        ours.take(run, "casme2-02", where="node9")
+        ours.take(run, "casme2-03", where="node7")
+        assert mer("runs").stdout.splitlines()[1].endswith("  tuned on test, 2 folds at work")
+        assert json.loads(mer("runs", "--json").stdout)[0]["marks"] == ["tuned on test"]
+        ours.give_back(run, "casme2-03")
+        result = mer("runs", "rm", "--yes", run)
+        assert result.stderr.splitlines()[1] == (
+            "  warning: 1 fold of it at work right now, on node9; the work would be lost"
+        )
+    assert not run.exists()
+
+
+def test_a_look_at_claims_is_no_change_of_a_run():
+    run = write_run(Path("runs"), finished=1)
+    with Claims("local") as ours:
+        ours.take(run, "casme2-02")
+    for file in (run, *run.rglob("*")):
+        os.utime(file, (1e9, 1e9))
+    size = disk_use(run).size
+    (run / "claims" / "casme2-02.json").write_text("{}")
+    assert disk_use(run) == DiskUse(size + 2, 1e9)
+
+
 def test_without_a_terminal_it_must_be_told():
     run = write_run(Path("runs"), finished=1)
     result = mer("runs", "rm", run)
     assert result.exit_code == 1
     assert "1 of 4 folds" in result.stderr
-    assert "it may be in training right now" in result.stderr
+    assert "warning" not in result.stderr
     assert result.stderr.endswith(
         "error: mer runs rm: there is no terminal to ask for confirmation, so nothing was removed. In a script: mer "
         "runs rm --yes RUN...\n"

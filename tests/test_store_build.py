@@ -16,6 +16,7 @@ import pytest
 from photo_release import head, make_release, write_clip, write_picture, write_release
 from tiny_store import edited
 
+from mer_cli.engines.resumable import part_path, parts_dir
 from mer_cli.errors import FaceError, StoreError
 from mer_cli.faces.landmarks import find_predictor
 from mer_cli.records import FailedClip, Release
@@ -24,7 +25,6 @@ from mer_cli.store.cut import clip_fingerprint
 from mer_cli.store.hdf5 import SIGNATURE, read_store, read_windows
 from mer_cli.store.overview import describe_stores
 from mer_cli.system.files import lock_file
-from mer_cli.system.resumable import part_path, parts_dir
 
 
 def build(release, out, *, seen: Counter | None = None, **changes):

@@ -15,9 +15,9 @@ import psutil
 import pytest
 from photo_release import write_release
 
+from mer_cli.engines.resumable import Resumable, parts_dir
 from mer_cli.store.build import build_store
 from mer_cli.store.hdf5 import SIGNATURE, read_store
-from mer_cli.system.resumable import Resumable, parts_dir
 
 N_CLIPS = 4
 

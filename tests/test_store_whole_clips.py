@@ -22,6 +22,7 @@ from tiny_store import edited, write_store
 from typer.testing import CliRunner
 
 from mer_cli.cli.main import app
+from mer_cli.engines.resumable import parts_dir
 from mer_cli.errors import StoreError
 from mer_cli.faces.crop import warp
 from mer_cli.faces.pictures import read_picture
@@ -38,7 +39,6 @@ from mer_cli.store.whole_clips import (
     read_clip,
 )
 from mer_cli.system.files import lock_file
-from mer_cli.system.resumable import parts_dir
 
 PLAIN, GAP, FLOW = CLIP_IDS = ("casme2/01/EP01", "casme2/01/EP02", "casme2/02/EP03")
 

@@ -12,11 +12,11 @@ import h5py
 import pytest
 from tiny_store import write_store
 
+from mer_cli.engines.resumable import load_arrays, save_arrays
 from mer_cli.errors import StoreError
 from mer_cli.store.checked import UnreadStoreError
 from mer_cli.store.hdf5 import read_store, require_no_other_file
 from mer_cli.system.files import failure, lock_file, lock_path, unread, unwritten
-from mer_cli.system.resumable import load_arrays, save_arrays
 
 AS_ROOT = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="becomes another user")
 

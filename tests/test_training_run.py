@@ -244,7 +244,7 @@ from test_training_run import FOLDS, HISTORY, make_config, make_run, predictions
 from mer_cli.errors import RunError
 from mer_cli.evaluation.run_text import recipe_and_changes
 from functools import partial
-from mer_cli.training.train import _save_weights
+from mer_cli.training.fold_work import _save_weights
 from mer_cli.runs.directory import write_fold
 import torch
 path = make_run(Path(sys.argv[1]))

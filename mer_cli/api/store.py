@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mer_cli.datasets.dataset import Scheme
 from mer_cli.datasets.schemes import AUTO, resolve_scheme
+from mer_cli.engines.resumable import ignore_clip
 from mer_cli.errors import ConfigError, unknown_name
 from mer_cli.motion.cache import build_motion, read_motion
 from mer_cli.motion.inputs import Backend
@@ -20,7 +21,6 @@ from mer_cli.runs.protocol import require_one_each
 from mer_cli.runs.run_config import GENERATED
 from mer_cli.store.hdf5 import StoreInfo, read_landmarks, read_pairs, read_store
 from mer_cli.store.whole_clips import read_clip
-from mer_cli.system.resumable import ignore_clip
 from mer_cli.system.workers import default_jobs
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from mer_cli.api.notebook import NotebookSteps, NotebookTrainProgress
 from mer_cli.api.store import Stores, opened
 from mer_cli.cli import console
+from mer_cli.cli.engine import check_engine_flags, engine_of, machine_of
 from mer_cli.cli.train import prepare_with_progress, train_with_progress
 from mer_cli.datasets.schemes import AUTO
 from mer_cli.runs.changed_code import changed_since
@@ -42,6 +43,8 @@ def train(
     folds_at_once: int | None = None,
     gpus: Sequence[int] | None = None,
     log: str | None = None,
+    engine: str = "local",
+    slurm: str | None = None,
     progress: bool | None = None,
     **settings: Any,
 ) -> Run:
@@ -65,6 +68,8 @@ def train(
     folds_at_once : number of folds in parallel; None decides by the method and the machine
     gpus : CUDA numbers; None takes the first
     log : loggers that get loss and learning rate while it trains: "tensorboard,mlflow", or "module:Class"
+    engine : what trains the folds: "local", "ray", "ray:ADDRESS" or "slurm"
+    slurm : options of SLURM's jobs, "partition=gpu,time=120"
     progress : show progress; None does so on a terminal and in a notebook
     settings : every other setting of `mer train`, such as epochs=20, seed=2, recipe="quick", device="cpu"
 
@@ -74,20 +79,24 @@ def train(
         If a store, a setting or your own code can't be used, or the training fails. The text says what to do.
     """
     end_unguarded_worker()
+    check_engine_flags(engine, gpus=str(gpus) if gpus else None, resume=resume)
     config = resolve_config(model=model, scheme=scheme, options=options, features=features, **settings)
     paths, test_paths = ([store.path for store in opened(each)] for each in (stores, test_stores))
-    plan = plan_run(paths, config, test_stores=test_paths, wanted=folds)
-    rare = rare_text(plan.labels, plan.config.class_names, plan.folds)
-    for sentence in (*plan.warnings, *([rare] if rare else []), *changed_since(Path(out), plan)):
-        warnings.warn(sentence, stacklevel=2)
-    how = Options(
-        resume=resume,
-        save_weights=save_weights,
-        folds_at_once=folds_at_once,
-        gpus=gpus,
-        loggers=Loggers(make_loggers(log) if log else {}),
-    )
-    return read_run(_train(plan, Path(out), progress, how))
+    with engine_of(engine, slurm) as held:
+        machine = machine_of(held, config.device, slurm)
+        plan = plan_run(paths, config, test_stores=test_paths, wanted=folds, machine=machine)
+        rare = rare_text(plan.labels, plan.config.class_names, plan.folds)
+        for sentence in (*plan.warnings, *([rare] if rare else []), *changed_since(Path(out), plan)):
+            warnings.warn(sentence, stacklevel=2)
+        how = Options(
+            engine=held,
+            resume=resume,
+            save_weights=save_weights,
+            folds_at_once=folds_at_once,
+            gpus=gpus,
+            loggers=Loggers(make_loggers(log) if log else {}),
+        )
+        return read_run(_train(plan, Path(out), progress, how))
 
 
 def _train(plan: RunPlan, out: Path, progress: bool | None, options: Options) -> Path:

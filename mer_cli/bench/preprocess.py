@@ -16,12 +16,12 @@ import numpy as np
 
 from mer_cli.datasets.synthetic.render import Map
 from mer_cli.datasets.synthetic.subject import draw_subject
+from mer_cli.engines.resumable import make_part
 from mer_cli.faces.frames import HALF_WINDOW, needed_frames
 from mer_cli.faces.landmarks import find_predictor
 from mer_cli.records import Clip, FrameRef
 from mer_cli.store.cut import cut_task
 from mer_cli.system.opencv import cv2
-from mer_cli.system.resumable import make_part
 
 SIZES = {"samm": (2040, 1088), "mmew": (1920, 1080)}  # (width, height) of the releases' images
 ENLARGED = 2.4  # times: a face is then about 400 pixels wide, as in those releases

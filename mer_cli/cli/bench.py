@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -10,6 +12,7 @@ from rich.markup import escape
 
 from mer_cli.cli import console
 from mer_cli.cli.app import app
+from mer_cli.errors import ConfigError
 
 UNITS = (("bytes_per_s", 1e9, "GB/s"), ("operations_per_s", 1e9, "GFLOP/s"), ("_bytes", 1e9, "GB"), ("_s", 1, "s"))
 
@@ -51,22 +54,52 @@ def _text(name: str, value: Any) -> str:
     return f"{value:.4g}"
 
 
-Part = Literal["step", "epoch", "loso", "preprocess", "load", "all"]
+Part = Literal["step", "epoch", "loso", "preprocess", "load", "cluster", "all"]
 
 
 @app.command()
 def bench(
-    part: Annotated[Part, typer.Argument(help="What to measure; all but preprocess if left out.")] = "all",
+    part: Annotated[Part, typer.Argument(help="What to measure; all but preprocess and cluster if left out.")] = "all",
     as_json: Annotated[bool, typer.Option("--json", help="Figures as JSON.")] = False,
     device: Annotated[Literal["auto", "cuda", "cpu"], typer.Option(help="Where to measure.")] = "auto",
     repeats: Annotated[
-        int, typer.Option(min=1, help="Measurements of a step; of an epoch a third as many. The median counts.")
+        int,
+        typer.Option(min=1, help="Measurements of a step or a method; of an epoch a third as many. The median counts."),
     ] = 3,
+    nodes: Annotated[
+        str | None,
+        typer.Option(metavar="N,...", help="With cluster: numbers of nodes to simulate. Default: 1,4,26,100."),
+    ] = None,
+    lost_every: Annotated[
+        float | None,
+        typer.Option(
+            metavar="HOURS", min=0, help="With cluster: average hours after which a node is lost. Default: 24."
+        ),
+    ] = None,
+    seconds: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.json", help="With cluster: use the seconds that `mer bench cluster --json` measured earlier."
+        ),
+    ] = None,
 ) -> None:
     """Compare training with a plain float32 script and with the machine's limits, and reading with decompressing.
 
-    Takes minutes on a GPU, half an hour on two cores. Example: mer bench step --json
+    Takes minutes on a GPU, half an hour on two cores. cluster: simulate Table 6 on several nodes.
+    Example: mer bench step --json
     """
+    of_cluster = {"--nodes": nodes, "--lost-every": lost_every, "--seconds": seconds}
+    if part == "cluster":
+        show_cluster(_simulate_cluster(device, repeats, nodes, lost_every, seconds), as_json=as_json)
+        return
+    for flag, value in of_cluster.items():
+        if value is not None:
+            raise ConfigError(f"{flag} has no effect without `mer bench cluster`. Leave it out.")
+    show_bench(_measure(part, device, repeats), as_json=as_json)
+
+
+def _measure(part: Part, device: Literal["auto", "cuda", "cpu"], repeats: int) -> dict[str, Any]:
+    """Return the figures of a part, or of all that need no face detector, with facts about this machine."""
     from mer_cli.bench.ceilings import describe_machine, measure_ceilings
     from mer_cli.bench.training import bench_epoch, bench_load, bench_loso, bench_step
     from mer_cli.runs.config import resolve_config
@@ -91,4 +124,83 @@ def bench(
             from mer_cli.bench.preprocess import bench_cut  # needs Dlib
 
             figures[name] = bench_cut(3 * repeats)
-    show_bench(figures, as_json=as_json)
+    return figures
+
+
+# --- The simulation of a cluster ---
+
+
+def _simulate_cluster(
+    device: Literal["auto", "cuda", "cpu"],
+    repeats: int,
+    nodes: str | None,
+    lost_every: float | None,
+    seconds: Path | None,
+) -> dict[str, Any]:
+    """Return facts about the machine, the pace of each method on it, and what the simulation says."""
+    import psutil
+
+    from mer_cli.bench.ceilings import describe_machine
+    from mer_cli.bench.cluster import LOST_EVERY_H, NODES, bench_cluster, parse_nodes, queue_folds
+    from mer_cli.bench.fold_seconds import measure_pace, read_paces
+    from mer_cli.runs.config import resolve_config
+    from mer_cli.runs.methods import LIVE
+    from mer_cli.training.hardware import resolve_hardware
+
+    wanted = NODES if nodes is None else parse_nodes(nodes)
+    settings = {method.name: resolve_config(model=method.name) for method in LIVE}
+    if seconds is not None:
+        machine, paces = read_paces(seconds, settings)
+    else:
+        ours = resolve_hardware(resolve_config(device=device), n_pairs=10**6)
+        machine = describe_machine(ours) | {"load_before": round(psutil.getloadavg()[0], 2)}
+        paces = {}
+        with console.Steps("methods measured", len(settings)) as progress:
+            for name, config in reversed(settings.items()):
+                settled = resolve_config(model=name, device=ours.device if config.method.is_network else None)
+                paces[name] = measure_pace(resolve_hardware(settled, n_pairs=10**6), repeats)
+                progress.update(len(paces), len(settings))
+    cores = machine["threads"] if machine["kind"] == "cpu" else 1  # a GPU does a fold at a time
+    hours = LOST_EVERY_H if lost_every is None else lost_every
+    queue = queue_folds(settings, paces, cores)
+    return {
+        "machine": machine,
+        "paces": {name: {"pair_s": pace.pair_s, "start_s": pace.start_s} for name, pace in paces.items()},
+        "lost_every_hours": hours,
+        "simulation": bench_cluster(queue, cores, wanted, hours),
+    }
+
+
+def show_cluster(figures: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print a simulation: the machine, and a table for each way of using nodes; or everything as JSON."""
+    from mer_cli.bench.cluster import TRIALS, WAYS
+
+    if as_json:
+        console.out.print_json(json.dumps(figures, default=str), indent=2, ensure_ascii=True)
+        return
+    machine, found = figures["machine"], figures["simulation"]
+    console.print_lines([f"measured on: {machine['device']}, {machine['threads']} threads"])
+    console.print_lines(
+        [
+            f"{found['folds']:,} folds, {found['node_hours']:.1f} hours of one node; the longest, of "
+            f"{found['longest_fold']}, takes {found['longest_fold_hours']:.2f} hours",
+            f"each node is lost every {figures['lost_every_hours']:g} hours on average; hours are medians of "
+            f"{TRIALS} simulations",
+        ]
+    )
+    for way, title in WAYS.items():
+        rows = [("nodes", "hours", "worst", "no losses", "efficiency", "longest fold", "lost folds", "repeated h")]
+        for n_nodes, of_nodes in found[way].items():
+            hours = (of_nodes[name] for name in ("hours", "worst_hours", "hours_without_losses"))
+            shares = (of_nodes[name] for name in ("efficiency", "longest_fold_share"))
+            rows.append(
+                (
+                    n_nodes,
+                    *(f"{value:.2f}" for value in hours),
+                    *(f"{value:.0%}" for value in shares),
+                    f"{of_nodes['lost_folds']:g}",
+                    f"{of_nodes['repeated_hours']:.2f}",
+                )
+            )
+        console.out.rule(escape(title))
+        console.print_table(rows, numeric=0)

@@ -21,7 +21,13 @@ PREDICTOR_LICENCE = (
     "its author states that this model, trained on iBUG 300-W, can't be used in a commercial product; it is never "
     "shipped with mer"
 )
-LOGGERS = {"tensorboard": "TensorBoard", "mlflow": "MLflow", "wandb": "Weights & Biases"}
+EXTRAS = (  # what it is for, its module, and the extra that installs it
+    ("TensorBoard (train --log tensorboard)", "tensorboard", "tensorboard"),
+    ("MLflow (train --log mlflow)", "mlflow", "mlflow"),
+    ("Weights & Biases (train --log wandb)", "wandb", "wandb"),
+    ("Ray (--engine ray)", "ray", "ray"),
+    ("submitit (--engine slurm)", "submitit", "slurm"),
+)
 
 
 @dataclass(frozen=True)
@@ -54,10 +60,7 @@ def examine(folder: Path = Path()) -> list[Finding]:
         _library("PyTorch", "torch", "pip install torch torchvision"),
         _device(),
         _compiler(),
-        *(
-            _library(f"{title} (train --log {module})", module, f"pip install 'mer-cli[{module}]'", needed=False)
-            for module, title in LOGGERS.items()
-        ),
+        *(_library(what, module, f"pip install 'mer-cli[{extra}]'", needed=False) for what, module, extra in EXTRAS),
         _disk(folder),
     ]
 

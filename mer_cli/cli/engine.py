@@ -19,16 +19,16 @@ EngineFlag = Annotated[
     str,
     typer.Option(
         "--engine",
-        metavar="local|ray[:ADDRESS]|slurm",
-        help="What does the work: this machine, Ray (its own cluster or the one at ADDRESS), or jobs of SLURM.",
+        metavar="NAME",
+        help="What does the work: local (this machine), ray, ray:ADDRESS (a cluster that runs) or slurm (jobs).",
     ),
 ]
 SlurmFlag = Annotated[
     str | None,
     typer.Option(
         "--slurm",
-        metavar="NAME=VALUE,...",
-        help="With --engine slurm: options of its jobs, such as partition=gpu,gres=gpu:1,time=120.",
+        metavar="N=X,...",
+        help="Options of SLURM's jobs, such as time=120.",
     ),
 ]
 
@@ -61,13 +61,32 @@ def machine_of(engine: Engine, device: str | None, slurm: str | None) -> Machine
     return ask_machine(engine, device or "auto", slurm or "")
 
 
+def elsewhere(engine: Engine) -> Engine | None:
+    """Return the engine for work on single clips, whose files have to be on a disk that its machines share, else None.
+
+    SLURM's clusters have such a disk. Of Ray's nodes nobody knows, so clips are computed on this machine, and the nodes
+    get what the folds need of them.
+    """
+    return engine if engine.is_detached else None
+
+
 def check_engine_flags(
-    engine: str, *, gpus: str | None = None, time_limit: str | None = None, resume: bool = True
+    engine: str,
+    *,
+    gpus: str | None = None,
+    jobs: int | None = None,
+    time_limit: str | None = None,
+    resume: bool = True,
 ) -> None:
     """Refuse flags that the engine can't follow, before anything is computed."""
     name = engine.partition(":")[0]
     if gpus and name != "local":
         raise ConfigError(f"--gpus has no effect with --engine {name}, which gives each fold a GPU. Leave it out.")
+    if jobs and name != "local":
+        raise ConfigError(
+            f"--jobs has no effect with --engine {name}, which uses all of its machines. Leave it out; the number of "
+            "SLURM's jobs is --slurm array_parallelism=N."
+        )
     if name == "slurm" and time_limit:
         raise ConfigError(
             "--time-limit has no effect with --engine slurm, whose jobs go on when the command ends. Leave it out; "

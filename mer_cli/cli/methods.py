@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mer_cli.runs.methods import Method
     from mer_cli.training.grids import Cell, LeftOut
     from mer_cli.training.time_limit import TimeLimit
+    from mer_cli.training.train import FailedRun
 
 
 LEGEND = (
@@ -321,10 +322,19 @@ def train_grid(
         goes_on=True,
     )
     show_left_out(left_out)  # again, hours after it was printed first
-    reasons = [f"failed: {names[run.plan.config.run_name]}: {run.reason}" for run in failed]
-    console.print_lines(reasons, console.err)
+    show_failed(failed, names)
     show_time_limit(limit, [cell.plan for cell in cells], out)
     return bool(failed)
+
+
+def show_failed(failed: Sequence[FailedRun], names: Mapping[str, str]) -> None:
+    """Print on stderr why runs failed, `names` by run name; a cause that several runs share only once."""
+    for cause in dict.fromkeys(run.cause for run in failed):
+        first, *others = (run for run in failed if run.cause == cause)
+        console.print_lines([f"failed: {names[first.plan.config.run_name]}: {first.reason}"], console.err)
+        if others:
+            same = ", ".join(names[run.plan.config.run_name] for run in others)
+            console.print_lines([f"failed for the same reason: {same}"], console.err)
 
 
 def show_left_out(left_out: Sequence[LeftOut]) -> None:

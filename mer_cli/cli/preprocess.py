@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
@@ -12,6 +12,7 @@ from rich.markup import escape
 from mer_cli.cli import console
 from mer_cli.cli.app import app
 from mer_cli.cli.completion import complete_release, complete_store
+from mer_cli.cli.engine import EngineFlag, SlurmFlag, check_engine_flags, engine_of
 
 if TYPE_CHECKING:
     from mer_cli.records import Release
@@ -88,6 +89,8 @@ def preprocess(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only check the release and list what will fail; write nothing.")
     ] = False,
+    engine: EngineFlag = "local",
+    slurm: SlurmFlag = None,
 ) -> None:
     """Find the face of every clip, crop it to 224x224 and pack onset and apex windows into one HDF5 store.
 
@@ -102,6 +105,7 @@ def preprocess(
     from mer_cli.store.overview import describe_stores
     from mer_cli.system.workers import default_jobs
 
+    check_engine_flags(engine, jobs=jobs)
     release = load_release(dataset, raw, source=source, apex_rule=apex, table=table, join_spellings=join_spellings)
     out = out or Path("data") / f"{release.dataset}.h5"
     stamped = [stamp_sentence(release)] if release.generated else []
@@ -112,26 +116,26 @@ def preprocess(
             found = check_release(release, out, predictor, steps.on_clip, align=align, whole_clips=clips, resume=resume)
         show_dry_run(found)
         raise typer.Exit(0 if found.is_clean(allow_failed=allow_failed) else 1)
-    jobs = jobs or default_jobs()
-    with console.Steps("preprocess", len(release.clips)) as steps:
-        summary = build_store(
-            release, out, predictor=predictor, align=align, jobs=jobs, resume=resume, on_clip=steps.on_clip
-        )
-    # With --clips on a finished store, the user has seen the counts before.
-    show_build(summary, None if clips and summary.already_built else describe_stores([read_store(out)]))
-    if clips:
-        _add_clips(release, out, summary.n_ok + summary.n_repaired, jobs=jobs, resume=resume)
+    how: dict[str, Any] = {"jobs": jobs or default_jobs(), "resume": resume}
+    with engine_of(engine, slurm) as opened:
+        how["engine"] = None if opened.name == "local" else opened
+        with console.Steps("preprocess", len(release.clips)) as steps:
+            summary = build_store(release, out, predictor=predictor, align=align, on_clip=steps.on_clip, **how)
+        # With --clips on a finished store, the user has seen the counts before.
+        show_build(summary, None if clips and summary.already_built else describe_stores([read_store(out)]))
+        if clips:
+            _add_clips(release, out, summary.n_ok + summary.n_repaired, how)
     if summary.failed and not allow_failed:
         raise typer.Exit(1)
 
 
-def _add_clips(release: Release, out: Path, n_clips: int, *, jobs: int, resume: bool) -> None:
-    """Add whole clips to a finished store, and print how that ended."""
+def _add_clips(release: Release, out: Path, n_clips: int, how: Mapping[str, Any]) -> None:
+    """Add whole clips to a finished store, and print how that ended; `how` has arguments of `add_clips`."""
     from mer_cli.store.add_clips import add_clips
     from mer_cli.store.whole_clips import clips_size
 
     with console.Steps("whole clips", n_clips) as steps:
-        done = add_clips(release, out, jobs=jobs, resume=resume, on_clip=steps.on_clip)
+        done = add_clips(release, out, on_clip=steps.on_clip, **how)
     show_whole_clips(out, *clips_size(out), done)
 
 

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from mer_cli.report.run_list import RunRow
 
 
-MAY_BE_IN_TRAINING = 600.0  # seconds since the last change; a fold on a slow CPU takes even longer
-
-
 def show_run_list(rows: Sequence[RunRow]) -> None:
     """Print a line for each run, and below how to continue those that are not finished."""
     from mer_cli.evaluation.summary import fraction, percent
@@ -41,7 +38,9 @@ def show_run_list(rows: Sequence[RunRow]) -> None:
         uf1 = "" if row.uf1 is None else fraction(row.uf1)
         seed = "" if row.seed is None else str(row.seed)
         disk = (spell_age(now - row.disk.changed), spell_bytes(row.disk.size))
-        cells.append((str(row.path), row.protocol_id, seed, row.state, accuracy, uf1, *disk, ", ".join(row.marks)))
+        at_work = [f"{_folds(len(row.at_work))} at work"] if row.at_work else []
+        marks = ", ".join([*row.marks, *at_work])
+        cells.append((str(row.path), row.protocol_id, seed, row.state, accuracy, uf1, *disk, marks))
     console.print_lines(_run_lines(cells))
     if any(row.accuracy is not None for row in rows):
         console.out.print(f"accuracy and UF1: epoch rule {RULE}, over all held-out clips")
@@ -84,14 +83,22 @@ def show_run_json(rows: Sequence[RunRow]) -> None:
 
 
 def show_removal(rows: Sequence[RunRow]) -> None:
-    """Print on stderr what `mer runs rm` is about to remove, with a warning if a run may be in training."""
+    """Print on stderr what `mer runs rm` is about to remove, with a warning if folds of a run are at work."""
     now = time.time()
     for row in rows:
         age = now - row.disk.changed
         found = f"{row.path}: {row.state}, {spell_bytes(row.disk.size)}, changed {spell_age(age)}"
         console.print_lines([found], console.err)
-        if row.state != "finished" and age < MAY_BE_IN_TRAINING:
-            console.err.print("  warning: it is not finished and changed a moment ago; it may be in training right now")
+        if row.at_work:
+            places = ", ".join(sorted({claim.where or "an unknown machine" for claim in row.at_work}))
+            warning = (
+                f"  warning: {_folds(len(row.at_work))} of it at work right now, on {places}; the work would be lost"
+            )
+            console.print_lines([warning], console.err)
+
+
+def _folds(number: int) -> str:
+    return "1 fold" if number == 1 else f"{number} folds"
 
 
 def spell_age(seconds: float) -> str:

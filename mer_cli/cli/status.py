@@ -33,7 +33,7 @@ def status(
     places: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[FOLDER or RUN]...",
+            metavar="[FOLDER|RUN]...",
             help="Run directories, or folders of runs; runs/ if left out.",
             autocompletion=complete_run,
         ),
@@ -147,10 +147,11 @@ def _changes_of(old: RunProgress, new: RunProgress) -> Iterator[str]:
 
 def _overview(found: Found, places: Collection[Path]) -> list[str]:
     """Return a line for all runs, and below each unfinished one with its folds; a finished one only if it is named."""
-    runs = list(found.values())
-    shown = [run for run in runs if run.missing or run.given_up]
-    shown += [run for run in runs if run.problem]
-    shown += [run for run in runs if run not in shown and run.path in places]
+    named = {place.resolve() for place in places}
+    unfinished = [run for run in found.values() if run.missing or run.given_up]
+    damaged = [run for run in found.values() if run.problem]
+    finished = [run for run in found.values() if not (run.missing or run.given_up or run.problem)]
+    shown = [*unfinished, *damaged, *(run for run in finished if run.path.resolve() in named)]
     heads = console.aligned([_cells(run) for run in shown]) if shown else []
     lines = [_total(found)]
     for run, head in zip(shown, heads, strict=True):

@@ -14,11 +14,12 @@ from mer_cli.cli import console
 from mer_cli.cli.app import app
 from mer_cli.cli.completion import complete_store
 from mer_cli.cli.config_file import PrintConfigFlag, check_replay, config_text
-from mer_cli.cli.engine import EngineFlag, SlurmFlag, check_engine_flags, engine_of, machine_of, say
+from mer_cli.cli.engine import EngineFlag, SlurmFlag, check_engine_flags, elsewhere, engine_of, machine_of, say
 from mer_cli.cli.flags import SettingsCommand, Stores, TimeLimitFlag
 from mer_cli.errors import ConfigError
 
 if TYPE_CHECKING:
+    from mer_cli.engines.engine import Engine
     from mer_cli.runs.plan import RunPlan
     from mer_cli.training.loggers import Loggers
     from mer_cli.training.time_limit import TimeLimit
@@ -177,7 +178,8 @@ def train_with_progress(
     from mer_cli.runs.directory import folds_to_train
     from mer_cli.training.train import train_runs
 
-    options = replace(options, prepare=partial(prepare_with_progress, steps=console.Steps), tell=say)
+    prepare = partial(prepare_with_progress, steps=console.Steps, engine=elsewhere(options.engine))
+    options = replace(options, prepare=prepare, tell=say)
     work: dict[str, float] = {}
     n_left = 0
     total = 0.0
@@ -206,22 +208,22 @@ def expected_of(plans: Sequence[RunPlan], out: Path) -> list[float | None]:
     return expected_seconds([cell_of(plan.config.model, plan, out) for plan in plans])
 
 
-def prepare_with_progress(plan: RunPlan, steps: Callable[[str, int], Any]) -> None:
+def prepare_with_progress(plan: RunPlan, steps: Callable[[str, int], Any], engine: Engine | None = None) -> None:
     """Compute the flow and the vectors that a plan needs and that are not on disk.
 
     Parameters
     ----------
-    steps : what shows the progress over clips
+    steps : what shows the progress over clips · engine : computes on other machines; None computes here
     """
     from mer_cli.training.inputs import compute_features, compute_flow
 
     config = plan.config
     if config.method.sees.needs_flow(config.span):
         with steps("flow", sum(len(store.info.clips) for store in plan.stores)) as shown:
-            compute_flow(plan, shown.on_clip)
+            compute_flow(plan, shown.on_clip, engine)
     if config.method.kind in ("classical", "estimator"):
         with steps("features", len(plan.labels)) as shown:
-            compute_features(plan, shown.on_clip)
+            compute_features(plan, shown.on_clip, engine)
 
 
 def show_plan(plan: RunPlan, out: Path, save_weights: str) -> None:

@@ -104,11 +104,15 @@ class Task:
 
 @dataclass(frozen=True)
 class Ended:
-    """A task that has ended: `told` is what `Work.keep` returned, or `error` says why it failed for the last time."""
+    """A task that has ended: `told` is what `Work.keep` returned, or `error` says why it failed for the last time.
+
+    tries : how often it has failed
+    """
 
     task: Task
     told: Any = None
     error: Exception | None = None
+    tries: int = 1
 
 
 class Engine(Protocol):

@@ -1,7 +1,7 @@
 """Start a Ray cluster on this machine for one command, or connect to one that runs; each mistake is one error.
 
 A cluster of this machine alone listens on the loopback interface only, asks every process for a password that nobody
-else knows (since Ray 2.55), and is gone when the command ends, its folder of logs and sockets too.
+else knows (since Ray 2.52), and is gone when the command ends, its folder of logs and sockets too.
 """
 
 from __future__ import annotations
@@ -9,23 +9,22 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import shutil
 import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import Any
 
+from mer_cli.engines.ray_reaper import reaper
 from mer_cli.errors import ConfigError, RunError
 
 SECONDS_TO_ANSWER = 5.0  # Ray itself would wait two minutes for a cluster that isn't there
 HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"  # Ray speaks gRPC, which stands on it
 VERSIONS = r"started with:\s+Ray: (\S+)\s+Python: (\S+)"  # in Ray's error, of the cluster and then of this process
 SETTINGS = 4  # type of the frame with which every HTTP/2 server begins
-# The first one is named after the systems where Ray listens on loopback by itself; it's read when Ray is imported.
-LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 
@@ -46,11 +45,19 @@ def local_cluster() -> Iterator[Any]:
     from joblib import cpu_count  # knows affinity and a container's share
 
     with ExitStack() as stack:
-        stack.enter_context(_environment({**QUIET, **LOOPBACK, "RAY_AUTH_TOKEN": _token()}))
+        stack.enter_context(_environment({**QUIET, "RAY_AUTH_TOKEN": _token()}))
+        if "ray" not in sys.modules:  # which reads it only once; from about 2.59 on, Ray sets it for local clusters
+            stack.enter_context(_environment({"RAY_AUTH_MODE": "token"}))
         ray = import_ray()
+        # Ray listens on loopback by itself where it doesn't support several nodes: on Windows and macOS.
+        stack.enter_context(_replaced(ray._private.ray_constants, "ENABLE_RAY_CLUSTER", False))
         folder = tempfile.mkdtemp(prefix="mer-ray-", dir="/tmp" if os.name == "posix" else None)  # for short sockets
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        _init(ray, stack, "local", num_cpus=cpu_count(), include_dashboard=False, _temp_dir=folder)
+        note_processes = stack.enter_context(reaper(folder))
+        try:
+            _init(ray, stack, "local", num_cpus=cpu_count(), include_dashboard=False, _temp_dir=folder)
+        except Exception as error:
+            raise connection_error("--engine ray", error) from None
+        note_processes()
         yield ray
 
 
@@ -66,19 +73,38 @@ def joined_cluster(address: str) -> Iterator[Any]:
         try:
             _init(ray, stack, address)
         except (Exception, SystemExit) as error:  # Ray ends the process when it has waited in vain
-            raise connection_error(where, address, error) from None
+            raise connection_error(where, error) from None
         yield ray
 
 
 def _init(ray: Any, stack: ExitStack, address: str, **options: Any) -> None:
-    """Connect to a cluster, until the stack is closed, and leave signals as they are."""
+    """Connect to a cluster, until the stack is closed; signals and the terminal are left to the command."""
     stack.callback(ray.shutdown)
+    stack.enter_context(_replaced(ray._private.worker, "print_to_stdstream", _print_nothing))
     before = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(address, log_to_driver=False, logging_level="ERROR", **options)
+        ray.init(address, log_to_driver=False, logging_level="CRITICAL", **options)
     finally:
         if signal.getsignal(signal.SIGTERM) is not before:  # in another thread, Ray doesn't change it
             signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _replaced(module: Any, name: str, value: Any) -> Iterator[None]:
+    """Replace a name in a module of Ray for a block; another release may lack it."""
+    if not hasattr(module, name):
+        yield
+        return
+    before = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, before)
+
+
+def _print_nothing(*data: Any, **options: Any) -> None:
+    """Do nothing, where Ray would print on stdout that a worker or a node was lost, which the engine tells."""
 
 
 @contextmanager
@@ -128,19 +154,24 @@ def _no_ray(where: str, reason: str) -> str:
     )
 
 
-def connection_error(where: str, address: str, error: BaseException) -> Exception:
+def connection_error(where: str, error: BaseException) -> Exception:
     """Return the error that says what to do if Ray can't be connected to; Ray's own if it isn't known."""
     causes = [error, *([error.__cause__] if error.__cause__ else [])]
     text = "\n".join(str(cause) for cause in causes)
+    if "InvalidAuthToken" in text or "no authentication token was found" in text:
+        return ConfigError(
+            f"{where}: the cluster asks for a password, and this machine has another or none. Copy ~/.ray/auth_token "
+            "of its first node to the same place here, and set RAY_AUTH_MODE=token."
+        )
     versions = re.search(rf"{VERSIONS}[\s\S]+{VERSIONS}", text)
     if versions:
         theirs_ray, theirs_python, ours_ray, ours_python = versions.groups()
         return ConfigError(
-            f"{where}: the cluster has Ray {theirs_ray} and Python {theirs_python}, and this machine has Ray {ours_ray} "
-            f"and Python {ours_python}. All nodes need the same: install Ray {theirs_ray} here (pip install "
+            f"{where}: the cluster has Ray {theirs_ray} and Python {theirs_python}, and this machine has Ray "
+            f"{ours_ray} and Python {ours_python}. All nodes need the same: install Ray {theirs_ray} here (pip install "
             f"'ray=={theirs_ray}') in an environment with Python {theirs_python}."
         )
-    if isinstance(error, SystemExit):
+    if isinstance(error, SystemExit):  # after two minutes
         return ConfigError(_no_ray(where, "what answers there doesn't speak as Ray does"))
     if "Could not find any running Ray instance" in text:
         return ConfigError(

@@ -7,10 +7,13 @@ them. So a node that is lost costs the tasks at work there, and nothing else.
 from __future__ import annotations
 
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
+from pickle import PickleBuffer
 from typing import Any, Self
 
 from mer_cli.engines.engine import TRIES, Answer, Ended, Needs, OnStep, Task, Work
@@ -21,6 +24,10 @@ from mer_cli.errors import ConfigError, MerError, RunError
 
 MOST_STARTS = 64  # workers that are started at once
 KEPT = 0.5  # part of the smallest node's object store that may hold works of which no task is running
+
+
+class TooLargeError(ConfigError):
+    """What tasks share does not fit into the memory that a node has for it."""
 
 
 @dataclass(eq=False)
@@ -34,10 +41,14 @@ class Place:
 
 @dataclass
 class Sent:
-    """A work in Ray's object store, with what its tasks share."""
+    """A work in Ray's object store, and what its tasks share, which other works may share too.
+
+    references : to both · shared : what `Work.read` returned · size : of it, in bytes
+    """
 
     name: str
-    reference: Any
+    references: list[Any]
+    shared: Any
     size: int
     n_running: int = 0
 
@@ -63,7 +74,7 @@ class RayEngine:
         self.ray = self.stack.enter_context(joined_cluster(self.address) if self.address else local_cluster())
         self.idle: list[Place] = []
         self.starting: dict[Any, Place] = {}
-        self.n_lost_starts = 0
+        self.n_started = self.n_lost_starts = 0
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -96,11 +107,11 @@ class RayEngine:
 
     def run(self, tasks: Iterable[Task], on_end: Callable[[Ended], None], on_step: OnStep) -> None:
         """Do the tasks on all places that the cluster has for them, also on those of nodes that join later."""
+        this_round = Round(self, iter(tasks), on_end)
         try:
-            Round(self, iter(tasks), on_end).run()
-        except BaseException:
-            self.stack.close()  # ends all workers at once
-            raise
+            this_round.run()
+        finally:
+            this_round.stop()
 
     def resources_for(self, needs: Needs) -> dict[str, float]:
         """Return what a task needs of a node, in Ray's terms.
@@ -138,9 +149,7 @@ class RayEngine:
 
     def start(self, resources: dict[str, float], most: int = MOST_STARTS) -> None:
         """Start as many workers as have room now, and one that waits for room; end those with other resources."""
-        for place in [place for place in self.idle if place.resources != resources]:
-            self.idle.remove(place)
-            self.end(place)
+        self.end_idle(lambda place: place.resources != resources)
         if any(place.resources != resources for place in self.starting.values()):
             self.end_starting()
         if self.starting:
@@ -148,9 +157,10 @@ class RayEngine:
         free = self.ray.available_resources()
         room = min(int(free.get(name, 0) / amount) for name, amount in resources.items())
         options = {"num_cpus": resources["CPU"], "num_gpus": resources.get("GPU", 0), "max_restarts": 0}
-        remote = self.ray.remote(**options)(Worker)
-        for _ in range(max(1, min(room, most))):
-            place = Place(remote.remote(int(resources["CPU"])), resources)
+        remote = self.ray.remote(scheduling_strategy="SPREAD", **options)(Worker)  # over the nodes
+        self.n_started = max(1, min(room, most))
+        for _ in range(self.n_started):
+            place = Place(remote.remote(int(resources["CPU"]), str(Path.cwd())), resources)
             self.starting[place.actor.begin.remote(own_code())] = place
 
     def wait(self, running: Iterable[Any] = ()) -> list[Any]:
@@ -167,7 +177,7 @@ class RayEngine:
         except self.ray.exceptions.RayError as error:
             self.end(place)
             self.n_lost_starts += 1
-            if self.n_lost_starts >= TRIES:
+            if self.n_lost_starts >= TRIES * self.n_started:  # not just one node, with all that started on it
                 raise RunError(f"{self.where}: no worker can start: {self.loss(error)}") from None
             return True
         if outcome.error is not None:
@@ -180,6 +190,12 @@ class RayEngine:
         """End a worker at once, whatever it does."""
         self.ray.kill(place.actor)
 
+    def end_idle(self, is_ended: Callable[[Place], bool]) -> None:
+        """End the workers that have nothing to do and of which the function says so."""
+        for place in [place for place in self.idle if is_ended(place)]:
+            self.idle.remove(place)
+            self.end(place)
+
     def end_starting(self) -> None:
         """End the workers that have not started yet."""
         for reference in list(self.starting):
@@ -191,11 +207,12 @@ class RayEngine:
         return int(min(node.get("object_store_memory", 0) for node in nodes))
 
     def loss(self, error: BaseException) -> str:
-        """Return why a worker was lost, as Ray tells it."""
-        text = " ".join(str(error).split())
+        """Return why a worker was lost: what Ray says, without its general advice."""
+        text = re.split(" Some common causes include| OOM kill reason", " ".join(str(error).split()))[0]
         if isinstance(error, self.ray.exceptions.OutOfMemoryError) or "low on memory" in text:
-            return f"the memory of its node ran out, and Ray ended it. Use fewer places on it. Ray says: {text}"
-        return text
+            advice = "The memory of its node ran out. Start the node with fewer cores (ray start --num-cpus=N)."
+            return f"{advice} Ray says: {text}."
+        return f"Ray says: {text}"
 
 
 @dataclass
@@ -221,12 +238,18 @@ class Round:
     def run(self) -> None:
         """Do the tasks until there are no more."""
         self.hand_out()
-        while self.running or self.hand:
+        while self.running or self.resources:
             results = [self.receive(reference) for reference in self.engine.wait(self.running)]
             self.hand_out()  # before results are written, so that workers don't wait for the disk
-            for task, outcome in filter(None, results):
+            for attempt, outcome in filter(None, results):
+                task = attempt.task
                 told = task.work.keep(task.item, outcome.result) if outcome.error is None else None
-                self.on_end(Ended(task, told, outcome.error))
+                self.on_end(Ended(task, told, outcome.error, max(1, attempt.n_failed)))
+
+    def stop(self) -> None:
+        """End the workers that are still at work, after an error or Ctrl-C."""
+        for place, _ in self.running.values():
+            self.engine.end(place)
 
     def hand_out(self) -> None:
         """Give tasks to the workers that have none, and start workers while there are tasks and room."""
@@ -238,6 +261,7 @@ class Round:
                 if self.hand is None:
                     self.resources = {}
                     self.engine.end_starting()
+                    self.forget(-1)
                     return
                 self.resources = self.engine.resources_for(self.hand.task.work.needs)
             place = self.engine.take(self.resources)
@@ -256,40 +280,50 @@ class Round:
         task = attempt.task
         try:
             sent = self.send(task.work)
-        except (MerError, OSError) as error:
+        except TooLargeError:
+            raise
+        except Exception as error:
             self.engine.idle.append(place)
             self.on_end(Ended(task, error=error))
             return
         sent.n_running += 1
-        reference = place.actor.do.remote(sent.name, [sent.reference], task.item)
+        reference = place.actor.do.remote(sent.references, task.item)
         self.running[reference] = place, attempt
 
     def send(self, work: Work) -> Sent:
         """Return a work in the object store, read now if it isn't there; put out works that take too much room."""
         sent = self.sent.pop(work.name, None)
         if sent is None:
-            reference = self.ray.put((work, work.read()))
-            size = self.ray.experimental.get_object_locations([reference])[reference]["object_size"]
-            room = self.engine.object_store()
-            if size > room:
-                raise ConfigError(
-                    f"{self.engine.where}: {work.name}: the tasks share {size:,} bytes, and the smallest object store "
-                    f"of a node has {room:,}. Start the nodes with a larger one: ray start --object-store-memory=BYTES."
-                )
-            sent = Sent(work.name, reference, size)
-            self.forget(int(room * KEPT) - size)
+            shared = work.read()
+            same = next((held for held in self.sent.values() if held.shared is shared), None)
+            if same is None:
+                size = self.size_in_room(work, shared)
+                sent = Sent(work.name, [self.ray.put(work), self.ray.put(shared)], shared, size)
+            else:
+                sent = Sent(work.name, [self.ray.put(work), same.references[1]], shared, same.size)
         self.sent[work.name] = sent
         return sent
+
+    def size_in_room(self, work: Work, shared: Any) -> int:
+        """Return the size of what a work's tasks share, for which there is room then in all object stores."""
+        size, room = _size(self.ray, shared), self.engine.object_store()
+        if size > room:
+            raise TooLargeError(
+                f"{self.engine.where}: {work.name}: the tasks share {size:,} bytes, and the smallest object store of a "
+                f"node has {room:,}. Start the nodes with a larger one: ray start --object-store-memory=BYTES."
+            )
+        self.forget(int(room * KEPT) - size)
+        return size
 
     def forget(self, room: int) -> None:
         """Free the works of which no task is running, the least recently used first, until the others have room."""
         for sent in list(self.sent.values()):
-            if sum(held.size for held in self.sent.values()) <= room:
+            if sum({id(held.shared): held.size for held in self.sent.values()}.values()) <= room:
                 return
             if not sent.n_running:
                 del self.sent[sent.name]
 
-    def receive(self, reference: Any) -> tuple[Task, Outcome] | None:
+    def receive(self, reference: Any) -> tuple[Attempt, Outcome] | None:
         """Return a task that has ended and what came of it; None if it will be done again."""
         place, attempt = self.running.pop(reference)
         task = attempt.task
@@ -299,10 +333,10 @@ class Round:
             self.engine.idle.append(place)
         except self.ray.exceptions.RayError as error:
             self.engine.end(place)
-            reason = self.engine.loss(error)
-            outcome = Outcome(
-                error=RunError(f"{task.name}: its worker on {place.host} was lost {TRIES} times. {reason}")
-            )
+            self.engine.end_idle(lambda idle: idle.host == place.host)  # lost with their node, perhaps
+            was = "could not get the work" if isinstance(error, self.ray.exceptions.RayTaskError) else "was lost"
+            text = f"{task.name}: its worker on {place.host} {was} {TRIES} times. {self.engine.loss(error)}"
+            outcome = Outcome(error=RunError(text))
             is_final = False
         else:
             is_final = outcome.error is None or isinstance(outcome.error, MerError)
@@ -310,4 +344,11 @@ class Round:
         if not is_final and attempt.n_failed < TRIES:
             self.again.append(attempt)
             return None
-        return task, outcome
+        return attempt, outcome
+
+
+def _size(ray: Any, held: Any) -> int:
+    """Return the number of bytes of an object in the object store; arrays are not copied for it."""
+    buffers: list[PickleBuffer] = []
+    rest = ray.cloudpickle.dumps(held, protocol=5, buffer_callback=buffers.append)
+    return len(rest) + sum(buffer.raw().nbytes for buffer in buffers)

@@ -6,17 +6,16 @@ It keeps a work and what its tasks share until it gets one of another work, so t
 from __future__ import annotations
 
 import os
-import pickle
 import platform
-import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from mer_cli.engines.engine import Answer, Work
+from mer_cli.engines.local import sendable
 from mer_cli.engines.same_code import Code, require_same_code
-from mer_cli.errors import MerError
 
 
 @dataclass(frozen=True)
@@ -33,14 +32,17 @@ class Worker:
     Parameters
     ----------
     threads : number of threads for what counts them when it's first imported (OpenMP, MKL)
+    folder : the command's current folder, from which relative paths lead, if this machine has it
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, folder: str) -> None:
+        with suppress(OSError):
+            os.chdir(folder)
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
             os.environ[name] = str(threads)
-        self.sent = ""
         self.work: Work | None = None
         self.shared: Any = None
+        self.of_work, self.of_shared = "", ""  # what Ray calls them
 
     def begin(self, code: Code) -> Outcome:
         """Return the name of this machine, or an error if it has another `mer` than the command."""
@@ -53,22 +55,24 @@ class Worker:
         except Exception as error:
             return Outcome(error=sendable(error))
 
-    def do(self, sent: str, references: list[Any], item: Any) -> Outcome:
+    def do(self, references: list[Any], item: Any) -> Outcome:
         """Do a task of a work.
 
         Parameters
         ----------
-        sent : name of the work
-        references : one reference to the work and what its tasks share; in a list, so that Ray fetches it only if
-            this process asks
+        references : to the work, and to what its tasks share; in a list, so that Ray fetches them only when this
+            process asks
         """
         import ray
 
         try:
-            if sent != self.sent or self.work is None:
-                self.sent, self.work, self.shared = "", None, None  # before there are two
-                self.work, self.shared = ray.get(references[0])
-                self.sent = sent
+            work, shared = (reference.hex() for reference in references)  # held instead, Ray could not free it
+            if shared != self.of_shared:
+                self.work, self.shared, self.of_work, self.of_shared = None, None, "", ""  # before there are two
+                self.shared = ray.get(references[1])
+                self.of_shared = shared
+            if self.work is None or work != self.of_work:
+                self.work, self.of_work = ray.get(references[0]), work
             return Outcome(self.work.do(self.shared, item, _ignore_step))
         except ray.exceptions.RayError:
             raise  # of the cluster, not of the task
@@ -79,17 +83,6 @@ class Worker:
 def _named(code: Code) -> str:
     require_same_code(code)
     return platform.node()
-
-
-def sendable(error: Exception) -> Exception:
-    """Return an error that another process can unpickle; of a mistake of the program with its traceback as a note."""
-    if not isinstance(error, MerError):
-        error.add_note("".join(traceback.format_exception(error)))
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return RuntimeError("".join(traceback.format_exception(error)))
-    return error
 
 
 def _ignore_step(epoch: int, loss: float) -> None:

@@ -57,19 +57,25 @@ def unlike_machines(run: Run, dataset: str | None = None) -> tuple[MachineKind, 
 def machines_text(kinds: Sequence[MachineKind]) -> str:
     """Return in words how many folds each kind of machine trained; "" if there is at most one kind.
 
-    For example: "20 on AMD EPYC 7763, 4 threads; 6 on Intel Xeon, 8 threads".
+    For example: "20 folds on AMD EPYC 7763, 4 threads; 6 folds on Intel Xeon, 8 threads".
     """
     if len(kinds) < 2:
         return ""
     named = kinds if len(kinds) <= MOST_NAMED + 1 else kinds[:MOST_NAMED]
-    parts = [f"{len(kind.folds)} {_described(kind.facts)}" for kind in named]
+    parts = [f"{_folds(len(kind.folds))} {_described(kind.facts)}" for kind in named]
     rest = sum(len(kind.folds) for kind in kinds[len(named) :])
     if rest:
-        parts.append(f"{rest} on {len(kinds) - len(named)} other kinds of machines")
+        parts.append(f"{_folds(rest)} on {len(kinds) - len(named)} other kinds of machines")
     return "; ".join(parts)
+
+
+def _folds(number: int) -> str:
+    return "1 fold" if number == 1 else f"{number} folds"
 
 
 def _described(facts: FoldFacts) -> str:
     """Return the facts in words: "on AMD EPYC 7763, 4 threads", "with torch 2.14.1"."""
-    words = (WORDS[name].format(value) for name, value in facts.items())
+    words = (
+        "1 thread" if (name, value) == ("threads", 1) else WORDS[name].format(value) for name, value in facts.items()
+    )
     return f"{'on' if facts.keys() & {'device', 'system'} else 'with'} {', '.join(words)}"

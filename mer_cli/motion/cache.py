@@ -25,6 +25,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_cli.engines.engine import Engine
+from mer_cli.engines.resumable import ByClip, build_by_clip, fingerprint
 from mer_cli.errors import StoreError
 from mer_cli.faces.crop import CROP_SIZE
 from mer_cli.faces.frames import HALF_WINDOW
@@ -34,7 +36,6 @@ from mer_cli.store.checked import Checked, UnreadStoreError, open_checked
 from mer_cli.store.hdf5 import LIBRARY_VERSIONS, StoreInfo, read_windows, rows_of
 from mer_cli.store.schema import CHECKSUMS, CONTENT_HASH, TEXT
 from mer_cli.store.seal import DamageError, write_seal
-from mer_cli.system.resumable import ByClip, build_by_clip, fingerprint
 
 FLOW = "flow"
 FLOW_SHAPE = (2, CROP_SIZE, CROP_SIZE)
@@ -138,12 +139,19 @@ def _check(checked: Checked, path: Path, store: StoreInfo, backend: Backend) -> 
     return stored
 
 
-def build_motion(store: StoreInfo, backend: Backend, *, jobs: int, on_clip: Callable[[str, str], None]) -> Path:
+def build_motion(
+    store: StoreInfo,
+    backend: Backend,
+    *,
+    jobs: int,
+    on_clip: Callable[[str, str], None],
+    engine: Engine | None = None,
+) -> Path:
     """Compute the flow of a store unless its file is there, undamaged and up to date; return the path of that file.
 
     Parameters
     ----------
-    jobs, on_clip : as in `build_by_clip`
+    jobs, on_clip, engine : as in `build_by_clip`
 
     Raises
     ------
@@ -164,6 +172,7 @@ def build_motion(store: StoreInfo, backend: Backend, *, jobs: int, on_clip: Call
         is_current=lambda: is_current(store, backend),
         write=lambda flows, path: write_motion(store, backend, np.stack(flows), path),
         jobs=jobs,
+        engine=engine,
         on_clip=on_clip,
     )
     return wanted.path

@@ -9,6 +9,7 @@ from pathlib import Path
 from mer_cli.errors import RunError
 from mer_cli.evaluation.epoch_rules import Scores, evaluate
 from mer_cli.evaluation.run_text import own_options, progress, remarks, train_command
+from mer_cli.runs.claims import Claim, living_claims
 from mer_cli.runs.directory import Run, read_run, run_dirs
 from mer_cli.runs.disk import DiskUse, disk_use
 from mer_cli.runs.run_config import other_version
@@ -24,6 +25,7 @@ class RunRow:
     accuracy, uf1 : under RULE, if the run is finished and has a single score (LOSO, or one test dataset); else None
     marks : options of your own method ("width=64"), and warnings on the scores: "generated faces", "permuted labels"
     hint : how to continue an unfinished run, or what is wrong with a damaged one
+    at_work : the living claims on its folds
     """
 
     path: Path
@@ -35,6 +37,7 @@ class RunRow:
     marks: tuple[str, ...]
     disk: DiskUse
     hint: str
+    at_work: tuple[Claim, ...]
 
 
 def list_runs(places: Sequence[Path]) -> list[RunRow]:
@@ -49,14 +52,14 @@ def list_runs(places: Sequence[Path]) -> list[RunRow]:
 
 
 def _row(path: Path) -> RunRow:
-    disk = disk_use(path)
+    disk, at_work = disk_use(path), tuple(living_claims(path).values())
     try:
         if sentence := other_version(path):
-            return RunRow(path, "other version", "", None, None, None, (), disk, sentence)
+            return RunRow(path, "other version", "", None, None, None, (), disk, sentence, at_work)
         run = read_run(path)
         scores = _scores(run)
     except (RunError, OSError) as error:
-        return RunRow(path, "damaged", "", None, None, None, (), disk, str(error))
+        return RunRow(path, "damaged", "", None, None, None, (), disk, str(error), at_work)
     return RunRow(
         path=path,
         state=progress(run) if run.missing else "finished",
@@ -67,6 +70,7 @@ def _row(path: Path) -> RunRow:
         marks=(*own_options(run.config), *(["generated faces"] if run.config.generated else []), *remarks(run.config)),
         disk=disk,
         hint=f"{path}: continue with: {train_command(run)}" if run.missing else "",
+        at_work=at_work,
     )
 
 

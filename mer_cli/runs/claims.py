@@ -8,6 +8,7 @@ within a millisecond, a clock that jumps), a fold is trained twice, with the sam
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 import threading
@@ -94,7 +95,7 @@ class Claims:
     """The claims of this process; a thread touches their files until they are given back or closed."""
 
     def __init__(self, engine: str) -> None:
-        self._engine = engine
+        self._engine, self._pid = engine, os.getpid()
         self._held: dict[Path, bytes] = {}
         self._lock = threading.Lock()  # for `_held`, and so that no claim is touched while it is given back
         self._closed = threading.Event()
@@ -159,7 +160,13 @@ class Claims:
                     _remove(file, seen)
 
     def close(self) -> None:
-        """Give back all claims, and end the thread."""
+        """Give back all claims, and end the thread; a process that ends without it, by Ctrl-C for example, does it too.
+
+        A copy of this process (`os.fork`) has no claims, and gives back none.
+        """
+        if os.getpid() != self._pid:
+            return
+        atexit.unregister(self.close)
         self._closed.set()
         for file in list(self._held):
             self.give_back(file.parent.parent, file.stem)
@@ -168,6 +175,7 @@ class Claims:
 
     def _begin_to_beat(self) -> None:
         if self._thread is None:
+            atexit.register(self.close)
             self._thread = threading.Thread(target=self._beat, name="claims", daemon=True)
             self._thread.start()
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mer_cli.errors import RunError
+from mer_cli.runs.claims import FOLDER as CLAIMS
 
 _FILES = ("config.json", "clips.csv", "environment.json")
 
@@ -19,7 +20,8 @@ _FILES = ("config.json", "clips.csv", "environment.json")
 class DiskUse:
     """The size of a folder, and when it last changed.
 
-    size : bytes of all files · changed : the last change of a file or folder, in seconds since 1970
+    size : bytes of all files · changed : the last change of a file or folder, in seconds since 1970; claims are no
+        change, because each look at them may touch their folder
     """
 
     size: int
@@ -28,7 +30,7 @@ class DiskUse:
 
 def disk_use(path: Path) -> DiskUse:
     """Return size and last change of a folder; links are not followed, files that vanish meanwhile are ignored."""
-    size, changed = 0, 0.0
+    size, changed, n_parts = 0, 0.0, len(path.parts)
     for folder, _, names in os.walk(path):
         for file in (Path(folder), *(Path(folder, name) for name in names)):
             try:
@@ -36,7 +38,8 @@ def disk_use(path: Path) -> DiskUse:
             except FileNotFoundError:
                 continue
             size += 0 if stat.S_ISDIR(found.st_mode) else found.st_size
-            changed = max(changed, found.st_mtime)
+            if CLAIMS not in file.parts[n_parts : n_parts + 1]:
+                changed = max(changed, found.st_mtime)
     return DiskUse(size, changed)
 
 

@@ -1,6 +1,6 @@
 """Add whole clips to a built store, in its group `/clip`, from the release that the store was built from.
 
-Clips are cropped in worker processes and kept as parts (`system.resumable`); then a copy of the store gets the group
+Clips are cropped in worker processes and kept as parts (`engines.resumable`); then a copy of the store gets the group
 and takes the store's place in one step. If the command is killed, the store stays whole, and the next one uses the
 parts and ends with the same bytes. The store's own hash stays the same, so its runs remain valid.
 """
@@ -16,6 +16,8 @@ from typing import Literal
 
 from mer_cli import __version__
 from mer_cli.datasets.registry import release_words
+from mer_cli.engines.engine import Engine
+from mer_cli.engines.resumable import ClipTask, Computed, OnClip, Resumable, failed, part_path
 from mer_cli.errors import FaceError, StoreError
 from mer_cli.faces.crop import Align, Transform
 from mer_cli.faces.depth import BITS
@@ -37,7 +39,6 @@ from mer_cli.store.whole_clips import (
 )
 from mer_cli.system.files import reserve
 from mer_cli.system.opencv import cv2
-from mer_cli.system.resumable import Computed, OnClip, Resumable, Task, failed, part_path
 
 CLIP_PARTS = "clip-parts"  # a build clears the folder of its own parts
 INDEX_BYTES = 256  # what HDF5 stores about a chunk, at most
@@ -45,14 +46,16 @@ INDEX_BYTES = 256  # what HDF5 stores about a chunk, at most
 Done = Literal["added", "repaired", "kept"]
 
 
-def add_clips(release: Release, out: Path, *, jobs: int, resume: bool, on_clip: OnClip) -> Done:
+def add_clips(
+    release: Release, out: Path, *, jobs: int, resume: bool, on_clip: OnClip, engine: Engine | None = None
+) -> Done:
     """Add all frames from onset to offset of each clip to a store, cropped by the transform stored for the clip.
 
     Parameters
     ----------
     release : the release that the store was built from
     out : the store
-    jobs : number of worker processes
+    jobs, engine : as in `build_store`
     resume : use the clips that an earlier command finished
     on_clip : called with a clip id and "ok", "failed" or "resumed" as each clip ends
 
@@ -74,7 +77,7 @@ def add_clips(release: Release, out: Path, *, jobs: int, resume: bool, on_clip: 
         if before == "whole":
             return "kept"
         tasks = _plan_tasks(release, work)
-        _require_all(work, tasks, work.make_parts(tasks, jobs, on_clip))
+        _require_all(work, tasks, work.make_parts(tasks, jobs, on_clip, engine))
         _write(work, tasks, before)
         work.clear()
     return "added" if before == "absent" else "repaired"
@@ -99,7 +102,7 @@ def _plan_work(release: Release, out: Path) -> Resumable:
     )
 
 
-def _plan_tasks(release: Release, work: Resumable) -> list[Task]:
+def _plan_tasks(release: Release, work: Resumable) -> list[ClipTask]:
     """Return a task for each clip, in the order of the store."""
     out = work.path
     store = read_store(out)
@@ -125,7 +128,7 @@ def _plan_tasks(release: Release, work: Resumable) -> list[Task]:
             )
         key = clip_fingerprint(clip, settings | {"transform": transform.tolist()})
         encode = partial(_encode, clip, transform, crop["align"], crop.get(BITS))
-        tasks.append(Task(clip_id, part_path(work.parts, clip_id, key), encode))
+        tasks.append(ClipTask(clip_id, part_path(work.parts, clip_id, key), encode))
     return tasks
 
 
@@ -136,7 +139,7 @@ def _encode(clip: Clip, transform: Transform, align: Align, bits: int | None) ->
         return failed(error)
 
 
-def _require_all(work: Resumable, tasks: Sequence[Task], reasons: dict[str, str]) -> None:
+def _require_all(work: Resumable, tasks: Sequence[ClipTask], reasons: dict[str, str]) -> None:
     if reasons:
         first = min(reasons)
         raise StoreError(
@@ -146,7 +149,7 @@ def _require_all(work: Resumable, tasks: Sequence[Task], reasons: dict[str, str]
         )
 
 
-def _write(work: Resumable, tasks: Sequence[Task], before: State) -> None:
+def _write(work: Resumable, tasks: Sequence[ClipTask], before: State) -> None:
     """Write a copy of the store with the parts added, and replace the store by this copy."""
     sizes = [load_sizes(task) for task in tasks]
     lengths = [len(size) for size in sizes]

@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 
+from mer_cli.engines.resumable import FAILED
 from mer_cli.faces.crop import CROP_SIZE
 from mer_cli.records import Clip, FailedClip, parts_of
 from mer_cli.store.audit_page import INDEX, PICTURES, AuditRow, file_stem, render_index, render_subject, subject_pages
 from mer_cli.store.contact_sheet import ContactSheet, draw_clip, encode
 from mer_cli.store.schema import CroppedClip
 from mer_cli.system.opencv import cv2
-from mer_cli.system.resumable import FAILED
 from mer_cli.system.shown_text import csv_cell, visible
 
 CSV_NAME = "audit.csv"

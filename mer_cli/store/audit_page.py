@@ -15,12 +15,12 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from mer_cli.engines.resumable import FAILED, OK
 from mer_cli.faces.crop import CROP_SIZE
 from mer_cli.faces.pairs import odd_pairs
 from mer_cli.records import FailedClip, parts_of
 from mer_cli.store.counts import Contents, count_tables, count_warnings, differences, store_table, store_table_notes
 from mer_cli.store.schema import NOTE_SEPARATOR, REPAIRED, describe_images
-from mer_cli.system.resumable import FAILED, OK
 
 INDEX = "index.html"
 PICTURES = "clips"

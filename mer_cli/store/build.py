@@ -1,6 +1,6 @@
 """Build a store from a release: one HDF5 file and its audit.
 
-Clips are cropped in worker processes and kept as parts (`system.resumable`), which are then packed into a temporary
+Clips are cropped in worker processes and kept as parts (`engines.resumable`), which are then packed into a temporary
 file that takes the store's place in one step. If the build is killed, the store that was there before stays whole, and
 the next build uses the parts and ends with the same content. If a clip fails, the parts of all others stay, so that
 they aren't cropped again after its images are repaired.
@@ -20,6 +20,8 @@ import numpy as np
 
 from mer_cli import __version__
 from mer_cli.datasets.stamp import STAMP
+from mer_cli.engines.engine import Engine
+from mer_cli.engines.resumable import ClipTask, OnClip, Resumable, digest, ignore_clip, part_path, parts_dir
 from mer_cli.errors import StoreError
 from mer_cli.faces.crop import CROP_SETTINGS, SQUEEZE_SETTINGS, Align
 from mer_cli.faces.depth import BITS, deep_bits
@@ -35,7 +37,6 @@ from mer_cli.store.same_pictures import without_shared_pictures
 from mer_cli.store.schema import BUILD_KEY, CLIP_BYTES, REPAIRED, SCHEMA_VERSION, TABLE_ATTRIBUTES
 from mer_cli.system.files import file_sha256, require_no_folder, reserve
 from mer_cli.system.opencv import cv2
-from mer_cli.system.resumable import OnClip, Resumable, Task, digest, ignore_clip, part_path, parts_dir
 from mer_cli.system.workers import default_jobs
 
 
@@ -51,7 +52,7 @@ class BuildPlan:
 
     release: Release
     work: Resumable
-    tasks: tuple[Task, ...]
+    tasks: tuple[ClipTask, ...]
     clips: Mapping[str, Clip]
     attributes: dict[str, object]
     notes: tuple[str, ...] = ()
@@ -175,7 +176,7 @@ def pack_store(plan: BuildPlan, reasons: Mapping[str, str]) -> None:
     )
 
 
-def _write(plan: BuildPlan, tasks: Sequence[Task], failed: Sequence[FailedClip], audit: Audit, path: Path) -> None:
+def _write(plan: BuildPlan, tasks: Sequence[ClipTask], failed: Sequence[FailedClip], audit: Audit, path: Path) -> None:
     detectors: Counter[str] = Counter()
     with StoreWriter(path, len(tasks)) as writer:
         for task in tasks:
@@ -281,6 +282,7 @@ def build_store(
     jobs: int | None = None,
     resume: bool = True,
     on_clip: OnClip = ignore_clip,
+    engine: Engine | None = None,
 ) -> BuildSummary:
     """Crop every clip of a release and pack the crops into the store `out`, with an audit beside it.
 
@@ -293,6 +295,7 @@ def build_store(
     resume : use the parts of an earlier build, and do nothing if the store was built from the same images, table and
         settings and has no clip left to try again; otherwise start anew
     on_clip : called with a clip id and "ok", "repaired", "failed" or "resumed" as each clip ends
+    engine : crops the clips on other machines, which need the release and the landmark model at the same paths
 
     Raises
     ------
@@ -315,7 +318,7 @@ def build_store(
             work.parts.mkdir(exist_ok=True)
             if release.generated:
                 (work.parts / STAMP).touch()  # for the next build, in case this one is interrupted
-            reasons = work.make_parts(plan.tasks, jobs or default_jobs(), on_clip)
+            reasons = work.make_parts(plan.tasks, jobs or default_jobs(), on_clip, engine)
             pack_store(plan, reasons)
         # Parts of another annotation, other settings or images are of no more use.
         work.clear(keep=[work.parts / STAMP, *(task.part for task in plan.tasks)] if reasons else [])

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
+from mer_cli.engines.resumable import FAILED, OK
 from mer_cli.faces.crop import Landmarks, crop_landmarks
 from mer_cli.faces.frames import HALF_WINDOW, Image
 from mer_cli.store.schema import REPAIRED, CroppedClip
 from mer_cli.system.opencv import cv2
-from mer_cli.system.resumable import FAILED, OK
 from mer_cli.system.shown_text import visible
 
 DIFFERENCE_GAIN = 5

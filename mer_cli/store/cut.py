@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mer_cli.engines.resumable import OK, ClipTask, Computed, digest, failed, read_part
 from mer_cli.errors import FaceError
 from mer_cli.faces.apex import ApexSearch
 from mer_cli.faces.crop import (
@@ -29,7 +30,6 @@ from mer_cli.faces.landmarks import Face, FaceFinder
 from mer_cli.faces.pairs import pair_notes
 from mer_cli.records import Clip, FrameRef
 from mer_cli.store.schema import ARRAYS, NOTE_SEPARATOR, REPAIRED, CroppedClip, apex_notes
-from mer_cli.system.resumable import OK, Computed, Task, digest, failed, read_part
 
 RECORD = "record"  # the entry of a part that holds everything but its arrays, as JSON
 
@@ -55,9 +55,9 @@ def _size_and_time(path: Path) -> tuple[int, int] | tuple[()]:
 
 def cut_task(
     clip: Clip, part: Path, predictor: Path, align: Align, bits: int | None = None, *, is_cropped: bool
-) -> Task:
+) -> ClipTask:
     """Return the task of cropping a clip into the file `part`; other parameters as in `FaceFinder` and `cut_clip`."""
-    return Task(clip.clip_id, part, partial(_cut, clip, predictor, align, bits, is_cropped))
+    return ClipTask(clip.clip_id, part, partial(_cut, clip, predictor, align, bits, is_cropped))
 
 
 def _cut(clip: Clip, predictor: Path, align: Align, bits: int | None, is_cropped: bool) -> Computed:
@@ -70,7 +70,7 @@ def _cut(clip: Clip, predictor: Path, align: Align, bits: int | None, is_cropped
     return Computed({RECORD: np.array(record), **cropped.arrays}, cropped.status)
 
 
-def read_cut(task: Task) -> CroppedClip:
+def read_cut(task: ClipTask) -> CroppedClip:
     """Read a cropped clip back from the part (file) that its task wrote; raise the errors of `read_part`."""
     arrays = read_part(task, [RECORD, *ARRAYS])
     record = json.loads(str(arrays.pop(RECORD)))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from mer_cli.engines.resumable import parts_dir
 from mer_cli.errors import FaceError, StoreError
 from mer_cli.faces.crop import Align
 from mer_cli.faces.frames import check_frame, needed_frames, whole_clip
@@ -35,7 +36,6 @@ from mer_cli.store.same_pictures import without_shared_pictures
 from mer_cli.store.schema import CLIP_BYTES
 from mer_cli.store.whole_clips import FRAME_BYTES
 from mer_cli.system.files import unwritten
-from mer_cli.system.resumable import parts_dir
 
 N_THREADS = 8  # they mostly wait for the disk
 CHECKED = "checked"

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_cli.engines.resumable import OK
 from mer_cli.faces.crop import CROP_SIZE, N_LANDMARKS, NO_FACE_NOTE
 from mer_cli.faces.depth import BITS
 from mer_cli.faces.frames import WINDOW
 from mer_cli.records import ApexRule
-from mer_cli.system.resumable import OK
 
 SCHEMA_VERSION = 1
 

@@ -12,6 +12,7 @@ from typing import Literal
 import h5py
 import numpy as np
 
+from mer_cli.engines.resumable import Resumable
 from mer_cli.store.checked import Checked
 from mer_cli.store.columns import read_attributes, read_columns
 from mer_cli.store.hdf5 import LIBRARY_VERSIONS, open_store
@@ -19,7 +20,6 @@ from mer_cli.store.schema import ARRAYS, CHECKSUMS, COLUMNS, CONTENT_HASH, LARGE
 from mer_cli.store.seal import DamageError, write_seal
 from mer_cli.store.whole_clips import FRAMES_PATH, check_content
 from mer_cli.system.files import replacing, reserve
-from mer_cli.system.resumable import Resumable
 
 ROOM = 1 << 22  # bytes that HDF5 and the checksums may add to a file
 

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_cli.datasets.registry import release_words
+from mer_cli.engines.resumable import ClipTask, read_part
 from mer_cli.errors import StoreError
 from mer_cli.faces.crop import CROP_SIZE, Align, Transform, cut
 from mer_cli.faces.frames import read_frames, whole_clip
@@ -35,7 +36,6 @@ from mer_cli.store.checked import Checked, parsing
 from mer_cli.store.hdf5 import LIBRARY_VERSIONS, open_store, read_ids, rows_of
 from mer_cli.store.schema import CHECKSUMS, CLIPS_GROUP, CONTENT_HASH, LARGE_ARRAYS
 from mer_cli.store.seal import DIFFERS, DamageError, find_wrong_row, write_seal
-from mer_cli.system.resumable import Task, read_part
 
 GZIP_LEVEL = 1  # HDF5's gzip filter has zlib's format, so the workers can compress the frames
 
@@ -88,13 +88,13 @@ def encode_clip(clip: Clip, transform: Transform, align: Align = "box", bits: in
     )
 
 
-def load_clip(task: Task) -> EncodedClip:
+def load_clip(task: ClipTask) -> EncodedClip:
     """Read a compressed clip back from the part (file) that its task wrote; raise the errors of `read_part`."""
     part = read_part(task)
     return EncodedClip(part["numbers"], part["sizes"], part["data"], str(part["digest"]))
 
 
-def load_sizes(task: Task) -> NDArray[np.int64]:
+def load_sizes(task: ClipTask) -> NDArray[np.int64]:
     """Read only the sizes in bytes of a clip's compressed frames from its part; raise the errors of `read_part`."""
     return read_part(task, ["sizes"])["sizes"]
 

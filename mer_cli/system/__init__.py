@@ -1,4 +1,4 @@
-"""What every stage needs from the machine: whole files, locks, worker processes and resumable work on many clips.
+"""What every stage needs from the machine: whole files, locks, documents and worker processes.
 
 Nothing here is about faces or runs.
 """

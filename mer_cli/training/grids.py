@@ -178,7 +178,7 @@ def plan_comparison(
         configs[method.name] = resolve_config(**fitting, model=method.name, foreign=method.foreign)
     cells: list[Cell] = []
     left_out: list[LeftOut] = []
-    for name in sorted(configs, key=lambda name: _cost(configs[name])):
+    for name in sorted(configs, key=lambda name: running_order(configs[name])):
         for infos, scheme in protocols:
             try:
                 paths = [info.path for info in infos]
@@ -276,7 +276,7 @@ def _protocols(
     wanted = [scheme.strip() for scheme in schemes.split(",")] if schemes else []
     for info in infos:
         emotions = {info.dataset: set(info.clips["emotion"])}
-        own = wanted or _unasked(info.dataset) or [AUTO]
+        own = wanted or usual_schemes(info.dataset) or [AUTO]
         fitting = [name for name in own if _covers(name, info.dataset)] or own[:1]  # to raise its error
         resolved = ((name, resolve_scheme(name, emotions)) for name in fitting)
         for scheme in dict.fromkeys(name if scheme.origin else scheme.name for name, scheme in resolved):
@@ -292,7 +292,7 @@ def _protocols(
         yield parts, composite.name
 
 
-def _unasked(dataset: str) -> list[str]:
+def usual_schemes(dataset: str) -> list[str]:
     """Return the names of the schemes that a store of the dataset is trained under if --scheme is left out."""
     alone = (scheme for scheme in SCHEMES.values() if scheme.datasets == (dataset,))
     return [scheme.name for scheme in alone if not scheme.on_request]
@@ -315,7 +315,7 @@ def _cells(
     return [cell_of(config.model, plan_run(stores, each, machine=machine), out, machine) for each in settled]
 
 
-def _cost(config: TrainConfig) -> tuple[bool, bool, int]:
+def running_order(config: TrainConfig) -> tuple[bool, bool, int]:
     """Return the sort key: classical methods first, among them those that see whole clips last."""
     if not config.method.is_network:
         return False, config.method.sees.needs_clips("clip"), 0

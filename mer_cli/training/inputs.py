@@ -24,6 +24,17 @@ from torch import Tensor
 
 from mer_cli.datasets.action_units import EXPECTED, parse_units, unreadable_units
 from mer_cli.datasets.registry import release_words
+from mer_cli.engines.engine import Engine
+from mer_cli.engines.resumable import (
+    Array,
+    ByClip,
+    OnClip,
+    build_by_clip,
+    fingerprint,
+    ignore_clip,
+    load_arrays,
+    save_arrays,
+)
 from mer_cli.errors import DatasetError, StoreError
 from mer_cli.motion.cache import build_motion
 from mer_cli.motion.cache import read_motion as read_flow
@@ -36,16 +47,6 @@ from mer_cli.runs.plan import PlannedStore, RunPlan
 from mer_cli.runs.run_config import PROTOCOL_VERSION
 from mer_cli.store.hdf5 import StoreInfo, read_landmarks
 from mer_cli.store.whole_clips import clips_hash, read_clip
-from mer_cli.system.resumable import (
-    Array,
-    ByClip,
-    OnClip,
-    build_by_clip,
-    fingerprint,
-    ignore_clip,
-    load_arrays,
-    save_arrays,
-)
 from mer_cli.system.workers import default_jobs
 
 Units = frozenset[int]
@@ -135,18 +136,23 @@ def compute_inputs(plan: RunPlan) -> None:
     compute_features(plan, ignore_clip)
 
 
-def compute_flow(plan: RunPlan, on_clip: OnClip) -> None:
-    """Compute the flow that the plan needs and that is not on disk; call `on_clip` for each clip."""
+def compute_flow(plan: RunPlan, on_clip: OnClip, engine: Engine | None = None) -> None:
+    """Compute the flow that the plan needs and that is not on disk; call `on_clip` for each clip.
+
+    Parameters
+    ----------
+    engine : computes it on other machines, which need the store at the same path; None computes it here
+    """
     config = plan.config
     is_described = isinstance(config.method.sees, DescriptorInput)
     if config.method.sees.needs_flow(config.span):
         for store in plan.stores:
             if is_described and _has_all(_wanted(store, config)):
                 continue  # its vectors are there
-            build_motion(store.info, config.flow, jobs=default_jobs(), on_clip=on_clip)
+            build_motion(store.info, config.flow, jobs=default_jobs(), on_clip=on_clip, engine=engine)
 
 
-def compute_features(plan: RunPlan, on_clip: OnClip) -> None:
+def compute_features(plan: RunPlan, on_clip: OnClip, engine: Engine | None = None) -> None:
     """Compute the descriptor's vectors that are not on disk (none for a network); call `compute_flow` before."""
     if not isinstance(plan.config.method.sees, DescriptorInput):
         return
@@ -155,7 +161,7 @@ def compute_features(plan: RunPlan, on_clip: OnClip) -> None:
         held = _held(wanted)
         missing = replace(wanted, clip_ids=[clip_id for clip_id in wanted.clip_ids if clip_id not in held])
         is_current, write = partial(_has_all, wanted), partial(_add, missing)
-        build_by_clip(missing, is_current=is_current, write=write, jobs=default_jobs(), on_clip=on_clip)
+        build_by_clip(missing, is_current=is_current, write=write, jobs=default_jobs(), on_clip=on_clip, engine=engine)
 
 
 def read_motion(plan: RunPlan, wanted: MotionInput) -> Motion:

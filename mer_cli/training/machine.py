@@ -127,6 +127,8 @@ def can_compile(device: str) -> bool:
 def describe_environment(device: str, machine: Machine | None = None) -> dict[str, str | int]:
     """Return the facts about a machine that a run directory records: versions, device name, threads.
 
+    Where a run for GPUs is only planned, and there is no GPU, the device is the processor.
+
     Parameters
     ----------
     machine : the machine that trains, if it is not this one
@@ -136,7 +138,7 @@ def describe_environment(device: str, machine: Machine | None = None) -> dict[st
         "python": machine.python,
         "torch": machine.torch,
         "platform": machine.platform,
-        "device": machine.gpus[0] if device == "cuda" else machine.processor,
+        "device": machine.gpus[0] if device == "cuda" and machine.gpus else machine.processor,
         "threads": machine.threads,
     }
 

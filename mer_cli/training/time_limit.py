@@ -61,8 +61,9 @@ class TimeLimit:
         return True
 
     def ended(self, method: str, fold: Hashable) -> None:
-        """Note that a fold that has begun was trained and written, and how long that took."""
-        self.expect(method, time.monotonic() - self._began_at.pop(fold))
+        """Note that a fold was trained and written, and, if it has begun in this command, how long that took."""
+        if fold in self._began_at:
+            self.expect(method, time.monotonic() - self._began_at.pop(fold))
 
 
 def parse_time_limit(text: str | None) -> TimeLimit:

@@ -23,12 +23,12 @@ from mer_cli.engines.local import LocalEngine
 from mer_cli.errors import MerError, RunError
 from mer_cli.records import Fold
 from mer_cli.runs.directory import CODE_GIVEN, Session, folds_to_train, open_run, record_session
-from mer_cli.runs.failures import forget_failures
+from mer_cli.runs.failures import forget_failures, read_failures
 from mer_cli.runs.own_code import origin_known, sources_of
 from mer_cli.runs.plan import RunPlan
 from mer_cli.runs.process_state import require_torch_defaults
 from mer_cli.system.workers import end_unguarded_worker
-from mer_cli.training.fold_work import EndedFold, FoldWork, Trainers
+from mer_cli.training.fold_work import EndedFold, FoldWork, Trainers, spell
 from mer_cli.training.hardware import (
     choose_folds_at_once,
     fit_into_memory,
@@ -40,6 +40,7 @@ from mer_cli.training.loggers import Loggers
 from mer_cli.training.machine import describe_environment
 from mer_cli.training.time_limit import TimeLimit
 
+MOTION_FOLDS_ON_GPU = 4  # on a node whose memory nobody has measured; each takes some 2.5 GB
 SECONDS_BETWEEN_LOOKS = 1.0  # at folds that another process trains
 
 
@@ -73,10 +74,14 @@ class Silent:
 
 @dataclass(frozen=True)
 class FailedRun:
-    """A run that has folds that can't be trained, and why; its other folds are finished or were not begun."""
+    """A run that has folds that can't be trained; its other folds are finished or were not begun.
+
+    reason : which folds failed, and why the first one did · cause : only why, which may be the same of several runs
+    """
 
     plan: RunPlan
     reason: str
+    cause: str
 
 
 @dataclass(frozen=True)
@@ -166,7 +171,10 @@ def train_runs(
         queue.train()
     finally:
         queue.close()
-    return queue.failed_runs()
+    failed = queue.failed_runs()
+    if failed and not goes_on:
+        raise RunError("\n".join(run.reason for run in failed))
+    return failed
 
 
 @dataclass(eq=False)
@@ -214,12 +222,13 @@ class _Queue:
 
     def prepare(self) -> None:
         """Compute what the runs' methods see, as long as there is time; then decide what their folds need."""
-        for number, run in enumerate(self.runs):
-            if run.todo and (number == 0 or self.limit.has_time(run.plan.config.model)):
-                try:
-                    self.options.prepare(run.plan)
-                except MerError as error:
-                    self._fail(run, "", error)
+        for number, run in enumerate(run for run in self.runs if run.todo):
+            if number and self.limit.is_past:
+                break  # no fold but the first one begins
+            try:
+                self.options.prepare(run.plan)
+            except MerError as error:
+                self._fail(run, "", error)
         if self.engine.name == "local":
             self._share_machine()
         else:
@@ -351,7 +360,8 @@ class _Queue:
         self._give_back(task)
         if ended.error is not None:
             if not self.engine.is_detached:
-                task.work.fail(task.item, ended.error, "")
+                for _ in range(ended.tries):
+                    task.work.fail(task.item, ended.error, "")
             self._fail(run, task.name, ended.error)
             return
         told: EndedFold = ended.told
@@ -372,11 +382,12 @@ class _Queue:
             task.work.end(task.item)
 
     def _fail(self, run: _Run, fold: str, error: Exception) -> None:
-        """Note why a fold failed, "" for the whole run; on this machine no more folds of the run begin."""
-        if (not self.goes_on and self.engine.name == "local") or not isinstance(error, MerError):
+        """Note why a fold failed, "" for the whole run; elsewhere the other folds of the run go on."""
+        is_whole = not fold or self.engine.name == "local"
+        if is_whole and not (self.goes_on and isinstance(error, MerError)):
             raise error
         run.failures.append((fold, error))
-        run.is_dropped = self.engine.name == "local" or not fold
+        run.is_dropped = is_whole
 
     def _finish(self, run: _Run) -> None:
         run.told.close()
@@ -384,7 +395,25 @@ class _Queue:
 
     def failed_runs(self) -> list[FailedRun]:
         """Return the runs with folds that failed, each with its first error."""
-        return [FailedRun(run.plan, str(run.failures[0][1])) for run in self.runs if run.failures]
+        failed = [run for run in self.runs if run.failures]
+        return [FailedRun(run.plan, self._reason(run), spell(run.failures[0][1])) for run in failed]
+
+    def _reason(self, run: _Run) -> str:
+        fold, error = run.failures[0]
+        if not fold or self.engine.name == "local":
+            return str(error)
+        folds = ", ".join(sorted(fold for fold, _ in run.failures))
+        it = "it" if len(run.failures) == 1 else "them"
+        log = "" if self.engine.is_detached else self._log(run, fold)
+        return (
+            f"{run.path}: {len(run.failures)} of {len(run.plan.folds)} folds failed: {folds}. {spell(error)}{log} The "
+            f"others are finished; the same command tries {it} again."
+        )
+
+    def _log(self, run: _Run, fold: str) -> str:
+        """Return where the log of a failed fold is, if it has one."""
+        failure = read_failures(run.path).get(fold)
+        return f" Log: {failure.log}." if failure and failure.log else ""
 
     def close(self) -> None:
         """End the runs that have begun and have folds left, whatever the reason."""
@@ -401,9 +430,15 @@ def _waiting(tasks: Sequence[Task]) -> str:
 
 
 def needs_elsewhere(plan: RunPlan, folds_at_once: int | None) -> Needs:
-    """Return what a fold needs on another machine: a thread for a network on motion, otherwise all cores."""
-    method = plan.config.method
-    return Needs(1 if method.sees_motion else None, plan.config.device, folds_at_once or 1)
+    """Return what a fold needs on another machine: a thread for a network on motion, otherwise all cores.
+
+    Parameters
+    ----------
+    folds_at_once : folds that share a GPU; None lets networks on motion share it, which leave most of it idle
+    """
+    sees_motion = plan.config.method.sees_motion
+    on_each_gpu = folds_at_once or (MOTION_FOLDS_ON_GPU if sees_motion else 1)
+    return Needs(1 if sees_motion else None, plan.config.device, on_each_gpu)
 
 
 def _needs_here(runs: Sequence[tuple[RunPlan, Sequence[Fold]]], options: Options, n_cores: int) -> Needs:

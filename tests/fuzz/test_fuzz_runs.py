@@ -157,7 +157,7 @@ def change_cell(file, row_share, column_share, text):
 
 def change_array(file, is_ids, change):
     try:
-        with np.load(file) as arrays:
+        with np.load(io.BytesIO(file.read_bytes())) as arrays:  # a damaged file would be left open
             held = dict(arrays)
     except Exception:
         return

@@ -1,4 +1,4 @@
-"""Work on each clip in worker processes and keep each finished clip as a part, so that a killed command can continue.
+"""Work on each clip in another process and keep each finished clip as a part, so that a killed command can continue.
 
 The arrays of all clips end in one file (`Resumable`). Parts lie in a folder beside it until the whole file has taken
 its place. The name of a part ends in a fingerprint of everything that its arrays depend on, so a part that was made
@@ -24,6 +24,7 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_cli.engines.engine import TRIES, Ended, Engine, Needs, OnStep, Task
 from mer_cli.errors import StoreError
 from mer_cli.system.files import (
     clear_temporary,
@@ -35,6 +36,7 @@ from mer_cli.system.files import (
     unread,
     unwritten,
 )
+from mer_cli.system.opencv import cv2
 from mer_cli.system.workers import run_in_workers
 
 Array = NDArray[Any]
@@ -72,7 +74,7 @@ def failed(error: Exception) -> Computed:
 
 
 @dataclass(frozen=True)
-class Task:
+class ClipTask:
     """One clip to work on.
 
     part : path of the file for the clip's arrays (`part_path`)
@@ -85,12 +87,91 @@ class Task:
     compute: Callable[[], Computed]
 
 
-def make_part(task: Task) -> tuple[str, str, str]:
+def make_part(task: ClipTask) -> tuple[str, str, str]:
     """Compute a clip and save its arrays unless it failed; return its id, its status and why it failed ("" if not)."""
     computed = task.compute()
     if computed.status != FAILED:
         save_arrays(task.part, computed.arrays)
     return task.clip_id, computed.status, computed.reason
+
+
+NOTE, ERROR = ".note.json", ".error.json"  # beside a part: how its clip ended, or why nothing could be computed
+
+
+@dataclass(frozen=True)
+class ClipWork:
+    """The clips of a file as an engine's work: each is computed anywhere, and its part is saved in the folder of parts.
+
+    How a clip ended is noted beside its part, so that a command that was closed meanwhile finds it.
+    """
+
+    name: str
+    folder: str
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(threads=1)
+
+    def read(self) -> None:
+        """Read nothing: each clip has images of its own."""
+
+    def do(self, shared: None, item: ClipTask, on_step: OnStep) -> Computed:
+        """Compute a clip, by one thread."""
+        cv2.setNumThreads(1)
+        return item.compute()
+
+    def keep(self, item: ClipTask, result: Computed) -> tuple[str, str, str]:
+        """Save a clip's part and how it ended; return what `make_part` does."""
+        if result.status != FAILED:
+            save_arrays(item.part, result.arrays)
+        _write_note(item, NOTE, [result.status, result.reason])
+        return item.clip_id, result.status, result.reason
+
+    def kept(self, item: ClipTask) -> tuple[str, str, str] | None:
+        """Return how a clip ended, or None if it is not finished."""
+        noted = _read_note(item, NOTE)
+        return (item.clip_id, noted[0], noted[1]) if noted else None
+
+    def begin(self, item: ClipTask, place: str = "") -> bool:
+        """Return True: the lock of the whole file keeps other commands away."""
+        return True
+
+    def end(self, item: ClipTask) -> None:
+        """Do nothing: there is no claim."""
+
+    def fail(self, item: ClipTask, error: BaseException, log: str) -> int:
+        """Note that nothing could be computed, and return how often that has happened."""
+        noted = _read_note(item, ERROR)
+        times = int(noted[0]) + 1 if noted else 1
+        _write_note(item, ERROR, [str(times), f"{error}{f' Log: {log}' if log else ''}"])
+        return times
+
+    def failure(self, item: ClipTask) -> str | None:
+        """Return why nothing could be computed for the last time, or None."""
+        noted = _read_note(item, ERROR)
+        return noted[1] if noted and int(noted[0]) >= TRIES else None
+
+    def forget(self, item: ClipTask) -> None:
+        """Forget how a clip ended in an earlier command, so that it is computed again."""
+        for kind in (NOTE, ERROR):
+            _note_of(item, kind).unlink(missing_ok=True)
+
+
+def _note_of(item: ClipTask, kind: str) -> Path:
+    return item.part.with_suffix(kind)
+
+
+def _write_note(item: ClipTask, kind: str, noted: list[str]) -> None:
+    with replacing(_note_of(item, kind)) as temporary:
+        temporary.write_text(json.dumps(noted), encoding="utf-8")
+
+
+def _read_note(item: ClipTask, kind: str) -> list[str] | None:
+    try:
+        noted = json.loads(_note_of(item, kind).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return [str(noted[0]), str(noted[1])]
 
 
 @dataclass(frozen=True)
@@ -146,13 +227,16 @@ class Resumable:
             )
             raise StoreError(message) from error
 
-    def make_parts(self, tasks: Sequence[Task], jobs: int, on_clip: OnClip) -> dict[str, str]:
+    def make_parts(
+        self, tasks: Sequence[ClipTask], jobs: int, on_clip: OnClip, engine: Engine | None = None
+    ) -> dict[str, str]:
         """Compute and save the clips that have no part yet; call this only within `alone`.
 
         Parameters
         ----------
-        jobs : number of worker processes
+        jobs : number of worker processes on this machine
         on_clip : called at the end of each clip with its id and its status; "resumed" if its part was there already
+        engine : does it on other machines, which need the same paths; None does it here
 
         Returns
         -------
@@ -161,10 +245,12 @@ class Resumable:
         Raises
         ------
         StoreError
-            If a worker process is killed. An error that a task raises is not changed.
+            If a worker process is killed, or a clip ends its worker or job on another machine several times. An error
+            that a task raises is not changed.
         """
         self.parts.mkdir(exist_ok=True)
-        clear_temporary(self.parts)
+        if engine is None or not engine.is_detached:  # jobs of an earlier command may be writing
+            clear_temporary(self.parts)
         reasons, missing = {}, []
         for task in tasks:
             if load_arrays(task.part) is None:
@@ -178,6 +264,9 @@ class Resumable:
                 reasons[clip_id] = reason
             on_clip(clip_id, status)
 
+        if engine is not None:
+            self._send(missing, engine, note)
+            return reasons
         try:
             run_in_workers(make_part, missing, jobs, note)
         except BrokenProcessPool as error:
@@ -186,6 +275,20 @@ class Resumable:
                 f"Finished clips are kept. {self.retry}."
             ) from error
         return reasons
+
+    def _send(self, tasks: Sequence[ClipTask], engine: Engine, note: Callable[[tuple[str, str, str]], None]) -> None:
+        """Let an engine compute and save clips; call `note` with what `make_part` returns of each."""
+        work = ClipWork(self.path.name, str(self.parts))
+        for task in tasks:
+            work.forget(task)
+
+        def end(ended: Ended) -> None:
+            if ended.error is not None:
+                raise ended.error
+            note(ended.told)
+
+        sent = [Task(work, task, task.clip_id) for task in tasks]
+        engine.run(iter(sent), end, lambda step, loss: None)
 
     def replacing(self) -> AbstractContextManager[Path]:
         """Return a context manager with a temporary path to write to; the file then replaces `path`."""
@@ -260,7 +363,7 @@ def load_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, Arr
         return None
 
 
-def read_part(task: Task, names: Iterable[str] | None = None) -> dict[str, Array]:
+def read_part(task: ClipTask, names: Iterable[str] | None = None) -> dict[str, Array]:
     """Read some (`names`) or all arrays of a clip that `make_parts` saved or found.
 
     Raises
@@ -308,6 +411,7 @@ def build_by_clip(
     write: Callable[[list[Array], Path], None],
     jobs: int,
     on_clip: OnClip,
+    engine: Engine | None = None,
 ) -> None:
     """Compute an array for each clip and write all into one file, unless the file is already there and current.
 
@@ -316,6 +420,7 @@ def build_by_clip(
     is_current : returns whether the file is there, whole, and holds what would be computed now
     write : writes the arrays, in the order of the clips, to a temporary path
     on_clip : as in `Resumable.make_parts`; never called if there is nothing to do
+    engine : as in `Resumable.make_parts`
 
     Raises
     ------
@@ -334,10 +439,12 @@ def build_by_clip(
     with work.alone():
         if not is_current():
             tasks = [
-                Task(clip_id, part_path(work.parts, clip_id, wanted.key), partial(_compute, wanted.compute, clip_id))
+                ClipTask(
+                    clip_id, part_path(work.parts, clip_id, wanted.key), partial(_compute, wanted.compute, clip_id)
+                )
                 for clip_id in wanted.clip_ids
             ]
-            work.make_parts(tasks, jobs, on_clip)
+            work.make_parts(tasks, jobs, on_clip, engine)
             with work.replacing() as temporary:
                 write([read_part(task, [PART])[PART] for task in tasks], temporary)
             work.clear()
