@@ -74,6 +74,7 @@ def check_engine_flags(
     engine: str,
     *,
     gpus: str | None = None,
+    folds_at_once: int | None = None,
     jobs: int | None = None,
     time_limit: str | None = None,
     resume: bool = True,
@@ -82,6 +83,11 @@ def check_engine_flags(
     name = engine.partition(":")[0]
     if gpus and name != "local":
         raise ConfigError(f"--gpus has no effect with --engine {name}, which gives each fold a GPU. Leave it out.")
+    if folds_at_once and name == "slurm":
+        raise ConfigError(
+            "--folds-at-once has no effect with --engine slurm, whose jobs train one fold after the other. Leave it "
+            "out; the number of jobs at once is --slurm array_parallelism=N."
+        )
     if jobs and name != "local":
         raise ConfigError(
             f"--jobs has no effect with --engine {name}, which uses all of its machines. Leave it out; the number of "

@@ -287,8 +287,8 @@ class FoldWork:
         self.is_ready = True
 
     def _origin_here(self, origin: Origin) -> Origin:
-        """Return where your own code lies on this machine; if its file isn't here, a copy of it is made."""
-        if origin.file is None or origin.file.is_file():
+        """Return where your own code lies on this machine; if it isn't here as it was planned, a copy of it is made."""
+        if origin.file is None or not self.sources or self.engine == "local" or self._is_here(origin.file):
             return origin
         folder = Path(tempfile.mkdtemp(prefix="mer-own-"))
         for name, content in self.sources.items():
@@ -296,6 +296,14 @@ class FoldWork:
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(content)
         return replace(origin, file=folder / origin.file.name)
+
+    def _is_here(self, file: Path) -> bool:
+        """Return whether a file, and all beside it that it imports, are on this machine as they were planned."""
+        try:
+            here = {name: (file.parent / name).read_bytes().replace(b"\r\n", b"\n") for name in self.sources}
+        except OSError:
+            return False
+        return here == self.sources
 
 
 def _threads_of_job() -> int | None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import torch
 
@@ -41,6 +41,7 @@ from mer_cli.training.machine import describe_environment
 from mer_cli.training.time_limit import TimeLimit
 
 MOTION_FOLDS_ON_GPU = 4  # on a node whose memory nobody has measured; each takes some 2.5 GB
+Held = TypeVar("Held")
 SECONDS_BETWEEN_LOOKS = 1.0  # at folds that another process trains
 
 
@@ -231,6 +232,9 @@ class _Queue:
                 self._fail(run, "", error)
         if self.engine.name == "local":
             self._share_machine()
+            for before, run in pairwise(self.runs):
+                if not run.todo:  # so that it doesn't part those beside it
+                    run.needs = before.needs
         else:
             for run in self.runs:
                 run.needs = needs_elsewhere(run.plan, self.options.folds_at_once)
@@ -255,15 +259,30 @@ class _Queue:
 
     def train(self) -> None:
         """Let the engine do the tasks, and wait for those that another process does."""
-        self._do(self._tasks())
+        for runs in self._alike(self.runs, lambda run: run.needs):
+            self._do(self._tasks(runs))
         if self.elsewhere:
             self.options.tell(_waiting(self.elsewhere))
         while self.elsewhere and not self.limit.is_past:
             time.sleep(SECONDS_BETWEEN_LOOKS)
-            self._do(self._retaken())
+            waiting, self.elsewhere = self.elsewhere, []
+            for tasks in self._alike(waiting, lambda task: task.work.needs):
+                self._do(self._retaken(tasks))
+        if self.elsewhere:
+            self.limit.is_over = True
         for run in self.runs:
             if run.work and run.n_left and not run.failures:  # no time is left for its other folds
                 self._finish(run)
+
+    def _alike(self, each: Iterable[Held], needs_of: Callable[[Held], Needs]) -> Iterator[list[Held]]:
+        """Yield those in a row that need the same of this machine; all at once if another engine does them.
+
+        To see that the next fold needs another number of places, the local engine would take it, and so claim it, long
+        before it begins.
+        """
+        is_local = self.engine.name == "local"
+        for _, group in groupby(each, key=lambda held: needs_of(held) if is_local else None):
+            yield list(group)
 
     def _do(self, tasks: Iterator[Task]) -> None:
         """Let the engine do tasks; if a worker is killed, the runs whose folds were at work have failed."""
@@ -281,8 +300,8 @@ class _Queue:
                     self._give_back(task)
                     self._fail(run, task.name, error)
 
-    def _tasks(self) -> Iterator[Task]:
-        for run in self.runs:
+    def _tasks(self, runs: Sequence[_Run]) -> Iterator[Task]:
+        for run in runs:
             model = run.plan.config.model
             if not run.todo:
                 self._open(run)
@@ -290,28 +309,27 @@ class _Queue:
             for fold in run.todo:
                 if run.is_dropped or not self.limit.has_time(model):
                     break
-                if run.work is None:
-                    try:
+                try:
+                    if run.work is None:
                         self._open(run)
-                    except MerError as error:
-                        self._fail(run, "", error)
-                        break
-                assert run.work
-                task = Task(run.work, fold, fold.id, run.seconds)
-                if self._begin(task):
+                    assert run.work
+                    task = Task(run.work, fold, fold.id, run.seconds)
+                    is_begun = self._begin(task)
+                except MerError as error:  # its directory was removed, for example
+                    self._fail(run, "", error)
+                    break
+                if is_begun:
                     yield task
                 else:
                     self.elsewhere.append(task)
 
-    def _retaken(self) -> Iterator[Task]:
+    def _retaken(self, waiting: Iterable[Task]) -> Iterator[Task]:
         """Yield the tasks that another process had claimed and not finished; end those that it has finished."""
-        waiting, self.elsewhere = self.elsewhere, []
         for task in waiting:
             run = self.run_of[id(task.work)]
             told = task.work.kept(task.item) if self.options.resume else None
             if told is not None:
-                self.begun[run.path, task.name] = task
-                self._end(Ended(task, told))
+                self._count(run, told, is_seen=False)
             elif not run.is_dropped and self.limit.has_time(run.plan.config.model):
                 if self._begin(task):
                     yield task
@@ -364,8 +382,11 @@ class _Queue:
                     task.work.fail(task.item, ended.error, "")
             self._fail(run, task.name, ended.error)
             return
-        told: EndedFold = ended.told
-        if not self._is_seen(run):
+        self._count(run, ended.told, is_seen=self._is_seen(run))
+
+    def _count(self, run: _Run, told: EndedFold, *, is_seen: bool) -> None:
+        """Count a fold as finished, and tell of it what the listener has not seen."""
+        if not is_seen:
             run.listener.on_fold(told.fold)
             if told.loss is not None:
                 run.listener.on_epoch(told.n_epochs, told.loss)
@@ -403,11 +424,13 @@ class _Queue:
         if not fold or self.engine.name == "local":
             return str(error)
         folds = ", ".join(sorted(fold for fold, _ in run.failures))
-        it = "it" if len(run.failures) == 1 else "them"
         log = "" if self.engine.is_detached else self._log(run, fold)
+        them = "it" if len(run.failures) == 1 else "them"
+        again = f"the same command tries {them} again."
+        others = "The others are finished; " if run.n_left == len(run.failures) else "With those that are left, "
         return (
-            f"{run.path}: {len(run.failures)} of {len(run.plan.folds)} folds failed: {folds}. {spell(error)}{log} The "
-            f"others are finished; the same command tries {it} again."
+            f"{run.path}: {len(run.failures)} of {len(run.plan.wanted)} folds failed: {folds}. "
+            f"{spell(error).rstrip('.')}.{log} {others}{again}"
         )
 
     def _log(self, run: _Run, fold: str) -> str:
