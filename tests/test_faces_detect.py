@@ -76,6 +76,12 @@ def test_without_its_model_the_cnn_is_not_tried():
     assert list(FaceDetector(None).try_cnn(head())) == []
 
 
+@pytest.mark.parametrize("shape", [(8, 8, 3), (8, 2000, 3), (3, 3, 3)])
+def test_a_tiny_image_has_no_face(shape):
+    detector = FaceDetector(mmod_path(find_predictor()))
+    assert list(detector.try_cnn(np.zeros(shape, np.uint8))) == []
+
+
 def test_choose_takes_the_largest_box():
     picture = cv2.hconcat([head(), cv2.copyMakeBorder(cv2.resize(head(), None, fx=0.6, fy=0.6), 144, 0, 0, 0, 1)])
     found = next(FaceDetector(None).try_hog(picture))[1]

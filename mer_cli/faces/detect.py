@@ -32,6 +32,7 @@ CNN = "mmod"
 HOG_BOX = 73  # pixels, side of a face on the pyramid's level where HOG finds it
 PYRAMID_STEP = 6 / 5
 REDUCED = 720  # pixels, longer side at most of a large image on the lowest level of its first search
+CNN_SIDE = 16  # pixels; an image with a shorter side has no face, and below 10 the network fails
 CNN_AREA = 640 * 480  # pixels; the network needs 300 MB for these, and 2 GB for an image of 2040x1088
 # HOG's boxes come in steps of a fifth, so between sizes this close the confidence decides. In a real photograph
 # (skimage's astronaut, enlarged once) a badge gets a box as large as the face.
@@ -92,15 +93,21 @@ class FaceDetector:
         return Detection(self._pyramid.rect_up(on_its_level, level + n_levels), found.confidence)
 
     def try_cnn(self, image: Image) -> Iterator[tuple[str, Sequence[Detection]]]:
-        """Yield "mmod" and the boxes that the CNN finds, at 640 x 480 pixels or less; nothing if there is no model."""
+        """Yield "mmod" and the boxes that the CNN finds, at 640 x 480 pixels or less.
+
+        Yields nothing if there is no model, or if the image is tiny.
+        """
         if self.cnn_path is None:
             return
         factor = math.ceil(math.sqrt(image.shape[0] * image.shape[1] / CNN_AREA))
+        reduced = _reduce(image, factor)
+        if min(reduced.shape[:2]) < CNN_SIDE:
+            return
         # It keeps its memory while it exists, so it is dropped at once, and only one process at a time has one.
         with ExitStack() as held:
             with suppress(OSError):  # a disk without locks
                 held.enter_context(FileLock(_cnn_lock()))
-            found = load_model(dlib.cnn_face_detection_model_v1, self.cnn_path)(_reduce(image, factor), 0)
+            found = load_model(dlib.cnn_face_detection_model_v1, self.cnn_path)(reduced, 0)
         yield CNN, [Detection(entry.rect, entry.confidence).enlarged(factor) for entry in found]
 
     def _run_hog(self, image: Image, n_upsample: int) -> list[Detection]:
