@@ -425,12 +425,13 @@ class _Queue:
             return str(error)
         folds = ", ".join(sorted(fold for fold, _ in run.failures))
         log = "" if self.engine.is_detached else self._log(run, fold)
-        them = "it" if len(run.failures) == 1 else "them"
-        again = f"the same command tries {them} again."
-        others = "The others are finished; " if run.n_left == len(run.failures) else "With those that are left, "
+        it = "it" if len(run.failures) == 1 else "them"
+        rest = f"The others are finished; the same command tries {it} again."
+        if run.n_left > len(run.failures):
+            rest = f"The same command tries {it} again, and trains those that are left."
         return (
             f"{run.path}: {len(run.failures)} of {len(run.plan.wanted)} folds failed: {folds}. "
-            f"{spell(error).rstrip('.')}.{log} {others}{again}"
+            f"{spell(error).rstrip('.')}.{log} {rest}"
         )
 
     def _log(self, run: _Run, fold: str) -> str:
