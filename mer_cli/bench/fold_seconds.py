@@ -1,4 +1,8 @@
-"""Measure how long this machine takes for a fold of each method, on drawn clips, from a few training steps."""
+"""Measure how long this machine takes for a fold of each method, on drawn clips, from a few training steps.
+
+On the processor, what counts is the processor's time, divided by the number of threads: other programs on the machine
+make a fold take longer, but hardly change that. On a GPU it is the time that passes.
+"""
 
 from __future__ import annotations
 
@@ -49,6 +53,20 @@ class Pace:
         return self.start_s + self.pair_s * n_clips * epochs
 
 
+class _Clock:
+    """A clock that is started when it is made; on the processor it counts only this process's own time."""
+
+    def __init__(self, device: str, n_threads: int | None = None) -> None:
+        self.on_processor, self.n_threads = device == "cpu", n_threads or torch.get_num_threads()
+        self.started, self.worked = time.perf_counter(), time.process_time()
+
+    def read(self) -> tuple[float, float]:
+        """Return the seconds since the start, and which part they are of the time that has passed."""
+        passed = time.perf_counter() - self.started
+        own = (time.process_time() - self.worked) / self.n_threads if self.on_processor else passed
+        return min(own, passed), min(own / passed, 1.0)
+
+
 def measure_pace(config: TrainConfig, repeats: int) -> Pace:
     """Return the pace of a method's folds; a network on motion computes on one thread, every other on all.
 
@@ -69,10 +87,11 @@ def _of_network(config: TrainConfig, repeats: int) -> Pace:
 
     def train(epochs: int) -> Pace:
         trainer.config = config.model_copy(update={"epochs": epochs, "decay_epochs": 0})
-        started = time.perf_counter()
+        clock = _Clock(config.device)
         trained = trainer.train_fold("bench", rows, rows % N_CLASSES, held_out, NO_ROWS, lambda epoch, loss: None)
-        whole, of_epochs = time.perf_counter() - started, sum(epoch["seconds"] for epoch in trained.history)
-        return Pace(of_epochs / epochs / n_clips, max(0.0, whole - of_epochs))
+        seconds, part = clock.read()
+        of_epochs = part * sum(epoch["seconds"] for epoch in trained.history)
+        return Pace(of_epochs / epochs / n_clips, max(0.0, seconds - of_epochs))
 
     first = train(2)  # chooses kernels and fills memory
     epochs = int(np.clip(MEASURED_S / (first.pair_s * n_clips), 1, MOST_EPOCHS))
@@ -108,9 +127,9 @@ def _of_classical(config: TrainConfig, repeats: int) -> Pace:
     train, held_out = rows[:N_TRAINED], rows[N_TRAINED:]
     seconds = []
     for _ in range(repeats + 1):
-        started = time.perf_counter()
+        clock = _Clock("cpu", n_threads=1)
         trainer.train_fold("bench", train, train % N_CLASSES, held_out, NO_ROWS, lambda epoch, loss: None)
-        seconds.append(time.perf_counter() - started)
+        seconds.append(clock.read()[0])
     return Pace(statistics.median(seconds[1:]) / N_TRAINED)
 
 

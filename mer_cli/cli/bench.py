@@ -156,7 +156,7 @@ def _simulate_cluster(
         machine = describe_machine(ours) | {"load_before": round(psutil.getloadavg()[0], 2)}
         paces = {}
         with console.Steps("methods measured", len(settings)) as progress:
-            for name, config in reversed(settings.items()):
+            for name, config in settings.items():  # the dearest come first, so the time left is rather too long
                 settled = resolve_config(model=name, device=ours.device if config.method.is_network else None)
                 paces[name] = measure_pace(resolve_hardware(settled, n_pairs=10**6), repeats)
                 progress.update(len(paces), len(settings))
