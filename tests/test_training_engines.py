@@ -260,19 +260,32 @@ def test_a_time_limit_ends_the_wait_for_another_command(store, tmp_path, monkeyp
     assert limit.is_over
 
 
-def test_a_run_that_is_removed_meanwhile_costs_no_other_run(store, tmp_path):
+@pytest.mark.parametrize("at", ["on_epoch", "on_fold_end"])
+def test_a_run_that_is_removed_meanwhile_costs_no_other_run(store, tmp_path, at):
     one, two = plans_of(store, 1, 2)
 
     class Removing(Silent):
-        def on_fold_end(self):
+        def remove(self, *told):
             shutil.rmtree(tmp_path / one.config.run_name, ignore_errors=True)
 
+    setattr(Removing, at, Removing.remove)
     failed = train_runs([one, two], tmp_path, lambda _: Removing(), Options(folds_at_once=1), goes_on=True)
     assert [run.plan for run in failed] == [one]
     assert failed[0].reason == (
         f"{tmp_path / one.config.run_name}: the run directory is no longer there. Run the same command again."
     )
+    assert [run.name for run in tmp_path.iterdir()] == [two.config.run_name]
     assert read_run(tmp_path / two.config.run_name).missing == ()
+
+
+def test_a_full_disk_is_told_of_the_fold_and_not_of_the_note_on_it(store, tmp_path, monkeypatch):
+    def refuse(*given):
+        raise RunError("the disk is full")
+
+    monkeypatch.setattr(FoldWork, "keep", refuse)
+    monkeypatch.setattr("mer_cli.training.fold_work.note_failure", lambda *given: refuse("the note"))
+    failed = train_runs(plans_of(store, 1, 2), tmp_path, lambda _: Silent(), Options(folds_at_once=1), goes_on=True)
+    assert [run.reason for run in failed] == ["the disk is full"] * 2
 
 
 def test_your_own_file_that_is_another_on_a_node_is_copied_there(tmp_path):
