@@ -15,6 +15,7 @@ from moved_store import write_moved_store
 from tiny_run import Silent, assert_same_fold, config_of, train
 from typer.testing import CliRunner
 
+import mer_cli
 from mer_cli.cli import main
 from mer_cli.cli.methods import show_failed
 from mer_cli.engines import local
@@ -245,6 +246,15 @@ def test_a_fold_that_another_command_finishes_is_told_whole(store, straight, tmp
     assert said == [
         "2 folds are at work in another command (see mer status); waiting for them. Ctrl-C ends only this command."
     ]
+
+
+def test_in_python_a_wait_for_another_command_is_a_warning_and_its_folds_are_taken_over(store, tmp_path, monkeypatch):
+    begin, is_free = FoldWork.begin, []
+    monkeypatch.setattr(FoldWork, "begin", lambda work, item, place="": bool(is_free) and begin(work, item, place))
+    monkeypatch.setattr("mer_cli.training.train.time", SimpleNamespace(sleep=is_free.append))
+    with pytest.warns(UserWarning, match="^3 folds are at work in another command"):
+        run = mer_cli.train(store, "flow-svm", flow="fast", scheme="mmnet3", out=tmp_path, progress=False)
+    assert run.missing == ()
 
 
 def test_a_time_limit_ends_the_wait_for_another_command(store, tmp_path, monkeypatch):
