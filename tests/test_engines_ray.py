@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,7 @@ from ray_cluster import free_port, ray_engine
 
 from mer_cli.engines.engine import Needs
 from mer_cli.engines.ray_cluster import connection_error, joined_cluster
+from mer_cli.engines.ray_reaper import reaper
 from mer_cli.errors import ConfigError, StoreError
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra ray")
@@ -26,6 +28,16 @@ def engine():
         patch.setattr("joblib.cpu_count", lambda: 2)
         with ray_engine() as made:
             yield made
+
+
+def test_what_a_process_had_started_before_its_cluster_outlives_it(tmp_path):
+    with subprocess.Popen(["sleep", "60"]) as before:
+        with reaper(str(tmp_path / "cluster")) as note_processes:
+            after = subprocess.Popen(["sleep", "60"])
+            note_processes()
+        assert after.wait(timeout=10) == -signal.SIGKILL
+        assert before.poll() is None
+        before.kill()
 
 
 def ended(engine, tasks):

@@ -15,6 +15,7 @@ from moved_store import write_moved_store
 from tiny_run import Silent, assert_same_fold, config_of, train
 from typer.testing import CliRunner
 
+import mer_cli
 from mer_cli.cli import main
 from mer_cli.cli.methods import show_failed
 from mer_cli.engines import local
@@ -247,6 +248,15 @@ def test_a_fold_that_another_command_finishes_is_told_whole(store, straight, tmp
     ]
 
 
+def test_in_python_a_wait_for_another_command_is_a_warning_and_its_folds_are_taken_over(store, tmp_path, monkeypatch):
+    begin, is_free = FoldWork.begin, []
+    monkeypatch.setattr(FoldWork, "begin", lambda work, item, place="": bool(is_free) and begin(work, item, place))
+    monkeypatch.setattr("mer_cli.training.train.time", SimpleNamespace(sleep=is_free.append))
+    with pytest.warns(UserWarning, match="^3 folds are at work in another command"):
+        run = mer_cli.train(store, "flow-svm", flow="fast", scheme="mmnet3", out=tmp_path, progress=False)
+    assert run.missing == ()
+
+
 def test_a_time_limit_ends_the_wait_for_another_command(store, tmp_path, monkeypatch):
     plan = plans_of(store, 1)[0]
     clock = SimpleNamespace(now=0.0)
@@ -260,19 +270,32 @@ def test_a_time_limit_ends_the_wait_for_another_command(store, tmp_path, monkeyp
     assert limit.is_over
 
 
-def test_a_run_that_is_removed_meanwhile_costs_no_other_run(store, tmp_path):
+@pytest.mark.parametrize("at", ["on_epoch", "on_fold_end"])
+def test_a_run_that_is_removed_meanwhile_costs_no_other_run(store, tmp_path, at):
     one, two = plans_of(store, 1, 2)
 
     class Removing(Silent):
-        def on_fold_end(self):
+        def remove(self, *told):
             shutil.rmtree(tmp_path / one.config.run_name, ignore_errors=True)
 
+    setattr(Removing, at, Removing.remove)
     failed = train_runs([one, two], tmp_path, lambda _: Removing(), Options(folds_at_once=1), goes_on=True)
     assert [run.plan for run in failed] == [one]
     assert failed[0].reason == (
         f"{tmp_path / one.config.run_name}: the run directory is no longer there. Run the same command again."
     )
+    assert [run.name for run in tmp_path.iterdir()] == [two.config.run_name]
     assert read_run(tmp_path / two.config.run_name).missing == ()
+
+
+def test_a_full_disk_is_told_of_the_fold_and_not_of_the_note_on_it(store, tmp_path, monkeypatch):
+    def refuse(*given):
+        raise RunError("the disk is full")
+
+    monkeypatch.setattr(FoldWork, "keep", refuse)
+    monkeypatch.setattr("mer_cli.training.fold_work.note_failure", lambda *given: refuse("the note"))
+    failed = train_runs(plans_of(store, 1, 2), tmp_path, lambda _: Silent(), Options(folds_at_once=1), goes_on=True)
+    assert [run.reason for run in failed] == ["the disk is full"] * 2
 
 
 def test_your_own_file_that_is_another_on_a_node_is_copied_there(tmp_path):

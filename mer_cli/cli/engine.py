@@ -64,8 +64,8 @@ def machine_of(engine: Engine, device: str | None, slurm: str | None) -> Machine
 def elsewhere(engine: Engine) -> Engine | None:
     """Return the engine for work on single clips, whose files have to be on a disk that its machines share, else None.
 
-    SLURM's clusters have such a disk. Of Ray's nodes nobody knows, so clips are computed on this machine, and the nodes
-    get what the folds need of them.
+    A SLURM cluster has such a disk. Ray's nodes may not, so clips are computed on this machine, and the nodes get what
+    the folds need of them.
     """
     return engine if engine.is_detached else None
 

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -275,11 +275,7 @@ class _Queue:
                 self._finish(run)
 
     def _alike(self, each: Iterable[Held], needs_of: Callable[[Held], Needs]) -> Iterator[list[Held]]:
-        """Yield those in a row that need the same of this machine; all at once if another engine does them.
-
-        To see that the next fold needs another number of places, the local engine would take it, and so claim it, long
-        before it begins.
-        """
+        """Yield those in a row with the same needs: the local engine looks ahead by a task, which is claimed then."""
         is_local = self.engine.name == "local"
         for _, group in groupby(each, key=lambda held: needs_of(held) if is_local else None):
             yield list(group)
@@ -378,8 +374,9 @@ class _Queue:
         self._give_back(task)
         if ended.error is not None:
             if not self.engine.is_detached:
-                for _ in range(ended.tries):
-                    task.work.fail(task.item, ended.error, "")
+                with suppress(RunError):  # of a full disk, for example, of which the fold's own error tells
+                    for _ in range(ended.tries):
+                        task.work.fail(task.item, ended.error, "")
             self._fail(run, task.name, ended.error)
             return
         self._count(run, ended.told, is_seen=self._is_seen(run))
@@ -425,12 +422,13 @@ class _Queue:
             return str(error)
         folds = ", ".join(sorted(fold for fold, _ in run.failures))
         log = "" if self.engine.is_detached else self._log(run, fold)
-        them = "it" if len(run.failures) == 1 else "them"
-        again = f"the same command tries {them} again."
-        others = "The others are finished; " if run.n_left == len(run.failures) else "With those that are left, "
+        it = "it" if len(run.failures) == 1 else "them"
+        rest = f"The others are finished; the same command tries {it} again."
+        if run.n_left > len(run.failures):
+            rest = f"The same command tries {it} again, and trains those that are left."
         return (
             f"{run.path}: {len(run.failures)} of {len(run.plan.wanted)} folds failed: {folds}. "
-            f"{spell(error).rstrip('.')}.{log} {others}{again}"
+            f"{spell(error).rstrip('.')}.{log} {rest}"
         )
 
     def _log(self, run: _Run, fold: str) -> str:
