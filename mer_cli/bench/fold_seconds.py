@@ -39,6 +39,7 @@ N_TRAINED = 240  # clips of a classical method's fold, and the most of a network
 TRAINED_PER_HELD_OUT = 25
 MEASURED_S = 2.0  # of epochs, if one is not longer
 MOST_EPOCHS = 30
+MOST_S = 20.0  # after which no further fold of a method is measured
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ def measure_pace(config: TrainConfig, repeats: int) -> Pace:
 
     Parameters
     ----------
-    config : with its device decided · repeats : number of folds that are measured after a first one; the median counts
+    config : with its device decided
+    repeats : number of folds that are measured after a first one, fewer if they are long; the median counts
     """
     with torch_threads(1) if config.method.sees_motion else nullcontext():
         return _of_network(config, repeats) if config.method.is_network else _of_classical(config, repeats)
@@ -93,9 +95,12 @@ def _of_network(config: TrainConfig, repeats: int) -> Pace:
         of_epochs = part * sum(epoch["seconds"] for epoch in trained.history)
         return Pace(of_epochs / epochs / n_clips, max(0.0, seconds - of_epochs))
 
-    first = train(2)  # chooses kernels and fills memory
+    started = time.monotonic()
+    first = train(1)  # chooses kernels and fills memory
     epochs = int(np.clip(MEASURED_S / (first.pair_s * n_clips), 1, MOST_EPOCHS))
-    paces = [train(epochs) for _ in range(repeats)]
+    paces = [train(epochs)]
+    while len(paces) < repeats and time.monotonic() - started < MOST_S:
+        paces.append(train(epochs))
     return Pace(
         statistics.median(pace.pair_s for pace in paces),
         statistics.median(pace.start_s for pace in paces),
