@@ -83,9 +83,7 @@ def queue_folds(
     return queue
 
 
-def bench_cluster(
-    queue: Sequence[QueuedFold], cores: int, nodes: Sequence[int], lost_every_h: float, n_trials: int = TRIALS
-) -> dict[str, Any]:
+def bench_cluster(queue: Sequence[QueuedFold], cores: int, nodes: Sequence[int], lost_every_h: float) -> dict[str, Any]:
     """Return what becomes of the folds in each of `WAYS` on each number of nodes, with and without lost nodes.
 
     Returns
@@ -110,15 +108,12 @@ def bench_cluster(
         "node_hours": work_s / 3600,
         "longest_fold_hours": longest.seconds / 3600,
         "longest_fold": longest.method,
-        **{
-            way: {str(n): _figures(queue, way, n, cores, work_s, lost_every_h * 3600, n_trials) for n in nodes}
-            for way in WAYS
-        },
+        **{way: {str(n): _figures(queue, way, n, cores, work_s, lost_every_h * 3600) for n in nodes} for way in WAYS},
     }
 
 
 def _figures(
-    queue: Sequence[QueuedFold], way: str, n_nodes: int, cores: int, work_s: float, lost_every_s: float, n_trials: int
+    queue: Sequence[QueuedFold], way: str, n_nodes: int, cores: int, work_s: float, lost_every_s: float
 ) -> dict[str, float]:
     """Return the figures of a way on a number of nodes.
 
@@ -130,7 +125,7 @@ def _figures(
     """
     seconds, jobs = [fold.seconds for fold in queue], jobs_of(queue, way, cores)
     undisturbed = simulate(seconds, jobs, n_nodes, cores).seconds
-    trials = [simulate(seconds, jobs, n_nodes, cores, random_lives(lost_every_s, seed)) for seed in range(n_trials)]
+    trials = [simulate(seconds, jobs, n_nodes, cores, random_lives(lost_every_s, seed)) for seed in range(TRIALS)]
     median_s = statistics.median(trial.seconds for trial in trials)
     return {
         "hours_without_losses": undisturbed / 3600,
