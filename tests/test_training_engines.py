@@ -344,6 +344,30 @@ def test_slurm_trains_no_folds_in_parallel_in_a_job(store):
     )
 
 
+def test_a_run_that_does_not_fit_costs_no_run_beside_it(store, tmp_path, monkeypatch):
+    plans = plans_of(store, 1, 2)
+
+    def needs(runs, options, n_cores):
+        if any(plan is plans[0] for plan, _ in runs):
+            raise ConfigError("too large")
+        return Needs()
+
+    monkeypatch.setattr("mer_cli.training.train._needs_here", needs)
+    failed = train_runs(plans, tmp_path, lambda _: Silent(), Options(), goes_on=True)
+    assert [(run.plan, run.reason) for run in failed] == [(plans[0], "too large")]
+    assert [run.name for run in tmp_path.iterdir()] == [plans[1].config.run_name]
+
+
+def test_ray_decides_by_the_cores_how_many_folds_it_trains(store, tmp_path):
+    with pytest.raises(ConfigError) as error:
+        train_run(plans_of(store, 1)[0], tmp_path, engine=Elsewhere(), folds_at_once=2)
+    assert str(error.value) == (
+        "--folds-at-once has no effect with --engine ray and --device cpu, where the cores of the nodes decide. Leave "
+        "it out."
+    )
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_worker_holds_what_one_run_reads(monkeypatch):
     held = []
 

@@ -20,7 +20,7 @@ import torch
 
 from mer_cli.engines.engine import Ended, Engine, Needs, Task
 from mer_cli.engines.local import LocalEngine
-from mer_cli.errors import MerError, RunError
+from mer_cli.errors import ConfigError, MerError, RunError
 from mer_cli.records import Fold
 from mer_cli.runs.directory import CODE_GIVEN, Session, folds_to_train, open_run, record_session
 from mer_cli.runs.failures import forget_failures, read_failures
@@ -244,6 +244,12 @@ class _Queue:
         """Decide how many folds this machine trains in parallel; runs of one kind in a row share the places."""
         n_cores = torch.get_num_threads()
         todo = [run for run in self.runs if run.todo and not run.is_dropped]
+        for run in todo:
+            try:
+                run.needs = _needs_here([(run.plan, run.todo)], self.options, n_cores)
+            except MerError as error:  # of a network that is too large, which costs no other run
+                self._fail(run, "", error)
+        todo = [run for run in todo if not run.is_dropped]
         for _, group in groupby(todo, key=lambda run: (run.plan.config.method.sees_motion, run.plan.config.device)):
             alike = list(group)
             try:
@@ -457,9 +463,14 @@ def needs_elsewhere(plan: RunPlan, folds_at_once: int | None) -> Needs:
     ----------
     folds_at_once : folds that share a GPU; None lets networks on motion share it, which leave most of it idle
     """
-    sees_motion = plan.config.method.sees_motion
+    sees_motion, device = plan.config.method.sees_motion, plan.config.device
+    if folds_at_once and device != "cuda":
+        raise ConfigError(
+            f"--folds-at-once has no effect with --engine ray and --device {device}, where the cores of the nodes "
+            "decide. Leave it out."
+        )
     on_each_gpu = folds_at_once or (MOTION_FOLDS_ON_GPU if sees_motion else 1)
-    return Needs(1 if sees_motion else None, plan.config.device, on_each_gpu)
+    return Needs(1 if sees_motion else None, device, on_each_gpu)
 
 
 def _needs_here(runs: Sequence[tuple[RunPlan, Sequence[Fold]]], options: Options, n_cores: int) -> Needs:
