@@ -45,6 +45,9 @@ class CountedWork:
             time.sleep(float(rest[0]))
         elif kind == "threads":
             return os.environ["OMP_NUM_THREADS"]
+        elif kind == "gpus":
+            time.sleep(1)
+            return f"{os.environ['CUDA_VISIBLE_DEVICES']} {os.getpid()}"
         return int(shared.sum())
 
     def keep(self, item, result):

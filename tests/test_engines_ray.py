@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,9 +13,11 @@ import pytest
 from counted_work import CountedWork
 from ray_cluster import free_port, ray_engine
 
+from mer_cli.engines import ray_cluster
 from mer_cli.engines.engine import Needs
 from mer_cli.engines.ray_cluster import connection_error, joined_cluster
-from mer_cli.errors import ConfigError, StoreError
+from mer_cli.engines.ray_reaper import reaper
+from mer_cli.errors import ConfigError, RunError, StoreError
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra ray")
 
@@ -28,6 +31,16 @@ def engine():
             yield made
 
 
+def test_what_a_process_had_started_before_its_cluster_outlives_it(tmp_path):
+    with subprocess.Popen(["sleep", "60"]) as before:
+        with reaper(str(tmp_path / "cluster")) as note_processes:
+            after = subprocess.Popen(["sleep", "60"])
+            note_processes()
+        assert after.wait(timeout=10) == -signal.SIGKILL
+        assert before.poll() is None
+        before.kill()
+
+
 def ended(engine, tasks):
     """What became of each task, by its name."""
     got = []
@@ -36,6 +49,7 @@ def ended(engine, tasks):
     return {end.task.name: end for end in got}
 
 
+@pytest.mark.slow
 def test_each_of_200_tasks_is_done_once_by_two_workers_that_get_the_work_once(engine, tmp_path):
     work = CountedWork(tmp_path)
     got = ended(engine, iter(work.tasks(*["sleep 0.005"] * 200)))
@@ -48,6 +62,7 @@ def test_each_of_200_tasks_is_done_once_by_two_workers_that_get_the_work_once(en
     assert work.counts("keep") == {str(os.getpid()): 200}
 
 
+@pytest.mark.slow
 def test_workers_are_used_again_for_the_next_work(engine, tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
@@ -57,6 +72,7 @@ def test_workers_are_used_again_for_the_next_work(engine, tmp_path):
     assert works[0].counts("do").keys() == works[1].counts("do").keys()
 
 
+@pytest.mark.slow
 def test_a_task_is_taken_when_a_worker_is_free(engine, tmp_path):
     taken, n_ended, most = 0, 0, 0
 
@@ -76,6 +92,7 @@ def test_a_task_is_taken_when_a_worker_is_free(engine, tmp_path):
     assert most <= 4  # two at work, and two whose results are being written
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_the_task_at_work_and_nothing_else(engine, tmp_path, capfd):
     work = CountedWork(tmp_path)
     got = ended(engine, work.tasks("sleep 0.1", "kill once", *["sleep 0.1"] * 6))
@@ -85,6 +102,7 @@ def test_a_killed_worker_costs_the_task_at_work_and_nothing_else(engine, tmp_pat
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_a_task_that_fails_or_loses_its_worker_three_times_ends_while_others_go_on(engine, tmp_path):
     work = CountedWork(tmp_path)
     got = ended(engine, work.tasks("fail", "kill", "refuse", *["sleep 0.01"] * 5))
@@ -101,6 +119,7 @@ def test_a_task_that_fails_or_loses_its_worker_three_times_ends_while_others_go_
     assert Counter(end.error is None for end in got.values()) == {True: 5, False: 3}
 
 
+@pytest.mark.slow
 def test_workers_that_were_lost_while_they_had_nothing_to_do_cost_one_try(engine, tmp_path):
     work = CountedWork(tmp_path)
     ended(engine, work.tasks(*["sleep 0.05"] * 8))
@@ -111,6 +130,7 @@ def test_workers_that_were_lost_while_they_had_nothing_to_do_cost_one_try(engine
     assert ended(engine, other.tasks("kill once"))["task 0"].error is None
 
 
+@pytest.mark.slow
 def test_an_error_of_the_caller_ends_the_tasks_at_work_and_the_engine_can_go_on(engine, tmp_path):
     def refuse(end):
         raise StoreError("enough")
@@ -121,12 +141,14 @@ def test_an_error_of_the_caller_ends_the_tasks_at_work_and_the_engine_can_go_on(
     assert ended(engine, work.tasks("sleep 0"))["task 0"].error is None
 
 
+@pytest.mark.slow
 def test_a_worker_gets_the_threads_of_its_task(engine, tmp_path):
     for threads, expected in ((2, "2"), (None, "2"), (1, "1")):
         work = CountedWork(tmp_path, f"run of {threads}", Needs(threads=threads))
         assert ended(engine, work.tasks("threads"))["task 0"].told == expected
 
 
+@pytest.mark.slow
 def test_ask_returns_what_a_function_returns_or_raises_in_a_worker(engine):
     assert engine.ask(os.getppid, Needs()) in [child.pid for child in psutil.Process().children()]
     with pytest.raises(FileNotFoundError):
@@ -152,12 +174,14 @@ def unreadable():
         ),
     ],
 )
+@pytest.mark.slow
 def test_what_no_node_has_is_told_before_anything_is_started(engine, needs, expected):
     with pytest.raises(ConfigError) as caught:
         engine.ask(os.getpid, needs)
     assert str(caught.value) == expected
 
 
+@pytest.mark.slow
 def test_a_local_cluster_listens_on_loopback_only(engine):
     family = [psutil.Process(), *psutil.Process().children(recursive=True)]
     heard = [held.laddr.ip for process in family for held in process.net_connections("tcp") if held.status == "LISTEN"]
@@ -230,3 +254,22 @@ def test_an_address_where_something_else_listens_is_refused_at_once(monkeypatch)
 )
 def test_an_error_of_ray_says_what_to_do(error, expected):
     assert str(connection_error("--engine ray:a:1", error)) == expected
+
+
+def test_a_start_that_takes_too_long_is_tried_again(monkeypatch):
+    started = []
+
+    def start(stack):
+        started.append(stack)
+        if len(started) < 3:
+            raise RuntimeError("The current node timed out during startup. This could happen because ...")
+        return "ray"
+
+    monkeypatch.setattr(ray_cluster, "_start_local", start)
+    with ray_cluster.local_cluster() as ray:
+        assert (ray, len(started)) == ("ray", 3)
+    started[:] = []
+    monkeypatch.setattr(ray_cluster, "STARTS", 2)
+    with pytest.raises(RunError, match="timed out during startup"), ray_cluster.local_cluster():
+        pass
+    assert len(started) == 2

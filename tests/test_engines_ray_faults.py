@@ -170,3 +170,33 @@ def test_an_object_store_that_is_too_small_is_told_once(environment, head, tmp_p
         " bytes, and the smallest object store of a node has 100,000,000. Start the nodes with a larger one: ray start "
         "--object-store-memory=BYTES."
     )
+
+
+GPUS = """
+import sys
+from counted_work import CountedWork
+from mer_cli.engines.engine import Needs
+from mer_cli.engines.ray_engine import RayEngine
+
+work = CountedWork(sys.argv[2], needs=Needs(threads=None, device="cuda", on_each_gpu=int(sys.argv[3])))
+with RayEngine(sys.argv[1]) as engine:
+    engine.run(work.tasks(*["gpus"] * 12), lambda end: print(end.told or end.error), None)
+"""
+
+
+@pytest.mark.parametrize(("on_each_gpu", "n_workers"), [(1, 2), (2, 4)])
+def test_each_worker_has_a_gpu_or_shares_it_with_as_many_as_are_asked_for(
+    environment, tmp_path, on_each_gpu, n_workers
+):
+    """Ray believes that the node has two GPUs; who gets which is decided all the same."""
+    node = Node(tmp_path, "gpus", "--num-gpus=2", "--num-cpus=6", env=environment)
+    try:
+        node.wait()
+        (tmp_path / "work").mkdir()
+        command = [sys.executable, "-c", GPUS, node.address, str(tmp_path / "work"), str(on_each_gpu)]
+        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    finally:
+        node.stop()
+    held = {line.split()[1]: line.split()[0] for line in done.stdout.splitlines()}
+    assert len(held) == n_workers, (done.stdout, done.stderr)
+    assert sorted(held.values()) == sorted(["0", "1"] * on_each_gpu)

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -93,7 +94,7 @@ def driver(work, n, options="", seconds=None):
         "trial.engine.say = lambda text: print(text, flush=True); "
         f"trial.run(tasks_of(work, {n}, {seconds})); print(sorted(trial.ended), flush=True)"
     )
-    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
 
 # --- options and chunks
@@ -370,25 +371,34 @@ def test_a_killed_command_finds_its_jobs_again(cluster, work):
     assert len(trial.said) == 2
 
 
-@pytest.mark.slow
 def test_jobs_that_are_cancelled_end_with_an_error_and_are_submitted_by_the_next_command(cluster, work):
     work.sleep = 60
-    with driver(work, 2, "array_parallelism=2") as first:
-        first.stdout.readline()
-        wait_for(lambda: len(work.lines("begun")) == 2)
-        number = squeue()[0].partition("_")[0]
-        subprocess.run(["scancel", f"{number}_0"], check=True)
-        wait_for(lambda: squeue() == [f"{number}_1"])
-        time.sleep(2)
-        first.send_signal(signal.SIGINT)
-        assert first.stdout.read().splitlines() == [
-            f"The jobs go on. The same command shows how far they are; `scancel {number}` stops them."
-        ]
+
+    def cancel():
+        wait_for(lambda: work.lines("begun"))
+        subprocess.run(["scancel", "--user=root"], check=True)
+
+    other = threading.Thread(target=cancel)
+    other.start()
+    trial = Trial().run(tasks_of(work, 1))
+    other.join()
+    assert trial.ended == {"i0": "its job was cancelled with scancel. The same command submits it again."}
+    assert work.errors("i0") == []
     work.sleep = 0
-    subprocess.run(["scancel", number], check=True)
-    wait_for(lambda: not squeue())
-    assert Trial().run(tasks_of(work, 2)).ended == {"i0": "shared i0", "i1": "shared i1"}
-    assert sorted(work.lines("begun")) == ["i0", "i0", "i1", "i1"]
+    assert Trial().run(tasks_of(work, 1)).ended == {"i0": "shared i0"}
+    assert work.lines("begun") == ["i0", "i0"]
+
+
+def test_jobs_go_on_after_ctrl_c(cluster, work):
+    work.sleep = 1
+    with driver(work, 2) as first:
+        first.stdout.readline()
+        (number, _) = squeue("%F")
+        first.send_signal(signal.SIGINT)
+        assert first.stdout.read() == (
+            f"The jobs go on. The same command shows how far they are; `scancel {number}` stops them.\n"
+        )
+    wait_for(lambda: len(work.lines("kept")) == 2)
 
 
 @pytest.mark.slow
@@ -439,7 +449,7 @@ def test_a_node_that_loses_its_power_costs_only_the_task_at_work(cluster, work):
         cluster.kill_node()
         time.sleep(15)
         cluster.start_node()
-        assert first.stdout.read() == "['i0', 'i1', 'i2']\n"
+        assert first.stdout.read().endswith("['i0', 'i1', 'i2']\n")  # before it perhaps why the job waits
     assert work.lines("begun") == ["i0", "i1", "i1", "i2"]
     assert work.lines("kept") == ["i0", "i1", "i2"]
 

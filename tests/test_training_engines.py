@@ -1,9 +1,11 @@
 """Folds on other engines: the same numbers, each fold trained once, and one that fails costs no other."""
 
 import pickle
+import shutil
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures.process import BrokenProcessPool
 from importlib.util import find_spec
 from types import SimpleNamespace
 
@@ -11,15 +13,22 @@ import numpy as np
 import pytest
 from moved_store import write_moved_store
 from tiny_run import Silent, assert_same_fold, config_of, train
+from typer.testing import CliRunner
 
+import mer_cli
+from mer_cli.cli import main
 from mer_cli.cli.methods import show_failed
+from mer_cli.engines import local
 from mer_cli.engines.engine import Ended, Needs
 from mer_cli.engines.local import LocalEngine
 from mer_cli.errors import ConfigError, RunError
+from mer_cli.runs.config import resolve_config
 from mer_cli.runs.directory import read_run
 from mer_cli.runs.failures import read_failures
+from mer_cli.runs.own_code import Origin
 from mer_cli.training.fold_work import FoldWork
 from mer_cli.training.inputs import compute_inputs
+from mer_cli.training.loggers import Loggers
 from mer_cli.training.plan import plan_run
 from mer_cli.training.time_limit import TimeLimit
 from mer_cli.training.train import FailedRun, Options, train_run, train_runs
@@ -110,7 +119,7 @@ def test_a_fold_that_fails_costs_no_other_fold_and_no_other_run(store, straight,
     log = tmp_path / one.config.run_name / "logs" / "casme2-02.log"
     assert [run.plan for run in failed] == [one, two]
     assert failed[0].reason == (
-        f"{tmp_path / one.config.run_name}: 1 of 3 folds failed: casme2-02. RuntimeError: the node is on fire "
+        f"{tmp_path / one.config.run_name}: 1 of 3 folds failed: casme2-02. RuntimeError: the node is on fire. "
         f"Log: {log}. The others are finished; the same command tries it again."
     )
     assert "the node is on fire" in log.read_text(encoding="utf-8")
@@ -175,6 +184,203 @@ def test_what_methods_see_is_computed_until_the_time_is_over(store, tmp_path, mo
     assert prepared == [1, 2]
     assert limit.is_over
     assert [len(read_run(run).folds) for run in tmp_path.iterdir()] == [1]
+
+
+def test_runs_of_other_needs_wait_unclaimed_and_survive_a_killed_worker(store, tmp_path, monkeypatch):
+    """To see that the first fold of the next run has other needs, the engine must not take it."""
+    monkeypatch.setattr("mer_cli.training.hardware.PAIRS_THAT_REPAY_WORKERS", 1)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
+    parallel, alone = (
+        plans_of(store, 1)[0],
+        plan_run([store], resolve_config(model="flow-svm", flow="fast", scheme="mmnet3")),
+    )
+
+    def killed(tasks, needs, on_end):
+        assert len(list(tasks)) == 3
+        assert not (tmp_path / alone.config.run_name).exists()
+        raise BrokenProcessPool
+
+    monkeypatch.setattr("mer_cli.engines.local._do_in_workers", killed)
+    ended = []
+    failed = train_runs(
+        [parallel, alone], tmp_path, lambda _: Silent(), Options(), on_run_end=ended.append, goes_on=True
+    )
+    assert [run.plan for run in failed] == [parallel]
+    assert ended == [tmp_path / alone.config.run_name]
+
+
+class Told:
+    """A logger that remembers what it was told."""
+
+    def __init__(self):
+        self.told = []
+
+    def __getattr__(self, name):
+        return lambda *values: self.told.append((name, *values))
+
+
+def claimed_elsewhere(monkeypatch, finish):
+    """Let the first two folds be claimed by another process at first; `finish` is called before the next look."""
+    begin = FoldWork.begin
+    monkeypatch.setattr(
+        FoldWork, "begin", lambda work, item, place="": item.id not in FOLDS[:2] and begin(work, item, place)
+    )
+    monkeypatch.setattr("mer_cli.training.train.time", SimpleNamespace(sleep=lambda _: finish()))
+
+
+def test_a_fold_that_another_command_finishes_is_told_whole(store, straight, tmp_path, monkeypatch):
+    plan = plans_of(store, 1)[0]
+    folds = tmp_path / plan.config.run_name / "folds"
+
+    def finish():
+        for fold in FOLDS[:2]:
+            if not (folds / fold).exists():
+                shutil.copytree(straight / "folds" / fold, folds / fold)
+
+    claimed_elsewhere(monkeypatch, finish)
+    logger, listener, said = Told(), Silent(), []
+    train_run(plan, tmp_path, listener, loggers=Loggers({"mine": logger}), tell=said.append, folds_at_once=1)
+    assert listener.folds == ["casme2-03", "casme2-01", "casme2-02"]
+    assert [values[0] for name, *values in logger.told if name == "on_fold"] == listener.folds
+    assert [name for name, *_ in logger.told].count("on_epoch") == 3 * 3
+    assert said == [
+        "2 folds are at work in another command (see mer status); waiting for them. Ctrl-C ends only this command."
+    ]
+
+
+def test_in_python_a_wait_for_another_command_is_a_warning_and_its_folds_are_taken_over(store, tmp_path, monkeypatch):
+    begin, is_free = FoldWork.begin, []
+    monkeypatch.setattr(FoldWork, "begin", lambda work, item, place="": bool(is_free) and begin(work, item, place))
+    monkeypatch.setattr("mer_cli.training.train.time", SimpleNamespace(sleep=is_free.append))
+    with pytest.warns(UserWarning, match="^3 folds are at work in another command"):
+        run = mer_cli.train(store, "flow-svm", flow="fast", scheme="mmnet3", out=tmp_path, progress=False)
+    assert run.missing == ()
+
+
+def test_a_time_limit_ends_the_wait_for_another_command(store, tmp_path, monkeypatch):
+    plan = plans_of(store, 1)[0]
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr("mer_cli.training.time_limit.time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(FoldWork, "begin", lambda work, item, place="": False)
+    monkeypatch.setattr(
+        "mer_cli.training.train.time", SimpleNamespace(sleep=lambda s: setattr(clock, "now", clock.now + s))
+    )
+    limit = TimeLimit(5)
+    train_run(plan, tmp_path, time_limit=limit, folds_at_once=1)
+    assert limit.is_over
+
+
+@pytest.mark.parametrize("at", ["on_epoch", "on_fold_end"])
+def test_a_run_that_is_removed_meanwhile_costs_no_other_run(store, tmp_path, at):
+    one, two = plans_of(store, 1, 2)
+
+    class Removing(Silent):
+        def remove(self, *told):
+            shutil.rmtree(tmp_path / one.config.run_name, ignore_errors=True)
+
+    setattr(Removing, at, Removing.remove)
+    failed = train_runs([one, two], tmp_path, lambda _: Removing(), Options(folds_at_once=1), goes_on=True)
+    assert [run.plan for run in failed] == [one]
+    assert failed[0].reason == (
+        f"{tmp_path / one.config.run_name}: the run directory is no longer there. Run the same command again."
+    )
+    assert [run.name for run in tmp_path.iterdir()] == [two.config.run_name]
+    assert read_run(tmp_path / two.config.run_name).missing == ()
+
+
+def test_a_full_disk_is_told_of_the_fold_and_not_of_the_note_on_it(store, tmp_path, monkeypatch):
+    def refuse(*given):
+        raise RunError("the disk is full")
+
+    monkeypatch.setattr(FoldWork, "keep", refuse)
+    monkeypatch.setattr("mer_cli.training.fold_work.note_failure", lambda *given: refuse("the note"))
+    failed = train_runs(plans_of(store, 1, 2), tmp_path, lambda _: Silent(), Options(folds_at_once=1), goes_on=True)
+    assert [run.reason for run in failed] == ["the disk is full"] * 2
+
+
+def test_your_own_file_that_is_another_on_a_node_is_copied_there(tmp_path):
+    file = tmp_path / "mynet.py"
+    file.write_text("WIDTH = 2\n", encoding="utf-8")
+    origin = Origin(f"{file}:MyNet", "MyNet", file=file)
+    work = FoldWork(None, tmp_path, Needs(), "ray", origin=origin, sources={"mynet.py": b"WIDTH = 1\n"})
+    copy = work._origin_here(origin).file
+    assert (copy != file, copy.read_text(encoding="utf-8")) == (True, "WIDTH = 1\n")
+    file.write_bytes(b"WIDTH = 1\r\n")
+    assert work._origin_here(origin) == origin
+
+
+SVM = ["--model", "flow-svm", "--flow", "fast", "--scheme", "mmnet3"]
+
+
+def mer(*arguments):
+    return CliRunner().invoke(main.app, [str(argument) for argument in arguments])
+
+
+def test_a_store_that_is_given_twice_is_trained_once(store, tmp_path):
+    command = ["compare-methods", store, store, "--methods", "flow-svm", "--flow", "fast", "--scheme", "mmnet3"]
+    done = mer(*command, "--out", tmp_path)
+    assert done.exit_code == 0, done.stderr
+    (run,) = tmp_path.iterdir()
+    assert done.stdout.split() == [str(run)]
+
+
+def test_a_damaged_fold_can_be_trained_again(store, tmp_path):
+    """How long a fold took is only good to know."""
+    command = ["train", store, "--loso", *SVM, "--out", tmp_path]
+    assert mer(*command).exit_code == 0
+    (run,) = tmp_path.iterdir()
+    (run / "folds" / FOLDS[0] / "history.csv").write_text("damaged", encoding="utf-8")
+    done = mer(*command, "--no-resume")
+    assert done.exit_code == 0, done.stderr
+    assert read_run(run).missing == ()
+
+
+def test_slurm_trains_no_folds_in_parallel_in_a_job(store):
+    done = mer("train", store, "--loso", "--engine", "slurm", "--folds-at-once", 2)
+    assert (done.exit_code, done.stderr) == (
+        1,
+        "error: --folds-at-once has no effect with --engine slurm, whose jobs train one fold after the other. Leave it "
+        "out; the number of jobs at once is --slurm array_parallelism=N.\n",
+    )
+
+
+def test_a_run_that_does_not_fit_costs_no_run_beside_it(store, tmp_path, monkeypatch):
+    plans = plans_of(store, 1, 2)
+
+    def needs(runs, options, n_cores):
+        if any(plan is plans[0] for plan, _ in runs):
+            raise ConfigError("too large")
+        return Needs()
+
+    monkeypatch.setattr("mer_cli.training.train._needs_here", needs)
+    failed = train_runs(plans, tmp_path, lambda _: Silent(), Options(), goes_on=True)
+    assert [(run.plan, run.reason) for run in failed] == [(plans[0], "too large")]
+    assert [run.name for run in tmp_path.iterdir()] == [plans[1].config.run_name]
+
+
+def test_ray_decides_by_the_cores_how_many_folds_it_trains(store, tmp_path):
+    with pytest.raises(ConfigError) as error:
+        train_run(plans_of(store, 1)[0], tmp_path, engine=Elsewhere(), folds_at_once=2)
+    assert str(error.value) == (
+        "--folds-at-once has no effect with --engine ray and --device cpu, where the cores of the nodes decide. Leave "
+        "it out."
+    )
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_worker_holds_what_one_run_reads(monkeypatch):
+    held = []
+
+    class Read:
+        def read(self):
+            held.append(len(local._HELD))
+            return "arrays"
+
+    monkeypatch.setattr(local, "_HELD", {})
+    monkeypatch.setattr("mer_cli.engines.local.pickle", SimpleNamespace(loads=lambda _: Read()))
+    for pickled in (b"1", b"1", b"2", b"1"):
+        assert local._of_worker(pickled)[1] == "arrays"
+    assert held == [0, 0, 0]
 
 
 SHARE = """

@@ -95,6 +95,7 @@ def train(
             folds_at_once=folds_at_once,
             gpus=gpus,
             loggers=Loggers(make_loggers(log) if log else {}),
+            tell=warnings.warn,
         )
         return read_run(_train(plan, Path(out), progress, how))
 

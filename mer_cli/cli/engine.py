@@ -64,8 +64,8 @@ def machine_of(engine: Engine, device: str | None, slurm: str | None) -> Machine
 def elsewhere(engine: Engine) -> Engine | None:
     """Return the engine for work on single clips, whose files have to be on a disk that its machines share, else None.
 
-    SLURM's clusters have such a disk. Of Ray's nodes nobody knows, so clips are computed on this machine, and the nodes
-    get what the folds need of them.
+    A SLURM cluster has such a disk. Ray's nodes may not, so clips are computed on this machine, and the nodes get what
+    the folds need of them.
     """
     return engine if engine.is_detached else None
 
@@ -74,6 +74,7 @@ def check_engine_flags(
     engine: str,
     *,
     gpus: str | None = None,
+    folds_at_once: int | None = None,
     jobs: int | None = None,
     time_limit: str | None = None,
     resume: bool = True,
@@ -82,6 +83,11 @@ def check_engine_flags(
     name = engine.partition(":")[0]
     if gpus and name != "local":
         raise ConfigError(f"--gpus has no effect with --engine {name}, which gives each fold a GPU. Leave it out.")
+    if folds_at_once and name == "slurm":
+        raise ConfigError(
+            "--folds-at-once has no effect with --engine slurm, whose jobs train one fold after the other. Leave it "
+            "out; the number of jobs at once is --slurm array_parallelism=N."
+        )
     if jobs and name != "local":
         raise ConfigError(
             f"--jobs has no effect with --engine {name}, which uses all of its machines. Leave it out; the number of "

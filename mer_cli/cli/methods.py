@@ -310,7 +310,9 @@ def train_grid(
     for cell, seconds in zip(cells, expected, strict=True):
         if seconds is not None:
             limit.expect(cell.plan.config.model, seconds)
-    todo = [(cell, seconds) for cell, seconds in zip(cells, expected, strict=True) if cell.n_missing]
+    missing = ((cell, seconds) for cell, seconds in zip(cells, expected, strict=True) if cell.n_missing)
+    # By name, because two cells may be one run: of a store that was given twice.
+    todo = [*{cell.plan.config.run_name: (cell, seconds) for cell, seconds in missing}.values()]
     names = {cell.plan.config.run_name: f"{cell.plan.config.protocol_id}, {cell.name}" for cell, _ in todo}
     failed = train_with_progress(
         [cell.plan for cell, _ in todo],

@@ -16,7 +16,7 @@ from mer_cli.cli.completion import complete_store
 from mer_cli.cli.config_file import PrintConfigFlag, check_replay, config_text
 from mer_cli.cli.engine import EngineFlag, SlurmFlag, check_engine_flags, elsewhere, engine_of, machine_of, say
 from mer_cli.cli.flags import SettingsCommand, Stores, TimeLimitFlag
-from mer_cli.errors import ConfigError
+from mer_cli.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
     from mer_cli.engines.engine import Engine
@@ -111,13 +111,14 @@ def train(
     if print_config:
         console.print_text(config_text(ctx, config))
         return
-    check_engine_flags(engine, gpus=gpus, time_limit=time_limit, resume=resume)
+    at_once = parse_folds_at_once(folds_at_once)
+    check_engine_flags(engine, gpus=gpus, folds_at_once=at_once, time_limit=time_limit, resume=resume)
     limit = parse_time_limit(time_limit)
     options = Options(
         resume=resume,
         save_weights=save_weights,
         loggers=loggers_of(log, tensorboard=tensorboard),
-        folds_at_once=parse_folds_at_once(folds_at_once),
+        folds_at_once=at_once,
         gpus=parse_gpus(gpus) if gpus else None,
         time_limit=limit,
     )
@@ -202,10 +203,13 @@ def train_with_progress(
 
 
 def expected_of(plans: Sequence[RunPlan], out: Path) -> list[float | None]:
-    """Return how long a fold of each plan takes, as far as finished folds tell."""
+    """Return how long a fold of each plan takes, as far as finished folds tell; a damaged one stops no training."""
     from mer_cli.training.grids import cell_of, expected_seconds
 
-    return expected_seconds([cell_of(plan.config.model, plan, out) for plan in plans])
+    try:
+        return expected_seconds([cell_of(plan.config.model, plan, out) for plan in plans])
+    except RunError:
+        return [None] * len(plans)
 
 
 def prepare_with_progress(plan: RunPlan, steps: Callable[[str, int], Any], engine: Engine | None = None) -> None:

@@ -93,7 +93,7 @@ class Task:
     """One task of a work.
 
     item : the fold or the clip, which can be pickled · name : of the item, for logs and errors
-    seconds : how long it will probably take, None if nobody knows
+    seconds : how long it will probably take, None if it is unknown
     """
 
     work: Work

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache, partial
+from functools import partial
 from itertools import count, groupby
 from multiprocessing import get_context
 from multiprocessing.queues import SimpleQueue
@@ -84,7 +84,7 @@ def _do_task(sent: tuple[int, bytes, Any]) -> tuple[int, Any, Exception | None]:
     """Do a task in a worker, and return its number with what `Work.keep` returned, or with the error."""
     number, pickled, item = sent
     try:
-        work, shared = _work_and_shared(pickled)
+        work, shared = _of_worker(pickled)
         return number, work.keep(item, work.do(shared, item, _ignore_step)), None
     except Exception as error:
         return number, None, sendable(error)
@@ -94,11 +94,16 @@ def _ignore_step(epoch: int, loss: float) -> None:
     """Do nothing at a step of a task that is done in a worker."""
 
 
-@lru_cache(maxsize=1)
-def _work_and_shared(pickled: bytes) -> tuple[Work, Any]:
+_HELD: dict[bytes, tuple[Work, Any]] = {}  # by a worker: the last work, and what its tasks share
+
+
+def _of_worker(pickled: bytes) -> tuple[Work, Any]:
     """Return a work and what its tasks share, which a worker reads once."""
-    work: Work = pickle.loads(pickled)
-    return work, work.read()
+    if pickled not in _HELD:
+        _HELD.clear()  # before there are two
+        work: Work = pickle.loads(pickled)
+        _HELD[pickled] = work, work.read()
+    return _HELD[pickled]
 
 
 def sendable(error: Exception) -> Exception:

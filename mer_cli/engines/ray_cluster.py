@@ -21,6 +21,8 @@ from typing import Any
 from mer_cli.engines.ray_reaper import reaper
 from mer_cli.errors import ConfigError, RunError
 
+STARTS = 3  # of a local cluster: Ray gives up after 30 s, and on a busy machine the next start is quicker
+TOO_SLOW = "timed out during startup"  # in Ray's error
 SECONDS_TO_ANSWER = 5.0  # Ray itself would wait two minutes for a cluster that isn't there
 HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"  # Ray speaks gRPC, which stands on it
 VERSIONS = r"started with:\s+Ray: (\S+)\s+Python: (\S+)"  # in Ray's error, of the cluster and then of this process
@@ -42,23 +44,37 @@ def import_ray() -> Any:
 @contextmanager
 def local_cluster() -> Iterator[Any]:
     """Yield Ray, connected to a cluster of this machine's processors and GPUs, which ends with the block."""
+    with ExitStack() as stack:
+        for is_last in (False,) * (STARTS - 1) + (True,):
+            with ExitStack() as start:
+                try:
+                    ray = _start_local(start)
+                except Exception as error:
+                    if TOO_SLOW in str(error) and not is_last:
+                        continue
+                    raise connection_error("--engine ray", error) from None
+                stack.enter_context(start.pop_all())
+                break
+        yield ray
+
+
+def _start_local(stack: ExitStack) -> Any:
+    """Start a cluster of this machine, which ends when the stack is closed, and return Ray, connected to it."""
     from joblib import cpu_count  # knows affinity and a container's share
 
-    with ExitStack() as stack:
-        stack.enter_context(_environment({**QUIET, "RAY_AUTH_TOKEN": _token()}))
-        if "ray" not in sys.modules:  # which reads it only once; from about 2.59 on, Ray sets it for local clusters
-            stack.enter_context(_environment({"RAY_AUTH_MODE": "token"}))
-        ray = import_ray()
-        # Ray listens on loopback by itself where it doesn't support several nodes: on Windows and macOS.
-        stack.enter_context(_replaced(ray._private.ray_constants, "ENABLE_RAY_CLUSTER", False))
-        folder = tempfile.mkdtemp(prefix="mer-ray-", dir="/tmp" if os.name == "posix" else None)  # for short sockets
-        note_processes = stack.enter_context(reaper(folder))
-        try:
-            _init(ray, stack, "local", num_cpus=cpu_count(), include_dashboard=False, _temp_dir=folder)
-        except Exception as error:
-            raise connection_error("--engine ray", error) from None
+    stack.enter_context(_environment({**QUIET, "RAY_AUTH_TOKEN": _token()}))
+    if "ray" not in sys.modules:  # which reads it only once; from about 2.59 on, Ray sets it for local clusters
+        stack.enter_context(_environment({"RAY_AUTH_MODE": "token"}))
+    ray = import_ray()
+    # Ray listens on loopback by itself where it doesn't support several nodes: on Windows and macOS.
+    stack.enter_context(_replaced(ray._private.ray_constants, "ENABLE_RAY_CLUSTER", False))
+    folder = tempfile.mkdtemp(prefix="mer-ray-", dir="/tmp" if os.name == "posix" else None)  # for short sockets
+    note_processes = stack.enter_context(reaper(folder))
+    try:
+        _init(ray, stack, "local", num_cpus=cpu_count(), include_dashboard=False, _temp_dir=folder)
+    finally:
         note_processes()
-        yield ray
+    return ray
 
 
 @contextmanager

@@ -116,6 +116,9 @@ class RayEngine:
     def resources_for(self, needs: Needs) -> dict[str, float]:
         """Return what a task needs of a node, in Ray's terms.
 
+        A task that takes all cores has those of the smallest node; on a GPU it has as many as there are for each task
+        that the GPUs of a node have room for.
+
         Raises
         ------
         ConfigError
@@ -125,8 +128,12 @@ class RayEngine:
         cores = [node.get("CPU", 0) for node in nodes if node.get("CPU", 0) >= 1]
         wanted: dict[str, float] = {"CPU": needs.threads or min(cores, default=1)}
         if needs.device == "cuda":
+            with_gpus = [node for node in nodes if node.get("GPU", 0)]
+            if needs.threads is None:
+                shares = (node.get("CPU", 0) // (node["GPU"] * needs.on_each_gpu) for node in with_gpus)
+                wanted["CPU"] = max(1, min(shares, default=1))
             wanted["GPU"] = 1 if needs.on_each_gpu == 1 else int(10_000 / needs.on_each_gpu) / 10_000
-            if not any(node.get("GPU", 0) for node in nodes):
+            if not with_gpus:
                 raise ConfigError(
                     f"{self.where}: --device cuda, but no node of the cluster has a GPU. Add a node that has one, or "
                     "use --device cpu."

@@ -22,8 +22,9 @@ def reaper(folder: str) -> Iterator[Callable[[], None]]:
 
     Yields
     ------
-    a function that notes all processes that this one has started, and theirs
+    a function that notes all processes that this one has started since, and theirs
     """
+    before = set(psutil.Process().children(recursive=True))  # are not Ray's
     command = [sys.executable, "-P", __file__, folder]
     # Its own session, which Ctrl-C doesn't reach. Its stdin ends when this process does.
     with subprocess.Popen(command, stdin=subprocess.PIPE, text=True, start_new_session=True) as process:
@@ -32,7 +33,7 @@ def reaper(folder: str) -> Iterator[Callable[[], None]]:
             assert process.stdin is not None
             for started in psutil.Process().children(recursive=True):
                 with suppress(psutil.NoSuchProcess):
-                    if started.pid != process.pid:
+                    if started.pid != process.pid and started not in before:
                         process.stdin.write(f"{started.pid} {started.create_time()}\n")
             process.stdin.flush()
 

@@ -27,7 +27,7 @@ class Outcome:
 
 
 class Worker:
-    """What Ray makes an actor of.
+    """The class of Ray's actors: one worker process each.
 
     Parameters
     ----------

@@ -277,7 +277,7 @@ class Resumable:
         return reasons
 
     def _send(self, tasks: Sequence[ClipTask], engine: Engine, note: Callable[[tuple[str, str, str]], None]) -> None:
-        """Let an engine compute and save clips; call `note` with what `make_part` returns of each."""
+        """Let an engine compute and save clips; call `note` with what `make_part` returns for each."""
         work = ClipWork(self.path.name, str(self.parts))
         for task in tasks:
             work.forget(task)

@@ -194,7 +194,7 @@ class SlurmEngine:
 
 
 def counted(n: int, what: str) -> str:
-    """Return "1 job", "2 jobs"."""
+    """Return a number with the word for what it counts, such as "1 job" or "2 jobs"."""
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 

@@ -72,7 +72,7 @@ def parse_slurm_options(text: str) -> dict[str, str]:
 
 
 def check_options(options: Options) -> None:
-    """Raise a ConfigError for a value that SLURM can't have, as far as that can be seen without SLURM."""
+    """Raise a ConfigError for a value that SLURM can't use, as far as that can be seen without SLURM."""
     for name, value in options.items():
         if not value:
             raise ConfigError(f"--slurm {name}: it has no value. Give one, such as {name}={_example(name)}.")

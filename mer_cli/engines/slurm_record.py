@@ -69,7 +69,7 @@ class Array:
 
     @property
     def number(self) -> str:
-        """Number of the array, which `scancel` takes; "" if nobody knows."""
+        """Number of the array, which `scancel` takes; "" if it is unknown."""
         return self.numbers[0].partition("_")[0] if self.numbers else ""
 
     def write(self) -> None:

@@ -1,6 +1,6 @@
 """Claims on the folds of a run: several commands may train one run, and none trains a fold that another has begun.
 
-`claims/<fold>.json` in the run says which process trains a fold. It is no lock: its owner touches it every `BEAT`
+`claims/<fold>.json` in the run says which process trains a fold. It is not a lock: its owner touches it every `BEAT`
 seconds, and without a sign of life for `STALE` seconds anyone may take it over; on the owner's own machine at once, if
 the process is gone. If a claim fails to keep two processes apart (a disk that doesn't know locks, three processes
 within a millisecond, a clock that jumps), a fold is trained twice, with the same numbers, and one result is kept.

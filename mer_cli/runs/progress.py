@@ -42,7 +42,7 @@ class RunProgress:
 
     @property
     def given_up(self) -> tuple[str, ...]:
-        """Folds that failed so often that nobody tries them again, unless a command is given again."""
+        """Folds that failed so often that they are tried again only by a new command."""
         return tuple(
             fold for fold, failure in self.failed.items() if failure.times >= TRIES and fold not in self.at_work
         )

@@ -167,7 +167,7 @@ class FoldWork:
 
     path : the run directory · engine : name of the engine · save_weights : whether each fold's weights are kept
     resume : False trains finished folds again
-    origin : where your own code lies · sources : its files, for a machine that has not got them
+    origin : where your own code lies · sources : its files, for a machine that lacks them
     trainers : a cache that this process shares with other runs · is_ready : whether `_get_ready` was called
     """
 
@@ -199,7 +199,7 @@ class FoldWork:
         return str(self.path)
 
     def read(self) -> Any:
-        """Return what `read_arrays` does."""
+        """Return what the folds share (`read_arrays`): the cached arrays if they fit, otherwise read anew."""
         self._get_ready()
         return self.trainers.read(self.plan)
 
@@ -229,7 +229,15 @@ class FoldWork:
             ) from None
 
     def keep(self, item: Fold, result: tuple[TrainedFold, FoldFacts]) -> EndedFold:
-        """Write a trained fold into the run."""
+        """Write a trained fold into the run.
+
+        Raises
+        ------
+        RunError
+            If the run was removed meanwhile, or can't be written to.
+        """
+        if not self.path.is_dir():
+            raise RunError(f"{self.path}: the run directory is no longer there. Run the same command again.")
         trained, facts = result
         predictions = FoldPredictions(item.id, item.test, trained.logits, item.inner, trained.inner_logits)
         save = partial(_save_weights, trained.weights, self.plan.config, item) if self.save_weights else None
@@ -257,6 +265,8 @@ class FoldWork:
 
     def fail(self, item: Fold, error: BaseException, log: str) -> int:
         """Note why a fold failed, with the traceback in a log if it is a mistake of the program."""
+        if not self.path.is_dir():  # it was removed: a new folder of this name would only be in the way
+            return TRIES
         if not log and not isinstance(error, MerError):
             file = self.path / "logs" / f"{item.id}.log"
             write_text(file, "".join(traceback.format_exception(error)))
@@ -268,7 +278,7 @@ class FoldWork:
         failure = read_failures(self.path).get(item.id)
         if failure is None or failure.times < TRIES:
             return None
-        return f"{failure.error} Log: {failure.log}" if failure.log else failure.error
+        return f"{failure.error.rstrip('.')}. Log: {failure.log}" if failure.log else failure.error
 
     def _get_ready(self) -> None:
         """Import your own code, and look for the device, in a process that neither named the code nor chose the device.
@@ -276,7 +286,7 @@ class FoldWork:
         Raises
         ------
         ConfigError
-            If this machine has not the device, or the code is not there or is another.
+            If this machine lacks the device, or your own code is absent or not the planned one.
         """
         if self.is_ready:
             return
@@ -287,8 +297,8 @@ class FoldWork:
         self.is_ready = True
 
     def _origin_here(self, origin: Origin) -> Origin:
-        """Return where your own code lies on this machine; if its file isn't here, a copy of it is made."""
-        if origin.file is None or origin.file.is_file():
+        """Return where your own code lies on this machine; if it isn't here as it was planned, a copy of it is made."""
+        if origin.file is None or not self.sources or self.engine == "local" or self._is_here(origin.file):
             return origin
         folder = Path(tempfile.mkdtemp(prefix="mer-own-"))
         for name, content in self.sources.items():
@@ -296,6 +306,14 @@ class FoldWork:
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(content)
         return replace(origin, file=folder / origin.file.name)
+
+    def _is_here(self, file: Path) -> bool:
+        """Return whether a file, and all beside it that it imports, are on this machine as they were planned."""
+        try:
+            here = {name: (file.parent / name).read_bytes().replace(b"\r\n", b"\n") for name in self.sources}
+        except OSError:
+            return False
+        return here == self.sources
 
 
 def _threads_of_job() -> int | None:
@@ -310,7 +328,7 @@ def _claims(engine: str) -> Claims:
 
 
 def spell(error: BaseException) -> str:
-    """Return an error in a line; the kind of error too if it is a mistake of the program."""
+    """Return the text of an error as one line; with the name of its class if it is a mistake of the program."""
     text = " ".join(str(error).split())
     return text if isinstance(error, MerError) else f"{type(error).__name__}: {text}".removesuffix(": ")
 

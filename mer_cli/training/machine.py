@@ -146,8 +146,8 @@ def describe_environment(device: str, machine: Machine | None = None) -> dict[st
 def describe_fold(device: str) -> dict[str, str | int]:
     """Return the facts about this process that a fold records if this process trained it.
 
-    They name the machine, its job on a cluster if there is one, and what can change the last digits of a number. There
-    is no time among them: a machine that trains a fold again records the same.
+    They name the machine, its job on a cluster if there is one, and what can change the last digits of a number. They
+    hold no time: a machine that trains a fold again records the same.
     """
     job = cluster_job()
     facts: dict[str, str | int] = {"host": platform.node(), **({"job": job} if job else {})}

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import torch
 
 from mer_cli.engines.engine import Ended, Engine, Needs, Task
 from mer_cli.engines.local import LocalEngine
-from mer_cli.errors import MerError, RunError
+from mer_cli.errors import ConfigError, MerError, RunError
 from mer_cli.records import Fold
 from mer_cli.runs.directory import CODE_GIVEN, Session, folds_to_train, open_run, record_session
 from mer_cli.runs.failures import forget_failures, read_failures
@@ -41,6 +41,7 @@ from mer_cli.training.machine import describe_environment
 from mer_cli.training.time_limit import TimeLimit
 
 MOTION_FOLDS_ON_GPU = 4  # on a node whose memory nobody has measured; each takes some 2.5 GB
+Held = TypeVar("Held")
 SECONDS_BETWEEN_LOOKS = 1.0  # at folds that another process trains
 
 
@@ -231,6 +232,9 @@ class _Queue:
                 self._fail(run, "", error)
         if self.engine.name == "local":
             self._share_machine()
+            for before, run in pairwise(self.runs):
+                if not run.todo:  # so that it doesn't part those beside it
+                    run.needs = before.needs
         else:
             for run in self.runs:
                 run.needs = needs_elsewhere(run.plan, self.options.folds_at_once)
@@ -240,6 +244,12 @@ class _Queue:
         """Decide how many folds this machine trains in parallel; runs of one kind in a row share the places."""
         n_cores = torch.get_num_threads()
         todo = [run for run in self.runs if run.todo and not run.is_dropped]
+        for run in todo:
+            try:
+                run.needs = _needs_here([(run.plan, run.todo)], self.options, n_cores)
+            except MerError as error:  # of a network that is too large, which costs no other run
+                self._fail(run, "", error)
+        todo = [run for run in todo if not run.is_dropped]
         for _, group in groupby(todo, key=lambda run: (run.plan.config.method.sees_motion, run.plan.config.device)):
             alike = list(group)
             try:
@@ -255,15 +265,26 @@ class _Queue:
 
     def train(self) -> None:
         """Let the engine do the tasks, and wait for those that another process does."""
-        self._do(self._tasks())
+        for runs in self._alike(self.runs, lambda run: run.needs):
+            self._do(self._tasks(runs))
         if self.elsewhere:
             self.options.tell(_waiting(self.elsewhere))
         while self.elsewhere and not self.limit.is_past:
             time.sleep(SECONDS_BETWEEN_LOOKS)
-            self._do(self._retaken())
+            waiting, self.elsewhere = self.elsewhere, []
+            for tasks in self._alike(waiting, lambda task: task.work.needs):
+                self._do(self._retaken(tasks))
+        if self.elsewhere:
+            self.limit.is_over = True
         for run in self.runs:
             if run.work and run.n_left and not run.failures:  # no time is left for its other folds
                 self._finish(run)
+
+    def _alike(self, each: Iterable[Held], needs_of: Callable[[Held], Needs]) -> Iterator[list[Held]]:
+        """Yield those in a row with the same needs: the local engine looks ahead by a task, which is claimed then."""
+        is_local = self.engine.name == "local"
+        for _, group in groupby(each, key=lambda held: needs_of(held) if is_local else None):
+            yield list(group)
 
     def _do(self, tasks: Iterator[Task]) -> None:
         """Let the engine do tasks; if a worker is killed, the runs whose folds were at work have failed."""
@@ -281,8 +302,8 @@ class _Queue:
                     self._give_back(task)
                     self._fail(run, task.name, error)
 
-    def _tasks(self) -> Iterator[Task]:
-        for run in self.runs:
+    def _tasks(self, runs: Sequence[_Run]) -> Iterator[Task]:
+        for run in runs:
             model = run.plan.config.model
             if not run.todo:
                 self._open(run)
@@ -290,28 +311,27 @@ class _Queue:
             for fold in run.todo:
                 if run.is_dropped or not self.limit.has_time(model):
                     break
-                if run.work is None:
-                    try:
+                try:
+                    if run.work is None:
                         self._open(run)
-                    except MerError as error:
-                        self._fail(run, "", error)
-                        break
-                assert run.work
-                task = Task(run.work, fold, fold.id, run.seconds)
-                if self._begin(task):
+                    assert run.work
+                    task = Task(run.work, fold, fold.id, run.seconds)
+                    is_begun = self._begin(task)
+                except MerError as error:  # its directory was removed, for example
+                    self._fail(run, "", error)
+                    break
+                if is_begun:
                     yield task
                 else:
                     self.elsewhere.append(task)
 
-    def _retaken(self) -> Iterator[Task]:
+    def _retaken(self, waiting: Iterable[Task]) -> Iterator[Task]:
         """Yield the tasks that another process had claimed and not finished; end those that it has finished."""
-        waiting, self.elsewhere = self.elsewhere, []
         for task in waiting:
             run = self.run_of[id(task.work)]
             told = task.work.kept(task.item) if self.options.resume else None
             if told is not None:
-                self.begun[run.path, task.name] = task
-                self._end(Ended(task, told))
+                self._count(run, told, is_seen=False)
             elif not run.is_dropped and self.limit.has_time(run.plan.config.model):
                 if self._begin(task):
                     yield task
@@ -360,12 +380,16 @@ class _Queue:
         self._give_back(task)
         if ended.error is not None:
             if not self.engine.is_detached:
-                for _ in range(ended.tries):
-                    task.work.fail(task.item, ended.error, "")
+                with suppress(RunError):  # of a full disk, for example, of which the fold's own error tells
+                    for _ in range(ended.tries):
+                        task.work.fail(task.item, ended.error, "")
             self._fail(run, task.name, ended.error)
             return
-        told: EndedFold = ended.told
-        if not self._is_seen(run):
+        self._count(run, ended.told, is_seen=self._is_seen(run))
+
+    def _count(self, run: _Run, told: EndedFold, *, is_seen: bool) -> None:
+        """Count a fold as finished, and tell of it what the listener has not seen."""
+        if not is_seen:
             run.listener.on_fold(told.fold)
             if told.loss is not None:
                 run.listener.on_epoch(told.n_epochs, told.loss)
@@ -403,11 +427,14 @@ class _Queue:
         if not fold or self.engine.name == "local":
             return str(error)
         folds = ", ".join(sorted(fold for fold, _ in run.failures))
-        it = "it" if len(run.failures) == 1 else "them"
         log = "" if self.engine.is_detached else self._log(run, fold)
+        it = "it" if len(run.failures) == 1 else "them"
+        rest = f"The others are finished; the same command tries {it} again."
+        if run.n_left > len(run.failures):
+            rest = f"The same command tries {it} again, and trains those that are left."
         return (
-            f"{run.path}: {len(run.failures)} of {len(run.plan.folds)} folds failed: {folds}. {spell(error)}{log} The "
-            f"others are finished; the same command tries {it} again."
+            f"{run.path}: {len(run.failures)} of {len(run.plan.wanted)} folds failed: {folds}. "
+            f"{spell(error).rstrip('.')}.{log} {rest}"
         )
 
     def _log(self, run: _Run, fold: str) -> str:
@@ -436,9 +463,14 @@ def needs_elsewhere(plan: RunPlan, folds_at_once: int | None) -> Needs:
     ----------
     folds_at_once : folds that share a GPU; None lets networks on motion share it, which leave most of it idle
     """
-    sees_motion = plan.config.method.sees_motion
+    sees_motion, device = plan.config.method.sees_motion, plan.config.device
+    if folds_at_once and device != "cuda":
+        raise ConfigError(
+            f"--folds-at-once has no effect with --engine ray and --device {device}, where the cores of the nodes "
+            "decide. Leave it out."
+        )
     on_each_gpu = folds_at_once or (MOTION_FOLDS_ON_GPU if sees_motion else 1)
-    return Needs(1 if sees_motion else None, plan.config.device, on_each_gpu)
+    return Needs(1 if sees_motion else None, device, on_each_gpu)
 
 
 def _needs_here(runs: Sequence[tuple[RunPlan, Sequence[Fold]]], options: Options, n_cores: int) -> Needs:
