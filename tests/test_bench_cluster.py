@@ -190,7 +190,7 @@ def test_each_kind_of_method_is_measured(name, monkeypatch):
         config = config.model_copy(update={"batch_size": 2})
     pace = measure_pace(resolve_hardware(config, 0), repeats=1)
     assert 0 < pace.pair_s < 10
-    assert pace.fold_s(10, 3) == pace.start_s + 30 * pace.pair_s
+    assert pace.fold_s(10, 3) == pytest.approx(pace.start_s + 30 * pace.pair_s)
 
 
 def measured(**changes):
