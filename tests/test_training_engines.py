@@ -4,6 +4,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import warnings
 from collections import Counter
 from concurrent.futures.process import BrokenProcessPool
 from importlib.util import find_spec
@@ -252,8 +253,12 @@ def test_in_python_a_wait_for_another_command_is_a_warning_and_its_folds_are_tak
     begin, is_free = FoldWork.begin, []
     monkeypatch.setattr(FoldWork, "begin", lambda work, item, place="": bool(is_free) and begin(work, item, place))
     monkeypatch.setattr("mer_cli.training.train.time", SimpleNamespace(sleep=is_free.append))
-    with pytest.warns(UserWarning, match="^3 folds are at work in another command"):
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
         run = mer_cli.train(store, "flow-svm", flow="fast", scheme="mmnet3", out=tmp_path, progress=False)
+    assert [str(each.message).partition(";")[0] for each in told if "at work" in str(each.message)] == [
+        "3 folds are at work in another command (see mer status)"
+    ]
     assert run.missing == ()
 
 
