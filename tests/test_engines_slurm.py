@@ -430,6 +430,17 @@ def test_a_question_that_no_node_can_answer_tells_at_once_why_its_job_waits(clus
     assert trial.said[1].endswith(f" waits: PartitionConfig. `scontrol show job {number}` tells more.")
 
 
+def test_a_home_folder_that_can_not_be_written_is_told_before_a_question(cluster, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path / "file"))
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(RunError) as raised:
+        Trial().engine.ask(platform.node, Needs())
+    assert str(raised.value) == (
+        f"--engine slurm: {tmp_path}/file/.cache/mer/slurm: the jobs and their logs can't be written (Not a "
+        "directory), and none was submitted. Make room, or give yourself permission to write there."
+    )
+
+
 @pytest.mark.slow
 def test_a_preempted_job_goes_on_where_it_stopped(cluster, work):
     work.sleep = 3
