@@ -352,12 +352,12 @@ def test_slurm_trains_no_folds_in_parallel_in_a_job(store):
 def test_a_run_that_does_not_fit_costs_no_run_beside_it(store, tmp_path, monkeypatch):
     plans = plans_of(store, 1, 2)
 
-    def needs(runs, options, n_cores):
+    def needs(runs, *asked):
         if any(plan is plans[0] for plan, _ in runs):
             raise ConfigError("too large")
         return Needs()
 
-    monkeypatch.setattr("mer_cli.training.train._needs_here", needs)
+    monkeypatch.setattr("mer_cli.training.train.needs_here", needs)
     failed = train_runs(plans, tmp_path, lambda _: Silent(), Options(), goes_on=True)
     assert [(run.plan, run.reason) for run in failed] == [(plans[0], "too large")]
     assert [run.name for run in tmp_path.iterdir()] == [plans[1].config.run_name]
