@@ -17,8 +17,7 @@ from mer_cli.engines.slurm_options import ARRAY_PARALLELISM
 from mer_cli.errors import ConfigError
 from mer_cli.runs.config import resolve_config
 from mer_cli.runs.methods import LIVE, METHODS
-from mer_cli.training.hardware import resolve_hardware
-from mer_cli.training.train import needs_elsewhere
+from mer_cli.training.hardware import needs_elsewhere, resolve_hardware
 
 UNEVEN = [float(3 + 7 * number % 41) for number in range(120)]
 
@@ -127,7 +126,7 @@ def test_the_folds_are_those_of_the_whole_dataset_five_times_if_the_seed_counts(
 def test_a_fold_takes_as_many_cores_as_the_engines_give_it():
     for fold in queue_of(*(method.name for method in LIVE), cores=4):
         config = SimpleNamespace(method=METHODS[fold.method], device="cpu")
-        needs = needs_elsewhere(SimpleNamespace(config=config), None)
+        needs = needs_elsewhere(config, None)
         assert fold.cores == (needs.threads or 4), fold.method
 
 

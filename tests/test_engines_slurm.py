@@ -297,6 +297,18 @@ def test_a_node_answers_a_question(local, monkeypatch, tmp_path):
     assert len(trial.said) == 1
 
 
+def test_a_folder_in_whose_path_slurm_puts_numbers_is_refused_before_anything_is_submitted(local, tmp_path):
+    folder = tmp_path / "runs %j"
+    work = WrittenWork("run-a", str(folder))
+    with pytest.raises(RunError) as raised:
+        local().run(tasks_of(work, 1))
+    assert str(raised.value) == (
+        f"--engine slurm: {folder}/slurm: SLURM can't write logs there, because it replaces '%' in their paths. Use a "
+        "folder without it, for example with another --out."
+    )
+    assert not (folder / "slurm").exists()
+
+
 def test_a_task_that_takes_longer_than_the_time_limit_fails(work, monkeypatch):
     pytest.importorskip("submitit")
     monkeypatch.setenv("SUBMITIT_EXECUTOR", "local")
@@ -399,6 +411,34 @@ def test_jobs_go_on_after_ctrl_c(cluster, work):
             f"The jobs go on. The same command shows how far they are; `scancel {number}` stops them.\n"
         )
     wait_for(lambda: len(work.lines("kept")) == 2)
+
+
+def test_a_question_that_no_node_can_answer_tells_at_once_why_its_job_waits(cluster, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    trial = Trial("cpus_per_task=99")
+
+    def say(sentence):
+        trial.said.append(sentence)
+        if len(trial.said) == 2:
+            raise KeyboardInterrupt
+
+    trial.engine.say = say
+    with pytest.raises(KeyboardInterrupt):
+        trial.engine.ask(platform.node, Needs())
+    number = trial.said[0].split()[2]
+    assert trial.said[1].startswith(f"SLURM: job {number}")
+    assert trial.said[1].endswith(f" waits: PartitionConfig. `scontrol show job {number}` tells more.")
+
+
+def test_a_home_folder_that_can_not_be_written_is_told_before_a_question(cluster, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path / "file"))
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(RunError) as raised:
+        Trial().engine.ask(platform.node, Needs())
+    assert str(raised.value) == (
+        f"--engine slurm: {tmp_path}/file/.cache/mer/slurm: the jobs and their logs can't be written (Not a "
+        "directory), and none was submitted. Make room, or give yourself permission to write there."
+    )
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import warnings
 from collections import Counter
 from concurrent.futures.process import BrokenProcessPool
 from importlib.util import find_spec
@@ -252,8 +253,12 @@ def test_in_python_a_wait_for_another_command_is_a_warning_and_its_folds_are_tak
     begin, is_free = FoldWork.begin, []
     monkeypatch.setattr(FoldWork, "begin", lambda work, item, place="": bool(is_free) and begin(work, item, place))
     monkeypatch.setattr("mer_cli.training.train.time", SimpleNamespace(sleep=is_free.append))
-    with pytest.warns(UserWarning, match="^3 folds are at work in another command"):
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
         run = mer_cli.train(store, "flow-svm", flow="fast", scheme="mmnet3", out=tmp_path, progress=False)
+    assert [str(each.message).partition(";")[0] for each in told if "at work" in str(each.message)] == [
+        "3 folds are at work in another command (see mer status)"
+    ]
     assert run.missing == ()
 
 
@@ -347,12 +352,12 @@ def test_slurm_trains_no_folds_in_parallel_in_a_job(store):
 def test_a_run_that_does_not_fit_costs_no_run_beside_it(store, tmp_path, monkeypatch):
     plans = plans_of(store, 1, 2)
 
-    def needs(runs, options, n_cores):
+    def needs(runs, *asked):
         if any(plan is plans[0] for plan, _ in runs):
             raise ConfigError("too large")
         return Needs()
 
-    monkeypatch.setattr("mer_cli.training.train._needs_here", needs)
+    monkeypatch.setattr("mer_cli.training.train.needs_here", needs)
     failed = train_runs(plans, tmp_path, lambda _: Silent(), Options(), goes_on=True)
     assert [(run.plan, run.reason) for run in failed] == [(plans[0], "too large")]
     assert [run.name for run in tmp_path.iterdir()] == [plans[1].config.run_name]

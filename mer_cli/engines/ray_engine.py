@@ -69,6 +69,7 @@ class RayEngine:
         self.address = address or os.environ.get("RAY_ADDRESS")
         self.where = f"--engine ray:{self.address}" if self.address else "--engine ray"
         self.stack = ExitStack()
+        self.settled: dict[Needs, dict[str, float]] = {}
 
     def __enter__(self) -> Self:
         self.ray = self.stack.enter_context(joined_cluster(self.address) if self.address else local_cluster())
@@ -124,6 +125,8 @@ class RayEngine:
         ConfigError
             If no node has as much.
         """
+        if needs in self.settled:
+            return self.settled[needs]
         nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
         cores = [node.get("CPU", 0) for node in nodes if node.get("CPU", 0) >= 1]
         wanted: dict[str, float] = {"CPU": needs.threads or min(cores, default=1)}
@@ -144,6 +147,7 @@ class RayEngine:
                 f"{self.where}: a task needs {wanted['CPU']:g} cores {has}of one node, and the largest has "
                 f"{max(cores, default=0):g}. Ask for fewer, or add a larger node."
             )
+        self.settled[needs] = wanted  # the number of threads can change the last digits: nodes that join don't
         return wanted
 
     def take(self, resources: dict[str, float]) -> Place | None:
@@ -250,8 +254,13 @@ class Round:
             self.hand_out()  # before results are written, so that workers don't wait for the disk
             for attempt, outcome in filter(None, results):
                 task = attempt.task
-                told = task.work.keep(task.item, outcome.result) if outcome.error is None else None
-                self.on_end(Ended(task, told, outcome.error, max(1, attempt.n_failed)))
+                told, failed = None, outcome.error
+                if failed is None:
+                    try:
+                        told = task.work.keep(task.item, outcome.result)
+                    except (MerError, OSError) as error:  # a full disk, or a run that was removed
+                        failed = error
+                self.on_end(Ended(task, told, failed, max(1, attempt.n_failed)))
 
     def stop(self) -> None:
         """End the workers that are still at work, after an error or Ctrl-C."""

@@ -122,6 +122,7 @@ class SlurmEngine:
         wanted["time"] = min(QUESTION_MIN, self.limit_min or QUESTION_MIN)
         wanted["signal_delay_s"] = min(self.delay_s, 60)
         array = new_array(QUESTIONS.expanduser(), [()])
+        require_plain_path(array.folder)
         array.numbers = self.queue.submit([Question(question)], array.folder, array.name, wanted)
         self.say(
             f"SLURM: job {array.number} asks a node what it has. It may have to wait in the queue; Ctrl-C stops it."
@@ -137,7 +138,7 @@ class SlurmEngine:
     def _answer(self, array: Array) -> Any:
         """Wait for what the only job of an array returns, and return it."""
         began = looked = gone_since = time.monotonic()
-        told_min = FIRST_TOLD_MIN
+        told_min, reasons = FIRST_TOLD_MIN, set[str]()
         while (result := read_result(array, 0)) is None:
             time.sleep(min(1.0, self.look_s))
             if time.monotonic() - looked < self.look_s:
@@ -150,12 +151,20 @@ class SlurmEngine:
             elif looked - gone_since >= self.gone_s:
                 raise RunError(f"--engine slurm: a job that asks a node what it has: {cause(array, 0, job)}")
             minutes = int(looked - began) // 60
+            if job.state == "PENDING":
+                self.tell_unusual(job, reasons)
             if job.state == "PENDING" and minutes >= told_min:
                 told_min = 2 * minutes
                 self.say(f"SLURM: job {array.number} has waited for {minutes} minutes ({job.reason}).")
         if result[0] != "success":
             raise RunError(f"--engine slurm: a job that asks a node what it has: {cause(array, 0, Job('', 'FAILED'))}")
         return result[1]
+
+    def tell_unusual(self, job: Job, told: set[str]) -> None:
+        """Tell why a job waits, if that is no usual reason and not among those told already, where it is then added."""
+        if job.reason not in {*USUAL_REASONS, *told}:
+            told.add(job.reason)
+            self.say(f"SLURM: job {job.number} waits: {job.reason}. `scontrol show job {job.number}` tells more.")
 
     def run(self, tasks: Iterable[Task], on_end: Callable[[Ended], None], on_step: OnStep) -> None:
         command = Command(self, tuple(tasks), on_end)
@@ -175,6 +184,7 @@ class SlurmEngine:
 
     def submit(self, chunks: Sequence[Chunk], folder: Path) -> Array:
         """Submit an array of jobs for these chunks; its file is written first, so that no job is ever forgotten."""
+        require_plain_path(folder)
         wanted = resources(self.options, {task.work.needs for chunk in chunks for task in chunk})
         wanted.setdefault("array_parallelism", ARRAY_PARALLELISM)
         longest_min = max(sum(task.seconds or 0.0 for task in chunk) for chunk in chunks) / 60
@@ -191,6 +201,16 @@ class SlurmEngine:
             raise
         array.write()
         return array
+
+
+def require_plain_path(folder: Path) -> None:
+    """Raise a RunError if the path of the logs has a % in it, for which SLURM puts the number of a job, for example."""
+    path = str(folder.absolute())
+    if "%" in path:
+        raise RunError(
+            f"--engine slurm: {path}: SLURM can't write logs there, because it replaces '%' in their paths. Use a "
+            "folder without it, for example with another --out."
+        )
 
 
 def counted(n: int, what: str) -> str:
@@ -309,9 +329,8 @@ class Command:
                 continue
             for place in range(len(array.chunks)):
                 job = jobs.get(place) or forgotten(array, place)
-                if job.state == "PENDING" and job.reason not in {*USUAL_REASONS, *self.reasons}:
-                    self.reasons.add(job.reason)
-                    self.engine.say(f"SLURM: job {job.number} waits: {job.reason}. `scontrol show job {job.number}`")
+                if job.state == "PENDING":
+                    self.engine.tell_unusual(job, self.reasons)
                 missing = [
                     key for key in array.chunks[place] if self.jobs.get(key) == (array, place) and key in self.left
                 ]

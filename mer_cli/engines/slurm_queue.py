@@ -56,16 +56,21 @@ class SlurmQueue:
 
     def submit(self, calls: Sequence[Callable[[], Any]], folder: Path, name: str, wanted: dict[str, Any]) -> list[str]:
         submitit = require_submitit()
-        folder.mkdir(parents=True, exist_ok=True)
-        executor = submitit.SlurmExecutor(folder, max_num_timeout=ENDLESS)
-        executor.update_parameters(
-            **wanted, job_name=name, stderr_to_stdout=True, additional_parameters={"requeue": True}
-        )
         try:
+            folder.mkdir(parents=True, exist_ok=True)
+            executor = submitit.SlurmExecutor(folder, max_num_timeout=ENDLESS)
+            executor.update_parameters(
+                **wanted, job_name=name, stderr_to_stdout=True, additional_parameters={"requeue": True}
+            )
             with redirect_stderr(io.StringIO()):  # submitit prints what sbatch says, and raises it
                 return [str(job.job_id) for job in executor.submit_array(calls)]
         except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
             raise RunError(f"--engine slurm: sbatch refuses the jobs: {in_one_line(str(error))}") from None
+        except OSError as error:  # of a full disk, for example
+            raise RunError(
+                f"--engine slurm: {folder}: the jobs and their logs can't be written ({error.strerror}), and none was "
+                "submitted. Make room, or give yourself permission to write there."
+            ) from None
 
     def jobs(self, name: str, numbers: Sequence[str]) -> Mapping[int, Job] | None:
         done = _ask("squeue", "--noheader", "--array", "--states=all", f"--name={name}", "--format=%i|%T|%r")

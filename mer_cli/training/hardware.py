@@ -28,12 +28,14 @@ from typing import TypeVar
 
 import torch
 
+from mer_cli.engines.engine import Needs
 from mer_cli.errors import ConfigError
 from mer_cli.faces.crop import CROP_SIZE
 from mer_cli.faces.frames import HALF_WINDOW
 from mer_cli.motion.inputs import MotionInput
 from mer_cli.records import Fold
 from mer_cli.runs.config import TrainConfig
+from mer_cli.runs.plan import RunPlan
 from mer_cli.system.workers import available_memory
 from mer_cli.training.cost import count_parameters, count_saved
 from mer_cli.training.machine import COMPILERS, Machine, this_machine
@@ -51,6 +53,7 @@ WORKER_MEMORY = 2_300_000_000
 # A process needs some 4 s to import torch and read the clips. In that time STSTNet, the smallest of these networks, is
 # trained on 10,000 pairs.
 PAIRS_THAT_REPAY_WORKERS = 10_000
+MOTION_FOLDS_ON_GPU = 4  # on a node whose memory nobody has measured; each takes some 2.5 GB
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names and values of glibc's malloc.h
 
@@ -338,3 +341,61 @@ def require_memory(config: TrainConfig, needed: NeededMemory, free: int, folds_o
         f"{config.batch_size * needed.per_pair / 1e9:.1f}, workspace {needed.rest / 1e9:.1f} each), which has "
         f"{free / 1e9:.1f} GB free. {advice}"
     )
+
+
+def needs_elsewhere(config: TrainConfig, folds_at_once: int | None) -> Needs:
+    """Return what a fold needs on another machine: a thread for a network on motion, otherwise all cores.
+
+    Parameters
+    ----------
+    folds_at_once : folds that share a GPU; None lets networks on motion share it, which leave most of it idle
+
+    Raises
+    ------
+    ConfigError
+        If the number is given and the folds are not trained on GPUs.
+    """
+    sees_motion = config.method.sees_motion
+    if folds_at_once and config.device != "cuda":
+        raise ConfigError(
+            f"--folds-at-once has no effect with --engine ray and --device {config.device}, where the cores of the "
+            "nodes decide. Leave it out."
+        )
+    on_each_gpu = folds_at_once or (MOTION_FOLDS_ON_GPU if sees_motion else 1)
+    return Needs(1 if sees_motion else None, config.device, on_each_gpu)
+
+
+def needs_here(
+    runs: Sequence[tuple[RunPlan, Sequence[Fold]]], folds_at_once: int | None, gpus: Sequence[int] | None, n_cores: int
+) -> Needs:
+    """Return what each fold of some runs needs on this machine, where they share the places.
+
+    Parameters
+    ----------
+    runs : with their folds to train; all on the same device, and all with networks on motion or none
+    folds_at_once, gpus : as they were asked for, None if they were not · n_cores : torch's number of threads
+
+    Raises
+    ------
+    ConfigError
+        As `resolve_gpus` and `fit_into_memory`.
+    """
+    config = runs[0][0].config
+    devices = resolve_gpus(config, gpus)
+    folds = [fold for _, todo in runs for fold in todo]
+    n_at_once = max(
+        choose_folds_at_once(plan.config, folds, folds_at_once, n_cores, len(devices) or 1) for plan, _ in runs
+    )
+    if devices:
+        for plan, _ in runs:
+            if plan.config.method.is_network:  # a learner alone knows what it needs
+                n_clips, n_classes, is_asked_for = (
+                    len(plan.labels),
+                    len(plan.config.class_names),
+                    folds_at_once is not None,
+                )
+                n_at_once = fit_into_memory(
+                    plan.config, n_clips, n_classes, devices, n_at_once, is_asked_for=is_asked_for
+                )
+        torch.cuda.set_device(devices[0])
+    return Needs(threads_of_fold(config, folds_at_once, n_cores), config.device, at_once=n_at_once, gpus=devices)

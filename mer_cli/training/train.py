@@ -20,7 +20,7 @@ import torch
 
 from mer_cli.engines.engine import Ended, Engine, Needs, Task
 from mer_cli.engines.local import LocalEngine
-from mer_cli.errors import ConfigError, MerError, RunError
+from mer_cli.errors import MerError, RunError
 from mer_cli.records import Fold
 from mer_cli.runs.directory import CODE_GIVEN, Session, folds_to_train, open_run, record_session
 from mer_cli.runs.failures import forget_failures, read_failures
@@ -29,18 +29,12 @@ from mer_cli.runs.plan import RunPlan
 from mer_cli.runs.process_state import require_torch_defaults
 from mer_cli.system.workers import end_unguarded_worker
 from mer_cli.training.fold_work import EndedFold, FoldWork, Trainers, spell
-from mer_cli.training.hardware import (
-    choose_folds_at_once,
-    fit_into_memory,
-    resolve_gpus,
-    threads_of_fold,
-)
+from mer_cli.training.hardware import needs_elsewhere, needs_here
 from mer_cli.training.inputs import compute_inputs
 from mer_cli.training.loggers import Loggers
 from mer_cli.training.machine import describe_environment
 from mer_cli.training.time_limit import TimeLimit
 
-MOTION_FOLDS_ON_GPU = 4  # on a node whose memory nobody has measured; each takes some 2.5 GB
 Held = TypeVar("Held")
 SECONDS_BETWEEN_LOOKS = 1.0  # at folds that another process trains
 
@@ -237,7 +231,7 @@ class _Queue:
                     run.needs = before.needs
         else:
             for run in self.runs:
-                run.needs = needs_elsewhere(run.plan, self.options.folds_at_once)
+                run.needs = needs_elsewhere(run.plan.config, self.options.folds_at_once)
                 run.todo.sort(key=lambda fold: -len(fold.train))
 
     def _share_machine(self) -> None:
@@ -246,14 +240,16 @@ class _Queue:
         todo = [run for run in self.runs if run.todo and not run.is_dropped]
         for run in todo:
             try:
-                run.needs = _needs_here([(run.plan, run.todo)], self.options, n_cores)
+                run.needs = needs_here([(run.plan, run.todo)], self.options.folds_at_once, self.options.gpus, n_cores)
             except MerError as error:  # of a network that is too large, which costs no other run
                 self._fail(run, "", error)
         todo = [run for run in todo if not run.is_dropped]
         for _, group in groupby(todo, key=lambda run: (run.plan.config.method.sees_motion, run.plan.config.device)):
             alike = list(group)
             try:
-                found = _needs_here([(run.plan, run.todo) for run in alike], self.options, n_cores)
+                found = needs_here(
+                    [(run.plan, run.todo) for run in alike], self.options.folds_at_once, self.options.gpus, n_cores
+                )
             except MerError as error:
                 for run in alike:
                     self._fail(run, "", error)
@@ -454,49 +450,6 @@ def _waiting(tasks: Sequence[Task]) -> str:
     """Return a sentence on the tasks that other processes have claimed."""
     are = "1 fold is" if len(tasks) == 1 else f"{len(tasks)} folds are"
     return f"{are} at work in another command (see mer status); waiting for them. Ctrl-C ends only this command."
-
-
-def needs_elsewhere(plan: RunPlan, folds_at_once: int | None) -> Needs:
-    """Return what a fold needs on another machine: a thread for a network on motion, otherwise all cores.
-
-    Parameters
-    ----------
-    folds_at_once : folds that share a GPU; None lets networks on motion share it, which leave most of it idle
-    """
-    sees_motion, device = plan.config.method.sees_motion, plan.config.device
-    if folds_at_once and device != "cuda":
-        raise ConfigError(
-            f"--folds-at-once has no effect with --engine ray and --device {device}, where the cores of the nodes "
-            "decide. Leave it out."
-        )
-    on_each_gpu = folds_at_once or (MOTION_FOLDS_ON_GPU if sees_motion else 1)
-    return Needs(1 if sees_motion else None, device, on_each_gpu)
-
-
-def _needs_here(runs: Sequence[tuple[RunPlan, Sequence[Fold]]], options: Options, n_cores: int) -> Needs:
-    """Return what each fold of some runs needs on this machine, where they share the places.
-
-    Parameters
-    ----------
-    runs : all on the same device, and all with networks on motion or none · n_cores : torch's number of threads
-    """
-    config, wanted = runs[0][0].config, options.folds_at_once
-    devices = resolve_gpus(config, options.gpus)
-    folds = [fold for _, todo in runs for fold in todo]
-    n_at_once = max(choose_folds_at_once(plan.config, folds, wanted, n_cores, len(devices) or 1) for plan, _ in runs)
-    if devices:
-        for plan, _ in runs:
-            if plan.config.method.is_network:  # a learner alone knows what it needs
-                n_at_once = fit_into_memory(
-                    plan.config,
-                    len(plan.labels),
-                    len(plan.config.class_names),
-                    devices,
-                    n_at_once,
-                    is_asked_for=wanted is not None,
-                )
-        torch.cuda.set_device(devices[0])
-    return Needs(threads_of_fold(config, wanted, n_cores), config.device, at_once=n_at_once, gpus=devices)
 
 
 def _open_run(plan: RunPlan, out: Path, needs: Needs) -> tuple[Path, Session]:
