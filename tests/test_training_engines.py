@@ -27,6 +27,7 @@ from mer_cli.runs.config import resolve_config
 from mer_cli.runs.directory import read_run
 from mer_cli.runs.failures import read_failures
 from mer_cli.runs.own_code import Origin
+from mer_cli.training.cost import guess_seconds
 from mer_cli.training.fold_work import FoldWork
 from mer_cli.training.inputs import compute_inputs
 from mer_cli.training.loggers import Loggers
@@ -62,10 +63,11 @@ class Elsewhere:
     place = "node7"
 
     def __init__(self, fail=()):
-        self.fail, self.done = fail, Counter()
+        self.fail, self.done, self.seconds = fail, Counter(), []
 
     def run(self, tasks, on_end, on_step):
         for task in reversed(list(tasks)):
+            self.seconds.append(task.seconds)
             self.done[task.work.name, task.name] += 1
             if task.name in self.fail:
                 on_end(Ended(task, error=RuntimeError("the node is on fire")))
@@ -157,6 +159,21 @@ def test_the_folds_of_all_runs_are_one_queue(store, tmp_path, monkeypatch):
     assert [task.work.plan.config.seed for task in tasks] == [1, 1, 1, 2, 2, 2]
     lengths = [len(task.item.train) for task in tasks[:3]]
     assert lengths == sorted(lengths, reverse=True)
+
+
+def test_the_length_of_a_fold_is_guessed_before_any_was_timed(store, tmp_path):
+    """MMNet took .43 s a pair on two quiet cores (docs/performance.md)."""
+    svm = plan_run([store], resolve_config(model="flow-svm", scheme="mmnet3"))
+    plans = [*plans_of(store, 1), plan_run([store], config_of(model="mmnet")), svm]
+    seconds = [guess_seconds(plan) for plan in plans]
+    n_pairs = sum(len(fold.train) for fold in plans[1].folds) / len(plans[1].folds) * plans[1].config.epochs
+    assert seconds[1] / n_pairs == pytest.approx(0.43, rel=0.3)
+    assert seconds[0] < 1 < seconds[2]
+    engine = Elsewhere()
+    train_runs(plans[:1], tmp_path, lambda _: Silent(), Options(engine=engine), seconds=[7.0])
+    train_runs(plans_of(store, 2), tmp_path, lambda _: Silent(), Options(engine=engine))
+    assert engine.seconds[:3] == [7.0] * 3
+    assert 0 < engine.seconds[3] < 1
 
 
 def test_a_cause_that_several_runs_share_is_told_once(store, capsys):

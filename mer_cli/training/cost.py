@@ -11,8 +11,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mer_cli.motion.inputs import MotionInput
 from mer_cli.runs.methods import Method
+from mer_cli.runs.plan import RunPlan
 
 IMAGE = (3, 224, 224)
+# Operations of the forward pass that are trained on in a second, and seconds that a pair takes at least: two cores
+# without bf16, and less than an H200 (docs/performance.md). A wrong guess costs some waiting, and changes no number.
+PACES = {"cpu": (3e10, 4e-4), "cuda": (1e13, 1e-4)}
+SECONDS_OF_A_MACHINE = 2.0  # a support-vector machine, with the choice of its C
 
 
 def input_shapes(method: Method, n_clips: int) -> list[tuple[int, ...]]:
@@ -88,3 +93,16 @@ def count_parameters(method: Method, n_classes: int, /, **options: Any) -> int:
     """Return the number of the network's trained parameters."""
     network, _ = without_numbers(method, n_classes, 1, **options)
     return sum(parameter.numel() for parameter in network.parameters())
+
+
+def guess_seconds(plan: RunPlan) -> float | None:
+    """Return roughly how long a fold of a run takes, to share folds out before any was timed; None for a learner."""
+    config = plan.config
+    if config.method.kind == "learner":
+        return None
+    if not config.method.is_network:
+        return SECONDS_OF_A_MACHINE
+    per_second, at_least = PACES["cuda" if config.device == "cuda" else "cpu"]
+    operations = count_operations(config.method, len(config.class_names), **config.network_options)
+    n_pairs = sum(len(fold.train) for fold in plan.folds) / len(plan.folds) * config.epochs
+    return n_pairs * (operations / per_second + at_least)

@@ -28,6 +28,7 @@ from mer_cli.runs.own_code import origin_known, sources_of
 from mer_cli.runs.plan import RunPlan
 from mer_cli.runs.process_state import require_torch_defaults
 from mer_cli.system.workers import end_unguarded_worker
+from mer_cli.training.cost import guess_seconds
 from mer_cli.training.fold_work import EndedFold, FoldWork, Trainers, spell
 from mer_cli.training.hardware import needs_elsewhere, needs_here
 from mer_cli.training.inputs import compute_inputs
@@ -156,7 +157,7 @@ def train_runs(
         each = (train_runs([plan], out, listener_of, options, on_run_end=on_run_end, goes_on=goes_on) for plan in plans)
         return [failed for of_plan in each for failed in of_plan]
     runs = [
-        _Run(plan, path, folds_to_train(path, plan.wanted, resume=options.resume), expected)
+        _Run(plan, path, folds_to_train(path, plan.wanted, resume=options.resume), expected or guess_seconds(plan))
         for plan, expected in zip(plans, seconds or [None] * len(plans), strict=True)
         for path in (out / plan.config.run_name,)
     ]
