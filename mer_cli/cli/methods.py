@@ -222,7 +222,7 @@ def compare_methods(
             out,
             methods=methods,
             together=together,
-            machine=machine_of(opened, ctx.obj["device"], slurm),
+            machine=machine_of(opened, ctx.obj.get("device"), slurm),
         )
         show_grid(plan.cells)
         show_left_out(plan.left_out)
@@ -254,7 +254,7 @@ def ablate(
     check_engine_flags(engine, time_limit=time_limit)
     limit = parse_time_limit(time_limit)
     with engine_of(engine, slurm) as opened:
-        machine = machine_of(opened, ctx.obj["device"], slurm)
+        machine = machine_of(opened, ctx.obj.get("device"), slurm)
         cells = plan_grid(table, stores or find_stores(), ctx.obj, seeds, out, machine=machine)
         show_grid(cells)
         failed = not dry_run and train_grid(cells, out, limit, opened)

@@ -58,7 +58,7 @@ def tune(
         raise ConfigError("mer tune: give at least one setting with its values. For example: --try epochs=10,20")
     check_engine_flags(engine, time_limit=time_limit)
     with engine_of(engine, slurm) as opened:
-        machine = machine_of(opened, ctx.obj["device"], slurm)
+        machine = machine_of(opened, ctx.obj.get("device"), slurm)
         by_seed = plan_tuning(
             stores or [find_store()], ctx.obj, parse_tries(tries), seeds, out, set or (), machine=machine
         )
