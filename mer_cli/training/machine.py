@@ -170,7 +170,8 @@ def ask_machine(engine: Engine, device: str, jobs: str = "") -> Machine:
     question = partial(this_machine, device)
     if not engine.is_detached:
         return engine.ask(question, needs)
-    asked = f"{jobs} {device} {platform.node()} {__version__} {torch.__version__} {sys.prefix}"
+    cluster = os.environ.get("SLURM_CONF", "")
+    asked = f"{jobs} {device} {cluster} {platform.node()} {__version__} {torch.__version__} {sys.prefix}"
     file = ANSWERS.expanduser() / f"{hashlib.sha256(asked.encode()).hexdigest()[:16]}.json"
     with suppress(OSError, ValueError):  # of an answer that is not there or damaged
         if time.time() - file.stat().st_mtime < MONTH_S:
