@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from mer_cli.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
     from mer_cli.engines.engine import Engine
+    from mer_cli.runs.config import TrainConfig
     from mer_cli.runs.plan import RunPlan
     from mer_cli.training.loggers import Loggers
     from mer_cli.training.time_limit import TimeLimit
@@ -100,7 +101,6 @@ def train(
     from mer_cli.runs.own_method import parse_options
     from mer_cli.store.hdf5 import find_store
     from mer_cli.training.hardware import parse_folds_at_once, parse_gpus
-    from mer_cli.training.plan import plan_run
     from mer_cli.training.time_limit import parse_time_limit
     from mer_cli.training.train import Options
 
@@ -122,17 +122,23 @@ def train(
         gpus=parse_gpus(gpus) if gpus else None,
         time_limit=limit,
     )
-    stores, wanted, plans = stores or [find_store()], folds.split(",") if folds else None, []
+    asked: dict[str, Any] = {"test_stores": test or (), "wanted": folds.split(",") if folds else None}
     with engine_of(engine, slurm) as opened:
-        machine = machine_of(opened, config.device, slurm)
-        for seed in range(config.seed, config.seed + seeds):
-            seeded = config.model_copy(update={"seed": seed})
-            plan = plan_run(stores, seeded, test_stores=test or (), wanted=wanted, machine=machine)
+        asked["machine"] = machine_of(opened, config.device, slurm)
+        plans = [*_plans(stores or [find_store()], config, seeds, asked)]
+        for plan in plans:
             check_replay(ctx, plan)
             show_plan(plan, out, save_weights)
-            plans.append(plan)
         train_with_progress(plans, out, replace(options, engine=opened), seconds=expected_of(plans, out))
     show_time_limit(limit, plans, out)
+
+
+def _plans(stores: Sequence[Path], config: TrainConfig, n_seeds: int, asked: Mapping[str, Any]) -> Iterator[RunPlan]:
+    """Yield the plan of the run with each seed; `asked` has further arguments of `plan_run`."""
+    from mer_cli.training.plan import plan_run
+
+    for seed in range(config.seed, config.seed + n_seeds):
+        yield plan_run(stores, config.model_copy(update={"seed": seed}), **asked)
 
 
 def _check_asked(*, loso: bool, test: bool, tensorboard: bool, trains_anew: bool) -> None:
