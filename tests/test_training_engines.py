@@ -475,6 +475,8 @@ def test_submitits_own_processes_give_the_same_bits(store, straight, tmp_path):
     said = []
     engine = SlurmEngine({}, said.append, cluster="local", look_s=0.3, gone_s=0.3)
     path = train_run(plans_of(store, 1)[0], tmp_path, engine=engine)
+    for job in engine.queue.started:
+        job._process.wait()
     for fold in FOLDS:
         assert_same_fold(path, straight, fold)
     assert any(sentence.startswith("SLURM: submitted ") for sentence in said)
