@@ -11,7 +11,7 @@ from mer_cli.datasets.registry import load_release
 from mer_cli.errors import DatasetError
 from mer_cli.records import FrameRef
 
-TODO = (
+REMEDY = (
     "Unpack the release again, so that all images keep the released names, or write the numbers of the images into a "
     "copy of the table."
 )
@@ -170,7 +170,7 @@ def test_a_subject_of_both_kinds_is_refused_with_both_readings():
         f"{first}: {onset}..{offset} of the table are {onset}..{offset} of the images 1..{offset - onset + 1}, or, if "
         f"the folder was numbered anew from its onset, 1..{offset - onset + 1}. "
     ) in text
-    assert text.endswith(TODO)
+    assert text.endswith(REMEDY)
 
 
 def test_a_few_clips_against_the_rest_of_their_subject_fail_with_both_readings():
@@ -196,7 +196,7 @@ def test_a_few_clips_against_the_rest_of_their_subject_fail_with_both_readings()
             "nearly all other clips are numbered otherwise, so it can't be told how this one is. "
             f"{clip}: {onset}..{offset} of the table are {onset}..{offset} of the images "
             f"1..{n if few_are_anew else offset + 29}, or, if the folder was numbered anew from its onset, 1..{n}. "
-            f"{TODO}"
+            f"{REMEDY}"
         )
 
 
@@ -208,7 +208,7 @@ def test_folders_cut_with_frames_around_and_numbered_anew_are_refused():
         "clips have annotated frames beyond the last image, though nearly every folder begins at 1: the folders seem "
         "to be cut otherwise than annotated"
     ) in text
-    assert text.endswith(f". It can't be told which image is the onset. {TODO}")
+    assert text.endswith(f". It can't be told which image is the onset. {REMEDY}")
     few = {"lab/1/a": (96, 135, 156), "lab/1/b": (42, 82, 133), "lab/1/c": (4, 42, 95)}
     assert "casme2: 2 of 3 clips have annotated frames beyond the last image" in refused(
         few, lambda _, on, __, off: range(1, off - on + 28)
@@ -305,7 +305,7 @@ def test_a_folder_numbered_anew_that_lacks_images_is_moved_in_proportion_and_one
     n = offset - onset + 1
     assert numbering.undecided == {
         longer: f"the folders were numbered anew, and this one holds {n + 3} frames (1..{n + 3}) where {n} are "
-        f"annotated ({onset}..{offset}), so it can't be told which of them is the onset. {TODO}"
+        f"annotated ({onset}..{offset}), so it can't be told which of them is the onset. {REMEDY}"
     }
 
 
