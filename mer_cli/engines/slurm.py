@@ -137,7 +137,8 @@ class SlurmEngine:
 
     def _answer(self, array: Array) -> Any:
         """Wait for what the only job of an array returns, and return it."""
-        began = looked = gone_since = time.monotonic()
+        began = looked = time.monotonic()
+        gone_since: float | None = None  # the first look that did not find the job: it may have ended just before
         told_min, reasons = FIRST_TOLD_MIN, set[str]()
         while (result := read_result(array, 0)) is None:
             time.sleep(min(1.0, self.look_s))
@@ -147,6 +148,8 @@ class SlurmEngine:
             jobs = self.queue.jobs(array.name, array.numbers)
             job = (jobs or {}).get(0) or forgotten(array, 0)
             if jobs is None or job.is_alive:
+                gone_since = None
+            elif gone_since is None:
                 gone_since = looked
             elif looked - gone_since >= self.gone_s:
                 raise RunError(f"--engine slurm: a job that asks a node what it has: {cause(array, 0, job)}")
