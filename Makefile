@@ -25,7 +25,7 @@ setup: .venv/for-tests
 	$(call install,'.[landmarks]')
 
 .venv/for-tests: .venv/for-demo
-	$(call install,'.[landmarks$(COMMA)tensorboard$(COMMA)ray$(COMMA)slurm$(COMMA)dev]' --compile-bytecode)
+	$(call install,'.[landmarks$(COMMA)export$(COMMA)video$(COMMA)tensorboard$(COMMA)ray$(COMMA)slurm$(COMMA)dev]' --compile-bytecode)
 
 demo: .venv/for-demo
 	$(BIN)/mer demo --seed $(SEED)

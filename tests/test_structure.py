@@ -11,8 +11,8 @@ import mer_cli
 
 PACKAGE = Path(mer_cli.__file__).parent
 STAGES = [
-    *("system", "engines", "datasets", "faces", "store", "motion", "models", "runs", "training", "inference"),
-    *("evaluation", "report", "bench", "cli", "api"),
+    *("system", "engines", "datasets", "faces", "store", "motion", "spotting", "models", "runs", "training"),
+    *("evaluation", "inference", "report", "bench", "cli", "api"),
 ]
 SHARED = {"records", "errors", "__version__"}
 NO_TORCH = ["runs", "evaluation", "report"]

@@ -1,0 +1,120 @@
+"""A trained classifier of clips, from a model folder, a run or an ONNX file, with what is known about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from mer_cli.faces.crop import Landmarks
+from mer_cli.faces.pictures import Image
+
+
+@dataclass(frozen=True)
+class NewClip:
+    """A clip to classify: its crops, all cut with the transform found for its onset.
+
+    onset, apex : (224, 224, 3) uint8, RGB
+    landmarks : (68, 2) float32, (x, y) in pixels of the crop
+    frames : (T, 224, 224, 3) uint8, RGB, onset to offset, for a method that sees whole clips; otherwise None
+    """
+
+    onset: Image = field(repr=False)
+    apex: Image = field(repr=False)
+    landmarks: Landmarks = field(repr=False)
+    frames: Image | None = field(default=None, repr=False)
+
+
+class Score(BaseModel):
+    """How good a model's settings honestly are: the leave-one-subject-out run that the model card quotes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    run: str
+    """Name of the run."""
+    protocol: str
+    """Protocol in words, such as "leave one subject out, casme2-5/249"."""
+    rule: str
+    """Epoch rule."""
+    seed: int
+    """Seed of the run."""
+    n_clips: int
+    """Number of held-out clips that are scored."""
+    n_subjects: int
+    """Number of their subjects."""
+    accuracy: float
+    """Share of right answers."""
+    uf1: float
+    """Unweighted mean of the classes' F1."""
+    uf1_interval: tuple[float, float]
+    """95 % interval of UF1, a bootstrap over subjects."""
+    uar: float
+    """Unweighted mean of the classes' recall."""
+    chance_uf1: float
+    """UF1 of always naming the largest class."""
+    generated: bool
+    """Whether the faces were generated."""
+
+
+class Facts(BaseModel):
+    """What is known about a model; a model folder's `model.json` and an ONNX file's metadata say it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    method: str
+    """Short name of the method."""
+    title: str
+    """Its title, as in the tables."""
+    class_names: tuple[str, ...]
+    """Classes in the order of the logits."""
+    scheme: str
+    """Label scheme."""
+    datasets: tuple[str, ...]
+    """Datasets that it was trained on; empty if nobody knows (released weights)."""
+    licences: tuple[str, ...]
+    """A sentence on the licence of each dataset."""
+    generated: bool
+    """Whether it was trained on generated faces."""
+    n_clips: int
+    """Number of training clips; 0 if nobody knows."""
+    n_subjects: int
+    """Number of their subjects."""
+    clips_of_class: dict[str, int]
+    """Number of training clips of each class."""
+    align: str
+    """How faces were cropped: "box", "eyes" or "none"."""
+    crop: dict[str, Any]
+    """Settings of the crop, as in the store."""
+    predictor_sha256: str
+    """SHA-256 of the landmark model that the training faces were found with; "" if nobody knows."""
+    fps: tuple[float, float]
+    """Smallest and largest frames a second of the training clips; (0, 0) if nobody knows."""
+    seconds: tuple[float, float]
+    """Shortest and longest time from onset to apex of the training clips; (0, 0) if nobody knows."""
+    look: dict[str, tuple[float, float]]
+    """What the training pictures look like: for each measure of `familiar` the range of the training clips."""
+    temperature: float | None
+    """Divisor of the logits that calibrates the probabilities; None if they are not calibrated."""
+    score: Score | None
+    """The leave-one-subject-out run of the same settings; None if there is none."""
+
+
+class Model(Protocol):
+    """A classifier of clips.
+
+    members : number of networks that answer; a run has one for each fold
+    needs_clips : whether it sees whole clips (`NewClip.frames`)
+    """
+
+    path: Path
+    facts: Facts
+    members: int
+    needs_clips: bool
+
+    def logits(self, clips: Sequence[NewClip]) -> NDArray[np.float32]:
+        """Return the logits of each member for each clip, (members, n, classes), not calibrated."""
