@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -248,7 +249,42 @@ def _wanted(planned: PlannedStore, config: TrainConfig) -> ByClip:
 
 def describe_clip(store: StoreInfo, config: TrainConfig, clip_id: str) -> NDArray[np.float32]:
     """Return the vector, (D,) float32, that the config's descriptor computes from a clip of the store."""
-    inputs = [_see(seen, store, config, clip_id) for seen in _descriptor_input(config).arrays]
+    return describe(_StoredClip(store, config, clip_id), config)
+
+
+class ClipArrays(Protocol):
+    """The arrays of one clip, of a store or of a new video, each read or computed when it is asked for."""
+
+    def landmarks(self) -> NDArray[np.float32]:
+        """Return the landmarks of the onset, (68, 2) float32, (x, y) in pixels of the crop."""
+
+    def frames(self) -> NDArray[np.uint8]:
+        """Return the whole clip, (T, 224, 224, 3) uint8, RGB, onset to offset."""
+
+    def flow(self) -> NDArray[np.float32]:
+        """Return the flow from onset to apex, (2, 224, 224) float32, rounded to float16 as a flow file keeps it."""
+
+
+class _StoredClip:
+    """The arrays of a clip of a store."""
+
+    def __init__(self, store: StoreInfo, config: TrainConfig, clip_id: str) -> None:
+        self.store, self.config, self.clip_id = store, config, clip_id
+
+    def landmarks(self) -> NDArray[np.float32]:
+        landmarks: NDArray[np.float32] = read_landmarks(self.store.path, [self.clip_id])[0]
+        return landmarks
+
+    def frames(self) -> NDArray[np.uint8]:
+        return read_clip(self.store.path, self.clip_id)
+
+    def flow(self) -> NDArray[np.float32]:
+        return read_flow(self.store, self.config.flow, [self.clip_id])[0].astype(np.float32)
+
+
+def describe(clip: ClipArrays, config: TrainConfig) -> NDArray[np.float32]:
+    """Return the vector, (D,) float32, that the config's descriptor computes from a clip."""
+    inputs = [_see(seen, clip, config) for seen in _descriptor_input(config).arrays]
     features: NDArray[np.float32] = config.method.describe(*inputs)
     return features
 
@@ -258,23 +294,22 @@ def _descriptor_input(config: TrainConfig) -> DescriptorInput:
     return config.method.sees
 
 
-def _see(seen: Seen, store: StoreInfo, config: TrainConfig, clip_id: str) -> Array:
+def _see(seen: Seen, clip: ClipArrays, config: TrainConfig) -> Array:
     """Return one of the arrays of a clip that a descriptor takes (`models.descriptors`)."""
     if seen == "landmarks":
-        landmarks: Array = read_landmarks(store.path, [clip_id])[0]
-        return landmarks
+        return clip.landmarks()
     if seen == "frames":
-        return _read_frames(store, config, clip_id)
+        return _grey_frames(clip, config)
     if seen == "flows" and config.span == "clip":
-        onset, *later = _read_frames(store, config, clip_id)
+        onset, *later = _grey_frames(clip, config)
         return np.stack([optical_flow(onset, frame, config.flow) for frame in later])
-    flow = read_flow(store, config.flow, [clip_id]).astype(np.float32)  # (1, 2, H, W)
-    return flow if seen == "flows" else flow[0]
+    flow = clip.flow()
+    return flow[None] if seen == "flows" else flow
 
 
-def _read_frames(store: StoreInfo, config: TrainConfig, clip_id: str) -> NDArray[np.uint8]:
+def _grey_frames(clip: ClipArrays, config: TrainConfig) -> NDArray[np.uint8]:
     """Return the grey clip, (T, H, W), interpolated if the run asks for it or the clip is too short."""
-    frames = np.stack([grey(frame) for frame in read_clip(store.path, clip_id)])
+    frames = np.stack([grey(frame) for frame in clip.frames()])
     n_frames = config.clip_frames or max(len(frames), _descriptor_input(config).min_frames)
     return frames if n_frames == len(frames) else interpolate(frames, n_frames, config.interpolation)
 
