@@ -12,7 +12,7 @@ Motion is normalised fold by fold. A network on the graph of action units gets t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -43,6 +43,7 @@ from mer_cli.motion.flow import flow_settings, grey, optical_flow
 from mer_cli.motion.images import normalise, read_images, unit_adjacency
 from mer_cli.motion.inputs import DescriptorInput, MotionInput, Seen
 from mer_cli.motion.interpolate import interpolate
+from mer_cli.records import dataset_of
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.plan import PlannedStore, RunPlan
 from mer_cli.runs.run_config import PROTOCOL_VERSION
@@ -175,14 +176,33 @@ def read_motion(plan: RunPlan, wanted: MotionInput) -> Motion:
 def _read_units(plan: RunPlan) -> dict[int, Units]:
     """Return the action units of every clip that some fold trains on, by the clip's row."""
     trained_on = {clip_id for fold in plan.wanted for clip_id in fold.train}
-    cell_of: dict[str, str] = {}
-    for store in plan.stores:
-        cells = store.info.clips["action_units"].astype(str).to_dict()
-        of_store = {clip_id: cells[clip_id] for clip_id in store.clips if clip_id in trained_on}
-        _require_units(store.info, of_store, plan.config.model)
-        cell_of |= of_store
+    stores = {store.info.dataset: store.info for store in plan.stores}
+    found = units_of(stores, [clip_id for clip_id in plan.labels if clip_id in trained_on], plan.config.model)
     rows = {clip_id: row for row, clip_id in enumerate(plan.labels)}
-    return {rows[clip_id]: parse_units(cell, clip_id) for clip_id, cell in cell_of.items()}
+    return {rows[clip_id]: units for clip_id, units in found.items()}
+
+
+def units_of(stores: Mapping[str, StoreInfo], clip_ids: Sequence[str], model: str) -> dict[str, Units]:
+    """Return the action units of clips, by clip id.
+
+    Parameters
+    ----------
+    stores : by dataset · model : short name of the method that needs them, for errors
+
+    Raises
+    ------
+    StoreError
+        If a store has no action units at all.
+    DatasetError
+        If the units of a clip can't be read.
+    """
+    found: dict[str, Units] = {}
+    for dataset, store in stores.items():
+        cells = store.clips["action_units"].astype(str).to_dict()
+        of_store = {clip_id: cells[clip_id] for clip_id in clip_ids if dataset_of(clip_id) == dataset}
+        _require_units(store, of_store, model)
+        found |= {clip_id: parse_units(cell, clip_id) for clip_id, cell in of_store.items()}
+    return found
 
 
 def _require_units(store: StoreInfo, cells: Mapping[str, str], model: str) -> None:
@@ -279,7 +299,8 @@ class _StoredClip:
         return read_clip(self.store.path, self.clip_id)
 
     def flow(self) -> NDArray[np.float32]:
-        return read_flow(self.store, self.config.flow, [self.clip_id])[0].astype(np.float32)
+        flow: NDArray[np.float32] = read_flow(self.store, self.config.flow, [self.clip_id])[0].astype(np.float32)
+        return flow
 
 
 def describe(clip: ClipArrays, config: TrainConfig) -> NDArray[np.float32]:

@@ -62,7 +62,8 @@ class SupportVectors:
             sums[:, other] -= value
             votes[:, one] += value >= 0
             votes[:, other] += value < 0
-        return votes + sums / (3 * (np.abs(sums) + 1))  # the sums only decide between classes with as many votes
+        # The sums only decide between classes with as many votes.
+        return np.asarray(votes + sums / (3 * (np.abs(sums) + 1)))
 
     def _kernel(self, scaled: Array) -> Array:
         """Return the kernel of clips with all support vectors, (m, n)."""
@@ -70,7 +71,7 @@ class SupportVectors:
         if not self.gamma[0]:
             return products
         squares = (scaled**2).sum(axis=1)[:, None] - 2 * products + (self.support**2).sum(axis=1)[None]
-        return np.exp(-self.gamma[0] * np.maximum(squares, 0))
+        return np.asarray(np.exp(-self.gamma[0] * np.maximum(squares, 0)))
 
 
 def over_all_classes(values: Array, classes: NDArray[Any], n_classes: int) -> NDArray[np.float32]:
