@@ -184,8 +184,8 @@ def test_what_has_no_plain_numbers_to_keep_is_refused(store, tmp_path):
     with pytest.raises(MerError) as error:
         plan_fit([store], own)
     assert str(error.value) == (
-        "--model forest.py:pipeline: what it learns can't be kept as plain numbers, and a pickle would run code when it "
-        "is read. mer fit takes a network, or a built-in method. Its score you get without it: mer train --loso."
+        "--model forest.py:pipeline: what it learns can't be kept as plain numbers, and a pickle would run code when "
+        "it is read. mer fit takes a network, or a built-in method. Its score you get without it: mer train --loso."
     )
 
 

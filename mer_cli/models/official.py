@@ -15,7 +15,6 @@ from io import BytesIO
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from mer_cli.errors import RunError
@@ -49,15 +48,6 @@ PARTS = {
 
 LARGEST = 1 << 30  # bytes of a .pth file; a released one has some 40 MB
 MOST_CLASSES, MOST_LAYERS, MOST_RATIO = 1000, 12, 8
-
-
-def convert_official(path: Path, out: Path) -> Path:
-    """Convert a released `.pth` file to `out`/model.safetensors, with the layer names of `MMNet`; return that path."""
-    model = read_official(path)
-    out.mkdir(parents=True, exist_ok=True)
-    target = out / "model.safetensors"
-    save_file(model.state_dict(), target, {"source": path.name})
-    return target
 
 
 def read_official(path: Path) -> MMNet:
@@ -100,6 +90,12 @@ def read_official(path: Path) -> MMNet:
         return from_official(state_dict)
     except RunError as error:
         raise RunError(f"{path}: {error}") from None
+
+
+def options_of(model: MMNet) -> dict[str, int]:
+    """Return the options with which `MMNet` makes a network of this one's shapes."""
+    mlp = model.position.layers[0].mlp1
+    return {"n_layers": len(model.position.layers), "mlp_ratio": mlp.out_features // mlp.in_features}
 
 
 def _check_archive(content: bytes) -> None:
