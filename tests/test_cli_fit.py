@@ -64,7 +64,7 @@ def test_released_weights_become_a_folder_of_which_nothing_is_known(released):
     model = open_model(Path("official"))
     assert model.facts.class_names == ("class 0", "class 1", "class 2", "class 3", "class 4")
     assert (model.facts.datasets, model.facts.n_clips, model.facts.score) == ((), 0, None)
-    assert "**Nobody here knows.**" in Path("official/card.md").read_text()
+    assert "**Nobody here knows.**" in Path("official/card.md").read_text(encoding="utf-8")
     assert mer("import-official", released, "--out", "official").exit_code == 0  # the same again
 
 
@@ -75,8 +75,8 @@ def test_released_weights_take_the_class_names_of_their_script(released):
     assert facts_in("three")["class_names"] == ["positive", "surprise", "negative", "unused 3", "unused 4"]
     refused = mer("import-official", released, "--out", "samm", "--scheme", "samm-5")
     assert refused.stderr == (
-        "error: --scheme: Unknown released script 'samm-5'. Known: casme2-5, mmnet3. In which order other copies of the "
-        "script number their classes is not known here: leave --scheme out.\n"
+        "error: --scheme: Unknown released script 'samm-5'. Known: casme2-5, mmnet3. In which order other copies of "
+        "the script number their classes is not known here: leave --scheme out.\n"
     )
 
 

@@ -36,8 +36,7 @@ def import_official(path: Path, out: Path, scheme: str | None = None) -> Path:
             f"--scheme: {unknown_name('released script', scheme, RELEASED)} In which order other copies of the script "
             "number their classes is not known here: leave --scheme out."
         )
-    network = read_official(path)
-    weights = network.state_dict()
+    weights = read_official(path).state_dict()
     names = _class_names(path, len(weights["head.weight"]), scheme)
     facts = Facts(
         method=MMNET,
@@ -59,7 +58,7 @@ def import_official(path: Path, out: Path, scheme: str | None = None) -> Path:
         temperature=None,
         score=None,
     )
-    return write_model(out, weights, _card(facts, path.name), facts, None, options_of(network)) / WEIGHTS
+    return write_model(out, weights, _card(facts, path.name), facts, None, options_of(weights)) / WEIGHTS
 
 
 def _class_names(path: Path, n_outputs: int, scheme: str | None) -> tuple[str, ...]:

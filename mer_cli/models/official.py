@@ -92,10 +92,11 @@ def read_official(path: Path) -> MMNet:
         raise RunError(f"{path}: {error}") from None
 
 
-def options_of(model: MMNet) -> dict[str, int]:
-    """Return the options with which `MMNet` makes a network of this one's shapes."""
-    mlp = model.position.layers[0].mlp1
-    return {"n_layers": len(model.position.layers), "mlp_ratio": mlp.out_features // mlp.in_features}
+def options_of(weights: Mapping[str, Tensor]) -> dict[str, int]:
+    """Return the options with which `MMNet` makes a network of these weights' shapes, under our names."""
+    mlp_width, width = weights["position.layers.0.mlp1.weight"].shape
+    n_layers = len({name.split(".")[2] for name in weights if name.startswith("position.layers.")})
+    return {"n_layers": n_layers, "mlp_ratio": mlp_width // width}
 
 
 def _check_archive(content: bytes) -> None:
@@ -131,11 +132,11 @@ def from_official(state_dict: Mapping[str, Tensor]) -> MMNet:
     _check_tensors(weights)
     try:
         n_classes = len(weights["head.weight"])
-        mlp_width, width = weights["position.layers.0.mlp1.weight"].shape
-        n_layers = len({name.split(".")[2] for name in weights if name.startswith("position.layers.")})
-        if not (n_classes <= MOST_CLASSES and n_layers <= MOST_LAYERS and width <= mlp_width <= MOST_RATIO * width):
+        options = options_of(weights)
+        is_usual = options["n_layers"] <= MOST_LAYERS and 1 <= options["mlp_ratio"] <= MOST_RATIO
+        if n_classes > MOST_CLASSES or not is_usual:
             raise ValueError
-        model = MMNet(n_classes, n_layers=n_layers, mlp_ratio=mlp_width // width)
+        model = MMNet(n_classes, n_layers=options["n_layers"], mlp_ratio=options["mlp_ratio"])
         model.load_state_dict(weights)
     except KeyError as error:
         raise _wrong_weights(f"the layer that is {error.args[0]} here is missing") from None
