@@ -34,9 +34,9 @@ def how_good(score: Score | None) -> str:
     stamp = f" ({GENERATED})" if score.generated else ""
     return (
         f"Its settings reach UF1 {score.uf1:.3f} [{low:.3f}, {high:.3f}] and {score.accuracy:.1%} accuracy for "
-        f"subjects held out; always naming the largest class has UF1 {score.chance_uf1:.3f}. {score.protocol}, "
-        f"rule {score.rule}, seed {score.seed}, {score.n_clips} clips of {score.n_subjects} subjects: {score.run}"
-        f"{stamp}. With onset and apex given; what was spotted may be worse."
+        f"subjects held out; always naming the largest class has UF1 {score.chance_uf1:.3f} ({score.protocol}, rule "
+        f"{score.rule}, seed {score.seed}, {score.n_clips} clips of {score.n_subjects} subjects, run {score.run})"
+        f"{stamp}. That is with annotated onset and apex; on what is spotted it may be worse."
     )
 
 
