@@ -50,7 +50,7 @@ def calibration_text(facts: Facts) -> str:
 def answer_text(answer: Answer) -> str:
     """Return the answer for a clip as a sentence: the class with its probability, or why there is none."""
     if answer.label is None:
-        return f"no answer: {' '.join(answer.abstains)}"
+        return f"no answer. {' '.join(answer.abstains)}"
     if answer.probabilities is None:
         return f"{answer.label}; how sure that is, nobody knows"
     best = answer.probabilities.index(max(answer.probabilities))
@@ -70,15 +70,15 @@ def text_lines(predictions: Sequence[Prediction]) -> Iterator[str]:
 
 def _lines(prediction: Prediction) -> Iterator[str]:
     if prediction.abstains:
-        yield f"no answer: {' '.join(prediction.abstains)}"
+        yield f"No answer. {' '.join(prediction.abstains)}"
     elif not prediction.answers:
-        yield "no interval was found that may be a micro-expression."
+        yield "No interval was found that may be a micro-expression."
     for answer in prediction.answers:
         cut = answer.cut
         start, end = cut.seconds
         yield f"frames {cut.onset} to {cut.apex} ({start:.2f} to {end:.2f} s): {answer_text(answer)}"
     if not prediction.is_whole:
-        yield "stopped early: only what was found until then."
+        yield "Stopped early: only what was found until then."
 
 
 def to_csv(predictions: Sequence[Prediction]) -> str:
@@ -92,7 +92,7 @@ def to_csv(predictions: Sequence[Prediction]) -> str:
         facts = (trained_on(prediction.facts), how_good(prediction.facts.score))
         video = str(prediction.path)
         if not prediction.answers:
-            nothing = " ".join(prediction.abstains) or "no interval was found that may be a micro-expression."
+            nothing = " ".join(prediction.abstains) or "No interval was found that may be a micro-expression."
             blank = [""] * (len(columns) - 1 + len(names))
             writer.writerow(map(csv_cell, (video, *blank, nothing, *facts)))
         for answer in prediction.answers:

@@ -118,25 +118,37 @@ def predict(
 
 
 def _check_frames(recording: Recording, onset: int | None, apex: int | None) -> None:
+    """Raise a ConfigError for frame numbers that make no clip; of a folder only reading tells which frames it has."""
     if onset is None and apex is not None:
         raise ConfigError("--apex: needs the onset, too. Add --onset N, or leave both out to have intervals spotted.")
     if onset is not None and apex is not None and apex <= onset:
         raise ConfigError(f"--apex: frame {apex} is not behind the onset, frame {onset}. Give a later frame.")
-    last = recording.n_frames
-    for name, number in (("--onset", onset), ("--apex", apex)):
-        if number is not None and last is not None and number > last and not recording.path.is_dir():
-            raise ConfigError(f"{name}: {recording.path} has {last} frames, so it has no frame {number}.")
+    last, name = recording.n_frames, recording.path
+    if last is None or recording.path.is_dir():
+        return
+    for flag, number in (("--onset", onset), ("--apex", apex)):
+        if number is not None and number > last:
+            raise ConfigError(f"{flag}: {name} has {last} frames, so it has no frame {number}.")
+        if number is not None and number < 1:
+            raise ConfigError(f"{flag}: {name} has no frame {number}: its frames are counted from 1.")
+    if onset == last:
+        raise ConfigError(
+            f"--onset: frame {onset} is the last of {name}, so there is no apex behind it. Give an earlier frame."
+        )
 
 
 def _given(recording: Recording, onset: int, apex: int | None, *, whole: bool) -> Span:
-    """Return the span of a clip whose onset is given.
+    """Return the span of a clip whose onset is given; it ends with the recording.
 
-    Its offset is as long behind the apex as the onset is before it, where a method sees whole clips.
+    Where a method sees whole clips and the apex is given, the offset is as long behind it as the onset is before it.
     """
-    if apex is not None:
-        return Span(onset, apex, 2 * apex - onset if whole else apex)
-    reach = round(LONGEST_RISE_S * recording.fps) if recording.fps else LONGEST_RISE
-    return Span(onset, None, onset + max(reach, 1))
+    if apex is None:
+        reach = round(LONGEST_RISE_S * recording.fps) if recording.fps else LONGEST_RISE
+        end = onset + max(reach, 1)
+    else:
+        end = 2 * apex - onset if whole else apex
+    last = recording.n_frames if recording.n_frames is not None else end
+    return Span(onset, apex, min(end, max(last, onset + 1)))
 
 
 def _answers(model: Model, cuts: Sequence[CutClip], scores: Sequence[float | None]) -> tuple[Answer, ...]:
@@ -153,13 +165,13 @@ def _answers(model: Model, cuts: Sequence[CutClip], scores: Sequence[float | Non
 def _answer(facts: Facts, logits: NDArray[np.float32], score: float | None, cut: CutClip) -> Answer:
     """Return the answer for one clip from the logits of all members, (members, classes)."""
     if not np.isfinite(logits).all():
-        return Answer(score, None, None, None, ("the model's logits are not finite numbers.",), cut)
+        return Answer(score, None, None, None, ("The model's logits are not finite numbers.",), cut)
     probabilities, spread = (each[0] for each in combine(logits[:, None], facts.temperature or 1.0))
     label = facts.class_names[int(np.argmax(probabilities))]
     if facts.temperature is None:  # a softmax that nobody has checked looks like knowledge
         return Answer(score, label, None, None, (), cut)
     if says_nothing(probabilities, [facts.clips_of_class[name] for name in facts.class_names]):
-        text = f"the most probable class, {label}, is no more likely than the largest class of the training clips."
+        text = f"The most probable class, {label}, is no more likely than the largest class of the training clips."
         return Answer(score, None, None, None, (text,), cut)
     spreads = tuple(spread.tolist()) if len(logits) > 1 else None
     return Answer(score, label, tuple(probabilities.tolist()), spreads, (), cut)
