@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from mer_cli.errors import FaceError
 from mer_cli.faces.pictures import Image
 from mer_cli.faces.recorded import Frame, ends_early, no_frame, other_size
 from mer_cli.system.opencv import cv2
-from mer_cli.system.pyav import require_size, why_not_opened
+from mer_cli.system.opencv_video import open_video
 
 INEXACT = (
     "read by OpenCV, which does not tell a variable frame rate and whose time stamps may be inexact: install PyAV for "
@@ -66,23 +65,3 @@ class OpencvVideo:
         if bgr.shape[:2] != (self.height, self.width):
             raise other_size(self.path, number, bgr.shape, (self.height, self.width))
         return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-
-
-@contextmanager
-def open_video(path: Path) -> Iterator[cv2.VideoCapture]:
-    """Open a video for a `with` block, so that its frames are turned upright.
-
-    Raises
-    ------
-    FaceError
-        If OpenCV can't open it, or its frames are too large.
-    """
-    video = cv2.VideoCapture(str(path))
-    try:
-        if not video.isOpened():
-            raise FaceError(f"{path}: {why_not_opened(path)}")
-        require_size(path, int(video.get(cv2.CAP_PROP_FRAME_WIDTH)), int(video.get(cv2.CAP_PROP_FRAME_HEIGHT)))
-        video.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
-        yield video
-    finally:
-        video.release()

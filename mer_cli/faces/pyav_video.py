@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mer_cli.faces.pictures import Image
-from mer_cli.faces.recorded import Frame, ends_early, no_frame, other_size
-from mer_cli.system.pyav import films_of, find_av, open_film
+from mer_cli.faces.recorded import Frame, damaged, ends_early, no_frame, other_size
+from mer_cli.faces.video_pass import Pass
+from mer_cli.system.pyav import films_of, open_film, packets_of
 
 PROBED = 1000  # time stamps that tell the frame rate where the header doesn't
 PROBED_BYTES = 64 << 20  # of compressed video read for them at most
 REORDERED = 16  # frames that may be stored after a later one
 LIE = 0.01  # share by which the rate of a header may differ from that of the time stamps
 UNEVEN = 0.1  # share of the usual distance by which the distances of frames may differ
+MISSING = 0.1  # share of the header's duration that may be without pictures
 HDR = {16: "PQ", 18: "HLG"}  # FFmpeg's numbers of transfer curves
 QUARTER = 90
 
@@ -27,44 +29,38 @@ class PyavVideo:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with open_film(path) as (container, film):
-            first = next(_Pass().frames(container, film), None)
+        with Pass(path) as start:
+            first = start.to(1)
             if first is None:
                 raise no_frame(path)
+            self._first_stamp = first.pts
             self._turns = round(first.rotation / QUARTER) % 4
             size = (first.width, first.height)
             self.width, self.height = size[::-1] if self._turns % 2 else size
-            seen = _notes_on_pictures(first, film, len(films_of(container)))
+            seen = _notes_on_pictures(first, start.film, len(films_of(start.container)))
         with open_film(path) as (container, film):
             self.fps, told = _rate(container, film, _timing(container, film))
             self.n_frames = _count(container, film, self.fps)
-            self._n_packets = film.frames
+            self._n_packets, self._seconds = film.frames, _duration(container, film)
         self.notes: tuple[str, ...] = (*seen, *told)
 
     def read(self, numbers: Iterable[int] | None = None) -> Iterator[Frame]:
-        """Read frames in one pass; see `Recording.read`."""
+        """Read frames in one pass; see `Recording.read`. It jumps over many unwanted frames where that is exact."""
         wanted = None if numbers is None else iter(numbers)
         target = 1 if wanted is None else next(wanted, None)
         if target is None:
             return
-        taken = _Pass()
-        seconds = start = 0.0
-        with open_film(self.path) as (container, film):
-            for number, frame in enumerate(taken.frames(container, film), start=1):
-                if frame.pts is not None:
-                    seconds = float(frame.pts * film.time_base)
-                elif number > 1:  # without a time stamp
-                    seconds += 1 / self.fps if self.fps else 0.0
-                start = seconds if number == 1 else start
-                if number < target:
-                    continue
-                yield Frame(number, seconds - start, self._image(frame, number))
-                target = number + 1 if wanted is None else next(wanted, None)
+        with Pass(self.path, self._first_stamp, self.fps) as taken:
+            while frame := taken.to(target):
+                if wanted is not None and taken.broken_after:
+                    raise damaged(self.path, taken.broken_after[0], target)
+                yield Frame(target, taken.seconds, self._image(frame, target))
+                target = target + 1 if wanted is None else next(wanted, None)
                 if target is None:
                     return
-        self._tell_damage(taken)
         if wanted is not None:
             raise ends_early(self.path, taken.n_frames, target)
+        self._tell_damage(taken)
 
     def _image(self, frame: Any, number: int) -> Image:
         """Return the pixels of a frame, (H, W, 3) uint8, RGB, upright; they are those that OpenCV returns."""
@@ -74,7 +70,7 @@ class PyavVideo:
             raise other_size(self.path, number, rgb.shape, (self.height, self.width))
         return rgb
 
-    def _tell_damage(self, taken: _Pass) -> None:
+    def _tell_damage(self, taken: Pass) -> None:
         """Add notes on frames that could not be decoded, and on a video that ends before its header says."""
         told = []
         if taken.broken_after:
@@ -86,44 +82,12 @@ class PyavVideo:
             told.append(
                 f"cut short: the header says {self._n_packets} frames, and the file ends after frame {taken.n_frames}"
             )
+        elif not self._n_packets and taken.seconds < (1 - MISSING) * self._seconds:
+            told.append(
+                f"cut short: the header says {self._seconds:.1f} s, and the file ends with frame {taken.n_frames} at "
+                f"{taken.seconds:.1f} s"
+            )
         self.notes = (*self.notes, *(note for note in told if note not in self.notes))
-
-
-@dataclass
-class _Pass:
-    """One pass through a video, from its start.
-
-    n_packets : number of frames read from the file, decoded or not
-    n_frames : number of frames decoded
-    broken_after : for each frame that can't be decoded, the number of the frame before it
-    """
-
-    n_packets: int = 0
-    n_frames: int = 0
-    broken_after: list[int] = field(default_factory=list)
-
-    def frames(self, container: Any, film: Any) -> Iterator[Any]:
-        """Yield PyAV's frames in the order in which they are shown; like OpenCV, skip what can't be decoded."""
-        error = find_av().FFmpegError  # type: ignore[union-attr]
-        packets = container.demux(film)
-        while True:
-            try:
-                packet = next(packets, None)
-            except error:  # the rest of the file can't be read
-                packet = None
-            is_last = packet is None or packet.size == 0
-            self.n_packets += not is_last
-            try:
-                frames = film.decode(packet)
-            except error:
-                frames = []
-                if not is_last:
-                    self.broken_after.append(self.n_frames)
-            for frame in frames:
-                self.n_frames += 1
-                yield frame
-            if is_last:
-                return
 
 
 @dataclass(frozen=True)
@@ -145,22 +109,17 @@ class _Timing:
 
 def _timing(container: Any, film: Any) -> _Timing:
     """Read the time stamps of the first frames, without decoding them."""
-    error = find_av().FFmpegError  # type: ignore[union-attr]
     stamps: list[int] = []
     n_bytes = 0
-    is_whole = False
-    packets = container.demux(film)
-    while len(stamps) < PROBED and n_bytes < PROBED_BYTES:
-        try:
-            packet = next(packets, None)
-        except error:
-            packet = None
-        if packet is None:
-            is_whole = True
+    is_whole = True
+    for packet in packets_of(container, film):
+        if len(stamps) == PROBED or n_bytes > PROBED_BYTES:
+            is_whole = False
             break
         n_bytes += packet.size
-        if packet.size and packet.pts is not None and not packet.is_discard:
+        if packet.pts is not None and not packet.is_discard:
             stamps.append(packet.pts)
+    is_whole = is_whole and len(stamps) >= film.frames
     ordered = np.sort(np.asarray(stamps, dtype=np.int64))
     if not is_whole:
         ordered = ordered[:-REORDERED]
@@ -198,14 +157,19 @@ def _count(container: Any, film: Any, fps: float | None) -> int | None:
     """Return the number of frames by the header; None if it says nothing."""
     if film.frames:
         return int(film.frames)
-    seconds = float(film.duration * film.time_base) if film.duration else (container.duration or 0) / 1e6
+    seconds = _duration(container, film)
     return round(seconds * fps) or None if fps and seconds > 0 else None
+
+
+def _duration(container: Any, film: Any) -> float:
+    """Return the seconds that a video takes by its header; 0 if it says nothing."""
+    return float(film.duration * film.time_base) if film.duration else (container.duration or 0) / 1e6
 
 
 def _notes_on_pictures(first: Any, film: Any, n_films: int) -> list[str]:
     notes = []
     if n_films > 1:
-        notes.append(f"holds {n_films} videos: the {'default' if film.disposition else 'first'} one is read")
+        notes.append(f"holds {n_films} videos: the first one is read")
     if first.rotation % QUARTER:
         notes.append(f"the header turns the frames by {first.rotation} degrees: only quarter turns are made")
     if first.interlaced_frame:

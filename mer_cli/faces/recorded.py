@@ -36,6 +36,14 @@ def ends_early(path: Path, last: int, wanted: int) -> FaceError:
     )
 
 
+def damaged(path: Path, last: int, wanted: int) -> FaceError:
+    """Return the error for a wanted frame behind one that can't be decoded: nobody can be sure of its number."""
+    return FaceError(
+        f"{path}: the frame after frame {last} can't be decoded, so it can't be told which one is frame {wanted}. Copy "
+        "the file again."
+    )
+
+
 def other_size(path: Path, number: int, size: Sequence[int], first: Sequence[int]) -> FaceError:
     """Return the error for a recording whose frames change their size, (H, W), on the way."""
     return FaceError(

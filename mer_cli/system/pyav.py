@@ -11,6 +11,7 @@ from typing import Any
 
 from mer_cli.errors import FaceError
 from mer_cli.system.opencv import MAX_PIXELS
+from mer_cli.system.opencv_video import require_size, why_not_opened
 
 THREADS = 4  # of a decoder; each holds frames of its own
 # FFmpeg also takes text for pictures of a terminal, and play lists, which name other files and addresses.
@@ -64,36 +65,22 @@ def open_film(path: Path) -> Iterator[tuple[Any, Any]]:
         yield container, film
 
 
+def packets_of(container: Any, film: Any) -> Iterator[Any]:
+    """Yield the packets of a stream up to the last that can be read, without the empty one that PyAV adds."""
+    error = find_av().FFmpegError  # type: ignore[union-attr]
+    packets = container.demux(film)
+    while True:
+        try:
+            packet = next(packets, None)
+        except error:  # the rest of the file can't be read
+            return
+        if packet is None:
+            return
+        if packet.size:
+            yield packet
+
+
 def films_of(container: Any) -> list[Any]:
-    """Return the streams of moving pictures in a container of PyAV, the default one first."""
-    flag = find_av().stream.Disposition  # type: ignore[union-attr]
-    films = [stream for stream in container.streams.video if not stream.disposition & flag.attached_pic]
-    return sorted(films, key=lambda stream: not stream.disposition & flag.default)
-
-
-def require_size(path: Path, width: int, height: int) -> None:
-    """Raise a FaceError if frames have more pixels than the memory of a usual machine can hold several of."""
-    if width * height > MAX_PIXELS:
-        raise FaceError(
-            f"{path}: has frames of {width}x{height} pixels. Expected at most {MAX_PIXELS:,} pixels, which is twice "
-            "8K. Make the video smaller, for example with `ffmpeg -i IN -vf scale=1920:-2 OUT`."
-        )
-
-
-def why_not_opened(path: Path) -> str:
-    """Say why a file is not a video, by looking at it, and what to do."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(1 << 12)
-    except OSError as error:
-        return f"cannot be read ({error.strerror}). Check the path and its permissions."
-    if not head:
-        return "the file is empty (0 bytes). Copy the video again."
-    if head[4:8] == b"ftyp":
-        return (
-            "the video is cut short: the index of its frames (moov), which a camera writes last, is missing. Copy the "
-            "file again. If the recording was interrupted, a tool such as untrunc may repair it."
-        )
-    if head.isascii() and b"\0" not in head:
-        return "is a text file, not a video. Give the recording itself."
-    return "is not a video that can be opened. Copy the file again, or write its frames into a folder as images."
+    """Return the streams of moving pictures in a container of PyAV, in the order of the file, as OpenCV takes them."""
+    cover = find_av().stream.Disposition.attached_pic  # type: ignore[union-attr]
+    return [stream for stream in container.streams.video if not stream.disposition & cover]
