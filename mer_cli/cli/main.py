@@ -4,7 +4,8 @@ import io
 import signal
 import sys
 
-from mer_cli.cli import bench, demo, doctor, methods, predictions, preprocess, results, runs, status, tools, train, tune  # noqa: F401  # register
+from mer_cli.cli import bench, demo, doctor, methods, predictions, preprocess, results, runs, status  # noqa: F401  # register
+from mer_cli.cli import synth, tools, train, tune  # noqa: F401  # register
 from mer_cli.cli.app import app
 
 
