@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_cli.faces.crop import Landmarks
-from mer_cli.faces.face_motion import SIDE, hulls, without_head_motion
+from mer_cli.faces.face_motion import SIDE, hulls, reduced, without_head_motion
 from mer_cli.faces.pictures import Image
 from mer_cli.system.opencv import cv2
 
@@ -43,14 +43,13 @@ class ApexSearch:
 
     def __init__(self, landmarks: Landmarks | None) -> None:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        self._where = np.ones((SIDE, SIDE), bool) if landmarks is None else _face_mask(landmarks)
+        self._where = np.ones((SIDE, SIDE), bool) if landmarks is None else face_mask(landmarks)
         self._onset: Image | None = None
         self._motion: list[float] = []
 
     def add(self, crop: Image) -> None:
         """Add the next crop of the clip, (224, 224, 3) uint8 RGB."""
-        reduced = cv2.resize(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-        grey = np.asarray(reduced, dtype=np.uint8)
+        grey = reduced(crop)
         if self._onset is None:
             self._onset = grey
             self._motion.append(0.0)
@@ -72,7 +71,7 @@ class ApexSearch:
         return np.convolve(np.pad(self._motion, REACH, mode="edge"), KERNEL, mode="valid")
 
 
-def _face_mask(landmarks: Landmarks) -> NDArray[np.bool_]:
+def face_mask(landmarks: Landmarks) -> NDArray[np.bool_]:
     """Return a mask, as large as the flow, that is true in the regions of the face where action units are."""
     mask = hulls(landmarks, MOVING) & ~hulls(landmarks, EYES)
     return np.asarray(cv2.resize(mask, (SIDE, SIDE), interpolation=cv2.INTER_AREA) > 0, dtype=bool)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_cli.faces.crop import CROP_SIZE, Landmarks
+from mer_cli.faces.pictures import Image
 from mer_cli.system.opencv import cv2
 
 SIDE = CROP_SIZE // 2  # pixels, side of the images that flow is computed on
@@ -21,6 +22,18 @@ FIT_SHARE = 0.7  # of the pixels, those that the fit describes best, are used in
 
 Flow = NDArray[np.float32]
 Floats = NDArray[np.float64]
+
+
+def small_flow(first: Image, second: Image) -> Flow:
+    """Return the flow between two crops, (224, 224, 3) uint8 RGB, as (112, 112, 2) float32: x, y in its own pixels."""
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    return np.asarray(dis.calc(reduced(first), reduced(second), np.empty(0, np.float32)), dtype=np.float32)
+
+
+def reduced(crop: Image) -> NDArray[np.uint8]:
+    """Return a crop, (224, 224, 3) uint8 RGB, in grey and at the size that flow is computed at, (112, 112) uint8."""
+    grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def head_motion(flow: Flow, of: NDArray[np.bool_] | None = None) -> Floats:

@@ -1,0 +1,223 @@
+"""Plan long videos: which micro-expressions and distractors happen when. Nothing is drawn here.
+
+Micro-expressions, macro-expressions and speech follow each other with gaps. Blinks and head turns keep away from
+micro-expressions, but for a share of the latter which one of them overlaps on purpose. All kinds are always planned and
+those that are not wanted are then left out, so that the others stay where they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from mer_cli.datasets.synthetic.action_units import BOTH
+from mer_cli.datasets.synthetic.plan import PEAK, UnitPlan, draw_units
+
+Kind = Literal["micro", "macro", "blink", "head", "speech"]
+MICRO: Kind = "micro"
+DISTRACTORS: tuple[Kind, ...] = ("macro", "blink", "head", "speech")
+EMOTIONS = ("happiness", "disgust", "repression", "surprise", "others")  # CASME II's five classes
+FIRST_PERSON = 9000  # no release has these faces
+
+A_MINUTE: dict[Kind, float] = {"micro": 6, "macro": 1.5, "speech": 1.5, "head": 3}
+BLINKS = (10.0, 20.0)  # a minute, by person
+SECONDS: dict[Kind, tuple[float, float]] = {
+    "micro": (0.1, 0.5),
+    "macro": (0.6, 4.0),
+    "blink": (0.1, 0.4),
+    "head": (0.6, 2.5),
+    "speech": (2.0, 5.0),
+}
+MACRO_FACTOR = (4.0, 8.0)  # on a micro-expression's peak
+BLINK_SHARE, HEAD_SHARE = 0.2, 0.1  # of the micro-expressions; what overlaps them
+GAP = 0.5  # seconds at least between micro- and macro-expressions and speech, and before the first
+CLEAR = 0.3  # seconds between a micro-expression and a blink or head turn that does not overlap it
+TRIES = 100  # to find a place for a blink or head turn
+SHORTEST = 2.0  # seconds of a video; one micro-expression fits
+TURN = (4.0, 14.0)  # degrees of yaw; pitch is up to half of it
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happens in a video; frames are numbered from 1, onset and offset included.
+
+    units : action units with their peak motion
+    turn : degrees of yaw and pitch at the apex, for a head turn
+    number : of the event among the video's planned ones; it starts its random stream
+    """
+
+    kind: Kind
+    onset: int
+    apex: int
+    offset: int
+    emotion: str = ""
+    units: tuple[UnitPlan, ...] = ()
+    turn: tuple[float, float] = (0.0, 0.0)
+    number: int = 0
+
+    @property
+    def unit_codes(self) -> str:
+        """The action units as a coding table writes them: "4+L10"."""
+        return "+".join(unit.code for unit in self.units)
+
+
+@dataclass(frozen=True)
+class VideoPlan:
+    """A long video of one person; `seed` starts its random streams.
+
+    events : by onset
+    """
+
+    number: int
+    n_frames: int
+    fps: float
+    seed: tuple[int, ...]
+    events: tuple[Event, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the video and of its subject: "001"."""
+        return f"{self.number:03d}"
+
+    @property
+    def person(self) -> int:
+        """Number of the face that is drawn."""
+        return FIRST_PERSON + self.number
+
+
+def plan_video(
+    seed: int,
+    number: int,
+    seconds: float,
+    fps: float,
+    intensity: float = 1.0,
+    emotions: Sequence[str] = EMOTIONS,
+    distractors: Collection[str] = DISTRACTORS,
+) -> VideoPlan:
+    """Plan a video; micro-expressions are the same with any distractors."""
+    stream = (seed, 3, number)
+    rng = np.random.default_rng(stream)
+    expressions = _in_a_row(rng, number, seconds, fps, intensity, emotions)
+    micros = [event for event in expressions if event.kind == MICRO]
+    n_frames = round(seconds * fps)
+    others = _overlapping(rng, micros, n_frames, fps)
+    others += _apart(rng, "head", A_MINUTE["head"], micros, others, n_frames, fps)
+    others += _apart(rng, "blink", float(rng.uniform(*BLINKS)), micros, others, n_frames, fps)
+    planned = sorted([*expressions, *others], key=lambda event: (event.onset, event.kind))
+    numbered = (_numbered(event, index) for index, event in enumerate(planned))
+    kept = tuple(event for event in numbered if event.kind == MICRO or event.kind in distractors)
+    return VideoPlan(number, n_frames, fps, stream, kept)
+
+
+def _in_a_row(
+    rng: np.random.Generator, number: int, seconds: float, fps: float, intensity: float, emotions: Sequence[str]
+) -> list[Event]:
+    """Plan the micro- and macro-expressions and the speech, in random order, with gaps of random length."""
+    counts = {kind: _count(rng, A_MINUTE[kind] * seconds / 60) for kind in ("micro", "macro", "speech")}
+    counts["micro"] = max(counts["micro"], 1)
+    wanted: list[Kind] = ["micro"] * counts["micro"]
+    lengths = [_length(rng, "micro", fps) for _ in wanted]
+    free = round((seconds - GAP) * fps) - sum(lengths) - len(lengths) * round(GAP * fps)
+    for kind in ("macro", "speech") * 9:  # while there is room
+        if counts[kind] > 0:
+            counts[kind] -= 1
+            length = _length(rng, kind, fps)
+            if length + round(GAP * fps) <= free:
+                free -= length + round(GAP * fps)
+                wanted.append(kind)
+                lengths.append(length)
+    order = rng.permutation(len(wanted))
+    gaps = np.floor(rng.dirichlet(np.full(len(wanted) + 1, 2.0)) * max(free, 0)).astype(int)
+    words = rng.permutation(np.array(emotions))
+    events, frame, n_shown = [], 1, number
+    for index, gap in zip(order, gaps, strict=False):
+        frame += round(GAP * fps) + int(gap)
+        kind, n_frames = wanted[index], lengths[index]
+        emotion = "" if kind == "speech" else str(words[n_shown % len(words)])
+        n_shown += kind != "speech"
+        events.append(_event(rng, kind, frame, n_frames, emotion, intensity))
+        frame += n_frames
+    return events
+
+
+def _event(
+    rng: np.random.Generator, kind: Kind, onset: int, n_frames: int, emotion: str = "", intensity: float = 1.0
+) -> Event:
+    """Plan what moves in an event, and its apex."""
+    share = {"micro": (0.3, 0.6), "blink": (0.3, 0.45), "speech": (0.1, 0.9)}.get(kind, (0.4, 0.6))
+    rise = int(np.clip(round(n_frames * rng.uniform(*share)), 1, n_frames - 2))
+    units: tuple[UnitPlan, ...] = ()
+    turn = (0.0, 0.0)
+    if kind == "micro":
+        units = draw_units(rng, emotion, intensity)
+    elif kind == "macro":
+        units = draw_units(rng, emotion, float(rng.uniform(*MACRO_FACTOR)))
+    elif kind == "speech":
+        units = tuple(UnitPlan(unit, BOTH, float(rng.uniform(*PEAK))) for unit in (18, 20, 26))
+    elif kind == "blink":
+        units = (UnitPlan(45, BOTH, 0.0),)
+    else:
+        yaw = float(rng.uniform(*TURN) * rng.choice([-1, 1]))
+        turn = (yaw, float(abs(yaw) * rng.uniform(-0.5, 0.5)))
+    return Event(kind, onset, onset + rise, onset + n_frames - 1, emotion, units, turn)
+
+
+def _overlapping(rng: np.random.Generator, micros: Sequence[Event], n_frames: int, fps: float) -> list[Event]:
+    """Plan the blinks and head turns that overlap a share of the micro-expressions, each at a random place of it."""
+    events: list[Event] = []
+    for micro in micros:
+        draw = rng.random()
+        kind: Kind = "blink" if draw < BLINK_SHARE else "head"
+        length, within = _length(rng, kind, fps), int(rng.integers(micro.onset, micro.offset + 1))
+        event = _event(rng, kind, max(within - int(rng.integers(0, length)), 1), length)
+        others = [other for other in micros if other is not micro]
+        if draw < BLINK_SHARE + HEAD_SHARE and event.offset <= n_frames and not _near(event, others, CLEAR * fps):
+            events.append(event)
+    return events
+
+
+def _apart(
+    rng: np.random.Generator,
+    kind: Kind,
+    a_minute: float,
+    micros: Sequence[Event],
+    others: Sequence[Event],
+    n_frames: int,
+    fps: float,
+) -> list[Event]:
+    """Plan events of a kind at random places that are clear of micro-expressions and of others of their kind."""
+    events = [event for event in others if event.kind == kind]
+    n_before = len(events)
+    for _ in range(_count(rng, a_minute * n_frames / fps / 60) - n_before):
+        for _ in range(TRIES):
+            length = _length(rng, kind, fps)
+            event = _event(rng, kind, int(rng.integers(1, max(n_frames - length, 1) + 1)), length)
+            if event.offset <= n_frames and not _near(event, [*micros, *events], CLEAR * fps):
+                events.append(event)
+                break
+    return events[n_before:]
+
+
+def _near(event: Event, others: Sequence[Event], gap: float) -> bool:
+    """Return whether an event overlaps one of the others, or is less than `gap` frames away."""
+    return any(event.onset - gap <= other.offset and other.onset <= event.offset + gap for other in others)
+
+
+def _length(rng: np.random.Generator, kind: Kind, fps: float) -> int:
+    """Draw the number of frames of an event, ends included; at least five, so that it has a shape."""
+    shortest, longest = SECONDS[kind]
+    return max(round(float(rng.uniform(shortest, longest)) * fps), 5)
+
+
+def _count(rng: np.random.Generator, expected: float) -> int:
+    """Draw a whole number whose average is `expected`."""
+    return int(expected + rng.random())
+
+
+def _numbered(event: Event, number: int) -> Event:
+    from dataclasses import replace
+
+    return replace(event, number=number)
