@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -92,29 +93,32 @@ def predict(
         If an apex is given without an onset, or is not behind it.
     """
     _check_frames(recording, onset, apex)
-    facts = model.facts
-    notes = (*recording.notes, *filter(None, [few_frames(recording.fps, facts)]))
-    empty = Prediction(recording.path, facts, recording.fps, None, (), notes=notes)
+    facts, whole = model.facts, model.needs_clips
+    answered = partial(Prediction, recording.path, facts, recording.fps)
     if slow := too_slow(recording.fps):
-        return replace(empty, abstains=(slow,))
+        return answered(None, (), (slow,), recording.notes)
     finder = FaceFinder(predictor)
     if onset is not None:
-        span = _given(recording, onset, apex, whole=model.needs_clips)
-        cut = list(cut_clips(recording, [span], finder, facts.align, whole=model.needs_clips))
-        return replace(empty, answers=_answers(model, cut, [None]))
+        cut = list(cut_clips(recording, [_given(recording, onset, apex, whole=whole)], finder, facts.align, whole=whole))
+        return answered(None, _answers(model, cut, [None]), (), _notes(recording, facts))
     spotted = spot(recording, predictor, lambda done, total: on_step("frames", done, total))
     spans = [Span(found.onset, found.apex, found.offset) for found in spotted.intervals]
-    cut, is_whole = [], True
+    cut, is_whole = [], not spotted.interrupted
     try:
-        for one in cut_clips(recording, spans, finder, facts.align, whole=model.needs_clips):
+        for one in cut_clips(recording, spans, finder, facts.align, whole=whole):
             cut.append(one)
             on_step("clips", len(cut), len(spans))
     except KeyboardInterrupt:
         is_whole = False
     scores = {found.onset: found.score for found in spotted.intervals}
     answers = _answers(model, cut, [scores[one.onset] for one in cut])
-    found = replace(empty, spotted=spotted, answers=answers, notes=(*notes, *spotted.notes), is_whole=is_whole)
-    return found
+    return answered(spotted, answers, (), _notes(recording, facts, spotted), is_whole)
+
+
+def _notes(recording: Recording, facts: Facts, spotted: Spotted | None = None) -> tuple[str, ...]:
+    """Return what is unusual about a recording, each sentence once; reading it may have added some."""
+    few = few_frames(recording.fps, facts)
+    return tuple(dict.fromkeys((*recording.notes, *((few,) if few else ()), *(spotted.notes if spotted else ()))))
 
 
 def _check_frames(recording: Recording, onset: int | None, apex: int | None) -> None:
