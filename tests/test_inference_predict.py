@@ -153,9 +153,9 @@ def test_few_frames_a_second_are_told():
     [
         ({"apex": 3}, "--apex: needs the onset, too. Add --onset N, or leave both out to have intervals spotted."),
         ({"onset": 3, "apex": 3}, "--apex: frame 3 is not behind the onset, frame 3. Give a later frame."),
-        ({"onset": 9}, "--onset: talk.mp4 has 5 frames, so it has no frame 9."),
-        ({"onset": 1, "apex": 6}, "--apex: talk.mp4 has 5 frames, so it has no frame 6."),
-        ({"onset": 0}, "--onset: talk.mp4 has no frame 0: its frames are counted from 1."),
+        ({"onset": 9}, "--onset: talk.mp4 ends with frame 5, so it has no frame 9."),
+        ({"onset": 1, "apex": 6}, "--apex: talk.mp4 ends with frame 5, so it has no frame 6."),
+        ({"onset": 0}, "--onset: talk.mp4 has no frame 0: the frames of a video are counted from 1."),
         ({"onset": 5}, "--onset: frame 5 is the last of talk.mp4, so there is no apex behind it. Give an earlier frame."),
     ],
 )

@@ -13,7 +13,7 @@ class FramesInMemory:
 
     def __init__(self, frames, fps=200.0, path=Path("talk.mp4"), notes=()):
         self.frames, self.fps, self.path, self.notes = list(frames), fps, path, notes
-        self.n_frames = len(self.frames)
+        self.n_frames = self.last = len(self.frames)
         self.height, self.width = self.frames[0].shape[:2]
         self.read_numbers = []
 

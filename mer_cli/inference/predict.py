@@ -122,20 +122,18 @@ def _notes(recording: Recording, facts: Facts, spotted: Spotted | None = None) -
 
 
 def _check_frames(recording: Recording, onset: int | None, apex: int | None) -> None:
-    """Raise a ConfigError for frame numbers that make no clip; of a folder only reading tells which frames it has."""
+    """Raise a ConfigError for frame numbers that make no clip."""
     if onset is None and apex is not None:
         raise ConfigError("--apex: needs the onset, too. Add --onset N, or leave both out to have intervals spotted.")
     if onset is not None and apex is not None and apex <= onset:
         raise ConfigError(f"--apex: frame {apex} is not behind the onset, frame {onset}. Give a later frame.")
-    last, name = recording.n_frames, recording.path
-    if last is None or recording.path.is_dir():
-        return
+    last, name = recording.last, recording.path
     for flag, number in (("--onset", onset), ("--apex", apex)):
-        if number is not None and number > last:
-            raise ConfigError(f"{flag}: {name} has {last} frames, so it has no frame {number}.")
-        if number is not None and number < 1:
-            raise ConfigError(f"{flag}: {name} has no frame {number}: its frames are counted from 1.")
-    if onset == last:
+        if number is not None and last is not None and number > last:
+            raise ConfigError(f"{flag}: {name} ends with frame {last}, so it has no frame {number}.")
+        if number == 0 and not name.is_dir():
+            raise ConfigError(f"{flag}: {name} has no frame 0: the frames of a video are counted from 1.")
+    if onset is not None and onset == last:
         raise ConfigError(
             f"--onset: frame {onset} is the last of {name}, so there is no apex behind it. Give an earlier frame."
         )
@@ -151,8 +149,7 @@ def _given(recording: Recording, onset: int, apex: int | None, *, whole: bool) -
         end = onset + max(reach, 1)
     else:
         end = 2 * apex - onset if whole else apex
-    last = recording.n_frames if recording.n_frames is not None else end
-    return Span(onset, apex, min(end, max(last, onset + 1)))
+    return Span(onset, apex, min(end, recording.last or end))
 
 
 def _answers(model: Model, cuts: Sequence[CutClip], scores: Sequence[float | None]) -> tuple[Answer, ...]:
