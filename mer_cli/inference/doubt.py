@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from mer_cli.faces.apex import face_mask
-from mer_cli.faces.face_motion import small_flow, without_head_motion
 from mer_cli.faces.crop import CROP_SIZE
+from mer_cli.faces.face_motion import small_flow, without_head_motion
 from mer_cli.inference.familiar import measure, unfamiliar
 from mer_cli.inference.model import Facts, NewClip
 from mer_cli.inference.new_clips import CutClip

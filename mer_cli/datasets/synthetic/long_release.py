@@ -17,12 +17,11 @@ from threadpoolctl import threadpool_limits
 
 from mer_cli.datasets.stamp import STAMP
 from mer_cli.datasets.synthetic.clip import View
-from mer_cli.datasets.synthetic.layout import MOST_SUBJECTS
-from mer_cli.datasets.synthetic.long_plan import DISTRACTORS, EMOTIONS, SHORTEST, VideoPlan, plan_video
+from mer_cli.datasets.synthetic.long_plan import DISTRACTORS, EMOTIONS, VideoPlan, plan_video
 from mer_cli.datasets.synthetic.long_video import draw_video
 from mer_cli.datasets.synthetic.render import HEIGHT, WIDTH
 from mer_cli.datasets.synthetic.subject import draw_subject
-from mer_cli.errors import ConfigError, DatasetError, unknown_name
+from mer_cli.errors import DatasetError
 from mer_cli.system.opencv import cv2
 from mer_cli.system.workers import default_jobs, run_in_workers
 

@@ -54,7 +54,7 @@ def draw_opening(subject: Subject, unit_number: int, largest: float, n_pictures:
     steps = np.linspace(0, largest, n_pictures)[1:]
     pictures = [photograph(_draw(subject, unit_number, step), subject.softness) for step in steps]
     changes = np.stack([np.zeros_like(neutral), *(picture - neutral for picture in pictures)])
-    seen = np.argwhere((np.abs(changes).max(axis=(0, 3)) > UNSEEN))
+    seen = np.argwhere(np.abs(changes).max(axis=(0, 3)) > UNSEEN)
     (top, left), (bottom, right) = seen.min(0), seen.max(0) + 1
     return Opening(int(top), int(left), np.ascontiguousarray(changes[:, top:bottom, left:right]))
 
