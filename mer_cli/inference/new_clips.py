@@ -148,7 +148,9 @@ class _Cutter:
             clip = NewClip(self.crops[onset], self.crops[apex], self.landmarks, frames)
             crop_pixels = CROP_SIZE / float(np.hypot(self.transform[0, 0], self.transform[1, 0]))
         seconds = (self.seconds[onset], self.seconds[apex])
-        return CutClip(onset, apex, self.span.offset, seconds, self.n_faces, self.face_pixels, crop_pixels, clip)
+        return CutClip(
+            onset, apex, self.span.offset, seconds, self.n_faces, self.face_pixels, crop_pixels, clip
+        )
 
 
 def _transform(landmarks: Landmarks, align: Align, image: Image) -> Transform:

@@ -7,19 +7,16 @@ those that are not wanted are then left out, so that the others stay where they 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mer_cli.datasets.synthetic.action_units import BOTH
+from mer_cli.datasets.synthetic.long_settings import Kind, LongSettings
 from mer_cli.datasets.synthetic.plan import PEAK, UnitPlan, draw_units
 
-Kind = Literal["micro", "macro", "blink", "head", "speech"]
 MICRO: Kind = "micro"
-DISTRACTORS: tuple[Kind, ...] = ("macro", "blink", "head", "speech")
-EMOTIONS = ("happiness", "disgust", "repression", "surprise", "others")  # CASME II's five classes
 FIRST_PERSON = 9000  # no release has these faces
 
 A_MINUTE: dict[Kind, float] = {"micro": 6, "macro": 1.5, "speech": 1.5, "head": 3}
@@ -36,7 +33,6 @@ BLINK_SHARE, HEAD_SHARE = 0.2, 0.1  # of the micro-expressions; what overlaps th
 GAP = 0.5  # seconds at least between micro- and macro-expressions and speech, and before the first
 CLEAR = 0.3  # seconds between a micro-expression and a blink or head turn that does not overlap it
 TRIES = 100  # to find a place for a blink or head turn
-SHORTEST = 2.0  # seconds of a video; one micro-expression fits
 TURN = (4.0, 14.0)  # degrees of yaw; pitch is up to half of it
 
 
@@ -88,58 +84,46 @@ class VideoPlan:
         return FIRST_PERSON + self.number
 
 
-def plan_video(
-    seed: int,
-    number: int,
-    seconds: float,
-    fps: float,
-    intensity: float = 1.0,
-    emotions: Sequence[str] = EMOTIONS,
-    distractors: Collection[str] = DISTRACTORS,
-) -> VideoPlan:
-    """Plan a video; micro-expressions are the same with any distractors."""
-    stream = (seed, 3, number)
+def plan_video(settings: LongSettings, number: int) -> VideoPlan:
+    """Plan one of the videos, counted from 1; its micro-expressions are the same with any distractors."""
+    stream, fps = (settings.seed, 3, number), settings.fps
     rng = np.random.default_rng(stream)
-    expressions = _in_a_row(rng, number, seconds, fps, intensity, emotions)
+    expressions = _in_a_row(rng, settings, number)
     micros = [event for event in expressions if event.kind == MICRO]
-    n_frames = round(seconds * fps)
+    n_frames = round(settings.seconds * fps)
     others = _overlapping(rng, micros, n_frames, fps)
-    others += _apart(rng, "head", A_MINUTE["head"], micros, others, n_frames, fps)
-    others += _apart(rng, "blink", float(rng.uniform(*BLINKS)), micros, others, n_frames, fps)
+    for kind, a_minute in (("head", A_MINUTE["head"]), ("blink", float(rng.uniform(*BLINKS)))):
+        others += _apart(rng, kind, a_minute, micros, others, n_frames, fps)
     planned = sorted([*expressions, *others], key=lambda event: (event.onset, event.kind))
-    numbered = (_numbered(event, index) for index, event in enumerate(planned))
-    kept = tuple(event for event in numbered if event.kind == MICRO or event.kind in distractors)
+    numbered = (replace(event, number=index) for index, event in enumerate(planned))
+    kept = tuple(event for event in numbered if event.kind == MICRO or event.kind in settings.distractors)
     return VideoPlan(number, n_frames, fps, stream, kept)
 
 
-def _in_a_row(
-    rng: np.random.Generator, number: int, seconds: float, fps: float, intensity: float, emotions: Sequence[str]
-) -> list[Event]:
+def _in_a_row(rng: np.random.Generator, settings: LongSettings, number: int) -> list[Event]:
     """Plan the micro- and macro-expressions and the speech, in random order, with gaps of random length."""
-    counts = {kind: _count(rng, A_MINUTE[kind] * seconds / 60) for kind in ("micro", "macro", "speech")}
-    counts["micro"] = max(counts["micro"], 1)
-    wanted: list[Kind] = ["micro"] * counts["micro"]
+    fps, gap = settings.fps, round(GAP * settings.fps)
+    minutes = settings.seconds / 60
+    wanted: list[Kind] = ["micro"] * max(_count(rng, A_MINUTE["micro"] * minutes), 1)
     lengths = [_length(rng, "micro", fps) for _ in wanted]
-    free = round((seconds - GAP) * fps) - sum(lengths) - len(lengths) * round(GAP * fps)
-    for kind in ("macro", "speech") * 9:  # while there is room
-        if counts[kind] > 0:
-            counts[kind] -= 1
+    free = round(settings.seconds * fps) - gap - sum(lengths) - gap * len(lengths)
+    more: dict[Kind, int] = {kind: _count(rng, A_MINUTE[kind] * minutes) for kind in ("macro", "speech")}
+    for index in range(max(more.values())):
+        for kind in (kind for kind, count in more.items() if index < count):
             length = _length(rng, kind, fps)
-            if length + round(GAP * fps) <= free:
-                free -= length + round(GAP * fps)
+            if length + gap <= free:  # there is room
+                free -= length + gap
                 wanted.append(kind)
                 lengths.append(length)
-    order = rng.permutation(len(wanted))
-    gaps = np.floor(rng.dirichlet(np.full(len(wanted) + 1, 2.0)) * max(free, 0)).astype(int)
-    words = rng.permutation(np.array(emotions))
+    pauses = np.floor(rng.dirichlet(np.full(len(wanted) + 1, 2.0)) * max(free, 0)).astype(int)
+    words = rng.permutation(np.array(settings.emotions))
     events, frame, n_shown = [], 1, number
-    for index, gap in zip(order, gaps, strict=False):
-        frame += round(GAP * fps) + int(gap)
-        kind, n_frames = wanted[index], lengths[index]
-        emotion = "" if kind == "speech" else str(words[n_shown % len(words)])
-        n_shown += kind != "speech"
-        events.append(_event(rng, kind, frame, n_frames, emotion, intensity))
-        frame += n_frames
+    for index, pause in zip(rng.permutation(len(wanted)), pauses[1:], strict=True):
+        frame += gap + int(pause)
+        emotion = "" if wanted[index] == "speech" else str(words[n_shown % len(words)])
+        n_shown += wanted[index] != "speech"
+        events.append(_event(rng, wanted[index], frame, lengths[index], emotion, settings.intensity))
+        frame += lengths[index]
     return events
 
 
@@ -215,9 +199,3 @@ def _length(rng: np.random.Generator, kind: Kind, fps: float) -> int:
 def _count(rng: np.random.Generator, expected: float) -> int:
     """Draw a whole number whose average is `expected`."""
     return int(expected + rng.random())
-
-
-def _numbered(event: Event, number: int) -> Event:
-    from dataclasses import replace
-
-    return replace(event, number=number)

@@ -75,7 +75,9 @@ def course(plan: VideoPlan, event: Event) -> Course:
 
 def _speech(seconds: NDArray[np.float64], n_units: int, rng: np.random.Generator) -> Curve:
     """Draw how a mouth speaks: a wave of syllables of changing rate and size, a little later or earlier by unit."""
-    rate = rng.uniform(*SYLLABLES) * (1 + 0.25 * np.sin(2 * np.pi * rng.uniform(0.3, 0.8) * seconds + rng.uniform(0, 6)))
+    rate = rng.uniform(*SYLLABLES) * (
+        1 + 0.25 * np.sin(2 * np.pi * rng.uniform(0.3, 0.8) * seconds + rng.uniform(0, 6))
+    )
     phase = 2 * np.pi * np.cumsum(rate) * (seconds[1] - seconds[0])
     size = np.clip(0.65 + 0.35 * np.sin(2 * np.pi * rng.uniform(0.7, 1.3) * seconds + rng.uniform(0, 6)), 0.1, 1)
     ends = np.clip(np.minimum(seconds, seconds[-1] - seconds) / 0.12, 0, 1)

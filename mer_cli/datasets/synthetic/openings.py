@@ -1,7 +1,7 @@
 """Draw a subject with closing lids or a dropping jaw: pictures of the moved mesh, some of them from rest to the end.
 
-A field over the neutral image can't show what it hides: the lid over the eye, the inside of the mouth. So the moved head
-is drawn anew, with the colours of the neutral face, and a frame between two pictures is a mix of both.
+A field over the neutral image can't show what it hides: the lid over the eye, the inside of the mouth. So the moved
+head is drawn anew, with the colours of the neutral face, and a frame between two pictures is a mix of both.
 """
 
 from __future__ import annotations

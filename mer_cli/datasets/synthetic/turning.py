@@ -50,7 +50,9 @@ class Turning:
         point = np.stack([(across - middle[0]) * scale, (middle[1] - down) * scale, self.depth], axis=-1)
         turned = (point - self.neck) @ _rotation(yaw, pitch).T.astype(np.float32) + self.neck
         seen = focal / (distance - turned[..., 2])
-        moved = np.stack([middle[0] + seen * turned[..., 0] - across, middle[1] - seen * turned[..., 1] - down], axis=-1)
+        moved = np.stack(
+            [middle[0] + seen * turned[..., 0] - across, middle[1] - seen * turned[..., 1] - down], axis=-1
+        )
         return np.asarray(moved * self.weight[..., None], np.float32)
 
     def shading(self, yaw: float, pitch: float) -> Map:
