@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
-from mer_cli.spotting.measure import EYES, REGIONS, Measured
+from mer_cli.spotting.measure import REGIONS, Measured
 
 Floats = NDArray[np.float64]
 
@@ -83,7 +83,8 @@ def runs_of(measured: Measured) -> list[Run]:
 def _run(measured: Measured, part: NDArray[np.intp], step: float) -> Run:
     times = measured.seconds[part]
     even = np.arange(times[0], times[-1] + step / 2, step)
-    return Run(even, *(_smooth(_resample(even, times, values[part]), step) for values in (measured.paths, measured.head)), step)
+    paths, head = (_smooth(_resample(even, times, v[part]), step) for v in (measured.paths, measured.head))
+    return Run(even, paths, head, step)
 
 
 def _resample(even: Floats, times: Floats, values: Floats) -> Floats:
@@ -111,19 +112,22 @@ def _bumps(run: Run, moment: float) -> Floats:
     n = max(round(moment / run.step), 1)
     padded = np.pad(run.paths, ((n, n), (0, 0), (0, 0)), mode="edge")
     bumps = run.paths - (padded[: -2 * n] + padded[2 * n :]) / 2
-    bumps[:n] = bumps[len(bumps) - n :] = 0.0  # nobody knows what was before, or what comes
+    bumps[:n] = bumps[max(len(bumps) - n, 0) :] = np.nan  # nobody knows what was before, or what comes
     return np.asarray(bumps)
 
 
 def _noise(bumps: Sequence[Floats]) -> Floats:
     """Return the noise of each region over all runs, (regions,): robust, so that expressions don't count."""
     lengths = np.linalg.norm(np.concatenate(bumps), axis=-1)
-    return np.asarray(np.maximum(np.median(lengths, axis=0) / RAYLEIGH, LEAST_NOISE))
+    known = lengths[~np.isnan(lengths[:, 0])]
+    if not len(known):
+        return np.full(len(REGIONS), np.inf)
+    return np.asarray(np.maximum(np.median(known, axis=0) / RAYLEIGH, LEAST_NOISE))
 
 
 def _candidates(run: Run, lengths: Floats, bumps: Sequence[Floats], noise: Sequence[Floats]) -> Iterator[Candidate]:
     """Yield the candidates of a run; `lengths` (moments, T, regions) is in units of the noise."""
-    strongest = np.sort(lengths, axis=-1)[..., -STRONGEST:].mean(axis=-1)  # (moments, T)
+    strongest = np.sort(np.nan_to_num(lengths), axis=-1)[..., -STRONGEST:].mean(axis=-1)  # (moments, T)
     score = strongest.max(axis=0)
     peaks, _ = find_peaks(score, height=THRESHOLD, distance=max(round(APART / run.step), 1))
     taken: list[tuple[float, float]] = []
@@ -133,9 +137,7 @@ def _candidates(run: Run, lengths: Floats, bumps: Sequence[Floats], noise: Seque
             continue
         moment = int(strongest[:, peak].argmax())
         candidate = _shape(run, int(peak), bumps[moment][peak], noise[moment], float(score[peak]))
-        if candidate is not None and not any(
-            onset <= candidate.apex <= offset for onset, offset in taken
-        ):
+        if candidate is not None and not any(onset <= candidate.apex <= offset for onset, offset in taken):
             taken.append((candidate.onset, candidate.offset))
             yield candidate
 

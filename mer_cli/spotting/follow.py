@@ -120,7 +120,9 @@ class FaceFollower:
 
     def _moved_box(self) -> dlib.rectangle:
         """Return the box of the last search, moved as the landmarks have moved since."""
-        assert self._box and self._now and self._at_search
+        assert self._box
+        assert self._now
+        assert self._at_search
         x, y = np.rint(self._now.centre - self._at_search.centre).astype(int).tolist()
         return dlib.translate_rect(self._box, dlib.point(x, y))
 

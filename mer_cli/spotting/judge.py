@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import find_peaks
 
 from mer_cli.spotting.find import Candidate, Run
 from mer_cli.spotting.interval import Reason

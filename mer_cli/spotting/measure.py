@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_cli.faces.crop import CROP_SIZE, Landmarks, warp
+from mer_cli.faces.crop import BOX_SCALE, CROP_SIZE, Landmarks, warp
 from mer_cli.faces.face_motion import SIDE, head_motion, hulls
 from mer_cli.faces.pictures import Image
 from mer_cli.spotting.follow import Stretch
@@ -57,7 +57,7 @@ class Measured:
     head : (T, points, 2), where the head is, pixels of the crop
     faces : (T,) int32, number of the face, 0 where there was none; places of different faces can't be compared
     n_faces : (T,) int8, faces at the last search
-    size : median size of the face, pixels of the frame; 0 if there was none
+    size : median longer side of the face, brows to chin or ear to ear, pixels of the frame; 0 if there was none
     """
 
     numbers: NDArray[np.int32]
@@ -89,7 +89,7 @@ class MotionMeter:
         if stretch is not None:
             grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
             self._follow(grey, seconds, stretch)
-            self._sizes.append(CROP_SIZE / float(np.hypot(*stretch.transform[0, :2])))
+            self._sizes.append(CROP_SIZE / float(np.hypot(*stretch.transform[0, :2])) / BOX_SCALE)
         self._stretch = stretch
         self._numbers.append(number)
         self._seconds.append(seconds)

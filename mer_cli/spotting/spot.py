@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mer_cli.errors import ConfigError
-from mer_cli.faces.crop import BOX_SCALE
 from mer_cli.faces.recording import Recording
-from mer_cli.spotting.find import Candidate, find_candidates, runs_of
+from mer_cli.spotting.find import STRONGEST, Candidate, find_candidates, runs_of
 from mer_cli.spotting.follow import FaceFollower
-from mer_cli.spotting.interval import Interval, Spotted
+from mer_cli.spotting.interval import Interval, Reason, Spotted
 from mer_cli.spotting.judge import judge
 from mer_cli.spotting.measure import Measured, MotionMeter
 
@@ -71,9 +71,7 @@ def _checked_fps(recording: Recording) -> float:
     return recording.fps
 
 
-def _spotted(
-    measured: Measured, fps: float, n_read: int, notes: tuple[str, ...], *, interrupted: bool
-) -> Spotted:
+def _spotted(measured: Measured, fps: float, n_read: int, notes: tuple[str, ...], *, interrupted: bool) -> Spotted:
     candidates = find_candidates(runs_of(measured))
     judged = [(candidate, judge(candidate, candidates)) for candidate in candidates]
     intervals = [_interval(measured, candidate, reason) for candidate, reason in judged]
@@ -90,3 +88,44 @@ def _spotted(
         notes=(*notes, *_notes(measured, fps)),
         interrupted=interrupted,
     )
+
+
+def _interval(measured: Measured, candidate: Candidate, reason: Reason) -> Interval:
+    """Return a candidate as numbers of frames, between those at which motion was measured."""
+    times = [candidate.onset, candidate.apex, candidate.offset]
+    onset, apex, offset = np.rint(np.interp(times, measured.seconds, measured.numbers)).astype(int).tolist()
+    return Interval(onset, min(max(apex, onset), offset), offset, round(candidate.score, 2), reason)
+
+
+def _told_motion(measured: Measured) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return how far the regions that move most, and the head, have moved in the last moment; NaN without a face."""
+    before = np.maximum(np.searchsorted(measured.seconds, measured.seconds - WINDOW), 0)
+    is_known = (measured.faces > 0) & (measured.faces[before] == measured.faces)
+    moved = np.linalg.norm(measured.paths - measured.paths[before], axis=-1)
+    motion = np.sort(moved, axis=-1)[:, -STRONGEST:].mean(axis=-1)
+    head = np.linalg.norm(measured.head - measured.head[before], axis=-1).max(axis=-1)
+    return tuple(np.where(is_known, values, np.nan).astype(np.float32) for values in (motion, head))  # type: ignore[return-value]
+
+
+def _notes(measured: Measured, fps: float) -> Iterator[str]:
+    if fps < GOOD_FPS:
+        yield (
+            f"{fps:.3g} frames a second: the shortest micro-expressions last only a few frames. Record with 100 or "
+            "more."
+        )
+    n_frames = len(measured.faces)
+    n_without = int((measured.faces == 0).sum())
+    if n_frames and n_without == n_frames:
+        yield "no face was found in any frame"
+    elif n_without:
+        yield f"no face was found in {n_without / n_frames:.0%} of the frames; nothing was looked for there"
+    share = float((measured.n_faces > 1).mean()) if n_frames else 0.0
+    if share >= MANY_FACES:
+        yield f"there are up to {measured.n_faces.max()} faces in {share:.0%} of the frames; the largest was followed"
+    elif share:
+        yield f"there are several faces in {share:.0%} of the frames; the largest was followed"
+    if 0 < measured.size < SMALLEST_FACE:
+        yield (
+            f"the face measures {measured.size:.0f} pixels. Expected at least {SMALLEST_FACE}, because a "
+            "micro-expression moves a smaller one by less than a third of a pixel."
+        )
