@@ -62,7 +62,7 @@ def test_an_apex_that_is_not_given_is_the_strongest_motion(finder, landmarks):
     frames = FramesInMemory([moved_mouth(head(), by, landmarks) for by in rise])
     (cut,) = cut_clips(frames, [Span(1, None, 8)], finder, "box")
     assert cut.apex == 4
-    whole = list(cut_clips(frames, [Span(1, 4, 8)], finder, "box"))[0]
+    (whole,) = cut_clips(frames, [Span(1, 4, 8)], finder, "box")
     np.testing.assert_array_equal(cut.clip.apex, whole.clip.apex)
 
 

@@ -156,7 +156,10 @@ def test_few_frames_a_second_are_told():
         ({"onset": 9}, "--onset: talk.mp4 ends with frame 5, so it has no frame 9."),
         ({"onset": 1, "apex": 6}, "--apex: talk.mp4 ends with frame 5, so it has no frame 6."),
         ({"onset": 0}, "--onset: talk.mp4 has no frame 0: the frames of a video are counted from 1."),
-        ({"onset": 5}, "--onset: frame 5 is the last of talk.mp4, so there is no apex behind it. Give an earlier frame."),
+        (
+            {"onset": 5},
+            "--onset: frame 5 is the last of talk.mp4, so there is no apex behind it. Give an earlier frame.",
+        ),
     ],
 )
 def test_frames_that_are_not_there(frames, text):

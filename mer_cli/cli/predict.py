@@ -39,9 +39,7 @@ def predict(
     ] = None,
     apex: Annotated[
         int | None,
-        typer.Option(
-            min=0, metavar="N", help="Number of the apex frame. Default: the strongest motion after --onset."
-        ),
+        typer.Option(min=0, metavar="N", help="Number of the apex frame. Default: the strongest motion after --onset."),
     ] = None,
     fps: Annotated[
         float | None, typer.Option(min=0.001, metavar="X", help="Frames a second of folders of images.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -47,6 +48,14 @@ def calibration_text(facts: Facts) -> str:
     return f"Probabilities are calibrated on held-out subjects (temperature {facts.temperature:.2f})."
 
 
+def place_text(answer: Answer) -> str:
+    """Return where in its recording a clip is: the numbers of its frames, and their times if they are known."""
+    cut = answer.cut
+    frames = f"frames {cut.onset} to {cut.apex}"
+    start, end = cut.seconds
+    return frames if math.isnan(start) else f"{frames} ({start:.2f} to {end:.2f} s)"
+
+
 def answer_text(answer: Answer) -> str:
     """Return the answer for a clip as a sentence: the class with its probability, or why there is none."""
     if answer.label is None:
@@ -74,9 +83,7 @@ def _lines(prediction: Prediction) -> Iterator[str]:
     elif not prediction.answers:
         yield "No interval was found that may be a micro-expression."
     for answer in prediction.answers:
-        cut = answer.cut
-        start, end = cut.seconds
-        yield f"frames {cut.onset} to {cut.apex} ({start:.2f} to {end:.2f} s): {answer_text(answer)}"
+        yield f"{place_text(answer)}: {answer_text(answer)}"
     if not prediction.is_whole:
         yield "Stopped early: only what was found until then."
 
@@ -102,7 +109,12 @@ def to_csv(predictions: Sequence[Prediction]) -> str:
 
 def _cells(answer: Answer, n_classes: int) -> Iterator[str]:
     cut = answer.cut
-    yield from (str(cut.onset), str(cut.apex), str(cut.offset), *(f"{second:.3f}" for second in cut.seconds))
+    yield from (
+        str(cut.onset),
+        str(cut.apex),
+        str(cut.offset),
+        *("" if math.isnan(time) else f"{time:.3f}" for time in cut.seconds),
+    )
     yield "" if answer.score is None else f"{answer.score:.4g}"
     yield answer.label or ""
     if answer.probabilities is None:
@@ -147,7 +159,7 @@ def _clip(answer: Answer, facts: Facts) -> dict[str, Any]:
         "onset": cut.onset,
         "apex": cut.apex,
         "offset": cut.offset,
-        "seconds": list(cut.seconds),
+        "seconds": None if math.isnan(cut.seconds[0]) else list(cut.seconds),
         "score": answer.score,
         "emotion": answer.label,
         "probabilities": _by_class(answer.probabilities, facts),

@@ -99,7 +99,9 @@ def predict(
         return answered(None, (), (slow,), recording.notes)
     finder = FaceFinder(predictor)
     if onset is not None:
-        cut = list(cut_clips(recording, [_given(recording, onset, apex, whole=whole)], finder, facts.align, whole=whole))
+        cut = list(
+            cut_clips(recording, [_given(recording, onset, apex, whole=whole)], finder, facts.align, whole=whole)
+        )
         return answered(None, _answers(model, cut, [None]), (), _notes(recording, facts))
     spotted = spot(recording, predictor, lambda done, total: on_step("frames", done, total))
     spans = [Span(found.onset, found.apex, found.offset) for found in spotted.intervals]

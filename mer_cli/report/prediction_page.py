@@ -5,17 +5,20 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
 from mer_cli.faces.pictures import Image
-from mer_cli.inference.answers import answer_text, calibration_text, how_good, trained_on
+from mer_cli.inference.answers import answer_text, calibration_text, how_good, place_text, trained_on
+from mer_cli.inference.new_clips import CutClip
 from mer_cli.inference.predict import Answer, Prediction
 from mer_cli.inference.purpose import PURPOSE
 from mer_cli.report.render.html import asset, environment, policy_hash
 from mer_cli.report.render.svg import Stretch, probability_chart, timeline_chart
+from mer_cli.spotting.interval import Interval
 from mer_cli.system.opencv import cv2
 
 GAIN = 6.0  # of the difference of apex and onset around mid-grey: a motion of a pixel is hardly seen otherwise
@@ -53,13 +56,14 @@ def render_page(predictions: Sequence[Prediction]) -> str:
 
 
 def _answers(key: str, prediction: Prediction) -> Iterator[tuple[Answer, str, Markup | None, list[Shown]]]:
-    """Yield each answer, its text, its chart of probabilities and its images."""
+    """Yield each answer, its heading, its chart of probabilities and its images."""
     names = prediction.facts.class_names
     for place, answer in enumerate(prediction.answers, start=1):
         chart = None
         if answer.probabilities:
             chart = probability_chart(f"{key}-{place}", names, answer.probabilities, answer.spread)
-        yield answer, answer_text(answer), chart, list(_images(answer))
+        heading = f"{place_text(answer)}: {answer_text(answer) if answer.label else 'no answer'}"
+        yield answer, heading[0].upper() + heading[1:], chart, list(_images(answer))
 
 
 def _images(answer: Answer) -> Iterator[Shown]:
@@ -93,12 +97,19 @@ def _timeline(key: str, prediction: Prediction) -> Markup | None:
     spotted = prediction.spotted
     if spotted is None or spotted.numbers is None or spotted.motion is None or spotted.head is None:
         return None
-    fps = spotted.fps
+    seconds = partial(_seconds, spotted.fps)
     found = [
-        Stretch(answer.cut.onset / fps, answer.cut.offset / fps, answer.label or "no answer", answer.label is not None)
+        Stretch(*seconds(answer.cut), answer.label or "no answer", answer.label is not None)
         for answer in prediction.answers
     ]
-    rejected = [Stretch(each.onset / fps, each.offset / fps, each.reason, False) for each in spotted.rejected]
+    rejected = [Stretch(*seconds(each), each.reason, False) for each in spotted.rejected]
     title = f"Motion in {prediction.path.name}"
     curves = (("face, without the head's motion", spotted.motion), ("head", spotted.head))
-    return timeline_chart(key, title, spotted.numbers / fps, curves, (("found", found), ("rejected", rejected)))
+    return timeline_chart(
+        key, title, (spotted.numbers - 1) / spotted.fps, curves, (("found", found), ("rejected", rejected))
+    )
+
+
+def _seconds(fps: float, clip: CutClip | Interval) -> tuple[float, float]:
+    """Return when a clip begins and ends, in seconds since the first frame, which has number 1."""
+    return (clip.onset - 1) / fps, (clip.offset - 1) / fps
