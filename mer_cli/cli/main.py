@@ -1,22 +1,22 @@
 """The command line: the application with all of its commands."""
 
-# ruff: noqa: F401  # an import registers its commands
-
 import io
 import signal
 import sys
 
-from mer_cli.cli import (
+from mer_cli.cli import (  # noqa: F401  # register
     bench,
     demo,
     doctor,
     fit,
     methods,
+    predict,
     predictions,
     preprocess,
     results,
     runs,
     status,
+    synth,
     tools,
     train,
     tune,

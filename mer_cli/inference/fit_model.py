@@ -50,7 +50,6 @@ def fit_model(
         config,
         [store.info for store in plan.stores],
         plan.labels,
-        look={},
         temperature=quoted.temperature if quoted else None,
         score=quoted.score if quoted else None,
     )
