@@ -12,8 +12,9 @@ import pytest
 from fake_dataset import write_video
 from photo_release import HEAD_SIZE, head
 
+from mer_cli.datasets.frame_files import is_video
 from mer_cli.errors import FaceError
-from mer_cli.faces.videos import check_video, is_video, read_video
+from mer_cli.faces.videos import check_video, read_video
 
 EXTENSIONS = ".avi, .mkv, .mov, .mp4, .mpg, .webm, .wmv"
 

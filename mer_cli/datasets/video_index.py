@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mer_cli.errors import FaceError
 from mer_cli.system.opencv import cv2
@@ -53,11 +53,8 @@ def read_index(path: Path) -> VideoIndex | None:
     FaceError
         If the file can't be opened as a video.
     """
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise FaceError(f"{path}: cannot be read ({error.strerror}). Check the path and its permissions.") from error
-    return None if find_av() is None else _read_index(path, status.st_size, status.st_mtime_ns)
+    state = _state(path)
+    return None if find_av() is None else _read_index(path, *state)
 
 
 @lru_cache(maxsize=64)  # the clips of one recording ask one after the other
@@ -76,6 +73,52 @@ def _read_index(path: Path, _size: int, _time: int) -> VideoIndex | None:
     return VideoIndex(stamps, np.flatnonzero([is_key for _, is_key in held]) + 1, tick)
 
 
+@lru_cache(maxsize=8)
+def _read_times(path: Path, size: int, time: int) -> NDArray[np.float64]:
+    index = None if find_av() is None else _read_index(path, size, time)
+    if index is not None:
+        return _since_first(index.stamps, index.tick)
+    if find_av() is not None:
+        with open_film(path) as (container, film):
+            stamps = [frame.pts for frame in container.decode(film)]
+            if stamps and None not in stamps:
+                return _since_first(stamps, float(film.time_base))
+    seconds: list[float] = []
+    with open_video(path) as video:
+        step = 1 / (video.get(cv2.CAP_PROP_FPS) or 1)
+        while video.grab():
+            stamp = video.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            # OpenCV has no time stamp for the last frames of some formats.
+            seconds.append(stamp if not seconds or stamp > seconds[-1] else seconds[-1] + step)
+    return _since_first(seconds, 1.0)
+
+
+def _since_first(stamps: ArrayLike, tick: float) -> NDArray[np.float64]:
+    """Return the seconds since the first of some time stamps, which are in units of `tick`."""
+    counted = np.asarray(stamps)
+    return np.asarray((counted - counted[:1]) * tick, dtype=np.float64)
+
+
+def read_times(path: Path) -> NDArray[np.float64]:
+    """Return when each frame of a video is shown, in seconds since its first frame; without PyAV it may be inexact.
+
+    Raises
+    ------
+    FaceError
+        If the file can't be opened as a video.
+    """
+    return _read_times(path, *_state(path))
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """Return the size of a file and when it was written, by which a result is kept."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise FaceError(f"{path}: cannot be read ({error.strerror}). Check the path and its permissions.") from error
+    return status.st_size, status.st_mtime_ns
+
+
 def count_frames(path: Path) -> int:
     """Return the number of frames of a video: that of the header if it lists them, else counted.
 
@@ -84,11 +127,7 @@ def count_frames(path: Path) -> int:
     FaceError
         If the file can't be opened as a video.
     """
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise FaceError(f"{path}: cannot be read ({error.strerror}). Check the path and its permissions.") from error
-    return _count_frames(path, status.st_size, status.st_mtime_ns)
+    return _count_frames(path, *_state(path))
 
 
 @lru_cache(maxsize=64)  # it is called for each frame of a clip
