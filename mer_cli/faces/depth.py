@@ -31,8 +31,13 @@ def deep_bits(clips: Iterable[Clip]) -> int | None:
         for frame in clip.frames
         if frame.number in (clip.onset, clip.apex) and not is_video(frame.path)
     }
+    return bits_of(wanted.values())
+
+
+def bits_of(frames: Iterable[FrameRef]) -> int | None:
+    """Return the number of bits used by those of the images that have 16 bits a channel, as `deep_bits`."""
     with ThreadPoolExecutor(N_THREADS) as threads:
-        largest = max(threads.map(_largest_value, wanted.values()), default=-1)
+        largest = max(threads.map(_largest_value, frames), default=-1)
     return None if largest < 0 else next(bits for bits in RANGES if largest < 1 << bits)
 
 

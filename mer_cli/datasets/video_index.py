@@ -1,0 +1,109 @@
+"""Find out when each frame of a video is shown, and how many frames it has, by its packets, without decoding them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_cli.errors import FaceError
+from mer_cli.system.opencv import cv2
+from mer_cli.system.opencv_video import open_video
+from mer_cli.system.pyav import find_av, open_film, packets_of
+
+# In others, such as VP8, a packet may hold a picture that is never shown.
+ONE_FRAME_EACH = frozenset(
+    {"av1", "ffv1", "flv1", "h264", "hevc", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "prores", "vp9", "wmv2"}
+)
+
+
+@dataclass(frozen=True)
+class VideoIndex:
+    """The time stamps of all frames of a video.
+
+    stamps : (n_frames,) int64, ascending, in units of `tick`; frame number n has stamp n - 1
+    keys : (n_keys,) int64, ascending numbers of the frames that are stored whole
+    tick : seconds
+    """
+
+    stamps: NDArray[np.int64] = field(repr=False)
+    keys: NDArray[np.int64] = field(repr=False)
+    tick: float
+
+    def key_before(self, number: int) -> int:
+        """Return the number of the last frame up to `number` that is stored whole; 0 if there is none."""
+        place = int(np.searchsorted(self.keys, number, side="right"))
+        return int(self.keys[place - 1]) if place else 0
+
+    def key_at(self, stamp: int | None) -> int:
+        """Return the number of the frame with this time stamp if it is stored whole; otherwise 0."""
+        number = 0 if stamp is None else int(np.searchsorted(self.stamps, stamp)) + 1
+        is_there = 0 < number <= len(self.stamps) and self.stamps[number - 1] == stamp
+        return number if is_there and self.key_before(number) == number else 0
+
+
+def read_index(path: Path) -> VideoIndex | None:
+    """Return the index of a video; None without PyAV, or if the packets don't tell.
+
+    Raises
+    ------
+    FaceError
+        If the file can't be opened as a video.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise FaceError(f"{path}: cannot be read ({error.strerror}). Check the path and its permissions.") from error
+    return None if find_av() is None else _read_index(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)  # the clips of one recording ask one after the other
+def _read_index(path: Path, _size: int, _time: int) -> VideoIndex | None:
+    with open_film(path) as (container, film):
+        if film.codec_context.name not in ONE_FRAME_EACH or not film.time_base:
+            return None
+        held = [(packet.pts, packet.is_keyframe) for packet in packets_of(container, film) if not packet.is_discard]
+        tick = float(film.time_base)
+    if not held or any(stamp is None for stamp, _ in held):
+        return None
+    held.sort()
+    stamps = np.asarray([stamp for stamp, _ in held], dtype=np.int64)
+    if np.any(np.diff(stamps) == 0):
+        return None
+    return VideoIndex(stamps, np.flatnonzero([is_key for _, is_key in held]) + 1, tick)
+
+
+def count_frames(path: Path) -> int:
+    """Return the number of frames of a video: that of the header if it lists them, else counted.
+
+    Raises
+    ------
+    FaceError
+        If the file can't be opened as a video.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise FaceError(f"{path}: cannot be read ({error.strerror}). Check the path and its permissions.") from error
+    return _count_frames(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)  # it is called for each frame of a clip
+def _count_frames(path: Path, size: int, time: int) -> int:
+    if find_av() is not None:
+        with open_film(path) as (_, film):
+            if film.frames:
+                return int(film.frames)
+        index = _read_index(path, size, time)
+        if index is not None:
+            return len(index.stamps)
+    with open_video(path) as video:
+        n_frames = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
+        if n_frames < 1:  # a recording of a browser
+            n_frames = 0
+            while video.grab():
+                n_frames += 1
+        return n_frames
