@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mer_cli.api.loso import Loso
+    from mer_cli.api.predict import predict
     from mer_cli.api.scores import evaluate
     from mer_cli.api.store import Store, open_store
     from mer_cli.api.train import train
@@ -49,6 +50,7 @@ __all__ = [
     "metrics",
     "open_store",
     "plan_run",
+    "predict",
     "read_run",
     "read_store",
     "report",
@@ -68,6 +70,7 @@ _MODULE_OF = {
     "plan_run": "training.plan",
     "train_run": "training.train",
     "train": "api.train",
+    "predict": "api.predict",
     "read_run": "runs.directory",
     "evaluate": "api.scores",
     "MerError": "errors",

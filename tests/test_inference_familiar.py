@@ -74,15 +74,15 @@ def test_a_picture_that_was_changed_stands_out(look, change, told):
 
 
 def test_a_face_of_half_the_size_stands_out(look):
-    assert names(unfamiliar(measure(photo(5, 2), SIDE / 2), look)) == {"face"}
+    assert names(unfamiliar(measure(photo(5, 2), SIDE / 2), look)) == {"width"}
 
 
 def test_sentences_say_the_value_and_what_is_expected():
-    measured = {"sharpness": 2.14, "face": 512.0, "brightness": 100.0}
-    look = {"sharpness": (4.0, 24.3), "face": (206.2, 286.7), "brightness": (41.0, 251.0)}
+    measured = {"sharpness": 2.14, "width": 512.0, "brightness": 100.0}
+    look = {"sharpness": (4.0, 24.3), "width": (206.2, 286.7), "brightness": (41.0, 251.0)}
     assert unfamiliar(measured, look) == [
-        "The picture is blurred: sharpness 2.1, expected 4.0 to 24 by the training clips.",
-        "The picture is of a large face: face 512, expected 206 to 287 by the training clips.",
+        "The face is more blurred than in the training clips: sharpness 2.1, expected 4.0 to 24.",
+        "The face is larger than in the training clips: width 512 pixels, expected 206 to 287 pixels.",
     ]
 
 
@@ -104,7 +104,7 @@ def test_measures_by_hand():
     found = measure(half, 300.0)  # half of the columns 34 to 189 lie at the right of 112
     assert found["brightness"] == pytest.approx(grey / 2)
     assert found["contrast"] == pytest.approx(grey / 2)
-    assert (found["colour"], found["warmth"], found["face"]) == pytest.approx((75, 75, 300))
+    assert (found["colour"], found["warmth"], found["width"]) == pytest.approx((75, 75, 300))
     assert found["smoothness"] == pytest.approx(100 * (1 - 2 / 156))
     assert found["sharpness"] == pytest.approx(grey * np.sqrt(2 / 156), rel=1e-3)
 

@@ -9,6 +9,7 @@ from mer_cli.cli import (  # noqa: F401  # register
     demo,
     doctor,
     methods,
+    predict,
     predictions,
     preprocess,
     results,

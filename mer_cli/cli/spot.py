@@ -18,35 +18,34 @@ from mer_cli.inference.purpose import PURPOSE
 if TYPE_CHECKING:
     from mer_cli.spotting.interval import Interval, Spotted
 
-HARD = (
-    "Spotting is hard, and most of what is found is not a micro-expression: at MEGC 2025 the baseline reached an "
-    "interval F1 of .028 and .039 and a spot-then-recognise score (STRS) under .01, the best entry about .09."
-)
 
-
-@app.command(
-    help="Look for intervals of a recording that may be micro-expressions, with onset, apex and offset.\n\n"
-    f"{HARD}\n\n{PURPOSE}\n\nExample: mer spot interview.mp4 --all"
-)
+@app.command(epilog=PURPOSE)
 def spot(
     recordings: Annotated[
         list[Path], typer.Argument(metavar="VIDEO|FOLDER...", help="Videos, or folders of numbered images.")
     ],
     fps: Annotated[
-        float | None, typer.Option(metavar="F", help="Frames a second of a folder of images, which doesn't say it.")
+        float | None, typer.Option(min=0.001, metavar="X", help="Frames a second of folders of images.")
     ] = None,
     show_all: Annotated[
         bool, typer.Option("--all", help="Show what was rejected, too, and why: blink, head, speech, long, no face.")
     ] = False,
-    format: Annotated[Literal["text", "csv", "json"], typer.Option(help="Format of the answer.")] = "text",
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="File to write the answer to, instead of printing it.")
-    ] = None,
+    format: Annotated[
+        Literal["text", "csv", "json"], typer.Option(metavar="FORMAT", help="text, csv or json.")
+    ] = "text",
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="File to write. Default: print it.")] = None,
     predictor: Annotated[
-        Path | None, typer.Option(help="Dlib's model of 68 landmarks, if it is not installed as a package.")
+        Path | None,
+        typer.Option(metavar="FILE.dat", help="Dlib's 68-point model. Default: MER_PREDICTOR, or the installed one."),
     ] = None,
 ) -> None:
-    """Look for intervals of recordings that may be micro-expressions."""
+    """Look for intervals of recordings that may be micro-expressions, with onset, apex and offset.
+
+    This is hard, and most of what is found is not a micro-expression: at MEGC 2025 the baseline reached an interval F1
+    of .028 and .039 at spotting and a spot-then-recognise score (STRS) under .01, the best entry about .09.
+
+    Example: mer spot interview.mp4 --all
+    """
     from mer_cli.faces.landmarks import find_predictor
     from mer_cli.report.exports import write_report
 

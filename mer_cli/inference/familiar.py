@@ -2,7 +2,9 @@
 
 A network answers whatever it is shown: a drawing, a statue, a face of half the size. Seven numbers of the onset's crop
 tell most of these from the training clips. They don't say that a picture is right: a statue in grey looks familiar to a
-model of grey recordings, and so does any face that was filmed like the training clips.
+model of grey recordings, and so does any face that was filmed like the training clips. Brightness, contrast, colour
+and warmth are those of light and skin together: a person whose skin is much darker or lighter than that of all training
+subjects can look unfamiliar, and the model was in fact not trained on such people.
 """
 
 from __future__ import annotations
@@ -31,10 +33,11 @@ CLIPS_AT_ONCE = 64  # 20 MB of crops
 class Measure:
     """A number that is measured on a picture, and how to say that it is outside the range of the training clips.
 
-    too_low, too_high : what the picture then is
+    too_low, too_high : how the face then differs from those of the training clips
     lowest, highest : smallest and largest possible value
     smallest_sd : spread that is always allowed, so that one level of grey is no reason to refuse
     is_ratio : whether twice as much is as far as half as much, so that logarithms are compared
+    unit : printed behind the value
     """
 
     too_low: str
@@ -43,23 +46,22 @@ class Measure:
     highest: float
     smallest_sd: float
     is_ratio: bool = True
+    unit: str = ""
 
 
 MEASURES: dict[str, Measure] = {
-    "brightness": Measure("dark", "bright", 1, 255, 0.05),
-    "contrast": Measure("flat, of little contrast", "of strong contrast", 0.1, 128, 0.05),
-    "sharpness": Measure("blurred", "noisy or has hard edges, as a drawing has", 0.1, 1000, 0.05),
-    "smoothness": Measure("noisy in every pixel", "smoothed, compressed, enlarged or drawn", 0.1, 100, 0.05),
-    "colour": Measure("of little colour", "of strong colour", 0, 255, 3, is_ratio=False),
-    "warmth": Measure(
-        "bluer than the skin in the training clips", "redder than they are", -255, 255, 3, is_ratio=False
-    ),
-    "face": Measure("of a small face", "of a large face", 1, 1e5, 0.05),
+    "brightness": Measure("darker", "brighter", 1, 255, 0.05),
+    "contrast": Measure("of less contrast", "of more contrast", 0.1, 128, 0.05),
+    "sharpness": Measure("more blurred", "sharper or noisier", 0.1, 1000, 0.05),
+    "smoothness": Measure("noisier", "smoother (compressed, enlarged or drawn)", 0.1, 100, 0.05, unit=" %"),
+    "colour": Measure("less colourful", "more colourful", 0, 255, 3, is_ratio=False),
+    "warmth": Measure("bluer", "redder", -255, 255, 3, is_ratio=False),
+    "width": Measure("smaller", "larger", 1, 1e5, 0.05, unit=" pixels"),
 }
 
 
 def face_side(transform: Transform) -> float:
-    """Return the width of the part of a source frame that a crop shows, in pixels of the frame.
+    """Return the side of the square that a crop shows, in pixels of the source frame: a face with its margins.
 
     Parameters
     ----------
@@ -82,7 +84,7 @@ def measure(crop: Image, face_pixels: float) -> dict[str, float]:
     sharpness : standard deviation of the Laplacian
     smoothness : percent of the pixels in which the Laplacian is less than half a grey value
     colour : mean of the largest minus the smallest channel · warmth : mean of red minus blue
-    face : `face_pixels`
+    width : `face_pixels`
     """
     face = crop[FACE].astype(np.float32)
     grey = face @ LUMA
@@ -94,7 +96,7 @@ def measure(crop: Image, face_pixels: float) -> dict[str, float]:
         "smoothness": 100 * (np.abs(bends) < SMOOTH_BELOW).mean(),
         "colour": (face.max(axis=2) - face.min(axis=2)).mean(),
         "warmth": (face[..., 0] - face[..., 2]).mean(),
-        "face": face_pixels,
+        "width": face_pixels,
     }
     return {name: float(np.clip(found[name], kind.lowest, kind.highest)) for name, kind in MEASURES.items()}
 
@@ -169,10 +171,10 @@ def unfamiliar(measured: Mapping[str, float], look: Mapping[str, tuple[float, fl
     for name, (low, high) in look.items():
         if name in MEASURES and not low <= measured[name] <= high:
             kind = MEASURES[name]
-            what = kind.too_low if measured[name] < low else kind.too_high
+            how = kind.too_low if measured[name] < low else kind.too_high
             sentences.append(
-                f"The picture is {what}: {name} {_rounded(measured[name])}, expected {_rounded(low)} to "
-                f"{_rounded(high)} by the training clips."
+                f"The face is {how} than in the training clips: {name} {_rounded(measured[name])}{kind.unit}, expected "
+                f"{_rounded(low)} to {_rounded(high)}{kind.unit}."
             )
     return sentences
 

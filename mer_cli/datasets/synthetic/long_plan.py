@@ -29,6 +29,7 @@ SECONDS: dict[Kind, tuple[float, float]] = {
     "speech": (2.0, 5.0),
 }
 MACRO_FACTOR = (4.0, 8.0)  # on a micro-expression's peak
+LARGEST_PEAK = 11.0  # pixels at 224; a field moves a face no farther without tearing it
 BLINK_SHARE, HEAD_SHARE = 0.2, 0.1  # of the micro-expressions; what overlaps them
 GAP = 0.5  # seconds at least between micro- and macro-expressions and speech, and before the first
 CLEAR = 0.3  # seconds between a micro-expression and a blink or head turn that does not overlap it
@@ -139,6 +140,7 @@ def _event(
         units = draw_units(rng, emotion, intensity)
     elif kind == "macro":
         units = draw_units(rng, emotion, float(rng.uniform(*MACRO_FACTOR)))
+        units = tuple(replace(unit, peak=min(unit.peak, LARGEST_PEAK)) for unit in units)
     elif kind == "speech":
         units = tuple(UnitPlan(unit, BOTH, float(rng.uniform(*PEAK))) for unit in (18, 20, 26))
     elif kind == "blink":

@@ -19,8 +19,8 @@ from mer_cli.datasets.synthetic.subject import Subject, photograph
 from mer_cli.system.opencv import cv2
 
 FARTHEST = 99.0  # decimetres, beyond the head
-BEHIND = 0.004  # decimetres; what lies farther behind the neutral face is hidden there
-MOUTH = (0.75, -1.5, -0.55)  # eye distances from the point between the eyes: half the width, lowest, highest
+BEHIND = 0.05  # decimetres; what lies farther behind the neutral face is hidden there
+MOUTH = (0.75, -2.0, -0.55)  # eye distances from the point between the eyes: half the width, lowest, highest
 INSIDE = np.array([0.07, 0.06, 0.16], np.float32)  # colour inside the mouth, blue green red
 LARGEST_RATIO = 2.5  # of the light on moved skin to that on the skin at rest
 UNSEEN = 0.5  # a change of the picture, of 255, that nobody sees
