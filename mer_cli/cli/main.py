@@ -15,6 +15,7 @@ from mer_cli.cli import (  # noqa: F401  # register
     preprocess,
     results,
     runs,
+    spot,
     status,
     synth,
     tools,
