@@ -1,10 +1,26 @@
 """The command line: the application with all of its commands."""
 
+# ruff: noqa: F401  # an import registers its commands
+
 import io
 import signal
 import sys
 
-from mer_cli.cli import bench, demo, doctor, methods, predictions, preprocess, results, runs, status, tools, train, tune  # noqa: F401  # register
+from mer_cli.cli import (
+    bench,
+    demo,
+    doctor,
+    fit,
+    methods,
+    predictions,
+    preprocess,
+    results,
+    runs,
+    status,
+    tools,
+    train,
+    tune,
+)
 from mer_cli.cli.app import app
 
 

@@ -50,14 +50,13 @@ class ApexSearch:
 
     def __init__(self, landmarks: Landmarks | None) -> None:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        self._where = np.ones((SIDE, SIDE), bool) if landmarks is None else _face_mask(landmarks)
+        self._where = np.ones((SIDE, SIDE), bool) if landmarks is None else face_mask(landmarks)
         self._onset: Image | None = None
         self._motion: list[float] = []
 
     def add(self, crop: Image) -> None:
         """Add the next crop of the clip, (224, 224, 3) uint8 RGB."""
-        reduced = cv2.resize(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-        grey = np.asarray(reduced, dtype=np.uint8)
+        grey = _reduced(crop)
         if self._onset is None:
             self._onset = grey
             self._motion.append(0.0)
@@ -79,6 +78,17 @@ class ApexSearch:
         return np.convolve(np.pad(self._motion, REACH, mode="edge"), KERNEL, mode="valid")
 
 
+def small_flow(first: Image, second: Image) -> Flow:
+    """Return the flow between two crops, (224, 224, 3) uint8 RGB, as (112, 112, 2) float32: x, y in its own pixels."""
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    return np.asarray(dis.calc(_reduced(first), _reduced(second), np.empty(0, np.float32)), dtype=np.float32)
+
+
+def _reduced(crop: Image) -> NDArray[np.uint8]:
+    grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
 def without_head_motion(flow: Flow) -> Flow:
     """Subtract the affine motion of the head from a flow, (H, W, 2) float32: shift, turn, scale and shear.
 
@@ -97,7 +107,7 @@ def without_head_motion(flow: Flow) -> Flow:
     return np.asarray(flow - (place @ motion).reshape(flow.shape), dtype=np.float32)
 
 
-def _face_mask(landmarks: Landmarks) -> NDArray[np.bool_]:
+def face_mask(landmarks: Landmarks) -> NDArray[np.bool_]:
     """Return a mask, as large as the flow, that is true in the regions of the face where action units are."""
     mask = _hulls(landmarks, MOVING) & ~_hulls(landmarks, EYES)
     return np.asarray(cv2.resize(mask, (SIDE, SIDE), interpolation=cv2.INTER_AREA) > 0, dtype=bool)

@@ -105,12 +105,13 @@ def _find_clip(run: Run, held_out: Sequence[str], name: str) -> str:
     )
 
 
-def find_stores(run: Run, given: Sequence[Path]) -> dict[str, StoreInfo]:
+def find_stores(run: Run, given: Sequence[Path], *, trained_on: bool = False) -> dict[str, StoreInfo]:
     """Return the stores of a run's held-out clips, by dataset.
 
     Parameters
     ----------
     given : stores that have moved; for the other datasets, the path given to the run's last `mer train` is used
+    trained_on : whether to return the stores that were trained on instead, which are the same under LOSO
 
     Raises
     ------
@@ -120,16 +121,16 @@ def find_stores(run: Run, given: Sequence[Path]) -> dict[str, StoreInfo]:
         If a store is absent or damaged.
     """
     last = run.sessions[-1]
-    tested = [store for store in run.config.stores if store.role != "train"]
-    typed = last.stores if run.config.is_loso else last.test_stores
-    paths = dict(zip((store.dataset for store in tested), map(Path, typed), strict=True))
+    wanted = [store for store in run.config.stores if store.role != ("test" if trained_on else "train")]
+    typed = last.stores if run.config.is_loso or trained_on else last.test_stores
+    paths = dict(zip((store.dataset for store in wanted), map(Path, typed), strict=True))
     by_dataset = {info.dataset: info for info in map(read_store, given)}
     if unknown := sorted(by_dataset.keys() - paths.keys()):
         raise RunError(
-            f"--store {by_dataset[unknown[0]].path}: this is a store of {unknown[0]}, and {run.path} was tested on "
-            f"{' and '.join(paths)}. Give a store of that."
+            f"--store {by_dataset[unknown[0]].path}: this is a store of {unknown[0]}, and {run.path} was "
+            f"{'trained' if trained_on else 'tested'} on {' and '.join(paths)}. Give a store of that."
         )
-    for store in tested:
+    for store in wanted:
         dataset = store.dataset
         if dataset not in by_dataset:
             if not paths[dataset].is_file():
@@ -171,12 +172,12 @@ def read_attention(
     """
     wanted = sorted(clip_ids)
     fold_ids = sorted({run.fold_of[clip_id] for clip_id in wanted})
-    files = {fold_id: _weights_file(run, fold_id) for fold_id in fold_ids}
+    files = {fold_id: weights_file(run, fold_id) for fold_id in fold_ids}
     network = MMNet(len(run.class_names), **run.config.network_options).to(device).eval()
     by_clip: dict[str, tuple[NDArray[np.generic], ...]] = {}  # maps, onset, apex
     for n_done, fold_id in enumerate(fold_ids, start=1):
         check_weights(files[fold_id], run.config.run_name if has_all_checksums(run.path) else None)
-        network.load_state_dict(_read_weights(files[fold_id], run.config, fold_id))
+        network.load_state_dict(read_weights(files[fold_id], run.config, fold_id))
         held_out = sorted(clip_id for clip_id, fold in run.fold_of.items() if fold == fold_id)
         arrays = _fold_arrays(network, stores[dataset_of(held_out[0])], held_out, run.config, device)
         by_clip |= dict(zip(held_out, zip(*arrays, strict=True), strict=True))
@@ -205,7 +206,8 @@ def _fold_arrays(
     return [*of_fold, onset[:, CENTRE].copy(), apex[:, CENTRE].copy()]  # a view would keep the whole windows
 
 
-def _weights_file(run: Run, fold_id: str) -> Path:
+def weights_file(run: Run, fold_id: str) -> Path:
+    """Return the file of a fold's weights; raise a RunError if they were not kept."""
     file = run.path / "folds" / fold_id / WEIGHTS
     if not file.exists():
         raise RunError(
@@ -215,7 +217,7 @@ def _weights_file(run: Run, fold_id: str) -> Path:
     return file
 
 
-def _read_weights(file: Path, config: RunConfig, fold_id: str) -> dict[str, torch.Tensor]:
+def read_weights(file: Path, config: RunConfig, fold_id: str) -> dict[str, torch.Tensor]:
     """Read the state dict of a fold, after `check_weights`; the file must say that it is of this run and fold."""
     try:
         with safe_open(file, framework="pt") as opened:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from mer_cli.faces.crop import Landmarks
+from mer_cli.faces.crop import Align, Landmarks
 from mer_cli.faces.pictures import Image
 
 
@@ -86,7 +86,7 @@ class Facts(BaseModel):
     """Number of their subjects."""
     clips_of_class: dict[str, int]
     """Number of training clips of each class."""
-    align: str
+    align: Align
     """How faces were cropped: "box", "eyes" or "none"."""
     crop: dict[str, Any]
     """Settings of the crop, as in the store."""

@@ -99,7 +99,7 @@ def normalise(images: Images, how: Normalisation, train_rows: NDArray[np.int64])
     (N, P, S, S) float32
     """
     if how == "standard":
-        return _standardise(images, train_rows)
+        return standardise(images, *plane_statistics(images, train_rows))
     stretched = _stretched(images)
     return stretched if how == "minmax" else np.asarray(np.rint(stretched * 255), dtype=np.float32)
 
@@ -110,12 +110,21 @@ def _stretched(images: Images) -> Images:
     return np.asarray((images - low) / reach, dtype=np.float32)
 
 
-def _standardise(images: Images, train_rows: NDArray[np.int64]) -> Images:
+def plane_statistics(images: Images, train_rows: NDArray[np.int64]) -> tuple[Images, Images]:
+    """Return mean and standard deviation of each plane over the training clips, each (1, P, 1, 1) float32.
+
+    The deviation of a plane that is the same everywhere is given as 1.
+    """
     train = images[train_rows]
     mean = train.mean(axis=(0, 2, 3), keepdims=True, dtype=np.float64)
     deviation = train.std(axis=(0, 2, 3), keepdims=True, dtype=np.float64)
     deviation[deviation == 0] = 1
-    return np.asarray((images - mean.astype(np.float32)) / deviation.astype(np.float32), dtype=np.float32)
+    return mean.astype(np.float32), deviation.astype(np.float32)
+
+
+def standardise(images: Images, mean: Images, deviation: Images) -> Images:
+    """Return images of which each plane has lost its mean and been divided by its deviation (`plane_statistics`)."""
+    return np.asarray((images - mean) / deviation, dtype=np.float32)
 
 
 PATCHED = 128  # rows and columns of the plane that patches are cut from
