@@ -10,6 +10,7 @@ from tiny_run import config_of
 
 from mer_cli.inference.export import export_network
 from mer_cli.inference.model import Facts
+from mer_cli.inference.seen import Fixed
 from mer_cli.motion.images import normalise
 from mer_cli.motion.inputs import MotionInput
 from mer_cli.runs.methods import METHODS
@@ -55,13 +56,13 @@ def facts_of(config, **changes):
 
 def fixed_of(config):
     """What training clips would fix: odd numbers, so that a plane or a unit in another's place is noticed."""
-    sees, fixed = config.method.sees, {}
+    sees, mean, deviation, graph = config.method.sees, None, None, None
     if isinstance(sees, MotionInput) and config.normalisation == "standard":
-        fixed["mean"] = np.linspace(-1, 2, sees.n_planes, dtype=np.float32)
-        fixed["deviation"] = np.linspace(0.5, 3, sees.n_planes, dtype=np.float32)
+        mean = np.linspace(-1, 2, sees.n_planes, dtype=np.float32).reshape(1, -1, 1, 1)
+        deviation = np.linspace(0.5, 3, sees.n_planes, dtype=np.float32).reshape(1, -1, 1, 1)
     if isinstance(sees, MotionInput) and sees.units:
-        fixed["graph"] = np.random.default_rng(2).random((len(sees.units),) * 2, dtype=np.float32)
-    return fixed
+        graph = np.random.default_rng(2).random((len(sees.units),) * 2, dtype=np.float32)
+    return Fixed(mean, deviation, graph)
 
 
 def network_of(config):
@@ -91,13 +92,12 @@ def logits_by_torch(model, inputs):
     if "planes" not in inputs:
         mean, std = (np.float32(numbers) for numbers in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
         seen = [((image.astype(np.float32) / 255 - mean) / std).transpose(0, 3, 1, 2) for image in inputs.values()]
-    elif "mean" in fixed:
-        mean, deviation = (fixed[name][:, None, None] for name in ("mean", "deviation"))
-        seen = [(inputs["planes"] - mean) / deviation]
+    elif fixed.mean is not None:
+        seen = [(inputs["planes"] - fixed.mean) / fixed.deviation]
     else:
         seen = [normalise(inputs["planes"], config.normalisation, np.arange(0))]
-    if "graph" in fixed:
-        seen.append(fixed["graph"])
+    if fixed.graph is not None:
+        seen.append(fixed.graph)
     with torch.no_grad():
         return network_of(config)(*(torch.from_numpy(np.ascontiguousarray(one)) for one in seen)).numpy()
 

@@ -6,10 +6,11 @@ import io
 import signal
 import sys
 
-from mer_cli.cli import (
+from mer_cli.cli import (  # register
     bench,
     demo,
     doctor,
+    export,
     fit,
     methods,
     predictions,

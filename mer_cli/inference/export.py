@@ -24,6 +24,7 @@ from mer_cli.inference.model import Facts, NewClip
 from mer_cli.inference.onnx_file import ANY_NUMBER, FORMAT, LARGEST, Record, import_extra, seal
 from mer_cli.inference.onnx_model import LOGITS, PROBABILITIES, inputs_of, open_onnx
 from mer_cli.inference.purpose import PURPOSE
+from mer_cli.inference.seen import Fixed
 from mer_cli.motion.inputs import MotionInput
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.run_config import GENERATED
@@ -36,38 +37,32 @@ MOST_DIFFERENT = 1e-4  # largest difference of a logit between torch and onnxrun
 CHECKED_BATCHES = (1, 5)  # numbers of clips that the file is checked with
 SEED = 1  # of the random inputs
 
-Fixed = Mapping[str, NDArray[np.float32]]
-
 
 class WholeNetwork(nn.Module):
     """A network together with its normalisation and its temperature.
 
     Parameters
     ----------
-    fixed : what the training clips fixed: `mean` and `deviation`, (P,) each, if the normalisation is "standard";
-        `graph`, (A, A), if the network sees a graph of action units
     temperature : divisor of the logits; 1 leaves the probabilities as they are
     """
 
     fixed_mean: Tensor
     fixed_deviation: Tensor
-    fixed_graph: Tensor
+    fixed_graph: Tensor | None
 
     def __init__(self, network: nn.Module, config: TrainConfig, fixed: Fixed, temperature: float) -> None:
         super().__init__()
         self.network, self.normalisation, self.temperature = network, normalisation_of(config), temperature
-        self.is_on_motion, self.has_graph = isinstance(config.method.sees, MotionInput), "graph" in fixed
-        if self.normalisation == "imagenet":
-            fixed = {"mean": np.array(IMAGENET_MEAN, np.float32), "deviation": np.array(IMAGENET_STD, np.float32)}
-        elif self.normalisation == "standard":
-            fixed = {**fixed, **{name: fixed[name].reshape(-1, 1, 1) for name in ("mean", "deviation")}}
-        for name, value in fixed.items():
-            self.register_buffer(f"fixed_{name}", torch.from_numpy(value))
+        self.is_on_motion = isinstance(config.method.sees, MotionInput)
+        if not self.is_on_motion:
+            fixed = Fixed(np.array(IMAGENET_MEAN, np.float32), np.array(IMAGENET_STD, np.float32))
+        for name, value in vars(fixed).items():
+            self.register_buffer(f"fixed_{name}", None if value is None else torch.from_numpy(value.copy()))
 
     def forward(self, *seen: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits and probabilities, (B, K) each, of the inputs that `Record.inputs` describes."""
         if self.is_on_motion:
-            inputs = [self._normalised(seen[0]), *([self.fixed_graph] if self.has_graph else ())]
+            inputs = [self._normalised(seen[0]), *(() if self.fixed_graph is None else (self.fixed_graph,))]
         else:  # contiguous, so that MMNet takes its plain layers, without padding
             images = ((image.float() / 255 - self.fixed_mean) / self.fixed_deviation for image in seen)
             inputs = [image.permute(0, 3, 1, 2).contiguous() for image in images]
@@ -121,7 +116,7 @@ def export_network(
 
     Parameters
     ----------
-    fixed : as for `WholeNetwork`
+    fixed : what the training clips fixed of the network's input
     model, fold : name of the run or the model folder, and fold, that the network is from
     clips : clips to check the file on; without any, on drawn inputs
 
@@ -205,9 +200,10 @@ def _inputs(n_clips: int, config: TrainConfig, fixed: Fixed, clips: Sequence[New
     if motion is None:
         onset, apex = rng.integers(0, 256, (2, n_clips, *IMAGE[1:], IMAGE[0]), dtype=np.uint8)
         return {"onset": onset, "apex": apex}
-    mean, deviation = (fixed.get(name, default) for name, default in (("mean", 0.0), ("deviation", 1.0)))
-    drawn = rng.normal(size=(n_clips, motion.size, motion.size, motion.n_planes)) * deviation + mean
-    return {"planes": np.ascontiguousarray(drawn.transpose(0, 3, 1, 2), np.float32)}
+    planes = rng.normal(size=(n_clips, motion.n_planes, motion.size, motion.size)).astype(np.float32)
+    if fixed.mean is not None and fixed.deviation is not None:
+        planes = planes * fixed.deviation + fixed.mean
+    return {"planes": planes}
 
 
 def _convert(whole: WholeNetwork, inputs: Mapping[str, NDArray[Any]], config: TrainConfig) -> Any:

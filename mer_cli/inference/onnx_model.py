@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from mer_cli.errors import ConfigError, RunError
 from mer_cli.inference.model import NewClip
 from mer_cli.inference.onnx_file import Record, import_extra, read_onnx
-from mer_cli.motion.flow import grey, optical_flow
+from mer_cli.motion.cache import kept_flow
+from mer_cli.motion.flow import grey
 from mer_cli.motion.images import Sources, draw_motion
 from mer_cli.motion.inputs import Backend, MotionInput
 
@@ -105,10 +106,8 @@ def inputs_of(clips: Sequence[NewClip], motion: MotionInput | None, flow: Backen
 
 
 def _sources_of(clip: NewClip, flow: Backend | None) -> Sources:
-    onset, apex = grey(clip.onset), grey(clip.apex)
-    # Stored flow has half precision, so the networks were trained on that.
-    moved = optical_flow(onset, apex, flow).astype(np.float16).astype(np.float32) if flow else None
-    return Sources(flow=moved, apex=apex, landmarks=clip.landmarks, frames=clip.frames)
+    moved = kept_flow(clip.onset, clip.apex, flow).astype(np.float32) if flow else None
+    return Sources(flow=moved, apex=grey(clip.apex), landmarks=clip.landmarks, frames=clip.frames)
 
 
 def _failed(path: Path, error: Exception) -> RunError:
