@@ -52,6 +52,11 @@ class NetworkModel:
         self._network = self._build()
         self._held: Member | None = None
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the networks, in their order."""
+        return tuple(member.name for member in self._members)
+
     def logits(self, clips: Sequence[NewClip]) -> NDArray[np.float32]:
         """Return the logits of each network for each clip, (members, n, classes), not calibrated.
 
