@@ -16,7 +16,7 @@ from mer_cli.system.pyav import find_av, open_film, packets_of
 
 # In others, such as VP8, a packet may hold a picture that is never shown.
 ONE_FRAME_EACH = frozenset(
-    {"av1", "ffv1", "flv1", "h264", "hevc", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "prores", "vp9", "wmv2"}
+    {"av1", "ffv1", "flv", "h264", "hevc", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "prores", "vp9", "wmv2"}
 )
 
 
@@ -38,11 +38,15 @@ class VideoIndex:
         place = int(np.searchsorted(self.keys, number, side="right"))
         return int(self.keys[place - 1]) if place else 0
 
+    def number_at(self, stamp: int | None) -> int:
+        """Return the number of the frame with this time stamp; 0 if there is none."""
+        number = 0 if stamp is None else int(np.searchsorted(self.stamps, stamp)) + 1
+        return number if 0 < number <= len(self.stamps) and self.stamps[number - 1] == stamp else 0
+
     def key_at(self, stamp: int | None) -> int:
         """Return the number of the frame with this time stamp if it is stored whole; otherwise 0."""
-        number = 0 if stamp is None else int(np.searchsorted(self.stamps, stamp)) + 1
-        is_there = 0 < number <= len(self.stamps) and self.stamps[number - 1] == stamp
-        return number if is_there and self.key_before(number) == number else 0
+        number = self.number_at(stamp)
+        return number if self.key_before(number) == number else 0
 
 
 def read_index(path: Path) -> VideoIndex | None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mer_cli.faces.pictures import Image
-from mer_cli.faces.recorded import Frame, damaged, ends_early, no_frame, other_size
+from mer_cli.faces.recorded import Frame, damaged, ends_early, no_frame, other_size, undecodable
 from mer_cli.faces.video_pass import Pass
 from mer_cli.system.pyav import films_of, open_film, packets_of
 
@@ -52,10 +52,12 @@ class PyavVideo:
             return
         with Pass(self.path, self._first_stamp, self.fps) as taken:
             while frame := taken.to(target):
-                if wanted is not None and taken.broken_after:
+                if wanted is not None and not taken.is_sure:
                     raise damaged(self.path, taken.broken_after[0], target)
-                yield Frame(target, taken.seconds, self._image(frame, target))
-                target = target + 1 if wanted is None else next(wanted, None)
+                if wanted is not None and taken.n_frames != target:
+                    raise undecodable(self.path, target)
+                yield Frame(taken.n_frames, taken.seconds, self._image(frame, taken.n_frames))
+                target = taken.n_frames + 1 if wanted is None else next(wanted, None)
                 if target is None:
                     return
         if wanted is not None:
@@ -75,8 +77,9 @@ class PyavVideo:
         told = []
         if taken.broken_after:
             told.append(
-                f"damaged: {len(taken.broken_after)} of its frames can't be decoded, the first after frame "
-                f"{taken.broken_after[0]}; they are left out, and the frames after them count on"
+                f"damaged: {len(taken.broken_after)} of its frames can't be decoded and are left out, the first after "
+                f"frame {taken.broken_after[0]}"
+                + ("" if taken.is_sure else "; frames behind it may have a number that is too small")
             )
         if taken.n_packets < self._n_packets:
             told.append(
