@@ -185,8 +185,8 @@ def test_times_of_a_folder_go_by_its_frame_rate(tmp_path):
     [
         (
             "p01,smile,0.1,0.2,9.5,happy,a.avi",
-            "row 2: offset_s 9.5 is behind the end: the last frame, 40, is shown at 1.300 s. Correct the table; times are "
-            "counted from the first frame.",
+            "row 2: offset_s 9.5 is behind the end: the last frame, 40, is shown at 1.300 s. Correct the table; times "
+            "are counted from the first frame.",
         ),
         (
             "p01,smile,0.1,0.2,0.3,happy,p01/smile",
@@ -216,8 +216,8 @@ def test_frames_of_a_video_may_be_counted_from_zero(tmp_path):
         (
             f"{HEADER},counted_from",
             "p01,a,0,4,9,x,a.avi,2",
-            "counted_from '2' can't be the number of a video's first frame. Expected 0, 1 or a blank cell, which means 1. "
-            "Correct the table.",
+            "counted_from '2' can't be the number of a video's first frame. Expected 0, 1 or a blank cell, which means "
+            "1. Correct the table.",
         ),
         (
             f"{HEADER},counted_from",
@@ -228,8 +228,8 @@ def test_frames_of_a_video_may_be_counted_from_zero(tmp_path):
         (
             BY_TIME,
             "p01,a,0:33,4,9,x,a.avi",
-            "onset_s '0:33' is not a time. Expected seconds since the first frame, such as 62.4, or a blank cell. Correct "
-            "the table.",
+            "onset_s '0:33' is not a time. Expected seconds since the first frame, such as 62.4, or a blank cell. "
+            "Correct the table.",
         ),
     ],
 )

@@ -288,12 +288,17 @@ def test_a_video_without_a_list_of_frames_tells_that_it_is_cut_by_its_duration(f
 @pytest.fixture
 def with_damage(films, tmp_path):
     """A video whose frame 15 is damaged."""
-    content = bytearray(films(FORMATS[0]).read_bytes())
-    start = 0
-    for _ in range(15):
+    return damage(films(FORMATS[0]), tmp_path / "a.avi", [15])
+
+
+def damage(whole, path, numbers):
+    """Copy an AVI file, with zeros where the headers of some of its frames were."""
+    content = bytearray(whole.read_bytes())
+    start = content.index(b"movi")
+    for number in range(1, 31):
         start = content.index(b"00dc", start) + 8
-    content[start : start + 400] = bytes(400)
-    path = tmp_path / "a.avi"
+        if number in numbers:
+            content[start : start + 600] = bytes(600)
     path.write_bytes(content)
     return path
 
@@ -324,12 +329,7 @@ def test_no_number_behind_damage_is_trusted_where_time_stamps_do_not_tell_it(wit
 
 
 def test_a_video_of_which_no_frame_can_be_decoded_is_told(films, tmp_path):
-    content = bytearray(films(FORMATS[0]).read_bytes())
-    start = 0
-    while (start := content.find(b"00dc", start) + 8) > 8 and start < content.index(b"idx1"):
-        content[start : start + 300] = bytes(300)
-    path = tmp_path / "a.avi"
-    path.write_bytes(content)
+    path = damage(films(FORMATS[0]), tmp_path / "a.avi", range(1, 31))
     what = "no frame of the video can be decoded. Copy the file again, or record anew."
     for reader in READERS:
         refused(lambda reader=reader: reader(path), path, what)
