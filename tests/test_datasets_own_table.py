@@ -222,8 +222,8 @@ def test_frames_of_a_video_may_be_counted_from_zero(tmp_path):
         (
             f"{HEADER},counted_from",
             "p01,a,0,4,9,x,p01/smile,0",
-            "counted_from is 0, but the images of a folder have the numbers in their names. Leave the cell blank; it is "
-            "for videos.",
+            "counted_from is 0, but the images of a folder have the numbers in their names. Leave the cell blank; it "
+            "is for videos.",
         ),
         (
             BY_TIME,

@@ -8,7 +8,7 @@ import re
 import cv2
 import numpy as np
 import pytest
-from numbered_videos import FORMATS, FPS, HEIGHT, MP4, WIDTH, Format, Unseekable, av, number_in, write
+from numbered_videos import FORMATS, FPS, HEIGHT, MP4, WIDTH, Format, Unseekable, av, number_in, picture, write
 
 from mer_cli.datasets.video_index import count_frames, read_index, read_times
 from mer_cli.errors import FaceError
@@ -154,6 +154,22 @@ def test_an_mpeg_has_all_its_frames_though_the_header_tells_fewer(films):
     path = films(FORMATS[12])
     assert cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT) < 30
     assert count_frames(path) == 30
+
+
+@readers
+def test_frames_that_an_edit_list_cuts_off_are_not_counted(tmp_path, reader):
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as container:
+        stream = container.add_stream("libx264", rate=FPS, options={"bf": "2"})
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        images = [av.VideoFrame.from_ndarray(picture(number), format="rgb24") for number in range(1, 31)]
+        for packet in [packet for image in (*images, None) for packet in stream.encode(image)]:
+            packet.pts -= int(5 / FPS / packet.time_base)
+            packet.dts -= int(5 / FPS / packet.time_base)
+            container.mux(packet)
+    shown = [(frame.number, number_in(frame.image)) for frame in reader(path).read()]
+    assert shown == [(number, number + 5) for number in range(1, 26)]
+    assert count_frames(path) == len(read_index(path).stamps) == PyavVideo(path).n_frames == 25
 
 
 @formats

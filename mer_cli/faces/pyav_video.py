@@ -12,7 +12,7 @@ import numpy as np
 from mer_cli.faces.pictures import Image
 from mer_cli.faces.recorded import Frame, damaged, ends_early, no_frame, other_size, undecodable
 from mer_cli.faces.video_pass import Pass
-from mer_cli.system.pyav import films_of, open_film, packets_of
+from mer_cli.system.pyav import films_of, listed_frames, open_film, packets_of
 
 PROBED = 1000  # time stamps that tell the frame rate where the header doesn't
 PROBED_BYTES = 64 << 20  # of compressed video read for them at most
@@ -159,7 +159,7 @@ def _rate(container: Any, film: Any, timing: _Timing) -> tuple[float | None, lis
 def _count(container: Any, film: Any, fps: float | None) -> int | None:
     """Return the number of frames by the header; None if it says nothing."""
     if film.frames:
-        return int(film.frames)
+        return listed_frames(film)
     seconds = _duration(container, film)
     return round(seconds * fps) or None if fps and seconds > 0 else None
 

@@ -80,6 +80,13 @@ def packets_of(container: Any, film: Any) -> Iterator[Any]:
             yield packet
 
 
+def listed_frames(film: Any) -> int:
+    """Return the number of frames that a file lists, without those cut off by an edit list; 0 without a list."""
+    entries = film.index_entries
+    cut = sum(entry.is_discard for entry in entries) if len(entries) == film.frames else 0
+    return int(film.frames - cut)
+
+
 def films_of(container: Any) -> list[Any]:
     """Return the streams of moving pictures in a container of PyAV, in the order of the file, as OpenCV takes them."""
     cover = find_av().stream.Disposition.attached_pic  # type: ignore[union-attr]
