@@ -12,7 +12,7 @@ import numpy as np
 from mer_cli.faces.pictures import Image
 from mer_cli.faces.recorded import Frame, damaged, ends_early, no_frame, other_size, undecodable
 from mer_cli.faces.video_pass import Pass
-from mer_cli.system.pyav import films_of, listed_frames, open_film, packets_of
+from mer_cli.system.pyav import LARGE, films_of, listed_frames, open_film, packets_of
 
 PROBED = 1000  # time stamps that tell the frame rate where the header doesn't
 PROBED_BYTES = 64 << 20  # of compressed video read for them at most
@@ -66,6 +66,7 @@ class PyavVideo:
 
     def _image(self, frame: Any, number: int) -> Image:
         """Return the pixels of a frame, (H, W, 3) uint8, RGB, upright; they are those that OpenCV returns."""
+        # Not rgb24, which rounds frames of ten bits in another way.
         bgr = frame.reformat(format="bgr24", interpolation="BICUBIC").to_ndarray()
         rgb = np.ascontiguousarray(np.rot90(bgr[..., ::-1], self._turns))
         if rgb.shape[:2] != (self.height, self.width):
@@ -175,6 +176,8 @@ def _notes_on_pictures(first: Any, film: Any, n_films: int) -> list[str]:
         notes.append(f"holds {n_films} videos: the first one is read")
     if first.rotation % QUARTER:
         notes.append(f"the header turns the frames by {first.rotation} degrees: only quarter turns are made")
+    if first.width * first.height > LARGE:
+        notes.append(f"frames of {first.width}x{first.height} pixels: reading them takes up to 2 GB of memory")
     if first.interlaced_frame:
         notes.append("interlaced: each frame holds two half pictures of different times, so moving edges are combed")
     ratio = film.sample_aspect_ratio
