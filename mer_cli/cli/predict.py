@@ -80,7 +80,15 @@ def predict(
         try:
             with console.Steps(video.name) as steps:
                 predictions.append(
-                    predict_one(open_recording(video, fps), landmarks, found, _shown(steps), onset=onset, apex=apex)
+                    predict_one(
+                        open_recording(video, fps),
+                        landmarks,
+                        found,
+                        _shown(steps),
+                        onset=onset,
+                        apex=apex,
+                        with_maps=format == "html",
+                    )
                 )
         except KeyboardInterrupt:
             is_stopped = True
