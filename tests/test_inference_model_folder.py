@@ -134,7 +134,7 @@ def test_a_support_vector_machine_decides_as_scikit_learns(store, tmp_path, monk
     monkeypatch.setattr(
         classical.SVC, "fit", lambda self, *args: fitted_by_sklearn.append((self, args)) or wrapped(self, *args)
     )
-    config = resolve_config(model="flow-svm", scheme="mmnet3")
+    config = resolve_config(model="flow-svm", flow="fast", scheme="mmnet3")
     plan = plan_fit([store], config)
     folder = fit_plan(plan, tmp_path / "m")
     model = open_model(folder)
