@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mer_cli.api.fit import fit, open_model
     from mer_cli.api.loso import Loso
+    from mer_cli.api.predict import predict
     from mer_cli.api.scores import evaluate
     from mer_cli.api.store import Store, open_store
     from mer_cli.api.train import train
@@ -52,6 +53,7 @@ __all__ = [
     "open_model",
     "open_store",
     "plan_run",
+    "predict",
     "read_run",
     "read_store",
     "report",
@@ -73,6 +75,7 @@ _MODULE_OF = {
     "train": "api.train",
     "fit": "api.fit",
     "open_model": "api.fit",
+    "predict": "api.predict",
     "read_run": "runs.directory",
     "evaluate": "api.scores",
     "MerError": "errors",

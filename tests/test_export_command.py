@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 from complete_store import complete_store
-from mer_cli.inference.fit_model import fit_model
-from mer_cli.inference.open_model import open_model
-from mer_cli.training.fit import plan_fit
 from moved_store import write_moved_store
 from new_clips import held_out, new_clips
 from tiny_run import config_of, train
 from typer.testing import CliRunner
 
 from mer_cli.cli import main
+from mer_cli.inference.fit_model import fit_model
 from mer_cli.inference.onnx_model import open_onnx
+from mer_cli.inference.open_model import open_model
 from mer_cli.runs.directory import read_run
+from mer_cli.training.fit import plan_fit
 from mer_cli.training.inputs import compute_inputs
 
 # Small, and normalised by the training clips of each fold.

@@ -1,23 +1,24 @@
 """The command line: the application with all of its commands."""
 
-# ruff: noqa: F401  # an import registers its commands
-
 import io
 import signal
 import sys
 
-from mer_cli.cli import (  # register
+from mer_cli.cli import (  # noqa: F401  # register
     bench,
     demo,
     doctor,
     export,
     fit,
     methods,
+    predict,
     predictions,
     preprocess,
     results,
     runs,
+    spot,
     status,
+    synth,
     tools,
     train,
     tune,

@@ -146,7 +146,7 @@ def equal_width_bins(top: NDArray[np.float64]) -> NDArray[np.int64]:
     ------
     Naeini et al., Obtaining well calibrated probabilities using Bayesian binning, AAAI 2015; Guo et al. 2017
     """
-    return np.clip(np.ceil(top * N_BINS).astype(np.int64) - 1, 0, N_BINS - 1)
+    return np.searchsorted(np.arange(1, N_BINS) / N_BINS, top, side="left").astype(np.int64)
 
 
 def equal_mass_bins(top: NDArray[np.float64]) -> NDArray[np.int64]:

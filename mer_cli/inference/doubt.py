@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mer_cli.faces.apex import face_mask, small_flow, without_head_motion
+from mer_cli.faces.apex import face_mask
 from mer_cli.faces.crop import CROP_SIZE
+from mer_cli.faces.face_motion import small_flow, without_head_motion
 from mer_cli.inference.familiar import measure, unfamiliar
 from mer_cli.inference.model import Facts, NewClip
 from mer_cli.inference.new_clips import CutClip
@@ -26,7 +27,7 @@ def too_slow(fps: float | None) -> str:
     """Return why a recording with so many frames a second gets no answer; "" if it may get one."""
     if fps is None or fps >= FEWEST_FPS:
         return ""
-    return f"it has {fps:.3g} frames a second, and a micro-expression of a fifth of a second needs at least 25."
+    return f"It has {fps:.3g} frames a second, and a micro-expression of a fifth of a second needs at least 25."
 
 
 def few_frames(fps: float | None, facts: Facts) -> str:
@@ -36,7 +37,7 @@ def few_frames(fps: float | None, facts: Facts) -> str:
     trained = ""
     if facts.fps != (0.0, 0.0):
         trained = f"; the training clips have {_range(*facts.fps)}"
-    return f"it has {fps:.3g} frames a second{trained}. Onset and apex are less exact than the model is used to."
+    return f"It has {fps:.3g} frames a second{trained}. Onset and apex are less exact than the model is used to."
 
 
 def doubts(cut: CutClip, facts: Facts) -> Iterator[str]:
@@ -44,17 +45,17 @@ def doubts(cut: CutClip, facts: Facts) -> Iterator[str]:
     if cut.n_faces > 1:
         yield f"{cut.n_faces} faces are on frame {cut.onset}, and it is not known whose expression is meant."
     if cut.clip is None:
-        yield f"no face was found on frame {cut.onset}."
+        yield f"No face was found on frame {cut.onset}."
         return
     if cut.face_pixels < SMALLEST_FACE:
-        yield f"the face has {cut.face_pixels:.0f} pixels from brow to chin. At least 80 are needed."
+        yield f"The face has {cut.face_pixels:.0f} pixels from brow to chin. At least 80 are needed."
     if cut.apex == cut.onset or np.array_equal(cut.clip.onset, cut.clip.apex):
-        yield "onset and apex show the same image, so there is no motion to classify."
+        yield "Onset and apex show the same image, so there is no motion to classify."
         return
     head, face = motions(cut.clip)
     if head > face:
         yield (
-            f"the head moves more than the face ({head:.1f} pixels of the crop, and {face:.1f} are left without the "
+            f"The head moves more than the face ({head:.1f} pixels of the crop, and {face:.1f} are left without the "
             "head's motion)."
         )
     yield from unfamiliar(measure(cut.clip.onset, cut.crop_pixels), facts.look)

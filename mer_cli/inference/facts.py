@@ -10,6 +10,7 @@ import numpy as np
 
 from mer_cli.datasets.registry import DATASETS
 from mer_cli.errors import ConfigError
+from mer_cli.inference.familiar import training_look
 from mer_cli.inference.model import Facts, Score
 from mer_cli.records import subject_of
 from mer_cli.runs.run_config import RunConfig
@@ -20,7 +21,6 @@ def facts_of(
     config: RunConfig,
     stores: Sequence[StoreInfo],
     labels: Mapping[str, int],
-    look: Mapping[str, tuple[float, float]],
     temperature: float | None = None,
     score: Score | None = None,
 ) -> Facts:
@@ -29,12 +29,13 @@ def facts_of(
     Parameters
     ----------
     stores : those that it was trained on · labels : class by clip id, of its training clips
-    look : what its training pictures look like, from `familiar.training_look`
 
     Raises
     ------
     ConfigError
         If the stores were cropped in different ways, so that no crop of a new clip would suit all of them.
+    StoreError
+        If a store can't be read.
     """
     counts = Counter(labels.values())
     tables = [store.clips.loc[[clip for clip in labels if clip in store.clips.index]] for store in stores]
@@ -59,7 +60,7 @@ def facts_of(
         predictor_sha256=predictors.pop() if len(predictors) == 1 else "",
         fps=_range(fps[is_known]),
         seconds=_range(rise[is_known] / fps[is_known]),
-        look=dict(look),
+        look=training_look([store.path for store in stores]),
         temperature=temperature,
         score=score,
     )

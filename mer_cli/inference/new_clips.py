@@ -13,7 +13,6 @@ import numpy as np
 from mer_cli.errors import FaceError
 from mer_cli.faces.apex import ApexSearch
 from mer_cli.faces.crop import (
-    CROP_SIZE,
     Align,
     Landmarks,
     Transform,
@@ -27,6 +26,7 @@ from mer_cli.faces.detect import choose
 from mer_cli.faces.landmarks import FaceFinder
 from mer_cli.faces.pictures import Image
 from mer_cli.faces.recording import Frame, Recording
+from mer_cli.inference.familiar import face_side
 from mer_cli.inference.model import NewClip
 
 SECOND_FACE = 0.25  # of the largest face's area; a smaller box is a picture on the wall, or not a face at all
@@ -146,7 +146,7 @@ class _Cutter:
         if self.transform is not None and self.landmarks is not None:
             frames = np.stack([self.crops[number] for number in self.numbers]) if self.keeps_all else None
             clip = NewClip(self.crops[onset], self.crops[apex], self.landmarks, frames)
-            crop_pixels = CROP_SIZE / float(np.hypot(self.transform[0, 0], self.transform[1, 0]))
+            crop_pixels = face_side(self.transform)
         seconds = (self.seconds[onset], self.seconds[apex])
         return CutClip(onset, apex, self.span.offset, seconds, self.n_faces, self.face_pixels, crop_pixels, clip)
 

@@ -46,6 +46,9 @@ class OnnxModel:
         n_classes = len(self.facts.class_names)
         return np.concatenate([np.empty((0, n_classes), np.float32), *parts])[None]
 
+    def maps(self, clips: Sequence[NewClip], classes: Sequence[int]) -> None:
+        """Return None: an ONNX file has no gradients."""
+
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
         """Return logits and probabilities, (n, classes) each, for inputs by name, as the record describes them.
 

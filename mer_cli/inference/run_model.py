@@ -57,7 +57,6 @@ def open_run(path: Path, stores: Sequence[Path]) -> NetworkModel:
         run.config,
         list(held.values()),
         trained_on,
-        look={},
         temperature=quoted.temperature if quoted else None,
         score=quoted.score if quoted else None,
     )

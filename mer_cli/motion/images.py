@@ -74,10 +74,15 @@ def cut_patches(plane: NDArray[np.float32], landmarks: NDArray[np.float32], scal
     -------
     (30, 7, 7) float32, the brows first, then the mouth, both in the order of the landmarks
     """
-    at = (landmarks[[*BROW_POINTS, *MOUTH_POINTS]] + 0.5) * scale  # from the image's edge: pixel i covers i to i + 1
-    corners = np.floor(at).astype(int) - PATCH_SIZE // 2
-    corners = np.clip(corners, 0, len(plane) - PATCH_SIZE)
+    corners = patch_corners(landmarks, len(plane), scale)
     return np.stack([plane[y : y + PATCH_SIZE, x : x + PATCH_SIZE] for x, y in corners])
+
+
+def patch_corners(landmarks: NDArray[np.float32], size: int, scale: float) -> NDArray[np.int64]:
+    """Return the upper left pixel (x, y) of each patch that `cut_patches` cuts from a plane of `size` rows, (30, 2)."""
+    at = (landmarks[[*BROW_POINTS, *MOUTH_POINTS]] + 0.5) * scale  # from the image's edge: pixel i covers i to i + 1
+    corners = np.floor(at).astype(np.int64) - PATCH_SIZE // 2
+    return np.asarray(np.clip(corners, 0, size - PATCH_SIZE))
 
 
 Images = NDArray[np.float32]
