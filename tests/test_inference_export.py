@@ -146,7 +146,7 @@ class Deciding(nn.Module):
         return self.head(x.flatten(1) if x.mean() > 0 else -x.flatten(1))
 
 
-def test_a_network_that_torch_cannot_export_is_refused_with_the_reason(tmp_path):
+def test_a_network_that_torch_cannot_export_is_refused_with_the_reason(tmp_path, capfd):
     with pytest.raises(ConfigError) as caught:
         export(tmp_path / "model.onnx", network=Deciding())
     expected = (
@@ -154,6 +154,7 @@ def test_a_network_that_torch_cannot_export_is_refused_with_the_reason(tmp_path)
         r"Change its forward: it must neither decide by the numbers in its inputs nor depend on the number of clips\."
     )
     assert re.fullmatch(expected, str(caught.value))
+    assert "".join(capfd.readouterr()) == ""  # torch prints whole programs
     assert list(tmp_path.iterdir()) == []
 
 
