@@ -16,14 +16,16 @@ from pathlib import Path, PurePath
 
 from mer_cli.datasets.annotation import Field
 from mer_cli.datasets.frame_names import are_copies, number_of, number_runs, runs_of, shape_of
-from mer_cli.errors import DatasetError
+from mer_cli.errors import DatasetError, FaceError
 from mer_cli.records import FrameRef
 
 USUAL_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
 # Read only in a folder without the usual ones: elsewhere they may be depth maps, masks or copies.
 RARE_EXTENSIONS = frozenset({".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pnm", ".jp2"})
 PICTURE_EXTENSIONS = USUAL_EXTENSIONS | RARE_EXTENSIONS
-VIDEO_EXTENSIONS = frozenset({".avi", ".mp4", ".mov", ".mkv", ".mpg", ".wmv", ".webm"})
+VIDEO_EXTENSIONS = frozenset(
+    {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv"}
+)
 FOLDER, FILE = "folder", "file"
 # Images named after what they show, without a number; numbered so that the windows around them don't meet.
 ROLE_NUMBERS: Mapping[Field, int] = {"onset": 1, "apex": 8, "offset": 15}
@@ -38,6 +40,11 @@ def frame_number(file_name: str) -> int | None:
     """
     digits = LAST_DIGITS.search(PurePath(file_name).stem) if _is_picture(file_name) else None
     return int(digits.group(1)) if digits else None
+
+
+def is_video(path: Path) -> bool:
+    """Return whether a file name has the extension of a video."""
+    return path.suffix.casefold() in VIDEO_EXTENSIONS
 
 
 def frame_role(file_name: str) -> Field | None:
@@ -87,7 +94,7 @@ def list_release(places: Iterable[Path]) -> Listed:
     errors: dict[Path, DatasetError] = {}
     for place in dict.fromkeys(places):
         try:
-            if place.suffix.casefold() in VIDEO_EXTENSIONS and place.is_file():
+            if is_video(place) and place.is_file():
                 frames[place] = list_video(place)
             else:
                 names[place] = _image_numbers(place)
@@ -166,22 +173,21 @@ def _numbers(pictures: Sequence[str]) -> dict[str, int]:
 
 
 def list_video(path: Path) -> tuple[FrameRef, ...]:
-    """List the frames of a video, counted from 1, as many as its header says.
+    """List the frames of a video, counted from 1.
 
     Raises
     ------
     DatasetError
-        If OpenCV can't open it as a video.
+        If it can't be opened as a video, or has no frames.
     """
-    from mer_cli.system.opencv import cv2  # not above: the releases, which hold images, are listed without it
+    from mer_cli.datasets.video_index import count_frames  # not above: the releases, which hold images, need no OpenCV
 
-    video = cv2.VideoCapture(str(path))
     try:
-        n_frames = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0
-    finally:
-        video.release()
+        n_frames = count_frames(path)
+    except FaceError as error:
+        raise DatasetError(str(error)) from error
     if n_frames < 1:
-        raise DatasetError(f"{path}: can't be opened as a video. Copy it again, or write its frames into a folder.")
+        raise DatasetError(f"{path}: the video has no frames. Copy it again, or write its frames into a folder.")
     return tuple(FrameRef(number, path) for number in range(1, n_frames + 1))
 
 

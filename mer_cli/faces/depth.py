@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+from mer_cli.datasets.frame_files import is_video
 from mer_cli.errors import FaceError
 from mer_cli.faces.pictures import DEEPEST, HEAD, may_be_deep, read_deep
-from mer_cli.faces.videos import is_video
 from mer_cli.records import Clip, FrameRef
 
 BITS = "bits"  # of a store's crop settings, if its images have more than eight bits
@@ -31,8 +31,13 @@ def deep_bits(clips: Iterable[Clip]) -> int | None:
         for frame in clip.frames
         if frame.number in (clip.onset, clip.apex) and not is_video(frame.path)
     }
+    return bits_of(wanted.values())
+
+
+def bits_of(frames: Iterable[FrameRef]) -> int | None:
+    """Return the number of bits used by those of the images that have 16 bits a channel, as `deep_bits`."""
     with ThreadPoolExecutor(N_THREADS) as threads:
-        largest = max(threads.map(_largest_value, wanted.values()), default=-1)
+        largest = max(threads.map(_largest_value, frames), default=-1)
     return None if largest < 0 else next(bits for bits in RANGES if largest < 1 << bits)
 
 

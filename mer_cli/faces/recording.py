@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from mer_cli.faces.pictures import Image
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One frame of a recording.
-
-    number : counted from 1 in a video; the number in the file's name in a folder
-    seconds : since the first frame, by the video's time stamps
-    image : (H, W, 3) uint8, RGB, upright
-    """
-
-    number: int
-    seconds: float
-    image: Image = field(repr=False)
+from mer_cli.errors import FaceError
+from mer_cli.faces.opencv_video import OpencvVideo
+from mer_cli.faces.picture_folder import PictureFolder
+from mer_cli.faces.pyav_video import PyavVideo
+from mer_cli.faces.recorded import Frame as Frame
+from mer_cli.system.pyav import find_av
 
 
 class Recording(Protocol):
@@ -29,7 +19,9 @@ class Recording(Protocol):
 
     fps : frames a second, the average over the recording; None if nobody knows it (a folder of images)
     n_frames : number of frames as the header says, which may be wrong; None if it says nothing
-    notes : a sentence for each unusual thing, for example that frames are not equally far apart
+    last : number of the last frame, in a folder that of the last image; otherwise as `n_frames`
+    notes : a sentence for each unusual thing, for example that frames are not equally far apart; reading to the end
+        may add some, for example that the file is cut short
     """
 
     path: Path
@@ -37,6 +29,7 @@ class Recording(Protocol):
     height: int
     fps: float | None
     n_frames: int | None
+    last: int | None
     notes: tuple[str, ...]
 
     def read(self, numbers: Iterable[int] | None = None) -> Iterator[Frame]:
@@ -51,3 +44,22 @@ class Recording(Protocol):
         FaceError
             If a frame can't be decoded, or the recording ends before a wanted frame.
         """
+
+
+def open_recording(path: Path, fps: float | None = None) -> Recording:
+    """Open a video, with PyAV or else OpenCV, or a folder of numbered images.
+
+    Parameters
+    ----------
+    fps : frames a second of a folder of images; a video's own time stamps are taken whatever is given
+
+    Raises
+    ------
+    FaceError
+        If there is no such file, it is not a video, no frame can be decoded, or the folder holds no images.
+    """
+    if path.is_dir():
+        return PictureFolder(path, fps)
+    if not path.is_file():
+        raise FaceError(f"{path}: no such video or folder of images. Correct the path.")
+    return OpencvVideo(path) if find_av() is None else PyavVideo(path)
