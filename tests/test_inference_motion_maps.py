@@ -18,6 +18,9 @@ from mer_cli.cli import main
 from mer_cli.inference.attention import find_clips
 from mer_cli.inference.fold_inputs import FoldInputs, plan_of
 from mer_cli.inference.maps import find_all_stores, read_maps
+from mer_cli.inference.model import NewClip
+from mer_cli.inference.new_maps import explain_answers
+from mer_cli.inference.open_model import open_model
 from mer_cli.inference.saliency import explain_clips
 from mer_cli.inference.truth import ATTRIBUTION
 from mer_cli.runs.directory import read_run
@@ -108,6 +111,30 @@ def test_what_moved_is_where_the_patch_moved(place, run):
     top, left = 4 * (rows.start - 2), 4 * (columns.start - 10)
     row, column = np.unravel_index(found.seen[0].argmax(), (224, 224))
     assert (top - 16 <= row <= top + 40, left - 16 <= column <= left + 56) == (True, True)
+
+
+def test_a_new_clip_is_explained_by_all_networks_of_a_run(run):
+    """The clip of a store is given as if it were new: its map is the mean of those of the folds."""
+    stores = find_all_stores(run, [])
+    clip_id = "casme2/03/EP01_01"
+    inputs = FoldInputs(plan_of(run, stores), CPU)
+    folds = {fold.id: fold for fold in inputs.plan.folds}
+    inputs.start_fold(folds["casme2-03"])
+    onset, apex = inputs.frames(clip_id)
+    model = open_model(run.path)
+    (shown,) = explain_answers(model, [NewClip(onset, apex, np.zeros((68, 2), np.float32))], [1])
+    expected = np.zeros((224, 224), np.float32)
+    for fold in folds.values():
+        network = run.config.method.build(len(run.class_names)).eval()
+        network.load_state_dict(load_file(run.path / "folds" / fold.id / "model.safetensors"))
+        inputs.start_fold(fold)
+        sees = run.config.method.sees
+        expected += explain_clips(network, inputs.of([clip_id]), sees, name="", classes=[1]).maps[0]
+    np.testing.assert_allclose(shown, expected / expected.max(), atol=1e-3)
+
+
+def test_a_model_without_networks_has_no_maps():
+    assert explain_answers(object(), [], []) is None
 
 
 @pytest.mark.parametrize(
