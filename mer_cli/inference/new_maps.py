@@ -46,5 +46,5 @@ def explain_answers(model: Model, clips: Sequence[NewClip], labels: Sequence[int
             found = explain_clips(network, inputs, method.sees, name=method.code, classes=labels, landmarks=landmarks)
         shown += found.maps
     largest = shown.max(axis=(1, 2), keepdims=True)
-    scaled: NDArray[np.float32] = shown / np.where(largest > 0, largest, np.float32(1))
-    return scaled
+    np.divide(shown, largest, out=shown, where=largest > 0)
+    return shown
