@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 
 from mer_cli.cli import main
 from mer_cli.inference.open_model import open_model
-from mer_cli.inference.purpose import PURPOSE
 
 FIT = ("fit", "data/casme2.h5", "--scheme", "mmnet3", "--model", "ststnet", "--device", "cpu", "--flow", "fast")
 
@@ -28,14 +27,13 @@ def mer(*arguments):
     return CliRunner().invoke(main.app, [str(argument) for argument in arguments])
 
 
-def test_it_prints_the_folder_and_says_what_the_model_is_not_for():
+def test_it_prints_the_folder_of_the_model():
     done = mer(*FIT, "--epochs", "2")
     assert done.exit_code == 0, done.stderr
     folder = Path(done.stdout.strip())
     assert folder.parent == Path("models")
     assert folder.name.startswith("casme2-mmnet3-ststnet-published-s1-")
     assert sorted(path.name for path in folder.iterdir()) == ["card.md", "model.json", "model.safetensors"]
-    assert PURPOSE in done.stderr
     assert "generated faces: no score of this run is a result on the dataset" in done.stderr
     assert "epochs: 2 of 2" in done.stderr
 

@@ -16,7 +16,7 @@ from tiny_store import EMOTIONS, write_store
 
 from mer_cli import resolve_config
 from mer_cli.errors import MerError, RunError
-from mer_cli.inference.fit_model import fit_model
+from mer_cli.inference.fit_model import check_fit, fit_model
 from mer_cli.inference.model_folder import model_text, read_model_file
 from mer_cli.inference.open_model import open_model
 from mer_cli.inference.purpose import PURPOSE
@@ -48,7 +48,13 @@ def fitted(store, run, tmp_path_factory):
 
 def fit(store, folder, calibrate=None, **changes):
     plan = plan_fit([store], config_of(**MODEL | changes))
-    return fit_model(plan, folder, calibrate, lambda epoch, loss: None, prepare=compute_inputs)
+    return fit_plan(plan, folder, calibrate)
+
+
+def fit_plan(plan, folder, calibrate=None):
+    facts = check_fit(plan, folder, calibrate)
+    compute_inputs(plan)
+    return fit_model(plan, folder, facts, lambda epoch, loss: None)
 
 
 @pytest.fixture
@@ -129,7 +135,7 @@ def test_a_support_vector_machine_decides_as_scikit_learns(store, tmp_path, monk
     )
     config = resolve_config(model="flow-svm", scheme="mmnet3")
     plan = plan_fit([store], config)
-    folder = fit_model(plan, tmp_path / "m", None, lambda epoch, loss: None, prepare=compute_inputs)
+    folder = fit_plan(plan, tmp_path / "m")
     model = open_model(folder)
     machine, (kernel, labels) = fitted_by_sklearn[-1]
     assert (labels == list(plan.labels.values())).all()
@@ -202,7 +208,7 @@ def test_a_run_of_other_settings_is_not_quoted(store, run, tmp_path):
     with pytest.raises(RunError) as error:
         fit(store, tmp_path / "m", calibrate=run, epochs=3)
     assert str(error.value) == (
-        f"--calibrate {run}: this run is not one of the model's settings: epochs is 2 in the run and 3 in the model; "
+        f"--calibrate {run}: this run has other settings than the model: epochs is 2 in the run and 3 in the model; "
         "decay epochs is 2 in the run and 3 in the model. Its score would say nothing about the model. Give the same "
         "settings, or train that run: mer train --loso."
     )
@@ -248,7 +254,7 @@ def test_stores_that_were_cropped_in_different_ways_are_refused(tmp_path):
     ]
     plan = plan_fit(paths, config_of(**MODEL | {"scheme": "megc3"}))
     with pytest.raises(MerError) as error:
-        fit_model(plan, tmp_path / "m", None, lambda epoch, loss: None, prepare=compute_inputs)
+        fit_plan(plan, tmp_path / "m")
     assert str(error.value) == (
         f"{paths[1]}: its faces were cropped with --align eyes, those of {paths[0]} with --align box. A new face can "
         "be cropped in one way only. Build one of the stores again."

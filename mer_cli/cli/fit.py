@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,9 +12,10 @@ from mer_cli.cli.app import app
 from mer_cli.cli.completion import complete_run
 from mer_cli.cli.flags import SettingsCommand, Stores
 from mer_cli.cli.train import Set, prepare_with_progress, show_clips
+from mer_cli.inference.purpose import PURPOSE
 
 
-@app.command(cls=SettingsCommand)
+@app.command(cls=SettingsCommand, epilog=PURPOSE)
 def fit(
     ctx: typer.Context,
     stores: Stores = None,
@@ -37,22 +37,17 @@ def fit(
     It has no score of its own, because nobody is left to test it on: --calibrate quotes the run that held people out.
     Example: mer fit data/casme2.h5 --calibrate runs/casme2-5-mmnet-released-s1-0a1b2c3d
     """
-    from mer_cli.inference.fit_model import default_folder, fit_model
-    from mer_cli.inference.purpose import PURPOSE
+    from mer_cli.inference.fit_model import check_fit, default_folder, fit_model
     from mer_cli.runs.config import resolve_config
     from mer_cli.runs.own_method import parse_options
     from mer_cli.store.hdf5 import find_store
     from mer_cli.training.fit import plan_fit
 
     plan = plan_fit(stores or [find_store()], resolve_config(**ctx.obj, options=parse_options(set or ())))
-    console.print_lines([PURPOSE], console.err)
+    folder = out or default_folder(plan)
+    facts = check_fit(plan, folder, calibrate)
     show_clips(plan)
+    prepare_with_progress(plan, console.Steps)
     with console.Steps("epochs", plan.config.epochs) as shown:
-        folder = fit_model(
-            plan,
-            out or default_folder(plan),
-            calibrate,
-            lambda epoch, _: shown.update(epoch, plan.config.epochs),
-            prepare=partial(prepare_with_progress, steps=console.Steps),
-        )
+        fit_model(plan, folder, facts, lambda epoch, _: shown.update(epoch, plan.config.epochs))
     console.print_path(folder)

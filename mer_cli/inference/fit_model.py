@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mer_cli.inference.facts import facts_of
+from mer_cli.inference.model import Facts
 from mer_cli.inference.model_card import card_text
 from mer_cli.inference.model_folder import require_free, write_model
 from mer_cli.inference.quoted_run import quote_run
@@ -20,39 +21,44 @@ def default_folder(plan: RunPlan) -> Path:
     return Path(DEFAULT_ROOT) / plan.config.run_name
 
 
-def fit_model(
-    plan: RunPlan,
-    folder: Path,
-    calibrate: Path | None,
-    on_epoch: Callable[[int, float], None],
-    *,
-    prepare: Callable[[RunPlan], None],
-) -> Path:
-    """Train on all clips of a plan, and write the model folder; return its path.
+def check_fit(plan: RunPlan, folder: Path, calibrate: Path | None) -> Facts:
+    """Refuse what can be refused before anything is trained; return what will be known about the model.
 
     Parameters
     ----------
     plan : from `training.fit.plan_fit`
     calibrate : the leave-one-subject-out run of the same settings, which the card quotes; None quotes nothing
-    on_epoch : as in `training.fit.fit`
-    prepare : computes what the method sees of the clips, if it is not on disk
 
     Raises
     ------
-    MerError
-        If the folder holds something else, the run is of other settings, the stores were cropped in different ways, the
-        training diverges, or the folder can't be written.
+    RunError
+        If the folder holds something else, or the run is not finished or of other settings.
+    ConfigError
+        If the stores were cropped in different ways.
     """
-    config = plan.config
-    require_free(folder, config)
-    quoted = quote_run(calibrate, config) if calibrate else None
-    facts = facts_of(
-        config,
+    require_free(folder, plan.config)
+    quoted = quote_run(calibrate, plan.config) if calibrate else None
+    return facts_of(
+        plan.config,
         [store.info for store in plan.stores],
         plan.labels,
         temperature=quoted.temperature if quoted else None,
         score=quoted.score if quoted else None,
     )
-    prepare(plan)
-    weights = fit(plan, on_epoch)
+
+
+def fit_model(plan: RunPlan, folder: Path, facts: Facts, on_epoch: Callable[[int, float], None]) -> Path:
+    """Train on all clips of a plan, and write the model folder; return its path. Call `compute_inputs` before.
+
+    Parameters
+    ----------
+    facts : from `check_fit`
+    on_epoch : as in `training.fit.fit`
+
+    Raises
+    ------
+    RunError
+        If the training diverges, the device runs out of memory, or the folder can't be written.
+    """
+    weights, config = fit(plan, on_epoch), plan.config
     return write_model(folder, weights, card_text(facts, plan, str(folder)), facts, config, config.network_options)

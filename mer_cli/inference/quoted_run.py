@@ -19,6 +19,7 @@ from mer_cli.evaluation.epoch_rules import evaluate
 from mer_cli.evaluation.statistics import spread
 from mer_cli.inference.model import Score
 from mer_cli.runs.directory import Run, read_run
+from mer_cli.runs.foreign import Foreign
 from mer_cli.runs.run_config import RunConfig
 
 RULE = "last"
@@ -52,7 +53,7 @@ def quote_run(path: Path, config: RunConfig) -> Quoted:
         named = "; ".join(differing[:MOST_NAMED])
         more = f"; and {len(differing) - MOST_NAMED} more" if len(differing) > MOST_NAMED else ""
         raise RunError(
-            f"--calibrate {path}: this run is not one of the model's settings: {named}{more}. Its score would say "
+            f"--calibrate {path}: this run has other settings than the model: {named}{more}. Its score would say "
             "nothing about the model. Give the same settings, or train that run: mer train --loso."
         )
     return quote(run)
@@ -95,7 +96,8 @@ def _differences(run: RunConfig, model: RunConfig) -> list[str]:
             continue
         theirs, ours = getattr(run, name), getattr(model, name)
         if theirs != ours:
-            found.append(f"{name.replace('_', ' ')} is {_spell(theirs)} in the run and {_spell(ours)} in the model")
+            what = "the code" if name == "foreign" else name.replace("_", " ")
+            found.append(f"{what} is {_spell(theirs)} in the run and {_spell(ours)} in the model")
     theirs, ours = (
         {(store.dataset, store.role, store.content_hash, store.clips_hash) for store in config.stores}
         for config in (run, model)
@@ -112,4 +114,7 @@ def _differences(run: RunConfig, model: RunConfig) -> list[str]:
 def _spell(value: Any) -> str:
     if isinstance(value, tuple) and all(isinstance(part, str) for part in value):
         return ", ".join(value)
-    return shortened(getattr(value, "source_sha256", "")[:12] or str(value))
+    if isinstance(value, Foreign):
+        options = ", ".join(f"{name}={option}" for name, option in value.options.items())
+        return f"{value.code} ({', '.join(filter(None, (value.source_sha256[:12], options)))})"
+    return shortened(str(value))

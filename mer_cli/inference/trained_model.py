@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from mer_cli.errors import RunError
 from mer_cli.inference.model import Facts, NewClip
+from mer_cli.inference.saliency import explain_clips
 from mer_cli.inference.seen import Drawn, Fixed, draw, network_inputs, vectors
+from mer_cli.motion.inputs import MotionInput, PairInput
 from mer_cli.runs.config import TrainConfig
 from mer_cli.training.hardware import memory_layout
 from mer_cli.training.loop import HELD_OUT_BATCH
@@ -52,6 +54,11 @@ class NetworkModel:
         self._network = self._build()
         self._held: Member | None = None
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the networks, in their order."""
+        return tuple(member.name for member in self._members)
+
     def logits(self, clips: Sequence[NewClip]) -> NDArray[np.float32]:
         """Return the logits of each network for each clip, (members, n, classes), not calibrated.
 
@@ -83,6 +90,24 @@ class NetworkModel:
     def inputs(self, clips: Sequence[NewClip], member: Member) -> tuple[Tensor, ...]:
         """Return the inputs of one of the networks for clips, at least one."""
         return network_inputs(draw(clips, self.config), slice(None), self.config, member.fixed)
+
+    def maps(self, clips: Sequence[NewClip], classes: Sequence[int]) -> NDArray[np.float32] | None:
+        """Return where in each clip its answer comes from, (n, 224, 224) in 0..1: the mean over the networks."""
+        landmarks = np.stack([clip.landmarks for clip in clips])
+        sees = self.config.method.sees
+        assert isinstance(sees, PairInput | MotionInput), self.config.model
+        found = [
+            explain_clips(
+                network,
+                self.inputs(clips, member),
+                sees,
+                name=f"{self.path}: {member.name}",
+                classes=classes,
+                landmarks=landmarks,
+            ).maps
+            for member, network in self.networks()
+        ]
+        return np.asarray(np.mean(found, axis=0), np.float32)
 
     @torch.no_grad()
     def _logits(self, network: nn.Module, member: Member, drawn: Drawn) -> NDArray[np.float32]:
@@ -134,3 +159,6 @@ class MachineModel:
             return np.empty((1, 0, n_classes), np.float32)
         values = self.machine.decide(vectors(clips, self.config))
         return over_all_classes(values, self.machine.classes, n_classes)[None]
+
+    def maps(self, clips: Sequence[NewClip], classes: Sequence[int]) -> None:
+        """Return None: a support-vector machine has no maps."""
