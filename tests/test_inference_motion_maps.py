@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,9 +16,10 @@ from tiny_truth import patch_of, write_moving_store, write_truth
 from typer.testing import CliRunner
 
 from mer_cli.cli import main
+from mer_cli.errors import RunError
 from mer_cli.inference.attention import find_clips
 from mer_cli.inference.fold_inputs import FoldInputs, plan_of
-from mer_cli.inference.maps import find_all_stores, read_maps
+from mer_cli.inference.maps import find_all_stores, read_maps, require_network
 from mer_cli.inference.model import NewClip
 from mer_cli.inference.open_model import open_model
 from mer_cli.inference.saliency import explain_clips
@@ -26,7 +28,7 @@ from mer_cli.runs.directory import read_run
 from mer_cli.runs.foreign import Foreign
 
 CPU = torch.device("cpu")
-NAME = "dual-inception, published recipe, epochs 3 (attribution (input x SmoothGrad))"
+NAME = "dual-inception, published recipe, epochs 3, batch size 4, flow fast (attribution (input x SmoothGrad))"
 
 
 @pytest.fixture(scope="module")
@@ -141,12 +143,13 @@ def test_a_new_clip_is_explained_by_all_networks_of_a_run(run):
 )
 def test_a_run_without_a_network_is_told_so(tmp_path, door, what):
     foreign = Foreign(door=door, title="My method", code="mine.py:Mine", source_sha256="ab" * 32, sees={"arrays": ()})
-    path = write_run(tmp_path, model="my-method", foreign=foreign)
-    result = mer("explain", path)
-    assert result.exit_code == 1
-    assert result.stderr == (
-        f"error: {path}: My method has no network that can be explained: {what}. Name a run of a network; "
-        "`mer models` lists them.\n"
+    run = read_run(write_run(tmp_path))
+    config = run.config.model_copy(update={"model": "my-method", "foreign": foreign})
+    with pytest.raises(RunError) as error:
+        require_network(replace(run, config=config))
+    assert str(error.value) == (
+        f"{run.path}: My method has no network that can be explained: {what}. Name a run of a network; "
+        "`mer models` lists them."
     )
 
 
