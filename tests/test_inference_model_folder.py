@@ -208,7 +208,7 @@ def test_a_run_of_other_settings_is_not_quoted(store, run, tmp_path):
     with pytest.raises(RunError) as error:
         fit(store, tmp_path / "m", calibrate=run, epochs=3)
     assert str(error.value) == (
-        f"--calibrate {run}: this run is not one of the model's settings: epochs is 2 in the run and 3 in the model; "
+        f"--calibrate {run}: this run has other settings than the model: epochs is 2 in the run and 3 in the model; "
         "decay epochs is 2 in the run and 3 in the model. Its score would say nothing about the model. Give the same "
         "settings, or train that run: mer train --loso."
     )

@@ -24,7 +24,7 @@ from mer_cli.runs.directory import read_run
 from mer_cli.runs.foreign import Foreign
 
 CPU = torch.device("cpu")
-NAME = "dual-inception, published recipe, epochs 3 (attribution (integrated gradients))"
+NAME = "dual-inception, published recipe, epochs 3 (attribution (input x SmoothGrad))"
 
 
 @pytest.fixture(scope="module")

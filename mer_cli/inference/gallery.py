@@ -44,7 +44,7 @@ CHARACTER = 0.064  # inches, the mean width of a character of the title
 LINE = 0.145  # inches, the height of a line of the title
 SHOWN = {
     ATTENTION: "Attention maps M1 to M4 over the {face}: blue is 0, red is the map's own maximum, printed below it.",
-    ATTRIBUTION: "Attribution of the answer by integrated gradients, over the {face}: how much of its lead over the "
+    ATTRIBUTION: "Attribution of the answer (input x SmoothGrad) over the {face}: how much of its lead over the "
     "other classes each place accounts for, compared with a face at rest. Blue is 0, red is the map's own maximum.",
 }
 MOTION = " u (to the right) and v (down): red positive, blue negative, white 0, in pixels. Other planes: white is 0."

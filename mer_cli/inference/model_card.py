@@ -41,7 +41,8 @@ def card_text(facts: Facts, plan: RunPlan, folder: str) -> str:
 
 
 def _names(facts: Facts) -> str:
-    return " and ".join(facts.datasets)
+    names = " and ".join(facts.datasets)
+    return f"generated faces in the layout of {names}" if facts.generated else names
 
 
 def _goodness(facts: Facts, plan: RunPlan, folder: str) -> Iterator[str]:
@@ -97,8 +98,9 @@ def _span(what: str, found: tuple[float, float]) -> str:
 
 def _recipe(facts: Facts, config: RunConfig) -> Iterator[str]:
     method = config.method
-    paper = f" ({method.paper})" if method.paper else ""
-    yield f"{facts.title}{paper}, {settings(config)}, seed {config.seed}, on all subjects at once."
+    paper = f", {method.paper}" if method.paper else ""
+    seed = f", seed {config.seed}" if method.is_random else ""
+    yield f"{facts.title}{paper}. Settings: {settings(config)}{seed}. All subjects at once."
     if config.foreign:
         yield (
             f"It is a network from outside mer: `{config.foreign.code}`. The SHA-256 over its source is "

@@ -53,7 +53,7 @@ def quote_run(path: Path, config: RunConfig) -> Quoted:
         named = "; ".join(differing[:MOST_NAMED])
         more = f"; and {len(differing) - MOST_NAMED} more" if len(differing) > MOST_NAMED else ""
         raise RunError(
-            f"--calibrate {path}: this run is not one of the model's settings: {named}{more}. Its score would say "
+            f"--calibrate {path}: this run has other settings than the model: {named}{more}. Its score would say "
             "nothing about the model. Give the same settings, or train that run: mer train --loso."
         )
     return quote(run)
