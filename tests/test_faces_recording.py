@@ -269,6 +269,18 @@ def test_sound_without_a_cover_is_told_by_both(tmp_path, reader):
         reader(write_sound(tmp_path / "a.mp4", cover=False))
 
 
+def test_a_codec_that_nobody_knows_is_told(films, tmp_path):
+    path = tmp_path / "a.avi"
+    path.write_bytes(films(FORMATS[0]).read_bytes().replace(b"MJPG", b"QQQQ"))
+    what = (
+        "its frames are compressed in a way that FFmpeg doesn't know. Convert the video with the program that recorded "
+        "it, for example to MP4; or copy the file again, if it is damaged."
+    )
+    refused(lambda: PyavVideo(path), path, what)
+    refused(lambda: count_frames(path), path, what)
+    refused(lambda: OpencvVideo(path), path, IS_NO_VIDEO)
+
+
 def test_of_two_videos_in_a_file_the_first_is_read(tmp_path):
     with av.open(str(tmp_path / "a.mkv"), "w") as container:
         streams = [container.add_stream("mjpeg", rate=FPS) for _ in range(2)]
