@@ -10,8 +10,9 @@ from tiny_faces import person_of
 
 from mer_cli.datasets.synthetic.clip import clip_motion, draw_frames
 from mer_cli.datasets.synthetic.plan import ClipPlan, UnitPlan
-from mer_cli.faces.apex import ApexSearch, without_head_motion
+from mer_cli.faces.apex import ApexSearch
 from mer_cli.faces.crop import CROP_SIZE, box_transform, crop_landmarks, warp
+from mer_cli.faces.face_motion import without_head_motion
 from mer_cli.faces.landmarks import FaceFinder, find_predictor
 
 MOUTH = (112, 170)  # of the photograph's crop, (x, y) in pixels

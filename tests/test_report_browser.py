@@ -1,12 +1,14 @@
 """The HTML page in a real Chromium: sorted, switched, light and dark, at a phone's width, and no request leaves it."""
 
 import pytest
+from made_prediction import prediction_of
 from report_tables import example_table
 from run_factory import write_run
 from tools import CHROMIUM, require_tool
 
 from mer_cli.report.build import EVERY_TABLE, build_report
 from mer_cli.report.collect import collect_runs, group_seeds
+from mer_cli.report.prediction_page import render_page
 from mer_cli.report.render import render
 from mer_cli.report.render.figures import run_figures
 from mer_cli.report.render.html import render_html
@@ -221,3 +223,24 @@ def test_the_summary_shows_whatever_epoch_rule_is_looked_at(browser, whole):
     page.goto(whole.as_uri())
     page.get_by_label("best-test (selected on the test subject)").check()
     assert page.locator("table[aria-labelledby=table-summary-1] td").first.is_visible()
+
+
+@pytest.mark.parametrize("viewport", [PHONE, DESKTOP])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_of_answers_fits_the_screen_and_loads_nothing(browser, tmp_path, viewport, scheme):
+    file = tmp_path / "answers.html"
+    file.write_text(render_page([prediction_of(), prediction_of(path="other.mp4")]))
+    asked, said = [], []
+    page = browser.new_page(viewport=viewport, color_scheme=scheme)
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(file.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
+    timeline = page.locator("svg.chart").first
+    assert timeline.evaluate("chart => chart.parentElement.scrollWidth > chart.parentElement.clientWidth") == (
+        viewport is PHONE
+    )
+    assert page.locator(".frames img").first.evaluate("image => image.naturalWidth") == 224
+    assert {url for url in asked if not url.startswith("data:")} == {file.as_uri()}
+    assert said == []
+    page.close()

@@ -16,10 +16,17 @@ import typer
 
 
 def complete_dataset(incomplete: str) -> list[str]:
-    """Return the datasets that `mer synth` writes."""
+    """Return the datasets that `mer preprocess` reads."""
     from mer_cli.datasets.registry import DATASETS
 
     return list(DATASETS)
+
+
+def complete_generated(incomplete: str) -> list[str]:
+    """Return the datasets that `mer synth` writes, and the word for long videos."""
+    from mer_cli.datasets.synthetic.long_settings import LONG
+
+    return [*complete_dataset(incomplete), LONG]
 
 
 def complete_release(incomplete: str) -> list[str]:

@@ -4,7 +4,25 @@ import io
 import signal
 import sys
 
-from mer_cli.cli import bench, demo, doctor, methods, predictions, preprocess, results, runs, status, tools, train, tune  # noqa: F401  # register
+from mer_cli.cli import (  # noqa: F401  # register
+    bench,
+    demo,
+    doctor,
+    export,
+    fit,
+    methods,
+    predict,
+    predictions,
+    preprocess,
+    results,
+    runs,
+    spot,
+    status,
+    synth,
+    tools,
+    train,
+    tune,
+)
 from mer_cli.cli.app import app
 
 

@@ -11,10 +11,12 @@ from rich.markup import escape
 from mer_cli.cli import console
 from mer_cli.cli.app import app
 from mer_cli.cli.completion import complete_rule, complete_run, complete_store, complete_table
+from mer_cli.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from mer_cli.evaluation.calibration_text import Judged
     from mer_cli.evaluation.summary import Summary, TextTable
     from mer_cli.inference.explain import Explained
     from mer_cli.runs.run_config import RunConfig
@@ -52,17 +54,41 @@ def evaluate(
             help="Write the log of --export-megc under best-test, whose columns can't say what it is.",
         ),
     ] = False,
+    calibration: Annotated[
+        bool,
+        typer.Option("--calibration", help="Show how far the probabilities can be trusted, and when to give none."),
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="With --calibration: picture (.png), or clips with probabilities (.csv)."),
+    ] = None,
+    spotting: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            metavar="PRED.csv TRUTH.csv",
+            help="Score spotted intervals instead of runs: MEGC's interval F1, and STRS where emotions are predicted.",
+        ),
+    ] = None,
 ) -> None:
     """Score runs from their stored predictions: accuracy, UF1, UAR, each class, confusion, and chance.
 
     Example: mer evaluate runs/casme2-5-mmnet-released-s1-0a1b2c3d --rule last
     """
+    if spotting:
+        if runs or compare or export or export_megc or calibration or out:
+            raise ConfigError("--spotting: scores two files, not runs. Leave the runs and the other flags out.")
+        show_spotting(*spotting)
+        return
+    from mer_cli.evaluation.calibration_text import judge, require_last
     from mer_cli.evaluation.comparison import compare_runs, comparison_table
     from mer_cli.evaluation.summary import summarise, summarise_seeds
     from mer_cli.evaluation.tried import several_settings
     from mer_cli.report.collect import collect_runs, group_seeds
-    from mer_cli.report.exports import only_group, write_megc_log, write_predictions
+    from mer_cli.report.exports import check_calibration_file, only_group, write_megc_log, write_predictions
 
+    if calibration:
+        require_last(rule)
+    check_calibration_file(out, calibration=calibration)
     found = collect_runs(runs or [Path("runs")]).under(rule)
     others = collect_runs(compare).under(rule) if compare else None
     for run in found.finished:
@@ -83,6 +109,20 @@ def evaluate(
         written = write_megc_log(export_megc, found.finished, rule, yes_selected_on_test=yes_selected_on_test)
         show_renamed(export_megc, written)
         _show_stamps(written, found.finished[0].config)
+    if calibration:
+        show_calibrations([each for run in found.finished for each in judge(run)], out)
+
+
+def show_spotting(predicted: Path, true: Path) -> None:
+    """Print the scores of spotted intervals, which are in one file, against the truth in another."""
+    from mer_cli.evaluation.spotting import score_spotting
+    from mer_cli.evaluation.spotting_text import spotting_facts, spotting_table
+    from mer_cli.spotting.interval_file import read_intervals
+
+    scores = score_spotting(read_intervals(predicted), read_intervals(true))
+    console.print_notes(scores.notes)
+    console.print_facts(spotting_facts(scores))
+    console.print_table(spotting_table(scores), numeric=1)
 
 
 def _show_stamps(log: Path, config: RunConfig) -> None:
@@ -92,6 +132,21 @@ def _show_stamps(log: Path, config: RunConfig) -> None:
 
     stamps = [GENERATED if config.generated else "", *remarks(config)]
     console.print_notes(f"{log}: {stamp}; the columns fold, gt, pred can't say so" for stamp in stamps if stamp)
+
+
+def show_calibrations(judged: Sequence[Judged], out: Path | None) -> None:
+    """Print the tables of calibrations, and write the picture or the clips if a file is named."""
+    from mer_cli.evaluation.calibration_text import summarise_calibration
+    from mer_cli.report.exports import write_calibrations
+
+    for summary in map(summarise_calibration, judged):
+        console.out.rule(escape(summary.title))
+        console.print_facts(summary.facts)
+        for rows in (summary.errors, summary.answers):
+            console.print_table(rows, numeric=1)
+    if out:
+        write_calibrations(out, judged)
+        console.print_path(out)
 
 
 def show_renamed(asked: Path, written: Path) -> None:
@@ -170,11 +225,20 @@ def explain(
             autocompletion=complete_store,
         ),
     ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CODE",
+            help="If the run is of your own network: its code, FILE.py:CLASS or MODULE:CLASS, which is executed. "
+            "Repeatable.",
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the images. Default: RUN/explain.")] = None,
     device: Annotated[Literal["auto", "cuda", "cpu"], typer.Option(help="Where to compute the maps.")] = "auto",
 ) -> None:
-    """Draw what the network looks at: onset, apex, difference and attention maps, by the fold that held the clip out.
+    """Draw where a network's answer comes from: onset, apex, motion and maps, by the fold that held the clip out.
 
+    MMNet has attention maps; the answer of any other network is attributed to the pixels that it sees.
     The images show faces: don't share them if the dataset's licence forbids it.
     Example: mer explain runs/casme2-5-mmnet-released-s1-0a1b2c3d 05/EP03_02
     """
@@ -184,7 +248,15 @@ def explain(
     out = out or run / "explain"
     with console.Steps("maps") as steps:
         explained = explain_run(
-            run, clips or (), out, steps.update, stores=store or (), truth=truth, compare=compare or (), device=device
+            run,
+            clips or (),
+            out,
+            steps.update,
+            stores=store or (),
+            truth=truth,
+            compare=compare or (),
+            codes=model or (),
+            device=device,
         )
     rows = attention_rows(explained.measured) if explained.measured else []
     console.print_notes(explained.measured.left_out if explained.measured else ())
@@ -209,13 +281,13 @@ def show_facts(tables: Iterable[TextTable]) -> None:
 
 
 def show_explained(explained: Explained, sections: Iterable[tuple[str, TextTable]], csv_path: Path | None) -> None:
-    """Print the scores of the attention maps, if there are any, then the paths of the files written."""
+    """Print the scores of the maps, if there are any, then the paths of the files written."""
     from mer_cli.evaluation.statistics import few_subjects
 
     if explained.measured is not None:
         n_clips, n_subjects = len(explained.measured.clip_ids), explained.measured.n_subjects
         console.out.print(
-            f"Attention against the truth: {n_clips} clips of {n_subjects} subjects, each by the network that held it "
+            f"Maps against the truth: {n_clips} clips of {n_subjects} subjects, each by the network that held it "
             "out, last epoch. Generated faces: not a result on the dataset."
         )
         console.print_lines(text for text in [few_subjects(n_subjects)] if text)

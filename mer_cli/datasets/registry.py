@@ -13,6 +13,7 @@ from mer_cli.datasets.dataset import Dataset
 from mer_cli.datasets.loading import load
 from mer_cli.datasets.own_table import load_own
 from mer_cli.datasets.stamp import with_stamp
+from mer_cli.datasets.synthetic.long_settings import LongSettings
 from mer_cli.datasets.tree import look_through, shows_frames_of
 from mer_cli.errors import DatasetError, unknown_name
 from mer_cli.records import ApexRule, Release, Source
@@ -103,6 +104,13 @@ def synthesise(
         emotions=emotions,
         on_clip=on_clip,
     )
+
+
+def synthesise_long(out: Path, settings: LongSettings, on_video: Callable[[int, int], None]) -> Path:
+    """Write long videos of generated faces, as `write_long_videos`; return `out`."""
+    from mer_cli.datasets.synthetic.long_release import write_long_videos  # not above: it loads Dlib and OpenCV
+
+    return write_long_videos(out, settings, on_video=on_video)
 
 
 def _looks_like(root: Path, dataset: Dataset) -> Dataset | None:

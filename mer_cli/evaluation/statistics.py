@@ -129,6 +129,31 @@ def mean_interval(values: NDArray[np.float64], clip_ids: Sequence[str]) -> tuple
     return float(low), float(high)
 
 
+def interval_of_sums(
+    values: NDArray[np.float64], clip_ids: Sequence[str], score: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+) -> tuple[float, float]:
+    """Return the 95 % interval of a score that is computed from sums over clips, by drawing subjects with replacement.
+
+    Parameters
+    ----------
+    values : (n, k) one row for each clip of `clip_ids`
+    score : function of the sums of each draw, (draws, k) -> (draws,); draws for which it is NaN are left out
+
+    Returns
+    -------
+    low and high end, as in `_ends`; both NaN if no draw has a score
+    """
+    names, row_of = np.unique([subject_of(clip_id) for clip_id in clip_ids], return_inverse=True)
+    sums = np.zeros((len(names), values.shape[1]))
+    np.add.at(sums, row_of, values)
+    scores = score(_drawn_subjects(len(names)) @ sums)
+    scores = scores[~np.isnan(scores)]
+    if not len(scores):
+        return float("nan"), float("nan")
+    low, high = np.quantile(scores, _ends(len(names)))
+    return float(low), float(high)
+
+
 def _ends(n_subjects: int) -> tuple[float, float]:
     """Return the shares of the draws that lie below the low and below the high end of a 95 % interval.
 

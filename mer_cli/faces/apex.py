@@ -12,16 +12,14 @@ at the offset. The midpoint is 3 off in the median and 3.1 in the mean, as the g
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_cli.faces.crop import CROP_SIZE, Landmarks
+from mer_cli.faces.crop import Landmarks
+from mer_cli.faces.face_motion import SIDE, hulls, reduced, without_head_motion
 from mer_cli.faces.pictures import Image
 from mer_cli.system.opencv import cv2
 
-SIDE = CROP_SIZE // 2  # pixels
 # The regions that move: hulls of landmarks, and by how many crop pixels each is widened.
 MOVING = (
     (range(17, 27), 14),  # brows
@@ -31,13 +29,8 @@ MOVING = (
     ((45, 42, 35, 14), 0),
 )
 EYES = ((range(36, 42), 3), (range(42, 48), 3))
-FIT_STEP = 7  # pixels; every seventh is enough to fit six numbers
-FIT_ROUNDS = 3
-FIT_SHARE = 0.7  # of the pixels, those that the fit describes best, are used in the next round
 KERNEL = np.hanning(7)[1:-1] / np.hanning(7)[1:-1].sum()
 REACH = len(KERNEL) // 2  # frames on either side that the smoothing looks at
-
-Flow = NDArray[np.float32]
 
 
 class ApexSearch:
@@ -50,14 +43,13 @@ class ApexSearch:
 
     def __init__(self, landmarks: Landmarks | None) -> None:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        self._where = np.ones((SIDE, SIDE), bool) if landmarks is None else _face_mask(landmarks)
+        self._where = np.ones((SIDE, SIDE), bool) if landmarks is None else face_mask(landmarks)
         self._onset: Image | None = None
         self._motion: list[float] = []
 
     def add(self, crop: Image) -> None:
         """Add the next crop of the clip, (224, 224, 3) uint8 RGB."""
-        reduced = cv2.resize(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-        grey = np.asarray(reduced, dtype=np.uint8)
+        grey = reduced(crop)
         if self._onset is None:
             self._onset = grey
             self._motion.append(0.0)
@@ -79,35 +71,7 @@ class ApexSearch:
         return np.convolve(np.pad(self._motion, REACH, mode="edge"), KERNEL, mode="valid")
 
 
-def without_head_motion(flow: Flow) -> Flow:
-    """Subtract the affine motion of the head from a flow, (H, W, 2) float32: shift, turn, scale and shear.
-
-    The affine motion is fitted by least squares to all pixels, and again to the pixels that it describes best, so that
-    it doesn't follow the face's own motion, which is large in few places.
-    """
-    height, width = flow.shape[:2]
-    y, x = np.mgrid[:height, :width].reshape(2, -1)
-    place = np.stack([np.ones(len(x)), x / width - 0.5, y / height - 0.5], axis=1)
-    some, moved = place[::FIT_STEP], flow.reshape(-1, 2)[::FIT_STEP]
-    fitting = np.ones(len(some), bool)
-    for _ in range(FIT_ROUNDS):
-        motion = np.linalg.lstsq(some[fitting], moved[fitting], rcond=None)[0]
-        residual = np.hypot(*(moved - some @ motion).T)
-        fitting = residual <= np.quantile(residual, FIT_SHARE)
-    return np.asarray(flow - (place @ motion).reshape(flow.shape), dtype=np.float32)
-
-
-def _face_mask(landmarks: Landmarks) -> NDArray[np.bool_]:
+def face_mask(landmarks: Landmarks) -> NDArray[np.bool_]:
     """Return a mask, as large as the flow, that is true in the regions of the face where action units are."""
-    mask = _hulls(landmarks, MOVING) & ~_hulls(landmarks, EYES)
+    mask = hulls(landmarks, MOVING) & ~hulls(landmarks, EYES)
     return np.asarray(cv2.resize(mask, (SIDE, SIDE), interpolation=cv2.INTER_AREA) > 0, dtype=bool)
-
-
-def _hulls(landmarks: Landmarks, parts: Iterable[tuple[Sequence[int], int]]) -> NDArray[np.uint8]:
-    """Return an image, as large as the crop, that is 255 inside the convex hulls of the parts and 0 elsewhere."""
-    united = np.zeros((CROP_SIZE, CROP_SIZE), np.uint8)
-    for points, margin in parts:
-        hull = np.zeros_like(united)
-        cv2.fillConvexPoly(hull, cv2.convexHull(np.rint(landmarks[list(points)]).astype(np.int32)), 255)
-        united |= np.asarray(cv2.dilate(hull, np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)), dtype=np.uint8)
-    return united

@@ -10,6 +10,7 @@ import importlib.util
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import dlib
@@ -122,12 +123,22 @@ class FaceFinder:
             if detections:
                 chosen, note = choose(detections)
                 notes = [FOUND_NOTE.format(detector)] if n_failed else []
-                return Face(self._landmarks(image, chosen.box), detector, (*notes, *([note] if note else [])))
+                return Face(self.landmarks(image, chosen.box), detector, (*notes, *([note] if note else [])))
         raise FaceError(
             f"{clip.clip_id}: no face found on frame {clip.onset} or the {len(_next_frames(clip))} after it. Expected "
             "a frontal face of at least 40 pixels. Look at the frames; if they are cropped to the face, use --source "
             "cropped."
         )
+
+    def search(self, image: Image) -> tuple[str, Sequence[Detection]]:
+        """Return the faces of one image, and the search that found them; "" and no face if none found any.
+
+        Parameters
+        ----------
+        image : (H, W, 3) uint8, RGB
+        """
+        tries = chain(self._detector.try_hog(image), self._detector.try_cnn(image))
+        return next(((detector, found) for detector, found in tries if found), ("", ()))
 
     def _tries(self, clip: Clip, read: Callable[[FrameRef], Image]) -> Iterator[tuple[Image, str, Sequence[Detection]]]:
         image = read(next(frame for frame in clip.frames if frame.number == clip.onset))
@@ -141,7 +152,8 @@ class FaceFinder:
             height, width = image.shape[:2]
             yield image, RELEASE_CROP, [Detection(dlib.rectangle(0, 0, width - 1, height - 1), 0.0)]
 
-    def _landmarks(self, image: Image, box: dlib.rectangle) -> Landmarks:
+    def landmarks(self, image: Image, box: dlib.rectangle) -> Landmarks:
+        """Return the 68 landmarks, (68, 2) float32, (x, y) in pixels, of the face in a box of an image."""
         return np.array([(point.x, point.y) for point in self._predictor(image, box).parts()], dtype=np.float32)
 
 

@@ -33,7 +33,7 @@ class OpencvVideo:
                 raise no_frame(path)
         self.height, self.width = first.shape[:2]
         self.fps = fps if fps > 0 else None
-        self.n_frames = n_frames if n_frames > 0 else None
+        self.n_frames = self.last = n_frames if n_frames > 0 else None
 
     def read(self, numbers: Iterable[int] | None = None) -> Iterator[Frame]:
         """Read frames in one pass; see `Recording.read`."""

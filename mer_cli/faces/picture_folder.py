@@ -26,6 +26,7 @@ class PictureFolder:
         except DatasetError as error:
             raise FaceError(str(error)) from error
         self.n_frames: int | None = len(self._frames)
+        self.last: int | None = self._frames[-1].number
         self._bits = bits_of(self._frames[:: math.ceil(len(self._frames) / N_SAMPLES)])
         self.height, self.width = read_picture(self._frames[0].path, self._bits).shape[:2]
         self.notes = _notes([frame.number for frame in self._frames])

@@ -40,7 +40,7 @@ class PyavVideo:
             seen = _notes_on_pictures(first, start.film, len(films_of(start.container)))
         with open_film(path) as (container, film):
             self.fps, told = _rate(container, film, _timing(container, film))
-            self.n_frames = _count(container, film, self.fps)
+            self.n_frames = self.last = _count(container, film, self.fps)
             self._n_packets, self._seconds = film.frames, _duration(container, film)
         self.notes: tuple[str, ...] = (*seen, *told)
 

@@ -19,6 +19,7 @@ class Recording(Protocol):
 
     fps : frames a second, the average over the recording; None if nobody knows it (a folder of images)
     n_frames : number of frames as the header says, which may be wrong; None if it says nothing
+    last : number of the last frame, in a folder that of the last image; otherwise as `n_frames`
     notes : a sentence for each unusual thing, for example that frames are not equally far apart; reading to the end
         may add some, for example that the file is cut short
     """
@@ -28,6 +29,7 @@ class Recording(Protocol):
     height: int
     fps: float | None
     n_frames: int | None
+    last: int | None
     notes: tuple[str, ...]
 
     def read(self, numbers: Iterable[int] | None = None) -> Iterator[Frame]:

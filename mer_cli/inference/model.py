@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from mer_cli.faces.crop import Landmarks
+from mer_cli.faces.crop import Align, Landmarks
 from mer_cli.faces.pictures import Image
 
 
@@ -86,7 +86,7 @@ class Facts(BaseModel):
     """Number of their subjects."""
     clips_of_class: dict[str, int]
     """Number of training clips of each class."""
-    align: str
+    align: Align
     """How faces were cropped: "box", "eyes" or "none"."""
     crop: dict[str, Any]
     """Settings of the crop, as in the store."""
@@ -118,3 +118,11 @@ class Model(Protocol):
 
     def logits(self, clips: Sequence[NewClip]) -> NDArray[np.float32]:
         """Return the logits of each member for each clip, (members, n, classes), not calibrated."""
+
+    def maps(self, clips: Sequence[NewClip], classes: Sequence[int]) -> NDArray[np.float32] | None:
+        """Return where in each clip its answer comes from, (n, 224, 224) in 0..1; None if the model can't tell.
+
+        Parameters
+        ----------
+        classes : the class that was answered for each clip
+        """

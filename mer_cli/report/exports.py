@@ -9,13 +9,14 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mer_cli.errors import MOST_OF_A_PATH, RunError, shortened
+from mer_cli.errors import MOST_OF_A_PATH, ConfigError, RunError, shortened
+from mer_cli.evaluation.calibration_text import Judged, calibration_rows
 from mer_cli.evaluation.epoch_rules import SELECTED_ON_TEST, evaluate
 from mer_cli.evaluation.summary import prediction_table
 from mer_cli.evaluation.tried import SETTINGS_TRIED, settings_beside
 from mer_cli.report.collect import RunGroup, group_seeds
 from mer_cli.runs.directory import Run
-from mer_cli.system.files import replacing
+from mer_cli.system.files import replacing, write_bytes
 from mer_cli.system.shown_text import csv_cell
 
 
@@ -108,6 +109,33 @@ def write_megc_log(path: Path, runs: Sequence[Run], rule: str, *, yes_selected_o
     return path
 
 
+def check_calibration_file(path: Path | None, *, calibration: bool) -> None:
+    """Raise a ConfigError if a file is asked for that `write_calibrations` can't write, or without --calibration."""
+    if path is None:
+        return
+    if not calibration:
+        raise ConfigError(f"--out {path} has no effect without --calibration. Add it, or leave --out out.")
+    if path.suffix.lower() not in (".png", ".csv"):
+        raise ConfigError(f"--out {path}: ends with neither .png (a picture) nor .csv (the clips). Give one of them.")
+
+
+def write_calibrations(path: Path, judged: Sequence[Judged]) -> None:
+    """Write calibrations as a picture (.png), or as CSV with a row for each held-out clip of runs of one configuration.
+
+    Raises
+    ------
+    RunError
+        If the runs of a CSV differ in more than their seed, or the file can't be written.
+    """
+    if path.suffix.lower() == ".csv":
+        only_group([each.run for each in judged], f"--out {path}")
+        write_csv(path, calibration_rows(judged), "--out")
+        return
+    from mer_cli.report.calibration_picture import draw_calibrations  # here: matplotlib takes half a second
+
+    write_bytes(path, draw_calibrations(judged))
+
+
 def write_report(path: Path, text: str) -> None:
     """Write a rendered report, replacing the file atomically; raise a RunError if it can't be written."""
     _write_whole(path, text, "--out")
@@ -125,9 +153,14 @@ def write_csv(path: Path, rows: Iterable[Sequence[str]], flag: str) -> None:
     RunError
         If the file can't be written.
     """
+    _write_whole(path, csv_text(rows), flag)
+
+
+def csv_text(rows: Iterable[Sequence[str]]) -> str:
+    """Return rows as the text of a CSV; no cell is a formula or holds a control character."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([csv_cell(cell) for cell in row] for row in rows)
-    _write_whole(path, text.getvalue(), flag)
+    return text.getvalue()
 
 
 def _write_whole(path: Path, text: str, flag: str) -> None:

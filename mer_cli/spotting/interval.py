@@ -35,10 +35,11 @@ class Spotted:
     n_frames : number of frames that were read; fewer than the recording has if it was interrupted
     intervals : those that may be micro-expressions, by onset · rejected : the others, by onset
     numbers : (T,) int32, the frames at which motion was measured
-    motion : (T,) float32, what is left of the motion once the head's is taken away, pixels of the crop
-    head : (T,) float32, motion of the head in the same window, pixels of the crop; NaN where no face was found
+    motion : (T,) float32, motion of the face in the last 0.2 s once the head's is taken away, pixels of the crop
+    head : (T,) float32, motion of the head in the same window, pixels of the crop; both NaN where no face was found
     n_faces : (T,) int8, faces at the last search before each of these frames
     notes : a sentence for each unusual thing
+    interrupted : whether Ctrl-C ended the reading; then these are the frames that were read
     """
 
     fps: float
@@ -50,3 +51,4 @@ class Spotted:
     head: NDArray[np.float32] | None = field(default=None, repr=False)
     n_faces: NDArray[np.int8] | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
+    interrupted: bool = False

@@ -29,7 +29,11 @@ FACE_UNITS: dict[int, dict[str, float]] = {
     14: {"mouthDimple{side}": 1},
     15: {"mouthFrown{side}": 1},
     17: {"mouthShrugLower": 1, "mouthShrugUpper": 0.3},
+    18: {"mouthPucker": 1},
+    20: {"mouthStretch{side}": 1},
     24: {"mouthPress{side}": 1, "mouthPucker": 0.15},
+    26: {"jawOpen": 1, "mouthLowerDown{side}": 0.35},
+    45: {"eyeBlink{side}": 1},
 }
 ONE_SIDED = (2, 10, 12, 14, 15)  # units that are often seen on one side only
 BOTH = "B"
@@ -62,17 +66,17 @@ def unit_field(scene: Scene, light: Light, rest_diffuse: Map, unit_number: int, 
     rest_diffuse : (h, w) diffuse light of the neutral face, drawn pixels
     side : "B" for both sides, "L" or "R" for the subject's left or right
     """
-    moved = _vertex_motion(scene, unit_number, side) * CONTRACTION
+    moved = vertex_motion(scene, unit_number, side) * CONTRACTION
     vertices = scene.identity.vertices
     on_screen = scene.camera.project(vertices + moved)[:, :2] - scene.camera.project(vertices)[:, :2]
     displacement = scene.raster.interpolate(on_screen)
     displacement[(scene.part == Part.EYE) | ~scene.raster.hit] = 0
-    displacement = np.asarray(cv2.GaussianBlur(_shrink(displacement) / SUPERSAMPLING, (0, 0), 1.2), np.float32)
+    displacement = np.asarray(cv2.GaussianBlur(shrink(displacement) / SUPERSAMPLING, (0, 0), 1.2), np.float32)
     to_one_pixel = 1 / float(np.linalg.norm(displacement, axis=2).max())
     normals = _turned_normals(scene, vertices + moved * to_one_pixel)
     is_lit_skin = scene.raster.hit & (scene.part == Part.SKIN)
     ratio = light.diffuse(normals) / np.maximum(rest_diffuse, LOWEST_DIFFUSE)
-    shading = cv2.GaussianBlur(_shrink(np.where(is_lit_skin, ratio, 1).astype(np.float32)), (0, 0), 0.8) - 1
+    shading = cv2.GaussianBlur(shrink(np.where(is_lit_skin, ratio, 1).astype(np.float32)), (0, 0), 0.8) - 1
     return UnitField(np.asarray(displacement * to_one_pixel, np.float32), np.asarray(shading, np.float32))
 
 
@@ -91,7 +95,8 @@ def _turned_normals(scene: Scene, vertices: Floats) -> Map:
     return np.asarray(unit(scene.raster.interpolate(scene_normals(scene, vertices))), np.float32)
 
 
-def _vertex_motion(scene: Scene, unit_number: int, side: str) -> Floats:
+def vertex_motion(scene: Scene, unit_number: int, side: str) -> Floats:
+    """Return the displacement (V, 3) of all vertices when an action unit is fully contracted, decimetres."""
     motion = np.zeros_like(scene.identity.vertices)
     for name, weight in _weights(unit_number, side).items():
         motion += weight * scene.assets.face_unit(name)
@@ -104,6 +109,6 @@ def _weights(unit_number: int, side: str) -> dict[str, float]:
     return {pattern.format(side=word): weight for pattern, weight in units for word in SIDES[side]}
 
 
-def _shrink(drawn: Map) -> Map:
+def shrink(drawn: Map) -> Map:
     """Scale a map from drawn pixels down to frame pixels."""
     return np.asarray(cv2.resize(drawn, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), np.float32)

@@ -47,14 +47,15 @@ class View:
         """Return the window of a drawn image: (height, width, 3) uint8, blue green red, or (height, width) grey."""
         if self.is_grey:
             drawn = np.asarray(cv2.cvtColor(drawn, cv2.COLOR_BGR2GRAY), np.uint8)
-        return np.asarray(self._warp(drawn, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE), np.uint8)
+        return np.asarray(self.warp(drawn, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE), np.uint8)
 
     def show_field(self, displacement: Map) -> Map:
         """Convert a displacement to shown pixels, (height, width, 2) float32; it is zero outside the drawn image."""
-        shown = self._warp(displacement, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
+        shown = self.warp(displacement, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
         return np.asarray(shown * np.float32(self.scale), np.float32)
 
-    def _warp(self, picture: NDArray[Any], interpolation: int, border: int) -> NDArray[Any]:
+    def warp(self, picture: NDArray[Any], interpolation: int, border: int) -> NDArray[Any]:
+        """Return the window of a map over the drawn image."""
         # For pixel centres: the drawn (x + 0.5 - left) times the scale is the shown (x + 0.5).
         across, down = (self.scale * (0.5 - corner) - 0.5 for corner in (self.left, self.top))
         matrix = np.array([[self.scale, 0, across], [0, self.scale, down]])
@@ -93,7 +94,7 @@ def clip_motion(subject: Subject, plan: ClipPlan) -> Motion:
     envelopes = []
     for index in range(len(plan.units)):
         lag = int(rng.integers(-2, 3)) if index else 0
-        envelope = _envelope(n_frames, int(np.clip(rise + lag, 1, n_frames - 2)), rng)
+        envelope = draw_envelope(n_frames, int(np.clip(rise + lag, 1, n_frames - 2)), rng)
         envelopes.append(_in_context(envelope, plan))
     return Motion(
         np.stack([field.displacement * peak for field, peak in zip(fields, peaks, strict=True)]),
@@ -114,7 +115,7 @@ def draw_frames(subject: Subject, plan: ClipPlan, motion: Motion) -> Iterator[ND
         for _ in range(n_steps):
             velocity = 0.9 * velocity + rng.normal(0, HEAD)
             pose = 0.98 * pose + velocity + (drift if frame else 0)
-        inverse = cv2.invertAffineTransform(_pose_matrix(pose))
+        inverse = cv2.invertAffineTransform(pose_matrix(pose))
         moved = motion.displacement(frame)
         x = inverse[0, 0] * across + inverse[0, 1] * down + inverse[0, 2] - moved[..., 0]
         y = inverse[1, 0] * across + inverse[1, 1] * down + inverse[1, 2] - moved[..., 1]
@@ -162,13 +163,13 @@ def draw_faces(view: View | None, seed: int, plans: Sequence[ClipPlan]) -> Itera
             yield DrawnClip(map(view.show, frames), view.show_field(moved))
 
 
-def _envelope(n_frames: int, peak: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return a curve (n_frames,) that rises smoothly to 1 at `peak` and falls to at most 0.25 at the end."""
+def draw_envelope(n_frames: int, peak: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw a curve (n_frames,) that rises smoothly to 1 at `peak` and falls to at most 0.25 at the end."""
     time = np.arange(n_frames, dtype=float)
     rising = np.clip(time / peak, 0, 1) ** rng.uniform(0.8, 1.25)
     falling = np.clip((n_frames - 1 - time) / (n_frames - 1 - peak), 0, 1) ** rng.uniform(0.8, 1.25)
     rest = rng.uniform(0, 0.25)
-    envelope: NDArray[np.float64] = np.where(time <= peak, _smooth(rising), rest + (1 - rest) * _smooth(falling))
+    envelope: NDArray[np.float64] = np.where(time <= peak, smooth(rising), rest + (1 - rest) * smooth(falling))
     return envelope
 
 
@@ -183,11 +184,12 @@ def _in_context(envelope: NDArray[np.float64], plan: ClipPlan) -> NDArray[np.flo
     return whole
 
 
-def _smooth(x: NDArray[np.float64]) -> NDArray[np.float64]:
+def smooth(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return values that go from 0 to 1 as `x` does, with level ends."""
     return x * x * (3 - 2 * x)
 
 
-def _pose_matrix(pose: NDArray[np.float64]) -> NDArray[np.float64]:
+def pose_matrix(pose: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the matrix (2, 3) of a pose of the head: shift, roll and scale about a point of the face."""
     matrix = cv2.getRotationMatrix2D(PIVOT, float(pose[2]), float(1 + pose[3]))
     moved = np.asarray(matrix, np.float64)

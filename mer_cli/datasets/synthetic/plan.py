@@ -195,6 +195,14 @@ def draft_clip(seed: int, subject: int, person: int, order: int, emotion: str, p
     """Draw the action units and the length of a clip; its random stream depends only on `seed`, `person`, `order`."""
     stream = (seed, 1, person, order)
     rng = np.random.default_rng(stream)
+    units = draw_units(rng, emotion, intensity)
+    n_frames = int(np.clip(round(rng.gamma(6, pace.scale)), pace.shortest, pace.longest))
+    rise = int(np.clip(round(n_frames * rng.uniform(0.3, 0.6)), 3, n_frames - 4))
+    return Draft(subject, person, order, emotion, units, n_frames, rise, stream, pace.fps, rng)
+
+
+def draw_units(rng: np.random.Generator, emotion: str, intensity: float) -> tuple[UnitPlan, ...]:
+    """Draw the action units that express an emotion; `intensity` is a factor on their motion."""
     recipes = RECIPES[emotion]
     weights = np.array(RECIPE_WEIGHTS[: len(recipes)])
     units = recipes[rng.choice(len(recipes), p=weights / weights.sum())]
@@ -203,6 +211,4 @@ def draft_clip(seed: int, subject: int, person: int, order: int, emotion: str, p
         one_sided = number in ONE_SIDED and rng.random() < 0.2
         side = str(rng.choice(["L", "R"])) if one_sided else BOTH
         planned.append(UnitPlan(number, side, float(rng.uniform(*PEAK)) * intensity))
-    n_frames = int(np.clip(round(rng.gamma(6, pace.scale)), pace.shortest, pace.longest))
-    rise = int(np.clip(round(n_frames * rng.uniform(0.3, 0.6)), 3, n_frames - 4))
-    return Draft(subject, person, order, emotion, tuple(planned), n_frames, rise, stream, pace.fps, rng)
+    return tuple(planned)

@@ -35,19 +35,24 @@ class Subject:
     """A person before the camera.
 
     neutral : (HEIGHT, WIDTH, 3) float32, blue green red, 0-255
+    scene, light : the head at rest, and the light on it
+    rest_diffuse : (h, w) float32, diffuse light of the neutral face, drawn pixels
+    drawn : (h, w, 3) float32, the neutral face in drawn pixels, 0-1 · softness : its blur in frame pixels
     """
 
     neutral: Map
-    _scene: Scene = field(repr=False)
-    _light: Light = field(repr=False)
-    _rest_diffuse: Map = field(repr=False)
+    scene: Scene = field(repr=False)
+    light: Light = field(repr=False)
+    rest_diffuse: Map = field(repr=False)
+    drawn: Map = field(repr=False)
+    softness: float = field(repr=False)
     _fields: dict[tuple[int, str], UnitField] = field(default_factory=dict, repr=False)
 
     def unit_field(self, unit_number: int, side: str) -> UnitField:
         """Return how an action unit moves and shades the face at a peak of one pixel; it is computed only once."""
         key = (unit_number, side)
         if key not in self._fields:
-            self._fields[key] = unit_field(self._scene, self._light, self._rest_diffuse, unit_number, side)
+            self._fields[key] = unit_field(self.scene, self.light, self.rest_diffuse, unit_number, side)
         return self._fields[key]
 
 
@@ -85,9 +90,14 @@ def _draw(rng: np.random.Generator) -> Subject:
     soft = cv2.GaussianBlur(scene.raster.hit.astype(np.float32), (0, 0), 0.7 * SUPERSAMPLING)[..., None]
     picture = np.where(hit, face, wall) * soft + wall * (1 - soft)
     exposed = np.clip(picture * rng.uniform(0.9, 1.1), 0, 1) ** rng.uniform(0.8, 0.95)
-    small = cv2.resize(exposed.astype(np.float32), (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA) * 255
-    neutral = cv2.GaussianBlur(small, (0, 0), rng.uniform(0.35, 0.7))
-    return Subject(np.asarray(neutral, np.float32), scene, light, diffuse)
+    drawn, softness = exposed.astype(np.float32), float(rng.uniform(0.35, 0.7))
+    return Subject(photograph(drawn, softness), scene, light, diffuse, drawn, softness)
+
+
+def photograph(drawn: Map, softness: float) -> Map:
+    """Return a drawn face, (h, w, 3), 0-1, as the camera shows it: (HEIGHT, WIDTH, 3) float32, 0-255."""
+    small = cv2.resize(drawn, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA) * 255
+    return np.asarray(cv2.GaussianBlur(small, (0, 0), softness), np.float32)
 
 
 def _scene(rng: np.random.Generator) -> Scene:

@@ -27,9 +27,9 @@ def render_html(tables: Sequence[Table], figures: Sequence[RunFigure]) -> str:
 
     The same inputs give the same bytes.
     """
-    style, script = (_asset(name) for name in ("report.css", "report.js"))
+    style, script = (asset(name) for name in ("report.css", "report.js"))
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             tables=[(table, single_blocks(table)) for table in tables],
@@ -37,9 +37,9 @@ def render_html(tables: Sequence[Table], figures: Sequence[RunFigure]) -> str:
             figures=figures,
             rules=_rules(tables, figures),
             style=style,
-            style_hash=_policy_hash(style),
+            style_hash=policy_hash(style),
             script=script,
-            script_hash=_policy_hash(script),
+            script_hash=policy_hash(script),
         )
     )
 
@@ -51,11 +51,12 @@ def _rules(tables: Sequence[Table], figures: Sequence[RunFigure]) -> list[str]:
     return [group for group in GROUP_HEADINGS if group in used and group in EPOCH_RULES]
 
 
-def _asset(name: str) -> Markup:
+def asset(name: str) -> Markup:
+    """Return the text of a file among the templates, which is not escaped again."""
     return Markup((files("mer_cli.report") / "templates" / name).read_text(encoding="utf-8"))
 
 
-def _policy_hash(text: str) -> str:
+def policy_hash(text: str) -> str:
     """Return the hash by which the page's Content-Security-Policy allows an inline script or style."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
@@ -95,7 +96,8 @@ def _prose(text: str) -> Markup:
     )
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return the environment of the templates, with the filters and functions that they use."""
     environment = Environment(
         loader=PackageLoader("mer_cli.report"),
         undefined=StrictUndefined,

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from mer_cli.evaluation.metrics import ClassScores
 
@@ -21,6 +25,8 @@ _DEEPEST = 0.6  # opacity of a cell that holds all clips of its row: text stays 
 _BAR_WIDTH, _BAR_HEIGHT = 200, 13
 _PLOT_WIDTH, _PLOT_HEIGHT = 270, 150
 _MAX_DOTS = 30  # with more epochs a curve has no dots
+_TIMELINE_WIDTH, _LANE_HEIGHT, _TRACE_HEIGHT = 960, 22, 110
+_MAX_POINTS = 480  # of a curve over time: the largest value of each two pixels is drawn
 
 
 def confusion_chart(key: str, title: str, class_names: Sequence[str], counts: Sequence[Sequence[int]]) -> Markup:
@@ -139,6 +145,119 @@ def curve_chart(key: str, title: str, values: Sequence[float], *, in_percent: bo
     said = f"First epoch {spell(values[0])}, last of {len(values)} {spell(values[-1])}, "
     said += f"lowest {spell(min(finite))}, highest {spell(max(finite))}."
     return _chart(key, title, said, (left + _PLOT_WIDTH + 60, top + _PLOT_HEIGHT + 36), parts)
+
+
+def probability_chart(
+    key: str, class_names: Sequence[str], probabilities: Sequence[float], spread: Sequence[float] | None
+) -> Markup:
+    """Draw the probability of each class as a bar from 0 to 1, with a line for its spread over several networks."""
+    top, pitch = 26, _BAR_HEIGHT + 10
+    bottom = top + len(class_names) * pitch
+    parts = []
+    for share in (0, 0.5, 1):
+        x = _NAME_WIDTH + share * _BAR_WIDTH
+        parts += [_line(x, top - 6, x, bottom, "grid"), _text(x, 14, f"{share:.0%}", "faint middle")]
+    said = []
+    for place, (name, value) in enumerate(zip(class_names, probabilities, strict=True)):
+        y = top + place * pitch
+        parts.append(_text(_NAME_WIDTH - 8, y + 11, _short(name, _NAME_LENGTH), "end", name))
+        parts.append(
+            Markup('<rect class="bar" x="{}" y="{}" width="{:.1f}" height="{}"/>').format(
+                _NAME_WIDTH, y, _BAR_WIDTH * value, _BAR_HEIGHT
+            )
+        )
+        text = f"{value:.0%}"
+        if spread:
+            low, high = (_NAME_WIDTH + _BAR_WIDTH * min(max(value + sign * spread[place], 0), 1) for sign in (-1, 1))
+            parts.append(_line(low, y + _BAR_HEIGHT / 2, high, y + _BAR_HEIGHT / 2, "whisker"))
+            text += f" ±{spread[place]:.0%}"
+        parts.append(_text(_NAME_WIDTH + _BAR_WIDTH + 8, y + 11, text, "small"))
+        said.append(f"{name} {text}.")
+    return _chart(key, "Probability of each class", " ".join(said), (_NAME_WIDTH + _BAR_WIDTH + 76, bottom + 2), parts)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A part of a timeline, from `start` to `end` in seconds, with its name; a strong one stands out."""
+
+    start: float
+    end: float
+    name: str
+    is_strong: bool
+
+
+def timeline_chart(
+    key: str,
+    title: str,
+    seconds: NDArray[np.floating[Any]],
+    curves: Sequence[tuple[str, NDArray[np.floating[Any]]]],
+    lanes: Sequence[tuple[str, Sequence[Stretch]]],
+) -> Markup:
+    """Draw curves over the time of a recording, and below them lanes with stretches of it.
+
+    Parameters
+    ----------
+    seconds : (T,), ascending
+    curves : a name and (T,) values in pixels of the crop, from 0; where a value is not finite the line is broken
+    lanes : a name and its stretches
+    """
+    left, top = _NAME_WIDTH, 30
+    end = float(seconds[-1]) if len(seconds) and seconds[-1] > 0 else 1.0
+    finite = np.concatenate([values[np.isfinite(values)] for _, values in curves])
+    largest = float(np.quantile(finite, 0.995)) if finite.size else 1.0  # a cut would flatten all else
+    largest = largest if largest > 0 else 1.0
+
+    def x_of(second: float) -> float:
+        return left + min(max(second / end, 0), 1) * _TIMELINE_WIDTH
+
+    parts = []
+    bottom = top + _TRACE_HEIGHT + len(lanes) * _LANE_HEIGHT
+    step = _step(end)
+    for tick in range(int(end / step) + 1):
+        x = x_of(tick * step)
+        parts += [_line(x, top, x, bottom, "grid"), _text(x, bottom + 15, f"{tick * step:g} s", "faint middle")]
+    parts += [
+        _text(left - 8, top + 10, f"{largest:.2g} px", "faint end"),
+        _text(left - 8, top + _TRACE_HEIGHT, "0", "faint end"),
+    ]
+    said = [f"{end:.1f} seconds."]
+    for place, (name, values) in enumerate(curves):
+        for points in _traces(seconds, values):
+            shown = " ".join(f"{x_of(x):.1f},{top + (1 - min(y / largest, 1)) * _TRACE_HEIGHT:.1f}" for x, y in points)
+            parts.append(Markup('<polyline class="{}" points="{}"/>').format("other" if place else "curve", shown))
+        x = left + place * 260
+        parts.append(_line(x, 12, x + 24, 12, "other" if place else "curve"))
+        parts.append(_text(x + 30, 16, name, "small"))
+    for place, (name, stretches) in enumerate(lanes):
+        y = top + _TRACE_HEIGHT + place * _LANE_HEIGHT
+        parts.append(_text(left - 8, y + 15, name, "end"))
+        said.append(f"{name}: {len(stretches)}.")
+        for each in stretches:
+            width = max(x_of(each.end) - x_of(each.start), 3)
+            parts.append(
+                Markup('<rect class="{}" x="{:.1f}" y="{}" width="{:.1f}" height="{}"><title>{}</title></rect>').format(
+                    "stretch strong" if each.is_strong else "stretch",
+                    x_of(each.start),
+                    y + 4,
+                    width,
+                    _LANE_HEIGHT - 7,
+                    f"{each.name}, {each.start:.2f} to {each.end:.2f} s",
+                )
+            )
+    return _chart(key, title, " ".join(said), (left + _TIMELINE_WIDTH + 30, bottom + 22), parts, keeps_size=True)
+
+
+def _traces(seconds: NDArray[np.floating[Any]], values: NDArray[np.floating[Any]]) -> list[list[tuple[float, float]]]:
+    """Return the points of a curve, the largest value of each part of the time, as lines without gaps."""
+    traces: list[list[tuple[float, float]]] = [[]]
+    n_parts = min(len(seconds), _MAX_POINTS)
+    parts = (np.array_split(each, n_parts) if n_parts else [] for each in (seconds, values))
+    for part, of_part in zip(*parts, strict=True):
+        if np.isfinite(of_part).any():
+            traces[-1].append((float(part[0]), float(np.nanmax(of_part))))
+        elif traces[-1]:
+            traces.append([])
+    return [trace for trace in traces if trace]
 
 
 def _chart(

@@ -1,0 +1,51 @@
+"""Answers about a new recording, from Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mer_cli.faces.landmarks import find_predictor
+from mer_cli.faces.recording import Recording, open_recording
+from mer_cli.inference import predict as prediction
+from mer_cli.inference.model import Model
+from mer_cli.inference.open_model import open_model
+from mer_cli.inference.predict import OnStep, Prediction
+
+
+def predict(
+    recording: Recording | str | Path,
+    model: Model | str | Path,
+    *,
+    onset: int | None = None,
+    apex: int | None = None,
+    fps: float | None = None,
+    predictor: Path | None = None,
+    with_maps: bool = False,
+    on_step: OnStep = lambda what, done, total: None,
+) -> Prediction:
+    """Classify the micro-expressions in a recording, or say why there is no answer.
+
+    Parameters
+    ----------
+    recording : a video, a folder of numbered images, or an object of your own with `read` (`faces.recording.Recording`)
+    model : a model folder, a run with weights, or an ONNX file, or what `open_model` returned for it
+    onset, apex : frame numbers; without an onset intervals are spotted, without an apex it is searched for
+    fps : frames a second of a folder of images
+    predictor : Dlib's model of 68 landmarks; None takes MER_PREDICTOR or the installed one
+    with_maps : whether to add where in the clip each answer comes from, which takes longer
+    on_step : called with what is done ("frames", "clips"), the number done and of all (None if unknown)
+
+    Raises
+    ------
+    FaceError
+        If a frame can't be read, or the frames a second are unknown and intervals are to be spotted.
+    ConfigError
+        If the frames given make no clip.
+    MerError
+        If the model can't be read.
+    """
+    held = open_recording(Path(recording), fps) if isinstance(recording, str | Path) else recording
+    asked = open_model(Path(model)) if isinstance(model, str | Path) else model
+    return prediction.predict(
+        held, asked, find_predictor(predictor), on_step, onset=onset, apex=apex, with_maps=with_maps
+    )

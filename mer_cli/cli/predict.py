@@ -1,0 +1,151 @@
+"""`mer predict` classifies what happens in a recording, or says why there is no answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from mer_cli.cli import console
+from mer_cli.cli.app import app
+from mer_cli.cli.completion import complete_run, complete_store
+from mer_cli.errors import ConfigError, MerError
+from mer_cli.inference.purpose import PURPOSE
+
+if TYPE_CHECKING:
+    from mer_cli.inference.predict import Prediction
+
+Format = Literal["text", "csv", "json", "html"]
+
+
+@app.command(epilog=PURPOSE)
+def predict(
+    videos: Annotated[
+        list[Path],
+        typer.Argument(metavar="VIDEO|FOLDER...", help="Recordings: videos, or folders of numbered images."),
+    ],
+    model: Annotated[
+        Path,
+        typer.Option(
+            metavar="MODEL",
+            help="Folder of mer fit or mer import-official, a run with weights, or an ONNX file of mer export.",
+            autocompletion=complete_run,
+        ),
+    ],
+    onset: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Number of the onset frame. Default: intervals are spotted.")
+    ] = None,
+    apex: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="Number of the apex frame. Default: the strongest motion after --onset."),
+    ] = None,
+    fps: Annotated[
+        float | None, typer.Option(min=0.001, metavar="X", help="Frames a second of folders of images.")
+    ] = None,
+    format: Annotated[Format, typer.Option(metavar="FORMAT", help="text, csv, json or html.")] = "text",
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="File to write. Default: print it.")] = None,
+    store: Annotated[
+        list[Path] | None,
+        typer.Option(help="With a run: its store, if it was moved.", autocompletion=complete_store),
+    ] = None,
+    code: Annotated[
+        str | None, typer.Option(metavar="FILE.py:CLASS", help="Code of a network of your own, which is run.")
+    ] = None,
+    predictor: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.dat", help="Dlib's 68-point model. Default: MER_PREDICTOR, or the installed one."),
+    ] = None,
+) -> None:
+    """Classify the micro-expressions in recordings, or say why there is no answer.
+
+    Without --onset, intervals are spotted first, which is hard: most of what is spotted is something else. A recording
+    or clip gets no answer if the face can't be judged: no face or several, a small face, too few frames a second, a
+    head that moves more than the face, a picture unlike the training clips, probabilities that say nothing.
+    Example: mer predict talk.mp4 --model casme2-mmnet --format html --out talk.html
+    """
+    from mer_cli.faces.landmarks import find_predictor
+    from mer_cli.faces.recording import open_recording
+    from mer_cli.inference.open_model import open_model
+    from mer_cli.inference.predict import predict as predict_one
+
+    if len(videos) > 1 and onset is not None:
+        raise ConfigError("--onset: is the frame of one recording, and several are given. Name one recording.")
+    found, landmarks = find_predictor(predictor), open_model(model, store or (), code)
+    predictions: list[Prediction] = []
+    failed: list[str] = []
+    is_stopped = False
+    for video in videos:
+        try:
+            with console.Steps(video.name) as steps:
+                predictions.append(
+                    predict_one(
+                        open_recording(video, fps),
+                        landmarks,
+                        found,
+                        _shown(steps),
+                        onset=onset,
+                        apex=apex,
+                        with_maps=format == "html",
+                    )
+                )
+        except KeyboardInterrupt:
+            is_stopped = True
+            break
+        except MerError as error:
+            if len(videos) == 1:
+                raise
+            failed.append(str(error))
+        is_stopped = bool(predictions) and not predictions[-1].is_whole
+        if is_stopped:
+            break
+    _write(predictions, format, out)
+    console.print_lines((f"error: {error}" for error in failed), console.err)
+    if is_stopped:
+        raise KeyboardInterrupt
+    if failed:
+        raise typer.Exit(1)
+
+
+def _shown(steps: console.Steps) -> Callable[[str, int, int | None], None]:
+    """Return a listener that shows the frames of a recording, and then its clips, in a bar."""
+
+    def on_step(what: str, done: int, total: int | None) -> None:
+        steps.update(done, max(total or done, done))
+
+    return on_step
+
+
+def _write(predictions: Sequence[Prediction], format: Format, out: Path | None) -> None:
+    """Print the answers, or write them into a file; notes go to stderr."""
+    from mer_cli.inference.answers import to_csv, to_json
+    from mer_cli.report.prediction_page import render_page
+    from mer_cli.system.files import write_text
+
+    if format == "text" and out is None:
+        _print(predictions)
+        return
+    text = {"text": _as_text, "csv": to_csv, "json": to_json, "html": render_page}[format](predictions)
+    for prediction in predictions:
+        console.print_notes(f"{prediction.path}: {note}" for note in prediction.notes)
+    if out is None:
+        console.print_text(text)
+    else:
+        write_text(out, text)
+        console.print_path(out)
+
+
+def _as_text(predictions: Sequence[Prediction]) -> str:
+    from mer_cli.inference.answers import text_lines
+
+    return "".join(f"{line}\n" for line in text_lines(predictions))
+
+
+def _print(predictions: Sequence[Prediction]) -> None:
+    from mer_cli.inference.answers import text_lines
+
+    for line in text_lines(predictions):
+        console.print_lines(console.folded(line))
+    for prediction in predictions:
+        console.print_notes(f"{prediction.path}: {note}" for note in prediction.notes)

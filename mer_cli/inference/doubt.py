@@ -1,0 +1,80 @@
+"""The reasons for which a recording or a clip gets no answer, as sentences for the user.
+
+Each threshold is here, with where it comes from. What a model says of a clip that it can't know is only a number that
+looks like knowledge, so a clip with any of these reasons gets no probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from mer_cli.faces.apex import face_mask
+from mer_cli.faces.crop import CROP_SIZE
+from mer_cli.faces.face_motion import small_flow, without_head_motion
+from mer_cli.inference.familiar import measure, unfamiliar
+from mer_cli.inference.model import Facts, NewClip
+from mer_cli.inference.new_clips import CutClip
+
+FEWEST_FPS = 25.0  # below, a micro-expression of .2 s has fewer than five frames
+FEW_FPS = 60.0
+SMALLEST_FACE = 80.0  # pixels, brows to chin; a motion of 1 in 224 would be less than .3 of a pixel there
+STRONGEST = 0.95  # quantile of the motion in the moving regions of a face that stands for what is left of it
+
+
+def too_slow(fps: float | None) -> str:
+    """Return why a recording with so many frames a second gets no answer; "" if it may get one."""
+    if fps is None or fps >= FEWEST_FPS:
+        return ""
+    return f"It has {fps:.3g} frames a second, and a micro-expression of a fifth of a second needs at least 25."
+
+
+def few_frames(fps: float | None, facts: Facts) -> str:
+    """Return a note about a recording with few frames a second; "" if it has enough."""
+    if fps is None or fps >= FEW_FPS:
+        return ""
+    trained = ""
+    if facts.fps != (0.0, 0.0):
+        trained = f"; the training clips have {_range(*facts.fps)}"
+    return f"It has {fps:.3g} frames a second{trained}. Onset and apex are less exact than the model is used to."
+
+
+def doubts(cut: CutClip, facts: Facts) -> Iterator[str]:
+    """Yield the reasons for which a clip gets no answer, whatever the model says of it."""
+    if cut.n_faces > 1:
+        yield f"{cut.n_faces} faces are on frame {cut.onset}, and it is not known whose expression is meant."
+    if cut.clip is None:
+        yield f"No face was found on frame {cut.onset}."
+        return
+    if cut.face_pixels < SMALLEST_FACE:
+        yield f"The face has {cut.face_pixels:.0f} pixels from brow to chin. At least 80 are needed."
+    if cut.apex == cut.onset or np.array_equal(cut.clip.onset, cut.clip.apex):
+        yield "Onset and apex show the same image, so there is no motion to classify."
+        return
+    head, face = motions(cut.clip)
+    if head > face:
+        yield (
+            f"The head moves more than the face ({head:.1f} pixels of the crop, and {face:.1f} are left without the "
+            "head's motion)."
+        )
+    yield from unfamiliar(measure(cut.clip.onset, cut.crop_pixels), facts.look)
+
+
+def motions(clip: NewClip) -> tuple[float, float]:
+    """Return how far the head moves from onset to apex, and how far the face moves once that is taken away.
+
+    Both are in pixels of the crop, over the regions where action units are: the mean of the fitted affine motion, and
+    the 95 % quantile of the rest, because a micro-expression moves a small part of the face.
+    """
+    flow = small_flow(clip.onset, clip.apex)
+    rest = without_head_motion(flow)
+    mask = face_mask(clip.landmarks)
+    scale = CROP_SIZE / len(flow)
+    head = np.hypot(*(flow - rest)[mask].T).mean() * scale
+    face = np.quantile(np.hypot(*rest[mask].T), STRONGEST) * scale
+    return float(head), float(face)
+
+
+def _range(low: float, high: float) -> str:
+    return f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"

@@ -1,0 +1,198 @@
+"""`mer predict`: classify what happens in a recording, or say why there is no answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_cli.errors import ConfigError
+from mer_cli.evaluation.calibration import combine, says_nothing
+from mer_cli.faces.landmarks import FaceFinder
+from mer_cli.faces.recording import Recording
+from mer_cli.inference.doubt import doubts, few_frames, too_slow
+from mer_cli.inference.model import Facts, Model
+from mer_cli.inference.new_clips import CutClip, Span, cut_clips
+from mer_cli.spotting.interval import Spotted
+from mer_cli.spotting.spot import spot
+
+LONGEST_RISE_S = 0.5  # from onset to apex, where only the onset is given: a micro-expression is over by then
+LONGEST_RISE = 100  # frames, where nobody knows the frames a second
+
+OnStep = Callable[[str, int, int | None], None]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of one clip of a recording, or why it says nothing.
+
+    score : of spotting; None if onset and apex were given
+    label : the most probable class; None if it abstains
+    probabilities : (classes,), calibrated; None if it abstains or the model is not calibrated
+    spread : (classes,), standard deviation over the model's networks; None with a single network
+    abstains : the reasons for which there is no answer, as sentences
+    cut : the clip itself
+    attention : (224, 224) float32, 0..1, the parts of the crop that the answer rests on; None if not asked for
+    """
+
+    score: float | None
+    label: str | None
+    probabilities: tuple[float, ...] | None
+    spread: tuple[float, ...] | None
+    abstains: tuple[str, ...]
+    cut: CutClip = field(repr=False)
+    attention: NDArray[np.float32] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answers for a recording.
+
+    spotted : what spotting found; None if onset and apex were given
+    abstains : the reasons for which the recording as a whole gets no answer
+    is_whole : False if Ctrl-C ended it early
+    """
+
+    path: Path
+    facts: Facts
+    fps: float | None
+    spotted: Spotted | None
+    answers: tuple[Answer, ...]
+    abstains: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    is_whole: bool = True
+
+
+def predict(
+    recording: Recording,
+    model: Model,
+    predictor: Path,
+    on_step: OnStep,
+    *,
+    onset: int | None = None,
+    apex: int | None = None,
+    with_maps: bool = False,
+) -> Prediction:
+    """Classify the clip from a given onset to its apex, or every interval that spotting finds in a recording.
+
+    Parameters
+    ----------
+    predictor : file of Dlib's model of 68 landmarks
+    on_step : called with what is done ("frames", "clips"), the number of steps done and of all (None if unknown)
+    onset : number of the onset frame; None spots intervals
+    apex : number of the apex frame; None takes the frame with the strongest motion within half a second
+    with_maps : whether to add where in the clip each answer comes from, which takes longer
+
+    Raises
+    ------
+    FaceError
+        If a frame can't be read, or nobody knows the frames a second and intervals are to be spotted.
+    ConfigError
+        If an apex is given without an onset, or is not behind it.
+    """
+    _check_frames(recording, onset, apex)
+    facts, whole = model.facts, model.needs_clips
+    answered = partial(Prediction, recording.path, facts, recording.fps)
+    if slow := too_slow(recording.fps):
+        return answered(None, (), (slow,), recording.notes)
+    finder = FaceFinder(predictor)
+    if onset is not None:
+        cut = list(
+            cut_clips(recording, [_given(recording, onset, apex, whole=whole)], finder, facts.align, whole=whole)
+        )
+        return answered(None, _answers(model, cut, [None], with_maps=with_maps), (), _notes(recording, facts))
+    spotted = spot(recording, predictor, lambda done, total: on_step("frames", done, total))
+    spans = [Span(found.onset, found.apex, found.offset) for found in spotted.intervals]
+    cut, is_whole = [], not spotted.interrupted
+    try:
+        for one in cut_clips(recording, spans, finder, facts.align, whole=whole):
+            cut.append(one)
+            on_step("clips", len(cut), len(spans))
+    except KeyboardInterrupt:
+        is_whole = False
+    scores = {found.onset: found.score for found in spotted.intervals}
+    answers = _answers(model, cut, [scores[one.onset] for one in cut], with_maps=with_maps)
+    return answered(spotted, answers, (), _notes(recording, facts, spotted), is_whole)
+
+
+def _notes(recording: Recording, facts: Facts, spotted: Spotted | None = None) -> tuple[str, ...]:
+    """Return what is unusual about a recording, each sentence once; reading it may have added some."""
+    few = few_frames(recording.fps, facts)
+    return tuple(dict.fromkeys((*recording.notes, *((few,) if few else ()), *(spotted.notes if spotted else ()))))
+
+
+def _check_frames(recording: Recording, onset: int | None, apex: int | None) -> None:
+    """Raise a ConfigError for frame numbers that make no clip."""
+    if onset is None and apex is not None:
+        raise ConfigError("--apex: needs the onset, too. Add --onset N, or leave both out to have intervals spotted.")
+    if onset is not None and apex is not None and apex <= onset:
+        raise ConfigError(f"--apex: frame {apex} is not behind the onset, frame {onset}. Give a later frame.")
+    last, name = recording.last, recording.path
+    for flag, number in (("--onset", onset), ("--apex", apex)):
+        if number is not None and last is not None and number > last:
+            raise ConfigError(f"{flag}: {name} ends with frame {last}, so it has no frame {number}.")
+        if number == 0 and not name.is_dir():
+            raise ConfigError(f"{flag}: {name} has no frame 0: the frames of a video are counted from 1.")
+    if onset is not None and onset == last:
+        raise ConfigError(
+            f"--onset: frame {onset} is the last of {name}, so there is no apex behind it. Give an earlier frame."
+        )
+
+
+def _given(recording: Recording, onset: int, apex: int | None, *, whole: bool) -> Span:
+    """Return the span of a clip whose onset is given; it ends with the recording.
+
+    Where a method sees whole clips and the apex is given, the offset is as long behind it as the onset is before it.
+    """
+    if apex is None:
+        reach = round(LONGEST_RISE_S * recording.fps) if recording.fps else LONGEST_RISE
+        end = onset + max(reach, 1)
+    else:
+        end = 2 * apex - onset if whole else apex
+    return Span(onset, apex, min(end, recording.last or end))
+
+
+def _answers(
+    model: Model, cuts: Sequence[CutClip], scores: Sequence[float | None], *, with_maps: bool
+) -> tuple[Answer, ...]:
+    """Return an answer for each clip; only clips without doubts are shown to the model."""
+    reasons = [tuple(doubts(cut, model.facts)) for cut in cuts]
+    clear = [cut.clip for cut, doubted in zip(cuts, reasons, strict=True) if not doubted and cut.clip]
+    values = iter(np.moveaxis(model.logits(clear), 1, 0)) if clear else iter(())
+    answers = tuple(
+        Answer(score, None, None, None, doubted, cut) if doubted else _answer(model.facts, next(values), score, cut)
+        for cut, doubted, score in zip(cuts, reasons, scores, strict=True)
+    )
+    return _mapped(model, answers) if with_maps else answers
+
+
+def _mapped(model: Model, answers: tuple[Answer, ...]) -> tuple[Answer, ...]:
+    """Add to each answer where in its clip it comes from, if the model can tell."""
+    named = [answer for answer in answers if answer.label is not None and answer.cut.clip]
+    if not named:
+        return answers
+    classes = [model.facts.class_names.index(answer.label) for answer in named if answer.label]
+    maps = model.maps([answer.cut.clip for answer in named if answer.cut.clip], classes)
+    if maps is None:
+        return answers
+    of_answer = {id(answer): found for answer, found in zip(named, maps, strict=True)}
+    return tuple(replace(answer, attention=of_answer.get(id(answer))) for answer in answers)
+
+
+def _answer(facts: Facts, logits: NDArray[np.float32], score: float | None, cut: CutClip) -> Answer:
+    """Return the answer for one clip from the logits of all members, (members, classes)."""
+    if not np.isfinite(logits).all():
+        return Answer(score, None, None, None, ("The model's logits are not finite numbers.",), cut)
+    probabilities, spread = (each[0] for each in combine(logits[:, None], facts.temperature or 1.0))
+    label = facts.class_names[int(np.argmax(probabilities))]
+    if facts.temperature is None:  # a softmax that nobody has checked looks like knowledge
+        return Answer(score, label, None, None, (), cut)
+    if says_nothing(probabilities, [facts.clips_of_class[name] for name in facts.class_names]):
+        text = f"The most probable class, {label}, is no more likely than the largest class of the training clips."
+        return Answer(score, None, None, None, (text,), cut)
+    spreads = tuple(spread.tolist()) if len(logits) > 1 else None
+    return Answer(score, label, tuple(probabilities.tolist()), spreads, (), cut)
