@@ -172,6 +172,23 @@ def test_frames_that_an_edit_list_cuts_off_are_not_counted(tmp_path, reader):
     assert count_frames(path) == len(read_index(path).stamps) == PyavVideo(path).n_frames == 25
 
 
+def test_all_frames_of_a_fragmented_mp4_are_counted(tmp_path):
+    path = write(
+        tmp_path / "a.mp4", Format(".mp4", "libx264", options=MP4.options, muxing={"movflags": "frag_keyframe"})
+    )
+    assert (count_frames(path), PyavVideo(path).n_frames) == (30, 30)
+
+
+@readers
+def test_a_header_that_tells_too_many_frames_costs_no_memory(films, tmp_path, monkeypatch, reader):
+    content = films(FORMATS[0]).read_bytes().replace((30).to_bytes(4, "little"), (1 << 30).to_bytes(4, "little"))
+    path = tmp_path / "a.avi"
+    path.write_bytes(content)
+    if reader is OpencvVideo:
+        monkeypatch.setattr("mer_cli.datasets.video_index.find_av", lambda: None)
+    assert count_frames(path) <= len(content)
+
+
 @formats
 def test_the_times_of_all_frames_are_those_of_reading(films, kind):
     times = [frame.seconds for frame in PyavVideo(films(kind)).read()]

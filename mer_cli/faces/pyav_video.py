@@ -162,8 +162,8 @@ def _rate(container: Any, film: Any, timing: _Timing) -> tuple[float | None, lis
 
 def _count(container: Any, film: Any, fps: float | None) -> int | None:
     """Return the number of frames by the header; None if it says nothing."""
-    if film.frames:
-        return listed_frames(film)
+    if listed := listed_frames(film):
+        return listed
     seconds = _duration(container, film)
     return round(seconds * fps) or None if fps and seconds > 0 else None
 

@@ -90,6 +90,8 @@ def packets_of(container: Any, film: Any) -> Iterator[Any]:
 def listed_frames(film: Any) -> int:
     """Return the number of frames that a file lists, without those cut off by an edit list; 0 without a list."""
     entries = film.index_entries
+    if len(entries) > film.frames:  # the list is only that of the first fragment of a fragmented MP4
+        return 0
     cut = sum(entry.is_discard for entry in entries) if len(entries) == film.frames else 0
     return int(film.frames - cut)
 
