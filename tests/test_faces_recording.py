@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 
 import cv2
@@ -256,9 +257,18 @@ def test_a_video_without_its_index_is_told(films, tmp_path, reader):
     refused(lambda: reader(path), path, NO_MOOV)
 
 
-def test_a_recording_that_is_not_there_is_told(tmp_path):
+def test_a_recording_that_is_not_there_is_told(tmp_path, monkeypatch):
     path = tmp_path / "a.mp4"
-    refused(lambda: open_recording(path), path, "no such video or folder of images. Correct the path.")
+    what = "cannot be read (No such file or directory). Check the path and its permissions."
+    refused(lambda: open_recording(path), path, what)
+    monkeypatch.setattr("mer_cli.faces.recording.find_av", lambda: None)
+    refused(lambda: open_recording(path), path, what)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    path = tmp_path / "a.mp4"
+    os.mkfifo(path)
+    refused(lambda: open_recording(path), path, "is neither a file nor a folder. Give a video or a folder of images.")
 
 
 def write_sound(path, *, cover):
