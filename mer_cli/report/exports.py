@@ -153,9 +153,14 @@ def write_csv(path: Path, rows: Iterable[Sequence[str]], flag: str) -> None:
     RunError
         If the file can't be written.
     """
+    _write_whole(path, csv_text(rows), flag)
+
+
+def csv_text(rows: Iterable[Sequence[str]]) -> str:
+    """Return rows as the text of a CSV; no cell is a formula or holds a control character."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([csv_cell(cell) for cell in row] for row in rows)
-    _write_whole(path, text.getvalue(), flag)
+    return text.getvalue()
 
 
 def _write_whole(path: Path, text: str, flag: str) -> None:

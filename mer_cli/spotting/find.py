@@ -16,17 +16,20 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
-from mer_cli.spotting.measure import REGIONS, Measured
+from mer_cli.spotting.measure import EYES, REGIONS, Measured
 
 Floats = NDArray[np.float64]
 
+ELSEWHERE = [index for index in range(len(REGIONS)) if index not in EYES]
 MOMENTS = (0.08, 0.12, 0.18, 0.25, 0.5, 1.0)  # seconds to either side that a place is compared with
 SMOOTHING = 0.02  # seconds, sigma of the Gaussian that paths are smoothed with
 RAYLEIGH = 1.1774  # median of the length of a vector whose two parts have deviation 1
 LEAST_NOISE = 0.03  # pixels of the crop; a recording without noise would make every motion stand out
 STRONGEST = 3  # regions whose mean says how much moves
-THRESHOLD = 7.0  # times the noise
+LOWEST_PEAK = 4.0  # times the noise that they stand out
+THRESHOLD = 7.0  # times its noise that the curve of a motion rises and falls
 APART = 0.12  # seconds between two peaks
+APART_SHARE = 0.25  # of a candidate's time that others may cover
 REACH = 2.0  # seconds to either side in which an expression begins and ends
 LOW, HIGH = 0.2, 0.6  # parts of the rise through which the line to the onset is drawn
 TURN = 0.3  # of the rise so far; where a path goes back by more, another motion begins
@@ -97,13 +100,19 @@ def _smooth(values: Floats, step: float) -> Floats:
 
 
 def find_candidates(runs: Sequence[Run]) -> list[Candidate]:
-    """Return every motion of a face that came and went, by onset; the noise is that of all runs together."""
-    stood_out = [[_bumps(run, moment) for run in runs] for moment in MOMENTS]
-    noise = [_noise(bumps) for bumps in stood_out]
+    """Return every motion of a face that came and went, by onset; the noise is that of all runs together.
+
+    The eyes are looked at by themselves, because a blink would hide what the rest of the face does. What the eyes do at
+    the time of a motion elsewhere is left out.
+    """
+    bumps = [[_bumps(run, moment) for run in runs] for moment in MOMENTS]
+    noise = np.stack([_noise(of_runs) for of_runs in bumps])
     found: list[Candidate] = []
     for index, run in enumerate(runs):
-        lengths = [np.linalg.norm(bumps[index], axis=-1) / level for bumps, level in zip(stood_out, noise, strict=True)]
-        found += _candidates(run, np.stack(lengths), [bumps[index] for bumps in stood_out], noise)
+        of_run = np.stack([of_runs[index] for of_runs in bumps])
+        elsewhere = list(_candidates(run, of_run, noise, ELSEWHERE))
+        eyes = (one for one in _candidates(run, of_run, noise, EYES) if _overlap(one, elsewhere) < APART_SHARE)
+        found += [*elsewhere, *eyes]
     return sorted(found, key=lambda candidate: candidate.onset)
 
 
@@ -125,24 +134,35 @@ def _noise(bumps: Sequence[Floats]) -> Floats:
     return np.asarray(np.maximum(np.median(known, axis=0) / RAYLEIGH, LEAST_NOISE))
 
 
-def _candidates(run: Run, lengths: Floats, bumps: Sequence[Floats], noise: Sequence[Floats]) -> Iterator[Candidate]:
-    """Yield the candidates of a run; `lengths` (moments, T, regions) is in units of the noise."""
+def _candidates(run: Run, bumps: Floats, noise: Floats, regions: Sequence[int]) -> Iterator[Candidate]:
+    """Yield the candidates of a run in some regions, those that stand out most first.
+
+    Parameters
+    ----------
+    bumps : (moments, T, regions, 2) · noise : (moments, regions)
+    """
+    lengths = np.linalg.norm(bumps[:, :, regions], axis=-1) / noise[:, None, regions]
     strongest = np.sort(np.nan_to_num(lengths), axis=-1)[..., -STRONGEST:].mean(axis=-1)  # (moments, T)
-    score = strongest.max(axis=0)
-    peaks, _ = find_peaks(score, height=THRESHOLD, distance=max(round(APART / run.step), 1))
-    taken: list[tuple[float, float]] = []
-    for peak in sorted(peaks, key=lambda peak: -score[peak]):
-        time = float(run.seconds[peak])
-        if any(onset <= time <= offset for onset, offset in taken):
-            continue
+    height = strongest.max(axis=0)
+    peaks, _ = find_peaks(height, height=LOWEST_PEAK, distance=max(round(APART / run.step), 1))
+    taken: list[Candidate] = []
+    for peak in sorted(peaks, key=lambda peak: -height[peak]):
         moment = int(strongest[:, peak].argmax())
-        candidate = _shape(run, int(peak), bumps[moment][peak], noise[moment], float(score[peak]))
-        if candidate is not None and not any(onset <= candidate.apex <= offset for onset, offset in taken):
-            taken.append((candidate.onset, candidate.offset))
+        bump = np.zeros((len(REGIONS), 2))
+        bump[regions] = bumps[moment, peak, regions]
+        candidate = _shape(run, int(peak), bump, noise[moment])
+        if candidate is not None and candidate.score >= THRESHOLD and _overlap(candidate, taken) < APART_SHARE:
+            taken.append(candidate)
             yield candidate
 
 
-def _shape(run: Run, peak: int, bump: Floats, noise: Floats, score: float) -> Candidate | None:
+def _overlap(candidate: Candidate, others: Sequence[Candidate]) -> float:
+    """Return the part of a candidate's time that others cover."""
+    shared = (min(candidate.offset, other.offset) - max(candidate.onset, other.onset) for other in others)
+    return sum(max(seconds, 0.0) for seconds in shared) / max(candidate.offset - candidate.onset, 1e-9)
+
+
+def _shape(run: Run, peak: int, bump: Floats, noise: Floats) -> Candidate | None:
     """Return the candidate at a peak: its curve is the motion in the direction in which each region moved there.
 
     None if the curve has no peak there: it only goes, or only returns.
@@ -156,19 +176,19 @@ def _shape(run: Run, peak: int, bump: Floats, noise: Floats, score: float) -> Ca
     near = max(round(APART / run.step / 2), 1)
     first = max(at - near, 0)
     at = first + int(curve[first : at + near + 1].argmax())
-    before, after = curve[: at + 1][::-1], curve[at:]
-    rise, to_onset = _side(before)
-    fall, to_offset = _side(after)
+    rise, to_onset = _side(curve[: at + 1][::-1])
+    fall, to_offset = _side(curve[at:])
     if min(rise, fall) < RETURN * max(rise, fall):
         return None
     time = float(run.seconds[part.start + at])
+    of_curve = float(np.sqrt(((np.linalg.norm(direction, axis=-1) * noise) ** 2).sum()))
     return Candidate(
         run=run,
         onset=time - to_onset * run.step,
         apex=time + _vertex(curve, at) * run.step,
         offset=time + to_offset * run.step,
         amplitude=min(rise, fall),
-        score=score,
+        score=min(rise, fall) / of_curve,
         shares=weights / max(weights.sum(), 1e-9),
     )
 

@@ -17,8 +17,8 @@ from mer_cli.spotting.measure import EYES, MOUTH
 LONGEST = 0.6  # seconds; a micro-expression lasts half a second at most, and the ends are found to about 0.05 s
 SHORTEST = 0.06  # seconds; anything shorter is a jump of the picture
 LARGEST = 4.0  # pixels; larger motion is a macro-expression
-BLINK = 2.5  # pixels that both eyelids go and come back
-BLINK_SHARE = 0.8  # of the motion elsewhere that the eyelids move at least
+BLINK = 1.0  # pixels that both eyelids go and come back, on average over the eye
+BLINK_RATIO = 3.0  # times the motion elsewhere that the eyelids move at least, if a blink explains it
 BLINK_MARGIN = 0.05  # seconds
 HEAD = 3.0  # pixels; a head is never quite still
 HEAD_RATIO = 1.0  # of the motion that is left, above which the head's motion explains it
@@ -51,9 +51,10 @@ def judge(candidate: Candidate, others: Sequence[Candidate]) -> Reason:
 
 
 def _is_blink(run: Run, part: slice, candidate: Candidate) -> bool:
-    """Return whether both eyelids go down and come back during a candidate, and move more than most of the rest."""
-    lids = run.paths[part, EYES, 1]
-    return bool(lids.shape[0] > 2 and min(map(_excursion, lids.T)) > max(BLINK, BLINK_SHARE * candidate.amplitude))
+    """Return whether both eyelids go and come back during a candidate, so far that they explain the rest of it."""
+    lids = min(map(_excursion, run.paths[part][:, EYES, 1].T))
+    elsewhere = 0.0 if candidate.shares[EYES].sum() > 0 else candidate.amplitude
+    return lids > max(BLINK, BLINK_RATIO * elsewhere)
 
 
 def _excursion(path: NDArray[np.float64]) -> float:

@@ -66,7 +66,7 @@ def _checked_fps(recording: Recording) -> float:
     if recording.fps < LEAST_FPS:
         raise ConfigError(
             f"{recording.path}: {recording.fps:g} frames a second. Expected at least {LEAST_FPS:g}, because a "
-            "micro-expression lasts half a second at most. Record with more; if the header is wrong, give --fps."
+            "micro-expression lasts half a second at most. Record with more."
         )
     return recording.fps
 
