@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mer_cli.api.fit import fit, open_model
     from mer_cli.api.loso import Loso
     from mer_cli.api.predict import predict
     from mer_cli.api.scores import evaluate
@@ -46,8 +47,10 @@ __all__ = [
     "__version__",
     "build_store",
     "evaluate",
+    "fit",
     "load_release",
     "metrics",
+    "open_model",
     "open_store",
     "plan_run",
     "predict",
@@ -70,6 +73,8 @@ _MODULE_OF = {
     "plan_run": "training.plan",
     "train_run": "training.train",
     "train": "api.train",
+    "fit": "api.fit",
+    "open_model": "api.fit",
     "predict": "api.predict",
     "read_run": "runs.directory",
     "evaluate": "api.scores",

@@ -59,3 +59,6 @@ class FixedModel:
     def logits(self, clips):
         self.shown += clips
         return np.repeat(self.given[:, None], len(clips), axis=1)
+
+    def maps(self, clips, classes):
+        return np.stack([np.full((224, 224), label / 4, np.float32) for label in classes])

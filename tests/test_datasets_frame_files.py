@@ -147,14 +147,19 @@ def test_list_video_counts_the_frames_from_one(tmp_path):
     assert list_video(path) == tuple(FrameRef(number, path) for number in range(1, 8))
 
 
-@pytest.mark.parametrize("content", [None, b"", b"no video"])
-def test_list_video_names_a_file_that_is_not_a_video(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "cannot be read (No such file or directory). Check the path and its permissions."),
+        (b"", "the file is empty (0 bytes). Copy the video again."),
+        (b"no video", "is a text file, not a video. Give the recording itself."),
+    ],
+)
+def test_list_video_names_a_file_that_is_not_a_video(tmp_path, content, expected):
     path = tmp_path / "clip.mp4"
     if content is not None:
         path.write_bytes(content)
-    assert message(list_video, path) == (
-        f"{path}: can't be opened as a video. Copy it again, or write its frames into a folder."
-    )
+    assert message(list_video, path) == f"{path}: {expected}"
 
 
 def test_a_link_to_itself_is_left_out(tmp_path):

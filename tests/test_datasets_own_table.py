@@ -156,3 +156,84 @@ def test_the_table_that_the_docs_show_beside_a_dataset_is_read(tmp_path, title, 
     assert (len(release.clips), release.failed) == (3, ())
     assert release.clips[0].fps == fps
     assert len({clip.subject for clip in release.clips}) > 1
+
+
+BY_TIME = "subject,clip,onset_s,apex_s,offset_s,label,path"
+
+
+def test_times_mean_the_frames_that_are_shown_then(tmp_path):
+    write_video(tmp_path / "a.avi", n_frames=40)  # 30 frames a second
+    release = load(tmp_path, 'p01,smile,0.166,"0,35",1.0,happy,a.avi', "p01,frown,1.05,,,sad,a.avi", header=BY_TIME)
+    frown, smile = release.clips
+    assert (smile.onset, smile.apex, smile.offset, smile.apex_rule) == (6, 11, 31, "annotated")
+    assert smile.notes == ("by time: onset 0.166 s is frame 6, apex 0.35 s is frame 11, offset 1 s is frame 31",)
+    assert (frown.onset, frown.offset, frown.apex_rule) == (32, 40, "flow")
+
+
+def test_times_of_a_folder_go_by_its_frame_rate(tmp_path):
+    write_frames(tmp_path / "p01/smile", range(10, 31))
+    (clip,) = load(
+        tmp_path,
+        "p01,smile,0.1,0.2,0.25,happy,p01/smile,20",
+        header="subject,clip,onset_s,apex_s,offset_s,label,path,fps",
+    ).clips
+    assert (clip.onset, clip.apex, clip.offset) == (12, 14, 15)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (
+            "p01,smile,0.1,0.2,9.5,happy,a.avi",
+            "row 2: offset_s 9.5 is behind the end: the last frame, 40, is shown at 1.300 s. Correct the table; times "
+            "are counted from the first frame.",
+        ),
+        (
+            "p01,smile,0.1,0.2,0.3,happy,p01/smile",
+            "row 2: the row gives times in seconds, and the frame rate of the images isn't known. Fill in fps, or give "
+            "the numbers of the images in the columns onset, apex and offset.",
+        ),
+    ],
+)
+def test_a_time_without_a_frame_fails_the_row(tmp_path, line, expected):
+    write_video(tmp_path / "a.avi", n_frames=40)
+    assert reason(tmp_path, line, header=BY_TIME) == expected
+
+
+def test_frames_of_a_video_may_be_counted_from_zero(tmp_path):
+    write_video(tmp_path / "a.avi", n_frames=40)
+    header = f"{HEADER},counted_from"
+    release = load(
+        tmp_path, "p01,a,0,4,9,x,a.avi,0", "p01,b,20,24,29,x,a.avi,1", "p01,c,31,34,39,x,a.avi,", header=header
+    )
+    assert [(clip.onset, clip.apex, clip.offset) for clip in release.clips] == [(1, 5, 10), (20, 24, 29), (31, 34, 39)]
+    assert all(clip.repairs == () for clip in release.clips)
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "expected"),
+    [
+        (
+            f"{HEADER},counted_from",
+            "p01,a,0,4,9,x,a.avi,2",
+            "counted_from '2' can't be the number of a video's first frame. Expected 0, 1 or a blank cell, which means "
+            "1. Correct the table.",
+        ),
+        (
+            f"{HEADER},counted_from",
+            "p01,a,0,4,9,x,p01/smile,0",
+            "counted_from is 0, but the images of a folder have the numbers in their names. Leave the cell blank; it "
+            "is for videos.",
+        ),
+        (
+            BY_TIME,
+            "p01,a,0:33,4,9,x,a.avi",
+            "onset_s '0:33' is not a time. Expected seconds since the first frame, such as 62.4, or a blank cell. "
+            "Correct the table.",
+        ),
+    ],
+)
+def test_a_wrong_way_of_counting_is_told(tmp_path, header, line, expected):
+    with pytest.raises(DatasetError) as error:
+        load(tmp_path, line, header=header)
+    assert str(error.value) == f"{tmp_path / 'mylab.csv'}: row 2: {expected}"

@@ -33,7 +33,7 @@ def section(command):
 def test_every_command_and_flag_is_documented(name):
     command = (COMMANDS | SUBCOMMANDS)[name]
     text = section(name.split()[0])
-    text += section("train") if name in ("ablate", "compare-methods", "tune") else ""  # whose settings they take
+    text += section("train") if name in ("ablate", "compare-methods", "tune", "fit") else ""  # whose settings they take
     for parameter in command.get_params(typer.Context(command)):
         for flag in parameter.opts:
             if flag.startswith("--") and flag != "--help":

@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,14 @@ from tiny_truth import STILL, write_moving_store, write_truth
 from typer.testing import CliRunner
 
 from mer_cli.cli import main
-from mer_cli.inference.truth import Measured, TruthScores
+from mer_cli.inference.truth import ATTENTION, ATTRIBUTION, Measured, TruthScores
 from mer_cli.report.attention_table import attention_rows, attention_sections
 from mer_cli.runs.directory import read_run
 
 METHODS = (
-    ("mmnet, quick recipe, epochs 1 (continuous)", "1"),
-    ("independent, quick recipe, epochs 1 (independent)", "1"),
-    ("the first minus independent, quick recipe, epochs 1 (independent)", "1"),
+    ("mmnet, quick recipe, epochs 1 (continuous attention)", "1"),
+    ("independent, quick recipe, epochs 1 (independent attention)", "1"),
+    ("the first minus independent, quick recipe, epochs 1 (independent attention)", "1"),
     ("|apex - onset|, no network", "0"),
 )
 
@@ -170,7 +171,9 @@ def test_several_seeds_are_averaged_clip_by_clip(runs):
     clip_ids = ("casme2/01/a", "casme2/01/b", "casme2/02/a")
     other = one.__class__(**(vars(one) | {"path": Path("s2"), "config": one.config.model_copy(update={"seed": 2})}))
     scores = [TruthScores(*np.full((3, 3), value) * [1.0, 2.0, 6.0]) for value in (1, 3)]
-    measured = Measured(clip_ids, ((one, (scores[0],)), (other, (scores[1],))), (scores[0],), np.full(3, 0.1))
+    kinds = (ATTENTION, ATTENTION)
+    scored = ((one, (scores[0],)), (other, (scores[1],)))
+    measured = Measured(clip_ids, scored, (scores[0],), np.full(3, 0.1), kinds=kinds)
     row = attention_rows(measured)[0]
     assert (row.n_seeds, row.block, row.mass, row.hit) == (2, 1, 6, 6)
     assert (row.mass_low, row.mass_high) == (3, 12)  # only the first subject, with two clips; only the second
@@ -184,7 +187,7 @@ def _measured(*scored):
     """Runs whose clips all have one value in each score."""
     clip_ids = ("casme2/01/a", "casme2/01/b", "casme2/02/a")
     runs = tuple((run, (TruthScores(*np.full((3, 3), float(value))),)) for run, value in scored)
-    return Measured(clip_ids, runs, runs[0][1], np.full(3, 0.1))
+    return Measured(clip_ids, runs, runs[0][1], np.full(3, 0.1), kinds=(ATTENTION,) * len(runs))
 
 
 def test_methods_are_compared_over_the_seeds_that_both_have(runs):
@@ -197,10 +200,21 @@ def test_methods_are_compared_over_the_seeds_that_both_have(runs):
     assert not [row for row in apart if row.maps.startswith("the first minus")]
 
 
+def test_maps_of_another_kind_are_scored_beside_but_not_subtracted(runs):
+    ours, theirs = map(read_run, runs)
+    measured = replace(_measured((ours, 2), (theirs, 3)), kinds=(ATTENTION, ATTRIBUTION))
+    measured = replace(measured, seen=((theirs, measured.difference[0]),))
+    assert [(row.maps.partition(", quick")[0], row.mass) for row in attention_rows(measured)] == [
+        *(("mmnet", 2), ("independent", 3)),
+        *(("|apex - onset|, no network", 2), ("input of independent", 2), ("uniform map, random point", 1)),
+    ]
+    assert attention_rows(measured)[1].maps.endswith("(attribution (input x SmoothGrad))")
+
+
 def test_methods_that_differ_in_the_machine_only_stay_apart(runs):
     ours = read_run(runs[0])
     other = _with(ours, "runs/on-another", compile="on")
     rows = attention_rows(_measured((ours, 1), (other, 2)))
-    names = [heading.partition(" (continuous), ")[2] for heading, _ in attention_sections(rows)]
+    names = [heading.partition(" (continuous attention), ")[2] for heading, _ in attention_sections(rows)]
     assert names == [f"{runs[0].name}, 1 seed", "on-another, 1 seed", "on-another, 1 seed", "", ""]
     assert [len(section) for _, section in attention_sections(rows)] == [2] * 5

@@ -9,7 +9,6 @@ import pytest
 from run_factory import write_run
 
 from mer_cli.errors import RunError
-from mer_cli.inference.attention import Attention
 from mer_cli.inference.gallery import (
     CLASS_MEANS,
     clip_row,
@@ -20,6 +19,7 @@ from mer_cli.inference.gallery import (
     mean_row,
     one_of_each_class,
 )
+from mer_cli.inference.maps import Maps
 from mer_cli.inference.truth import measure_runs
 from mer_cli.runs.directory import read_run
 
@@ -60,7 +60,7 @@ def attention_of(run, seed=0):
     ids = tuple(sorted(run.labels))
     maps = tuple(rng.random((len(ids), size, size), np.float32) for size in SIZES)
     onset, apex = rng.integers(0, 256, (2, len(ids), 224, 224, 3), dtype=np.uint8)
-    return Attention(ids, maps, onset, apex)
+    return Maps(ids, maps, onset, apex)
 
 
 def test_the_same_input_gives_the_same_bytes_and_nothing_of_when_or_by_what(monkeypatch):

@@ -52,6 +52,15 @@ def test_a_clear_clip_gets_calibrated_probabilities():
     assert len(model.shown) == 1
 
 
+def test_where_an_answer_comes_from_is_added_if_asked_for():
+    frames = {"onset": 1, "apex": 5}
+    (answer,) = ask(smiling(), FixedModel([[0.0, 0.0, 8.0]]), **frames, with_maps=True).answers
+    assert answer.attention.shape == (224, 224)
+    assert answer.attention[0, 0] == 0.5  # of class 2
+    (answer,) = ask(smiling(), FixedModel(), **frames).answers
+    assert answer.attention is None
+
+
 def test_several_networks_answer_with_their_mean_and_spread():
     logits = [[4.0, 0.0, 0.0], [2.0, 1.0, 0.0]]
     (answer,) = ask(smiling(), FixedModel(logits, temperature=1.0), onset=1, apex=5).answers
@@ -125,7 +134,7 @@ def test_a_head_that_moves_more_than_the_face():
 def test_a_picture_unlike_the_training_clips():
     found = reasons(smiling(), FixedModel(look={"brightness": (200.0, 250.0)}))
     assert len(found) == 1
-    assert found[0].startswith("The picture")
+    assert found[0].startswith("The face is darker than in the training clips: brightness ")
 
 
 @pytest.mark.parametrize("fps", [24.9, 10.0])

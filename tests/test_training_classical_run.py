@@ -14,7 +14,7 @@ from mer_cli.cli import main
 from mer_cli.errors import ConfigError, RunError
 from mer_cli.evaluation.epoch_rules import evaluate
 from mer_cli.evaluation.run_text import train_command
-from mer_cli.inference.attention import require_maps
+from mer_cli.inference.maps import require_network
 from mer_cli.report.collect import collect_runs
 from mer_cli.runs.config import check_seeds, resolve_config
 from mer_cli.runs.directory import read_run
@@ -216,8 +216,12 @@ def test_what_a_run_without_epochs_and_maps_cannot_give_is_said(straight):
         assert str(error.value) == (
             f"{straight}: flow-svm has no epochs for {rule} to choose from. Give --rule last, or leave the run out."
         )
-    with pytest.raises(RunError, match="flow-svm has no attention maps; only mmnet has"):
-        require_maps(read_run(straight))
+    with pytest.raises(RunError) as error:
+        require_network(read_run(straight))
+    assert str(error.value) == (
+        f"{straight}: Flow + SVM has no network that can be explained: it is a descriptor with a support-vector "
+        "machine. Name a run of a network; `mer models` lists them."
+    )
 
 
 def test_the_commands_train_and_evaluate_it(tmp_path, monkeypatch):

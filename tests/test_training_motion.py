@@ -14,9 +14,8 @@ from tiny_store import EMOTIONS, SAMM_EMOTIONS, edited, write_store
 from typer.testing import CliRunner
 
 from mer_cli.cli import main
-from mer_cli.errors import ConfigError, MerError, RunError
+from mer_cli.errors import ConfigError, MerError
 from mer_cli.faces.crop import NO_FACE_NOTE
-from mer_cli.inference.attention import require_maps
 from mer_cli.motion.images import normalise, read_images, unit_adjacency
 from mer_cli.runs.config import resolve_config
 from mer_cli.runs.directory import read_run
@@ -286,14 +285,6 @@ def test_what_is_of_no_use_to_a_network_is_refused(settings, message):
     with pytest.raises(ConfigError) as error:
         resolve_config(**settings)
     assert str(error.value) == message
-
-
-def test_maps_are_mmnets_alone(straight):
-    with pytest.raises(RunError) as error:
-        require_maps(read_run(straight))
-    assert str(error.value) == (
-        f"{straight}: sssnet has no attention maps; only mmnet has. Train one: mer train --loso --save-weights last."
-    )
 
 
 def test_the_command_computes_the_flow_once_and_says_how_far_it_is(tmp_path, monkeypatch):

@@ -20,6 +20,7 @@ def predict(
     apex: int | None = None,
     fps: float | None = None,
     predictor: Path | None = None,
+    with_maps: bool = False,
     on_step: OnStep = lambda what, done, total: None,
 ) -> Prediction:
     """Classify the micro-expressions in a recording, or say why there is no answer.
@@ -31,6 +32,7 @@ def predict(
     onset, apex : frame numbers; without an onset intervals are spotted, without an apex it is searched for
     fps : frames a second of a folder of images
     predictor : Dlib's model of 68 landmarks; None takes MER_PREDICTOR or the installed one
+    with_maps : whether to add where in the clip each answer comes from, which takes longer
     on_step : called with what is done ("frames", "clips"), the number done and of all (None if unknown)
 
     Raises
@@ -44,4 +46,6 @@ def predict(
     """
     held = open_recording(Path(recording), fps) if isinstance(recording, str | Path) else recording
     asked = open_model(Path(model)) if isinstance(model, str | Path) else model
-    return prediction.predict(held, asked, find_predictor(predictor), on_step, onset=onset, apex=apex)
+    return prediction.predict(
+        held, asked, find_predictor(predictor), on_step, onset=onset, apex=apex, with_maps=with_maps
+    )

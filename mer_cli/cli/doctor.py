@@ -25,6 +25,7 @@ EXTRAS = (  # what it is for, its module, and the extra that installs it
     ("TensorBoard (train --log tensorboard)", "tensorboard", "tensorboard"),
     ("MLflow (train --log mlflow)", "mlflow", "mlflow"),
     ("Weights & Biases (train --log wandb)", "wandb", "wandb"),
+    ("PyAV (videos: exact time stamps, jumps to late clips)", "av", "video"),
     ("Ray (--engine ray)", "ray", "ray"),
     ("submitit (--engine slurm)", "submitit", "slurm"),
 )

@@ -8,6 +8,8 @@ from mer_cli.cli import (  # noqa: F401  # register
     bench,
     demo,
     doctor,
+    export,
+    fit,
     methods,
     predict,
     predictions,

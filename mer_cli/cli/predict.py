@@ -50,6 +50,9 @@ def predict(
         list[Path] | None,
         typer.Option(help="With a run: its store, if it was moved.", autocompletion=complete_store),
     ] = None,
+    code: Annotated[
+        str | None, typer.Option(metavar="FILE.py:CLASS", help="Code of a network of your own, which is run.")
+    ] = None,
     predictor: Annotated[
         Path | None,
         typer.Option(metavar="FILE.dat", help="Dlib's 68-point model. Default: MER_PREDICTOR, or the installed one."),
@@ -69,7 +72,7 @@ def predict(
 
     if len(videos) > 1 and onset is not None:
         raise ConfigError("--onset: is the frame of one recording, and several are given. Name one recording.")
-    found, landmarks = find_predictor(predictor), open_model(model, store or ())
+    found, landmarks = find_predictor(predictor), open_model(model, store or (), code)
     predictions: list[Prediction] = []
     failed: list[str] = []
     is_stopped = False
@@ -77,7 +80,15 @@ def predict(
         try:
             with console.Steps(video.name) as steps:
                 predictions.append(
-                    predict_one(open_recording(video, fps), landmarks, found, _shown(steps), onset=onset, apex=apex)
+                    predict_one(
+                        open_recording(video, fps),
+                        landmarks,
+                        found,
+                        _shown(steps),
+                        onset=onset,
+                        apex=apex,
+                        with_maps=format == "html",
+                    )
                 )
         except KeyboardInterrupt:
             is_stopped = True

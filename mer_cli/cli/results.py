@@ -225,11 +225,20 @@ def explain(
             autocompletion=complete_store,
         ),
     ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CODE",
+            help="If the run is of your own network: its code, FILE.py:CLASS or MODULE:CLASS, which is executed. "
+            "Repeatable.",
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the images. Default: RUN/explain.")] = None,
     device: Annotated[Literal["auto", "cuda", "cpu"], typer.Option(help="Where to compute the maps.")] = "auto",
 ) -> None:
-    """Draw what the network looks at: onset, apex, difference and attention maps, by the fold that held the clip out.
+    """Draw where a network's answer comes from: onset, apex, motion and maps, by the fold that held the clip out.
 
+    MMNet has attention maps; the answer of any other network is attributed to the pixels that it sees.
     The images show faces: don't share them if the dataset's licence forbids it.
     Example: mer explain runs/casme2-5-mmnet-released-s1-0a1b2c3d 05/EP03_02
     """
@@ -239,7 +248,15 @@ def explain(
     out = out or run / "explain"
     with console.Steps("maps") as steps:
         explained = explain_run(
-            run, clips or (), out, steps.update, stores=store or (), truth=truth, compare=compare or (), device=device
+            run,
+            clips or (),
+            out,
+            steps.update,
+            stores=store or (),
+            truth=truth,
+            compare=compare or (),
+            codes=model or (),
+            device=device,
         )
     rows = attention_rows(explained.measured) if explained.measured else []
     console.print_notes(explained.measured.left_out if explained.measured else ())
@@ -264,13 +281,13 @@ def show_facts(tables: Iterable[TextTable]) -> None:
 
 
 def show_explained(explained: Explained, sections: Iterable[tuple[str, TextTable]], csv_path: Path | None) -> None:
-    """Print the scores of the attention maps, if there are any, then the paths of the files written."""
+    """Print the scores of the maps, if there are any, then the paths of the files written."""
     from mer_cli.evaluation.statistics import few_subjects
 
     if explained.measured is not None:
         n_clips, n_subjects = len(explained.measured.clip_ids), explained.measured.n_subjects
         console.out.print(
-            f"Attention against the truth: {n_clips} clips of {n_subjects} subjects, each by the network that held it "
+            f"Maps against the truth: {n_clips} clips of {n_subjects} subjects, each by the network that held it "
             "out, last epoch. Generated faces: not a result on the dataset."
         )
         console.print_lines(text for text in [few_subjects(n_subjects)] if text)

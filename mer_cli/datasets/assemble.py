@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mer_cli.datasets.annotation import Annotation, Erratum, Field, apply_errata, settle_annotation
+from mer_cli.datasets.by_time import numbers_by_time
 from mer_cli.datasets.dataset import Entry
 from mer_cli.datasets.frame_files import list_release
 from mer_cli.datasets.named_frames import number_named_frames
@@ -88,6 +89,7 @@ def assemble(
         if row.place:
             row.frames, row.error = listed.frames.get(row.place, ()), listed.errors.get(row.place)
             row.frames, row.cells, row.notes = number_named_frames(row.frames, row.cells)
+            _settle_times(row, row.place)
     numbering = _numbering(dataset, [row for row in rows if row.frames and not row.notes])
     clips: list[Clip] = []
     failed: list[FailedClip] = []
@@ -131,6 +133,17 @@ def _read(
     except DatasetError as error:
         row.error = error
     return row
+
+
+def _settle_times(row: _Row, place: Path) -> None:
+    """Turn the times of a row into frame numbers; images named by what they show need none."""
+    if row.error is None and not row.notes:
+        try:
+            by_time, notes = numbers_by_time(row.entry.seconds, place, row.frames, row.entry.fps)
+        except DatasetError as error:
+            row.error = error
+        else:
+            row.cells, row.notes = {**row.cells, **by_time}, (*row.notes, *notes)
 
 
 def _numbering(dataset: str, rows: Iterable[_Row]) -> Numbering:

@@ -37,6 +37,7 @@ class Entry:
     keys : possible keys of the clip's folder, as `Dataset.clip_key` returns them, the likeliest first
     cells : "onset", "apex", "offset" -> the text of the cell; a field that the release does not annotate is absent
     fps : frames per second, if they differ between the clips of a dataset
+    seconds : the fields that are annotated by time instead, in seconds since the first frame
     """
 
     where: str
@@ -48,6 +49,7 @@ class Entry:
     cells: Mapping[Field, str]
     repairs: tuple[str, ...] = ()
     fps: float | None = None
+    seconds: Mapping[Field, float] = field(default_factory=dict)
 
 
 class Columns(NamedTuple):

@@ -42,6 +42,11 @@ def frame_number(file_name: str) -> int | None:
     return int(digits.group(1)) if digits else None
 
 
+def is_video(path: Path) -> bool:
+    """Return whether a file name has the extension of a video."""
+    return path.suffix.casefold() in VIDEO_EXTENSIONS
+
+
 def frame_role(file_name: str) -> Field | None:
     """Return what an image shows by its name: "onset" for `onset.jpg` and `s01_Onset.png`; None for other names."""
     word = ROLE.fullmatch(PurePath(file_name).stem) if _is_picture(file_name) else None
@@ -89,7 +94,7 @@ def list_release(places: Iterable[Path]) -> Listed:
     errors: dict[Path, DatasetError] = {}
     for place in dict.fromkeys(places):
         try:
-            if place.suffix.casefold() in VIDEO_EXTENSIONS and place.is_file():
+            if is_video(place) and place.is_file():
                 frames[place] = list_video(place)
             else:
                 names[place] = _image_numbers(place)

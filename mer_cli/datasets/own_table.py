@@ -5,8 +5,10 @@ r"""Read your own data: a CSV with a row for each clip, which is a folder of fra
     p01,frown_1,1,,,negative,videos\p01_frown.mp4
 
 `path` is relative to the folder given. A blank onset or offset means the first or last frame; a blank apex is found.
-Optional columns: `action_units`, `fps`. The dataset is named after the file: My-lab.csv -> "my_lab". Its name holds no
-"-", because that separates dataset and subject in a fold's id.
+Optional columns: `action_units`, `fps`, and `counted_from`: with 0 there, the frames of a video are counted from 0, not
+from 1. In a table with `onset_s`, `apex_s` and `offset_s` instead, the annotation is in seconds since the first frame.
+The dataset is named after the file: My-lab.csv -> "my_lab". Its name holds no "-", because that separates dataset and
+subject in a fold's id.
 """
 
 from __future__ import annotations
@@ -18,20 +20,24 @@ from pathlib import Path
 
 from mer_cli.datasets.annotation import Field
 from mer_cli.datasets.assemble import assemble
+from mer_cli.datasets.by_time import WRITTEN
 from mer_cli.datasets.dataset import Entry
 from mer_cli.datasets.frame_files import (
-    VIDEO_EXTENSIONS,
     check_folder_name,
     check_inside,
+    is_video,
 )
 from mer_cli.datasets.spelling import is_blank, one_spelling, spelt
-from mer_cli.datasets.tables import Row, read_table
+from mer_cli.datasets.tables import Row, Table, read_table, whole_number
 from mer_cli.errors import DatasetError, shortened
 from mer_cli.records import ApexRule, Release, Source
 
 COLUMNS = ("subject", "clip", "onset", "offset", "label", "path")
-OPTIONAL_COLUMNS = ("apex", "action_units", "fps")
+OPTIONAL_COLUMNS = ("apex", "action_units", "fps", "counted_from")
+COLUMNS_BY_TIME = ("subject", "clip", "onset_s", "offset_s", "label", "path")
+OPTIONAL_BY_TIME = ("apex_s", "action_units", "fps")
 FRAME_COLUMNS: tuple[Field, ...] = ("onset", "apex", "offset")
+SECONDS = re.compile(r"[0-9]{1,6}([.,][0-9]*)?")
 UNKNOWN_FPS = 0.0
 MOST_LETTERS = 50  # of the dataset's name, which is a part of every run's name
 
@@ -65,7 +71,7 @@ def load_own(
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder. Give the folder that the table's paths start in.")
     name = _dataset_name(table_path, reserved)
-    table = read_table(table_path, COLUMNS, OPTIONAL_COLUMNS)
+    table = _read_table(table_path)
     place_of = partial(_place, root, root.resolve())
     read = [_read_row(table.path, row) for row in table.rows]
     entries, joined = one_spelling(str(table.path), read, ("subject", "emotion"), join=join_spellings)
@@ -82,6 +88,18 @@ def load_own(
         numbering=assembled.numbering,
         table_notes=(f"{table.path.name}: {table.encoding}",) if table.encoding else (),
     )
+
+
+def _read_table(path: Path) -> Table:
+    """Return the table, whose annotation is in frame numbers or in seconds."""
+    try:
+        return read_table(path, COLUMNS, OPTIONAL_COLUMNS)
+    except DatasetError:
+        try:
+            return read_table(path, COLUMNS_BY_TIME, OPTIONAL_BY_TIME)
+        except DatasetError:
+            pass  # the error about frame numbers, which are usual, is told
+        raise
 
 
 def _dataset_name(table_path: Path, reserved: Collection[str]) -> str:
@@ -115,7 +133,7 @@ def _place(root: Path, boundary: Path, entry: Entry) -> Path:
     place = root / path.replace("\\", "/")
     try:
         check_inside(place, boundary)
-        is_there = place.is_dir() or (place.is_file() and place.suffix.casefold() in VIDEO_EXTENSIONS)
+        is_there = place.is_dir() or (place.is_file() and is_video(place))
     except (OSError, ValueError) as error:  # too long for this disk, or with a character that no path can have
         reason = error.strerror if isinstance(error, OSError) else error
         raise DatasetError(f"path '{spelt(path)}' can't be looked up ({reason}). Correct the table.") from None
@@ -133,9 +151,45 @@ def _read_row(path: Path, row: Row) -> Entry:
         emotion=cells["label"],
         action_units=cells.get("action_units", ""),
         keys=(cells["path"],),
-        cells={field: cells[field] for field in FRAME_COLUMNS if cells.get(field)},
+        cells=_frame_cells(path, row),
         fps=_fps(path, row),
+        seconds=_seconds(path, row),
     )
+
+
+def _frame_cells(path: Path, row: Row) -> dict[Field, str]:
+    """Return the annotated frame numbers, counted from 1 in a video whatever the table counts from."""
+    cells: dict[Field, str] = {field: row.cells[field] for field in FRAME_COLUMNS if row.cells.get(field)}
+    start = row.cells.get("counted_from", "")
+    if start not in ("", "0", "1"):
+        raise DatasetError(
+            f"{path}: row {row.number}: counted_from '{start}' can't be the number of a video's first frame. Expected "
+            "0, 1 or a blank cell, which means 1. Correct the table."
+        )
+    if start != "0":
+        return cells
+    if not is_video(Path(row.cells["path"].replace("\\", "/"))):
+        raise DatasetError(
+            f"{path}: row {row.number}: counted_from is 0, but the images of a folder have the numbers in their names. "
+            "Leave the cell blank; it is for videos."
+        )
+    return {field: text if (number := whole_number(text)) is None else str(number + 1) for field, text in cells.items()}
+
+
+def _seconds(path: Path, row: Row) -> dict[Field, float]:
+    """Return the annotated times, in seconds since the first frame."""
+    seconds: dict[Field, float] = {}
+    for field in FRAME_COLUMNS:
+        text = row.cells.get(WRITTEN.format(field), "")
+        if not text:
+            continue
+        if not SECONDS.fullmatch(text):
+            raise DatasetError(
+                f"{path}: row {row.number}: {WRITTEN.format(field)} '{text}' is not a time. Expected seconds since the "
+                "first frame, such as 62.4, or a blank cell. Correct the table."
+            )
+        seconds[field] = float(text.replace(",", "."))
+    return seconds
 
 
 def _fps(path: Path, row: Row) -> float | None:

@@ -126,7 +126,7 @@ def calibration_of(run: Run, dataset: str | None = None) -> Calibration:
 def _clips_of_class(run: Run, without: str) -> list[int]:
     """Return how many of a run's clips have each class, without those of a subject."""
     labels = [label for clip_id, label in run.labels.items() if subject_of(clip_id) != without]
-    return np.bincount(labels, minlength=len(run.class_names)).tolist()
+    return [labels.count(label) for label in range(len(run.class_names))]
 
 
 @dataclass(frozen=True)

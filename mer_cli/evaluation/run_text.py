@@ -253,15 +253,16 @@ def without_private_paths(run: Run) -> Run:
         for is_test in (False, True)
     }
     stores, test_stores = (
-        tuple(_here(path, f"data/{dataset}.h5") for path, dataset in zip(paths, of_role[is_test], strict=True))
+        tuple(shown_path(path, f"data/{dataset}.h5") for path, dataset in zip(paths, of_role[is_test], strict=True))
         for is_test, paths in ((False, last.stores), (True, last.test_stores))
     )
     environment = {name: value for name, value in last.environment.items() if name != CODE_GIVEN}
-    session = Session(stores, test_stores, _here(last.out, DEFAULT_ROOT), environment)
+    session = Session(stores, test_stores, shown_path(last.out, DEFAULT_ROOT), environment)
     return replace(run, sessions=(*run.sessions[:-1], session))
 
 
-def _here(path: str, elsewhere: str) -> str:
+def shown_path(path: str, elsewhere: str) -> str:
+    """Return a path as it may be published: relative to the working folder, or `elsewhere` if it lies outside."""
     here = relpath(path)
     return elsewhere if here.startswith(pardir + sep) else here
 
@@ -270,13 +271,14 @@ def _flags(run: Run, settings: Mapping[str, object]) -> str:
     """Return settings as command-line flags, followed by the run's machine settings and, if not the default, --out."""
     config, out = run.config, run.sessions[-1].out
     machine = {"device": config.device, "precision": config.precision, "compile": config.compile}
-    flags = [_flag(name.replace("_", "-"), value) for name, value in {**settings, **machine}.items()]
+    flags = [flag(name.replace("_", "-"), value) for name, value in {**settings, **machine}.items()]
     if out != DEFAULT_ROOT:
         flags.append(f"--out {shlex.quote(out)}")
     return " ".join(flags)
 
 
-def _flag(name: str, value: object) -> str:
+def flag(name: str, value: object) -> str:
+    """Return a setting as a command line has it: "--epochs 10", "--no-pc"; with None only the name."""
     if value is None:
         return f"--{name}"
     if isinstance(value, bool):

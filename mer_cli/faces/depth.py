@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+from mer_cli.datasets.frame_files import is_video
 from mer_cli.errors import FaceError
 from mer_cli.faces.pictures import DEEPEST, HEAD, may_be_deep, read_deep
-from mer_cli.faces.videos import is_video
 from mer_cli.records import Clip, FrameRef
 
 BITS = "bits"  # of a store's crop settings, if its images have more than eight bits

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
+from mer_cli.datasets.frame_files import is_video
 from mer_cli.errors import FaceError
 from mer_cli.faces.pictures import Image as Image
 from mer_cli.faces.pictures import check_picture, read_picture
-from mer_cli.faces.videos import check_video, is_video, read_video
+from mer_cli.faces.videos import check_video, read_video
 from mer_cli.records import Clip, FrameRef
 
 WINDOW = 7  # frames kept around a labelled one, which is in the middle, at index 3

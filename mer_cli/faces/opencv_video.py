@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mer_cli.errors import FaceError
 from mer_cli.faces.pictures import Image
-from mer_cli.faces.recorded import Frame, ends_early, no_frame, other_size
+from mer_cli.faces.recorded import Frame, ends_early, no_frame, other_size, undecodable
 from mer_cli.system.opencv import cv2
 from mer_cli.system.opencv_video import open_video
 
@@ -61,7 +60,7 @@ class OpencvVideo:
     def _image(self, video: cv2.VideoCapture, number: int) -> Image:
         is_read, bgr = video.retrieve()
         if not is_read:
-            raise FaceError(f"{self.path}: frame {number} can't be decoded. Copy the file again.")
+            raise undecodable(self.path, number)
         if bgr.shape[:2] != (self.height, self.width):
             raise other_size(self.path, number, bgr.shape, (self.height, self.width))
         return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from mer_cli.faces.pictures import Image
-from mer_cli.faces.recorded import Frame, damaged, ends_early, no_frame, other_size
+from mer_cli.faces.recorded import Frame, damaged, ends_early, no_frame, other_size, undecodable
 from mer_cli.faces.video_pass import Pass
-from mer_cli.system.pyav import films_of, open_film, packets_of
+from mer_cli.system.pyav import LARGE, films_of, listed_frames, open_film, packets_of
 
 PROBED = 1000  # time stamps that tell the frame rate where the header doesn't
 PROBED_BYTES = 64 << 20  # of compressed video read for them at most
@@ -52,10 +52,12 @@ class PyavVideo:
             return
         with Pass(self.path, self._first_stamp, self.fps) as taken:
             while frame := taken.to(target):
-                if wanted is not None and taken.broken_after:
+                if wanted is not None and not taken.is_sure:
                     raise damaged(self.path, taken.broken_after[0], target)
-                yield Frame(target, taken.seconds, self._image(frame, target))
-                target = target + 1 if wanted is None else next(wanted, None)
+                if wanted is not None and taken.n_frames != target:
+                    raise undecodable(self.path, target)
+                yield Frame(taken.n_frames, taken.seconds, self._image(frame, taken.n_frames))
+                target = taken.n_frames + 1 if wanted is None else next(wanted, None)
                 if target is None:
                     return
         if wanted is not None:
@@ -64,6 +66,7 @@ class PyavVideo:
 
     def _image(self, frame: Any, number: int) -> Image:
         """Return the pixels of a frame, (H, W, 3) uint8, RGB, upright; they are those that OpenCV returns."""
+        # Not rgb24, which rounds frames of ten bits in another way.
         bgr = frame.reformat(format="bgr24", interpolation="BICUBIC").to_ndarray()
         rgb = np.ascontiguousarray(np.rot90(bgr[..., ::-1], self._turns))
         if rgb.shape[:2] != (self.height, self.width):
@@ -75,8 +78,9 @@ class PyavVideo:
         told = []
         if taken.broken_after:
             told.append(
-                f"damaged: {len(taken.broken_after)} of its frames can't be decoded, the first after frame "
-                f"{taken.broken_after[0]}; they are left out, and the frames after them count on"
+                f"damaged: {len(taken.broken_after)} of its frames can't be decoded and are left out, the first after "
+                f"frame {taken.broken_after[0]}"
+                + ("" if taken.is_sure else "; frames behind it may have a number that is too small")
             )
         if taken.n_packets < self._n_packets:
             told.append(
@@ -92,12 +96,15 @@ class PyavVideo:
 
 @dataclass(frozen=True)
 class _Timing:
-    """The seconds from frame to frame by the time stamps, sorted; empty if there are none.
+    """The time stamps of the first frames.
 
+    distances : seconds from frame to frame, sorted
+    n_stamps : number of time stamps that were read
     is_whole : whether all frames were looked at, not only the first
     """
 
     distances: tuple[float, ...]
+    n_stamps: int
     is_whole: bool
 
     @property
@@ -122,9 +129,9 @@ def _timing(container: Any, film: Any) -> _Timing:
     is_whole = is_whole and len(stamps) >= film.frames
     ordered = np.sort(np.asarray(stamps, dtype=np.int64))
     if not is_whole:
-        ordered = ordered[:-REORDERED]
+        ordered = ordered[: max(len(ordered) - REORDERED, len(ordered) // 2)]
     distances = np.sort(np.diff(ordered)) * float(film.time_base or 0)
-    return _Timing(tuple(distances.tolist()), is_whole)
+    return _Timing(tuple(distances.tolist()), len(stamps), is_whole)
 
 
 def _rate(container: Any, film: Any, timing: _Timing) -> tuple[float | None, list[str]]:
@@ -132,7 +139,7 @@ def _rate(container: Any, film: Any, timing: _Timing) -> tuple[float | None, lis
     header = float(film.average_rate) if film.average_rate else None
     notes = []
     if not timing.fps:
-        return header, ["no time stamps: the frames are taken as equally far apart"]
+        return header, [] if timing.n_stamps else ["no time stamps: the frames are taken as equally far apart"]
     middle = timing.distances[len(timing.distances) // 2]
     shortest, longest = timing.distances[0], timing.distances[-1]
     tick = float(film.time_base)
@@ -156,7 +163,7 @@ def _rate(container: Any, film: Any, timing: _Timing) -> tuple[float | None, lis
 def _count(container: Any, film: Any, fps: float | None) -> int | None:
     """Return the number of frames by the header; None if it says nothing."""
     if film.frames:
-        return int(film.frames)
+        return listed_frames(film)
     seconds = _duration(container, film)
     return round(seconds * fps) or None if fps and seconds > 0 else None
 
@@ -172,6 +179,8 @@ def _notes_on_pictures(first: Any, film: Any, n_films: int) -> list[str]:
         notes.append(f"holds {n_films} videos: the first one is read")
     if first.rotation % QUARTER:
         notes.append(f"the header turns the frames by {first.rotation} degrees: only quarter turns are made")
+    if first.width * first.height > LARGE:
+        notes.append(f"frames of {first.width}x{first.height} pixels: reading them takes up to 2 GB of memory")
     if first.interlaced_frame:
         notes.append("interlaced: each frame holds two half pictures of different times, so moving edges are combed")
     ratio = film.sample_aspect_ratio

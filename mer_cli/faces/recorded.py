@@ -36,6 +36,11 @@ def ends_early(path: Path, last: int, wanted: int) -> FaceError:
     )
 
 
+def undecodable(path: Path, number: int) -> FaceError:
+    """Return the error for a wanted frame that is damaged."""
+    return FaceError(f"{path}: frame {number} can't be decoded. Copy the file again.")
+
+
 def damaged(path: Path, last: int, wanted: int) -> FaceError:
     """Return the error for a wanted frame behind one that can't be decoded: nobody can be sure of its number."""
     return FaceError(

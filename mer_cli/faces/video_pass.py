@@ -26,13 +26,13 @@ class Pass:
     n_packets : number of frames read from the file, decoded or not; counted only without jumps
     n_frames : number of the frame that was reached
     seconds : its time stamp, since the first frame
+    is_sure : whether that is its number in spite of damage before it
     broken_after : for each frame that can't be decoded, the number of the frame before it
     """
 
     def __init__(self, path: Path, first_stamp: int | None = None, fps: float | None = None) -> None:
         self._path, self._first_stamp, self._fps = path, first_stamp, fps
-        self._may_jump = first_stamp is not None
-        self._index: VideoIndex | None = None
+        self._may_jump = True
         self._opened = ExitStack()
         self._start()
 
@@ -43,12 +43,13 @@ class Pass:
         self._opened.close()
 
     def to(self, number: int) -> Any | None:
-        """Return PyAV's frame with a number larger than that of the frame before; None if the video ends earlier."""
-        if self._may_jump and self._index is None and number - self.n_frames > FAR:
-            self._index = read_index(self._path)
-            self._may_jump = self._index is not None and int(self._index.stamps[0]) == self._first_stamp
-        if self._may_jump and self._index is not None:
-            frame = self._by_index(number, self._index)
+        """Return PyAV's frame with a number larger than that of the frame before; None if the video ends earlier.
+
+        If that frame can't be decoded, it is the next one; see `n_frames`.
+        """
+        index = self._index() if self._may_jump and number - self.n_frames > FAR else None
+        if index is not None:
+            frame = self._by_index(number, index)
             if frame is not None:
                 return frame
             self._may_jump = False
@@ -59,6 +60,11 @@ class Pass:
             if frame is None:
                 return None
         return frame
+
+    def _index(self) -> VideoIndex | None:
+        """Return when each frame is shown, if the file tells that; it is read once."""
+        index = None if self._first_stamp is None else read_index(self._path)
+        return index if index is not None and int(index.stamps[0]) == self._first_stamp else None
 
     def _by_index(self, number: int, index: VideoIndex) -> Any | None:
         """Return a frame, if it and those before it have the time stamps that they should have."""
@@ -97,6 +103,7 @@ class Pass:
         self.container, self.film = self._opened.enter_context(open_film(self._path))
         self.n_packets, self.n_frames, self.seconds = 0, 0, 0.0
         self.broken_after: list[int] = []
+        self.is_sure = True
         self._frames = self._decode()
 
     def _next(self) -> Any | None:
@@ -104,11 +111,20 @@ class Pass:
         if frame is None:
             return None
         self.n_frames += 1
+        if self.broken_after:
+            self._renumber(frame)
         if frame.pts is not None and self._first_stamp is not None:
             self.seconds = float((frame.pts - self._first_stamp) * self.film.time_base)
         elif self.n_frames > 1:  # without a time stamp
             self.seconds += 1 / self._fps if self._fps else 0.0
         return frame
+
+    def _renumber(self, frame: Any) -> None:
+        """Take the number of a frame behind a damaged one from its time stamp, if possible."""
+        index = self._index()
+        number = 0 if index is None else index.number_at(frame.pts)
+        self.is_sure = number > 0
+        self.n_frames = number or self.n_frames
 
     def _decode(self) -> Iterator[Any]:
         """Yield frames in the order in which they are shown; like OpenCV, skip what can't be decoded."""

@@ -1,4 +1,4 @@
-"""`mer explain`: draw the attention maps of a run; score the maps of generated faces against where the faces moved."""
+"""`mer explain`: draw the maps of a run; score the maps of generated faces against where the faces moved."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Literal
 
 import torch
 
-from mer_cli.errors import RunError
-from mer_cli.inference.attention import find_clips, find_stores, read_attention, require_maps
+from mer_cli.errors import ConfigError, RunError
+from mer_cli.inference.attention import find_clips
 from mer_cli.inference.gallery import draw_class_means, draw_clips, one_of_each_class
+from mer_cli.inference.maps import find_all_stores, read_maps, require_network
 from mer_cli.inference.truth import Measured, measure_runs, read_regions
 from mer_cli.runs.directory import Run, read_run
+from mer_cli.runs.own_method import find_any_method
 from mer_cli.training.hardware import resolve_hardware
 
 
@@ -38,9 +40,12 @@ def explain_run(
     stores: Sequence[Path] = (),
     truth: Path | None = None,
     compare: Sequence[Path] = (),
+    codes: Sequence[str] = (),
     device: Literal["auto", "cuda", "cpu"] = "auto",
 ) -> Explained:
-    """Draw the attention maps of a run's clips, and score the maps if a truth is given.
+    """Draw the maps of a run's clips, and score the maps if a truth is given.
+
+    The maps are attention maps if the network has any, otherwise attributions of its answer (`saliency`).
 
     Parameters
     ----------
@@ -52,24 +57,29 @@ def explain_run(
     stores : as for `find_stores`
     truth : a generated release, or the ground_truth folder in it; the scores are over all clips, whichever are drawn
     compare : runs on the same clips and folds, to be scored as well
+    codes : the code of each network that is your own, as "FILE.py:CLASS" or "MODULE:CLASS"; it is executed
 
     Raises
     ------
     RunError
-        If a run has no attention maps, no weights or no such clip, the runs don't fit each other or the store, or the
-        truth is of another release.
+        If a run is not of a network, has no weights or no such clip, the network can't be explained, the runs don't
+        fit each other or the store, or the truth is of another release.
+    ConfigError
+        If a network is your own, and its code was not named in `codes`, is another than the run's, or fails.
     StoreError
         If a store can't be read.
     """
     runs = [read_run(one) for one in (path, *compare)]
+    for code in codes:
+        _name_code(runs, code)
     _check(runs, truth)
     run = runs[0]
-    held = find_stores(run, stores)
+    held = [find_all_stores(one, stores) for one in runs]
     named = find_clips(run, names)
     clip_ids = named if truth is None else find_clips(run, ())
     for other in runs[1:]:
         find_clips(other, ())
-    regions = {} if truth is None else read_regions(truth, held, clip_ids)
+    regions = {} if truth is None else read_regions(truth, held[0], clip_ids)
     n_folds = len({run.fold_of[clip_id] for clip_id in clip_ids})
     maps = []
     for number, one in enumerate(runs):
@@ -77,7 +87,7 @@ def explain_run(
         def on_fold_of_run(done: int, _: int, before: int = number * n_folds) -> None:
             on_fold(before + done, n_folds * len(runs))
 
-        maps.append(read_attention(one, held, clip_ids, _device(one, device), on_fold_of_run))
+        maps.append(read_maps(one, held[number], clip_ids, _device(one, device), on_fold_of_run))
     drawn = named if names else one_of_each_class(run)
     pictures = draw_clips(run, maps[0], drawn, regions, out)
     undrawn: tuple[str, ...] = ()
@@ -92,7 +102,7 @@ def _check(runs: Sequence[Run], truth: Path | None) -> None:
     """Refuse what can be refused before anything is computed."""
     first = runs[0]
     for run in runs:
-        require_maps(run)
+        require_network(run)
         if (run.labels, run.fold_of, run.config.stores) != (first.labels, first.fold_of, first.config.stores):
             raise RunError(
                 f"{run.path} ({run.config.protocol_id}) and {first.path} ({first.config.protocol_id}) differ in their "
@@ -110,6 +120,21 @@ def _check(runs: Sequence[Run], truth: Path | None) -> None:
             f"{first.path}: --truth is only for generated faces, and this run's are recorded: nobody knows where they "
             "really moved. Leave --truth out."
         )
+
+
+def _name_code(runs: Sequence[Run], code: str) -> None:
+    """Import the code of a network that is your own, which must be the code that one of the runs was trained with."""
+    own = [run for run in runs if run.config.foreign is not None and run.config.foreign.door == "network"]
+    if not own:
+        raise ConfigError(f"--model {code}: has no effect, because {runs[0].config.model} is built in. Leave it out.")
+    for run in own:
+        foreign = run.config.foreign
+        if foreign is not None and find_any_method(code, foreign.options).foreign == foreign:
+            return
+    raise ConfigError(
+        f"--model {code}: this is not the code that {own[0].path} was trained with. A copy of that code is in "
+        f"{own[0].path / 'source'}: read it, and name it."
+    )
 
 
 def _device(run: Run, wanted: Literal["auto", "cuda", "cpu"]) -> torch.device:

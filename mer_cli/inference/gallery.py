@@ -1,6 +1,7 @@
 """Draw the paper's figure 4 for a run, as PNG files: one for each clip, and one of the class means.
 
-Each row shows a clip, the difference between its frames, and the attention maps over the face. The same input always
+Each row shows a clip, the difference between its frames, the planes of motion if the network sees them, and the maps
+over the face: attention maps, or an attribution of the answer. The same input always
 gives the same bytes: matplotlib's own defaults and fonts, no time and no version in the file.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import textwrap
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,8 +25,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mer_cli.faces.crop import CROP_SIZE
-from mer_cli.inference.attention import Attention
-from mer_cli.inference.truth import Regions, to_crop
+from mer_cli.inference.maps import Maps
+from mer_cli.inference.truth import ATTENTION, ATTRIBUTION, Regions, to_crop
 from mer_cli.runs.directory import Run
 from mer_cli.store.contact_sheet import DIFFERENCE_GAIN, difference_image
 from mer_cli.system.files import write_bytes
@@ -38,8 +40,16 @@ CONTOUR = "white"
 GREY = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601 luma
 CLASS_MEANS = "class-means.png"
 NAME_LENGTH = 80
-COLOURS = "Attention maps M1 to M4 over the {face}: blue is 0, red is the map's own maximum, printed below it."
-OUTLINE = " White: where the face really moved."
+CHARACTER = 0.064  # inches, the mean width of a character of the title
+LINE = 0.145  # inches, the height of a line of the title
+SHOWN = {
+    ATTENTION: "Attention maps M1 to M4 over the {face}: blue is 0, red is the map's own maximum, printed below it.",
+    ATTRIBUTION: "Attribution of the answer (input x SmoothGrad) over the {face}: how much of its lead over the "
+    "other classes each place accounts for, compared with a face at rest. Blue is 0, red is the map's own maximum.",
+}
+MOTION = " u (to the right) and v (down): red positive, blue negative, white 0, in pixels. Other planes: white is 0."
+OUTLINE = " White line: where the face really moved."
+SIGNED, UNSIGNED = "RdBu_r", "Purples"  # colours of a plane of motion
 
 
 @dataclass(frozen=True)
@@ -48,8 +58,9 @@ class ImageRow:
 
     name : text at its left
     first : the panels before the maps: heading and (224, 224, 3) uint8 RGB
+    motion : the panels after them, the planes of motion by name: (224, 224), or (224, 224, 3) in 0..255
     face : (224, 224, 3) uint8 RGB, drawn grey under the maps
-    maps : for each block (S, S) in 0..1
+    maps : for each block (S, S) in 0..1; or the only map, (224, 224)
     region : where the face really moved, drawn as a contour
     """
 
@@ -58,18 +69,23 @@ class ImageRow:
     face: NDArray[np.uint8] = field(repr=False)
     maps: tuple[NDArray[Any], ...] = field(repr=False)
     region: Regions | None = field(repr=False, default=None)
+    motion: Mapping[str, NDArray[np.float32]] = field(repr=False, default_factory=dict)
 
 
 def clip_row(
-    onset: NDArray[np.uint8], apex: NDArray[np.uint8], maps: tuple[NDArray[Any], ...], region: Regions | None
+    onset: NDArray[np.uint8],
+    apex: NDArray[np.uint8],
+    maps: tuple[NDArray[Any], ...],
+    region: Regions | None,
+    motion: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> ImageRow:
-    """Return the row of a clip: onset, apex, their signed difference as in the audit, and the maps over the onset."""
+    """Return the row of a clip: onset, apex, their signed difference as in the audit, motion, maps over the onset."""
     first = (
         ("onset", onset),
         ("apex", apex),
         (f"{DIFFERENCE_GAIN} x (apex - onset), grey 0", difference_image(onset, apex)),
     )
-    return ImageRow("", first, onset, maps, region)
+    return ImageRow("", first, onset, maps, region, motion or {})
 
 
 def mean_row(name: str, onset: NDArray[np.uint8], apex: NDArray[np.uint8], maps: tuple[NDArray[Any], ...]) -> ImageRow:
@@ -83,17 +99,19 @@ def mean_row(name: str, onset: NDArray[np.uint8], apex: NDArray[np.uint8], maps:
 
 def draw_rows(title: Sequence[str], rows: Sequence[ImageRow]) -> bytes:
     """Draw rows that have the same panels, under the lines of a title; return the bytes of a PNG."""
-    n_columns = len(rows[0].first) + len(rows[0].maps)
+    n_columns = len(rows[0].first) + len(rows[0].motion) + len(rows[0].maps)
     left = LEFT if any(row.name for row in rows) else GAP
     width = left + n_columns * (PANEL + GAP)
-    height = HEADING + len(rows) * (PANEL + BELOW) + GAP
+    lines = [part for line in title for part in textwrap.wrap(line, int((width - 2 * GAP) / CHARACTER))]
+    heading = HEADING + max(len(lines) - 3, 0) * LINE
+    height = heading + len(rows) * (PANEL + BELOW) + GAP
     with matplotlib.rc_context(matplotlib.rcParamsDefault), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a label in a script that the font lacks shows boxes
         figure = Figure((width, height), dpi=PIXELS_PER_INCH)
         FigureCanvasAgg(figure)
-        figure.text(GAP / width, 1 - GAP / height, "\n".join(title), va="top", fontsize=8, parse_math=False)
+        figure.text(GAP / width, 1 - GAP / height, "\n".join(lines), va="top", fontsize=8, parse_math=False)
         for index, row in enumerate(rows):
-            bottom = height - HEADING - (index + 1) * PANEL - index * BELOW
+            bottom = height - heading - (index + 1) * PANEL - index * BELOW
             axes = [
                 figure.add_axes(
                     ((left + column * (PANEL + GAP)) / width, bottom / height, PANEL / width, PANEL / height)
@@ -108,13 +126,19 @@ def draw_rows(title: Sequence[str], rows: Sequence[ImageRow]) -> bytes:
 
 
 def _draw_row(row: ImageRow, axes: Sequence[Axes], *, has_headings: bool) -> None:
-    plain, mapped = axes[: len(row.first)], axes[len(row.first) :]
+    n_plain, n_moved = len(row.first), len(row.motion)
+    plain, moved, mapped = axes[:n_plain], axes[n_plain : n_plain + n_moved], axes[n_plain + n_moved :]
     for panel, (heading, image) in zip(plain, row.first, strict=True):
         _frame(panel, heading if has_headings else "")
         panel.imshow(image, interpolation="nearest")
+    for panel, (name, plane) in zip(moved, row.motion.items(), strict=True):
+        _frame(panel, name if has_headings else "")
+        _draw_motion(panel, name, plane)
     face = row.face @ GREY
     for number, (panel, block) in enumerate(zip(mapped, row.maps, strict=True), start=1):
-        _frame(panel, f"M{number}, {block.shape[0]} x {block.shape[0]}" if has_headings else "")
+        is_whole = block.shape[-1] == CROP_SIZE
+        heading = "attribution" if is_whole else f"M{number}, {block.shape[0]} x {block.shape[0]}"
+        _frame(panel, heading if has_headings else "")
         panel.imshow(face, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         shown = to_crop(block)
         panel.imshow(shown, cmap=COLOUR_MAP, vmin=0, vmax=shown.max(), alpha=OPACITY, interpolation="nearest")
@@ -123,6 +147,25 @@ def _draw_row(row: ImageRow, axes: Sequence[Axes], *, has_headings: bool) -> Non
             panel.contour(row.region, levels=[0.5], colors=CONTOUR, linewidths=1)
     if row.region is not None:
         plain[-1].contour(row.region, levels=[0.5], colors=CONTOUR, linewidths=1)
+
+
+def _draw_motion(panel: Axes, name: str, plane: NDArray[np.float32]) -> None:
+    """Draw a plane of motion, and its range below it; an image in colours as it is."""
+    if plane.ndim == 3:
+        panel.imshow(np.rint(plane).astype(np.uint8), interpolation="nearest")
+        return
+    low, high = float(plane.min()), float(plane.max())
+    reach = max(abs(low), abs(high), 1e-9)
+    is_signed = name in ("u", "v")
+    panel.imshow(
+        plane,
+        cmap=SIGNED if is_signed else UNSIGNED,
+        vmin=-reach if is_signed else 0,
+        vmax=reach,
+        interpolation="nearest",
+    )
+    if name != "patches":  # overlapping patches are added up, so they have no unit
+        panel.set_xlabel(f"{low:.2f} to {high:.2f}", fontsize=7, labelpad=2)
 
 
 def _frame(panel: Axes, heading: str) -> None:
@@ -135,14 +178,12 @@ def _frame(panel: Axes, heading: str) -> None:
         side.set_visible(False)
 
 
-def draw_clips(
-    run: Run, attention: Attention, clip_ids: Sequence[str], regions: Mapping[str, Regions], out: Path
-) -> list[Path]:
-    """Draw the attention maps of clips into a folder, a PNG file for each clip; return the paths of the files.
+def draw_clips(run: Run, found: Maps, clip_ids: Sequence[str], regions: Mapping[str, Regions], out: Path) -> list[Path]:
+    """Draw the maps of clips into a folder, a PNG file for each clip; return the paths of the files.
 
     Parameters
     ----------
-    clip_ids : the clips to draw, all among `attention.clip_ids`
+    clip_ids : the clips to draw, all among `found.clip_ids`
     regions : where the faces really moved, by clip id; empty if that is not known
 
     Raises
@@ -152,21 +193,22 @@ def draw_clips(
     """
     drawn = []
     for clip_id in clip_ids:
-        row = attention.clip_ids.index(clip_id)
-        maps = tuple(block[row] for block in attention.maps)
+        row = found.clip_ids.index(clip_id)
+        maps = tuple(block[row] for block in found.maps)
         title = (
             f"{clip_id}, {run.class_names[run.labels[clip_id]]}. {_verdict(run, clip_id)}",
             _origin(run),
-            COLOURS.format(face="onset") + (OUTLINE if regions else ""),
+            SHOWN[found.kind].format(face="onset") + (MOTION if found.motion else "") + (OUTLINE if regions else ""),
         )
-        row_drawn = clip_row(attention.onset[row], attention.apex[row], maps, regions.get(clip_id))
+        motion = {name: planes[row] for name, planes in found.motion.items()}
+        row_drawn = clip_row(found.onset[row], found.apex[row], maps, regions.get(clip_id), motion)
         drawn.append(out / file_name(clip_id))
         write_bytes(drawn[-1], draw_rows(title, [row_drawn]))
     return drawn
 
 
-def draw_class_means(run: Run, attention: Attention, out: Path) -> Path:
-    """Draw the average maps of each true class, over all clips of `attention`, into a file in `out`; return its path.
+def draw_class_means(run: Run, found: Maps, out: Path) -> Path:
+    """Draw the average maps of each true class, over all clips of `found`, into a file in `out`; return its path.
 
     Raises
     ------
@@ -175,15 +217,15 @@ def draw_class_means(run: Run, attention: Attention, out: Path) -> Path:
     """
     rows_drawn = []
     for label, class_name in enumerate(run.class_names):
-        rows = [row for row, clip_id in enumerate(attention.clip_ids) if run.labels[clip_id] == label]
+        rows = [row for row, clip_id in enumerate(found.clip_ids) if run.labels[clip_id] == label]
         if rows:
-            maps = tuple(block[rows] for block in attention.maps)
+            maps = tuple(block[rows] for block in found.maps)
             name = f"{class_name}\n{len(rows)} clips"
-            rows_drawn.append(mean_row(name, attention.onset[rows], attention.apex[rows], maps))
+            rows_drawn.append(mean_row(name, found.onset[rows], found.apex[rows], maps))
     title = (
         "Means over the clips of each true class, each clip's maps from the fold that held it out.",
         _origin(run),
-        COLOURS.format(face="mean onset"),
+        SHOWN[found.kind].format(face="mean onset"),
     )
     write_bytes(out / CLASS_MEANS, draw_rows(title, rows_drawn))
     return out / CLASS_MEANS

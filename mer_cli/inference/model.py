@@ -118,3 +118,11 @@ class Model(Protocol):
 
     def logits(self, clips: Sequence[NewClip]) -> NDArray[np.float32]:
         """Return the logits of each member for each clip, (members, n, classes), not calibrated."""
+
+    def maps(self, clips: Sequence[NewClip], classes: Sequence[int]) -> NDArray[np.float32] | None:
+        """Return where in each clip its answer comes from, (n, 224, 224) in 0..1; None if the model can't tell.
+
+        Parameters
+        ----------
+        classes : the class that was answered for each clip
+        """

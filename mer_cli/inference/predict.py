@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -75,6 +75,7 @@ def predict(
     *,
     onset: int | None = None,
     apex: int | None = None,
+    with_maps: bool = False,
 ) -> Prediction:
     """Classify the clip from a given onset to its apex, or every interval that spotting finds in a recording.
 
@@ -84,6 +85,7 @@ def predict(
     on_step : called with what is done ("frames", "clips"), the number of steps done and of all (None if unknown)
     onset : number of the onset frame; None spots intervals
     apex : number of the apex frame; None takes the frame with the strongest motion within half a second
+    with_maps : whether to add where in the clip each answer comes from, which takes longer
 
     Raises
     ------
@@ -102,7 +104,7 @@ def predict(
         cut = list(
             cut_clips(recording, [_given(recording, onset, apex, whole=whole)], finder, facts.align, whole=whole)
         )
-        return answered(None, _answers(model, cut, [None]), (), _notes(recording, facts))
+        return answered(None, _answers(model, cut, [None], with_maps=with_maps), (), _notes(recording, facts))
     spotted = spot(recording, predictor, lambda done, total: on_step("frames", done, total))
     spans = [Span(found.onset, found.apex, found.offset) for found in spotted.intervals]
     cut, is_whole = [], not spotted.interrupted
@@ -113,7 +115,7 @@ def predict(
     except KeyboardInterrupt:
         is_whole = False
     scores = {found.onset: found.score for found in spotted.intervals}
-    answers = _answers(model, cut, [scores[one.onset] for one in cut])
+    answers = _answers(model, cut, [scores[one.onset] for one in cut], with_maps=with_maps)
     return answered(spotted, answers, (), _notes(recording, facts, spotted), is_whole)
 
 
@@ -154,15 +156,31 @@ def _given(recording: Recording, onset: int, apex: int | None, *, whole: bool) -
     return Span(onset, apex, min(end, recording.last or end))
 
 
-def _answers(model: Model, cuts: Sequence[CutClip], scores: Sequence[float | None]) -> tuple[Answer, ...]:
+def _answers(
+    model: Model, cuts: Sequence[CutClip], scores: Sequence[float | None], *, with_maps: bool
+) -> tuple[Answer, ...]:
     """Return an answer for each clip; only clips without doubts are shown to the model."""
     reasons = [tuple(doubts(cut, model.facts)) for cut in cuts]
     clear = [cut.clip for cut, doubted in zip(cuts, reasons, strict=True) if not doubted and cut.clip]
     values = iter(np.moveaxis(model.logits(clear), 1, 0)) if clear else iter(())
-    return tuple(
+    answers = tuple(
         Answer(score, None, None, None, doubted, cut) if doubted else _answer(model.facts, next(values), score, cut)
         for cut, doubted, score in zip(cuts, reasons, scores, strict=True)
     )
+    return _mapped(model, answers) if with_maps else answers
+
+
+def _mapped(model: Model, answers: tuple[Answer, ...]) -> tuple[Answer, ...]:
+    """Add to each answer where in its clip it comes from, if the model can tell."""
+    named = [answer for answer in answers if answer.label is not None and answer.cut.clip]
+    if not named:
+        return answers
+    classes = [model.facts.class_names.index(answer.label) for answer in named if answer.label]
+    maps = model.maps([answer.cut.clip for answer in named if answer.cut.clip], classes)
+    if maps is None:
+        return answers
+    of_answer = {id(answer): found for answer, found in zip(named, maps, strict=True)}
+    return tuple(replace(answer, attention=of_answer.get(id(answer))) for answer in answers)
 
 
 def _answer(facts: Facts, logits: NDArray[np.float32], score: float | None, cut: CutClip) -> Answer:

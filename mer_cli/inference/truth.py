@@ -1,11 +1,11 @@
-"""Measure how much of an attention map lies where a generated face really moved, and decide what counts as moved.
+"""Measure how much of a map lies where a generated face really moved, and decide what counts as moved.
 
 `mer synth` leaves the true displacement at the apex beside a release. Carried into the crop, it says which part of the
 face moved; the mass of a map that finds motion lies there.
 
-Every step of the network that halves a map is a window of 3 with a margin of 1, centred on every second cell. So cell i
+Every step of MMNet that halves a map is a window of 3 with a margin of 1, centred on every second cell. So cell i
 of a map of S cells is centred on crop pixel i * 224 / S, not on the middle of the i-th of S equal parts: half a cell
-beside it, which is 7.5 pixels in the last map.
+beside it, which is 7.5 pixels in the last map. A map of 224 cells is on the pixels themselves.
 """
 
 from __future__ import annotations
@@ -31,11 +31,14 @@ from mer_cli.system.files import may_be_whole, read_bounded, unread
 from mer_cli.system.opencv import cv2
 
 if TYPE_CHECKING:
-    from mer_cli.inference.attention import Attention
+    from mer_cli.inference.maps import Maps as RunMaps
     from mer_cli.runs.directory import Run
 
 Maps = NDArray[np.float64]
 Regions = NDArray[np.bool_]
+
+ATTENTION = "attention"
+ATTRIBUTION = "attribution (input x SmoothGrad)"
 
 LARGEST = 1 << 27  # bytes of a file of the truth
 
@@ -46,7 +49,7 @@ PART_OF_MAXIMUM = 0.5
 
 @dataclass(frozen=True)
 class TruthScores:
-    """Scores of one attention map of each clip against where its face moved. Row i is the same clip in every array.
+    """Scores of one map of each clip against where its face moved. Row i is the same clip in every array.
 
     mass : (N,) share of the map's sum that lies inside the region, divided by the region's share of the crop; 1 is no
         preference
@@ -63,10 +66,12 @@ class TruthScores:
 class Measured:
     """The scores of the maps of several runs against the truth. Row i of every score is the clip `clip_ids[i]`.
 
-    runs : each run with the scores of its blocks, first to last
-    difference : scores of |apex - onset| in place of a map, reduced to the size of each block's map
+    runs : each run with the scores of its blocks' maps, first to last; an attribution is one map
+    difference : scores of |apex - onset| in place of a map, reduced to the size of each map of the first run
     areas : (N,) the region's share of the crop, which is also what a uniform map or a random point hits
     left_out : a sentence for each clip that is left out of the numbers, with the reason
+    kinds : the kind of the maps of each run, ATTENTION or ATTRIBUTION, in the order of `runs`
+    seen : for each run on motion, scores of how far its input is from that of a resting face, in place of a map
     """
 
     clip_ids: tuple[str, ...]
@@ -74,21 +79,23 @@ class Measured:
     difference: tuple[TruthScores, ...]
     areas: NDArray[np.float64] = field(repr=False)
     left_out: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    seen: tuple[tuple[Run, TruthScores], ...] = ()
 
     @property
     def n_subjects(self) -> int:
         return len(set(map(subject_of, self.clip_ids)))
 
 
-def measure_runs(runs: Sequence[Run], attention: Sequence[Attention], regions: Mapping[str, Regions]) -> Measured:
-    """Score the maps of every block of every run, and |apex - onset| at the same sizes, against where faces moved.
+def measure_runs(runs: Sequence[Run], found: Sequence[RunMaps], regions: Mapping[str, Regions]) -> Measured:
+    """Score the maps of every run, and what needs no network, against where faces moved.
 
     A clip is left out if nothing in the crop moved, or if its two labelled frames are the same image: there was nothing
     to find.
 
     Parameters
     ----------
-    attention : the maps of each run, all of the same clips
+    found : the maps of each run, all of the same clips
     regions : where the faces really moved, (224, 224) bool, by clip id
 
     Raises
@@ -96,7 +103,7 @@ def measure_runs(runs: Sequence[Run], attention: Sequence[Attention], regions: M
     RunError
         If fewer than two clips can be scored.
     """
-    first = attention[0]
+    first = found[0]
     rows, left_out = [], []
     for row, clip_id in enumerate(first.clip_ids):
         if not regions[clip_id].any():
@@ -116,11 +123,17 @@ def measure_runs(runs: Sequence[Run], attention: Sequence[Attention], regions: M
         clip_ids=tuple(first.clip_ids[row] for row in rows),
         runs=tuple(
             (run, tuple(score_maps(block[rows], of_clips) for block in maps.maps))
-            for run, maps in zip(runs, attention, strict=True)
+            for run, maps in zip(runs, found, strict=True)
         ),
         difference=tuple(score_maps(to_grid(moved, block.shape[-1]), of_clips) for block in first.maps),
         areas=of_clips.mean(axis=(1, 2)),
         left_out=tuple(left_out),
+        kinds=tuple(maps.kind for maps in found),
+        seen=tuple(
+            (run, score_maps(maps.seen[rows], of_clips))
+            for run, maps in zip(runs, found, strict=True)
+            if maps.seen is not None
+        ),
     )
 
 
@@ -188,6 +201,8 @@ def read_regions(truth: Path, stores: Mapping[str, StoreInfo], clip_ids: Sequenc
     regions = {}
     for dataset, store in stores.items():
         of_store = [clip_id for clip_id in clip_ids if dataset_of(clip_id) == dataset]
+        if not of_store:  # of clips that are only trained on
+            continue
         onsets = {str(clip_id): int(onset) for clip_id, onset in store.clips.loc[of_store, "onset"].items()}
         displacements = read_displacements(truth, onsets)
         for clip_id, transform in zip(of_store, read_transforms(store.path, of_store), strict=True):

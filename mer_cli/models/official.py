@@ -15,7 +15,6 @@ from io import BytesIO
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from mer_cli.errors import RunError
@@ -49,15 +48,6 @@ PARTS = {
 
 LARGEST = 1 << 30  # bytes of a .pth file; a released one has some 40 MB
 MOST_CLASSES, MOST_LAYERS, MOST_RATIO = 1000, 12, 8
-
-
-def convert_official(path: Path, out: Path) -> Path:
-    """Convert a released `.pth` file to `out`/model.safetensors, with the layer names of `MMNet`; return that path."""
-    model = read_official(path)
-    out.mkdir(parents=True, exist_ok=True)
-    target = out / "model.safetensors"
-    save_file(model.state_dict(), target, {"source": path.name})
-    return target
 
 
 def read_official(path: Path) -> MMNet:
@@ -102,6 +92,13 @@ def read_official(path: Path) -> MMNet:
         raise RunError(f"{path}: {error}") from None
 
 
+def options_of(weights: Mapping[str, Tensor]) -> dict[str, int]:
+    """Return the options with which `MMNet` makes a network of these weights' shapes, under our names."""
+    mlp_width, width = weights["position.layers.0.mlp1.weight"].shape
+    n_layers = len({name.split(".")[2] for name in weights if name.startswith("position.layers.")})
+    return {"n_layers": n_layers, "mlp_ratio": mlp_width // width}
+
+
 def _check_archive(content: bytes) -> None:
     """Raise an error if a file that torch saved as an archive unpacks to too much, or is not as it was saved."""
     if zipfile.is_zipfile(BytesIO(content)):  # files of torch before 1.6 are not
@@ -135,11 +132,11 @@ def from_official(state_dict: Mapping[str, Tensor]) -> MMNet:
     _check_tensors(weights)
     try:
         n_classes = len(weights["head.weight"])
-        mlp_width, width = weights["position.layers.0.mlp1.weight"].shape
-        n_layers = len({name.split(".")[2] for name in weights if name.startswith("position.layers.")})
-        if not (n_classes <= MOST_CLASSES and n_layers <= MOST_LAYERS and width <= mlp_width <= MOST_RATIO * width):
+        options = options_of(weights)
+        is_usual = options["n_layers"] <= MOST_LAYERS and 1 <= options["mlp_ratio"] <= MOST_RATIO
+        if n_classes > MOST_CLASSES or not is_usual:
             raise ValueError
-        model = MMNet(n_classes, n_layers=n_layers, mlp_ratio=mlp_width // width)
+        model = MMNet(n_classes, n_layers=options["n_layers"], mlp_ratio=options["mlp_ratio"])
         model.load_state_dict(weights)
     except KeyError as error:
         raise _wrong_weights(f"the layer that is {error.args[0]} here is missing") from None

@@ -30,6 +30,7 @@ from mer_cli.engines.resumable import ByClip, build_by_clip, fingerprint
 from mer_cli.errors import StoreError
 from mer_cli.faces.crop import CROP_SIZE
 from mer_cli.faces.frames import HALF_WINDOW
+from mer_cli.faces.pictures import Image
 from mer_cli.motion.flow import flow_settings, grey, optical_flow
 from mer_cli.motion.inputs import Backend
 from mer_cli.store.checked import Checked, UnreadStoreError, open_checked
@@ -181,5 +182,9 @@ def build_motion(
 def _flow_of(store: Path, backend: Backend, clip_id: str) -> StoredFlow:
     """Return the flow of a clip between its labelled frames."""
     onset, _, apex, _ = read_windows(store, [clip_id])
-    flow = optical_flow(grey(onset[0, HALF_WINDOW]), grey(apex[0, HALF_WINDOW]), backend)
-    return flow.astype(np.float16)
+    return kept_flow(onset[0, HALF_WINDOW], apex[0, HALF_WINDOW], backend)
+
+
+def kept_flow(onset: Image, apex: Image, backend: Backend) -> StoredFlow:
+    """Compute the flow between two crops, (224, 224, 3) uint8 RGB, in the float16 in which a flow file keeps it."""
+    return optical_flow(grey(onset), grey(apex), backend).astype(np.float16)

@@ -74,10 +74,15 @@ def cut_patches(plane: NDArray[np.float32], landmarks: NDArray[np.float32], scal
     -------
     (30, 7, 7) float32, the brows first, then the mouth, both in the order of the landmarks
     """
-    at = (landmarks[[*BROW_POINTS, *MOUTH_POINTS]] + 0.5) * scale  # from the image's edge: pixel i covers i to i + 1
-    corners = np.floor(at).astype(int) - PATCH_SIZE // 2
-    corners = np.clip(corners, 0, len(plane) - PATCH_SIZE)
+    corners = patch_corners(landmarks, len(plane), scale)
     return np.stack([plane[y : y + PATCH_SIZE, x : x + PATCH_SIZE] for x, y in corners])
+
+
+def patch_corners(landmarks: NDArray[np.float32], size: int, scale: float) -> NDArray[np.int64]:
+    """Return the upper left pixel (x, y) of each patch that `cut_patches` cuts from a plane of `size` rows, (30, 2)."""
+    at = (landmarks[[*BROW_POINTS, *MOUTH_POINTS]] + 0.5) * scale  # from the image's edge: pixel i covers i to i + 1
+    corners = np.floor(at).astype(np.int64) - PATCH_SIZE // 2
+    return np.asarray(np.clip(corners, 0, size - PATCH_SIZE))
 
 
 Images = NDArray[np.float32]
@@ -99,7 +104,7 @@ def normalise(images: Images, how: Normalisation, train_rows: NDArray[np.int64])
     (N, P, S, S) float32
     """
     if how == "standard":
-        return _standardise(images, train_rows)
+        return standardise(images, *plane_statistics(images, train_rows))
     stretched = _stretched(images)
     return stretched if how == "minmax" else np.asarray(np.rint(stretched * 255), dtype=np.float32)
 
@@ -110,12 +115,21 @@ def _stretched(images: Images) -> Images:
     return np.asarray((images - low) / reach, dtype=np.float32)
 
 
-def _standardise(images: Images, train_rows: NDArray[np.int64]) -> Images:
+def plane_statistics(images: Images, train_rows: NDArray[np.int64]) -> tuple[Images, Images]:
+    """Return mean and standard deviation of each plane over the training clips, each (1, P, 1, 1) float32.
+
+    The deviation of a plane that is the same everywhere is given as 1.
+    """
     train = images[train_rows]
     mean = train.mean(axis=(0, 2, 3), keepdims=True, dtype=np.float64)
     deviation = train.std(axis=(0, 2, 3), keepdims=True, dtype=np.float64)
     deviation[deviation == 0] = 1
-    return np.asarray((images - mean.astype(np.float32)) / deviation.astype(np.float32), dtype=np.float32)
+    return mean.astype(np.float32), deviation.astype(np.float32)
+
+
+def standardise(images: Images, mean: Images, deviation: Images) -> Images:
+    """Return images of which each plane has lost its mean and been divided by its deviation (`plane_statistics`)."""
+    return np.asarray((images - mean) / deviation, dtype=np.float32)
 
 
 PATCHED = 128  # rows and columns of the plane that patches are cut from

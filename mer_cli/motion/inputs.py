@@ -29,6 +29,11 @@ _N_PLANES: dict[Channel, int] = {
 }
 
 
+def n_planes_of(channel: Channel) -> int:
+    """Return the number of planes that a channel has in the input of a network."""
+    return _N_PLANES.get(channel, 1)
+
+
 @dataclass(frozen=True)
 class PairInput:
     """The input of a network that declares no other: onset and apex, each (3, 224, 224), augmented alike."""
@@ -70,7 +75,7 @@ class MotionInput:
     @property
     def n_planes(self) -> int:
         """The number P of planes of the image; most channels have a single plane."""
-        return sum(_N_PLANES.get(channel, 1) for channel in self.channels)
+        return sum(map(n_planes_of, self.channels))
 
     def needs_flow(self, span: Span) -> bool:
         """Tell whether the flow from onset to apex must be computed before training; `span` has no effect."""

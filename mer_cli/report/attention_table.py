@@ -1,4 +1,4 @@
-"""Tabulates how well attention maps agree with the truth of generated faces, by method and block of the network."""
+"""Tabulate how well maps agree with the truth of generated faces, by method, kind of map and block of the network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from mer_cli.evaluation.run_text import settings
 from mer_cli.evaluation.statistics import mean_interval
 from mer_cli.evaluation.summary import TextTable
-from mer_cli.inference.truth import Measured, TruthScores
+from mer_cli.inference.truth import ATTENTION, Measured, TruthScores
 from mer_cli.report.collect import RunGroup, group_seeds
 from mer_cli.runs.directory import Run
 from mer_cli.runs.methods import MMNET
@@ -27,11 +27,12 @@ HEADER = ("map", "mass / area", "95 %", "on other clips", "hit", "95 %")
 
 @dataclass(frozen=True)
 class AttentionRow:
-    """The average scores of one kind of attention map over all clips; intervals are 95 %, over subjects.
+    """The average scores of one kind of map over all clips; intervals are 95 %, over subjects.
 
-    maps : method that made the maps, or the yardstick; "the first minus ..." for the difference of two methods
+    maps : method and kind of map, or the yardstick; "the first minus ..." for the difference of two methods
     n_seeds : number of seeds that the scores were averaged over; 0 for a yardstick, which needs no network
-    block : block of the network that the maps come from, 1 to 4; 0 for a yardstick without blocks
+    block : block of the network that attention maps come from, 1 to 4; 1 for an attribution, which is one map; 0 for a
+        yardstick without blocks
     mass, elsewhere, hit : averages of the fields of `inference.truth.TruthScores`
     """
 
@@ -50,23 +51,28 @@ class AttentionRow:
 def attention_rows(measured: Measured) -> list[AttentionRow]:
     """Return rows for each method, then for the first method minus each other method, then for the yardsticks.
 
-    The first method is the run that `mer explain` was given. Differences are over the seeds that both methods have;
-    without a common seed there is no row.
+    The first method is the run that `mer explain` was given. Differences are over the seeds that both methods have, of
+    maps of the same kind; without a common seed there is no row.
     """
     first = measured.runs[0][0]
     groups = sorted(group_seeds([run for run, _ in measured.runs]), key=lambda group: first not in group.runs)
-    methods = list(zip(_names(groups), (_by_seed(group, measured) for group in groups), strict=True))
+    methods = list(zip(_names(groups, measured), (_by_seed(group, measured) for group in groups), strict=True))
     rows: list[AttentionRow] = []
     for name, of_seed in methods:
         rows += [_row(name, len(of_seed), block, mean, measured) for block, mean in _means(of_seed, of_seed)]
     (_, ahead), *others = methods
-    for name, of_seed in others:
-        common = sorted(ahead.keys() & of_seed.keys())
+    for (name, of_seed), group in zip(others, groups[1:], strict=True):
+        is_alike = _kind(group.runs[0], measured) == _kind(first, measured)
+        common = sorted(ahead.keys() & of_seed.keys()) if is_alike else []
         for (block, one), (_, other) in zip(_means(ahead, common), _means(of_seed, common), strict=True):
             gap = TruthScores(one.mass - other.mass, one.elsewhere - other.elsewhere, one.hit - other.hit)
             rows.append(_row(f"the first minus {name}", len(common), block, gap, measured))
     for block, of_block in enumerate(measured.difference, start=1):
         rows.append(_row("|apex - onset|, no network", 0, block, of_block, measured))
+    for group in groups:
+        of_input = next((scores for run, scores in measured.seen if run in group.runs), None)  # alike for all seeds
+        if of_input is not None:
+            rows.append(_row(f"input of {_network(group.runs[0])}, no network", 0, 1, of_input, measured))
     even = np.ones(len(measured.clip_ids))
     rows.append(_row("uniform map, random point", 0, 0, TruthScores(even, even, measured.areas), measured))
     return rows
@@ -106,19 +112,29 @@ def _cell(value: str | int | float) -> str:
     return f"{value:.6f}" if isinstance(value, float) else csv_cell(str(value))
 
 
-def _names(groups: Sequence[RunGroup]) -> list[str]:
+def _names(groups: Sequence[RunGroup], measured: Measured) -> list[str]:
     """Return a name for each group of runs; groups with the same name get the name of a run folder appended."""
-    names = [_name(group.runs[0]) for group in groups]
+    names = [_name(group.runs[0], measured) for group in groups]
     return [
         f"{name}, {group.runs[0].path.name}" if names.count(name) > 1 else name
         for name, group in zip(names, groups, strict=True)
     ]
 
 
-def _name(run: Run) -> str:
-    config = run.config
-    network = f"{config.model}, " if config.variant == MMNET else ""
-    return f"{network}{settings(config)} ({config.attention})"
+def _name(run: Run, measured: Measured) -> str:
+    kind = _kind(run, measured)
+    return f"{_network(run)} ({f'{run.config.attention} {kind}' if kind == ATTENTION else kind})"
+
+
+def _network(run: Run) -> str:
+    network = f"{run.config.model}, " if run.config.variant == MMNET else ""
+    return f"{network}{settings(run.config)}"
+
+
+def _kind(run: Run, measured: Measured) -> str:
+    """Return the kind of the maps of a run."""
+    kinds = {each.path: kind for (each, _), kind in zip(measured.runs, measured.kinds, strict=True)}
+    return kinds[run.path]
 
 
 def _by_seed(group: RunGroup, measured: Measured) -> dict[int, tuple[TruthScores, ...]]:

@@ -22,6 +22,7 @@ from mer_cli.errors import FaceError, StoreError
 from mer_cli.faces.crop import Align, Transform
 from mer_cli.faces.depth import BITS
 from mer_cli.faces.frames import whole_clip
+from mer_cli.faces.videos import decoder_of
 from mer_cli.records import Clip, Release
 from mer_cli.store.cut import clip_fingerprint
 from mer_cli.store.hdf5 import read_store, read_transforms
@@ -112,7 +113,7 @@ def _plan_tasks(release: Release, work: Resumable) -> list[ClipTask]:
     # Everything that the frames depend on except the clip itself and its transform.
     settings = {
         "crop": crop,
-        "tools": {"mer": __version__, "opencv": cv2.__version__},
+        "tools": {"mer": __version__, "opencv": cv2.__version__, **decoder_of(release.clips)},
         "gzip": GZIP_LEVEL,
     }
     tasks = []

@@ -27,6 +27,7 @@ from mer_cli.faces.crop import CROP_SETTINGS, SQUEEZE_SETTINGS, Align
 from mer_cli.faces.depth import BITS, deep_bits
 from mer_cli.faces.frames import WINDOW
 from mer_cli.faces.landmarks import find_predictor, mmod_path
+from mer_cli.faces.videos import decoder_of
 from mer_cli.records import Clip, FailedClip, Release
 from mer_cli.store.audit import CSV_NAME, Audit, audit_dir, place_audit
 from mer_cli.store.audit_page import INDEX
@@ -75,7 +76,7 @@ def plan_build(release: Release, out: Path, predictor: Path, align: Align) -> Bu
     require_cropped(release, align)
     clips = sorted(release.clips, key=lambda clip: clip.clip_id)
     mmod = mmod_path(predictor)
-    tools = {"mer": __version__, "dlib": dlib.__version__, "opencv": cv2.__version__}
+    tools = {"mer": __version__, "dlib": dlib.__version__, "opencv": cv2.__version__, **decoder_of(clips)}
     bits = deep_bits(clips)
     crop = _crop_settings(align, bits)
     predictor_sha256 = file_sha256(predictor)

@@ -15,7 +15,7 @@ from functools import cache
 from itertools import chain
 from pathlib import Path
 
-from mer_cli.faces.videos import is_video
+from mer_cli.datasets.frame_files import is_video
 from mer_cli.records import Clip, FailedClip, Release, subject_of
 from mer_cli.store.hdf5 import open_store, read_ids, read_pairs, rows_of
 from mer_cli.store.schema import ARRAYS

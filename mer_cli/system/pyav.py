@@ -13,7 +13,8 @@ from mer_cli.errors import FaceError
 from mer_cli.system.opencv import MAX_PIXELS
 from mer_cli.system.opencv_video import require_size, why_not_opened
 
-THREADS = 4  # of a decoder; each holds frames of its own
+THREADS = 4  # of a decoder
+LARGE = 10_000_000  # pixels of frames, larger than 4K, of which not every thread may hold one of its own
 # FFmpeg also takes text for pictures of a terminal, and play lists, which name other files and addresses.
 FORMATS = (
     "asf,avi,dv,flv,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,nut,ogg,rm,webm,wtv,yuv4mpegpipe"
@@ -60,7 +61,8 @@ def open_film(path: Path) -> Iterator[tuple[Any, Any]]:
             )
         film = films[0]
         require_size(path, film.width, film.height)
-        film.thread_type, film.codec_context.thread_count = "AUTO", THREADS
+        is_large = film.width * film.height > LARGE
+        film.thread_type, film.codec_context.thread_count = ("SLICE" if is_large else "AUTO"), THREADS
         film.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         yield container, film
 
@@ -78,6 +80,13 @@ def packets_of(container: Any, film: Any) -> Iterator[Any]:
             return
         if packet.size:
             yield packet
+
+
+def listed_frames(film: Any) -> int:
+    """Return the number of frames that a file lists, without those cut off by an edit list; 0 without a list."""
+    entries = film.index_entries
+    cut = sum(entry.is_discard for entry in entries) if len(entries) == film.frames else 0
+    return int(film.frames - cut)
 
 
 def films_of(container: Any) -> list[Any]:

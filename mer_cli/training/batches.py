@@ -81,6 +81,16 @@ def frame_ranges(windows: Windows, frame_jitter: str) -> tuple[NDArray[np.int64]
     return CENTRE - np.minimum(before, held_before), CENTRE + np.minimum(after, held_after)
 
 
+def plain_images(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Return images, (B, S, S, 3) uint8 RGB, as a network sees them: (B, 3, S, S) float32, normalised.
+
+    Parameters
+    ----------
+    mean, std : `IMAGENET_MEAN` and `IMAGENET_STD` on the images' device
+    """
+    return ((images.float() / 255 - mean) / std).permute(0, 3, 1, 2)
+
+
 class PairBatches:
     """All clips of a run in the device's memory, from which batches of onset-apex pairs are made (a `loop.Batches`)."""
 
@@ -140,8 +150,7 @@ class PairBatches:
 
     def plain_batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return labelled onset and apex of the clips in `rows`, not augmented, shaped as in `training_batch`."""
-        images = (self.onset[rows, CENTRE], self.apex[rows, CENTRE])
-        onset, apex = (((image.float() / 255 - self.mean) / self.std).permute(0, 3, 1, 2) for image in images)
+        onset, apex = (plain_images(images[rows, CENTRE], self.mean, self.std) for images in (self.onset, self.apex))
         return onset, apex
 
     def _resample(self, image: Tensor, source: Tensor, inside: Tensor) -> Tensor:

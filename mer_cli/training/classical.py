@@ -24,11 +24,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
-from mer_cli.errors import ConfigError
+from mer_cli.errors import ConfigError, RunError
 from mer_cli.motion.inputs import DescriptorInput
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.folds import fold_seed
 from mer_cli.training.loop import TrainedFold
+from mer_cli.training.support_vectors import SupportVectors, over_all_classes
 
 # The field's grid starts at 2^-5, which is too large for a linear machine on thousands of numbers: every fold of raw
 # flow chose that first value.
@@ -87,6 +88,24 @@ class ClassicalTrainer:
             values = _Machine(seen, self.features[test_rows], self.config).decide(train_labels, best_c)
         history = [{"C": best_c, "inner_uf1": inner_uf1, "seconds": time.monotonic() - started}]
         return _trained(values, np.unique(train_labels), self.n_classes, history)
+
+    def fit(self, train_rows: NDArray[np.int64], train_labels: Labels) -> SupportVectors:
+        """Train the machine of `train_fold`, and return it as plain arrays, for clips that are not in the features.
+
+        Raises
+        ------
+        RunError
+            If all training clips are of one class.
+        """
+        seen, subjects = self.features[train_rows], self.subjects[train_rows]
+        if len(np.unique(train_labels)) == 1:
+            raise RunError(
+                f"{self.config.model}: all training clips are of one class, so there is nothing to learn. Choose "
+                "another --scheme, or a store with more classes."
+            )
+        with threadpool_limits(1):
+            best_c, _ = self._choose_c(seen, train_labels, subjects)
+            return _Machine(seen, seen[:1], self.config).as_arrays(train_labels, best_c)
 
     def _choose_c(self, features: Features, labels: Labels, subjects: NDArray[np.str_]) -> tuple[float, float]:
         """Return C and its UF1 over the inner folds."""
@@ -196,9 +215,7 @@ def _trained(
     ----------
     values : (m, k), of the held-out clips for the k classes in `classes`
     """
-    below = values.min(axis=1, keepdims=True) - 1
-    logits = np.tile(below, (1, 1, n_classes)).astype(np.float32)
-    logits[0][:, classes] = values
+    logits = over_all_classes(values, classes, n_classes)[None]
     none = np.empty((1, 0, n_classes), dtype=np.float32)
     return TrainedFold(logits, none, history, weights={})
 
@@ -226,14 +243,14 @@ class _Machine:
     """The kernels of training clips and of other clips, both standardised by the training clips, for every C."""
 
     def __init__(self, train: Features, others: Features, config: TrainConfig) -> None:
-        scaler = StandardScaler()
-        seen = scaler.fit_transform(train.astype(np.float64))
-        unseen = scaler.transform(others.astype(np.float64))
+        self.scaler = StandardScaler()
+        self.seen = seen = self.scaler.fit_transform(train.astype(np.float64))
+        unseen = self.scaler.transform(others.astype(np.float64))
         assert isinstance(config.method.sees, DescriptorInput), config.model
+        self.gamma = 0.0
         if config.method.sees.kernel == "rbf":
-            kernel = partial(rbf_kernel, gamma=1 / (seen.shape[1] * seen.var() or 1.0))  # scikit-learn's "scale"
-        else:
-            kernel = linear_kernel
+            self.gamma = 1 / (seen.shape[1] * seen.var() or 1.0)  # scikit-learn's "scale"
+        kernel = partial(rbf_kernel, gamma=self.gamma) if self.gamma else linear_kernel
         self.of_train, self.of_others = kernel(seen), kernel(unseen, seen)
         self.class_weight = None if config.class_weight == "none" else config.class_weight
 
@@ -241,6 +258,24 @@ class _Machine:
         """Return the other clips' decision values for each class in `labels`, (m, k); the highest is the prediction."""
         if len(np.unique(labels)) == 1:
             return np.zeros((len(self.of_others), 1))
+        values: NDArray[np.float64] = self._fitted(labels, c).decision_function(self.of_others)
+        return values if values.ndim == 2 else np.stack([-values, values], axis=1)
+
+    def as_arrays(self, labels: Labels, c: float) -> SupportVectors:
+        """Return the machine that `decide` asks, as plain arrays."""
+        machine = self._fitted(labels, c)
+        return SupportVectors(
+            mean=self.scaler.mean_,
+            scale=self.scaler.scale_,
+            support=self.seen[machine.support_],
+            n_support=machine.n_support_.astype(np.int64),
+            coefficients=np.ascontiguousarray(machine.dual_coef_),
+            intercept=machine.intercept_,
+            classes=machine.classes_.astype(np.int64),
+            gamma=np.array([self.gamma]),
+        )
+
+    def _fitted(self, labels: Labels, c: float) -> SVC:
         machine = SVC(
             C=c,
             kernel="precomputed",
@@ -248,5 +283,4 @@ class _Machine:
             decision_function_shape="ovr",
             break_ties=True,
         )
-        values: NDArray[np.float64] = machine.fit(self.of_train, labels).decision_function(self.of_others)
-        return values if values.ndim == 2 else np.stack([-values, values], axis=1)
+        return machine.fit(self.of_train, labels)

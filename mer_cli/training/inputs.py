@@ -12,10 +12,11 @@ Motion is normalised fold by fold. A network on the graph of action units gets t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -42,6 +43,7 @@ from mer_cli.motion.flow import flow_settings, grey, optical_flow
 from mer_cli.motion.images import normalise, read_images, unit_adjacency
 from mer_cli.motion.inputs import DescriptorInput, MotionInput, Seen
 from mer_cli.motion.interpolate import interpolate
+from mer_cli.records import dataset_of
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.plan import PlannedStore, RunPlan
 from mer_cli.runs.run_config import PROTOCOL_VERSION
@@ -174,14 +176,33 @@ def read_motion(plan: RunPlan, wanted: MotionInput) -> Motion:
 def _read_units(plan: RunPlan) -> dict[int, Units]:
     """Return the action units of every clip that some fold trains on, by the clip's row."""
     trained_on = {clip_id for fold in plan.wanted for clip_id in fold.train}
-    cell_of: dict[str, str] = {}
-    for store in plan.stores:
-        cells = store.info.clips["action_units"].astype(str).to_dict()
-        of_store = {clip_id: cells[clip_id] for clip_id in store.clips if clip_id in trained_on}
-        _require_units(store.info, of_store, plan.config.model)
-        cell_of |= of_store
+    stores = {store.info.dataset: store.info for store in plan.stores}
+    found = units_of(stores, [clip_id for clip_id in plan.labels if clip_id in trained_on], plan.config.model)
     rows = {clip_id: row for row, clip_id in enumerate(plan.labels)}
-    return {rows[clip_id]: parse_units(cell, clip_id) for clip_id, cell in cell_of.items()}
+    return {rows[clip_id]: units for clip_id, units in found.items()}
+
+
+def units_of(stores: Mapping[str, StoreInfo], clip_ids: Sequence[str], model: str) -> dict[str, Units]:
+    """Return the action units of clips, by clip id.
+
+    Parameters
+    ----------
+    stores : by dataset · model : short name of the method that needs them, for errors
+
+    Raises
+    ------
+    StoreError
+        If a store has no action units at all.
+    DatasetError
+        If the units of a clip can't be read.
+    """
+    found: dict[str, Units] = {}
+    for dataset, store in stores.items():
+        cells = store.clips["action_units"].astype(str).to_dict()
+        of_store = {clip_id: cells[clip_id] for clip_id in clip_ids if dataset_of(clip_id) == dataset}
+        _require_units(store, of_store, model)
+        found |= {clip_id: parse_units(cell, clip_id) for clip_id, cell in of_store.items()}
+    return found
 
 
 def _require_units(store: StoreInfo, cells: Mapping[str, str], model: str) -> None:
@@ -248,7 +269,43 @@ def _wanted(planned: PlannedStore, config: TrainConfig) -> ByClip:
 
 def describe_clip(store: StoreInfo, config: TrainConfig, clip_id: str) -> NDArray[np.float32]:
     """Return the vector, (D,) float32, that the config's descriptor computes from a clip of the store."""
-    inputs = [_see(seen, store, config, clip_id) for seen in _descriptor_input(config).arrays]
+    return describe(_StoredClip(store, config, clip_id), config)
+
+
+class ClipArrays(Protocol):
+    """The arrays of one clip, of a store or of a new video, each read or computed when it is asked for."""
+
+    def landmarks(self) -> NDArray[np.float32]:
+        """Return the landmarks of the onset, (68, 2) float32, (x, y) in pixels of the crop."""
+
+    def frames(self) -> NDArray[np.uint8]:
+        """Return the whole clip, (T, 224, 224, 3) uint8, RGB, onset to offset."""
+
+    def flow(self) -> NDArray[np.float32]:
+        """Return the flow from onset to apex, (2, 224, 224) float32, rounded to float16 as a flow file keeps it."""
+
+
+class _StoredClip:
+    """The arrays of a clip of a store."""
+
+    def __init__(self, store: StoreInfo, config: TrainConfig, clip_id: str) -> None:
+        self.store, self.config, self.clip_id = store, config, clip_id
+
+    def landmarks(self) -> NDArray[np.float32]:
+        landmarks: NDArray[np.float32] = read_landmarks(self.store.path, [self.clip_id])[0]
+        return landmarks
+
+    def frames(self) -> NDArray[np.uint8]:
+        return read_clip(self.store.path, self.clip_id)
+
+    def flow(self) -> NDArray[np.float32]:
+        flow: NDArray[np.float32] = read_flow(self.store, self.config.flow, [self.clip_id])[0].astype(np.float32)
+        return flow
+
+
+def describe(clip: ClipArrays, config: TrainConfig) -> NDArray[np.float32]:
+    """Return the vector, (D,) float32, that the config's descriptor computes from a clip."""
+    inputs = [_see(seen, clip, config) for seen in _descriptor_input(config).arrays]
     features: NDArray[np.float32] = config.method.describe(*inputs)
     return features
 
@@ -258,23 +315,22 @@ def _descriptor_input(config: TrainConfig) -> DescriptorInput:
     return config.method.sees
 
 
-def _see(seen: Seen, store: StoreInfo, config: TrainConfig, clip_id: str) -> Array:
+def _see(seen: Seen, clip: ClipArrays, config: TrainConfig) -> Array:
     """Return one of the arrays of a clip that a descriptor takes (`models.descriptors`)."""
     if seen == "landmarks":
-        landmarks: Array = read_landmarks(store.path, [clip_id])[0]
-        return landmarks
+        return clip.landmarks()
     if seen == "frames":
-        return _read_frames(store, config, clip_id)
+        return _grey_frames(clip, config)
     if seen == "flows" and config.span == "clip":
-        onset, *later = _read_frames(store, config, clip_id)
+        onset, *later = _grey_frames(clip, config)
         return np.stack([optical_flow(onset, frame, config.flow) for frame in later])
-    flow = read_flow(store, config.flow, [clip_id]).astype(np.float32)  # (1, 2, H, W)
-    return flow if seen == "flows" else flow[0]
+    flow = clip.flow()
+    return flow[None] if seen == "flows" else flow
 
 
-def _read_frames(store: StoreInfo, config: TrainConfig, clip_id: str) -> NDArray[np.uint8]:
+def _grey_frames(clip: ClipArrays, config: TrainConfig) -> NDArray[np.uint8]:
     """Return the grey clip, (T, H, W), interpolated if the run asks for it or the clip is too short."""
-    frames = np.stack([grey(frame) for frame in read_clip(store.path, clip_id)])
+    frames = np.stack([grey(frame) for frame in clip.frames()])
     n_frames = config.clip_frames or max(len(frames), _descriptor_input(config).min_frames)
     return frames if n_frames == len(frames) else interpolate(frames, n_frames, config.interpolation)
 

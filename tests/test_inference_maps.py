@@ -12,7 +12,8 @@ from tiny_store import EMOTIONS, write_store
 from tiny_truth import write_moving_store
 
 from mer_cli.errors import RunError
-from mer_cli.inference.attention import find_clips, find_stores, read_attention, require_maps
+from mer_cli.inference.attention import find_clips, find_stores
+from mer_cli.inference.maps import read_maps
 from mer_cli.models.mmnet import MMNet
 from mer_cli.runs.directory import read_run
 
@@ -37,7 +38,7 @@ def copied(run, tmp_path):
 
 
 def maps_of(run, clip_ids, on_fold=lambda done, total: None):
-    return read_attention(run, find_stores(run, []), clip_ids, CPU, on_fold)
+    return read_maps(run, find_stores(run, []), clip_ids, CPU, on_fold)
 
 
 def test_each_clip_is_seen_by_the_network_that_held_it_out(run):
@@ -74,16 +75,6 @@ def test_a_clips_maps_do_not_depend_on_the_clips_beside_it(run):
     assert some.clip_ids == tuple(sorted(wanted))
     for ours, theirs in zip(some.maps, everything.maps, strict=True):
         np.testing.assert_array_equal(ours, theirs[[1, 3]])
-
-
-def test_a_network_without_attention_has_no_maps(tmp_path):
-    run = read_run(write_run(tmp_path, variant="pc", attention="none"))
-    with pytest.raises(RunError) as caught:
-        require_maps(run)
-    assert str(caught.value) == (
-        f"{run.path}: this run's network has no attention (variant pc). Train one with --attention continuous or "
-        "independent: mer train --loso --save-weights last."
-    )
 
 
 def test_a_run_without_weights_says_how_to_train_them(copied):
@@ -211,6 +202,6 @@ def test_across_datasets_the_tested_store_is_looked_for(tmp_path):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 def test_cuda_gives_the_same_maps(run):
     stores, clip_ids = find_stores(run, []), find_clips(run, [])
-    ours = read_attention(run, stores, clip_ids, torch.device("cuda"), lambda done, total: None)
+    ours = read_maps(run, stores, clip_ids, torch.device("cuda"), lambda done, total: None)
     for block, on_cpu in zip(ours.maps, maps_of(run, clip_ids).maps, strict=True):
         np.testing.assert_allclose(block, on_cpu, atol=1e-3)

@@ -1,0 +1,109 @@
+"""Make the inputs of a run's networks again, fold by fold, as training made them.
+
+What training computed of a fold's training clips (mean and deviation of the planes, the graph of action units) is
+computed again from the run's stores, from the same clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mer_cli.engines.resumable import ignore_clip
+from mer_cli.inference.on_crop import show_motion
+from mer_cli.motion.inputs import MotionInput
+from mer_cli.records import Fold, dataset_of
+from mer_cli.runs.directory import Run
+from mer_cli.runs.plan import PlannedStore, RunPlan
+from mer_cli.store.hdf5 import StoreInfo, read_landmarks, read_windows
+from mer_cli.training.batches import CENTRE, PairBatches, Windows
+from mer_cli.training.inputs import MotionBatches, compute_flow, read_motion
+
+
+def plan_of(run: Run, stores: Mapping[str, StoreInfo]) -> RunPlan:
+    """Return the plan of a run that was trained, with its finished folds only.
+
+    Parameters
+    ----------
+    stores : by dataset; a dataset that is left out has no clips in the plan
+    """
+    planned = tuple(
+        PlannedStore(
+            stores[store.dataset],
+            store.role,
+            {
+                clip_id: (run.emotions[clip_id], run.labels[clip_id])
+                for clip_id in sorted(run.labels)
+                if dataset_of(clip_id) == store.dataset
+            },
+        )
+        for store in run.config.stores
+        if store.dataset in stores
+    )
+    folds = tuple(_finished_folds(run))
+    return RunPlan(planned, run.config, folds, folds, warnings=())
+
+
+def _finished_folds(run: Run) -> Iterator[Fold]:
+    for fold in run.folds:
+        inner = tuple(sorted(fold.inner_clip_ids))
+        others = (clip_id for clip_id, held in run.fold_of.items() if held != fold.fold)
+        if not run.config.is_loso:  # what is only trained on has no fold, and all that has one is tested on
+            others = (clip_id for clip_id in others if not run.fold_of[clip_id])
+        train = tuple(sorted(set(others) - set(inner)))
+        yield Fold(fold.fold, train, inner, tuple(sorted(fold.clip_ids)))
+
+
+class FoldInputs:
+    """What the networks of a run see of its clips, and the frames: one fold at a time, after `start_fold`."""
+
+    def __init__(self, plan: RunPlan, device: torch.device) -> None:
+        self.plan, self.device = plan, device
+        self.stores = {store.info.dataset: store.info for store in plan.stores}
+        self.row_of = {clip_id: row for row, clip_id in enumerate(plan.labels)}
+        self.sees = plan.config.method.sees
+        self.motion: MotionBatches | None = None
+        if isinstance(self.sees, MotionInput):
+            compute_flow(plan, ignore_clip)
+            self.motion = MotionBatches(read_motion(plan, self.sees), self.sees, plan.config, device)
+
+    def start_fold(self, fold: Fold) -> None:
+        """Read the frames of the fold's held-out clips, and normalise motion by its training clips."""
+        store = self.stores[dataset_of(fold.test[0])]
+        onset, onset_numbers, apex, apex_numbers = read_windows(store.path, fold.test)
+        self.place_of = {clip_id: place for place, clip_id in enumerate(fold.test)}
+        self.onset, self.apex = onset[:, CENTRE].copy(), apex[:, CENTRE].copy()  # a view would keep the whole windows
+        if self.motion is None:
+            offsets = store.clips.loc[list(fold.test), "offset"].to_numpy(np.int32)
+            windows = Windows(onset, apex, onset_numbers, apex_numbers, offsets)
+            self.pairs = PairBatches(windows, self.plan.config, self.device)
+        else:
+            self.motion.start_fold(np.array([self.row_of[clip_id] for clip_id in fold.train], dtype=np.int64))
+
+    def of(self, clip_ids: Sequence[str]) -> tuple[Tensor, ...]:
+        """Return what the network takes of some held-out clips of the fold."""
+        if self.motion is None:
+            return self.pairs.plain_batch(torch.tensor([self.place_of[clip] for clip in clip_ids], device=self.device))
+        return self.motion.plain_batch(torch.tensor([self.row_of[clip] for clip in clip_ids], device=self.device))
+
+    def frames(self, clip_id: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Return onset and apex of a held-out clip of the fold, each (224, 224, 3) uint8, RGB."""
+        place = self.place_of[clip_id]
+        return self.onset[place], self.apex[place]
+
+    def landmarks(self, clip_id: str) -> NDArray[np.float32] | None:
+        """Return the landmarks of a clip's onset, (68, 2) float32, if the network needs them."""
+        if not self.sees.needs_landmarks:
+            return None
+        landmarks: NDArray[np.float32] = read_landmarks(self.stores[dataset_of(clip_id)].path, [clip_id])[0]
+        return landmarks
+
+    def shown_motion(self, clip_id: str) -> dict[str, NDArray[np.float32]]:
+        """Return the planes of motion that the network sees of a clip, not normalised, each on the crop."""
+        if self.motion is None or not isinstance(self.sees, MotionInput):
+            return {}
+        return show_motion(self.motion.images[self.row_of[clip_id]], self.sees, self.landmarks(clip_id))

@@ -1,0 +1,118 @@
+"""A model in an ONNX file, run by onnxruntime on the processor: no torch, and no store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_cli.errors import ConfigError, RunError
+from mer_cli.inference.model import NewClip
+from mer_cli.inference.onnx_file import Record, import_extra, read_onnx
+from mer_cli.motion.cache import kept_flow
+from mer_cli.motion.flow import grey
+from mer_cli.motion.images import Sources, draw_motion
+from mer_cli.motion.inputs import Backend, MotionInput
+
+BATCH = 32  # clips that go through the network at once
+LOGITS, PROBABILITIES = "logits", "probabilities"
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class OnnxModel:
+    """The network of an ONNX file that `mer export` wrote (an `inference.model.Model`)."""
+
+    members = 1
+
+    def __init__(self, path: Path, record: Record, session: Any) -> None:
+        self.path, self.record, self.session = path, record, session
+        self.facts = record.facts
+        self.needs_clips = record.motion is not None and record.motion.needs_clips("clip")
+
+    def logits(self, clips: Sequence[NewClip]) -> NDArray[np.float32]:
+        """Return the logits for each clip, (1, n, classes), not calibrated.
+
+        Raises
+        ------
+        RunError
+            If a logit is not finite.
+        """
+        batches = [clips[start : start + BATCH] for start in range(0, len(clips), BATCH)]
+        parts = [self.run(inputs_of(batch, self.record.motion, self.record.flow))[LOGITS] for batch in batches]
+        n_classes = len(self.facts.class_names)
+        return np.concatenate([np.empty((0, n_classes), np.float32), *parts])[None]
+
+    def maps(self, clips: Sequence[NewClip], classes: Sequence[int]) -> None:
+        """Return None: an ONNX file has no gradients."""
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        """Return logits and probabilities, (n, classes) each, for inputs by name, as the record describes them.
+
+        Raises
+        ------
+        RunError
+            If onnxruntime fails, or a result is not finite.
+        """
+        names = (LOGITS, PROBABILITIES)
+        try:
+            found = dict(zip(names, self.session.run(list(names), dict(inputs)), strict=True))
+        except Exception as error:  # onnxruntime has a class of its own for each kind
+            raise _failed(self.path, error) from None
+        n_clips = len(next(iter(inputs.values())))
+        for name, values in found.items():
+            if values.shape != (n_clips, len(self.facts.class_names)) or not np.isfinite(values).all():
+                raise RunError(
+                    f"{self.path}: its {name} are not finite numbers, one for each class. The network is not usable: "
+                    "train another, with a lower --learning-rate."
+                )
+        return found
+
+
+def open_onnx(path: Path) -> OnnxModel:
+    """Open an ONNX file that `mer export` wrote.
+
+    Raises
+    ------
+    ConfigError
+        If the extra [export] is not installed.
+    RunError
+        If it is not such a file, was edited, or onnxruntime can't run it.
+    """
+    content, record = read_onnx(path)
+    runtime = import_extra(str(path), "onnxruntime")
+    options = runtime.SessionOptions()
+    options.log_severity_level = 4  # what fails raises an error as well
+    try:
+        session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has a class of its own for each kind
+        raise _failed(path, error) from None
+    return OnnxModel(path, record, session)
+
+
+def inputs_of(clips: Sequence[NewClip], motion: MotionInput | None, flow: Backend | None) -> dict[str, NDArray[Any]]:
+    """Return the inputs of an exported network for some clips, by name: images as they are, motion not normalised.
+
+    Raises
+    ------
+    ConfigError
+        If the network sees whole clips and a clip has no frames.
+    """
+    if motion and motion.needs_clips("clip") and any(clip.frames is None for clip in clips):
+        raise ConfigError("The network sees whole clips, and a clip has only its onset and apex. Give its frames.")
+    if motion is None:
+        return {"onset": np.stack([clip.onset for clip in clips]), "apex": np.stack([clip.apex for clip in clips])}
+    return {"planes": np.stack([draw_motion(_sources_of(clip, flow), motion) for clip in clips])}
+
+
+def _sources_of(clip: NewClip, flow: Backend | None) -> Sources:
+    moved = kept_flow(clip.onset, clip.apex, flow).astype(np.float32) if flow else None
+    return Sources(flow=moved, apex=grey(clip.apex), landmarks=clip.landmarks, frames=clip.frames)
+
+
+def _failed(path: Path, error: Exception) -> RunError:
+    line = str(error).strip().partition("\n")[0].rstrip(".")
+    return RunError(f"{path}: onnxruntime can't run it ({line}). Update onnxruntime: pip install -U 'mer-cli[export]'.")
