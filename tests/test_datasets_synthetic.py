@@ -131,7 +131,7 @@ def test_a_longer_video_is_still_before_the_onset_and_shows_the_expression_again
 
 def test_the_head_moves_with_the_time_and_not_with_the_number_of_frames():
     slope = np.concatenate([np.linspace(50, 200, 160), np.linspace(200, 50, 160)]).astype(np.float32)
-    person = Subject(np.tile(slope[None, :, None], (360, 1, 3)), None, None, None)
+    person = Subject(np.tile(slope[None, :, None], (360, 1, 3)), None, None, None, None, 0.5)
     still = Motion(np.zeros((1, 360, 320, 2), np.float32), np.zeros((1, 360, 320), np.float32), np.zeros((1, 13)))
     clip = LAYOUTS["casme2"].plan()[0]
     shifts = {25: [], 200: []}

@@ -40,7 +40,7 @@ def test_the_shipped_file_has_every_target_that_a_face_can_ask_for():
     faces = {*head.target_names(), *skin.LIPS, *skin.EARS}
     units = {f"faceunits/{name}" for name in action_units.face_unit_names()}
     assert set(load_assets().targets) == faces | units
-    assert (len(faces), len(units)) == (211, 26)
+    assert (len(faces), len(units)) == (211, 33)
 
 
 def test_heads_and_action_units_ask_for_no_other_target():

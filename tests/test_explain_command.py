@@ -208,7 +208,7 @@ def test_maps_of_another_kind_are_scored_beside_but_not_subtracted(runs):
         *(("mmnet", 2), ("independent", 3)),
         *(("|apex - onset|, no network", 2), ("input of independent", 2), ("uniform map, random point", 1)),
     ]
-    assert attention_rows(measured)[1].maps.endswith("(attribution (integrated gradients))")
+    assert attention_rows(measured)[1].maps.endswith("(attribution (input x SmoothGrad))")
 
 
 def test_methods_that_differ_in_the_machine_only_stay_apart(runs):

@@ -134,7 +134,7 @@ def test_a_head_that_moves_more_than_the_face():
 def test_a_picture_unlike_the_training_clips():
     found = reasons(smiling(), FixedModel(look={"brightness": (200.0, 250.0)}))
     assert len(found) == 1
-    assert found[0].startswith("The picture")
+    assert found[0].startswith("The face is darker than in the training clips: brightness ")
 
 
 @pytest.mark.parametrize("fps", [24.9, 10.0])

@@ -51,7 +51,7 @@ def predict(
         typer.Option(help="With a run: its store, if it was moved.", autocompletion=complete_store),
     ] = None,
     code: Annotated[
-        str | None, typer.Option(metavar="FILE.py:CLASS", help="Code of a network of your own, which is then run.")
+        str | None, typer.Option(metavar="FILE.py:CLASS", help="Code of a network of your own, which is run.")
     ] = None,
     predictor: Annotated[
         Path | None,

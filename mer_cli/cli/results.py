@@ -11,6 +11,7 @@ from rich.markup import escape
 from mer_cli.cli import console
 from mer_cli.cli.app import app
 from mer_cli.cli.completion import complete_rule, complete_run, complete_store, complete_table
+from mer_cli.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -61,11 +62,23 @@ def evaluate(
         Path | None,
         typer.Option(metavar="FILE", help="With --calibration: picture (.png), or clips with probabilities (.csv)."),
     ] = None,
+    spotting: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            metavar="PRED.csv TRUTH.csv",
+            help="Score spotted intervals instead of runs: MEGC's interval F1, and STRS where emotions are predicted.",
+        ),
+    ] = None,
 ) -> None:
     """Score runs from their stored predictions: accuracy, UF1, UAR, each class, confusion, and chance.
 
     Example: mer evaluate runs/casme2-5-mmnet-released-s1-0a1b2c3d --rule last
     """
+    if spotting:
+        if runs or compare or export or export_megc or calibration or out:
+            raise ConfigError("--spotting: scores two files, not runs. Leave the runs and the other flags out.")
+        show_spotting(*spotting)
+        return
     from mer_cli.evaluation.calibration_text import judge, require_last
     from mer_cli.evaluation.comparison import compare_runs, comparison_table
     from mer_cli.evaluation.summary import summarise, summarise_seeds
@@ -98,6 +111,18 @@ def evaluate(
         _show_stamps(written, found.finished[0].config)
     if calibration:
         show_calibrations([each for run in found.finished for each in judge(run)], out)
+
+
+def show_spotting(predicted: Path, true: Path) -> None:
+    """Print the scores of spotted intervals, which are in one file, against the truth in another."""
+    from mer_cli.evaluation.spotting import score_spotting
+    from mer_cli.evaluation.spotting_text import spotting_facts, spotting_table
+    from mer_cli.spotting.interval_file import read_intervals
+
+    scores = score_spotting(read_intervals(predicted), read_intervals(true))
+    console.print_notes(scores.notes)
+    console.print_facts(spotting_facts(scores))
+    console.print_table(spotting_table(scores), numeric=1)
 
 
 def _show_stamps(log: Path, config: RunConfig) -> None:

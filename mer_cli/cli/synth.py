@@ -28,7 +28,9 @@ def synth(
         ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write the release into.")],
-    subjects: Annotated[int | None, typer.Option(help="Number of subjects; the dataset's own if left out.")] = None,
+    subjects: Annotated[
+        int | None, typer.Option(help=f"Number of subjects; the dataset's own if left out, of long {USUAL.subjects}.")
+    ] = None,
     clips: Annotated[int | None, typer.Option(help="Number of clips in all; the dataset's own if left out.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same images.")] = 0,
     intensity: Annotated[float, typer.Option(help="Factor on the motion; at 1 it peaks at 1-3 of 224 pixels.")] = 1.0,
@@ -52,7 +54,8 @@ def synth(
     """Write generated faces in a release's own layout, to try everything without a dataset licence.
 
     DATASET long: long videos with micro- and macro-expressions, blinks, head turns and speech, to try mer spot on.
-    A minute at 200 frames a second takes about four minutes of one core, and 560 MB.
+    A minute at 200 frames a second takes about four minutes of one core and 560 MB; as many videos as cores are drawn
+    at a time.
 
     Example: mer synth casme2 raw --subjects 6 --clips 48
 

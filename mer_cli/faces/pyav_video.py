@@ -66,12 +66,12 @@ class PyavVideo:
 
     def _image(self, frame: Any, number: int) -> Image:
         """Return the pixels of a frame, (H, W, 3) uint8, RGB, upright; they are those that OpenCV returns."""
+        size, first = (frame.height, frame.width), (self.height, self.width)
+        if size != (first[::-1] if self._turns % 2 else first):
+            raise other_size(self.path, number, size, first)
         # Not rgb24, which rounds frames of ten bits in another way.
         bgr = frame.reformat(format="bgr24", interpolation="BICUBIC").to_ndarray()
-        rgb = np.ascontiguousarray(np.rot90(bgr[..., ::-1], self._turns))
-        if rgb.shape[:2] != (self.height, self.width):
-            raise other_size(self.path, number, rgb.shape, (self.height, self.width))
-        return rgb
+        return np.ascontiguousarray(np.rot90(bgr[..., ::-1], self._turns))
 
     def _tell_damage(self, taken: Pass) -> None:
         """Add notes on frames that could not be decoded, and on a video that ends before its header says."""
@@ -96,12 +96,15 @@ class PyavVideo:
 
 @dataclass(frozen=True)
 class _Timing:
-    """The seconds from frame to frame by the time stamps, sorted; empty if there are none.
+    """The time stamps of the first frames.
 
+    distances : seconds from frame to frame, sorted
+    n_stamps : number of time stamps that were read
     is_whole : whether all frames were looked at, not only the first
     """
 
     distances: tuple[float, ...]
+    n_stamps: int
     is_whole: bool
 
     @property
@@ -126,9 +129,9 @@ def _timing(container: Any, film: Any) -> _Timing:
     is_whole = is_whole and len(stamps) >= film.frames
     ordered = np.sort(np.asarray(stamps, dtype=np.int64))
     if not is_whole:
-        ordered = ordered[:-REORDERED]
+        ordered = ordered[: max(len(ordered) - REORDERED, len(ordered) // 2)]
     distances = np.sort(np.diff(ordered)) * float(film.time_base or 0)
-    return _Timing(tuple(distances.tolist()), is_whole)
+    return _Timing(tuple(distances.tolist()), len(stamps), is_whole)
 
 
 def _rate(container: Any, film: Any, timing: _Timing) -> tuple[float | None, list[str]]:
@@ -136,7 +139,7 @@ def _rate(container: Any, film: Any, timing: _Timing) -> tuple[float | None, lis
     header = float(film.average_rate) if film.average_rate else None
     notes = []
     if not timing.fps:
-        return header, ["no time stamps: the frames are taken as equally far apart"]
+        return header, [] if timing.n_stamps else ["no time stamps: the frames are taken as equally far apart"]
     middle = timing.distances[len(timing.distances) // 2]
     shortest, longest = timing.distances[0], timing.distances[-1]
     tick = float(film.time_base)
@@ -159,8 +162,8 @@ def _rate(container: Any, film: Any, timing: _Timing) -> tuple[float | None, lis
 
 def _count(container: Any, film: Any, fps: float | None) -> int | None:
     """Return the number of frames by the header; None if it says nothing."""
-    if film.frames:
-        return listed_frames(film)
+    if listed := listed_frames(film):
+        return listed
     seconds = _duration(container, film)
     return round(seconds * fps) or None if fps and seconds > 0 else None
 

@@ -7,9 +7,12 @@ that see images take them as they are, uint8; networks on motion take the planes
 
 from __future__ import annotations
 
+import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,7 @@ from mer_cli.runs.run_config import GENERATED
 from mer_cli.system.files import replacing, unwritten
 from mer_cli.training.batches import IMAGENET_MEAN, IMAGENET_STD
 from mer_cli.training.cost import IMAGE
+from mer_cli.training.own_network import blamed_on_own_code
 
 OPSET = 20  # of 2023: onnxruntime 1.17 and later run it
 MOST_DIFFERENT = 1e-4  # largest difference of a logit between torch and onnxruntime with which a file is written
@@ -137,7 +141,7 @@ def export_network(
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
             temporary.write_bytes(content)
-            difference = max(_difference(whole, temporary, path, inputs) for inputs in batches)
+            difference = max(_difference(whole, config, temporary, path, inputs) for inputs in batches)
             if not difference <= MOST_DIFFERENT:
                 raise RunError(
                     f"{path}: not written, because onnxruntime and torch differ by {difference:.1e}. Expected at most "
@@ -215,8 +219,7 @@ def _convert(whole: WholeNetwork, inputs: Mapping[str, NDArray[Any]], config: Tr
         )
     any_number = torch.export.Dim(ANY_NUMBER)
     try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # the exporter warns of its own libraries
+        with _quiet(), torch.no_grad():
             program = torch.onnx.export(
                 whole,
                 tuple(map(torch.from_numpy, inputs.values())),
@@ -236,20 +239,35 @@ def _convert(whole: WholeNetwork, inputs: Mapping[str, NDArray[Any]], config: Tr
     return program.model_proto
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Drop what torch's exporter warns, logs and prints, such as whole programs; its errors say enough."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stderr(StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
+
+
 def _first_line(error: BaseException) -> str:
     """Return the first line of what torch says of a network, without what its exporter says before and after it."""
     while error.__cause__ is not None:
         error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__).rstrip(".")
 
 
-def _difference(whole: WholeNetwork, file: Path, path: Path, inputs: Mapping[str, NDArray[Any]]) -> float:
+def _difference(
+    whole: WholeNetwork, config: TrainConfig, file: Path, path: Path, inputs: Mapping[str, NDArray[Any]]
+) -> float:
     """Return the largest difference between torch and onnxruntime; `path` is the name of `file` in errors.
 
     The difference of logits larger than 1 is divided by the largest: float32 has seven digits.
     """
-    with torch.inference_mode():
+    with blamed_on_own_code(config), torch.inference_mode():
         expected = whole(*map(torch.from_numpy, inputs.values()))
     if not all(bool(values.isfinite().all()) for values in expected):
         raise RunError(f"{path}: not written, because the network's logits are not finite. Train it again.")

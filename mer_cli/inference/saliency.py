@@ -1,9 +1,10 @@
 """Show where in a clip a network's answer comes from: its own attention maps, or an attribution of its answer.
 
 An attribution asks how much of the predicted class's lead over the other classes each pixel of the input accounts for,
-compared with a face that does not move: integrated gradients (Sundararajan et al. 2017, by captum). A network on two
-images is compared with an apex that equals the onset, and a network on motion with the median of each plane, because
-most of a face rests. docs/protocol.md says how the method was chosen.
+compared with a face that does not move: the pixel's distance from rest times the gradient, which is averaged over 16
+noisy copies of the input (SmoothGrad, Smilkov et al. 2017, by captum). A network on two images is compared with an apex
+that equals the onset, and a network on motion with the median of each plane, because most of a face rests.
+docs/protocol.md says how the method was chosen.
 
 A clip goes through the network alone, in passes of one fixed size and in float32, so its map does not depend on other
 clips.
@@ -31,8 +32,9 @@ from mer_cli.system.opencv import cv2
 
 Shown = NDArray[np.float32]
 
-N_STEPS = 32  # between the resting face and the clip
-PASS = 8  # of these steps in a pass through the network; MMNet's take 100 MB each
+N_COPIES = 16  # with noise, over which the gradient is averaged
+NOISE = 0.15  # its standard deviation, as a part of that of the input's distance from rest
+PASS = 8  # copies in a pass through the network; MMNet's take 100 MB each
 BLUR = 4.0  # standard deviation in pixels of the crop: single pixels of an attribution are noise
 
 
@@ -101,16 +103,24 @@ def attribute(
     inputs : of one clip, as for `explain_clips`
     label : the class whose lead is explained; None takes the network's own answer
     """
-    from captum.attr import IntegratedGradients
+    from captum.attr import NoiseTunnel, Saliency
 
     shown, still, others, answer = _compared(network, inputs, sees)
     with exact(network), _blamed(name):
         with torch.no_grad():
             target = int(answer(shown, *others).argmax()) if label is None else int(label)
-        amounts = IntegratedGradients(answer).attribute(
-            shown, still, target=target, additional_forward_args=others, n_steps=N_STEPS, internal_batch_size=PASS
+        away = shown - still
+        gradient = NoiseTunnel(Saliency(answer)).attribute(
+            shown.clone().requires_grad_(),
+            nt_type="smoothgrad",
+            nt_samples=N_COPIES,
+            nt_samples_batch_size=PASS,
+            stdevs=NOISE * float(away.std()),
+            target=target,
+            additional_forward_args=others,
+            abs=False,
         )
-    found: Shown = amounts[0].detach().abs().cpu().numpy().astype(np.float32)
+    found: Shown = (gradient * away)[0].detach().abs().cpu().numpy().astype(np.float32)
     if not np.isfinite(found).all():
         raise RunError(
             f"{name}: the gradients of its answer are not finite, so it can't be explained. Keep square roots, "
@@ -163,9 +173,12 @@ def _compared(
 
 @contextmanager
 def exact(network: nn.Module) -> Iterator[None]:
-    """Compute in float32 and without random choices: BatchNorm and dropout as in evaluation, convolutions exact."""
+    """Compute the same each time and in float32: without dropout, convolutions exact, noise from a fixed seed."""
     network.eval()
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+    cudnn = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+    devices = {parameter.device for parameter in network.parameters() if parameter.is_cuda}
+    with cudnn, torch.random.fork_rng(devices=list(devices)):
+        torch.manual_seed(0)
         yield
 
 

@@ -38,7 +38,7 @@ Maps = NDArray[np.float64]
 Regions = NDArray[np.bool_]
 
 ATTENTION = "attention"
-ATTRIBUTION = "attribution (integrated gradients)"
+ATTRIBUTION = "attribution (input x SmoothGrad)"
 
 LARGEST = 1 << 27  # bytes of a file of the truth
 

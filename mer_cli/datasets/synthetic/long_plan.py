@@ -34,6 +34,8 @@ BLINK_SHARE, HEAD_SHARE = 0.2, 0.1  # of the micro-expressions; what overlaps th
 GAP = 0.5  # seconds at least between micro- and macro-expressions and speech, and before the first
 CLEAR = 0.3  # seconds between a micro-expression and a blink or head turn that does not overlap it
 TRIES = 100  # to find a place for a blink or head turn
+LIDS, JAW = 45, 26  # action units that are drawn anew in each picture
+JAW_SHARE = (0.3, 1.0)  # of the widest open mouth
 TURN = (4.0, 14.0)  # degrees of yaw; pitch is up to half of it
 
 
@@ -41,7 +43,7 @@ TURN = (4.0, 14.0)  # degrees of yaw; pitch is up to half of it
 class Event:
     """Something that happens in a video; frames are numbered from 1, onset and offset included.
 
-    units : action units with their peak motion
+    units : action units with their peak motion; of lids and jaw the share of the largest drawn
     turn : degrees of yaw and pitch at the apex, for a head turn
     number : of the event among the video's planned ones; it starts its random stream
     """
@@ -93,7 +95,8 @@ def plan_video(settings: LongSettings, number: int) -> VideoPlan:
     micros = [event for event in expressions if event.kind == MICRO]
     n_frames = round(settings.seconds * fps)
     others = _overlapping(rng, micros, n_frames, fps)
-    for kind, a_minute in (("head", A_MINUTE["head"]), ("blink", float(rng.uniform(*BLINKS)))):
+    rates: dict[Kind, float] = {"head": A_MINUTE["head"], "blink": float(rng.uniform(*BLINKS))}
+    for kind, a_minute in rates.items():
         others += _apart(rng, kind, a_minute, micros, others, n_frames, fps)
     planned = sorted([*expressions, *others], key=lambda event: (event.onset, event.kind))
     numbered = (replace(event, number=index) for index, event in enumerate(planned))
@@ -142,9 +145,10 @@ def _event(
         units = draw_units(rng, emotion, float(rng.uniform(*MACRO_FACTOR)))
         units = tuple(replace(unit, peak=min(unit.peak, LARGEST_PEAK)) for unit in units)
     elif kind == "speech":
-        units = tuple(UnitPlan(unit, BOTH, float(rng.uniform(*PEAK))) for unit in (18, 20, 26))
+        units = tuple(UnitPlan(unit, BOTH, float(rng.uniform(*PEAK))) for unit in (18, 20))
+        units += (UnitPlan(JAW, BOTH, float(rng.uniform(*JAW_SHARE))),)
     elif kind == "blink":
-        units = (UnitPlan(45, BOTH, 0.0),)
+        units = (UnitPlan(LIDS, BOTH, 1.0),)
     else:
         yaw = float(rng.uniform(*TURN) * rng.choice([-1, 1]))
         turn = (yaw, float(abs(yaw) * rng.uniform(-0.5, 0.5)))

@@ -29,7 +29,7 @@ class LongSettings:
     distractors : kinds of events beside micro-expressions
     """
 
-    subjects: int = 20
+    subjects: int = 10
     seconds: float = 30.0
     fps: float = 200.0
     size: tuple[int, int] = (640, 480)

@@ -5,8 +5,9 @@ Outside events only the head drifts, so that most frames cost little.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,21 +25,23 @@ from mer_cli.datasets.synthetic.clip import (
     pose_matrix,
     smooth,
 )
-from mer_cli.datasets.synthetic.long_plan import Event, VideoPlan
+from mer_cli.datasets.synthetic.long_plan import JAW, LIDS, Event, VideoPlan
 from mer_cli.datasets.synthetic.openings import Opening, draw_opening
+from mer_cli.datasets.synthetic.plan import UnitPlan
 from mer_cli.datasets.synthetic.render import HEIGHT, WIDTH, Map
 from mer_cli.datasets.synthetic.subject import Subject
 from mer_cli.datasets.synthetic.turning import Turning
 from mer_cli.system.opencv import cv2
 
-LIDS, JAW = 45, 26  # action units that are drawn anew
 LARGEST = {LIDS: (0.75, 16), JAW: (0.4, 12)}  # share of the full unit, pictures
 FADING = 0.15  # seconds after a micro-expression in which the rest of it fades
 SYLLABLES = (3.0, 6.0)  # a second
 TILES = 3
 NOISE_LEVELS = np.sqrt(np.maximum(np.arange(256), 4) / 128).astype(np.float32) * np.float32(NOISE)
+DARKEST = 0.3  # factor on the brightness, of a large expression
 FIRM = 1.5  # pixels; larger motion is followed back in more steps
 PIXELS = np.stack(np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT)), axis=-1).astype(np.float32)
+NO_MAP = np.empty(0, np.float32)  # for cv2.remap: the map has both coordinates
 Curve = NDArray[np.float32]
 
 
@@ -49,10 +52,15 @@ class Course:
     event: Event
     curves: Curve
 
+    def at(self, frame: int) -> list[tuple[UnitPlan, float]]:
+        """Return the event's action units with their shares of the peak in a frame."""
+        shares = self.curves[:, frame - self.event.onset]
+        return [(unit, float(share)) for unit, share in zip(self.event.units, shares, strict=False)]
+
     @property
     def end(self) -> int:
         """Number of the first frame after it."""
-        return self.event.onset + self.curves.shape[1]
+        return self.event.onset + int(self.curves.shape[1])
 
 
 def course(plan: VideoPlan, event: Event) -> Course:
@@ -85,6 +93,18 @@ def _speech(seconds: NDArray[np.float64], n_units: int, rng: np.random.Generator
     return np.asarray(np.stack(waves[:n_units]) * size * smooth(ends), np.float32)
 
 
+class Look(NamedTuple):
+    """A face in one frame.
+
+    picture : (HEIGHT, WIDTH, 3) float32, 0-255, in its neutral place
+    moved, turned : how far expressions and a turn of the head move each pixel, (HEIGHT, WIDTH, 2) float32, or None
+    """
+
+    picture: Map
+    moved: Map | None
+    turned: Map | None
+
+
 class Face:
     """One subject, with what its events need; each is computed when it is first asked for."""
 
@@ -106,30 +126,33 @@ class Face:
             self._openings[unit_number] = draw_opening(self.subject, unit_number, *LARGEST[unit_number])
         return self._openings[unit_number]
 
-    def show(self, courses: list[Course], frame: int) -> tuple[Map, Map | None, Map | None]:
-        """Return the neutral picture as events change it, its displacement, and that of a turn; None: none."""
-        picture, moved, shading, angles = self.subject.neutral, None, None, np.zeros(2)
-        is_copy = False
-        for running in courses:
-            event, shares = running.event, running.curves[:, frame - running.event.onset]
-            angles += np.array(event.turn) * shares[0]
-            for unit, share in zip(event.units, shares, strict=False):
-                if unit.number in LARGEST:
-                    picture = picture if is_copy else picture.copy()
-                    is_copy = True
-                    size = 1.0 if unit.number == LIDS else unit.peak / 3
-                    self.opening(unit.number).add(picture, float(share) * size)
-                elif share > 0:
-                    field = self.subject.unit_field(unit.number, unit.side)
-                    peak = np.float32(unit.peak / AT_224 * share)
-                    moved = field.displacement * peak if moved is None else moved + field.displacement * peak
-                    shading = field.shading * peak if shading is None else shading + field.shading * peak
-        if shading is not None:
-            picture = picture * cv2.merge([np.maximum(1 + shading, 0.3)] * 3)
-        if not angles.any():
-            return picture, moved, None
-        picture = picture * cv2.merge([self.turning.shading(*angles)] * 3)
-        return picture, moved, self.turning.displacement(*angles)
+    def look(self, running: Sequence[Course], frame: int) -> Look:
+        """Return how the face looks in a frame, in which these events are running."""
+        units = [(unit, share) for each in running for unit, share in each.at(frame) if share > 0]
+        turns = [np.array(each.event.turn) * each.curves[0, frame - each.event.onset] for each in running]
+        angles = np.sum(turns, axis=0) if turns else np.zeros(2)
+        picture, moved, turned = self._opened(units), None, None
+        fields = [
+            (self.subject.unit_field(unit.number, unit.side), np.float32(unit.peak / AT_224 * share))
+            for unit, share in units
+            if unit.number not in LARGEST
+        ]
+        if fields:
+            moved = np.sum([field.displacement * peak for field, peak in fields], axis=0)
+            shading = 1 + np.sum([field.shading * peak for field, peak in fields], axis=0)
+            picture = picture * cv2.merge([np.maximum(shading, DARKEST)] * 3)
+        if angles.any():
+            turned = self.turning.displacement(*angles)
+            picture = picture * cv2.merge([self.turning.shading(*angles)] * 3)
+        return Look(picture, moved, turned)
+
+    def _opened(self, units: Sequence[tuple[UnitPlan, float]]) -> Map:
+        """Return the neutral picture, with lids and jaw as the units say."""
+        opened = [(unit, share) for unit, share in units if unit.number in LARGEST]
+        picture = self.subject.neutral.copy() if opened else self.subject.neutral
+        for unit, share in opened:
+            self.opening(unit.number).add(picture, share * unit.peak)
+        return picture
 
 
 def draw_video(subject: Subject, plan: VideoPlan, view: View) -> Iterator[NDArray[np.uint8]]:
@@ -145,22 +168,21 @@ def draw_video(subject: Subject, plan: VideoPlan, view: View) -> Iterator[NDArra
             velocity = 0.9 * velocity + rng.normal(0, HEAD)
             pose = 0.98 * pose + velocity + drift
         running = [each for each in courses if each.event.onset <= frame < each.end]
-        picture, moved, turned = face.show(running, frame)
-        shown = _show(_place(picture, moved, turned, pose), view)
+        shown = _show(_place(face.look(running, frame), pose), view)
         time = (frame - 1) / plan.fps
         lamps = 1 + flicker * np.sin(2 * np.pi * MAINS * time + phase) + 0.006 * np.sin(2 * np.pi * slow * time + phase)
         yield _noisy(shown, float(lamps), tiles, rng)
 
 
-def _place(picture: Map, moved: Map | None, turned: Map | None, pose: NDArray[np.float64]) -> Map:
-    """Warp a picture by its displacement, the turn of its head and the pose, (HEIGHT, WIDTH, 3) float32."""
+def _place(look: Look, pose: NDArray[np.float64]) -> Map:
+    """Warp a face by its displacement, the turn of its head and the pose, (HEIGHT, WIDTH, 3) float32."""
     inverse = cv2.invertAffineTransform(pose_matrix(pose)).astype(np.float32)
-    source = cv2.transform(PIXELS, inverse)
-    for displacement in (turned, moved):
+    source = np.asarray(cv2.transform(PIXELS, inverse), np.float32)
+    for displacement in (look.turned, look.moved):
         if displacement is not None:
             source = _undo(source, displacement)
     # cv2.warpAffine takes five times as long.
-    warped = cv2.remap(picture, source, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    warped = cv2.remap(look.picture, source, NO_MAP, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(warped, np.float32)
 
 
@@ -177,7 +199,7 @@ def _undo(places: Map, displacement: Map) -> Map:
     """Return where places (h, w, 2) came from when each pixel of an image moves by its displacement."""
     source = places
     for _ in range(3 if np.abs(displacement).max() > FIRM else 1):
-        source = places - cv2.remap(displacement, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        source = places - cv2.remap(displacement, source, NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return source
 
 
@@ -194,6 +216,6 @@ def _noisy(shown: Map, lamps: float, tiles: list[Map], rng: np.random.Generator)
     top, left = rng.integers(0, 64, 2)
     tile = tiles[rng.integers(len(tiles))][top : top + shown.shape[0], left : left + shown.shape[1]]
     if rng.random() < 0.5:
-        tile = cv2.flip(tile, 1)
+        tile = np.asarray(cv2.flip(tile, 1), np.float32)
     noisy = cv2.scaleAdd(shown, lamps, cv2.multiply(cv2.LUT(lit, NOISE_LEVELS), tile))
     return np.asarray(cv2.convertScaleAbs(np.maximum(noisy, 0, out=noisy)), np.uint8)

@@ -42,7 +42,7 @@ class Opening:
         """Change a neutral picture, (HEIGHT, WIDTH, 3), in place; `share` 0-1 says how far the unit is contracted."""
         place = float(np.clip(share, 0, 1)) * (len(self.changes) - 1)
         below = min(int(place), len(self.changes) - 2)
-        part = np.float32(place - below)
+        part = place - below
         change = cv2.addWeighted(self.changes[below], 1 - part, self.changes[below + 1], part, 0)
         height, width = change.shape[:2]
         picture[self.top : self.top + height, self.left : self.left + width] += change

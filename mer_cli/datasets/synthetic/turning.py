@@ -30,9 +30,10 @@ class Turning:
         between = scene.eyes.mean(0)
         self.neck = self.camera.turn((between + NECK * scene.eye_gap)[None])[0].astype(np.float32)
         hit = scene.raster.hit[::SUPERSAMPLING, ::SUPERSAMPLING]
-        places = self.camera.turn(scene.position.reshape(-1, 3)).reshape(*scene.position.shape[:2], 3)
+        position = scene.position[::SUPERSAMPLING, ::SUPERSAMPLING].astype(np.float64)
+        depths = self.camera.turn(position.reshape(-1, 3))[:, 2].reshape(HEIGHT, WIDTH)
         deepest = self.camera.turn(between[None])[0, 2] - DEEPEST * scene.eye_gap
-        depth = np.maximum(places[::SUPERSAMPLING, ::SUPERSAMPLING, 2], deepest).astype(np.float32)
+        depth = np.maximum(depths, deepest).astype(np.float32)
         self.depth = _spread(depth, hit)
         self.weight = _weight(hit)
         self.light = subject.light

@@ -8,18 +8,14 @@ OUT/ground_truth/clips.csv, OUT/ground_truth/<subject>/<clip>.npz
 from __future__ import annotations
 
 import csv
-import shutil
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
-from mer_cli.datasets.stamp import STAMP
 from mer_cli.datasets.synthetic import (
     casme2_release,
     casme3_release,
@@ -33,11 +29,11 @@ from mer_cli.datasets.synthetic import (
 )
 from mer_cli.datasets.synthetic.clip import Draw, draw_faces
 from mer_cli.datasets.synthetic.layout import GeneratedLayout
+from mer_cli.datasets.synthetic.output import make_room, remove_earlier, write_in_parallel
 from mer_cli.datasets.synthetic.plan import ClipPlan
 from mer_cli.datasets.synthetic.spreadsheet import write_workbook
 from mer_cli.errors import DatasetError, unknown_name
 from mer_cli.system.opencv import cv2
-from mer_cli.system.workers import default_jobs, run_in_workers
 
 LAYOUTS: Mapping[str, GeneratedLayout] = {
     layout.name: layout
@@ -98,7 +94,8 @@ def write_release(
         raise DatasetError(unknown_name("dataset", dataset, LAYOUTS))
     layout = LAYOUTS[dataset]
     plans = layout.plan(subjects=subjects, clips=clips, seed=seed, intensity=intensity, emotions=emotions)
-    _make_room(out, layout)
+    make_room(out, NOTICE.format(title=layout.title), f"a generated release of {layout.title}")
+    remove_earlier(out / layout.folder, out / GROUND_TRUTH)
     people = [list(group) for _, group in groupby(plans, key=lambda plan: plan.subject)]
     people.sort(key=len, reverse=True)  # the longest first, so that no worker ends long after the others
     done = 0
@@ -109,60 +106,13 @@ def write_release(
         if on_clip is not None:
             on_clip(done, len(plans))
 
-    _write_people(people, partial(_write_person, out, layout, seed, draw), workers, on_person)
+    write_in_parallel(people, partial(_write_person, out, layout, seed, draw), workers, on_person)
     _write_truth(out / GROUND_TRUTH / "clips.csv", layout, plans)
     if layout.sheets is not None:
         write_workbook(out / layout.table, layout.sheets(plans))
     for path, sheets in (layout.more_tables(plans) if layout.more_tables else {}).items():
         write_workbook(out / path, sheets)
     return out
-
-
-def _make_room(out: Path, layout: GeneratedLayout) -> None:
-    notice, marker = NOTICE.format(title=layout.title), out / STAMP
-    if marker.is_file() and marker.read_text(encoding="utf-8") not in ("", notice):  # empty: put back by hand
-        raise DatasetError(
-            f"{out}: holds a generated release of another dataset. Expected an empty folder, or a generated release "
-            f"of {layout.title}. Give another OUT."
-        )
-    if out.exists() and not marker.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise DatasetError(
-            f"{out}: holds files that mer synth did not write. Expected an empty folder. Give another OUT."
-        )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DatasetError(f"{out}: can't be made a folder ({error.strerror}). Give another OUT.") from None
-    marker.write_text(notice, encoding="utf-8")
-    for folder in (layout.folder, GROUND_TRUTH):  # of an earlier generated release
-        shutil.rmtree(out / folder, ignore_errors=True)
-
-
-def _write_people(
-    people: Sequence[list[ClipPlan]],
-    write: Callable[[Sequence[ClipPlan]], int],
-    workers: int | None,
-    on_person: Callable[[int], None],
-) -> None:
-    """Write the clips of all people, several in parallel; call `on_person` with each person's number of clips."""
-    n_workers = min(workers or default_jobs(), len(people))
-    if n_workers == 1:
-        with threadpool_limits(1):
-            for person in people:
-                on_person(write(person))
-        return
-    try:
-        run_in_workers(write, people, n_workers, on_person, drop_on_interrupt=True, on_start=_limit_threads)
-    except BrokenProcessPool:
-        raise DatasetError(
-            "mer synth: a worker process was killed while drawing faces, probably for lack of memory. Free memory, and "
-            "run the same command again."
-        ) from None
-
-
-def _limit_threads() -> None:
-    """Allow one thread per process: more would compete for the cores and take twice the time."""
-    threadpool_limits(1)
 
 
 def _write_person(out: Path, layout: GeneratedLayout, seed: int, draw: Draw, plans: Sequence[ClipPlan]) -> int:
