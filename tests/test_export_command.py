@@ -12,6 +12,7 @@ from mer_cli.cli import main
 from mer_cli.inference.fit_model import fit_model
 from mer_cli.inference.onnx_model import open_onnx
 from mer_cli.inference.open_model import open_model
+from mer_cli.inference.purpose import PURPOSE
 from mer_cli.runs.directory import read_run
 from mer_cli.training.fit import plan_fit
 from mer_cli.training.inputs import compute_inputs
@@ -27,7 +28,7 @@ def mer(*arguments):
 def refusal(*arguments):
     result = mer("export", *arguments)
     assert (result.exit_code, result.stdout) == (1, "")
-    return result.stderr.strip()
+    return result.stderr.strip().removeprefix(PURPOSE).strip()
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,7 @@ def test_the_file_of_each_fold_gives_the_logits_that_the_run_stored(run, store):
     files = [run / "onnx" / f"casme2-{subject}.onnx" for subject in ("01", "02")]
     assert result.stdout.splitlines() == [str(file) for file in files]
     assert result.stderr.count("note: checked on 5 stored clips: largest difference from torch ") == 2
+    assert result.stderr.startswith(f"{PURPOSE}\n")
     assert "note: generated: not a result on any dataset\n" in result.stderr
     for file in files:
         model = open_onnx(file)
