@@ -19,7 +19,7 @@ def _facts(scores: SpottingScores) -> Iterator[tuple[str, str]]:
     minutes = "" if scores.minutes is None else f", {scores.minutes:.1f} minutes"
     yield "videos", f"{scores.n_videos}{subjects}{minutes}"
     n_units = scores.n_subjects or scores.n_videos
-    if n_units < FEW_SUBJECTS:
+    if scores.found[-1].interval and n_units < FEW_SUBJECTS:
         what = "subjects" if scores.n_subjects else "videos"
         yield "few " + what, f"with fewer than {FEW_SUBJECTS}, the interval holds the true score less often than 95 %"
     yield "right", "an interval that shares at least half of the frames it and a true one cover together (IoU >= .5)"

@@ -9,14 +9,14 @@ recording, so a region counts by how far it stands out of its own median over th
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
-from mer_cli.spotting.measure import EYES, REGIONS, Measured
+from mer_cli.spotting.measure import EYES, MOUTH, REGIONS, Measured
 
 Floats = NDArray[np.float64]
 
@@ -27,9 +27,12 @@ RAYLEIGH = 1.1774  # median of the length of a vector whose two parts have devia
 LEAST_NOISE = 0.03  # pixels of the crop; a recording without noise would make every motion stand out
 STRONGEST = 3  # regions whose mean says how much moves
 LOWEST_PEAK = 4.0  # times the noise that they stand out
-THRESHOLD = 7.0  # times its noise that the curve of a motion rises and falls
+THRESHOLD = 10.0  # times its noise that the curve of a motion rises and falls
 APART = 0.12  # seconds between two peaks
 APART_SHARE = 0.25  # of a candidate's time that others may cover
+SPEECH_MOMENT = 1  # of MOMENTS, about half a syllable
+SPEECH_SECONDS = 1.5  # to either side of a motion, in which a mouth that speaks moves, too
+OWN_SECONDS = 0.25  # to either side that belong to the motion itself
 REACH = 2.0  # seconds to either side in which an expression begins and ends
 LOW, HIGH = 0.2, 0.6  # parts of the rise through which the line to the onset is drawn
 TURN = 0.3  # of the rise so far; where a path goes back by more, another motion begins
@@ -43,6 +46,7 @@ class Candidate:
     amplitude : how far the regions moved, a mean over those that moved most, pixels of the crop
     score : how far it stands out of the noise
     shares : (regions,) of the motion that each region had
+    busy : share of the time around it in which the mouth stands out of its noise
     """
 
     run: Run
@@ -52,18 +56,20 @@ class Candidate:
     amplitude: float
     score: float
     shares: Floats = field(repr=False)
+    busy: float
 
 
 @dataclass(frozen=True)
 class Run:
     """A part of a recording in which one face is followed, at equal steps of time.
 
-    seconds : (T,) · paths, head : as in `Measured` · step : seconds
+    seconds : (T,) · paths, head, eyes : as in `Measured` · step : seconds
     """
 
     seconds: Floats = field(repr=False)
     paths: Floats = field(repr=False)
     head: Floats = field(repr=False)
+    eyes: Floats = field(repr=False)
     step: float
 
     def between(self, start: float, end: float) -> slice:
@@ -86,8 +92,8 @@ def runs_of(measured: Measured) -> list[Run]:
 def _run(measured: Measured, part: NDArray[np.intp], step: float) -> Run:
     times = measured.seconds[part]
     even = np.arange(times[0], times[-1] + step / 2, step)
-    paths, head = (_smooth(_resample(even, times, v[part]), step) for v in (measured.paths, measured.head))
-    return Run(even, paths, head, step)
+    values = (measured.paths, measured.head, measured.eyes)
+    return Run(even, *(_smooth(_resample(even, times, each[part]), step) for each in values), step)
 
 
 def _resample(even: Floats, times: Floats, values: Floats) -> Floats:
@@ -105,6 +111,8 @@ def find_candidates(runs: Sequence[Run]) -> list[Candidate]:
     The eyes are looked at by themselves, because a blink would hide what the rest of the face does. What the eyes do at
     the time of a motion elsewhere is left out.
     """
+    if not runs:
+        return []
     bumps = [[_bumps(run, moment) for run in runs] for moment in MOMENTS]
     noise = np.stack([_noise(of_runs) for of_runs in bumps])
     found: list[Candidate] = []
@@ -146,6 +154,8 @@ def _candidates(run: Run, bumps: Floats, noise: Floats, regions: Sequence[int]) 
     height = strongest.max(axis=0)
     peaks, _ = find_peaks(height, height=LOWEST_PEAK, distance=max(round(APART / run.step), 1))
     taken: list[Candidate] = []
+    of_mouth = np.linalg.norm(bumps[SPEECH_MOMENT][:, MOUTH], axis=-1) / noise[SPEECH_MOMENT, MOUTH]
+    mouth = np.nan_to_num(np.sort(of_mouth, axis=-1)[:, -STRONGEST:].mean(axis=-1)) > LOWEST_PEAK
     for peak in sorted(peaks, key=lambda peak: -height[peak]):
         moment = int(strongest[:, peak].argmax())
         bump = np.zeros((len(REGIONS), 2))
@@ -153,7 +163,16 @@ def _candidates(run: Run, bumps: Floats, noise: Floats, regions: Sequence[int]) 
         candidate = _shape(run, int(peak), bump, noise[moment])
         if candidate is not None and candidate.score >= THRESHOLD and _overlap(candidate, taken) < APART_SHARE:
             taken.append(candidate)
-            yield candidate
+            yield replace(candidate, busy=_busy(run, mouth, candidate))
+
+
+def _busy(run: Run, mouth: NDArray[np.bool_], candidate: Candidate) -> float:
+    """Return the share of the time before and after a candidate, without itself, in which the mouth moves."""
+    around = run.between(candidate.onset - SPEECH_SECONDS, candidate.offset + SPEECH_SECONDS)
+    own = run.between(candidate.onset - OWN_SECONDS, candidate.offset + OWN_SECONDS)
+    times = np.arange(len(mouth))
+    other = (times >= around.start) & (times < around.stop) & ((times < own.start) | (times >= own.stop))
+    return float(mouth[other].mean()) if other.any() else 0.0
 
 
 def _overlap(candidate: Candidate, others: Sequence[Candidate]) -> float:
@@ -190,6 +209,7 @@ def _shape(run: Run, peak: int, bump: Floats, noise: Floats) -> Candidate | None
         amplitude=min(rise, fall),
         score=min(rise, fall) / of_curve,
         shares=weights / max(weights.sum(), 1e-9),
+        busy=0.0,
     )
 
 

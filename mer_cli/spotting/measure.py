@@ -55,6 +55,7 @@ class Measured:
     numbers : (T,) int32, of the frames · seconds : (T,) of each
     paths : (T, regions, 2), where each region is once the head's motion is taken away, pixels of the crop
     head : (T, points, 2), where the head is, pixels of the crop
+    eyes : (T, 2), contrast of the right and the left eye, whose dark and light parts a lid hides: deviation / mean
     faces : (T,) int32, number of the face, 0 where there was none; places of different faces can't be compared
     n_faces : (T,) int8, faces at the last search
     size : median longer side of the face, brows to chin or ear to ear, pixels of the frame; 0 if there was none
@@ -64,6 +65,7 @@ class Measured:
     seconds: Floats
     paths: Floats
     head: Floats
+    eyes: Floats
     faces: NDArray[np.int32]
     n_faces: NDArray[np.int8]
     size: float
@@ -82,7 +84,8 @@ class MotionMeter:
         self._points: NDArray[np.intp] = np.zeros((0, 2), np.intp)
         self._start = self._place = np.zeros((len(REGIONS) + len(HEAD_POINTS), 2))
         self._numbers, self._faces, self._n_faces = array("i"), array("i"), array("b")
-        self._seconds, self._places, self._sizes = array("d"), array("f"), array("f")
+        self._seconds, self._places, self._sizes, self._eyes = array("d"), array("f"), array("f"), array("f")
+        self._contrast = [0.0, 0.0]
 
     def add(self, number: int, seconds: float, image: Image, stretch: Stretch | None, n_faces: int) -> None:
         """Add a frame, (H, W, 3) uint8 RGB, and the stretch that it belongs to."""
@@ -96,6 +99,7 @@ class MotionMeter:
         self._faces.append(stretch.face if stretch else 0)
         self._n_faces.append(min(n_faces, 127))
         self._places.extend(self._place.ravel().tolist())
+        self._eyes.extend(self._contrast)
 
     def measured(self) -> Measured:
         """Return what was measured at the frames so far."""
@@ -105,6 +109,7 @@ class MotionMeter:
             seconds=np.array(self._seconds),
             paths=places[:, : len(REGIONS)].astype(np.float64),
             head=places[:, len(REGIONS) :].astype(np.float64),
+            eyes=np.frombuffer(self._eyes, np.float32).reshape(-1, 2).astype(np.float64),
             faces=np.array(self._faces, np.int32),
             n_faces=np.array(self._n_faces, np.int8),
             size=float(np.median(self._sizes)) if self._sizes else 0.0,
@@ -116,7 +121,9 @@ class MotionMeter:
             self._begin(grey, seconds, stretch)
             return
         assert self._reference is not None
-        moved = self._compare(self._reference, _reduced(grey, self._stretch))
+        crop = _reduced(grey, self._stretch)
+        moved = self._compare(self._reference, crop)
+        self._look_at_eyes(crop)
         self._place = self._start + moved
         is_far = np.abs(moved[len(REGIONS) :]).max() > REFERENCE_MOTION * TO_CROP
         if stretch is not self._stretch or is_far or seconds - self._since > REFERENCE_SECONDS:
@@ -129,6 +136,10 @@ class MotionMeter:
             self._weights, self._face = _region_weights(stretch.landmarks), _face_mask(stretch.landmarks)
             at = np.rint(stretch.landmarks[HEAD_POINTS] / TO_CROP).astype(np.intp)
             self._points = np.clip(at, 0, SIDE - 1)
+            self._look_at_eyes(self._reference)
+
+    def _look_at_eyes(self, crop: Image) -> None:
+        self._contrast = [_contrast(crop.ravel()[self._weights[eye] > 0]) for eye in EYES]
 
     def _compare(self, reference: Image, now: Image) -> Floats:
         """Return how far each region, without the head's motion, and the head at its points have moved."""
@@ -142,6 +153,10 @@ def _reduced(grey: Image, stretch: Stretch) -> Image:
     """Return the crop of a grey frame at the size of the flow, (112, 112) uint8."""
     crop = warp(grey, stretch.transform)
     return np.asarray(cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _contrast(pixels: NDArray[np.uint8]) -> float:
+    return float(pixels.std() / max(float(pixels.mean()), 1.0))
 
 
 def _region_weights(landmarks: Landmarks) -> NDArray[np.float32]:

@@ -73,7 +73,7 @@ def _checked_fps(recording: Recording) -> float:
 
 def _spotted(measured: Measured, fps: float, n_read: int, notes: tuple[str, ...], *, interrupted: bool) -> Spotted:
     candidates = find_candidates(runs_of(measured))
-    judged = [(candidate, judge(candidate, candidates)) for candidate in candidates]
+    judged = [(candidate, judge(candidate)) for candidate in candidates]
     intervals = [_interval(measured, candidate, reason) for candidate, reason in judged]
     motion, head = _told_motion(measured)
     return Spotted(
