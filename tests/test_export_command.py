@@ -8,8 +8,9 @@ from new_clips import held_out, new_clips
 from tiny_run import config_of, train
 from typer.testing import CliRunner
 
+from mer_cli import resolve_config
 from mer_cli.cli import main
-from mer_cli.inference.fit_model import fit_model
+from mer_cli.inference.fit_model import check_fit, fit_model
 from mer_cli.inference.onnx_model import open_onnx
 from mer_cli.inference.open_model import open_model
 from mer_cli.inference.purpose import PURPOSE
@@ -41,10 +42,16 @@ def run(store, tmp_path_factory):
     return train(store, tmp_path_factory.mktemp("runs"), **MODEL)[0]
 
 
+def fit(store, folder, config):
+    plan = plan_fit([store], config)
+    facts = check_fit(plan, folder, None)
+    compute_inputs(plan)
+    return fit_model(plan, folder, facts, lambda *_: None)
+
+
 @pytest.fixture(scope="module")
 def fitted(store, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models") / "model"
-    return fit_model(plan_fit([store], config_of(**MODEL)), folder, None, lambda *_: None, prepare=compute_inputs)
+    return fit(store, tmp_path_factory.mktemp("models") / "model", config_of(**MODEL))
 
 
 def test_the_file_of_each_fold_gives_the_logits_that_the_run_stored(run, store):
@@ -101,8 +108,7 @@ def test_what_cannot_be_exported_is_refused(run, fitted, store, tmp_path):
 
 
 def test_a_support_vector_machine_is_refused(store, tmp_path):
-    plan = plan_fit([store], config_of(model="bi-woof", flow="fast", epochs=1))
-    folder = fit_model(plan, tmp_path / "model", None, lambda *_: None, prepare=compute_inputs)
+    folder = fit(store, tmp_path / "model", resolve_config(model="bi-woof", scheme="mmnet3", flow="fast"))
     assert refusal(folder, "--onnx") == (
         f"error: {folder}: bi-woof is a descriptor with a support-vector machine, and only networks can be exported. "
         "Fit one, for example: mer fit --model ststnet."
