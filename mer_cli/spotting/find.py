@@ -8,7 +8,7 @@ recording, so a region counts by how far it stands out of its own median over th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -25,18 +25,18 @@ MOMENTS = (0.08, 0.12, 0.18, 0.25, 0.5, 1.0)  # seconds to either side that a pl
 SMOOTHING = 0.02  # seconds, sigma of the Gaussian that paths are smoothed with
 RAYLEIGH = 1.1774  # median of the length of a vector whose two parts have deviation 1
 LEAST_NOISE = 0.03  # pixels of the crop; a recording without noise would make every motion stand out
-STRONGEST = 3  # regions whose mean says how much moves
+STRONGEST = 2  # regions whose mean says how much moves; an expression on one side has hardly more
 LOWEST_PEAK = 4.0  # times the noise that they stand out
-THRESHOLD = 10.0  # times its noise that the curve of a motion rises and falls
+THRESHOLD = 12.0  # times its noise that the curve of a motion rises and falls
 APART = 0.12  # seconds between two peaks
 APART_SHARE = 0.25  # of a candidate's time that others may cover
 SPEECH_MOMENT = 1  # of MOMENTS, about half a syllable
 SPEECH_SECONDS = 1.5  # to either side of a motion, in which a mouth that speaks moves, too
 OWN_SECONDS = 0.25  # to either side that belong to the motion itself
 REACH = 2.0  # seconds to either side in which an expression begins and ends
-LOW, HIGH = 0.2, 0.6  # parts of the rise through which the line to the onset is drawn
+LOW, HIGH = 0.35, 0.6  # parts of the rise through which the line to the onset is drawn
 TURN = 0.3  # of the rise so far; where a path goes back by more, another motion begins
-RETURN = 0.4  # of its larger side that the smaller side of a peak must have
+RETURN = 0.5  # of its larger side that the smaller side of a peak must have
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Candidate:
     amplitude: float
     score: float
     shares: Floats = field(repr=False)
-    busy: float
+    busy: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def _busy(run: Run, mouth: NDArray[np.bool_], candidate: Candidate) -> float:
     return float(mouth[other].mean()) if other.any() else 0.0
 
 
-def _overlap(candidate: Candidate, others: Sequence[Candidate]) -> float:
+def _overlap(candidate: Candidate, others: Iterable[Candidate]) -> float:
     """Return the part of a candidate's time that others cover."""
     shared = (min(candidate.offset, other.offset) - max(candidate.onset, other.onset) for other in others)
     return sum(max(seconds, 0.0) for seconds in shared) / max(candidate.offset - candidate.onset, 1e-9)
@@ -209,14 +209,13 @@ def _shape(run: Run, peak: int, bump: Floats, noise: Floats) -> Candidate | None
         amplitude=min(rise, fall),
         score=min(rise, fall) / of_curve,
         shares=weights / max(weights.sum(), 1e-9),
-        busy=0.0,
     )
 
 
 def _side(curve: Floats) -> tuple[float, float]:
     """Return by how much a curve falls from its first value until it turns, and after how many steps it is down.
 
-    It is down where a line through 60 % and 20 % of the fall meets the bottom: noise hides where a smooth fall ends.
+    It is down where a line through 60 % and 35 % of the fall meets the bottom: noise hides where a smooth fall ends.
     """
     lowest = np.minimum.accumulate(curve)
     turned = np.flatnonzero(curve - lowest > TURN * np.maximum(curve[0] - lowest, 1e-9))
