@@ -31,6 +31,7 @@ THRESHOLD = 12.0  # times its noise that the curve of a motion rises and falls
 APART = 0.12  # seconds between two peaks
 APART_SHARE = 0.25  # of a candidate's time that others may cover
 SPEECH_MOMENT = 1  # of MOMENTS, about half a syllable
+MOVES = 0.3  # pixels by which a mouth moves, however much it moves in the rest of the recording
 SPEECH_SECONDS = 1.5  # to either side of a motion, in which a mouth that speaks moves, too
 OWN_SECONDS = 0.25  # to either side that belong to the motion itself
 REACH = 2.0  # seconds to either side in which an expression begins and ends
@@ -84,6 +85,8 @@ def runs_of(measured: Measured) -> list[Run]:
     if len(measured.seconds) < 2:
         return []
     step = float(np.median(np.diff(measured.seconds)))
+    if step <= 0:
+        return []
     ends = np.flatnonzero(np.diff(measured.faces)) + 1
     parts = (part for part in np.split(np.arange(len(measured.faces)), ends) if measured.faces[part[0]] > 0)
     return [_run(measured, part, step) for part in parts if len(part) > 2]
@@ -92,8 +95,10 @@ def runs_of(measured: Measured) -> list[Run]:
 def _run(measured: Measured, part: NDArray[np.intp], step: float) -> Run:
     times = measured.seconds[part]
     even = np.arange(times[0], times[-1] + step / 2, step)
-    values = (measured.paths, measured.head, measured.eyes)
-    return Run(even, *(_smooth(_resample(even, times, each[part]), step) for each in values), step)
+    paths, head, eyes = (
+        _smooth(_resample(even, times, values[part]), step) for values in (measured.paths, measured.head, measured.eyes)
+    )
+    return Run(even, paths, head, eyes, step)
 
 
 def _resample(even: Floats, times: Floats, values: Floats) -> Floats:
@@ -113,11 +118,10 @@ def find_candidates(runs: Sequence[Run]) -> list[Candidate]:
     """
     if not runs:
         return []
-    bumps = [[_bumps(run, moment) for run in runs] for moment in MOMENTS]
-    noise = np.stack([_noise(of_runs) for of_runs in bumps])
+    noise = np.stack([_noise([_bumps(run, moment) for run in runs]) for moment in MOMENTS])
     found: list[Candidate] = []
-    for index, run in enumerate(runs):
-        of_run = np.stack([of_runs[index] for of_runs in bumps])
+    for run in runs:
+        of_run = np.stack([_bumps(run, moment) for moment in MOMENTS])
         elsewhere = list(_candidates(run, of_run, noise, ELSEWHERE))
         eyes = (one for one in _candidates(run, of_run, noise, EYES) if _overlap(one, elsewhere) < APART_SHARE)
         found += [*elsewhere, *eyes]
@@ -154,8 +158,9 @@ def _candidates(run: Run, bumps: Floats, noise: Floats, regions: Sequence[int]) 
     height = strongest.max(axis=0)
     peaks, _ = find_peaks(height, height=LOWEST_PEAK, distance=max(round(APART / run.step), 1))
     taken: list[Candidate] = []
-    of_mouth = np.linalg.norm(bumps[SPEECH_MOMENT][:, MOUTH], axis=-1) / noise[SPEECH_MOMENT, MOUTH]
-    mouth = np.nan_to_num(np.sort(of_mouth, axis=-1)[:, -STRONGEST:].mean(axis=-1)) > LOWEST_PEAK
+    moves = np.minimum(LOWEST_PEAK * noise[SPEECH_MOMENT, MOUTH], MOVES)
+    of_mouth = np.linalg.norm(bumps[SPEECH_MOMENT][:, MOUTH], axis=-1) / moves
+    mouth = np.nan_to_num(np.sort(of_mouth, axis=-1)[:, -STRONGEST:].mean(axis=-1)) > 1
     for peak in sorted(peaks, key=lambda peak: -height[peak]):
         moment = int(strongest[:, peak].argmax())
         bump = np.zeros((len(REGIONS), 2))
