@@ -348,10 +348,12 @@ def _right_by_chance(
     room = np.maximum(last - lengths + 1, 1)
     onsets = 1 + np.floor(rng.random((N_CHANCE, len(lengths))) * room).astype(np.int64)
     spans = np.stack([onsets, onsets + lengths - 1], axis=-1)
-    is_near = (overlaps(spans.reshape(-1, 2).tolist(), true) >= OVERLAP).any(axis=1).reshape(N_CHANCE, -1)
+    every = [(onset, offset) for onset, offset in spans.reshape(-1, 2).tolist()]
+    is_near = (overlaps(every, true) >= OVERLAP).any(axis=1).reshape(N_CHANCE, -1)
     right = np.zeros(N_CHANCE, np.int64)
     for draw in np.flatnonzero(is_near.any(axis=1)):
-        right[draw] = len(match(list(map(tuple, spans[draw, is_near[draw]].tolist())), true))
+        near = [(onset, offset) for onset, offset in spans[draw, is_near[draw]].tolist()]
+        right[draw] = len(match(near, true))
     return right
 
 

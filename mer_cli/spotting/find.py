@@ -8,7 +8,7 @@ recording, so a region counts by how far it stands out of its own median over th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -25,18 +25,19 @@ MOMENTS = (0.08, 0.12, 0.18, 0.25, 0.5, 1.0)  # seconds to either side that a pl
 SMOOTHING = 0.02  # seconds, sigma of the Gaussian that paths are smoothed with
 RAYLEIGH = 1.1774  # median of the length of a vector whose two parts have deviation 1
 LEAST_NOISE = 0.03  # pixels of the crop; a recording without noise would make every motion stand out
-STRONGEST = 3  # regions whose mean says how much moves
+STRONGEST = 2  # regions whose mean says how much moves; an expression on one side has hardly more
 LOWEST_PEAK = 4.0  # times the noise that they stand out
-THRESHOLD = 10.0  # times its noise that the curve of a motion rises and falls
+THRESHOLD = 12.0  # times its noise that the curve of a motion rises and falls
 APART = 0.12  # seconds between two peaks
 APART_SHARE = 0.25  # of a candidate's time that others may cover
 SPEECH_MOMENT = 1  # of MOMENTS, about half a syllable
+MOVES = 0.3  # pixels by which a mouth moves, however much it moves in the rest of the recording
 SPEECH_SECONDS = 1.5  # to either side of a motion, in which a mouth that speaks moves, too
 OWN_SECONDS = 0.25  # to either side that belong to the motion itself
 REACH = 2.0  # seconds to either side in which an expression begins and ends
-LOW, HIGH = 0.2, 0.6  # parts of the rise through which the line to the onset is drawn
+LOW, HIGH = 0.35, 0.6  # parts of the rise through which the line to the onset is drawn
 TURN = 0.3  # of the rise so far; where a path goes back by more, another motion begins
-RETURN = 0.4  # of its larger side that the smaller side of a peak must have
+RETURN = 0.5  # of its larger side that the smaller side of a peak must have
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Candidate:
     amplitude: float
     score: float
     shares: Floats = field(repr=False)
-    busy: float
+    busy: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ def runs_of(measured: Measured) -> list[Run]:
     if len(measured.seconds) < 2:
         return []
     step = float(np.median(np.diff(measured.seconds)))
+    if step <= 0:
+        return []
     ends = np.flatnonzero(np.diff(measured.faces)) + 1
     parts = (part for part in np.split(np.arange(len(measured.faces)), ends) if measured.faces[part[0]] > 0)
     return [_run(measured, part, step) for part in parts if len(part) > 2]
@@ -92,8 +95,10 @@ def runs_of(measured: Measured) -> list[Run]:
 def _run(measured: Measured, part: NDArray[np.intp], step: float) -> Run:
     times = measured.seconds[part]
     even = np.arange(times[0], times[-1] + step / 2, step)
-    values = (measured.paths, measured.head, measured.eyes)
-    return Run(even, *(_smooth(_resample(even, times, each[part]), step) for each in values), step)
+    paths, head, eyes = (
+        _smooth(_resample(even, times, values[part]), step) for values in (measured.paths, measured.head, measured.eyes)
+    )
+    return Run(even, paths, head, eyes, step)
 
 
 def _resample(even: Floats, times: Floats, values: Floats) -> Floats:
@@ -113,11 +118,10 @@ def find_candidates(runs: Sequence[Run]) -> list[Candidate]:
     """
     if not runs:
         return []
-    bumps = [[_bumps(run, moment) for run in runs] for moment in MOMENTS]
-    noise = np.stack([_noise(of_runs) for of_runs in bumps])
+    noise = np.stack([_noise([_bumps(run, moment) for run in runs]) for moment in MOMENTS])
     found: list[Candidate] = []
-    for index, run in enumerate(runs):
-        of_run = np.stack([of_runs[index] for of_runs in bumps])
+    for run in runs:
+        of_run = np.stack([_bumps(run, moment) for moment in MOMENTS])
         elsewhere = list(_candidates(run, of_run, noise, ELSEWHERE))
         eyes = (one for one in _candidates(run, of_run, noise, EYES) if _overlap(one, elsewhere) < APART_SHARE)
         found += [*elsewhere, *eyes]
@@ -154,8 +158,9 @@ def _candidates(run: Run, bumps: Floats, noise: Floats, regions: Sequence[int]) 
     height = strongest.max(axis=0)
     peaks, _ = find_peaks(height, height=LOWEST_PEAK, distance=max(round(APART / run.step), 1))
     taken: list[Candidate] = []
-    of_mouth = np.linalg.norm(bumps[SPEECH_MOMENT][:, MOUTH], axis=-1) / noise[SPEECH_MOMENT, MOUTH]
-    mouth = np.nan_to_num(np.sort(of_mouth, axis=-1)[:, -STRONGEST:].mean(axis=-1)) > LOWEST_PEAK
+    moves = np.minimum(LOWEST_PEAK * noise[SPEECH_MOMENT, MOUTH], MOVES)
+    of_mouth = np.linalg.norm(bumps[SPEECH_MOMENT][:, MOUTH], axis=-1) / moves
+    mouth = np.nan_to_num(np.sort(of_mouth, axis=-1)[:, -STRONGEST:].mean(axis=-1)) > 1
     for peak in sorted(peaks, key=lambda peak: -height[peak]):
         moment = int(strongest[:, peak].argmax())
         bump = np.zeros((len(REGIONS), 2))
@@ -175,7 +180,7 @@ def _busy(run: Run, mouth: NDArray[np.bool_], candidate: Candidate) -> float:
     return float(mouth[other].mean()) if other.any() else 0.0
 
 
-def _overlap(candidate: Candidate, others: Sequence[Candidate]) -> float:
+def _overlap(candidate: Candidate, others: Iterable[Candidate]) -> float:
     """Return the part of a candidate's time that others cover."""
     shared = (min(candidate.offset, other.offset) - max(candidate.onset, other.onset) for other in others)
     return sum(max(seconds, 0.0) for seconds in shared) / max(candidate.offset - candidate.onset, 1e-9)
@@ -209,14 +214,13 @@ def _shape(run: Run, peak: int, bump: Floats, noise: Floats) -> Candidate | None
         amplitude=min(rise, fall),
         score=min(rise, fall) / of_curve,
         shares=weights / max(weights.sum(), 1e-9),
-        busy=0.0,
     )
 
 
 def _side(curve: Floats) -> tuple[float, float]:
     """Return by how much a curve falls from its first value until it turns, and after how many steps it is down.
 
-    It is down where a line through 60 % and 20 % of the fall meets the bottom: noise hides where a smooth fall ends.
+    It is down where a line through 60 % and 35 % of the fall meets the bottom: noise hides where a smooth fall ends.
     """
     lowest = np.minimum.accumulate(curve)
     turned = np.flatnonzero(curve - lowest > TURN * np.maximum(curve[0] - lowest, 1e-9))

@@ -73,8 +73,7 @@ def _checked_fps(recording: Recording) -> float:
 
 def _spotted(measured: Measured, fps: float, n_read: int, notes: tuple[str, ...], *, interrupted: bool) -> Spotted:
     candidates = find_candidates(runs_of(measured))
-    judged = [(candidate, judge(candidate)) for candidate in candidates]
-    intervals = [_interval(measured, candidate, reason) for candidate, reason in judged]
+    intervals = [_interval(measured, candidate, judge(candidate)) for candidate in candidates]
     motion, head = _told_motion(measured)
     return Spotted(
         fps=fps,
@@ -98,7 +97,7 @@ def _interval(measured: Measured, candidate: Candidate, reason: Reason) -> Inter
 
 
 def _told_motion(measured: Measured) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return how far the regions that move most, and the head, have moved in the last moment; NaN without a face."""
+    """Return how far the two regions that move most, and the head, moved in the last moment; NaN without a face."""
     before = np.maximum(np.searchsorted(measured.seconds, measured.seconds - WINDOW), 0)
     is_known = (measured.faces > 0) & (measured.faces[before] == measured.faces)
     moved = np.linalg.norm(measured.paths - measured.paths[before], axis=-1)
