@@ -1,5 +1,7 @@
 """Makes new clips of what a store holds, as `mer predict` cuts them out of a video."""
 
+from pathlib import Path
+
 import numpy as np
 
 from mer_cli.inference.model import NewClip
@@ -9,6 +11,7 @@ from mer_cli.store.whole_clips import read_clip
 
 def new_clips(path, clip_ids, whole=False):
     """The clips of a store at `path`, in the order of `clip_ids`; with all frames if `whole`."""
+    path = Path(path)
     onset, apex = read_pairs(path, list(clip_ids))
     landmarks = read_landmarks(path, list(clip_ids))
     return [

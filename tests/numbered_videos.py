@@ -20,13 +20,14 @@ QUIET = {"x265-params": "log-level=none"}
 
 @dataclass(frozen=True)
 class Format:
-    """One way to write a video: the file's extension, the codec, its pixels and options, and the muxer."""
+    """One way to write a video: the file's extension, the codec, its pixels and options, the muxer and its options."""
 
     suffix: str
     codec: str
     pixels: str = "yuv420p"
     options: dict[str, str] = field(default_factory=dict)
     muxer: str | None = None
+    muxing: dict[str, str] = field(default_factory=dict)
 
     def __str__(self):
         return f"{self.codec}-{self.pixels}{self.suffix}"
@@ -79,7 +80,8 @@ def write(path, kind=MP4, n_frames=30, *, stamps=None, rate=FPS, turn=0, size=(W
         av.Codec(kind.codec, "w")
     except av.codec.codec.UnknownCodecError:
         pytest.skip(f"this build of PyAV has no encoder {kind.codec}")
-    with av.open(str(path) if to is None else to, "w", format=kind.muxer or (to and kind.suffix[1:])) as container:
+    muxer = kind.muxer or (to and kind.suffix[1:])
+    with av.open(str(path) if to is None else to, "w", format=muxer, options=dict(kind.muxing)) as container:
         stream = container.add_stream(kind.codec, rate=rate, options=dict(kind.options))
         shape = np.rot90(picture(0, *size), -turn // 90).shape
         stream.width, stream.height, stream.pix_fmt = shape[1], shape[0], kind.pixels

@@ -178,6 +178,7 @@ def test_doctor_names_each_thing_and_the_fix(tmp_path, monkeypatch):
     monkeypatch.setenv("MER_PREDICTOR", str(tmp_path / "none.dat"))
     result = mer("doctor")
     assert result.exit_code == 1
+    assert "PyAV (videos: exact time stamps, jumps to late clips): " in result.stdout
     assert "missing 68-point model (preprocess): not found" in result.stdout
     assert "fix: MER_PREDICTOR:" in result.stdout
 

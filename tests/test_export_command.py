@@ -8,10 +8,12 @@ from new_clips import held_out, new_clips
 from tiny_run import config_of, train
 from typer.testing import CliRunner
 
+from mer_cli import resolve_config
 from mer_cli.cli import main
-from mer_cli.inference.fit_model import fit_model
+from mer_cli.inference.fit_model import check_fit, fit_model
 from mer_cli.inference.onnx_model import open_onnx
 from mer_cli.inference.open_model import open_model
+from mer_cli.inference.purpose import PURPOSE
 from mer_cli.runs.directory import read_run
 from mer_cli.training.fit import plan_fit
 from mer_cli.training.inputs import compute_inputs
@@ -27,7 +29,7 @@ def mer(*arguments):
 def refusal(*arguments):
     result = mer("export", *arguments)
     assert (result.exit_code, result.stdout) == (1, "")
-    return result.stderr.strip()
+    return result.stderr.strip().removeprefix(PURPOSE).strip()
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +42,16 @@ def run(store, tmp_path_factory):
     return train(store, tmp_path_factory.mktemp("runs"), **MODEL)[0]
 
 
+def fit(store, folder, config):
+    plan = plan_fit([store], config)
+    facts = check_fit(plan, folder, None)
+    compute_inputs(plan)
+    return fit_model(plan, folder, facts, lambda *_: None)
+
+
 @pytest.fixture(scope="module")
 def fitted(store, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models") / "model"
-    return fit_model(plan_fit([store], config_of(**MODEL)), folder, None, lambda *_: None, prepare=compute_inputs)
+    return fit(store, tmp_path_factory.mktemp("models") / "model", config_of(**MODEL))
 
 
 def test_the_file_of_each_fold_gives_the_logits_that_the_run_stored(run, store):
@@ -52,6 +60,7 @@ def test_the_file_of_each_fold_gives_the_logits_that_the_run_stored(run, store):
     files = [run / "onnx" / f"casme2-{subject}.onnx" for subject in ("01", "02")]
     assert result.stdout.splitlines() == [str(file) for file in files]
     assert result.stderr.count("note: checked on 5 stored clips: largest difference from torch ") == 2
+    assert result.stderr.startswith(f"{PURPOSE}\n")
     assert "note: generated: not a result on any dataset\n" in result.stderr
     for file in files:
         model = open_onnx(file)
@@ -99,8 +108,7 @@ def test_what_cannot_be_exported_is_refused(run, fitted, store, tmp_path):
 
 
 def test_a_support_vector_machine_is_refused(store, tmp_path):
-    plan = plan_fit([store], config_of(model="bi-woof", flow="fast", epochs=1))
-    folder = fit_model(plan, tmp_path / "model", None, lambda *_: None, prepare=compute_inputs)
+    folder = fit(store, tmp_path / "model", resolve_config(model="bi-woof", scheme="mmnet3", flow="fast"))
     assert refusal(folder, "--onnx") == (
         f"error: {folder}: bi-woof is a descriptor with a support-vector machine, and only networks can be exported. "
         "Fit one, for example: mer fit --model ststnet."

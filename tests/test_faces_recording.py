@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 
 import cv2
@@ -172,6 +173,23 @@ def test_frames_that_an_edit_list_cuts_off_are_not_counted(tmp_path, reader):
     assert count_frames(path) == len(read_index(path).stamps) == PyavVideo(path).n_frames == 25
 
 
+def test_all_frames_of_a_fragmented_mp4_are_counted(tmp_path):
+    path = write(
+        tmp_path / "a.mp4", Format(".mp4", "libx264", options=MP4.options, muxing={"movflags": "frag_keyframe"})
+    )
+    assert (count_frames(path), PyavVideo(path).n_frames) == (30, 30)
+
+
+@readers
+def test_a_header_that_tells_too_many_frames_costs_no_memory(films, tmp_path, monkeypatch, reader):
+    content = films(FORMATS[0]).read_bytes().replace((30).to_bytes(4, "little"), (1 << 30).to_bytes(4, "little"))
+    path = tmp_path / "a.avi"
+    path.write_bytes(content)
+    if reader is OpencvVideo:
+        monkeypatch.setattr("mer_cli.datasets.video_index.find_av", lambda: None)
+    assert count_frames(path) <= len(content)
+
+
 @formats
 def test_the_times_of_all_frames_are_those_of_reading(films, kind):
     times = [frame.seconds for frame in PyavVideo(films(kind)).read()]
@@ -226,6 +244,12 @@ def test_what_is_not_a_video_is_told(tmp_path, capfd, reader, content, what):
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_picture_named_like_a_video_is_told(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((40, 40, 3), np.uint8))
+    path = (tmp_path / "a.png").rename(tmp_path / "a.mp4")
+    refused(lambda: PyavVideo(path), path, IS_NO_VIDEO)
+
+
 @readers
 def test_a_video_without_its_index_is_told(films, tmp_path, reader):
     path = tmp_path / "a.mp4"
@@ -233,9 +257,18 @@ def test_a_video_without_its_index_is_told(films, tmp_path, reader):
     refused(lambda: reader(path), path, NO_MOOV)
 
 
-def test_a_recording_that_is_not_there_is_told(tmp_path):
+def test_a_recording_that_is_not_there_is_told(tmp_path, monkeypatch):
     path = tmp_path / "a.mp4"
-    refused(lambda: open_recording(path), path, "no such video or folder of images. Correct the path.")
+    what = "cannot be read (No such file or directory). Check the path and its permissions."
+    refused(lambda: open_recording(path), path, what)
+    monkeypatch.setattr("mer_cli.faces.recording.find_av", lambda: None)
+    refused(lambda: open_recording(path), path, what)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    path = tmp_path / "a.mp4"
+    os.mkfifo(path)
+    refused(lambda: open_recording(path), path, "is neither a file nor a folder. Give a video or a folder of images.")
 
 
 def write_sound(path, *, cover):
@@ -267,6 +300,18 @@ def test_sound_alone_is_no_recording_even_with_a_cover(tmp_path, cover):
 def test_sound_without_a_cover_is_told_by_both(tmp_path, reader):
     with pytest.raises(FaceError):
         reader(write_sound(tmp_path / "a.mp4", cover=False))
+
+
+def test_a_codec_that_nobody_knows_is_told(films, tmp_path):
+    path = tmp_path / "a.avi"
+    path.write_bytes(films(FORMATS[0]).read_bytes().replace(b"MJPG", b"QQQQ"))
+    what = (
+        "its frames are compressed in a way that FFmpeg doesn't know. Convert the video with the program that recorded "
+        "it, for example to MP4; or copy the file again, if it is damaged."
+    )
+    refused(lambda: PyavVideo(path), path, what)
+    refused(lambda: count_frames(path), path, what)
+    refused(lambda: OpencvVideo(path), path, IS_NO_VIDEO)
 
 
 def test_of_two_videos_in_a_file_the_first_is_read(tmp_path):
@@ -340,9 +385,9 @@ def test_no_number_behind_damage_is_trusted_where_time_stamps_do_not_tell_it(wit
     )
     assert [frame.number for frame in recording.read([1, 14])] == [1, 14]
     refused(
-        lambda: list(recording.read([1, 30])),
+        lambda: list(recording.read([1, 29])),
         with_damage,
-        "the frame after frame 14 can't be decoded, so it can't be told which one is frame 30. Copy the file again.",
+        "the frame after frame 14 can't be decoded, so it can't be told which one is frame 29. Copy the file again.",
     )
 
 

@@ -19,7 +19,7 @@ from mer_cli.errors import ConfigError, RunError
 from mer_cli.faces.frames import HALF_WINDOW
 from mer_cli.inference.export import export_network
 from mer_cli.inference.model import NewClip
-from mer_cli.inference.onnx_model import open_onnx
+from mer_cli.inference.onnx_model import inputs_of, open_onnx
 from mer_cli.inference.purpose import PURPOSE
 from mer_cli.motion.inputs import MotionInput
 from mer_cli.runs.methods import LIVE, METHODS
@@ -241,6 +241,10 @@ def endless_result(model, _record):
     model.graph.node.append(node)
 
 
+def own_operator(model, _record):
+    model.functions.add().name = "Own"
+
+
 def unknown_class(_model, record):
     record["facts"]["mood"] = "bad"
 
@@ -259,6 +263,7 @@ def unknown_class(_model, record):
             "1,728 bytes of it",
         ),
         (endless_result, True, "the tensor 'zeros' would have 1,099,511,627,776 numbers"),
+        (own_operator, True, "it has operators of its own or sparse tensors, which mer never writes"),
         (unknown_class, True, "facts.mood is 'bad': Extra inputs are not permitted"),
     ],
 )
@@ -270,6 +275,52 @@ def test_a_changed_file_is_refused(ststnet, tmp_path, change, seal, problem):
 def test_an_unchanged_copy_with_its_own_checksums_is_read(ststnet, tmp_path):
     path = edit(ststnet, tmp_path / "model.onnx", lambda model, record: None, seal=True)
     assert open_onnx(path).record == open_onnx(ststnet).record
+
+
+def test_a_file_that_is_too_large_is_refused_unread(tmp_path):
+    path = tmp_path / "model.onnx"
+    with path.open("wb") as file:
+        file.truncate((1 << 30) + 1)
+    assert refused(path) == f"{path}: not an ONNX file of mer (it has more than 1,073,741,824 bytes). {AGAIN}"
+
+
+def test_wrong_inputs_are_refused_with_the_right_ones(ststnet):
+    with pytest.raises(RunError) as caught:
+        open_onnx(ststnet).run({"planes": np.zeros((2, 3, 28, 27), np.float32)})
+    assert str(caught.value).startswith(f"{ststnet}: onnxruntime can't run it (")
+    assert str(caught.value).endswith(
+        "). Expected as inputs planes: float32 (n, 3, 28, 28), not normalised: u, v, strain."
+    )
+
+
+def test_numbers_that_are_not_finite_are_refused(ststnet):
+    planes = np.full((1, 3, 28, 28), np.nan, np.float32)
+    with pytest.raises(RunError) as caught:
+        open_onnx(ststnet).run({"planes": planes})
+    assert str(caught.value) == (
+        f"{ststnet}: its logits are not finite numbers, one for each class. The network is not usable: train another, "
+        "with a lower --learning-rate."
+    )
+
+
+def test_clips_are_answered_in_their_order_however_many_there_are(ststnet):
+    assert open_onnx(ststnet).logits([]).shape == (1, 0, 3)
+    rng = np.random.default_rng(4)
+    images = rng.integers(0, 256, (4, 224, 224, 3), dtype=np.uint8)
+    clips = [NewClip(images[row], images[row - 1], np.zeros((68, 2), np.float32)) for row in range(4)]
+    model = open_onnx(ststnet)
+    together = model.logits(clips * 9)[0]  # more than go through the network at once
+    alone = np.concatenate([model.logits([clip])[0] for clip in clips])
+    np.testing.assert_allclose(together, np.tile(alone, (9, 1)), rtol=1e-4, atol=1e-4)
+
+
+def test_whole_clips_need_their_frames():
+    clip = NewClip(*np.zeros((2, 224, 224, 3), np.uint8), np.zeros((68, 2), np.float32))
+    with pytest.raises(ConfigError) as caught:
+        inputs_of([clip], METHODS["di-resnet18"].sees, None)
+    assert str(caught.value) == (
+        "The network sees whole clips, and a clip has only its onset and apex. Give its frames."
+    )
 
 
 @pytest.mark.parametrize("module", ["onnx", "onnxruntime"])

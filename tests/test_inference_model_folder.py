@@ -1,5 +1,6 @@
 """A fitted model's folder: what it holds, that it answers as it was trained, and that every edit of it is noticed."""
 
+import hashlib
 import json
 import shutil
 
@@ -133,7 +134,7 @@ def test_a_support_vector_machine_decides_as_scikit_learns(store, tmp_path, monk
     monkeypatch.setattr(
         classical.SVC, "fit", lambda self, *args: fitted_by_sklearn.append((self, args)) or wrapped(self, *args)
     )
-    config = resolve_config(model="flow-svm", scheme="mmnet3")
+    config = resolve_config(model="flow-svm", flow="fast", scheme="mmnet3")
     plan = plan_fit([store], config)
     folder = fit_plan(plan, tmp_path / "m")
     model = open_model(folder)
@@ -307,3 +308,21 @@ def test_a_missing_file_is_named(copy):
 def test_another_programs_json_is_not_a_model(copy, text):
     (copy / "model.json").write_text(text)
     assert refusal(copy) == (f'{copy}/model.json: not a model that mer wrote (its format is not "mer-model"). {AGAIN}')
+
+
+def test_weights_that_no_reader_understands_are_told(copy):
+    said = read_model_file(copy)
+    (copy / "model.safetensors").write_bytes(b"x" * 20)
+    digest = hashlib.sha256(b"x" * 20).hexdigest()
+    (copy / "model.json").write_text(model_text(said.model_copy(update={"weights_sha256": digest})))
+    assert refusal(copy).startswith(f"{copy}/model.safetensors: can't be read as weights (")
+    assert refusal(copy).endswith(f"). {AGAIN}")
+
+
+def test_a_file_in_the_way_of_the_folder_is_told(store, tmp_path):
+    (tmp_path / "m").write_text("")
+    with pytest.raises(RunError) as error:
+        fit(store, tmp_path / "m")
+    assert str(error.value) == (
+        f"{tmp_path}/m: a model can't be written there (Not a directory). Give another --out, or move the folder away."
+    )

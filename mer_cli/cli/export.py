@@ -44,13 +44,15 @@ def export(
 ) -> None:
     """Write a trained network as an ONNX file, which runs without mer, and check it against torch.
 
-    Needs the extra [export]. Anybody can read from the file what the model is for and what it was trained on.
+    It needs the extra `export`. The file says what the model is for and what it was trained on.
     Example: mer export models/casme2-5-mmnet-released-s1-0a1b2c3d --onnx
     """
     if not onnx:
         raise ConfigError(f"mer export: --onnx is missing, the only format. Type: mer export {model} --onnx")
     from mer_cli.inference.export_model import export_model
+    from mer_cli.inference.purpose import PURPOSE
 
+    console.print_lines([PURPOSE], console.err)
     with console.Steps("export") as steps:
         for file in export_model(model, steps.update, out=out, folds=fold or (), stores=store or (), code=code):
             console.print_path(file.path)

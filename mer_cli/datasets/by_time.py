@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from mer_cli.datasets.annotation import Field
 from mer_cli.datasets.frame_files import is_video
@@ -41,13 +39,13 @@ def numbers_by_time(
     return cells, (f"by time: {told}",)
 
 
-def _shown(place: Path, frames: Sequence[FrameRef], fps: float | None) -> tuple[Sequence[int], NDArray[np.float64]]:
+def _shown(place: Path, frames: Sequence[FrameRef], fps: float | None) -> tuple[Sequence[int], Sequence[float]]:
     """Return the numbers of all frames, and when each is shown, in seconds since the first."""
     if is_video(place):
         from mer_cli.datasets.video_index import read_times  # needs OpenCV
 
         try:
-            shown = read_times(place)
+            shown: list[float] = read_times(place).tolist()
         except FaceError as error:
             raise DatasetError(str(error)) from error
         return range(1, len(shown) + 1), shown
@@ -57,16 +55,16 @@ def _shown(place: Path, frames: Sequence[FrameRef], fps: float | None) -> tuple[
             "numbers of the images in the columns onset, apex and offset."
         )
     numbers = [frame.number for frame in frames]
-    return numbers, (np.asarray(numbers) - numbers[0]) / fps
+    return numbers, [(number - numbers[0]) / fps for number in numbers]
 
 
-def _number(field: Field, time: float, numbers: Sequence[int], shown: NDArray[np.float64]) -> int:
+def _number(field: Field, time: float, numbers: Sequence[int], shown: Sequence[float]) -> int:
     """Return the number of the frame that is shown at a time: the last one that begins up to then."""
-    last = float(shown[-1])
+    last = shown[-1]
     step = last / max(len(shown) - 1, 1)
     if time > last + step + GRACE:
         raise DatasetError(
             f"{WRITTEN.format(field)} {time:g} is behind the end: the last frame, {numbers[-1]}, is shown at "
             f"{last:.3f} s. Correct the table; times are counted from the first frame."
         )
-    return numbers[max(int(np.searchsorted(shown, time + min(GRACE, step / 2), side="right")) - 1, 0)]
+    return numbers[max(bisect_right(shown, time + min(GRACE, step / 2)) - 1, 0)]

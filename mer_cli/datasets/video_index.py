@@ -144,8 +144,9 @@ def count_frames(path: Path) -> int:
 def _count_frames(path: Path, size: int, time: int) -> int:
     if find_av() is not None:
         with open_film(path) as (_, film):
-            if film.frames:
-                return listed_frames(film)
+            listed = listed_frames(film)
+        if listed:
+            return min(listed, size)  # a damaged header may say millions; each frame takes a byte at least
         index = _read_index(path, size, time)
         if index is not None:
             return len(index.stamps)
@@ -155,4 +156,4 @@ def _count_frames(path: Path, size: int, time: int) -> int:
             n_frames = 0
             while video.grab():
                 n_frames += 1
-        return n_frames
+        return min(n_frames, size)

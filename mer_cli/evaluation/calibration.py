@@ -84,7 +84,7 @@ def combine(logits: Logits, temperature: float) -> tuple[Probabilities, Probabil
     """Return one answer of several networks for each clip, and how far the networks differ.
 
     The temperature of a run was fitted on single networks, each on its own held-out subject. The mean of several is
-    usually less sure than each of them, and nobody measured it on held-out people: see docs/calibration.md.
+    usually less sure than each of them: docs/calibration.md measures by how much, on generated people.
 
     Parameters
     ----------

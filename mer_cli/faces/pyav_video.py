@@ -66,12 +66,12 @@ class PyavVideo:
 
     def _image(self, frame: Any, number: int) -> Image:
         """Return the pixels of a frame, (H, W, 3) uint8, RGB, upright; they are those that OpenCV returns."""
+        size, first = (frame.height, frame.width), (self.height, self.width)
+        if size != (first[::-1] if self._turns % 2 else first):
+            raise other_size(self.path, number, size, first)
         # Not rgb24, which rounds frames of ten bits in another way.
         bgr = frame.reformat(format="bgr24", interpolation="BICUBIC").to_ndarray()
-        rgb = np.ascontiguousarray(np.rot90(bgr[..., ::-1], self._turns))
-        if rgb.shape[:2] != (self.height, self.width):
-            raise other_size(self.path, number, rgb.shape, (self.height, self.width))
-        return rgb
+        return np.ascontiguousarray(np.rot90(bgr[..., ::-1], self._turns))
 
     def _tell_damage(self, taken: Pass) -> None:
         """Add notes on frames that could not be decoded, and on a video that ends before its header says."""
@@ -162,8 +162,8 @@ def _rate(container: Any, film: Any, timing: _Timing) -> tuple[float | None, lis
 
 def _count(container: Any, film: Any, fps: float | None) -> int | None:
     """Return the number of frames by the header; None if it says nothing."""
-    if film.frames:
-        return listed_frames(film)
+    if listed := listed_frames(film):
+        return listed
     seconds = _duration(container, film)
     return round(seconds * fps) or None if fps and seconds > 0 else None
 

@@ -60,6 +60,6 @@ def open_recording(path: Path, fps: float | None = None) -> Recording:
     """
     if path.is_dir():
         return PictureFolder(path, fps)
-    if not path.is_file():
-        raise FaceError(f"{path}: no such video or folder of images. Correct the path.")
+    if path.exists() and not path.is_file():  # reading from a pipe would wait for its other end
+        raise FaceError(f"{path}: is neither a file nor a folder. Give a video or a folder of images.")
     return OpencvVideo(path) if find_av() is None else PyavVideo(path)

@@ -12,7 +12,7 @@ import io
 import re
 import textwrap
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,8 @@ SHOWN = {
     ATTRIBUTION: "Attribution of the answer (input x SmoothGrad) over the {face}: how much of its lead over the "
     "other classes each place accounts for, compared with a face at rest. Blue is 0, red is the map's own maximum.",
 }
-MOTION = " u (to the right) and v (down): red positive, blue negative, white 0, in pixels. Other planes: white is 0."
+SIGNED_MOTION = " u (to the right) and v (down) in pixels: red is positive, blue negative, white 0."
+OTHER_MOTION = " {planes}: white is 0."
 OUTLINE = " White line: where the face really moved."
 SIGNED, UNSIGNED = "RdBu_r", "Purples"  # colours of a plane of motion
 
@@ -198,13 +199,21 @@ def draw_clips(run: Run, found: Maps, clip_ids: Sequence[str], regions: Mapping[
         title = (
             f"{clip_id}, {run.class_names[run.labels[clip_id]]}. {_verdict(run, clip_id)}",
             _origin(run),
-            SHOWN[found.kind].format(face="onset") + (MOTION if found.motion else "") + (OUTLINE if regions else ""),
+            SHOWN[found.kind].format(face="onset") + _motion_text(found.motion) + (OUTLINE if regions else ""),
         )
         motion = {name: planes[row] for name, planes in found.motion.items()}
         row_drawn = clip_row(found.onset[row], found.apex[row], maps, regions.get(clip_id), motion)
         drawn.append(out / file_name(clip_id))
         write_bytes(drawn[-1], draw_rows(title, [row_drawn]))
     return drawn
+
+
+def _motion_text(names: Iterable[str]) -> str:
+    """Return what the colours of planes of motion mean; a dynamic image has its own."""
+    signed = [name for name in names if name in ("u", "v")]
+    others = [name for name in names if name not in ("u", "v", "dynamic")]
+    text = SIGNED_MOTION if signed else ""
+    return text + (OTHER_MOTION.format(planes=" and ".join(others).capitalize()) if others else "")
 
 
 def draw_class_means(run: Run, found: Maps, out: Path) -> Path:

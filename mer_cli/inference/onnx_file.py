@@ -194,8 +194,8 @@ def _forget_the_exporter(model: ModelProto) -> None:
 
 def _check_graph(model: ModelProto) -> None:
     """Raise a ValueError if a tensor lies in another file, or has not as many numbers as it is said to have."""
-    if model.functions:
-        raise ValueError("it defines operators of its own")
+    if model.functions or model.graph.sparse_initializer:
+        raise ValueError("it has operators of its own or sparse tensors, which mer never writes")
     for tensor in _tensors_of(model.graph):
         if tensor.external_data or tensor.data_location:
             raise ValueError(f"the tensor {short_repr(tensor.name)} lies in another file")

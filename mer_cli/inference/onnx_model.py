@@ -61,7 +61,8 @@ class OnnxModel:
         try:
             found = dict(zip(names, self.session.run(list(names), dict(inputs)), strict=True))
         except Exception as error:  # onnxruntime has a class of its own for each kind
-            raise _failed(self.path, error) from None
+            described = "; ".join(f"{name}: {text}" for name, text in self.record.inputs.items())
+            raise _failed(self.path, error, f"Expected as inputs {described}.") from None
         n_clips = len(next(iter(inputs.values())))
         for name, values in found.items():
             if values.shape != (n_clips, len(self.facts.class_names)) or not np.isfinite(values).all():
@@ -89,7 +90,7 @@ def open_onnx(path: Path) -> OnnxModel:
     try:
         session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has a class of its own for each kind
-        raise _failed(path, error) from None
+        raise _failed(path, error, "Update onnxruntime: pip install -U 'mer-cli[export]'.") from None
     return OnnxModel(path, record, session)
 
 
@@ -113,6 +114,6 @@ def _sources_of(clip: NewClip, flow: Backend | None) -> Sources:
     return Sources(flow=moved, apex=grey(clip.apex), landmarks=clip.landmarks, frames=clip.frames)
 
 
-def _failed(path: Path, error: Exception) -> RunError:
-    line = str(error).strip().partition("\n")[0].rstrip(".")
-    return RunError(f"{path}: onnxruntime can't run it ({line}). Update onnxruntime: pip install -U 'mer-cli[export]'.")
+def _failed(path: Path, error: Exception, cure: str) -> RunError:
+    line = " ".join(str(error).strip().partition("\n")[0].split()).rstrip(".")
+    return RunError(f"{path}: onnxruntime can't run it ({line}). {cure}")

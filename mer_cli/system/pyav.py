@@ -60,6 +60,11 @@ def open_film(path: Path) -> Iterator[tuple[Any, Any]]:
                 "shows no face."
             )
         film = films[0]
+        if film.codec_context is None:
+            raise FaceError(
+                f"{path}: its frames are compressed in a way that FFmpeg doesn't know. Convert the video with the "
+                "program that recorded it, for example to MP4; or copy the file again, if it is damaged."
+            )
         require_size(path, film.width, film.height)
         is_large = film.width * film.height > LARGE
         film.thread_type, film.codec_context.thread_count = ("SLICE" if is_large else "AUTO"), THREADS
@@ -85,6 +90,8 @@ def packets_of(container: Any, film: Any) -> Iterator[Any]:
 def listed_frames(film: Any) -> int:
     """Return the number of frames that a file lists, without those cut off by an edit list; 0 without a list."""
     entries = film.index_entries
+    if len(entries) > film.frames:  # the list is only that of the first fragment of a fragmented MP4
+        return 0
     cut = sum(entry.is_discard for entry in entries) if len(entries) == film.frames else 0
     return int(film.frames - cut)
 
