@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from cells import Cells
+from complete_store import complete_store
 from moved_store import write_moved_store
 
 import mer_cli
@@ -47,7 +48,7 @@ def _shown(cell):
 def test_the_examples_of_the_page_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("data").mkdir()
-    write_moved_store(Path("data/casme2.h5"))
+    complete_store(write_moved_store(Path("data/casme2.h5")).path)
     cells = Cells(monkeypatch)
     for code in re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE):
         cells.run(code)

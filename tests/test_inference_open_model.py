@@ -11,7 +11,7 @@ from new_clips import held_out, new_clips
 from own_methods import LEARNER, NETWORK
 from run_factory import write_run
 from tiny_run import train
-from tiny_store import EMOTIONS, write_store
+from tiny_store import EMOTIONS, edited, write_store
 
 from mer_cli.errors import ConfigError, MerError, RunError
 from mer_cli.evaluation.calibration import fit_temperature
@@ -68,6 +68,8 @@ def test_a_network_on_whole_clips_sees_all_frames_of_a_new_clip(store, tmp_path,
 
 def test_folds_with_inner_clips_are_normalised_without_them(tmp_path):
     store = write_store(tmp_path / "casme2.h5", EMOTIONS | {"casme2/04/EP01_01": "happiness"})
+    with edited(store) as file:
+        file["transforms"][:] = [[1, 0, 0], [0, 1, 0]]
     path, _ = train(store, tmp_path, ["03"], model="dual-inception", **OF_FLOW | {"epochs": 1}, inner_val=1)
     run = read_run(path)
     stored = held_out(run, "casme2-03")
