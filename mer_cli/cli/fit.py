@@ -1,4 +1,4 @@
-"""The commands that make a model for new clips: `mer fit` trains it, `mer import-official` converts released weights."""
+"""The commands that make a model folder: `mer fit` trains a model, `mer import-official` converts released weights."""
 
 from __future__ import annotations
 

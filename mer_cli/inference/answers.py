@@ -139,7 +139,7 @@ def to_json(predictions: Sequence[Prediction]) -> str:
             **facts.model_dump(mode="json"),
         }
     document = {"purpose": PURPOSE, "model": model, "recordings": [_recording(each) for each in predictions]}
-    return visible_json(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
+    return visible_json(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
 def _recording(prediction: Prediction) -> dict[str, Any]:
