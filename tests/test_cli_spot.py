@@ -144,7 +144,7 @@ def test_ctrl_c_prints_what_was_found_so_far(folder, monkeypatch):
     result = mer("spot", folder, "--fps", 50)
     assert result.exit_code == 130
     assert result.stdout.startswith("frames: 5 frames, 50 a second: 0 intervals")
-    assert result.stderr.endswith("Stopped: this is what was found so far.\n")
+    assert result.stderr.endswith("stopped: this is what was found so far\n")
 
 
 def _stops_soon(checked_fps):

@@ -119,7 +119,7 @@ def test_the_change_of_an_ece_is_drawn_from_the_same_subjects_as_the_ece():
     same = Calibration(clips, labels, shares, shares, 1.0, {}, np.zeros(40), labels)
     for error in errors_of(same):
         assert (error.change, error.change_interval) == (0, pytest.approx((0, 0)))
-        assert error.before_interval == pytest.approx(error.after_interval)
+        assert error.before == pytest.approx(error.after)
 
 
 def test_reliability_points_are_the_means_of_their_clips(found):

@@ -111,6 +111,24 @@ def test_one_recording_that_fails_does_not_stop_the_others(made, tmp_path):
     assert f"error: {broken}: " in done.stderr
 
 
+def test_ctrl_c_gives_the_recordings_that_were_done(made, monkeypatch):
+    from mer_cli.inference import predict as module
+
+    ask, asked = module.predict, []
+
+    def stop(recording, *arguments, **options):
+        asked.append(recording)
+        if len(asked) > 1:
+            raise KeyboardInterrupt
+        return ask(recording, *arguments, **options)
+
+    monkeypatch.setattr(module, "predict", stop)
+    done = mer("predict", made / "clip", made / "clip", "--model", made / "model", "--fps", 200)
+    assert done.exit_code == 130
+    assert done.stdout.startswith(f"{made / 'clip'}:\n")
+    assert done.stderr.endswith("stopped: this is what was found so far\n")
+
+
 def test_an_onset_belongs_to_one_recording(made):
     done = mer("predict", made / "clip", made / "clip", "--model", made / "model", "--onset", 46)
     assert done.exit_code == 1

@@ -127,6 +127,12 @@ def print_notes(notes: Iterable[str]) -> None:
     print_lines((f"note: {note}" for note in notes), err)
 
 
+def end_early() -> typer.Exit:
+    """Say that Ctrl-C ended a command that can't continue later; return what ends it, with the usual exit code."""
+    print_lines(["stopped: this is what was found so far"], err)
+    return typer.Exit(130)
+
+
 class _Bars:
     """Bars that are shown while this is open, and the clock for the lines of a log."""
 

@@ -82,7 +82,7 @@ def predict(
     _write(predictions, format, out)
     console.print_lines((f"error: {error}" for error in failed), console.err)
     if is_stopped:
-        raise KeyboardInterrupt
+        raise console.end_early()
     if failed:
         raise typer.Exit(1)
 

@@ -71,8 +71,7 @@ def spot(
         write_report(out, text)
         console.print_path(out)
     if answers and answers[-1][1].interrupted:
-        console.print_lines(["Stopped: this is what was found so far."], console.err)
-        raise typer.Exit(130)
+        raise console.end_early()
     if failed:
         raise typer.Exit(1)
 

@@ -131,7 +131,7 @@ def _clips_of_class(run: Run, without: str) -> list[int]:
 
 @dataclass(frozen=True)
 class Error:
-    """An error of the probabilities before and after calibration, less is better, each with its 95 % interval.
+    """An error of the probabilities before and after calibration, less is better, with 95 % intervals.
 
     change : after minus before, of the same clips
     exact : what it would be on average if the calibrated probabilities were exactly true; None if not computed
@@ -141,7 +141,6 @@ class Error:
     before: float
     after: float
     change: float
-    before_interval: tuple[float, float]
     after_interval: tuple[float, float]
     change_interval: tuple[float, float]
     exact: float | None = None
@@ -172,7 +171,6 @@ def _mean_error(name: str, before: Array, after: Array, found: Calibration) -> E
         float(before.mean()),
         float(after.mean()),
         float((after - before).mean()),
-        mean_interval(before, found.clip_ids),
         mean_interval(after, found.clip_ids),
         mean_interval(after - before, found.clip_ids),
     )
@@ -196,7 +194,6 @@ def _ece_error(name: str, found: Calibration, *, adaptive: bool) -> Error:
         values[0],
         values[1],
         values[1] - values[0],
-        interval_of_sums(before, found.clip_ids, _ece_of_sums),
         interval_of_sums(after, found.clip_ids, _ece_of_sums),
         interval_of_sums(both, found.clip_ids, change),
         expected_ece(found.after, adaptive=adaptive),

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
 from scipy.stats import binomtest
 
 LOWEST, HIGHEST = 0.05, 100.0  # of a temperature
@@ -201,12 +201,6 @@ def top_of(probabilities: Probabilities, labels: Labels) -> tuple[NDArray[np.flo
     """Return the probability of each clip's named class, and 1 where it is the true one, otherwise 0."""
     named = probabilities.argmax(axis=1)
     return probabilities.max(axis=1), (named == np.asarray(labels)).astype(np.float64)
-
-
-def negative_log_likelihood(logits: Logits, labels: Labels, temperature: float) -> float:
-    """Return the mean negative log-likelihood of clips under a temperature, without the floor of `log_loss`."""
-    scores = log_softmax(_checked(logits, labels) / temperature, axis=1)
-    return float(-np.take_along_axis(scores, np.asarray(labels)[:, None], axis=1).mean())
 
 
 def _checked(logits: Logits, labels: Labels) -> NDArray[np.float64]:

@@ -92,14 +92,12 @@ def normalisation_of(config: TrainConfig) -> str:
 class Exported:
     """An ONNX file that was written, and how it was checked.
 
-    n_bytes : size of the file
     difference : largest difference of a logit or a probability between torch and onnxruntime
     checked_on : the inputs of the check, in words
     generated : that the network was trained on generated faces, if so; otherwise ""
     """
 
     path: Path
-    n_bytes: int
     difference: float
     checked_on: str
     generated: str
@@ -151,7 +149,7 @@ def export_network(
         raise RunError(unwritten(path, error)) from None
     stored = "1 stored clip" if len(clips) == 1 else f"{len(clips)} stored clips"
     checked_on = stored if clips else "drawn inputs, because no store was found"
-    return Exported(path, len(content), difference, checked_on, record.generated)
+    return Exported(path, difference, checked_on, record.generated)
 
 
 def require_exporter() -> None:

@@ -64,7 +64,6 @@ class FaceFollower:
     """A follower of the largest face in the frames of a recording.
 
     n_faces : number of faces at the last search
-    size : of the followed face in pixels of the frame, 0 while there is none
     """
 
     def __init__(self, predictor: Path) -> None:
@@ -79,10 +78,6 @@ class FaceFollower:
         self._stretch: Stretch | None = None
         self._n_seen = 0
         self.n_faces = 0
-
-    @property
-    def size(self) -> float:
-        return self._now.size if self._now and self._stretch else 0.0
 
     def look(self, image: Image, seconds: float) -> Stretch | None:
         """Return the stretch that a frame belongs to, the one of the frame before or a new one; None without a face.
