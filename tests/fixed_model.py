@@ -40,7 +40,7 @@ def facts_of(**changes):
         "predictor_sha256": "",
         "fps": (200.0, 200.0),
         "seconds": (0.05, 0.4),
-        "look": {},
+        "look": {"brightness": (1.0, 255.0)},
         "temperature": 2.0,
         "score": SCORE,
     }

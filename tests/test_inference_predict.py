@@ -131,6 +131,12 @@ def test_a_face_too_small_to_be_cropped_is_not_called_absent():
     ]
 
 
+def test_it_is_told_if_no_picture_can_be_called_unlike_the_training_clips():
+    assert ask(smiling(), FixedModel(look={}), onset=1, apex=5).notes == (
+        "nobody knows what the training clips look like, so a picture that is unlike them gets an answer, too",
+    )
+
+
 def test_another_landmark_model_than_that_of_the_training_faces_is_told():
     found = ask(smiling(), FixedModel(predictor_sha256="0123456789abcdef"), onset=1, apex=5)
     ours = file_sha256(find_predictor())[:12]

@@ -135,6 +135,12 @@ def test_an_onset_belongs_to_one_recording(made):
     assert done.stderr.splitlines()[-1] == ("error: --onset names a frame of one recording, and 2 are given. Give one.")
 
 
+def test_a_store_has_no_effect_with_a_model_that_needs_none(made):
+    done = mer("predict", made / "clip", "--model", made / "model", "--store", made / "data" / "casme2.h5")
+    assert done.exit_code == 1
+    assert done.stderr == f"error: --store has no effect with {made / 'model'}, which needs no store. Leave it out.\n"
+
+
 def test_what_is_not_a_model_is_told_before_a_recording_is_opened(made):
     done = mer("predict", made / "none.mp4", "--model", made / "clip")
     assert done.exit_code == 1

@@ -45,6 +45,8 @@ def unlike_training(fps: float | None, predictor: Path, facts: Facts) -> Iterato
             f"the training clips have {_range(*facts.fps)} frames a second, and this recording {fps:.3g}: onset and "
             "apex are less exact than the model is used to"
         )
+    if not facts.look:
+        yield "nobody knows what the training clips look like, so a picture that is unlike them gets an answer, too"
     if facts.predictor_sha256 and (found := file_sha256(predictor)) != facts.predictor_sha256:
         yield (
             f"the training faces were found with another landmark model (SHA-256 {facts.predictor_sha256[:12]}, not "

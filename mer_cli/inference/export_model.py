@@ -10,7 +10,7 @@ import numpy as np
 from mer_cli.errors import ConfigError, unknown_name
 from mer_cli.inference.export import CHECKED_BATCHES, Exported, export_network, require_exporter
 from mer_cli.inference.model import NewClip
-from mer_cli.inference.open_model import open_model
+from mer_cli.inference.open_model import is_run, open_model
 from mer_cli.inference.run_files import find_stores as stores_of_run
 from mer_cli.inference.trained_model import MachineModel, NetworkModel
 from mer_cli.runs.config import TrainConfig
@@ -50,7 +50,7 @@ def export_model(
         If a store can't be read, or lacks what the network sees.
     """
     require_exporter()
-    model = open_model(path, stores, code)
+    model = open_model(path, stores if is_run(path) else (), code)
     if not isinstance(model, NetworkModel):
         raise _not_of_networks(path, model.facts.method, is_machine=isinstance(model, MachineModel))
     targets = _targets(path, model, out, folds)
@@ -107,7 +107,7 @@ def _targets(path: Path, model: NetworkModel, out: Path | None, folds: Sequence[
 
 def _stored_clips(model: NetworkModel, given: Sequence[Path]) -> list[NewClip]:
     """Return a few clips, spread over a store, to check files on; none if no store of the model's datasets is found."""
-    if (model.path / "config.json").exists():
+    if is_run(model.path):
         stores = list(stores_of_run(read_run(model.path), given).values())
     elif given:
         stores = [read_store(path) for path in given]

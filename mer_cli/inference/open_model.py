@@ -31,7 +31,7 @@ def open_model(path: Path, stores: Sequence[Path] = (), code: str | None = None)
     ----------
     path : a folder that `mer fit` or `mer import-official` wrote; a run directory with weights, all of whose finished
         folds answer; or an .onnx file that `mer export` wrote
-    stores : stores of a run that have moved
+    stores : stores of a run that have moved; only for a run
     code : the code of a network of your own, FILE.py:CLASS
 
     Raises
@@ -39,8 +39,10 @@ def open_model(path: Path, stores: Sequence[Path] = (), code: str | None = None)
     RunError
         If there is no such model, or it is damaged, of another version, or lacks weights or stores.
     ConfigError
-        If the network is your own and its code is not given, or is another code.
+        If the network is your own and its code is not given, or is another code; or the model needs no stores.
     """
+    if stores and path.exists() and not is_run(path):
+        raise ConfigError(f"--store has no effect with {path}, which needs no store. Leave it out.")
     if path.suffix == ".onnx":
         from mer_cli.inference.onnx_model import open_onnx
 
@@ -50,13 +52,18 @@ def open_model(path: Path, stores: Sequence[Path] = (), code: str | None = None)
         raise RunError(
             f"{path}: {what}. Give a folder that mer fit wrote, a run directory with weights, or an .onnx file."
         )
-    if not (path / MODEL).exists() and (path / CONFIG).exists():
+    if is_run(path):
         _require_code(path, parse_config(path).foreign, code)
         return open_run(path, stores)
     said, weights = read_model_folder(path)
     if said.config:
         _require_code(path, said.config.foreign, code)
     return _of_folder(path, said, weights)
+
+
+def is_run(path: Path) -> bool:
+    """Return whether a path is a run directory, not a model folder or a file."""
+    return not (path / MODEL).exists() and (path / CONFIG).exists()
 
 
 def _require_code(path: Path, foreign: Foreign | None, code: str | None) -> None:
