@@ -2,8 +2,10 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import cv2
+import numpy as np
 import pytest
 from moving_face import MovingFace, bump
 from typer.testing import CliRunner
@@ -40,6 +42,11 @@ def test_text_has_frames_and_times_of_what_may_be_a_micro_expression():
         "   10     30       71   0.04 s   0.35 s    18.2\n"
         "b.avi: 600 frames, 100 a second: 0 intervals that may be micro-expressions; 0 rejected\n"
     )
+
+
+def test_times_of_images_are_counted_from_the_first_whatever_its_number():
+    found = replace(FOUND, numbers=np.arange(3, 1203, 4, dtype=np.int32))
+    assert _text([("frames", found)], show_all=False).splitlines()[2].split()[3:7] == ["0.04", "s", "0.34", "s"]
 
 
 def test_all_shows_why_an_interval_was_rejected():
@@ -100,8 +107,10 @@ def test_of_several_recordings_one_that_fails_is_told_and_the_others_go_on(folde
     result = mer("spot", tmp_path / "absent.avi", short, "--fps", 50)
     assert result.exit_code == 1
     assert result.stdout == "short: 3 frames, 50 a second: 0 intervals that may be micro-expressions; 0 rejected\n"
-    (error,) = (line for line in result.stderr.splitlines() if line.startswith("error: "))
-    assert error.startswith(f"error: {tmp_path / 'absent.avi'}: ")
+    assert (
+        f"error: {tmp_path / 'absent.avi'}: cannot be read (No such file or directory). Check the path and its "
+        "permissions.\n"
+    ) in result.stderr
 
 
 def test_scores_of_two_files_are_printed(tmp_path):
@@ -135,7 +144,7 @@ def test_ctrl_c_prints_what_was_found_so_far(folder, monkeypatch):
     result = mer("spot", folder, "--fps", 50)
     assert result.exit_code == 130
     assert result.stdout.startswith("frames: 5 frames, 50 a second: 0 intervals")
-    assert result.stderr.endswith("stopped: this is what was found so far\n")
+    assert result.stderr.endswith("Stopped: this is what was found so far.\n")
 
 
 def _stops_soon(checked_fps):

@@ -12,7 +12,7 @@ import pytest
 from numbered_videos import FORMATS, FPS, HEIGHT, MP4, WIDTH, Format, Unseekable, av, number_in, picture, write
 
 from mer_cli.datasets.video_index import count_frames, read_index, read_times
-from mer_cli.errors import FaceError
+from mer_cli.errors import ConfigError, FaceError
 from mer_cli.faces import video_pass
 from mer_cli.faces.opencv_video import INEXACT, OpencvVideo
 from mer_cli.faces.pyav_video import PyavVideo
@@ -131,6 +131,13 @@ def test_a_turned_video_is_upright(tmp_path, reader, turn):
     recording = reader(write(tmp_path / "a.mov", MP4, 3, turn=turn))
     assert (recording.width, recording.height) == (WIDTH, HEIGHT)
     assert [number_in(frame.image) for frame in recording.read()] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("fps", [math.inf, math.nan, -1.0, 0.0])
+def test_a_frame_rate_that_is_not_a_positive_number_is_refused(tmp_path, fps):
+    with pytest.raises(ConfigError) as raised:
+        open_recording(tmp_path, fps)
+    assert str(raised.value) == f"--fps must be a number above 0, got {fps:g}."
 
 
 def test_a_variable_frame_rate_is_told_with_exact_times(tmp_path):

@@ -12,8 +12,8 @@ from tiny_store import EMOTIONS, write_store
 from tiny_truth import write_moving_store
 
 from mer_cli.errors import RunError
-from mer_cli.inference.attention import find_clips, find_stores
 from mer_cli.inference.maps import read_maps
+from mer_cli.inference.run_files import find_clips, find_stores
 from mer_cli.models.mmnet import MMNet
 from mer_cli.runs.directory import read_run
 

@@ -17,11 +17,11 @@ from typer.testing import CliRunner
 
 from mer_cli.cli import main
 from mer_cli.errors import RunError
-from mer_cli.inference.attention import find_clips
 from mer_cli.inference.fold_inputs import FoldInputs, plan_of
 from mer_cli.inference.maps import find_all_stores, read_maps, require_network
 from mer_cli.inference.model import NewClip
 from mer_cli.inference.open_model import open_model
+from mer_cli.inference.run_files import find_clips
 from mer_cli.inference.saliency import explain_clips
 from mer_cli.inference.truth import ATTRIBUTION
 from mer_cli.runs.directory import read_run

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
-from fixed_model import NAMES, FixedModel
+from fixed_model import NAMES, FixedModel, facts_of
 from photo_release import head
 from scipy.special import softmax
 from tiny_recording import FramesInMemory, moved_mouth
 
 from mer_cli.errors import ConfigError
 from mer_cli.faces.landmarks import FaceFinder, find_predictor
+from mer_cli.inference import predict as module
+from mer_cli.inference.doubt import doubts
+from mer_cli.inference.new_clips import CutClip
 from mer_cli.inference.predict import predict
+from mer_cli.spotting.interval import Interval, Spotted
+from mer_cli.system.files import file_sha256
 
 
 @cache
@@ -116,6 +122,33 @@ def test_a_small_face():
     assert re.fullmatch(r"The face has \d\d pixels from brow to chin\. At least 80 are needed\.", first)
 
 
+def test_a_face_too_small_to_be_cropped_is_not_called_absent():
+    tiny = CutClip(1, 2, 3, (0.0, 0.1), 1, 2.0, 0.0, None)
+    assert list(doubts(tiny, facts_of())) == ["The face has 2 pixels from brow to chin. At least 80 are needed."]
+    odd = replace(tiny, face_pixels=90.0)
+    assert list(doubts(odd, facts_of())) == [
+        "The face on frame 1 can't be cropped, because its landmarks lie on each other."
+    ]
+
+
+def test_another_landmark_model_than_that_of_the_training_faces_is_told():
+    found = ask(smiling(), FixedModel(predictor_sha256="0123456789abcdef"), onset=1, apex=5)
+    ours = file_sha256(find_predictor())[:12]
+    assert found.notes == (
+        f"the training faces were found with another landmark model (SHA-256 0123456789ab, not {ours}), so faces may "
+        "be cropped in another way here",
+    )
+    same = ask(smiling(), FixedModel(predictor_sha256=file_sha256(find_predictor())), onset=1, apex=5)
+    assert same.notes == ()
+
+
+def test_two_intervals_with_one_onset_keep_their_own_scores(monkeypatch):
+    intervals = (Interval(1, 3, 5, 20.0), Interval(1, 4, 5, 10.0))
+    monkeypatch.setattr(module, "spot", lambda *_: Spotted(200.0, 5, intervals, notes=()))
+    found = ask(smiling(), FixedModel())
+    assert {answer.cut.apex: answer.score for answer in found.answers} == {3: 20.0, 4: 10.0}
+
+
 def test_one_image_twice():
     assert reasons(FramesInMemory([head()] * 2)) == (
         "Onset and apex show the same image, so there is no motion to classify.",
@@ -151,8 +184,9 @@ def test_too_few_frames_a_second(fps):
 def test_few_frames_a_second_are_told():
     found = ask(smiling(fps=30.0), FixedModel(), onset=1, apex=5)
     assert found.notes == (
-        "It has 30 frames a second; the training clips have 200. Onset and apex are less exact than the model is used "
-        "to.",
+        "30 frames a second: the shortest micro-expressions last only a few frames; record with 100 or more",
+        "the training clips have 200 frames a second, and this recording 30: onset and apex are less exact than the "
+        "model is used to",
     )
     assert len(found.answers) == 1
 
@@ -160,7 +194,7 @@ def test_few_frames_a_second_are_told():
 @pytest.mark.parametrize(
     ("frames", "text"),
     [
-        ({"apex": 3}, "--apex: needs the onset, too. Add --onset N, or leave both out to have intervals spotted."),
+        ({"apex": 3}, "--apex needs --onset N, too. Add it, or leave both out to have intervals spotted."),
         ({"onset": 3, "apex": 3}, "--apex: frame 3 is not behind the onset, frame 3. Give a later frame."),
         ({"onset": 9}, "--onset: talk.mp4 ends with frame 5, so it has no frame 9."),
         ({"onset": 1, "apex": 6}, "--apex: talk.mp4 ends with frame 5, so it has no frame 6."),

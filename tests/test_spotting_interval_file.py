@@ -1,5 +1,6 @@
 """CSVs of intervals: written and read back, in the shapes of other programs, and bad files with one clear error."""
 
+import numpy as np
 import pytest
 
 from mer_cli.errors import DatasetError
@@ -29,6 +30,12 @@ def test_what_is_written_is_read_back(tmp_path):
         Row("a.avi", 10, 30, fps=200, n_frames=1200),
         Row("a.avi", 40, 50, reason="blink", fps=200, n_frames=1200),
     )
+
+
+def test_images_whose_numbers_begin_late_are_read_back(tmp_path):
+    spotted = Spotted(200.0, 100, (Interval(310, 315, 330, 8.5),), numbers=np.arange(301, 401, 4, dtype=np.int32))
+    path = written(tmp_path, csv_text([COLUMNS, *interval_rows("frames", spotted, spotted.intervals)]))
+    assert read_intervals(path) == (Row("frames", 310, 330, fps=200, n_frames=100),)
 
 
 def test_a_recording_without_intervals_keeps_a_row(tmp_path):
@@ -68,7 +75,7 @@ def test_a_column_that_is_there_twice_is_refused(tmp_path):
         ("a,1.5,40,,", "onset '1.5'. Expected a whole number of at least 1. Correct it."),
         ("a,,40,,", "the onset is blank, and the offset is not. Fill it in, or leave both blank."),
         (",10,40,,", "the video is blank. Fill it in."),
-        ("a,10,40,,30", "offset 40 is after the last of 30 frames. Correct the row."),
+        ("a,10,40,,30", "the interval has 31 frames, and the video 30. Correct the row."),
     ],
 )
 def test_a_row_that_cannot_be_right_is_refused(tmp_path, cells, message):

@@ -91,7 +91,7 @@ def test_of_two_faces_the_larger_is_followed_and_told():
 
 def test_few_frames_a_second_are_told():
     assert spotted(MovingFace(n_frames=3, fps=30.0)).notes == (
-        "30 frames a second: the shortest micro-expressions last only a few frames. Record with 100 or more.",
+        "30 frames a second: the shortest micro-expressions last only a few frames; record with 100 or more",
     )
 
 
@@ -109,7 +109,11 @@ def test_ctrl_c_gives_what_was_found_so_far():
 @pytest.mark.parametrize(
     ("fps", "message"),
     [
-        (None, "a folder of images doesn't say how many frames a second it has. Give --fps."),
+        (
+            None,
+            "the video doesn't say how many frames a second it has. Convert it, for example to MP4; or write its "
+            "frames into a folder, and give --fps.",
+        ),
         (
             24.0,
             "24 frames a second. Expected at least 25, because a micro-expression lasts half a second at most. Record "

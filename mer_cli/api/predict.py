@@ -1,4 +1,4 @@
-"""Answers about a new recording, from Python."""
+"""Ask a model about a new recording with one call: what `mer predict` does, for a notebook or a script."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def predict(
     Raises
     ------
     FaceError
-        If a frame can't be read, or the frames a second are unknown and intervals are to be spotted.
+        If a frame can't be read.
     ConfigError
-        If the frames given make no clip.
+        If the given frames make no clip, or intervals are to be spotted and nobody knows the frames a second.
     MerError
         If the model can't be read.
     """

@@ -1,4 +1,4 @@
-"""`mer fit`: train one model on all subjects, for use on new clips."""
+"""The commands that make a model folder: `mer fit` trains a model, `mer import-official` converts released weights."""
 
 from __future__ import annotations
 
@@ -51,3 +51,20 @@ def fit(
     with console.Steps("epochs", plan.config.epochs) as shown:
         fit_model(plan, folder, facts, lambda epoch, _: shown.update(epoch, plan.config.epochs))
     console.print_path(folder)
+
+
+@app.command("import-official")
+def import_official(
+    file: Annotated[Path, typer.Argument(metavar="FILE.pth", help="State dict saved by a released MMNet script.")],
+    out: Annotated[Path, typer.Option(help="Folder to write the model into: model.safetensors, model.json, card.md.")],
+    scheme: Annotated[
+        str | None, typer.Option(help="Scheme of the script that saved it: casme2-5 or mmnet3. Names the classes.")
+    ] = None,
+) -> None:
+    """Convert weights of the released MMNet script into a model folder; no code in the file is run.
+
+    Example: mer import-official best.pth --out official
+    """
+    from mer_cli.inference.released import import_official as write_official
+
+    console.print_path(write_official(file, out, scheme))

@@ -19,7 +19,6 @@ from mer_cli.cli import (  # noqa: F401  # register
     spot,
     status,
     synth,
-    tools,
     train,
     tune,
 )

@@ -1,4 +1,4 @@
-"""The command that looks for micro-expressions in recordings: `mer spot`."""
+"""`mer spot`: look for intervals of recordings that may be micro-expressions."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def spot(
         write_report(out, text)
         console.print_path(out)
     if answers and answers[-1][1].interrupted:
-        console.print_lines(["stopped: this is what was found so far"], console.err)
+        console.print_lines(["Stopped: this is what was found so far."], console.err)
         raise typer.Exit(130)
     if failed:
         raise typer.Exit(1)
@@ -109,14 +109,14 @@ def _text(answers: Sequence[tuple[str, Spotted]], show_all: bool) -> str:
         shown = _shown(spotted, show_all)
         if shown:
             rows: list[tuple[str, ...]] = [("onset", "apex", "offset", "from", "to", "score", "rejected as")]
-            rows += [_cells(interval, spotted.fps) for interval in shown]
+            rows += [_cells(interval, spotted) for interval in shown]
             columns = len(rows[0]) if show_all else len(rows[0]) - 1
             lines += console.aligned([row[:columns] for row in rows], numeric=range(6), gap=3)
     return "".join(f"{line}\n" for line in lines)
 
 
-def _cells(interval: Interval, fps: float) -> tuple[str, ...]:
-    start, end = (f"{(number - 1) / fps:.2f} s" for number in (interval.onset, interval.offset))
+def _cells(interval: Interval, spotted: Spotted) -> tuple[str, ...]:
+    start, end = (f"{spotted.seconds_at(number):.2f} s" for number in (interval.onset, interval.offset))
     numbers = map(str, (interval.onset, interval.apex, interval.offset))
     return (*numbers, start, end, f"{interval.score:.1f}", interval.reason)
 
@@ -143,4 +143,4 @@ def _json(answers: Sequence[tuple[str, Spotted]], show_all: bool) -> str:
         }
         for name, spotted in answers
     ]
-    return visible_json(json.dumps({"purpose": PURPOSE, "recordings": recordings}, indent=2) + "\n")
+    return visible_json(json.dumps({"purpose": PURPOSE, "recordings": recordings}, indent=2, allow_nan=False) + "\n")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from mer_cli.errors import FaceError
+from mer_cli.errors import ConfigError, FaceError
 from mer_cli.faces.opencv_video import OpencvVideo
 from mer_cli.faces.picture_folder import PictureFolder
 from mer_cli.faces.pyav_video import PyavVideo
@@ -56,9 +57,13 @@ def open_recording(path: Path, fps: float | None = None) -> Recording:
 
     Raises
     ------
+    ConfigError
+        If the frames a second are not a positive number.
     FaceError
         If there is no such file, it is not a video, no frame can be decoded, or the folder holds no images.
     """
+    if fps is not None and not 0 < fps < math.inf:
+        raise ConfigError(f"--fps must be a number above 0, got {fps:g}.")
     if path.is_dir():
         return PictureFolder(path, fps)
     if path.exists() and not path.is_file():  # reading from a pipe would wait for its other end

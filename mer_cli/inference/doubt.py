@@ -1,12 +1,13 @@
 """The reasons for which a recording or a clip gets no answer, as sentences for the user.
 
-Each threshold is here, with where it comes from. What a model says of a clip that it can't know is only a number that
-looks like knowledge, so a clip with any of these reasons gets no probabilities.
+Each threshold is here or in `spotting.spot`, with where it comes from. What a model says of a clip that it can't know
+is only a number that looks like knowledge, so a clip with any of these reasons gets no probabilities.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -16,39 +17,54 @@ from mer_cli.faces.face_motion import small_flow, without_head_motion
 from mer_cli.inference.familiar import measure, unfamiliar
 from mer_cli.inference.model import Facts, NewClip
 from mer_cli.inference.new_clips import CutClip
+from mer_cli.spotting.spot import GOOD_FPS, LEAST_FPS, SMALLEST_FACE
+from mer_cli.system.files import file_sha256
 
-FEWEST_FPS = 25.0  # below, a micro-expression of .2 s has fewer than five frames
-FEW_FPS = 60.0
-SMALLEST_FACE = 80.0  # pixels, brows to chin; a motion of 1 in 224 would be less than .3 of a pixel there
 STRONGEST = 0.95  # quantile of the motion in the moving regions of a face that stands for what is left of it
 
 
 def too_slow(fps: float | None) -> str:
     """Return why a recording with so many frames a second gets no answer; "" if it may get one."""
-    if fps is None or fps >= FEWEST_FPS:
+    if fps is None or fps >= LEAST_FPS:
         return ""
-    return f"It has {fps:.3g} frames a second, and a micro-expression of a fifth of a second needs at least 25."
+    return (
+        f"It has {fps:.3g} frames a second, and a micro-expression of a fifth of a second needs at least {LEAST_FPS:g}."
+    )
 
 
-def few_frames(fps: float | None, facts: Facts) -> str:
-    """Return a note about a recording with few frames a second; "" if it has enough."""
-    if fps is None or fps >= FEW_FPS:
-        return ""
-    trained = ""
-    if facts.fps != (0.0, 0.0):
-        trained = f"; the training clips have {_range(*facts.fps)}"
-    return f"It has {fps:.3g} frames a second{trained}. Onset and apex are less exact than the model is used to."
+def unlike_training(fps: float | None, predictor: Path, facts: Facts) -> Iterator[str]:
+    """Yield a note for what is another than in the training clips, and makes an answer less sure.
+
+    Parameters
+    ----------
+    fps : frames a second of the recording; None if nobody knows
+    predictor : file of the landmark model that finds the recording's faces
+    """
+    if fps is not None and fps < GOOD_FPS and facts.fps != (0.0, 0.0):
+        yield (
+            f"the training clips have {_range(*facts.fps)} frames a second, and this recording {fps:.3g}: onset and "
+            "apex are less exact than the model is used to"
+        )
+    if facts.predictor_sha256 and (found := file_sha256(predictor)) != facts.predictor_sha256:
+        yield (
+            f"the training faces were found with another landmark model (SHA-256 {facts.predictor_sha256[:12]}, not "
+            f"{found[:12]}), so faces may be cropped in another way here"
+        )
 
 
 def doubts(cut: CutClip, facts: Facts) -> Iterator[str]:
     """Yield the reasons for which a clip gets no answer, whatever the model says of it."""
     if cut.n_faces > 1:
         yield f"{cut.n_faces} faces are on frame {cut.onset}, and it is not known whose expression is meant."
-    if cut.clip is None:
+    if not cut.n_faces:
         yield f"No face was found on frame {cut.onset}."
         return
     if cut.face_pixels < SMALLEST_FACE:
-        yield f"The face has {cut.face_pixels:.0f} pixels from brow to chin. At least 80 are needed."
+        yield f"The face has {cut.face_pixels:.0f} pixels from brow to chin. At least {SMALLEST_FACE} are needed."
+    elif cut.clip is None:
+        yield f"The face on frame {cut.onset} can't be cropped, because its landmarks lie on each other."
+    if cut.clip is None:
+        return
     if cut.apex == cut.onset or np.array_equal(cut.clip.onset, cut.clip.apex):
         yield "Onset and apex show the same image, so there is no motion to classify."
         return

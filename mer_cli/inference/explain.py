@@ -10,9 +10,9 @@ from typing import Literal
 import torch
 
 from mer_cli.errors import ConfigError, RunError
-from mer_cli.inference.attention import find_clips
 from mer_cli.inference.gallery import draw_class_means, draw_clips, one_of_each_class
 from mer_cli.inference.maps import find_all_stores, read_maps, require_network
+from mer_cli.inference.run_files import find_clips
 from mer_cli.inference.truth import Measured, measure_runs, read_regions
 from mer_cli.runs.directory import Run, read_run
 from mer_cli.runs.own_method import find_any_method

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from mer_cli.errors import ConfigError, unknown_name
-from mer_cli.inference.attention import find_stores as stores_of_run
 from mer_cli.inference.export import CHECKED_BATCHES, Exported, export_network, require_exporter
 from mer_cli.inference.model import NewClip
 from mer_cli.inference.open_model import open_model
+from mer_cli.inference.run_files import find_stores as stores_of_run
 from mer_cli.inference.trained_model import MachineModel, NetworkModel
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.directory import read_run

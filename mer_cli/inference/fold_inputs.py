@@ -18,6 +18,7 @@ from mer_cli.inference.on_crop import show_motion
 from mer_cli.motion.inputs import MotionInput
 from mer_cli.records import Fold, dataset_of
 from mer_cli.runs.directory import Run
+from mer_cli.runs.folds import cross_folds, loso_folds
 from mer_cli.runs.plan import PlannedStore, RunPlan
 from mer_cli.store.hdf5 import StoreInfo, read_landmarks, read_windows
 from mer_cli.training.batches import CENTRE, PairBatches, Windows
@@ -44,18 +45,22 @@ def plan_of(run: Run, stores: Mapping[str, StoreInfo]) -> RunPlan:
         for store in run.config.stores
         if store.dataset in stores
     )
-    folds = tuple(_finished_folds(run))
+    folds = tuple(finished_folds(run))
     return RunPlan(planned, run.config, folds, folds, warnings=())
 
 
-def _finished_folds(run: Run) -> Iterator[Fold]:
+def finished_folds(run: Run) -> Iterator[Fold]:
+    """Yield the finished folds of a run, whose training clips are in the order in which they were trained."""
+    if run.config.is_loso:
+        folds = loso_folds(run.labels)
+    else:  # what is only trained on has no fold, and all that has one is tested on
+        sides = ([clip for clip, fold in run.fold_of.items() if bool(fold) is held_out] for held_out in (False, True))
+        folds = cross_folds(*sides)
+    train_of = {fold.id: fold.train for fold in folds}
     for fold in run.folds:
-        inner = tuple(sorted(fold.inner_clip_ids))
-        others = (clip_id for clip_id, held in run.fold_of.items() if held != fold.fold)
-        if not run.config.is_loso:  # what is only trained on has no fold, and all that has one is tested on
-            others = (clip_id for clip_id in others if not run.fold_of[clip_id])
-        train = tuple(sorted(set(others) - set(inner)))
-        yield Fold(fold.fold, train, inner, tuple(sorted(fold.clip_ids)))
+        inner = frozenset(fold.inner_clip_ids)
+        train = tuple(clip for clip in train_of[fold.fold] if clip not in inner)
+        yield Fold(fold.fold, train, tuple(sorted(inner)), tuple(sorted(fold.clip_ids)))
 
 
 class FoldInputs:

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mer_cli.errors import RunError
-from mer_cli.inference.attention import find_stores, read_weights, weights_file
 from mer_cli.inference.fold_inputs import FoldInputs, plan_of
+from mer_cli.inference.run_files import find_stores, read_weights, weights_file
 from mer_cli.inference.saliency import attribute, draw_map, exact, has_attention, resting
 from mer_cli.inference.truth import ATTENTION, ATTRIBUTION
 from mer_cli.motion.inputs import MotionInput, PairInput

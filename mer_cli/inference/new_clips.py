@@ -50,7 +50,7 @@ class CutClip:
     n_faces : faces on the onset frame; much smaller ones are not counted
     face_pixels : longer side of the face's landmarks, in pixels of the recording; 0 without a face
     crop_pixels : side of the square that was cut out, in pixels of the recording; 0 without a face
-    clip : its crops; None if no usable face is on the onset frame
+    clip : its crops; None if there is no face on the onset frame, or it can't be cropped
     """
 
     onset: int
@@ -127,12 +127,12 @@ class _Cutter:
         largest = max(one.area for one in found)
         self.n_faces = sum(one.area >= SECOND_FACE * largest for one in found)
         landmarks = self.finder.landmarks(image, choose(found)[0].box)
+        self.face_pixels = float(np.ptp(landmarks, axis=0).max())
         try:
             self.transform = _transform(landmarks, self.align, image)
         except FaceError:  # a face of a few pixels
             return
         self.landmarks = crop_landmarks(landmarks, self.transform)
-        self.face_pixels = float(np.ptp(landmarks, axis=0).max())
         if self.span.apex is None:
             self.search = ApexSearch(self.landmarks)
 

@@ -14,11 +14,11 @@ from mer_cli.errors import ConfigError
 from mer_cli.evaluation.calibration import combine, says_nothing
 from mer_cli.faces.landmarks import FaceFinder
 from mer_cli.faces.recording import Recording
-from mer_cli.inference.doubt import doubts, few_frames, too_slow
+from mer_cli.inference.doubt import doubts, too_slow, unlike_training
 from mer_cli.inference.model import Facts, Model
 from mer_cli.inference.new_clips import CutClip, Span, cut_clips
 from mer_cli.spotting.interval import Spotted
-from mer_cli.spotting.spot import spot
+from mer_cli.spotting.spot import slow_note, spot
 
 LONGEST_RISE_S = 0.5  # from onset to apex, where only the onset is given: a micro-expression is over by then
 LONGEST_RISE = 100  # frames, where nobody knows the frames a second
@@ -90,9 +90,9 @@ def predict(
     Raises
     ------
     FaceError
-        If a frame can't be read, or nobody knows the frames a second and intervals are to be spotted.
+        If a frame can't be read.
     ConfigError
-        If an apex is given without an onset, or is not behind it.
+        If the given frames make no clip, or intervals are to be spotted and nobody knows the frames a second.
     """
     _check_frames(recording, onset, apex)
     facts, whole = model.facts, model.needs_clips
@@ -104,7 +104,8 @@ def predict(
         cut = list(
             cut_clips(recording, [_given(recording, onset, apex, whole=whole)], finder, facts.align, whole=whole)
         )
-        return answered(None, _answers(model, cut, [None], with_maps=with_maps), (), _notes(recording, facts))
+        answers = _answers(model, cut, [None], with_maps=with_maps)
+        return answered(None, answers, (), _notes(recording, facts, predictor))
     spotted = spot(recording, predictor, lambda done, total: on_step("frames", done, total))
     spans = [Span(found.onset, found.apex, found.offset) for found in spotted.intervals]
     cut, is_whole = [], not spotted.interrupted
@@ -114,21 +115,23 @@ def predict(
             on_step("clips", len(cut), len(spans))
     except KeyboardInterrupt:
         is_whole = False
-    scores = {found.onset: found.score for found in spotted.intervals}
-    answers = _answers(model, cut, [scores[one.onset] for one in cut], with_maps=with_maps)
-    return answered(spotted, answers, (), _notes(recording, facts, spotted), is_whole)
+    scores = {(found.onset, found.apex, found.offset): found.score for found in spotted.intervals}
+    of_cut = [scores[one.onset, one.apex, one.offset] for one in cut]
+    answers = _answers(model, cut, of_cut, with_maps=with_maps)
+    return answered(spotted, answers, (), _notes(recording, facts, predictor, spotted), is_whole)
 
 
-def _notes(recording: Recording, facts: Facts, spotted: Spotted | None = None) -> tuple[str, ...]:
+def _notes(recording: Recording, facts: Facts, predictor: Path, spotted: Spotted | None = None) -> tuple[str, ...]:
     """Return what is unusual about a recording, each sentence once; reading it may have added some."""
-    few = few_frames(recording.fps, facts)
-    return tuple(dict.fromkeys((*recording.notes, *((few,) if few else ()), *(spotted.notes if spotted else ()))))
+    found = spotted.notes if spotted else (slow_note(recording.fps),)
+    unlike = unlike_training(recording.fps, predictor, facts)
+    return tuple(dict.fromkeys(filter(None, (*recording.notes, *found, *unlike))))
 
 
 def _check_frames(recording: Recording, onset: int | None, apex: int | None) -> None:
     """Raise a ConfigError for frame numbers that make no clip."""
     if onset is None and apex is not None:
-        raise ConfigError("--apex: needs the onset, too. Add --onset N, or leave both out to have intervals spotted.")
+        raise ConfigError("--apex needs --onset N, too. Add it, or leave both out to have intervals spotted.")
     if onset is not None and apex is not None and apex <= onset:
         raise ConfigError(f"--apex: frame {apex} is not behind the onset, frame {onset}. Give a later frame.")
     last, name = recording.last, recording.path

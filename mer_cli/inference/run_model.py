@@ -16,9 +16,10 @@ from torch import Tensor
 from mer_cli.engines.resumable import ignore_clip
 from mer_cli.errors import RunError
 from mer_cli.evaluation.run_text import train_command
-from mer_cli.inference.attention import find_stores, read_weights, weights_file
 from mer_cli.inference.facts import facts_of
+from mer_cli.inference.fold_inputs import finished_folds
 from mer_cli.inference.quoted_run import quote
+from mer_cli.inference.run_files import find_stores, read_weights, weights_file
 from mer_cli.inference.seen import Fixed
 from mer_cli.inference.trained_model import Member, NetworkModel
 from mer_cli.motion.cache import build_motion
@@ -27,7 +28,6 @@ from mer_cli.motion.inputs import Backend, MotionInput
 from mer_cli.records import dataset_of
 from mer_cli.runs.directory import Run, read_run
 from mer_cli.runs.fold_files import check_weights
-from mer_cli.runs.folds import cross_folds, loso_folds
 from mer_cli.runs.run_config import has_all_checksums
 from mer_cli.store.hdf5 import StoreInfo
 from mer_cli.system.workers import default_jobs
@@ -108,24 +108,11 @@ def _fixed(run: Run, clip_ids: Sequence[str], stores: Mapping[str, StoreInfo]) -
     images = _read_planes(sees, config.flow, clip_ids, stores) if config.normalisation == "standard" else None
     units = units_of(stores, clip_ids, config.model) if sees.units else {}
     row_of = {clip_id: row for row, clip_id in enumerate(clip_ids)}
-    for train in _training_clips(run):
-        rows = np.array([row_of[clip] for clip in train], np.int64)
+    for fold in finished_folds(run):
+        rows = np.array([row_of[clip] for clip in fold.train], np.int64)
         mean, deviation = (None, None) if images is None else plane_statistics(images, rows)
-        graph = unit_adjacency([units[clip] for clip in train], sees.units) if sees.units else None
+        graph = unit_adjacency([units[clip] for clip in fold.train], sees.units) if sees.units else None
         yield Fixed(mean, deviation, graph)
-
-
-def _training_clips(run: Run) -> Iterator[list[str]]:
-    """Yield the training clips of each finished fold, in the order in which it was trained."""
-    if run.config.is_loso:
-        folds = loso_folds(run.labels)
-    else:
-        sides = ([clip for clip, fold in run.fold_of.items() if bool(fold) is held_out] for held_out in (False, True))
-        folds = cross_folds(*sides)
-    train_of = {fold.id: fold.train for fold in folds}
-    for fold in run.folds:
-        inner = frozenset(fold.inner_clip_ids)
-        yield [clip for clip in train_of[fold.fold] if clip not in inner]
 
 
 def _read_planes(

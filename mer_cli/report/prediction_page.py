@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from markupsafe import Markup
@@ -18,7 +17,7 @@ from mer_cli.inference.predict import Answer, Prediction
 from mer_cli.inference.purpose import PURPOSE
 from mer_cli.report.render.html import asset, environment, policy_hash
 from mer_cli.report.render.svg import Stretch, probability_chart, timeline_chart
-from mer_cli.spotting.interval import Interval
+from mer_cli.spotting.interval import Interval, Spotted
 from mer_cli.system.opencv import cv2
 
 GAIN = 6.0  # of the difference of apex and onset around mid-grey: a motion of a pixel is hardly seen otherwise
@@ -97,19 +96,18 @@ def _timeline(key: str, prediction: Prediction) -> Markup | None:
     spotted = prediction.spotted
     if spotted is None or spotted.numbers is None or spotted.motion is None or spotted.head is None:
         return None
-    seconds = partial(_seconds, spotted.fps)
     found = [
-        Stretch(*seconds(answer.cut), answer.label or "no answer", answer.label is not None)
+        Stretch(*_seconds(spotted, answer.cut), answer.label or "no answer", answer.label is not None)
         for answer in prediction.answers
     ]
-    rejected = [Stretch(*seconds(each), each.reason, False) for each in spotted.rejected]
+    rejected = [Stretch(*_seconds(spotted, each), each.reason, False) for each in spotted.rejected]
     title = f"Motion in {prediction.path.name}"
     curves = (("face, without the head's motion", spotted.motion), ("head", spotted.head))
     return timeline_chart(
-        key, title, (spotted.numbers - 1) / spotted.fps, curves, (("found", found), ("rejected", rejected))
+        key, title, (spotted.numbers - spotted.first) / spotted.fps, curves, (("found", found), ("rejected", rejected))
     )
 
 
-def _seconds(fps: float, clip: CutClip | Interval) -> tuple[float, float]:
-    """Return when a clip begins and ends, in seconds since the first frame, which has number 1."""
-    return (clip.onset - 1) / fps, (clip.offset - 1) / fps
+def _seconds(spotted: Spotted, clip: CutClip | Interval) -> tuple[float, float]:
+    """Return when a clip begins and ends, in seconds since the first frame."""
+    return spotted.seconds_at(clip.onset), spotted.seconds_at(clip.offset)

@@ -14,7 +14,7 @@ Reason = Literal["", "blink", "head", "speech", "long", "no face"]
 
 @dataclass(frozen=True)
 class Interval:
-    """An interval of motion in a recording; frames are numbered from 1, ends included.
+    """An interval of motion in a recording; frames have the numbers of `Frame`, ends included.
 
     score : larger is more likely a micro-expression; only the order means something
     reason : why it was rejected, or "" for an interval that may be a micro-expression
@@ -52,3 +52,12 @@ class Spotted:
     n_faces: NDArray[np.int8] | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
     interrupted: bool = False
+
+    @property
+    def first(self) -> int:
+        """Number of the first frame; 1 if no motion was measured."""
+        return 1 if self.numbers is None or not len(self.numbers) else int(self.numbers[0])
+
+    def seconds_at(self, number: int) -> float:
+        """Return when a frame is shown, in seconds since the first one, as if all were equally far apart."""
+        return (number - self.first) / self.fps

@@ -29,7 +29,7 @@ LARGEST = 64 << 20  # bytes
 
 @dataclass(frozen=True)
 class Row:
-    """An interval of a file, or a video without one; frames are numbered from 1, ends included.
+    """An interval of a file, or a video without one; the first frame of a video has number 1, ends are included.
 
     onset, offset : 0 if nothing was found in the video
     kind, emotion, subject, reason : "" if the file doesn't say
@@ -115,8 +115,9 @@ def _row(where: str, cells: Mapping[str, str]) -> Row:
     if apex and not onset <= apex <= offset:
         raise DatasetError(f"{where}: apex {apex} is not between onset {onset} and offset {offset}. Correct the row.")
     n_frames = _frame(where, "n_frames", cells)
-    if n_frames and offset > n_frames:
-        raise DatasetError(f"{where}: offset {offset} is after the last of {n_frames} frames. Correct the row.")
+    length = offset - onset + 1
+    if n_frames and offset and length > n_frames:  # of images in a folder, the first may have any number
+        raise DatasetError(f"{where}: the interval has {length} frames, and the video {n_frames}. Correct the row.")
     texts = {name: cells.get(name, "") for name in ("kind", "emotion", "subject", "reason")}
     return Row(cells["video"], onset, offset, **texts, fps=_fps(where, cells.get("fps", "")), n_frames=n_frames)
 

@@ -16,11 +16,11 @@ from mer_cli.spotting.interval import Interval, Reason, Spotted
 from mer_cli.spotting.judge import judge
 from mer_cli.spotting.measure import Measured, MotionMeter
 
-LEAST_FPS = 25.0
-GOOD_FPS = 60.0
+LEAST_FPS = 25.0  # below, a micro-expression of .2 s has fewer than five frames
+GOOD_FPS = 60.0  # below, a note is given
 MEASURED_FPS = 50.0  # frames a second at which motion is measured, at most; a micro-expression has ten of them
 WINDOW = 0.2  # seconds, over which the motion of `Spotted` is told: about the rise of a micro-expression
-SMALLEST_FACE = 80  # pixels
+SMALLEST_FACE = 80  # pixels, brows to chin; a motion of 1 in 224 would be less than .3 of a pixel there
 MANY_FACES = 0.5  # of the frames, from which several faces are told
 
 
@@ -64,6 +64,9 @@ def _checked_fps(recording: Recording) -> float:
     if recording.fps is None:
         raise ConfigError(
             f"{recording.path}: a folder of images doesn't say how many frames a second it has. Give --fps."
+            if recording.path.is_dir()
+            else f"{recording.path}: the video doesn't say how many frames a second it has. Convert it, for example to "
+            "MP4; or write its frames into a folder, and give --fps."
         )
     if recording.fps < LEAST_FPS:
         raise ConfigError(
@@ -108,12 +111,16 @@ def _told_motion(measured: Measured) -> tuple[NDArray[np.float32], NDArray[np.fl
     return tuple(np.where(is_known, values, np.nan).astype(np.float32) for values in (motion, head))  # type: ignore[return-value]
 
 
+def slow_note(fps: float | None) -> str:
+    """Return a note on a recording with few frames a second; "" if it has enough, or nobody knows."""
+    if fps is None or fps >= GOOD_FPS:
+        return ""
+    return f"{fps:.3g} frames a second: the shortest micro-expressions last only a few frames; record with 100 or more"
+
+
 def _notes(measured: Measured, fps: float) -> Iterator[str]:
-    if fps < GOOD_FPS:
-        yield (
-            f"{fps:.3g} frames a second: the shortest micro-expressions last only a few frames. Record with 100 or "
-            "more."
-        )
+    if slow := slow_note(fps):
+        yield slow
     n_frames = len(measured.faces)
     n_without = int((measured.faces == 0).sum())
     if n_frames and n_without == n_frames:
@@ -127,6 +134,6 @@ def _notes(measured: Measured, fps: float) -> Iterator[str]:
         yield f"there are several faces in {share:.0%} of the frames; the largest was followed"
     if 0 < measured.size < SMALLEST_FACE:
         yield (
-            f"the face measures {measured.size:.0f} pixels. Expected at least {SMALLEST_FACE}, because a "
-            "micro-expression moves a smaller one by less than a third of a pixel."
+            f"the face measures {measured.size:.0f} pixels, and at least {SMALLEST_FACE} are needed: a "
+            "micro-expression moves a smaller one by less than a third of a pixel"
         )

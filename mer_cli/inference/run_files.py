@@ -1,4 +1,4 @@
-"""Find what the maps of a run's held-out clips need: the clips, their stores, and the weights of the folds."""
+"""Find what a trained run can be asked about: its held-out clips, the stores of its clips, the weights of its folds."""
 
 from __future__ import annotations
 
