@@ -94,7 +94,7 @@ def test_without_a_store_the_check_says_that_its_inputs_were_drawn(fitted, tmp_p
 
 
 def test_what_cannot_be_exported_is_refused(run, fitted, store, tmp_path):
-    assert refusal(fitted) == f"error: mer export: --onnx is missing, the only format. Type: mer export {fitted} --onnx"
+    assert refusal(fitted) == f"error: mer export needs --onnx, the only format. Type: mer export {fitted} --onnx"
     assert refusal(run, "--onnx", "--fold", "casme2-9") == (
         "error: --fold: Unknown fold 'casme2-9'. Known: casme2-01, casme2-02, casme2-03. Did you mean 'casme2-03'?"
     )

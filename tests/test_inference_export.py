@@ -19,7 +19,8 @@ from mer_cli.errors import ConfigError, RunError
 from mer_cli.faces.frames import HALF_WINDOW
 from mer_cli.inference.export import export_network
 from mer_cli.inference.model import NewClip
-from mer_cli.inference.onnx_model import inputs_of, open_onnx
+from mer_cli.inference.new_inputs import inputs_of
+from mer_cli.inference.onnx_model import open_onnx
 from mer_cli.inference.purpose import PURPOSE
 from mer_cli.motion.inputs import MotionInput
 from mer_cli.runs.methods import LIVE, METHODS

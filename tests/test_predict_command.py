@@ -59,7 +59,7 @@ def test_a_clip_gets_an_answer_with_what_is_known_about_the_model(made):
     assert lines[1].startswith("  frames 46 to 51: ")
     assert lines[1].endswith(" 100%")
     assert any(line.startswith("Model: STSTNet, trained on 5 clips of ") for line in lines)
-    assert any("Its settings reach UF1 0.650" in line for line in lines)
+    assert any("it reached UF1 0.6500" in line for line in lines)
     assert lines[-1].startswith("For research.")
 
 
@@ -114,9 +114,7 @@ def test_one_recording_that_fails_does_not_stop_the_others(made, tmp_path):
 def test_an_onset_belongs_to_one_recording(made):
     done = mer("predict", made / "clip", made / "clip", "--model", made / "model", "--onset", 46)
     assert done.exit_code == 1
-    assert done.stderr.splitlines()[-1] == (
-        "error: --onset: is the frame of one recording, and several are given. Name one recording."
-    )
+    assert done.stderr.splitlines()[-1] == ("error: --onset names a frame of one recording, and 2 are given. Give one.")
 
 
 def test_what_is_not_a_model_is_told_before_a_recording_is_opened(made):

@@ -1,4 +1,4 @@
-"""`mer export` writes a trained network as an ONNX file, which runs without mer."""
+"""`mer export`: write a trained network as an ONNX file, which runs without mer."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def export(
     Example: mer export models/casme2-5-mmnet-released-s1-0a1b2c3d --onnx
     """
     if not onnx:
-        raise ConfigError(f"mer export: --onnx is missing, the only format. Type: mer export {model} --onnx")
+        raise ConfigError(f"mer export needs --onnx, the only format. Type: mer export {model} --onnx")
     from mer_cli.inference.export_model import export_model
     from mer_cli.inference.purpose import PURPOSE
 

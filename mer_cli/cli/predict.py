@@ -1,4 +1,4 @@
-"""`mer predict` classifies what happens in a recording, or says why there is no answer."""
+"""`mer predict`: classify what happens in recordings, or say why there is no answer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mer_cli.errors import ConfigError, MerError
 from mer_cli.inference.purpose import PURPOSE
 
 if TYPE_CHECKING:
-    from mer_cli.inference.predict import Prediction
+    from mer_cli.inference.predict import OnStep, Prediction
 
 Format = Literal["text", "csv", "json", "html"]
 
@@ -71,35 +71,14 @@ def predict(
     from mer_cli.inference.predict import predict as predict_one
 
     if len(videos) > 1 and onset is not None:
-        raise ConfigError("--onset: is the frame of one recording, and several are given. Name one recording.")
-    found, landmarks = find_predictor(predictor), open_model(model, store or (), code)
-    predictions: list[Prediction] = []
-    failed: list[str] = []
-    is_stopped = False
-    for video in videos:
-        try:
-            with console.Steps(video.name) as steps:
-                predictions.append(
-                    predict_one(
-                        open_recording(video, fps),
-                        landmarks,
-                        found,
-                        _shown(steps),
-                        onset=onset,
-                        apex=apex,
-                        with_maps=format == "html",
-                    )
-                )
-        except KeyboardInterrupt:
-            is_stopped = True
-            break
-        except MerError as error:
-            if len(videos) == 1:
-                raise
-            failed.append(str(error))
-        is_stopped = bool(predictions) and not predictions[-1].is_whole
-        if is_stopped:
-            break
+        raise ConfigError(f"--onset names a frame of one recording, and {len(videos)} are given. Give one.")
+    landmarks, asked = find_predictor(predictor), open_model(model, store or (), code)
+
+    def ask(video: Path, on_step: OnStep) -> Prediction:
+        frames, with_maps = {"onset": onset, "apex": apex}, format == "html"
+        return predict_one(open_recording(video, fps), asked, landmarks, on_step, **frames, with_maps=with_maps)
+
+    predictions, failed, is_stopped = _ask_each(videos, ask)
     _write(predictions, format, out)
     console.print_lines((f"error: {error}" for error in failed), console.err)
     if is_stopped:
@@ -108,7 +87,29 @@ def predict(
         raise typer.Exit(1)
 
 
-def _shown(steps: console.Steps) -> Callable[[str, int, int | None], None]:
+def _ask_each(
+    videos: Sequence[Path], ask: Callable[[Path, OnStep], Prediction]
+) -> tuple[list[Prediction], list[MerError], bool]:
+    """Return the predictions, the errors of recordings that can't be used, and whether Ctrl-C ended it."""
+    predictions: list[Prediction] = []
+    failed: list[MerError] = []
+    for video in videos:
+        try:
+            with console.Steps(video.name) as steps:
+                predictions.append(ask(video, _shown(steps)))
+        except KeyboardInterrupt:
+            return predictions, failed, True
+        except MerError as error:
+            if len(videos) == 1:
+                raise
+            failed.append(error)
+            continue
+        if not predictions[-1].is_whole:
+            return predictions, failed, True
+    return predictions, failed, False
+
+
+def _shown(steps: console.Steps) -> OnStep:
     """Return a listener that shows the frames of a recording, and then its clips, in a bar."""
 
     def on_step(what: str, done: int, total: int | None) -> None:
@@ -119,33 +120,22 @@ def _shown(steps: console.Steps) -> Callable[[str, int, int | None], None]:
 
 def _write(predictions: Sequence[Prediction], format: Format, out: Path | None) -> None:
     """Print the answers, or write them into a file; notes go to stderr."""
-    from mer_cli.inference.answers import to_csv, to_json
+    from mer_cli.inference.answers import text_lines, to_csv, to_json
     from mer_cli.report.prediction_page import render_page
     from mer_cli.system.files import write_text
 
+    def to_text(predictions: Sequence[Prediction]) -> str:
+        return "".join(f"{line}\n" for line in text_lines(predictions))
+
     if format == "text" and out is None:
-        _print(predictions)
-        return
-    text = {"text": _as_text, "csv": to_csv, "json": to_json, "html": render_page}[format](predictions)
+        for line in text_lines(predictions):
+            console.print_lines(console.folded(line))
+    else:
+        text = {"text": to_text, "csv": to_csv, "json": to_json, "html": render_page}[format](predictions)
     for prediction in predictions:
         console.print_notes(f"{prediction.path}: {note}" for note in prediction.notes)
-    if out is None:
-        console.print_text(text)
-    else:
+    if out is not None:
         write_text(out, text)
         console.print_path(out)
-
-
-def _as_text(predictions: Sequence[Prediction]) -> str:
-    from mer_cli.inference.answers import text_lines
-
-    return "".join(f"{line}\n" for line in text_lines(predictions))
-
-
-def _print(predictions: Sequence[Prediction]) -> None:
-    from mer_cli.inference.answers import text_lines
-
-    for line in text_lines(predictions):
-        console.print_lines(console.folded(line))
-    for prediction in predictions:
-        console.print_notes(f"{prediction.path}: {note}" for note in prediction.notes)
+    elif format != "text":
+        console.print_text(text)

@@ -1,4 +1,4 @@
-"""`mer synth` writes generated faces: releases of clips, and long videos."""
+"""`mer synth`: write generated faces, as releases of clips or as long videos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Judges the probabilities of a run's held-out clips, each subject by a temperature fitted on the other subjects only.
+"""Judge the probabilities of a run's held-out clips, each subject by a temperature fitted on the other subjects only.
 
 Only the rule `last` is judged. Under `best-test` the logits were chosen by the held-out labels, so any calibration of
 them is too good; and `mer fit`, whose probabilities this is for, trains a fixed number of epochs and chooses none.

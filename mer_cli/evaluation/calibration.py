@@ -1,4 +1,4 @@
-"""Turns logits into probabilities that mean what they say, measures how well they do, and says when they say nothing.
+"""Turn logits into probabilities that mean what they say, measure how well they do, and say when they say nothing.
 
 A network's softmax is not a probability: small networks on few clips name a class with 99 % and are right half the
 time. Temperature scaling divides all logits by one number T, fitted so that held-out clips are as likely as possible.

@@ -1,4 +1,4 @@
-"""Builds the tables that `mer evaluate --calibration` shows of a run, and the rows of its CSV file."""
+"""Build the tables that `mer evaluate --calibration` shows of a run, and the rows of its CSV file."""
 
 from __future__ import annotations
 

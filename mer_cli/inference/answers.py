@@ -1,4 +1,4 @@
-"""Write the answers for recordings as lines of text, CSV or JSON; each says what was trained on what, and how good."""
+"""Write the answers for recordings as lines of text, CSV or JSON, with what the model is and how good it is."""
 
 from __future__ import annotations
 
@@ -9,43 +9,11 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mer_cli.inference.model import Facts, Score
+from mer_cli.inference.facts_text import calibration_text, how_good, trained_on
+from mer_cli.inference.model import Facts
 from mer_cli.inference.predict import Answer, Prediction
 from mer_cli.inference.purpose import PURPOSE
-from mer_cli.runs.run_config import GENERATED
 from mer_cli.system.shown_text import csv_cell, visible_json
-
-
-def trained_on(facts: Facts) -> str:
-    """Return what a model is and what it was trained on, as a sentence."""
-    if not facts.datasets:
-        return f"{facts.title}; nobody knows which clips it was trained on."
-    faces = " Generated faces: no answer means anything about a real one." if facts.generated else ""
-    return (
-        f"{facts.title}, trained on {facts.n_clips} clips of {facts.n_subjects} subjects "
-        f"({', '.join(facts.datasets)}).{faces}"
-    )
-
-
-def how_good(score: Score | None) -> str:
-    """Return how good a model's settings are for people that they were not trained on, as a sentence."""
-    if score is None:
-        return "Nobody has measured how good it is: no leave-one-subject-out run was given with --calibrate."
-    low, high = score.uf1_interval
-    stamp = f" ({GENERATED})" if score.generated else ""
-    return (
-        f"Its settings reach UF1 {score.uf1:.3f} [{low:.3f}, {high:.3f}] and {score.accuracy:.1%} accuracy for "
-        f"subjects held out; always naming the largest class has UF1 {score.chance_uf1:.3f} ({score.protocol}, rule "
-        f"{score.rule}, seed {score.seed}, {score.n_clips} clips of {score.n_subjects} subjects, run {score.run})"
-        f"{stamp}. That is with annotated onset and apex; on what is spotted it may be worse."
-    )
-
-
-def calibration_text(facts: Facts) -> str:
-    """Return what the probabilities rest on, as a sentence."""
-    if facts.temperature is None:
-        return "Its probabilities are not calibrated, so they are not shown: mer fit --calibrate RUN makes them so."
-    return f"Probabilities are calibrated on held-out subjects (temperature {facts.temperature:.2f})."
 
 
 def place_text(answer: Answer) -> str:

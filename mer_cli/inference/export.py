@@ -24,15 +24,16 @@ from torch import Tensor, nn
 from mer_cli import __version__
 from mer_cli.errors import ConfigError, RunError
 from mer_cli.inference.model import Facts, NewClip
+from mer_cli.inference.new_inputs import inputs_of
 from mer_cli.inference.onnx_file import ANY_NUMBER, FORMAT, LARGEST, Record, import_extra, seal
-from mer_cli.inference.onnx_model import LOGITS, PROBABILITIES, inputs_of, open_onnx
+from mer_cli.inference.onnx_model import LOGITS, PROBABILITIES, open_onnx
 from mer_cli.inference.purpose import PURPOSE
 from mer_cli.inference.seen import Fixed
 from mer_cli.motion.inputs import MotionInput
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.run_config import GENERATED
 from mer_cli.system.files import replacing, unwritten
-from mer_cli.training.batches import IMAGENET_MEAN, IMAGENET_STD
+from mer_cli.training.batches import IMAGENET_MEAN, IMAGENET_STD, plain_images
 from mer_cli.training.cost import IMAGE
 from mer_cli.training.own_network import blamed_on_own_code
 
@@ -68,8 +69,7 @@ class WholeNetwork(nn.Module):
         if self.is_on_motion:
             inputs = [self._normalised(seen[0]), *(() if self.fixed_graph is None else (self.fixed_graph,))]
         else:  # contiguous, so that MMNet takes its plain layers, without padding
-            images = ((image.float() / 255 - self.fixed_mean) / self.fixed_deviation for image in seen)
-            inputs = [image.permute(0, 3, 1, 2).contiguous() for image in images]
+            inputs = [plain_images(image, self.fixed_mean, self.fixed_deviation).contiguous() for image in seen]
         logits = self.network(*inputs).float()
         return logits, torch.softmax(logits / self.temperature, dim=1)
 

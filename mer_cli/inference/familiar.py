@@ -1,4 +1,4 @@
-"""Says whether a picture looks like those that a model was trained on, by a few numbers that a person can check.
+"""Say whether a picture looks like those that a model was trained on, by a few numbers that a person can check.
 
 A network answers whatever it is shown: a drawing, a statue, a face of half the size. Seven numbers of the onset's crop
 tell most of these from the training clips. They don't say that a picture is right: a statue in grey looks familiar to a

@@ -1,4 +1,4 @@
-"""Maps of a run's held-out clips, each from the network of the fold that held the clip out.
+"""Compute the maps of a run's held-out clips, each from the network of the fold that held the clip out.
 
 That network has seen neither the clip nor its subject. MMNet has attention maps; any other network's answer is
 attributed to the pixels that it sees (`saliency`). What a fold computes of its training clips is computed again. Whole

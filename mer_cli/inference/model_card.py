@@ -8,8 +8,8 @@ from typing import Any
 
 from mer_cli.evaluation.calibration import bound_note
 from mer_cli.evaluation.run_text import changes, flag, settings, shown_path
-from mer_cli.evaluation.statistics import few_subjects
-from mer_cli.inference.model import Facts, Score
+from mer_cli.inference.facts_text import quoted
+from mer_cli.inference.model import Facts
 from mer_cli.inference.purpose import PURPOSE
 from mer_cli.runs.methods import METHODS, MMNET
 from mer_cli.runs.plan import RunPlan
@@ -52,26 +52,12 @@ def _goodness(facts: Facts, plan: RunPlan, folder: str) -> Iterator[str]:
         yield f"    {_train_command(plan)}\n    {_fit_command(plan, folder)} --calibrate runs/{plan.config.run_name}"
         yield "Its probabilities are not calibrated: it may name a class with 99 % and be right half the time."
         return
-    yield score_text(facts.score)
+    yield quoted(facts.score)
     assert facts.temperature is not None
     yield (
         f"To make probabilities its logits are divided by {facts.temperature:.3g}, the temperature under which the "
         f"held-out clips of that run are likeliest. {bound_note(facts.temperature)}"
     ).strip()
-
-
-def score_text(score: Score) -> str:
-    """Return the sentences that quote a run: its scores with interval, chance, protocol, epoch rule, clips and seed."""
-    low, high = score.uf1_interval
-    generated = " Its faces were generated: that is not a result on any dataset." if score.generated else ""
-    few = few_subjects(score.n_subjects)
-    return (
-        f"The run `{score.run}` has the same settings and held out each person in turn ({score.protocol}). On "
-        f"{score.n_clips} clips of {score.n_subjects} subjects whom its networks had not seen, it reached UF1 "
-        f"{score.uf1:.4f} (95 % interval over subjects {low:.4f} to {high:.4f}), UAR {score.uar:.4f} and "
-        f"{100 * score.accuracy:.2f} % accuracy. Always naming the commonest class has UF1 {score.chance_uf1:.4f}. "
-        f"Epoch rule {score.rule}, seed {score.seed}.{generated}{f' {few}' if few else ''}"
-    )
 
 
 def _data(facts: Facts, config: RunConfig) -> Iterator[str]:

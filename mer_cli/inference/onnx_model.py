@@ -9,13 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_cli.errors import ConfigError, RunError
+from mer_cli.errors import RunError
 from mer_cli.inference.model import NewClip
+from mer_cli.inference.new_inputs import inputs_of
 from mer_cli.inference.onnx_file import Record, import_extra, read_onnx
-from mer_cli.motion.cache import kept_flow
-from mer_cli.motion.flow import grey
-from mer_cli.motion.images import Sources, draw_motion
-from mer_cli.motion.inputs import Backend, MotionInput
 
 BATCH = 32  # clips that go through the network at once
 LOGITS, PROBABILITIES = "logits", "probabilities"
@@ -92,26 +89,6 @@ def open_onnx(path: Path) -> OnnxModel:
     except Exception as error:  # onnxruntime has a class of its own for each kind
         raise _failed(path, error, "Update onnxruntime: pip install -U 'mer-cli[export]'.") from None
     return OnnxModel(path, record, session)
-
-
-def inputs_of(clips: Sequence[NewClip], motion: MotionInput | None, flow: Backend | None) -> dict[str, NDArray[Any]]:
-    """Return the inputs of an exported network for some clips, by name: images as they are, motion not normalised.
-
-    Raises
-    ------
-    ConfigError
-        If the network sees whole clips and a clip has no frames.
-    """
-    if motion and motion.needs_clips("clip") and any(clip.frames is None for clip in clips):
-        raise ConfigError("The network sees whole clips, and a clip has only its onset and apex. Give its frames.")
-    if motion is None:
-        return {"onset": np.stack([clip.onset for clip in clips]), "apex": np.stack([clip.apex for clip in clips])}
-    return {"planes": np.stack([draw_motion(_sources_of(clip, flow), motion) for clip in clips])}
-
-
-def _sources_of(clip: NewClip, flow: Backend | None) -> Sources:
-    moved = kept_flow(clip.onset, clip.apex, flow).astype(np.float32) if flow else None
-    return Sources(flow=moved, apex=grey(clip.apex), landmarks=clip.landmarks, frames=clip.frames)
 
 
 def _failed(path: Path, error: Exception, cure: str) -> RunError:

@@ -23,7 +23,7 @@ from mer_cli.runs.foreign import Foreign
 from mer_cli.runs.run_config import RunConfig
 
 RULE = "last"
-# A seed is drawn, not chosen, and the machine is no setting. What the variant says, the network's parts say.
+# A seed is drawn, not chosen, and the machine is not a setting. What the variant says, the network's parts say.
 MAY_DIFFER = frozenset({"seed", "device", "precision", "compile", "deterministic", "variant"})
 MOST_NAMED = 3
 
@@ -37,7 +37,7 @@ class Quoted:
 
 
 def quote_run(path: Path, config: RunConfig) -> Quoted:
-    """Return what a model of these settings may quote of a run.
+    """Return what the card of a model with these settings may quote of a run.
 
     Parameters
     ----------

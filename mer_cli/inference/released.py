@@ -1,4 +1,4 @@
-"""Weights of the released MMNet script as a model folder (`mer import-official`); of their data nothing is known."""
+"""Write weights of the released MMNet script as a model folder (`mer import-official`); nobody knows their data."""
 
 from __future__ import annotations
 

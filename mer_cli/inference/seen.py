@@ -16,9 +16,9 @@ from torch import Tensor
 
 from mer_cli.errors import ConfigError
 from mer_cli.inference.model import NewClip
+from mer_cli.inference.new_inputs import inputs_of
 from mer_cli.motion.cache import kept_flow
-from mer_cli.motion.flow import grey
-from mer_cli.motion.images import Sources, draw_motion, normalise, standardise
+from mer_cli.motion.images import normalise, standardise
 from mer_cli.motion.inputs import MotionInput
 from mer_cli.runs.config import TrainConfig
 from mer_cli.training.batches import IMAGENET_MEAN, IMAGENET_STD, plain_images
@@ -64,9 +64,9 @@ def draw(clips: Sequence[NewClip], config: TrainConfig) -> Drawn:
         If the network sees whole clips and a clip has no frames.
     """
     sees = config.method.sees
-    if not isinstance(sees, MotionInput):
-        return Drawn((np.stack([clip.onset for clip in clips]), np.stack([clip.apex for clip in clips])))
-    return Drawn((np.stack([_draw_motion(_Arrays(clip, config), sees) for clip in clips]),))
+    motion = sees if isinstance(sees, MotionInput) else None
+    flow = config.flow if motion and motion.needs_flow("apex") else None
+    return Drawn(tuple(inputs_of(clips, motion, flow).values()))
 
 
 def network_inputs(drawn: Drawn, rows: slice, config: TrainConfig, fixed: Fixed) -> tuple[Tensor, ...]:
@@ -113,15 +113,3 @@ class _Arrays:
 
     def flow(self) -> NDArray[np.float32]:
         return kept_flow(self.clip.onset, self.clip.apex, self.config.flow).astype(np.float32)
-
-
-def _draw_motion(clip: _Arrays, wanted: MotionInput) -> NDArray[np.float32]:
-    return draw_motion(
-        Sources(
-            flow=clip.flow() if wanted.needs_flow("apex") else None,
-            apex=grey(clip.clip.apex) if wanted.needs_apex else None,
-            landmarks=clip.landmarks() if wanted.needs_landmarks else None,
-            frames=clip.frames() if wanted.needs_clips("clip") else None,
-        ),
-        wanted,
-    )

@@ -1,4 +1,4 @@
-"""Draws the reliability diagram and the risk-coverage curve of runs, as a PNG that is the same for the same runs."""
+"""Draw the reliability diagram and the risk-coverage curve of runs, as a PNG that is the same for the same runs."""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from mer_cli.faces.pictures import Image
-from mer_cli.inference.answers import answer_text, calibration_text, how_good, place_text, trained_on
+from mer_cli.inference.answers import answer_text, place_text
+from mer_cli.inference.facts_text import calibration_text, how_good, trained_on
 from mer_cli.inference.new_clips import CutClip
 from mer_cli.inference.predict import Answer, Prediction
 from mer_cli.inference.purpose import PURPOSE
