@@ -36,12 +36,14 @@ class MovingFace:
     notes: tuple[str, ...] = ()
     width, height = HEAD_SIZE
 
-    def read(self, numbers=None):
+    def read(self, numbers=None, step=1):
         rng = np.random.default_rng(1)
         picture = head().astype(np.float32)
         y, x = np.mgrid[: picture.shape[0], : picture.shape[1]].astype(np.float32)
         near = np.exp(-((x - MOUTH[0]) ** 2 + (y - MOUTH[1]) ** 2) / (2 * 16**2))
         for index in range(self.n_frames):
+            if index % step:
+                continue
             seconds = index / (self.fps or 50.0)
             closed = self._closed(picture, self.blink(seconds))
             moved = cv2.remap(

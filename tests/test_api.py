@@ -25,8 +25,8 @@ def test_a_run_in_python(tmp_path):
 def test_every_name_is_there_and_another_is_not():
     assert all(getattr(mer_cli, name) for name in dir(mer_cli))
     assert {*mer_cli._MODULE_OF, *mer_cli._MODULES, "__version__"} == set(mer_cli.__all__)
-    with pytest.raises(AttributeError, match="module 'mer_cli' has no attribute 'predict'"):
-        mer_cli.predict  # noqa: B018  # reading it is what is tested
+    with pytest.raises(AttributeError, match="module 'mer_cli' has no attribute 'forecast'"):
+        mer_cli.forecast  # noqa: B018  # reading it is what is tested
 
 
 def test_type_checkers_see_the_objects_that_the_names_stand_for():

@@ -1,5 +1,7 @@
 """MEGC's interval F1 and STRS against counts by hand, against the organisers' numbers, and with odd files."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -166,4 +168,52 @@ def test_a_truth_without_micro_expressions_is_refused():
     assert str(error.value) == (
         "--spotting: the truth has no micro-expression. Its kinds are: blink. Expected intervals of the kind micro, or "
         "no column kind. Give the table of the micro-expressions."
+    )
+
+
+def test_pairs_are_those_of_all_overlaps():
+    rng = np.random.default_rng(0)
+    spans = [[(onset, onset + length) for onset, length in rng.integers(1, 80, (40, 2)).tolist()] for _ in range(2)]
+    found = overlaps(*spans)
+    near = sorted(np.argwhere(found >= 0.5).tolist(), key=lambda ij: (-found[*ij], spans[0][ij[0]], spans[1][ij[1]]))
+    expected = {}
+    for i, j in near:
+        if i not in expected and j not in expected.values():
+            expected[i] = j
+    assert len(expected) > 10
+    assert match(*spans) == list(expected.items())
+
+
+def test_thousands_of_intervals_take_little_memory():
+    """All overlaps of all draws would take 8 GB."""
+    predicted = [Row("v", 30 * k + 1, 30 * k + 20) for k in range(5000)]
+    true = [micro("v", 600 * k + 1, 600 * k + 20) for k in range(250)]
+    tracemalloc.start()
+    (found,) = score_spotting(predicted, true).found
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (found.right, found.false, found.missed) == (250, 4750, 0)
+    assert most < 100 << 20
+
+
+def test_a_truth_without_rows_is_refused():
+    with pytest.raises(DatasetError) as error:
+        score_spotting([Row("a", 1, 50)], [])
+    assert str(error.value) == "--spotting: the truth has no rows. Give the table of the micro-expressions."
+
+
+def test_a_true_interval_that_is_given_twice_is_refused():
+    with pytest.raises(DatasetError) as error:
+        score_spotting([Row("a", 100, 199)], [*TRUE, micro("a", 100, 199, subject="s1")])
+    assert str(error.value) == (
+        "--spotting: the truth has the micro-expression from frame 100 to 199 of 'a' twice, and nothing can find it a "
+        "second time. Delete one of the rows."
+    )
+
+
+def test_a_predicted_interval_that_is_given_twice_is_told():
+    scores = score_spotting([Row("a", 100, 199), Row("a", 100, 199), Row("b", 50, 99)], TRUE)
+    assert (scores.found[0].right, scores.found[0].false) == (2, 1)
+    assert scores.notes == (
+        "1 of the predicted intervals repeats another one of the same frames, and counts as a false alarm",
     )

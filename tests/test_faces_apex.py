@@ -27,7 +27,7 @@ def finder() -> FaceFinder:
 def face(finder):
     """The crop of a photograph, and its landmarks."""
     box = finder._detector._run_hog(head(), 0)[0].box
-    landmarks = finder._landmarks(head(), box)
+    landmarks = finder.landmarks(head(), box)
     transform = box_transform(landmarks)
     return warp(head(), transform), crop_landmarks(landmarks, transform)
 
@@ -128,7 +128,7 @@ def test_apexes_of_generated_faces_are_found_within_two_frames(finder):
         pictures = [
             np.ascontiguousarray(frame[..., ::-1]) for frame in draw_frames(subject, plan, clip_motion(subject, plan))
         ]
-        landmarks = finder._landmarks(pictures[0], finder._detector._run_hog(pictures[0], 0)[0].box)
+        landmarks = finder.landmarks(pictures[0], finder._detector._run_hog(pictures[0], 0)[0].box)
         transform = box_transform(landmarks)
         crops = (warp(picture, transform) for picture in pictures)
         errors.append(search(crops, crop_landmarks(landmarks, transform)).peak() - apex)

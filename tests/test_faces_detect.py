@@ -45,7 +45,7 @@ def test_crops_of_the_reduced_and_the_full_scale_search_are_within_a_pixel(faces
         boxes = both_boxes(picture)
         assert boxes[0] == boxes[1]  # as all were that were tried; a pixel more or less moves the points by up to eight
         for place in (box_transform, eye_transform):
-            ours, reference = (place(finder._landmarks(picture, box)) for box in boxes)
+            ours, reference = (place(finder.landmarks(picture, box)) for box in boxes)
             at = np.linalg.solve(reference[:, :2], (corners - reference[:, 2]).T).T  # in the picture
             assert np.abs(at @ ours[:, :2].T + ours[:, 2] - corners).max() < 1
 

@@ -76,6 +76,15 @@ def test_every_format_gives_its_frames_in_order(films, kind, reader):
 
 
 @formats
+@readers
+def test_frames_between_steps_are_passed_over(films, kind, reader):
+    frames = list(reader(films(kind)).read(step=4))
+    assert [frame.number for frame in frames] == [1, 5, 9, 13, 17, 21, 25, 29]
+    assert [number_in(frame.image) for frame in frames] == [frame.number for frame in frames]
+    assert [frame.seconds for frame in frames] == pytest.approx([(f.number - 1) / FPS for f in frames], abs=0.0011)
+
+
+@formats
 def test_pyav_and_opencv_give_the_same_pixels(films, kind):
     pairs = zip(PyavVideo(films(kind)).read(), OpencvVideo(films(kind)).read(), strict=True)
     assert all(np.array_equal(one.image, other.image) for one, other in pairs)

@@ -80,8 +80,11 @@ def test_csv_has_a_row_for_each_clip_and_for_each_recording_without_one():
     slow = prediction_of(path="=slow.mp4", answers=(), abstains=("It has 15 frames a second.",))
     rows = list(csv.DictReader(io.StringIO(to_csv([prediction_of(), slow]))))
     first, second, third = rows
-    assert [first[name] for name in ("video", "onset", "apex", "offset", "onset_s", "apex_s", "score", "emotion")] == [
-        *("talk.mp4", "101", "121", "151", "0.500", "0.600", "3.25", "disgust"),
+    assert [
+        first[name]
+        for name in ("video", "onset", "apex", "offset", "onset_s", "apex_s", "score", "fps", "n_frames", "emotion")
+    ] == [
+        *("talk.mp4", "101", "121", "151", "0.500", "0.600", "3.25", "200", "1000", "disgust"),
     ]
     assert [first[name] for name in ("probability", "spread", "p_happiness", "p_disgust", "p_surprise")] == [
         *("0.6250", "0.0500", "0.1250", "0.6250", "0.2500"),
@@ -90,6 +93,7 @@ def test_csv_has_a_row_for_each_clip_and_for_each_recording_without_one():
     assert (second["emotion"], second["probability"], second["p_disgust"]) == ("", "", "")
     assert second["abstains"] == "No face was found on frame 401."
     assert (third["video"], third["onset"], third["abstains"]) == ("'=slow.mp4", "", "It has 15 frames a second.")
+    assert (third["fps"], third["n_frames"], third["p_surprise"]) == ("200", "1000", "")
 
 
 def test_json_has_everything_that_is_known():

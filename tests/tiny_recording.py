@@ -17,8 +17,8 @@ class FramesInMemory:
         self.height, self.width = self.frames[0].shape[:2]
         self.read_numbers = []
 
-    def read(self, numbers=None):
-        for number in numbers or range(1, self.n_frames + 1):
+    def read(self, numbers=None, step=1):
+        for number in numbers or range(1, self.n_frames + 1, step):
             self.read_numbers.append(number)
             yield Frame(number, (number - 1) / (self.fps or 1.0), self.frames[number - 1])
 

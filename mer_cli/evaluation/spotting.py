@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mer_cli.datasets.frame_files import VIDEO_EXTENSIONS
 from mer_cli.errors import DatasetError, shortened
@@ -34,6 +34,7 @@ from mer_cli.spotting.interval_file import Row
 
 OVERLAP = 0.5  # IoU from which an interval is found
 N_CHANCE = 1000  # draws of random intervals
+DRAWS_AT_ONCE = 50  # of chance; 10,000 predictions then take 50 MB
 CHANCE_SEED = 0
 MICRO, MACRO = "micro", "macro"
 TOGETHER = "micro and macro"
@@ -160,7 +161,7 @@ def score_spotting(predicted: Sequence[Row], true: Sequence[Row]) -> SpottingSco
     )
 
 
-def overlaps(predicted: Sequence[Span], true: Sequence[Span]) -> NDArray[np.float64]:
+def overlaps(predicted: ArrayLike, true: ArrayLike) -> NDArray[np.float64]:
     """Return the IoU of each prediction with each true interval, (predictions, true): of frames, ends included."""
     onset, offset = np.array(predicted, int).reshape(-1, 2).T
     start, end = np.array(true, int).reshape(-1, 2).T
@@ -171,12 +172,39 @@ def overlaps(predicted: Sequence[Span], true: Sequence[Span]) -> NDArray[np.floa
 
 def match(predicted: Sequence[Span], true: Sequence[Span]) -> list[tuple[int, int]]:
     """Return the pairs (prediction, true interval) with an IoU of at least .5, the largest first; each is in one."""
-    found = overlaps(predicted, true)
-    near = sorted(np.argwhere(found >= OVERLAP).tolist(), key=lambda ij: (-found[*ij], predicted[ij[0]], true[ij[1]]))
+    return _pair_off(predicted, true, _near(predicted, true))
+
+
+def _near(predicted: ArrayLike, true: Sequence[Span]) -> list[tuple[int, int, float]]:
+    """Return (prediction, true interval, IoU) of those with an IoU of at least .5.
+
+    Each true interval is compared only with predictions that can overlap it: the memory does not grow with both.
+    """
+    spans = np.asarray(predicted, int).reshape(-1, 2)
+    if not len(spans):
+        return []
+    order = np.argsort(spans[:, 0], kind="stable")
+    onsets, longest = spans[order, 0], int((spans[:, 1] - spans[:, 0]).max())
+    found: list[tuple[int, int, float]] = []
+    for j, (start, end) in enumerate(true):
+        first, last = np.searchsorted(onsets, [start - longest, end + 1])
+        rows = order[first:last]
+        shares = overlaps(spans[rows], [(start, end)])[:, 0]
+        is_near = shares >= OVERLAP
+        found += [(i, j, share) for i, share in zip(rows[is_near].tolist(), shares[is_near].tolist(), strict=True)]
+    return found
+
+
+def _pair_off(
+    predicted: Sequence[Span] | Mapping[int, Span], true: Sequence[Span], near: Iterable[tuple[int, int, float]]
+) -> list[tuple[int, int]]:
+    """Return the pairs with the largest IoU, the largest first; each prediction and each true interval is in one."""
     pairs: dict[int, int] = {}
-    for i, j in near:
-        if i not in pairs and j not in pairs.values():
+    taken: set[int] = set()
+    for i, j, _ in sorted(near, key=lambda each: (-each[2], predicted[each[0]], true[each[1]])):
+        if i not in pairs and j not in taken:
             pairs[i] = j
+            taken.add(j)
     return list(pairs.items())
 
 
@@ -195,6 +223,8 @@ def _span(row: Row) -> Span:
 
 def _join(predicted: Sequence[Row], true: Sequence[Row], *, has_kinds: bool) -> tuple[list[_Video], list[str]]:
     """Return the videos of both files, by name, and what to know about them."""
+    if not true:
+        raise DatasetError("--spotting: the truth has no rows. Give the table of the micro-expressions.")
     by_subject = all(row.subject for row in (*predicted, *true))
     names = [_names(rows, by_subject=by_subject) for rows in (predicted, true)]
     common = set(names[0].values()) & set(names[1].values())
@@ -231,9 +261,32 @@ def _join(predicted: Sequence[Row], true: Sequence[Row], *, has_kinds: bool) -> 
         )
     ordered = [videos[key] for key in sorted(videos)]
     for video in ordered:
+        _require_single(video)
         for rows in (video.predicted, video.true, video.others):
             rows.sort(key=lambda row: (row.onset, row.offset, row.kind, row.emotion))
-    return ordered, list(_notes(names, videos))
+    return ordered, [*_notes(names, videos), *_twice(ordered)]
+
+
+def _require_single(video: _Video) -> None:
+    """Raise a DatasetError if the truth of a video has an interval twice: nothing could find it a second time."""
+    seen = Counter((_kind(row), *_span(row)) for row in video.true)
+    twice = next((key for key, count in seen.items() if count > 1), None)
+    if twice:
+        kind, onset, offset = twice
+        raise DatasetError(
+            f"--spotting: the truth has the {kind}-expression from frame {onset} to {offset} of "
+            f"'{shortened(video.name)}' twice, and nothing can find it a second time. Delete one of the rows."
+        )
+
+
+def _twice(videos: Sequence[_Video]) -> Iterable[str]:
+    """Yield a note on predictions that are in the file more than once."""
+    n_more = sum(len(rows) - len(set(rows)) for rows in ([(_kind(r), *_span(r)) for r in v.predicted] for v in videos))
+    if n_more:
+        what = "repeats another one of the same frames, and counts as a false alarm"
+        if n_more > 1:
+            what = "repeat others of the same frames, and count as false alarms"
+        yield f"{n_more} of the predicted intervals {what}"
 
 
 def _keyed(rows: Iterable[Row], names: Mapping[tuple[str, str], str]) -> list[tuple[Row, str]]:
@@ -346,14 +399,17 @@ def _right_by_chance(
 ) -> NDArray[np.int64]:
     """Return how many intervals at random places are right, in each draw."""
     room = np.maximum(last - lengths + 1, 1)
-    onsets = 1 + np.floor(rng.random((N_CHANCE, len(lengths))) * room).astype(np.int64)
-    spans = np.stack([onsets, onsets + lengths - 1], axis=-1)
-    every = [(onset, offset) for onset, offset in spans.reshape(-1, 2).tolist()]
-    is_near = (overlaps(every, true) >= OVERLAP).any(axis=1).reshape(N_CHANCE, -1)
     right = np.zeros(N_CHANCE, np.int64)
-    for draw in np.flatnonzero(is_near.any(axis=1)):
-        near = [(onset, offset) for onset, offset in spans[draw, is_near[draw]].tolist()]
-        right[draw] = len(match(near, true))
+    for first in range(0, N_CHANCE, DRAWS_AT_ONCE):
+        n_draws = min(DRAWS_AT_ONCE, N_CHANCE - first)
+        onsets = (1 + np.floor(rng.random((n_draws, len(lengths))) * room).astype(np.int64)).ravel()
+        spans = np.stack([onsets, onsets + np.tile(lengths, n_draws) - 1], axis=-1)
+        near_of: dict[int, list[tuple[int, int, float]]] = {}
+        for i, j, share in _near(spans, true):
+            near_of.setdefault(i // len(lengths), []).append((i, j, share))
+        for draw, near in near_of.items():
+            here = {i: (int(spans[i, 0]), int(spans[i, 1])) for i, _, _ in near}
+            right[first + draw] = len(_pair_off(here, true, near))
     return right
 
 

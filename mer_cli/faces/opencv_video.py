@@ -35,7 +35,7 @@ class OpencvVideo:
         self.fps = fps if fps > 0 else None
         self.n_frames = self.last = n_frames if n_frames > 0 else None
 
-    def read(self, numbers: Iterable[int] | None = None) -> Iterator[Frame]:
+    def read(self, numbers: Iterable[int] | None = None, step: int = 1) -> Iterator[Frame]:
         """Read frames in one pass; see `Recording.read`."""
         wanted = None if numbers is None else iter(numbers)
         target = 1 if wanted is None else next(wanted, None)
@@ -49,7 +49,7 @@ class OpencvVideo:
                 if number < target:
                     continue
                 yield Frame(number, seconds, self._image(video, number))
-                target = number + 1 if wanted is None else next(wanted, None)
+                target = number + step if wanted is None else next(wanted, None)
         if wanted is not None and target is not None:
             raise ends_early(self.path, number, target)
 

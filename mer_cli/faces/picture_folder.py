@@ -31,11 +31,11 @@ class PictureFolder:
         self.height, self.width = read_picture(self._frames[0].path, self._bits).shape[:2]
         self.notes = _notes([frame.number for frame in self._frames])
 
-    def read(self, numbers: Iterable[int] | None = None) -> Iterator[Frame]:
+    def read(self, numbers: Iterable[int] | None = None, step: int = 1) -> Iterator[Frame]:
         """Read images in the order of their numbers; see `Recording.read`."""
         paths = {frame.number: frame.path for frame in self._frames}
         first = self._frames[0].number
-        for number in paths if numbers is None else numbers:
+        for number in list(paths)[::step] if numbers is None else numbers:
             if number not in paths:
                 raise FaceError(
                     f"{self.path}: frame {number} has no image; frames {first} to {self._frames[-1].number} do. "

@@ -44,7 +44,7 @@ class PyavVideo:
             self._n_packets, self._seconds = film.frames, _duration(container, film)
         self.notes: tuple[str, ...] = (*seen, *told)
 
-    def read(self, numbers: Iterable[int] | None = None) -> Iterator[Frame]:
+    def read(self, numbers: Iterable[int] | None = None, step: int = 1) -> Iterator[Frame]:
         """Read frames in one pass; see `Recording.read`. It jumps over many unwanted frames where that is exact."""
         wanted = None if numbers is None else iter(numbers)
         target = 1 if wanted is None else next(wanted, None)
@@ -57,7 +57,7 @@ class PyavVideo:
                 if wanted is not None and taken.n_frames != target:
                     raise undecodable(self.path, target)
                 yield Frame(taken.n_frames, taken.seconds, self._image(frame, taken.n_frames))
-                target = taken.n_frames + 1 if wanted is None else next(wanted, None)
+                target = taken.n_frames + step if wanted is None else next(wanted, None)
                 if target is None:
                     return
         if wanted is not None:

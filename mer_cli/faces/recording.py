@@ -33,12 +33,13 @@ class Recording(Protocol):
     last: int | None
     notes: tuple[str, ...]
 
-    def read(self, numbers: Iterable[int] | None = None) -> Iterator[Frame]:
+    def read(self, numbers: Iterable[int] | None = None, step: int = 1) -> Iterator[Frame]:
         """Read frames in one pass that keeps none in memory.
 
         Parameters
         ----------
-        numbers : ascending numbers of the wanted frames; None reads all frames to the end
+        numbers : ascending numbers of the wanted frames; None reads to the end
+        step : without numbers, every so many frames are read, from the first on
 
         Raises
         ------

@@ -61,21 +61,30 @@ def to_csv(predictions: Sequence[Prediction]) -> str:
     names = predictions[0].facts.class_names if predictions else ()
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    columns = ("video", "onset", "apex", "offset", "onset_s", "apex_s", "score", "emotion", "probability", "spread")
+    columns = (
+        *("video", "onset", "apex", "offset", "onset_s", "apex_s", "score"),
+        *("fps", "n_frames", "emotion", "probability", "spread"),
+    )
     writer.writerow((*columns, *(f"p_{name}" for name in names), "abstains", "trained_on", "how_good"))
     for prediction in predictions:
         facts = (trained_on(prediction.facts), how_good(prediction.facts.score))
         video = str(prediction.path)
+        length = _length(prediction)
         if not prediction.answers:
             nothing = " ".join(prediction.abstains) or "No interval was found that may be a micro-expression."
-            blank = [""] * (len(columns) - 1 + len(names))
-            writer.writerow(map(csv_cell, (video, *blank, nothing, *facts)))
+            writer.writerow(map(csv_cell, (video, *[""] * 6, *length, *[""] * (3 + len(names)), nothing, *facts)))
         for answer in prediction.answers:
-            writer.writerow(map(csv_cell, (video, *_cells(answer, len(names)), *facts)))
+            writer.writerow(map(csv_cell, (video, *_place(answer), *length, *_said(answer, len(names)), *facts)))
     return out.getvalue()
 
 
-def _cells(answer: Answer, n_classes: int) -> Iterator[str]:
+def _length(prediction: Prediction) -> tuple[str, str]:
+    """Return the frames a second of a recording and the number of frames that were read, "" for what is unknown."""
+    fps = "" if prediction.fps is None else f"{prediction.fps:g}"
+    return fps, str(prediction.spotted.n_frames) if prediction.spotted else ""
+
+
+def _place(answer: Answer) -> Iterator[str]:
     cut = answer.cut
     yield from (
         str(cut.onset),
@@ -84,6 +93,9 @@ def _cells(answer: Answer, n_classes: int) -> Iterator[str]:
         *("" if math.isnan(time) else f"{time:.3f}" for time in cut.seconds),
     )
     yield "" if answer.score is None else f"{answer.score:.4g}"
+
+
+def _said(answer: Answer, n_classes: int) -> Iterator[str]:
     yield answer.label or ""
     if answer.probabilities is None:
         yield from [""] * (2 + n_classes)

@@ -105,6 +105,10 @@ def _places(path: Path, header: Sequence[str]) -> dict[str, int]:
 def _row(where: str, cells: Mapping[str, str]) -> Row:
     if not cells["video"]:
         raise DatasetError(f"{where}: the video is blank. Fill it in.")
+    if "\n" in cells["video"]:
+        raise DatasetError(
+            f"{where}: the video holds a line break, so a quotation mark is not closed. Close or delete it."
+        )
     onset, offset = _frame(where, "onset", cells), _frame(where, "offset", cells)
     apex = _frame(where, "apex", cells)
     if (onset == 0) != (offset == 0):

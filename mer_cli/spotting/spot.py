@@ -44,17 +44,19 @@ def spot(recording: Recording, predictor: Path, on_frame: Callable[[int, int | N
     fps = _checked_fps(recording)
     step = max(round(fps / MEASURED_FPS), 1)
     follower, meter = FaceFollower(predictor), MotionMeter()
-    n_read = 0
+    n_read, n_frames = 0, recording.n_frames
     interrupted = False
     try:
-        for frame in recording.read():
-            if n_read % step == 0:
-                stretch = follower.look(frame.image, frame.seconds)
-                meter.add(frame.number, frame.seconds, frame.image, stretch, follower.n_faces)
-            n_read += 1
-            on_frame(n_read, recording.n_frames)
+        for n_before, frame in enumerate(recording.read(step=step)):
+            stretch = follower.look(frame.image, frame.seconds)
+            meter.add(frame.number, frame.seconds, frame.image, stretch, follower.n_faces)
+            n_read = n_before * step + 1
+            on_frame(n_read, n_frames)
     except KeyboardInterrupt:
         interrupted = True
+    if not interrupted and n_frames and n_read <= n_frames < n_read + step:
+        n_read = n_frames  # the last few were passed over
+        on_frame(n_read, n_frames)
     return _spotted(meter.measured(), fps, n_read, recording.notes, interrupted=interrupted)
 
 
