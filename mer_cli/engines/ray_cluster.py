@@ -20,6 +20,7 @@ from typing import Any
 
 from mer_cli.engines.ray_reaper import reaper
 from mer_cli.errors import ConfigError, RunError
+from mer_cli.system.extras import import_extra
 
 STARTS = 3  # of a local cluster: Ray gives up after 30 s, and on a busy machine the next start is quicker
 TOO_SLOW = "timed out during startup"  # in Ray's error
@@ -32,13 +33,7 @@ QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "
 
 def import_ray() -> Any:
     """Import and return Ray, which is an extra."""
-    try:
-        import ray
-    except ImportError as error:
-        raise ConfigError(
-            f"--engine ray: Ray can't be imported ({error}). Install it: pip install 'mer-cli[ray]'."
-        ) from None
-    return ray
+    return import_extra("--engine ray", "Ray", "ray", "ray")
 
 
 @contextmanager

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 from mer_cli.engines.engine import Needs
 from mer_cli.errors import ConfigError, did_you_mean, shortened, unknown_name
+from mer_cli.system.extras import import_extra
 
 Options = Mapping[str, str]
 
@@ -29,12 +29,7 @@ SLURMS_MINUTE_S = 60  # SLURM looks at time limits once a minute
 
 def require_submitit() -> Any:
     """Import and return submitit, which is an extra."""
-    try:
-        return import_module("submitit")
-    except ImportError as error:
-        raise ConfigError(
-            f"--engine slurm: submitit can't be imported ({error}). Install it: pip install 'mer-cli[slurm]'."
-        ) from None
+    return import_extra("--engine slurm", "submitit", "submitit", "slurm")
 
 
 def known_options() -> tuple[str, ...]:

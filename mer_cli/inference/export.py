@@ -25,7 +25,7 @@ from mer_cli import __version__
 from mer_cli.errors import ConfigError, RunError
 from mer_cli.inference.model import Facts, NewClip
 from mer_cli.inference.new_inputs import inputs_of
-from mer_cli.inference.onnx_file import ANY_NUMBER, FORMAT, LARGEST, Record, import_extra, seal
+from mer_cli.inference.onnx_file import ANY_NUMBER, FORMAT, LARGEST, Record, import_onnx, seal
 from mer_cli.inference.onnx_model import LOGITS, PROBABILITIES, open_onnx
 from mer_cli.inference.purpose import PURPOSE
 from mer_cli.inference.seen import Fixed
@@ -155,7 +155,7 @@ def export_network(
 def require_exporter() -> None:
     """Raise a ConfigError if a library of the extra [export] is not installed."""
     for module in ("onnx", "onnxscript", "onnxruntime"):
-        import_extra("mer export", module)
+        import_onnx("mer export", module)
 
 
 def make_record(config: TrainConfig, facts: Facts, model: str, fold: str) -> Record:

@@ -11,16 +11,16 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mer_cli.errors import ConfigError, RunError, shortened
+from mer_cli.errors import RunError, shortened
 from mer_cli.inference.model import Facts
 from mer_cli.motion.inputs import Backend, MotionInput
 from mer_cli.system.documents import parse_json, short_repr
+from mer_cli.system.extras import import_extra
 from mer_cli.system.files import read_bounded, unread
 
 if TYPE_CHECKING:
@@ -69,24 +69,9 @@ class Record(BaseModel):
     """SHA-256 of this record without this field, as JSON with sorted names and without blanks."""
 
 
-def import_extra(where: str, module: str) -> Any:
-    """Import and return a library of the extra [export].
-
-    Parameters
-    ----------
-    where : the command or the file that needs it, with which the error begins
-
-    Raises
-    ------
-    ConfigError
-        If it can't be imported.
-    """
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise ConfigError(
-            f"{where}: {module} can't be imported ({error}). Install it: pip install 'mer-cli[export]'."
-        ) from None
+def import_onnx(where: str, module: str) -> Any:
+    """Import and return a library of the extra [export]; the error begins with `where`, a command or a file."""
+    return import_extra(where, module, module, "export")
 
 
 def seal(model: ModelProto, record: Record) -> bytes:
@@ -115,7 +100,7 @@ def read_onnx(path: Path) -> tuple[bytes, Record]:
     RunError
         If it is not such a file, or was written by a newer version, edited or damaged.
     """
-    onnx = import_extra(str(path), "onnx")
+    onnx = import_onnx(str(path), "onnx")
     try:
         content = read_bounded(path, LARGEST)
     except OSError as error:

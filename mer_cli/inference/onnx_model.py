@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mer_cli.errors import RunError
 from mer_cli.inference.model import NewClip
 from mer_cli.inference.new_inputs import inputs_of
-from mer_cli.inference.onnx_file import Record, import_extra, read_onnx
+from mer_cli.inference.onnx_file import Record, import_onnx, read_onnx
 
 BATCH = 32  # clips that go through the network at once
 LOGITS, PROBABILITIES = "logits", "probabilities"
@@ -81,7 +81,7 @@ def open_onnx(path: Path) -> OnnxModel:
         If it is not such a file, was edited, or onnxruntime can't run it.
     """
     content, record = read_onnx(path)
-    runtime = import_extra(str(path), "onnxruntime")
+    runtime = import_onnx(str(path), "onnxruntime")
     options = runtime.SessionOptions()
     options.log_severity_level = 4  # what fails raises an error as well
     try:

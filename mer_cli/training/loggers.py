@@ -10,7 +10,6 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,6 +18,7 @@ from mer_cli.errors import ConfigError, unknown_name
 from mer_cli.records import Fold
 from mer_cli.runs.fold_files import read_history
 from mer_cli.runs.run_config import RunConfig
+from mer_cli.system.extras import import_extra
 
 if TYPE_CHECKING:
     from mer_cli.training.train import Listener
@@ -201,10 +201,5 @@ def require(flag: str, title: str, module: str) -> Any:
     ConfigError
         If it can't be imported.
     """
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise ConfigError(
-            f"{flag}: {title} can't be imported ({error}). Install it: pip install 'mer-cli[{module}]'. "
-            "Or leave the flag out: history.csv has the same numbers."
-        ) from None
+    otherwise = "Or leave the flag out: history.csv has the same numbers."
+    return import_extra(flag, title, module, extra=module, otherwise=otherwise)
