@@ -121,8 +121,8 @@ def _shown(steps: console.Steps) -> OnStep:
 def _write(predictions: Sequence[Prediction], format: Format, out: Path | None) -> None:
     """Print the answers, or write them into a file; notes go to stderr."""
     from mer_cli.inference.answers import text_lines, to_csv, to_json
+    from mer_cli.report.exports import write_report
     from mer_cli.report.prediction_page import render_page
-    from mer_cli.system.files import write_text
 
     def to_text(predictions: Sequence[Prediction]) -> str:
         return "".join(f"{line}\n" for line in text_lines(predictions))
@@ -135,7 +135,7 @@ def _write(predictions: Sequence[Prediction], format: Format, out: Path | None) 
     for prediction in predictions:
         console.print_notes(f"{prediction.path}: {note}" for note in prediction.notes)
     if out is not None:
-        write_text(out, text)
+        write_report(out, text)
         console.print_path(out)
     elif format != "text":
         console.print_text(text)
