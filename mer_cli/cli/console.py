@@ -127,6 +127,18 @@ def print_notes(notes: Iterable[str]) -> None:
     print_lines((f"note: {note}" for note in notes), err)
 
 
+def print_stopped(*, has_result: bool) -> None:
+    """Say on stderr that Ctrl-C or SIGTERM ended a command that keeps nothing to continue from."""
+    print_lines(
+        [
+            "stopped: this is what was found so far"
+            if has_result
+            else "stopped: nothing was found yet, nothing is written"
+        ],
+        err,
+    )
+
+
 class _Bars:
     """Bars that are shown while this is open, and the clock for the lines of a log."""
 

@@ -13,6 +13,7 @@ from mer_cli.cli.app import app
 from mer_cli.cli.completion import complete_run, complete_store
 from mer_cli.errors import ConfigError, MerError
 from mer_cli.inference.purpose import PURPOSE
+from mer_cli.system.shown_text import visible
 
 if TYPE_CHECKING:
     from mer_cli.inference.predict import Prediction
@@ -66,12 +67,15 @@ def predict(
     Example: mer predict talk.mp4 --model casme2-mmnet --format html --out talk.html
     """
     from mer_cli.faces.landmarks import find_predictor
-    from mer_cli.faces.recording import open_recording
+    from mer_cli.faces.recording import open_recording, require_different
     from mer_cli.inference.open_model import open_model
     from mer_cli.inference.predict import predict as predict_one
+    from mer_cli.report.exports import require_writable
 
     if len(videos) > 1 and onset is not None:
         raise ConfigError("--onset: is the frame of one recording, and several are given. Name one recording.")
+    require_different(videos)
+    require_writable(out)
     found, landmarks = find_predictor(predictor), open_model(model, store or (), code)
     predictions: list[Prediction] = []
     failed: list[str] = []
@@ -100,10 +104,12 @@ def predict(
         is_stopped = bool(predictions) and not predictions[-1].is_whole
         if is_stopped:
             break
-    _write(predictions, format, out)
+    if predictions:
+        _write(predictions, format, out)
     console.print_lines((f"error: {error}" for error in failed), console.err)
     if is_stopped:
-        raise KeyboardInterrupt
+        console.print_stopped(has_result=bool(predictions))
+        raise typer.Exit(130)
     if failed:
         raise typer.Exit(1)
 
@@ -120,8 +126,8 @@ def _shown(steps: console.Steps) -> Callable[[str, int, int | None], None]:
 def _write(predictions: Sequence[Prediction], format: Format, out: Path | None) -> None:
     """Print the answers, or write them into a file; notes go to stderr."""
     from mer_cli.inference.answers import to_csv, to_json
+    from mer_cli.report.exports import write_report
     from mer_cli.report.prediction_page import render_page
-    from mer_cli.system.files import write_text
 
     if format == "text" and out is None:
         _print(predictions)
@@ -132,14 +138,14 @@ def _write(predictions: Sequence[Prediction], format: Format, out: Path | None) 
     if out is None:
         console.print_text(text)
     else:
-        write_text(out, text)
+        write_report(out, text)
         console.print_path(out)
 
 
 def _as_text(predictions: Sequence[Prediction]) -> str:
     from mer_cli.inference.answers import text_lines
 
-    return "".join(f"{line}\n" for line in text_lines(predictions))
+    return visible("".join(f"{line}\n" for line in text_lines(predictions)))
 
 
 def _print(predictions: Sequence[Prediction]) -> None:

@@ -16,10 +16,13 @@ from mer_cli.faces.face_motion import small_flow, without_head_motion
 from mer_cli.inference.familiar import measure, unfamiliar
 from mer_cli.inference.model import Facts, NewClip
 from mer_cli.inference.new_clips import CutClip
+from mer_cli.spotting.interval import Spotted
+from mer_cli.spotting.spot import SHORTEST
 
 FEWEST_FPS = 25.0  # below, a micro-expression of .2 s has fewer than five frames
 FEW_FPS = 60.0
 SMALLEST_FACE = 80.0  # pixels, brows to chin; a motion of 1 in 224 would be less than .3 of a pixel there
+LONGEST_RISE = 1.0  # seconds from onset to apex; a micro-expression is over after half a second
 STRONGEST = 0.95  # quantile of the motion in the moving regions of a face that stands for what is left of it
 
 
@@ -40,6 +43,17 @@ def few_frames(fps: float | None, facts: Facts) -> str:
     return f"It has {fps:.3g} frames a second{trained}. Onset and apex are less exact than the model is used to."
 
 
+def nothing_to_find(spotted: Spotted) -> Iterator[str]:
+    """Yield the reasons for which nothing could be spotted in a recording that was read to its end."""
+    seconds = (spotted.n_frames - 1) / spotted.fps
+    if spotted.interrupted:
+        return
+    if seconds < SHORTEST:
+        yield f"It takes {seconds:.2g} s, and nothing can come and go in less than {SHORTEST:g} s."
+    if spotted.head is not None and np.isnan(spotted.head).all():
+        yield "No face was found in any frame."
+
+
 def doubts(cut: CutClip, facts: Facts) -> Iterator[str]:
     """Yield the reasons for which a clip gets no answer, whatever the model says of it."""
     if cut.n_faces > 1:
@@ -47,6 +61,9 @@ def doubts(cut: CutClip, facts: Facts) -> Iterator[str]:
     if cut.clip is None:
         yield f"No face was found on frame {cut.onset}."
         return
+    rise = cut.seconds[1] - cut.seconds[0]
+    if rise > LONGEST_RISE:
+        yield f"From onset to apex pass {rise:.1f} s, and a micro-expression is over after half a second."
     if cut.face_pixels < SMALLEST_FACE:
         yield f"The face has {cut.face_pixels:.0f} pixels from brow to chin. At least 80 are needed."
     if cut.apex == cut.onset or np.array_equal(cut.clip.onset, cut.clip.apex):
