@@ -163,3 +163,40 @@ def _stops_soon(checked_fps):
         return checked_fps(recording)
 
     return check
+
+
+def test_a_file_that_cannot_be_written_is_told_before_the_work(folder, tmp_path):
+    result = mer("spot", folder, "--fps", 50, "--out", tmp_path)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"error: --out {tmp_path}: can't be written (Is a directory). Give another path.\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recording_that_is_given_twice_is_refused(folder):
+    result = mer("spot", folder, folder, "--fps", 50)
+    assert (result.exit_code, result.stderr) == (1, f"error: {folder}: is given twice. Name it once.\n")
+
+
+def test_of_recordings_that_all_fail_nothing_is_written(tmp_path):
+    out = tmp_path / "p.csv"
+    out.write_text("an earlier answer")
+    result = mer("spot", tmp_path / "a.avi", tmp_path / "b.avi", "--format", "csv", "--out", out)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert out.read_text() == "an earlier answer"
+
+
+def test_ctrl_c_before_the_first_frame_says_that_nothing_is_written(folder, tmp_path, monkeypatch):
+    from mer_cli.spotting import spot as module
+
+    def stop(recording):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "_checked_fps", stop)
+    result = mer("spot", folder, "--fps", 50, "--out", tmp_path / "p.csv")
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert result.stderr == "stopped: nothing was found yet, nothing is written\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_commands_the_terminal_is_shown_as_text():
+    assert _text([("a\x1b[31m\udcff.avi", NOTHING)], show_all=False).startswith("a\\x1b[31m\\udcff.avi: 600 frames")

@@ -16,7 +16,7 @@ from mer_cli.errors import ConfigError, FaceError
 from mer_cli.faces import video_pass
 from mer_cli.faces.opencv_video import INEXACT, OpencvVideo
 from mer_cli.faces.pyav_video import PyavVideo
-from mer_cli.faces.recording import open_recording
+from mer_cli.faces.recording import open_recording, require_different
 from mer_cli.faces.videos import decoder_of
 from mer_cli.records import Clip, FrameRef
 from mer_cli.system.opencv_video import require_size
@@ -471,3 +471,25 @@ def test_a_store_tells_which_decoder_read_its_videos(tmp_path):
 
     assert decoder_of([clip("a.png"), clip("b.mp4")]) == {"av": av.__version__}
     assert decoder_of([clip("a.png")]) == {}
+
+
+@pytest.mark.parametrize("fps", [0, -5.0, float("nan"), float("inf"), 1e9])
+def test_frames_a_second_that_cannot_be_are_refused(tmp_path, fps):
+    write_images(tmp_path / "frames", [1, 2])
+    with pytest.raises(ConfigError) as error:
+        open_recording(tmp_path / "frames", fps)
+    assert str(error.value) == f"--fps: must be above 0 and at most 100,000, got {fps:g}."
+
+
+def test_frames_a_second_that_are_given_for_a_video_have_no_effect_which_is_told(films):
+    recording = open_recording(films(MP4), 50)
+    assert recording.fps == FPS
+    assert recording.notes[-1] == "--fps 50 has no effect: the video's own time stamps are taken"
+
+
+def test_a_recording_that_is_given_twice_is_refused(tmp_path):
+    (tmp_path / "link.avi").symlink_to(tmp_path / "a.avi")
+    require_different([tmp_path / "a.avi", tmp_path / "b.avi"])
+    with pytest.raises(ConfigError) as error:
+        require_different([tmp_path / "a.avi", tmp_path / "b.avi", tmp_path / "link.avi"])
+    assert str(error.value) == f"{tmp_path / 'link.avi'}: is given twice. Name it once."

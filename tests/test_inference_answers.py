@@ -118,3 +118,11 @@ def test_no_recording_gives_an_empty_table_and_document():
 def test_two_reasons_are_two_sentences():
     both = prediction_of(silent(401, "No face was found on frame 401.", "It is dark."))
     assert list(text_lines([both]))[1].endswith("no answer. No face was found on frame 401. It is dark.")
+
+
+def test_a_class_name_that_commands_the_terminal_is_shown_as_text():
+    names = ("a", "b", "c\x07")
+    facts = facts_of(class_names=names, clips_of_class=dict.fromkeys(names, 1))
+    header, row = to_csv([prediction_of(answered(label="c\x07"), facts=facts)]).splitlines()
+    assert r"p_a,p_b,p_c\x07,abstains" in header
+    assert r",c\x07," in row

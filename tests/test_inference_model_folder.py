@@ -16,8 +16,8 @@ from tiny_run import config_of, train
 from tiny_store import EMOTIONS, write_store
 
 from mer_cli import resolve_config
-from mer_cli.errors import MerError, RunError
-from mer_cli.inference.fit_model import check_fit, fit_model
+from mer_cli.errors import MerError, RunError, StoreError
+from mer_cli.inference.fit_model import check_fit, fit_model, hold_folder
 from mer_cli.inference.model_folder import model_text, read_model_file
 from mer_cli.inference.open_model import open_model
 from mer_cli.inference.purpose import PURPOSE
@@ -325,4 +325,56 @@ def test_a_file_in_the_way_of_the_folder_is_told(store, tmp_path):
         fit(store, tmp_path / "m")
     assert str(error.value) == (
         f"{tmp_path}/m: a model can't be written there (Not a directory). Give another --out, or move the folder away."
+    )
+
+
+def reseal(folder, **facts):
+    """Change facts of a model as somebody would who mends the checksum, too."""
+    held = json.loads((folder / "model.json").read_text())
+    del held["sha256"]
+    held["facts"] |= facts
+    digest = hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()
+    (folder / "model.json").write_text(json.dumps(held | {"sha256": digest}))
+
+
+@pytest.mark.parametrize(
+    ("facts", "problem"),
+    [
+        ({"temperature": 0.0}, "facts.temperature is 0.0: Input should be greater than 0"),
+        ({"temperature": -1.0}, "facts.temperature is -1.0: Input should be greater than 0"),
+        (
+            {"class_names": ["positive"], "clips_of_class": {"positive": 5}},
+            "facts: at least two classes are needed, each with a name of its own",
+        ),
+        (
+            {"clips_of_class": {"positive": 5}},
+            "facts: the number of training clips must be known for each class and for nothing else",
+        ),
+    ],
+)
+def test_facts_that_cannot_be_are_refused(copy, facts, problem):
+    reseal(copy, **facts)
+    assert refusal(copy) == f"{copy / 'model.json'}: {problem}. Restore the folder, or fit the model again."
+
+
+def test_two_models_are_not_fitted_into_one_folder_at_once(tmp_path):
+    folder = tmp_path / "models" / "model"
+    with hold_folder(folder), pytest.raises(StoreError) as error, hold_folder(folder):
+        raise AssertionError
+    assert str(error.value) == (
+        f"{folder}: another process is building it. Wait until it ends, then run the same command again."
+    )
+    with hold_folder(folder):
+        pass
+    assert list(folder.parent.iterdir()) == []
+
+
+def test_a_place_where_no_folder_can_be_is_told_before_the_training(tmp_path):
+    (tmp_path / "file").write_text("")
+    folder = tmp_path / "file" / "model"
+    with pytest.raises(RunError) as error, hold_folder(folder):
+        raise AssertionError
+    assert str(error.value) == (
+        f"{folder}: cannot be written (File exists). Move {tmp_path / 'file'} away, then run the same command again: "
+        "nothing was trained yet."
     )

@@ -228,3 +228,36 @@ def test_every_class_has_its_probability_in_the_order_of_the_names():
     assert dict(zip(NAMES, answer.probabilities, strict=True))["surprise"] == max(answer.probabilities)
     assert isinstance(answer.cut.onset, int)
     assert Path("talk.mp4").name == "talk.mp4"
+
+
+def test_an_apex_far_behind_the_onset():
+    recording = smiling(fps=3.0, n_frames=5)
+    recording.fps = 200.0  # as a video whose frames are far apart in the middle
+    recording.read = lambda numbers: (
+        replace(f, seconds=f.number / 3) for f in type(recording).read(recording, numbers)
+    )
+    assert reasons(recording) == ("From onset to apex pass 1.3 s, and a micro-expression is over after half a second.",)
+
+
+def test_an_apex_so_far_behind_that_its_clip_would_fill_the_memory_is_refused():
+    recording = smiling()
+    recording.last = 5000
+    with pytest.raises(ConfigError) as raised:
+        ask(recording, FixedModel(needs_clips=True), onset=1, apex=2002)
+    assert str(raised.value) == (
+        "--apex: frame 2002 is 2001 frames behind the onset. Expected at most 2000, because a micro-expression is over "
+        "after half a second."
+    )
+
+
+def test_a_black_recording_gets_no_answer():
+    found = ask(FramesInMemory([np.zeros((60, 60, 3), np.uint8)] * 100, fps=200.0), FixedModel())
+    assert (found.answers, found.abstains) == ((), ("No face was found in any frame.",))
+
+
+def test_a_recording_of_three_frames_gets_no_answer():
+    found = ask(smiling(n_frames=3), FixedModel())
+    assert (found.answers, found.abstains) == (
+        (),
+        ("It takes 0.01 s, and nothing can come and go in less than 0.4 s.",),
+    )

@@ -81,3 +81,9 @@ def test_a_single_network_has_no_spread_and_ids_are_unique():
     assert render_page([prediction_of(answered(spread=None))]).count('class="whisker"') == 0
     ids = re.findall(r' id="([^"]+)"', page)
     assert len(ids) == len(set(ids))
+
+
+def test_a_name_that_cannot_be_seen_or_encoded_is_shown_as_its_numbers():
+    page = render_page([prediction_of(path="a\x1b[31m\udcff.mp4")])
+    assert r'<h2 id="recording-1">a\x1b[31m\udcff.mp4</h2>' in page
+    assert page.encode()

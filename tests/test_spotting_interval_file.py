@@ -110,5 +110,5 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
 def test_a_quotation_mark_that_is_not_closed_does_not_swallow_rows(tmp_path):
     path = written(tmp_path, 'video,onset,offset\na,1,2\n"a,10,20\na,30,40\n')
     assert refusal(path) == (
-        f"{path}: row 3: the video holds a line break, so a quotation mark is not closed. Close or delete it."
+        f"{path}: row 3: the video holds a line break. Close the quotation mark before it, or rename the video."
     )

@@ -82,6 +82,7 @@ def test_a_black_recording_has_a_note_and_no_interval():
 def test_three_frames_are_not_enough_for_anything():
     found = spotted(MovingFace(n_frames=3))
     assert (found.n_frames, found.intervals, found.rejected) == (3, (), ())
+    assert found.notes[0] == "it takes 0.04 s, and nothing can come and go in less than 0.4 s"
 
 
 def test_of_two_faces_the_larger_is_followed_and_told():
@@ -90,7 +91,7 @@ def test_of_two_faces_the_larger_is_followed_and_told():
 
 
 def test_few_frames_a_second_are_told():
-    assert spotted(MovingFace(n_frames=3, fps=30.0)).notes == (
+    assert spotted(MovingFace(n_frames=13, fps=30.0)).notes == (
         "30 frames a second: the shortest micro-expressions last only a few frames; record with 100 or more",
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 from mer_cli.api.store import Stores, opened
 from mer_cli.datasets.schemes import AUTO
 from mer_cli.inference import open_model as opening
-from mer_cli.inference.fit_model import check_fit, default_folder, fit_model
+from mer_cli.inference.fit_model import check_fit, default_folder, fit_model, hold_folder
 from mer_cli.inference.model import Model
 from mer_cli.runs.config import resolve_config
 from mer_cli.runs.foreign import Option
@@ -54,8 +54,9 @@ def fit(
         warnings.warn(sentence, stacklevel=2)
     folder = Path(out) if out else default_folder(plan)
     facts = check_fit(plan, folder, Path(calibrate) if calibrate else None)
-    compute_inputs(plan)
-    return opening.open_model(fit_model(plan, folder, facts, lambda epoch, loss: None))
+    with hold_folder(folder):
+        compute_inputs(plan)
+        return opening.open_model(fit_model(plan, folder, facts, lambda epoch, loss: None))
 
 
 def open_model(path: str | Path, stores: Stores = (), code: str | None = None) -> Model:

@@ -127,9 +127,10 @@ def print_notes(notes: Iterable[str]) -> None:
     print_lines((f"note: {note}" for note in notes), err)
 
 
-def end_early() -> typer.Exit:
+def end_early(*, has_result: bool) -> typer.Exit:
     """Say that Ctrl-C ended a command that can't continue later; return what ends it, with the usual exit code."""
-    print_lines(["stopped: this is what was found so far"], err)
+    found = "this is what was found so far" if has_result else "nothing was found yet, nothing is written"
+    print_lines([f"stopped: {found}"], err)
     return typer.Exit(130)
 
 

@@ -37,7 +37,7 @@ def fit(
     It has no score of its own, because nobody is left to test it on: --calibrate quotes the run that held people out.
     Example: mer fit data/casme2.h5 --calibrate runs/casme2-5-mmnet-released-s1-0a1b2c3d
     """
-    from mer_cli.inference.fit_model import check_fit, default_folder, fit_model
+    from mer_cli.inference.fit_model import check_fit, default_folder, fit_model, hold_folder
     from mer_cli.runs.config import resolve_config
     from mer_cli.runs.own_method import parse_options
     from mer_cli.store.hdf5 import find_store
@@ -46,10 +46,11 @@ def fit(
     plan = plan_fit(stores or [find_store()], resolve_config(**ctx.obj, options=parse_options(set or ())))
     folder = out or default_folder(plan)
     facts = check_fit(plan, folder, calibrate)
-    show_clips(plan)
-    prepare_with_progress(plan, console.Steps)
-    with console.Steps("epochs", plan.config.epochs) as shown:
-        fit_model(plan, folder, facts, lambda epoch, _: shown.update(epoch, plan.config.epochs))
+    with hold_folder(folder):
+        show_clips(plan)
+        prepare_with_progress(plan, console.Steps)
+        with console.Steps("epochs", plan.config.epochs) as shown:
+            fit_model(plan, folder, facts, lambda epoch, _: shown.update(epoch, plan.config.epochs))
     console.print_path(folder)
 
 

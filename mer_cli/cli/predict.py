@@ -13,6 +13,7 @@ from mer_cli.cli.app import app
 from mer_cli.cli.completion import complete_run, complete_store
 from mer_cli.errors import ConfigError, MerError
 from mer_cli.inference.purpose import PURPOSE
+from mer_cli.system.shown_text import visible
 
 if TYPE_CHECKING:
     from mer_cli.inference.predict import OnStep, Prediction
@@ -66,12 +67,15 @@ def predict(
     Example: mer predict talk.mp4 --model casme2-mmnet --format html --out talk.html
     """
     from mer_cli.faces.landmarks import find_predictor
-    from mer_cli.faces.recording import open_recording
+    from mer_cli.faces.recording import open_recording, require_different
     from mer_cli.inference.open_model import open_model
     from mer_cli.inference.predict import predict as predict_one
+    from mer_cli.report.exports import require_writable
 
     if len(videos) > 1 and onset is not None:
         raise ConfigError(f"--onset names a frame of one recording, and {len(videos)} are given. Give one.")
+    require_different(videos)
+    require_writable(out)
     landmarks, asked = find_predictor(predictor), open_model(model, store or (), code)
 
     def ask(video: Path, on_step: OnStep) -> Prediction:
@@ -79,10 +83,11 @@ def predict(
         return predict_one(open_recording(video, fps), asked, landmarks, on_step, **frames, with_maps=with_maps)
 
     predictions, failed, is_stopped = _ask_each(videos, ask)
-    _write(predictions, format, out)
+    if predictions:
+        _write(predictions, format, out)
     console.print_lines((f"error: {error}" for error in failed), console.err)
     if is_stopped:
-        raise console.end_early()
+        raise console.end_early(has_result=bool(predictions))
     if failed:
         raise typer.Exit(1)
 
@@ -125,7 +130,7 @@ def _write(predictions: Sequence[Prediction], format: Format, out: Path | None) 
     from mer_cli.report.prediction_page import render_page
 
     def to_text(predictions: Sequence[Prediction]) -> str:
-        return "".join(f"{line}\n" for line in text_lines(predictions))
+        return visible("".join(f"{line}\n" for line in text_lines(predictions)))
 
     if format == "text" and out is None:
         for line in text_lines(predictions):

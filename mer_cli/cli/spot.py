@@ -14,9 +14,12 @@ from mer_cli.cli import console
 from mer_cli.cli.app import app
 from mer_cli.errors import MerError
 from mer_cli.inference.purpose import PURPOSE
+from mer_cli.system.shown_text import visible, visible_json
 
 if TYPE_CHECKING:
     from mer_cli.spotting.interval import Interval, Spotted
+
+Format = Literal["text", "csv", "json"]
 
 
 @app.command(epilog=PURPOSE)
@@ -30,9 +33,7 @@ def spot(
     show_all: Annotated[
         bool, typer.Option("--all", help="Show what was rejected, too, and why: blink, head, speech, long, no face.")
     ] = False,
-    format: Annotated[
-        Literal["text", "csv", "json"], typer.Option(metavar="FORMAT", help="text, csv or json.")
-    ] = "text",
+    format: Annotated[Format, typer.Option(metavar="FORMAT", help="text, csv or json.")] = "text",
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="File to write. Default: print it.")] = None,
     predictor: Annotated[
         Path | None,
@@ -47,14 +48,20 @@ def spot(
     Example: mer spot interview.mp4 --all
     """
     from mer_cli.faces.landmarks import find_predictor
-    from mer_cli.report.exports import write_report
+    from mer_cli.faces.recording import require_different
+    from mer_cli.report.exports import require_writable
 
+    require_different(recordings)
+    require_writable(out)
     model = find_predictor(predictor)
     answers: list[tuple[str, Spotted]] = []
-    failed = False
+    failed = is_stopped = False
     for name, path in zip(_names(recordings), recordings, strict=True):
         try:
             answers.append((name, _spot(name, path, fps, model)))
+        except KeyboardInterrupt:
+            is_stopped = True
+            break
         except MerError as error:
             if len(recordings) == 1:
                 raise
@@ -62,18 +69,26 @@ def spot(
             console.print_lines([f"error: {error}"], console.err)
             continue
         console.print_notes(f"{name}: {note}" for note in answers[-1][1].notes)
-        if answers[-1][1].interrupted:
+        is_stopped = answers[-1][1].interrupted
+        if is_stopped:
             break
+    if answers:
+        _write(answers, format, out, show_all)
+    if is_stopped:
+        raise console.end_early(has_result=bool(answers))
+    if failed:
+        raise typer.Exit(1)
+
+
+def _write(answers: Sequence[tuple[str, Spotted]], format: Format, out: Path | None, show_all: bool) -> None:
+    from mer_cli.report.exports import write_report
+
     text = {"text": _text, "csv": _csv, "json": _json}[format](answers, show_all)
     if out is None:
         console.print_text(text)
     else:
         write_report(out, text)
         console.print_path(out)
-    if answers and answers[-1][1].interrupted:
-        raise console.end_early()
-    if failed:
-        raise typer.Exit(1)
 
 
 def _names(recordings: Sequence[Path]) -> list[str]:
@@ -102,16 +117,15 @@ def _text(answers: Sequence[tuple[str, Spotted]], show_all: bool) -> str:
         n_found = len(spotted.intervals)
         what = "1 interval that may be a micro-expression" if n_found == 1 else f"{n_found} intervals that may be"
         what += "" if n_found == 1 else " micro-expressions"
-        lines.append(
-            f"{name}: {spotted.n_frames} frames, {spotted.fps:.5g} a second: {what}; {len(spotted.rejected)} rejected"
-        )
+        frames = "1 frame" if spotted.n_frames == 1 else f"{spotted.n_frames} frames"
+        lines.append(f"{name}: {frames}, {spotted.fps:.5g} a second: {what}; {len(spotted.rejected)} rejected")
         shown = _shown(spotted, show_all)
         if shown:
             rows: list[tuple[str, ...]] = [("onset", "apex", "offset", "from", "to", "score", "rejected as")]
             rows += [_cells(interval, spotted) for interval in shown]
             columns = len(rows[0]) if show_all else len(rows[0]) - 1
             lines += console.aligned([row[:columns] for row in rows], numeric=range(6), gap=3)
-    return "".join(f"{line}\n" for line in lines)
+    return visible("".join(f"{line}\n" for line in lines))
 
 
 def _cells(interval: Interval, spotted: Spotted) -> tuple[str, ...]:
@@ -129,8 +143,6 @@ def _csv(answers: Sequence[tuple[str, Spotted]], show_all: bool) -> str:
 
 
 def _json(answers: Sequence[tuple[str, Spotted]], show_all: bool) -> str:
-    from mer_cli.system.shown_text import visible_json
-
     recordings = [
         {
             "video": name,

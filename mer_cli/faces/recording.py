@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +12,8 @@ from mer_cli.faces.picture_folder import PictureFolder
 from mer_cli.faces.pyav_video import PyavVideo
 from mer_cli.faces.recorded import Frame as Frame
 from mer_cli.system.pyav import find_av
+
+MOST_FPS = 100_000  # of a folder; more is a typing error
 
 
 class Recording(Protocol):
@@ -53,19 +54,31 @@ def open_recording(path: Path, fps: float | None = None) -> Recording:
 
     Parameters
     ----------
-    fps : frames a second of a folder of images; a video's own time stamps are taken whatever is given
+    fps : frames a second of a folder of images; a video's own time stamps are taken whatever is given, with a note
 
     Raises
     ------
     ConfigError
-        If the frames a second are not a positive number.
+        If the frames a second can't be those of anything.
     FaceError
         If there is no such file, it is not a video, no frame can be decoded, or the folder holds no images.
     """
-    if fps is not None and not 0 < fps < math.inf:
-        raise ConfigError(f"--fps must be a number above 0, got {fps:g}.")
+    if fps is not None and not 0 < fps <= MOST_FPS:
+        raise ConfigError(f"--fps must be above 0 and at most {MOST_FPS:,}, got {fps:g}.")
     if path.is_dir():
         return PictureFolder(path, fps)
     if path.exists() and not path.is_file():  # reading from a pipe would wait for its other end
         raise FaceError(f"{path}: is neither a file nor a folder. Give a video or a folder of images.")
-    return OpencvVideo(path) if find_av() is None else PyavVideo(path)
+    video = OpencvVideo(path) if find_av() is None else PyavVideo(path)
+    if fps is not None:
+        video.notes = (*video.notes, f"--fps {fps:g} has no effect: the video's own time stamps are taken")
+    return video
+
+
+def require_different(paths: Iterable[Path]) -> None:
+    """Raise a ConfigError if a recording is given twice: its intervals would count twice."""
+    seen: set[Path] = set()
+    for path in paths:
+        if path.resolve() in seen:
+            raise ConfigError(f"{path}: is given twice. Name it once.")
+        seen.add(path.resolve())

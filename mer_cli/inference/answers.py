@@ -65,7 +65,8 @@ def to_csv(predictions: Sequence[Prediction]) -> str:
         *("video", "onset", "apex", "offset", "onset_s", "apex_s", "score"),
         *("fps", "n_frames", "emotion", "probability", "spread"),
     )
-    writer.writerow((*columns, *(f"p_{name}" for name in names), "abstains", "trained_on", "how_good"))
+    titles = (*columns, *(f"p_{name}" for name in names), "abstains", "trained_on", "how_good")
+    writer.writerow(map(csv_cell, titles))
     for prediction in predictions:
         facts = (trained_on(prediction.facts), how_good(prediction.facts.score))
         video = str(prediction.path)

@@ -17,9 +17,11 @@ from mer_cli.faces.face_motion import small_flow, without_head_motion
 from mer_cli.inference.familiar import measure, unfamiliar
 from mer_cli.inference.model import Facts, NewClip
 from mer_cli.inference.new_clips import CutClip
-from mer_cli.spotting.spot import GOOD_FPS, LEAST_FPS, SMALLEST_FACE
+from mer_cli.spotting.interval import Spotted
+from mer_cli.spotting.spot import GOOD_FPS, LEAST_FPS, SHORTEST, SMALLEST_FACE
 from mer_cli.system.files import file_sha256
 
+LONGEST_RISE = 1.0  # seconds from onset to apex; a micro-expression is over after half a second
 STRONGEST = 0.95  # quantile of the motion in the moving regions of a face that stands for what is left of it
 
 
@@ -54,6 +56,17 @@ def unlike_training(fps: float | None, predictor: Path, facts: Facts) -> Iterato
         )
 
 
+def nothing_to_find(spotted: Spotted) -> Iterator[str]:
+    """Yield the reasons for which nothing could be spotted in a recording that was read to its end."""
+    seconds = (spotted.n_frames - 1) / spotted.fps
+    if spotted.interrupted:
+        return
+    if seconds < SHORTEST:
+        yield f"It takes {seconds:.2g} s, and nothing can come and go in less than {SHORTEST:g} s."
+    if spotted.head is not None and np.isnan(spotted.head).all():
+        yield "No face was found in any frame."
+
+
 def doubts(cut: CutClip, facts: Facts) -> Iterator[str]:
     """Yield the reasons for which a clip gets no answer, whatever the model says of it."""
     if cut.n_faces > 1:
@@ -61,6 +74,9 @@ def doubts(cut: CutClip, facts: Facts) -> Iterator[str]:
     if not cut.n_faces:
         yield f"No face was found on frame {cut.onset}."
         return
+    rise = cut.seconds[1] - cut.seconds[0]
+    if rise > LONGEST_RISE:
+        yield f"From onset to apex pass {rise:.1f} s, and a micro-expression is over after half a second."
     if cut.face_pixels < SMALLEST_FACE:
         yield f"The face has {cut.face_pixels:.0f} pixels from brow to chin. At least {SMALLEST_FACE} are needed."
     elif cut.clip is None:

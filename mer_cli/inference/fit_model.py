@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from mer_cli.errors import RunError
 from mer_cli.inference.facts import facts_of
 from mer_cli.inference.model import Facts
 from mer_cli.inference.model_card import card_text
 from mer_cli.inference.model_folder import require_free, write_model
 from mer_cli.inference.quoted_run import quote_run
 from mer_cli.runs.plan import RunPlan
+from mer_cli.system.files import lock_file, unwritten
 from mer_cli.training.fit import fit
 
 DEFAULT_ROOT = "models"  # the folder of all models, unless --out gives another place
@@ -19,6 +22,26 @@ DEFAULT_ROOT = "models"  # the folder of all models, unless --out gives another 
 def default_folder(plan: RunPlan) -> Path:
     """Return the folder of a model, named as the leave-one-subject-out run of the same settings is."""
     return Path(DEFAULT_ROOT) / plan.config.run_name
+
+
+@contextmanager
+def hold_folder(folder: Path) -> Iterator[None]:
+    """Let nobody else fit a model into a folder, and notice before the training if it can't be written.
+
+    Raises
+    ------
+    StoreError
+        If another process fits a model into it.
+    RunError
+        If nothing can be written beside the folder.
+    """
+    with ExitStack() as held:
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            held.enter_context(lock_file(folder))
+        except OSError as error:
+            raise RunError(unwritten(folder, error, kept="nothing was trained yet")) from None
+        yield
 
 
 def check_fit(plan: RunPlan, folder: Path, calibrate: Path | None) -> Facts:

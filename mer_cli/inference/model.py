@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mer_cli.faces.crop import Align, Landmarks
 from mer_cli.faces.pictures import Image
@@ -98,10 +98,19 @@ class Facts(BaseModel):
     """Shortest and longest time from onset to apex of the training clips; (0, 0) if nobody knows."""
     look: dict[str, tuple[float, float]]
     """What the training pictures look like: for each measure of `familiar` the range of the training clips."""
-    temperature: float | None
+    temperature: float | None = Field(gt=0, allow_inf_nan=False)
     """Divisor of the logits that calibrates the probabilities; None if they are not calibrated."""
     score: Score | None
     """The leave-one-subject-out run of the same settings; None if there is none."""
+
+    @model_validator(mode="after")
+    def _check_classes(self) -> Self:
+        names = set(self.class_names)
+        if len(names) < 2 or len(names) != len(self.class_names):
+            raise ValueError("at least two classes are needed, each with a name of its own")
+        if names != set(self.clips_of_class):
+            raise ValueError("the number of training clips must be known for each class and for nothing else")
+        return self
 
 
 class Model(Protocol):

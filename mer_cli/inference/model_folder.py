@@ -167,7 +167,9 @@ def read_model_file(folder: Path) -> ModelFile:
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"]))
-        raise RunError(f"{file}: {where} is {short_repr(problem['input'])}: {problem['msg']}. {AGAIN}.") from None
+        value = "" if problem["type"] == "value_error" else f" is {short_repr(problem['input'])}"
+        said_of_it = problem["msg"].removeprefix("Value error, ")
+        raise RunError(f"{file}: {where}{value}: {said_of_it}. {AGAIN}.") from None
     _require_same_code(file, said)
     return said
 

@@ -14,7 +14,7 @@ from mer_cli.errors import ConfigError
 from mer_cli.evaluation.calibration import combine, says_nothing
 from mer_cli.faces.landmarks import FaceFinder
 from mer_cli.faces.recording import Recording
-from mer_cli.inference.doubt import doubts, too_slow, unlike_training
+from mer_cli.inference.doubt import doubts, nothing_to_find, too_slow, unlike_training
 from mer_cli.inference.model import Facts, Model
 from mer_cli.inference.new_clips import CutClip, Span, cut_clips
 from mer_cli.spotting.interval import Spotted
@@ -22,6 +22,7 @@ from mer_cli.spotting.spot import slow_note, spot
 
 LONGEST_RISE_S = 0.5  # from onset to apex, where only the onset is given: a micro-expression is over by then
 LONGEST_RISE = 100  # frames, where nobody knows the frames a second
+MOST_FRAMES = 2000  # from a given onset to its apex; a method that sees whole clips keeps the crops of twice as many
 
 OnStep = Callable[[str, int, int | None], None]
 
@@ -117,8 +118,8 @@ def predict(
         is_whole = False
     scores = {(found.onset, found.apex, found.offset): found.score for found in spotted.intervals}
     of_cut = [scores[one.onset, one.apex, one.offset] for one in cut]
-    answers = _answers(model, cut, of_cut, with_maps=with_maps)
-    return answered(spotted, answers, (), _notes(recording, facts, predictor, spotted), is_whole)
+    answers, reasons = _answers(model, cut, of_cut, with_maps=with_maps), tuple(nothing_to_find(spotted))
+    return answered(spotted, answers, reasons, _notes(recording, facts, predictor, spotted), is_whole)
 
 
 def _notes(recording: Recording, facts: Facts, predictor: Path, spotted: Spotted | None = None) -> tuple[str, ...]:
@@ -140,6 +141,11 @@ def _check_frames(recording: Recording, onset: int | None, apex: int | None) -> 
             raise ConfigError(f"{flag}: {name} ends with frame {last}, so it has no frame {number}.")
         if number == 0 and not name.is_dir():
             raise ConfigError(f"{flag}: {name} has no frame 0: the frames of a video are counted from 1.")
+    if onset is not None and apex is not None and apex - onset > MOST_FRAMES:
+        raise ConfigError(
+            f"--apex: frame {apex} is {apex - onset} frames behind the onset. Expected at most {MOST_FRAMES}, "
+            "because a micro-expression is over after half a second."
+        )
     if onset is not None and onset == last:
         raise ConfigError(
             f"--onset: frame {onset} is the last of {name}, so there is no apex behind it. Give an earlier frame."

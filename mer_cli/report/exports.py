@@ -8,6 +8,7 @@ import io
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from mer_cli.errors import MOST_OF_A_PATH, ConfigError, RunError, shortened
 from mer_cli.evaluation.calibration_text import Judged, calibration_rows
@@ -141,6 +142,23 @@ def write_report(path: Path, text: str) -> None:
     _write_whole(path, text, "--out")
 
 
+def require_writable(path: Path | None) -> None:
+    """Raise a RunError now if a report can't be written at the end of long work; None is standard output."""
+    if path is None:
+        return
+    target = path.resolve()
+    try:
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "")
+        if target.exists() and not target.is_file():
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=target.parent, prefix=".", suffix=".partial"):
+            pass
+    except OSError as error:
+        raise _unwritten(path, "--out", error) from None
+
+
 def write_csv(path: Path, rows: Iterable[Sequence[str]], flag: str) -> None:
     """Write rows as CSV in UTF-8, replacing the file atomically; no cell is a formula or holds a control character.
 
@@ -176,6 +194,10 @@ def _write_whole(path: Path, text: str, flag: str) -> None:
         with replacing(target) as temporary:
             temporary.write_text(text, encoding="utf-8", newline="")
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        shown = shortened(str(path), MOST_OF_A_PATH)
-        raise RunError(f"{flag} {shown}: can't be written ({reason}). Give another path.") from None
+        raise _unwritten(path, flag, error) from None
+
+
+def _unwritten(path: Path, flag: str, error: OSError) -> RunError:
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    shown = shortened(str(path), MOST_OF_A_PATH)
+    return RunError(f"{flag} {shown}: can't be written ({reason}). Give another path.")

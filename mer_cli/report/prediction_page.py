@@ -20,6 +20,7 @@ from mer_cli.report.render.html import asset, environment, policy_hash
 from mer_cli.report.render.svg import Stretch, probability_chart, timeline_chart
 from mer_cli.spotting.interval import Interval, Spotted
 from mer_cli.system.opencv import cv2
+from mer_cli.system.shown_text import visible
 
 GAIN = 6.0  # of the difference of apex and onset around mid-grey: a motion of a pixel is hardly seen otherwise
 JPEG_QUALITY = 92
@@ -38,7 +39,7 @@ def render_page(predictions: Sequence[Prediction]) -> str:
     """Return one HTML page with a section for each recording; the same predictions give the same bytes."""
     style = Markup("{}{}").format(asset("report.css"), asset("prediction.css"))
     facts = predictions[0].facts if predictions else None
-    return (
+    return visible(
         environment()
         .get_template("prediction.html.j2")
         .render(

@@ -121,9 +121,8 @@ def find_candidates(runs: Sequence[Run]) -> list[Candidate]:
     noise = np.stack([_noise([_bumps(run, moment) for run in runs]) for moment in MOMENTS])
     found: list[Candidate] = []
     for run in runs:
-        of_run = np.stack([_bumps(run, moment) for moment in MOMENTS])
-        elsewhere = list(_candidates(run, of_run, noise, ELSEWHERE))
-        eyes = (one for one in _candidates(run, of_run, noise, EYES) if _overlap(one, elsewhere) < APART_SHARE)
+        elsewhere = list(_candidates(run, noise, ELSEWHERE))
+        eyes = (one for one in _candidates(run, noise, EYES) if _overlap(one, elsewhere) < APART_SHARE)
         found += [*elsewhere, *eyes]
     return sorted(found, key=lambda candidate: candidate.onset)
 
@@ -137,6 +136,18 @@ def _bumps(run: Run, moment: float) -> Floats:
     return np.asarray(bumps)
 
 
+def _bump_at(run: Run, moment: float, place: int) -> Floats:
+    """Return the row of `_bumps` at a place that has a moment before and after it, (regions, 2)."""
+    n = max(round(moment / run.step), 1)
+    return np.asarray(run.paths[place] - (run.paths[place - n] + run.paths[place + n]) / 2)
+
+
+def _strongest(bumps: Floats, noise: Floats) -> Floats:
+    """Return how far the regions that moved most stand out of their noise, (T,)."""
+    lengths = np.linalg.norm(bumps, axis=-1) / noise
+    return np.asarray(np.sort(np.nan_to_num(lengths), axis=-1)[:, -STRONGEST:].mean(axis=-1))
+
+
 def _noise(bumps: Sequence[Floats]) -> Floats:
     """Return the noise of each region over all runs, (regions,): robust, so that expressions don't count."""
     lengths = np.linalg.norm(np.concatenate(bumps), axis=-1)
@@ -146,25 +157,28 @@ def _noise(bumps: Sequence[Floats]) -> Floats:
     return np.asarray(np.maximum(np.median(known, axis=0) / RAYLEIGH, LEAST_NOISE))
 
 
-def _candidates(run: Run, bumps: Floats, noise: Floats, regions: Sequence[int]) -> Iterator[Candidate]:
+def _candidates(run: Run, noise: Floats, regions: Sequence[int]) -> Iterator[Candidate]:
     """Yield the candidates of a run in some regions, those that stand out most first.
+
+    The bumps of one moment are held at a time: those of all moments would take gigabytes for a few hours.
 
     Parameters
     ----------
-    bumps : (moments, T, regions, 2) · noise : (moments, regions)
+    noise : (moments, regions)
     """
-    lengths = np.linalg.norm(bumps[:, :, regions], axis=-1) / noise[:, None, regions]
-    strongest = np.sort(np.nan_to_num(lengths), axis=-1)[..., -STRONGEST:].mean(axis=-1)  # (moments, T)
+    strongest = np.stack(
+        [_strongest(_bumps(run, moment)[:, regions], noise[at, regions]) for at, moment in enumerate(MOMENTS)]
+    )  # (moments, T)
     height = strongest.max(axis=0)
     peaks, _ = find_peaks(height, height=LOWEST_PEAK, distance=max(round(APART / run.step), 1))
     taken: list[Candidate] = []
     moves = np.minimum(LOWEST_PEAK * noise[SPEECH_MOMENT, MOUTH], MOVES)
-    of_mouth = np.linalg.norm(bumps[SPEECH_MOMENT][:, MOUTH], axis=-1) / moves
+    of_mouth = np.linalg.norm(_bumps(run, MOMENTS[SPEECH_MOMENT])[:, MOUTH], axis=-1) / moves
     mouth = np.nan_to_num(np.sort(of_mouth, axis=-1)[:, -STRONGEST:].mean(axis=-1)) > 1
     for peak in sorted(peaks, key=lambda peak: -height[peak]):
         moment = int(strongest[:, peak].argmax())
         bump = np.zeros((len(REGIONS), 2))
-        bump[regions] = bumps[moment, peak, regions]
+        bump[regions] = _bump_at(run, MOMENTS[moment], int(peak))[regions]
         candidate = _shape(run, int(peak), bump, noise[moment])
         if candidate is not None and candidate.score >= THRESHOLD and _overlap(candidate, taken) < APART_SHARE:
             taken.append(candidate)

@@ -107,7 +107,7 @@ def _row(where: str, cells: Mapping[str, str]) -> Row:
         raise DatasetError(f"{where}: the video is blank. Fill it in.")
     if "\n" in cells["video"]:
         raise DatasetError(
-            f"{where}: the video holds a line break, so a quotation mark is not closed. Close or delete it."
+            f"{where}: the video holds a line break. Close the quotation mark before it, or rename the video."
         )
     onset, offset = _frame(where, "onset", cells), _frame(where, "offset", cells)
     apex = _frame(where, "apex", cells)

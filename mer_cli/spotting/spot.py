@@ -21,6 +21,7 @@ GOOD_FPS = 60.0  # below, a note is given
 MEASURED_FPS = 50.0  # frames a second at which motion is measured, at most; a micro-expression has ten of them
 WINDOW = 0.2  # seconds, over which the motion of `Spotted` is told: about the rise of a micro-expression
 SMALLEST_FACE = 80  # pixels, brows to chin; a motion of 1 in 224 would be less than .3 of a pixel there
+SHORTEST = 0.4  # seconds, from which something can come and go with a moment before and after it
 MANY_FACES = 0.5  # of the frames, from which several faces are told
 
 
@@ -89,7 +90,7 @@ def _spotted(measured: Measured, fps: float, n_read: int, notes: tuple[str, ...]
         motion=motion,
         head=head,
         n_faces=measured.n_faces,
-        notes=(*notes, *_notes(measured, fps)),
+        notes=(*notes, *_notes(measured, fps, None if interrupted else (n_read - 1) / fps)),
         interrupted=interrupted,
     )
 
@@ -118,7 +119,9 @@ def slow_note(fps: float | None) -> str:
     return f"{fps:.3g} frames a second: the shortest micro-expressions last only a few frames; record with 100 or more"
 
 
-def _notes(measured: Measured, fps: float) -> Iterator[str]:
+def _notes(measured: Measured, fps: float, seconds: float | None) -> Iterator[str]:
+    if seconds is not None and seconds < SHORTEST:
+        yield f"it takes {seconds:.2g} s, and nothing can come and go in less than {SHORTEST:g} s"
     if slow := slow_note(fps):
         yield slow
     n_frames = len(measured.faces)
