@@ -153,8 +153,8 @@ def _stops_soon(checked_fps):
     def check(recording):
         whole = recording.read
 
-        def read(numbers=None):
-            for count, frame in enumerate(whole(numbers), start=1):
+        def read(numbers=None, step=1):
+            for count, frame in enumerate(whole(numbers, step), start=1):
                 yield frame
                 if count == 5:
                     raise KeyboardInterrupt
