@@ -100,10 +100,8 @@ def test_of_several_recordings_one_that_fails_is_told_and_the_others_go_on(folde
     result = mer("spot", tmp_path / "absent.avi", short, "--fps", 50)
     assert result.exit_code == 1
     assert result.stdout == "short: 3 frames, 50 a second: 0 intervals that may be micro-expressions; 0 rejected\n"
-    assert (
-        f"error: {tmp_path / 'absent.avi'}: cannot be read (No such file or directory). Check the path and its permissions.\n"
-        in result.stderr
-    )
+    reason = "cannot be read (No such file or directory). Check the path and its permissions."
+    assert f"error: {tmp_path / 'absent.avi'}: {reason}\n" in result.stderr
 
 
 def test_scores_of_two_files_are_printed(tmp_path):

@@ -98,7 +98,7 @@ def test_intervals_of_a_folder_can_only_be_spotted_with_its_frame_rate(made):
     )
     done = mer("predict", made / "clip", "--model", made / "model", "--fps", 200)
     assert done.exit_code == 0, done.stderr
-    assert "No interval was found that may be a micro-expression." in done.stdout
+    assert "  No answer. It takes 0.025 s, and nothing can come and go in less than 0.4 s." in done.stdout
 
 
 def test_one_recording_that_fails_does_not_stop_the_others(made, tmp_path):
