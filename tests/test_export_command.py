@@ -105,6 +105,9 @@ def test_what_cannot_be_exported_is_refused(run, fitted, store, tmp_path):
         f"error: --out one.onnx: {run} has 3 networks to export, one for each fold. Give a folder, or name one fold: "
         "--fold ID."
     )
+    assert refusal(fitted, "--onnx", "--out", tmp_path) == (
+        f"error: --out {tmp_path}: is a folder. Give a file, such as {tmp_path / fitted.name}.onnx."
+    )
 
 
 def test_a_support_vector_machine_is_refused(store, tmp_path):

@@ -89,6 +89,8 @@ def _targets(path: Path, model: NetworkModel, out: Path | None, folds: Sequence[
         if folds:
             raise ConfigError(f"--fold has no effect with {path}, which has one network. Leave it out.")
         beside = path if path.name.strip(".") else path.resolve()  # "." has no name
+        if out and out.is_dir():
+            raise ConfigError(f"--out {out}: is a folder. Give a file, such as {out / beside.name}{SUFFIX}.")
         return {names[0]: out or beside.with_name(f"{beside.name}{SUFFIX}")}
     known = [name.removeprefix(FOLD) for name in names]
     if unknown := [fold for fold in folds if fold not in known]:
