@@ -133,13 +133,6 @@ def test_a_turned_video_is_upright(tmp_path, reader, turn):
     assert [number_in(frame.image) for frame in recording.read()] == [1, 2, 3]
 
 
-@pytest.mark.parametrize("fps", [math.inf, math.nan, -1.0, 0.0])
-def test_a_frame_rate_that_is_not_a_positive_number_is_refused(tmp_path, fps):
-    with pytest.raises(ConfigError) as raised:
-        open_recording(tmp_path, fps)
-    assert str(raised.value) == f"--fps must be a number above 0, got {fps:g}."
-
-
 def test_a_variable_frame_rate_is_told_with_exact_times(tmp_path):
     recording = PyavVideo(write(tmp_path / "a.mp4", MP4, stamps=VFR_STAMPS))
     assert [frame.seconds for frame in recording.read()] == pytest.approx([ms / 1000 for ms in VFR_STAMPS], abs=1e-9)
@@ -478,7 +471,7 @@ def test_frames_a_second_that_cannot_be_are_refused(tmp_path, fps):
     write_images(tmp_path / "frames", [1, 2])
     with pytest.raises(ConfigError) as error:
         open_recording(tmp_path / "frames", fps)
-    assert str(error.value) == f"--fps: must be above 0 and at most 100,000, got {fps:g}."
+    assert str(error.value) == f"--fps must be above 0 and at most 100,000, got {fps:g}."
 
 
 def test_frames_a_second_that_are_given_for_a_video_have_no_effect_which_is_told(films):
