@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,9 +11,9 @@ import torch
 
 from mer_cli.errors import ConfigError, RunError
 from mer_cli.inference.gallery import draw_class_means, draw_clips, one_of_each_class
-from mer_cli.inference.maps import find_all_stores, read_maps, require_network
+from mer_cli.inference.maps import Maps, find_all_stores, read_maps, require_network
 from mer_cli.inference.run_files import find_clips
-from mer_cli.inference.truth import Measured, measure_runs, read_regions
+from mer_cli.inference.truth import Measured, Regions, measure_runs, read_regions
 from mer_cli.runs.directory import Run, read_run
 from mer_cli.runs.own_method import find_any_method
 from mer_cli.training.hardware import resolve_hardware
@@ -88,14 +88,20 @@ def explain_run(
             on_fold(before + done, n_folds * len(runs))
 
         maps.append(read_maps(one, held[number], clip_ids, _device(one, device), on_fold_of_run))
-    drawn = named if names else one_of_each_class(run)
-    pictures = draw_clips(run, maps[0], drawn, regions, out)
-    undrawn: tuple[str, ...] = ()
-    if not names:
-        pictures.append(draw_class_means(run, maps[0], out))
-        labels_drawn = {run.labels[clip_id] for clip_id in drawn}
-        undrawn = tuple(name for label, name in enumerate(run.class_names) if label not in labels_drawn)
-    return Explained(tuple(pictures), undrawn, measure_runs(runs, maps, regions) if truth is not None else None)
+    pictures, undrawn = _draw(run, maps[0], named if names else (), regions, out)
+    return Explained(pictures, undrawn, measure_runs(runs, maps, regions) if truth is not None else None)
+
+
+def _draw(
+    run: Run, found: Maps, named: Sequence[str], regions: Mapping[str, Regions], out: Path
+) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """Draw the named clips, or a clip of each class and the class means; return the files and the classes left out."""
+    if named:
+        return tuple(draw_clips(run, found, named, regions, out)), ()
+    drawn = one_of_each_class(run)
+    pictures = (*draw_clips(run, found, drawn, regions, out), draw_class_means(run, found, out))
+    labels = {run.labels[clip_id] for clip_id in drawn}
+    return pictures, tuple(name for label, name in enumerate(run.class_names) if label not in labels)
 
 
 def _check(runs: Sequence[Run], truth: Path | None) -> None:
