@@ -5,19 +5,21 @@ from pathlib import Path
 import numpy as np
 
 from mer_cli.inference.model import NewClip
-from mer_cli.store.hdf5 import read_landmarks, read_pairs
+from mer_cli.motion.cache import read_near
+from mer_cli.store.hdf5 import read_landmarks, read_store
 from mer_cli.store.whole_clips import read_clip
 
 
 def new_clips(path, clip_ids, whole=False):
     """The clips of a store at `path`, in the order of `clip_ids`; with all frames if `whole`."""
     path = Path(path)
-    onset, apex = read_pairs(path, list(clip_ids))
-    landmarks = read_landmarks(path, list(clip_ids))
-    return [
-        NewClip(onset[row], apex[row], landmarks[row], read_clip(path, clip_id) if whole else None)
-        for row, clip_id in enumerate(clip_ids)
-    ]
+    store = read_store(path)
+    clips = []
+    for clip_id in clip_ids:
+        (onset, apex), *others = read_near(store, clip_id)
+        landmarks = read_landmarks(path, [clip_id])[0]
+        clips.append(NewClip(onset, apex, landmarks, read_clip(path, clip_id) if whole else None, tuple(others)))
+    return clips
 
 
 def held_out(run, fold):

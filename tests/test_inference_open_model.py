@@ -16,6 +16,7 @@ from tiny_store import EMOTIONS, edited, write_store
 from mer_cli.errors import ConfigError, MerError, RunError
 from mer_cli.evaluation.calibration import fit_temperature
 from mer_cli.evaluation.epoch_rules import evaluate
+from mer_cli.faces.mean_face import MEAN_FACE
 from mer_cli.inference.open_model import open_model
 from mer_cli.runs.directory import read_run
 from mer_cli.store.hdf5 import read_store
@@ -27,6 +28,16 @@ OF_FLOW = {"flow": "fast", "epochs": 2, "precision": "fp32"}
 def store(tmp_path_factory):
     """A store with landmarks, action units and whole clips."""
     return complete_store(write_moved_store(tmp_path_factory.mktemp("store") / "casme2.h5").path)
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory):
+    """Such a store whose landmarks are those of faces, each a little larger than the one before."""
+    path = complete_store(write_moved_store(tmp_path_factory.mktemp("faces") / "casme2.h5").path)
+    with edited(path) as file:
+        for row in range(len(file["landmarks"])):
+            file["landmarks"][row] = (MEAN_FACE - 112) * (0.9 + 0.03 * row) + 112
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +75,20 @@ def test_a_network_on_action_units_has_the_graph_of_its_own_training_clips(store
 def test_a_network_on_whole_clips_sees_all_frames_of_a_new_clip(store, tmp_path, monkeypatch):
     monkeypatch.setattr("mer_cli.training.loop.Steps.train_epoch", lambda steps, draw, labels: torch.zeros(()))
     assert_answers_as_stored(train(store, tmp_path, model="di-resnet18", epochs=1, precision="fp32")[0])
+
+
+@pytest.mark.parametrize(
+    ("model", "steps"), [("canonical-cnn", "canonical"), ("tscnn-lite", "head+shape"), ("augcn-flow", "shape")]
+)
+def test_the_canonical_input_of_a_new_clip_is_that_of_a_stored_one(faces, tmp_path, model, steps):
+    settings = OF_FLOW | {"input": steps}
+    assert_answers_as_stored(train(faces, tmp_path, model=model, **settings)[0])
+
+
+def test_mmnet_sees_the_canonical_images_of_a_new_clip(faces, tmp_path, monkeypatch):
+    monkeypatch.setattr("mer_cli.training.loop.Steps.train_epoch", lambda steps, draw, labels: torch.zeros(()))
+    settings = {"input": "canonical", "epochs": 1, "precision": "fp32"}
+    assert_answers_as_stored(train(faces, tmp_path, **settings)[0])
 
 
 def test_folds_with_inner_clips_are_normalised_without_them(tmp_path):

@@ -146,7 +146,7 @@ def _vector_length(config: TrainConfig) -> int:
         write_drawn_store(path, n_subjects=1, n_classes=2)
         store = read_store(path)
         if config.method.sees.needs_flow(config.span):
-            build_motion(store, config.flow, jobs=1, on_clip=ignore_clip)
+            build_motion(store, config.flow, jobs=1, on_clip=ignore_clip, steps=config.steps)
         return len(describe_clip(store, config, store.clips.index[0]))
 
 

@@ -186,6 +186,7 @@ def make_record(config: TrainConfig, facts: Facts, model: str, fold: str) -> Rec
         },
         motion=motion,
         flow=config.flow if motion and motion.needs_flow("apex") else None,
+        steps=config.steps,
         normalisation=normalisation_of(config),
         facts=facts,
     )
@@ -197,7 +198,7 @@ def _inputs(n_clips: int, config: TrainConfig, fixed: Fixed, clips: Sequence[New
     motion = sees if isinstance(sees, MotionInput) else None
     if clips:
         flow = config.flow if motion and motion.needs_flow("apex") else None
-        return inputs_of([clips[place % len(clips)] for place in range(n_clips)], motion, flow)
+        return inputs_of([clips[place % len(clips)] for place in range(n_clips)], motion, flow, config.steps)
     rng = np.random.default_rng(SEED)
     if motion is None:
         onset, apex = rng.integers(0, 256, (2, n_clips, *IMAGE[1:], IMAGE[0]), dtype=np.uint8)

@@ -13,9 +13,10 @@ from mer_cli.inference.model import NewClip
 from mer_cli.inference.open_model import is_run, open_model
 from mer_cli.inference.run_files import find_stores as stores_of_run
 from mer_cli.inference.trained_model import MachineModel, NetworkModel
+from mer_cli.motion.cache import read_near
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.directory import read_run
-from mer_cli.store.hdf5 import StoreInfo, find_stores, read_landmarks, read_pairs, read_store
+from mer_cli.store.hdf5 import StoreInfo, find_stores, read_landmarks, read_store
 from mer_cli.store.whole_clips import read_clip
 
 SUFFIX = ".onnx"
@@ -123,11 +124,12 @@ def _clips_of(store: StoreInfo, config: TrainConfig) -> list[NewClip]:
     ids = list(store.clips.index)
     places = np.linspace(0, len(ids) - 1, min(len(ids), max(CHECKED_BATCHES))).round().astype(int)
     chosen = [ids[place] for place in places]
-    onset, apex = read_pairs(store.path, chosen)
     sees = config.method.sees
-    landmarks = read_landmarks(store.path, chosen) if sees.needs_landmarks else np.zeros((len(chosen), 68, 2), "f4")
-    needs_clips = sees.needs_clips(config.span)
-    return [
-        NewClip(onset[row], apex[row], landmarks[row], read_clip(store.path, clip_id) if needs_clips else None)
-        for row, clip_id in enumerate(chosen)
-    ]
+    is_placed = sees.needs_landmarks or bool(config.steps)
+    landmarks = read_landmarks(store.path, chosen) if is_placed else np.zeros((len(chosen), 68, 2), "f4")
+    frames = [read_clip(store.path, clip_id) if sees.needs_clips(config.span) else None for clip_id in chosen]
+    clips = []
+    for clip_id, of_clip, whole in zip(chosen, landmarks, frames, strict=True):
+        (onset, apex), *others = read_near(store, clip_id)
+        clips.append(NewClip(onset, apex, of_clip, whole, tuple(others)))
+    return clips

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mer_cli.engines.resumable import ignore_clip
+from mer_cli.faces.mean_face import MEAN_FACE, on_own_face
 from mer_cli.inference.on_crop import show_motion
+from mer_cli.motion.images import redraw_windows
 from mer_cli.motion.inputs import MotionInput
 from mer_cli.records import Fold, dataset_of
 from mer_cli.runs.directory import Run
@@ -83,6 +85,8 @@ class FoldInputs:
         self.place_of = {clip_id: place for place, clip_id in enumerate(fold.test)}
         self.onset, self.apex = onset[:, CENTRE].copy(), apex[:, CENTRE].copy()  # a view would keep the whole windows
         if self.motion is None:
+            redraw_windows(store.path, fold.test, onset, apex, self.plan.config.steps)
+        if self.motion is None:
             offsets = store.clips.loc[list(fold.test), "offset"].to_numpy(np.int32)
             windows = Windows(onset, apex, onset_numbers, apex_numbers, offsets)
             self.pairs = PairBatches(windows, self.plan.config, self.device)
@@ -104,8 +108,16 @@ class FoldInputs:
         """Return the landmarks of a clip's onset, (68, 2) float32, if the network needs them."""
         if not self.sees.needs_landmarks:
             return None
+        if "shape" in self.plan.config.steps:
+            return MEAN_FACE
         landmarks: NDArray[np.float32] = read_landmarks(self.stores[dataset_of(clip_id)].path, [clip_id])[0]
         return landmarks
+
+    def on_crop(self, image: NDArray[np.float32], clip_id: str) -> NDArray[np.float32]:
+        """Return an image of what the network sees, (224, 224) float32, as it lies on the crop of a held-out clip."""
+        if "shape" not in self.plan.config.steps:
+            return image
+        return on_own_face(image, read_landmarks(self.stores[dataset_of(clip_id)].path, [clip_id])[0])
 
     def shown_motion(self, clip_id: str) -> dict[str, NDArray[np.float32]]:
         """Return the planes of motion that the network sees of a clip, not normalised, each on the crop."""

@@ -22,7 +22,7 @@ from mer_cli.errors import RunError
 from mer_cli.inference.fold_inputs import FoldInputs, plan_of
 from mer_cli.inference.run_files import find_stores, read_weights, weights_file
 from mer_cli.inference.saliency import attribute, draw_map, exact, has_attention, resting
-from mer_cli.inference.truth import ATTENTION, ATTRIBUTION
+from mer_cli.inference.truth import ATTENTION, ATTRIBUTION, to_crop
 from mer_cli.motion.inputs import MotionInput, PairInput
 from mer_cli.records import Fold
 from mer_cli.runs.directory import Run
@@ -187,6 +187,10 @@ def _attention(network: Any, inputs: FoldInputs, fold: Fold, chosen: Sequence[st
     for clip_id in chosen:
         onset, apex = inputs.frames(clip_id)
         of_clip = {f"{MAP}{number}": block[fold.test.index(clip_id)] for number, block in enumerate(of_fold, start=1)}
+        if "shape" in inputs.plan.config.steps:
+            of_clip = {
+                name: inputs.on_crop(to_crop(block).astype(np.float32), clip_id) for name, block in of_clip.items()
+            }
         found[clip_id] = {"onset": onset, "apex": apex, **of_clip}
     return found
 
@@ -198,10 +202,11 @@ def _attribution(network: nn.Module, inputs: FoldInputs, run: Run, clip_id: str)
     assert isinstance(sees, MotionInput | PairInput), run.config.model
     seen = inputs.of([clip_id])
     amounts = attribute(network, seen, sees, run.config.method.code, _answer(run, clip_id))
-    found: dict[str, Array] = {"onset": onset, "apex": apex, f"{MAP}1": draw_map(amounts, sees, landmarks)}
+    drawn = inputs.on_crop(draw_map(amounts, sees, landmarks), clip_id)
+    found: dict[str, Array] = {"onset": onset, "apex": apex, f"{MAP}1": drawn}
     if isinstance(sees, MotionInput):
         away = (seen[0] - resting(seen[0])).abs()[0].cpu().numpy()
-        found["seen"] = draw_map(away, sees, landmarks)
+        found["seen"] = inputs.on_crop(draw_map(away, sees, landmarks), clip_id)
     found.update({f"{MOTION}{name}": plane for name, plane in inputs.shown_motion(clip_id).items()})
     return found
 

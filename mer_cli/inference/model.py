@@ -22,12 +22,20 @@ class NewClip:
     onset, apex : (224, 224, 3) uint8, RGB
     landmarks : (68, 2) float32, (x, y) in pixels of the crop
     frames : (T, 224, 224, 3) uint8, RGB, onset to offset, for a method that sees whole clips; otherwise None
+    others : further pairs of frames near onset and apex, each (224, 224, 3) uint8 RGB, for a method that averages the
+        flow over them (`motion.canonical.pairs_of_frames`); without them the flow is that of onset and apex alone
     """
 
     onset: Image = field(repr=False)
     apex: Image = field(repr=False)
     landmarks: Landmarks = field(repr=False)
     frames: Image | None = field(default=None, repr=False)
+    others: tuple[tuple[Image, Image], ...] = field(default=(), repr=False)
+
+    @property
+    def pairs(self) -> tuple[tuple[Image, Image], ...]:
+        """Onset and apex, then the other pairs."""
+        return ((self.onset, self.apex), *self.others)
 
 
 class Score(BaseModel):
@@ -118,12 +126,14 @@ class Model(Protocol):
 
     members : number of networks that answer; a run has one for each fold
     needs_clips : whether it sees whole clips (`NewClip.frames`)
+    needs_near : whether it averages the flow over frames near onset and apex (`NewClip.others`)
     """
 
     path: Path
     facts: Facts
     members: int
     needs_clips: bool
+    needs_near: bool
 
     def logits(self, clips: Sequence[NewClip]) -> NDArray[np.float32]:
         """Return the logits of each member for each clip, (members, n, classes), not calibrated."""

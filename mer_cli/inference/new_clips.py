@@ -5,10 +5,11 @@ Frames are read once, in their order, and only crops are kept, so the memory doe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mer_cli.errors import FaceError
 from mer_cli.faces.apex import ApexSearch
@@ -23,11 +24,13 @@ from mer_cli.faces.crop import (
     squeeze_transform,
 )
 from mer_cli.faces.detect import choose
+from mer_cli.faces.frames import HALF_WINDOW, NO_FRAME
 from mer_cli.faces.landmarks import FaceFinder
 from mer_cli.faces.pictures import Image
 from mer_cli.faces.recording import Frame, Recording
 from mer_cli.inference.familiar import face_side
 from mer_cli.inference.model import NewClip
+from mer_cli.motion.canonical import pairs_of_frames
 
 SECOND_FACE = 0.25  # of the largest face's area; a smaller box is a picture on the wall, or not a face at all
 
@@ -64,7 +67,13 @@ class CutClip:
 
 
 def cut_clips(
-    recording: Recording, spans: Sequence[Span], finder: FaceFinder, align: Align, *, whole: bool = False
+    recording: Recording,
+    spans: Sequence[Span],
+    finder: FaceFinder,
+    align: Align,
+    *,
+    whole: bool = False,
+    near: bool = False,
 ) -> Iterator[CutClip]:
     """Cut clips out of a recording in one pass, and yield each when its last frame has been read.
 
@@ -73,13 +82,14 @@ def cut_clips(
     spans : of the clips, in any order; they may overlap
     align : as the model's training faces were cropped
     whole : whether every frame from onset to offset is kept, for a method that sees whole clips
+    near : whether the frames near onset and apex are kept, for a method that averages the flow over them
 
     Raises
     ------
     FaceError
         If a frame can't be read, or the recording ends before a wanted frame.
     """
-    waiting = [_Cutter(span, finder, align, whole) for span in spans]
+    waiting = [_Cutter(span, finder, align, whole, HALF_WINDOW if near else 0) for span in spans]
     for frame in recording.read(sorted({number for cutter in waiting for number in cutter.wanted})):
         for cutter in waiting:
             if frame.number in cutter.wanted:
@@ -91,11 +101,12 @@ def cut_clips(
 class _Cutter:
     """The clip of one span, to which its frames are added in their order."""
 
-    def __init__(self, span: Span, finder: FaceFinder, align: Align, whole: bool) -> None:
+    def __init__(self, span: Span, finder: FaceFinder, align: Align, whole: bool, reach: int) -> None:
         self.span, self.finder, self.align = span, finder, align
-        self.keeps_all = whole
-        needs_all = whole or span.apex is None
-        self.wanted = {*range(span.onset, span.offset + 1)} if needs_all else {span.onset, span.apex or span.onset}
+        self.keeps_all, self.reach = whole, reach
+        self.wanted = {*range(span.onset, span.offset + 1)}
+        if not whole and span.apex is not None:
+            self.wanted &= self._near([span.onset, span.apex])
         self.last = max(self.wanted)
         self.n_faces, self.face_pixels = 0, 0.0
         self.transform: Transform | None = None
@@ -117,8 +128,12 @@ class _Cutter:
         if self.search:
             self.search.add(crop)
             if not self.keeps_all:
-                near = {0, *self.search.candidates()}
-                self.crops = {number: self.crops[number] for number in (self.numbers[place] for place in near)}
+                kept = self._near([self.span.onset, *(self.numbers[place] for place in self.search.candidates())])
+                self.crops = {number: crop for number, crop in self.crops.items() if number in kept}
+
+    def _near(self, numbers: Iterable[int]) -> set[int]:
+        """Return the numbers of frames and of those near them."""
+        return {near for number in numbers for near in range(number - self.reach, number + self.reach + 1)}
 
     def _find_face(self, image: Image) -> None:
         _, found = self.finder.search(image)
@@ -145,10 +160,22 @@ class _Cutter:
         clip, crop_pixels = None, 0.0
         if self.transform is not None and self.landmarks is not None:
             frames = np.stack([self.crops[number] for number in self.numbers]) if self.keeps_all else None
-            clip = NewClip(self.crops[onset], self.crops[apex], self.landmarks, frames)
+            others = self._other_pairs(apex) if self.reach else ()
+            clip = NewClip(self.crops[onset], self.crops[apex], self.landmarks, frames, others)
             crop_pixels = face_side(self.transform)
         seconds = (self.seconds[onset], self.seconds[apex])
         return CutClip(onset, apex, self.span.offset, seconds, self.n_faces, self.face_pixels, crop_pixels, clip)
+
+    def _other_pairs(self, apex: int) -> tuple[tuple[Image, Image], ...]:
+        """Return the crops of the pairs of frames near onset and apex, as of the windows of a store."""
+        onsets, apexes = self._window(self.span.onset), self._window(apex)
+        _, *places = pairs_of_frames(onsets, apexes, self.span.offset)
+        return tuple((self.crops[int(onsets[one])], self.crops[int(apexes[other])]) for one, other in places)
+
+    def _window(self, labelled: int) -> NDArray[np.int32]:
+        """Return the numbers of the frames around one, (7,) int32; -1 for a frame that was not kept."""
+        numbers = range(labelled - HALF_WINDOW, labelled + HALF_WINDOW + 1)
+        return np.array([number if number in self.crops else NO_FRAME for number in numbers], np.int32)
 
 
 def _transform(landmarks: Landmarks, align: Align, image: Image) -> Transform:

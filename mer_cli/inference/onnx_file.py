@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mer_cli.errors import RunError, shortened
 from mer_cli.inference.model import Facts
-from mer_cli.motion.inputs import Backend, MotionInput
+from mer_cli.motion.inputs import Backend, MotionInput, Step
 from mer_cli.system.documents import parse_json, short_repr
 from mer_cli.system.extras import import_extra
 from mer_cli.system.files import read_bounded, unread
@@ -59,6 +59,8 @@ class Record(BaseModel):
     """What the network sees of a clip if that is motion; None if it sees the images of onset and apex."""
     flow: Backend | None
     """How the flow is computed; None if the network needs no flow."""
+    steps: tuple[Step, ...] = ()
+    """Steps that make the input of different people comparable (`mer train --input`), in their order."""
     normalisation: str
     """Normalisation of the input, which the file contains: "standard", "minmax", "minmax8" or "imagenet"."""
     facts: Facts

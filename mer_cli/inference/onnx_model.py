@@ -29,6 +29,7 @@ class OnnxModel:
         self.path, self.record, self.session = path, record, session
         self.facts = record.facts
         self.needs_clips = record.motion is not None and record.motion.needs_clips("clip")
+        self.needs_near = record.flow is not None and "average" in record.steps
 
     def logits(self, clips: Sequence[NewClip]) -> NDArray[np.float32]:
         """Return the logits for each clip, (1, n, classes), not calibrated.
@@ -39,7 +40,10 @@ class OnnxModel:
             If a logit is not finite.
         """
         batches = [clips[start : start + BATCH] for start in range(0, len(clips), BATCH)]
-        parts = [self.run(inputs_of(batch, self.record.motion, self.record.flow))[LOGITS] for batch in batches]
+        parts = [
+            self.run(inputs_of(batch, self.record.motion, self.record.flow, self.record.steps))[LOGITS]
+            for batch in batches
+        ]
         n_classes = len(self.facts.class_names)
         return np.concatenate([np.empty((0, n_classes), np.float32), *parts])[None]
 

@@ -96,14 +96,16 @@ def predict(
         If the given frames make no clip, or intervals are to be spotted and nobody knows the frames a second.
     """
     _check_frames(recording, onset, apex)
-    facts, whole = model.facts, model.needs_clips
+    facts, whole, near = model.facts, model.needs_clips, model.needs_near
     answered = partial(Prediction, recording.path, facts, recording.fps)
     if slow := too_slow(recording.fps):
         return answered(None, (), (slow,), recording.notes)
     finder = FaceFinder(predictor)
     if onset is not None:
         cut = list(
-            cut_clips(recording, [_given(recording, onset, apex, whole=whole)], finder, facts.align, whole=whole)
+            cut_clips(
+                recording, [_given(recording, onset, apex, whole=whole)], finder, facts.align, whole=whole, near=near
+            )
         )
         answers = _answers(model, cut, [None], with_maps=with_maps)
         return answered(None, answers, (), _notes(recording, facts, predictor))
@@ -111,7 +113,7 @@ def predict(
     spans = [Span(found.onset, found.apex, found.offset) for found in spotted.intervals]
     cut, is_whole = [], not spotted.interrupted
     try:
-        for one in cut_clips(recording, spans, finder, facts.align, whole=whole):
+        for one in cut_clips(recording, spans, finder, facts.align, whole=whole, near=near):
             cut.append(one)
             on_step("clips", len(cut), len(spans))
     except KeyboardInterrupt:

@@ -24,8 +24,9 @@ from mer_cli.inference.seen import Fixed
 from mer_cli.inference.trained_model import Member, NetworkModel
 from mer_cli.motion.cache import build_motion
 from mer_cli.motion.images import plane_statistics, read_images, unit_adjacency
-from mer_cli.motion.inputs import Backend, MotionInput
+from mer_cli.motion.inputs import MotionInput
 from mer_cli.records import dataset_of
+from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.directory import Run, read_run
 from mer_cli.runs.fold_files import check_weights
 from mer_cli.runs.run_config import has_all_checksums
@@ -105,7 +106,7 @@ def _fixed(run: Run, clip_ids: Sequence[str], stores: Mapping[str, StoreInfo]) -
     if not isinstance(sees, MotionInput):
         yield from (Fixed() for _ in run.folds)
         return
-    images = _read_planes(sees, config.flow, clip_ids, stores) if config.normalisation == "standard" else None
+    images = _read_planes(config, sees, clip_ids, stores) if config.normalisation == "standard" else None
     units = units_of(stores, clip_ids, config.model) if sees.units else {}
     row_of = {clip_id: row for row, clip_id in enumerate(clip_ids)}
     for fold in finished_folds(run):
@@ -116,13 +117,14 @@ def _fixed(run: Run, clip_ids: Sequence[str], stores: Mapping[str, StoreInfo]) -
 
 
 def _read_planes(
-    sees: MotionInput, flow: Backend, clip_ids: Sequence[str], stores: Mapping[str, StoreInfo]
+    config: TrainConfig, sees: MotionInput, clip_ids: Sequence[str], stores: Mapping[str, StoreInfo]
 ) -> NDArray[np.float32]:
     """Return what a network on motion sees of clips, not normalised; compute the flow of a store that has none."""
     parts = []
     for dataset in dict.fromkeys(map(dataset_of, clip_ids)):
         store = stores[dataset]
         if sees.needs_flow("apex"):
-            build_motion(store, flow, jobs=default_jobs(), on_clip=ignore_clip)
-        parts.append(read_images(store, flow, [clip for clip in clip_ids if dataset_of(clip) == dataset], sees))
+            build_motion(store, config.flow, jobs=default_jobs(), on_clip=ignore_clip, steps=config.steps)
+        of_store = [clip for clip in clip_ids if dataset_of(clip) == dataset]
+        parts.append(read_images(store, config.flow, of_store, sees, config.steps))
     return np.concatenate(parts)

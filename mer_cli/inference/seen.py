@@ -66,7 +66,7 @@ def draw(clips: Sequence[NewClip], config: TrainConfig) -> Drawn:
     sees = config.method.sees
     motion = sees if isinstance(sees, MotionInput) else None
     flow = config.flow if motion and motion.needs_flow("apex") else None
-    return Drawn(tuple(inputs_of(clips, motion, flow).values()))
+    return Drawn(tuple(inputs_of(clips, motion, flow, config.steps).values()))
 
 
 def network_inputs(drawn: Drawn, rows: slice, config: TrainConfig, fixed: Fixed) -> tuple[Tensor, ...]:
@@ -112,4 +112,5 @@ class _Arrays:
         return self.clip.frames
 
     def flow(self) -> NDArray[np.float32]:
-        return kept_flow(self.clip.onset, self.clip.apex, self.config.flow).astype(np.float32)
+        clip, config = self.clip, self.config
+        return kept_flow(clip.pairs, clip.landmarks, config.flow, config.steps).astype(np.float32)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mer_cli.errors import RunError
+from mer_cli.faces.mean_face import MEAN_FACE, on_own_face
 from mer_cli.inference.model import Facts, NewClip
 from mer_cli.inference.saliency import explain_clips
 from mer_cli.inference.seen import Drawn, Fixed, draw, network_inputs, vectors
@@ -50,6 +51,7 @@ class NetworkModel:
         precision = config.precision if config.device == "cpu" else "fp32"
         self.config = config.model_copy(update={"device": "cpu", "precision": precision, "compile": "off"})
         self.needs_clips = config.method.sees.needs_clips(config.span)
+        self.needs_near = config.needs_near
         self._members = tuple(networks)
         self._network = self._build()
         self._held: Member | None = None
@@ -93,7 +95,9 @@ class NetworkModel:
 
     def maps(self, clips: Sequence[NewClip], classes: Sequence[int]) -> NDArray[np.float32] | None:
         """Return where in each clip its answer comes from, (n, 224, 224) in 0..1: the mean over the networks."""
-        landmarks = np.stack([clip.landmarks for clip in clips])
+        own = np.stack([clip.landmarks for clip in clips])
+        on_mean_face = "shape" in self.config.steps
+        landmarks = np.broadcast_to(MEAN_FACE, own.shape) if on_mean_face else own
         sees = self.config.method.sees
         assert isinstance(sees, PairInput | MotionInput), self.config.model
         found = [
@@ -107,7 +111,8 @@ class NetworkModel:
             ).maps
             for member, network in self.networks()
         ]
-        return np.asarray(np.mean(found, axis=0), np.float32)
+        maps = np.asarray(np.mean(found, axis=0), np.float32)
+        return np.stack([on_own_face(*pair) for pair in zip(maps, own, strict=True)]) if on_mean_face else maps
 
     @torch.no_grad()
     def _logits(self, network: nn.Module, member: Member, drawn: Drawn) -> NDArray[np.float32]:
@@ -151,6 +156,7 @@ class MachineModel:
     def __init__(self, path: Path, facts: Facts, config: TrainConfig, machine: SupportVectors) -> None:
         self.path, self.facts, self.config, self.machine = path, facts, config, machine
         self.needs_clips = config.method.sees.needs_clips(config.span)
+        self.needs_near = config.needs_near
 
     def logits(self, clips: Sequence[NewClip]) -> NDArray[np.float32]:
         """Return the machine's decision values for each clip and class, (1, n, classes)."""

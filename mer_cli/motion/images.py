@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mer_cli.faces.crop import CROP_SIZE, Landmarks
 from mer_cli.faces.frames import HALF_WINDOW
+from mer_cli.faces.mean_face import MEAN_FACE
 from mer_cli.faces.pictures import Image
 from mer_cli.motion.cache import read_motion
+from mer_cli.motion.canonical import canonical_images
 from mer_cli.motion.flow import Flow, Grey, grey, strain
 from mer_cli.motion.inputs import (
     BROW_POINTS,
@@ -27,6 +30,7 @@ from mer_cli.motion.inputs import (
     Channel,
     MotionInput,
     Normalisation,
+    Step,
 )
 from mer_cli.store.hdf5 import StoreInfo, read_landmarks, read_windows
 from mer_cli.store.whole_clips import read_clip
@@ -153,8 +157,14 @@ class Sources:
     frames: Image | None = None
 
 
-def read_images(store: StoreInfo, backend: Backend, clip_ids: Sequence[str], wanted: MotionInput) -> Plane:
+def read_images(
+    store: StoreInfo, backend: Backend, clip_ids: Sequence[str], wanted: MotionInput, steps: Sequence[Step] = ()
+) -> Plane:
     """Read the inputs of a network for some clips, not yet normalised, in the order of `clip_ids`.
+
+    Parameters
+    ----------
+    steps : taken to make motion comparable (`canonical`)
 
     Returns
     -------
@@ -166,18 +176,66 @@ def read_images(store: StoreInfo, backend: Backend, clip_ids: Sequence[str], wan
         As `read_motion`, `read_windows`, `read_landmarks` and `read_clip`, if a channel needs them.
     """
     path = store.path
-    flows = read_motion(store, backend, clip_ids) if wanted.needs_flow("apex") else None
-    landmarks = read_landmarks(path, clip_ids) if wanted.needs_landmarks else None
+    flows = read_motion(store, backend, clip_ids, steps) if wanted.needs_flow("apex") else None
+    landmarks = read_landmarks(path, clip_ids) if wanted.needs_landmarks or steps else None
     images = np.empty((len(clip_ids), wanted.n_planes, wanted.size, wanted.size), np.float32)
     for row, clip_id in enumerate(clip_ids):
-        sources = Sources(
-            flow=None if flows is None else flows[row].astype(np.float32),
-            apex=grey(read_windows(path, [clip_id])[2][0, HALF_WINDOW]) if wanted.needs_apex else None,
-            landmarks=None if landmarks is None else landmarks[row],
-            frames=read_clip(path, clip_id) if wanted.needs_clips("clip") else None,
+        onset, _, apex, _ = read_windows(path, [clip_id]) if wanted.needs_apex else 4 * (None,)
+        of_clip = None if landmarks is None else landmarks[row]
+        sources = sources_of(
+            None if flows is None else flows[row].astype(np.float32),
+            None if onset is None or apex is None else (onset[0, HALF_WINDOW], apex[0, HALF_WINDOW]),
+            of_clip,
+            read_clip(path, clip_id) if wanted.needs_clips("clip") else None,
+            steps,
         )
         images[row] = draw_motion(sources, wanted)
     return images
+
+
+def redraw_windows(path: Path, clip_ids: Sequence[str], onsets: Image, apexes: Image, steps: Sequence[Step]) -> None:
+    """Redraw the frames around onset and apex of a store's clips, in place, as the steps have them (`canonical`).
+
+    Parameters
+    ----------
+    path : of the store
+    onsets, apexes : (n, 7, 224, 224, 3) uint8, RGB, the windows of `clip_ids`
+
+    Raises
+    ------
+    StoreError
+        As `read_landmarks`, if there are steps.
+    """
+    if not steps:
+        return
+    for row, landmarks in enumerate(read_landmarks(path, clip_ids)):
+        onset = onsets[row, HALF_WINDOW].copy()
+        for windows in (onsets, apexes):
+            windows[row] = canonical_images(windows[row], onset, landmarks, steps)
+
+
+def sources_of(
+    flow: Flow | None,
+    pair: tuple[Image, Image] | None,
+    landmarks: Landmarks | None,
+    frames: Image | None,
+    steps: Sequence[Step],
+) -> Sources:
+    """Return the arrays of one clip for `draw_motion`; apex and landmarks as the steps have them.
+
+    Parameters
+    ----------
+    flow : the steps are taken already
+    pair : onset and apex, each (224, 224, 3) uint8 RGB; None if the network doesn't see the apex
+    landmarks : of the onset; they are needed if there are steps
+    frames : (T, 224, 224, 3) uint8 RGB, the whole clip
+    """
+    apex = None if pair is None else pair[1]
+    if steps and landmarks is not None:
+        if pair is not None:
+            apex = canonical_images(pair[1][None], pair[0], landmarks, steps)[0]
+        landmarks = MEAN_FACE if "shape" in steps else landmarks
+    return Sources(flow, None if apex is None else grey(apex), landmarks, frames)
 
 
 def draw_motion(sources: Sources, wanted: MotionInput) -> Plane:

@@ -6,6 +6,7 @@ this module is cheap.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +17,11 @@ Interpolation = Literal["linear", "tim"]
 Span = Literal["clip", "apex"]
 Seen = Literal["flow", "flows", "frames", "landmarks"]
 Shown = Literal["flow", "frames", "landmarks"]
+Step = Literal["head", "face", "shape", "average"]
+
+CROP = "crop"  # the input as it is
+CANONICAL = "canonical"  # the input after all steps
+STEPS: tuple[Step, ...] = ("head", "face", "shape", "average")
 
 GRID = 4  # rows and columns of blocks that "apex-grid" cuts the apex image into
 PATCH_SIZE = 7
@@ -34,12 +40,39 @@ def n_planes_of(channel: Channel) -> int:
     return _N_PLANES.get(channel, 1)
 
 
+def steps_of(text: str) -> tuple[Step, ...]:
+    """Return the steps that a value of `mer train --input` names, in the order of `STEPS` (`motion.canonical`).
+
+    Parameters
+    ----------
+    text : "crop", without any; "canonical", with all; or some of them, such as "head+face"
+
+    Raises
+    ------
+    ValueError
+        If it names something else.
+    """
+    if text in (CROP, CANONICAL):
+        return STEPS if text == CANONICAL else ()
+    named = text.split("+")
+    if not set(named) <= set(STEPS) or len(set(named)) < len(named):
+        raise ValueError(f"must be {CROP}, {CANONICAL}, or some of {', '.join(STEPS)}, joined by +")
+    return tuple(step for step in STEPS if step in named)
+
+
+def text_of_steps(steps: Collection[Step]) -> str:
+    """Return the value of `mer train --input` that stands for some steps."""
+    if not steps:
+        return CROP
+    return CANONICAL if set(steps) == set(STEPS) else "+".join(step for step in STEPS if step in steps)
+
+
 @dataclass(frozen=True)
 class PairInput:
     """The input of a network that declares no other: onset and apex, each (3, 224, 224), augmented alike."""
 
     needs_landmarks = False
-    groups = frozenset({"epochs", "training", "augmentation", "device", "machine"})
+    groups = frozenset({"epochs", "training", "augmentation", "input", "device", "machine"})
 
     def needs_flow(self, span: Span) -> bool:
         """Return False, whatever the span: no flow is needed, the images come straight from the store."""
@@ -70,7 +103,7 @@ class MotionInput:
     def groups(self) -> frozenset[str]:
         """Names of the groups of settings that have an effect on a network with this input."""
         of_all = frozenset({"epochs", "training", "normalisation", "device", "machine"})
-        return of_all | ({"flow"} if self.needs_flow("apex") else set())
+        return of_all | ({"flow", "input"} if self.needs_flow("apex") else set())
 
     @property
     def n_planes(self) -> int:
@@ -115,7 +148,12 @@ class DescriptorInput:
     @property
     def groups(self) -> frozenset[str]:
         """Names of the groups of settings that have an effect on a method with this input."""
-        of_array = {"flow": {"flow"}, "flows": {"flow", "span", "clips"}, "frames": {"clips"}, "landmarks": set()}
+        of_array = {
+            "flow": {"flow", "input"},
+            "flows": {"flow", "span", "clips"},
+            "frames": {"clips"},
+            "landmarks": set(),
+        }
         return frozenset({"svm"}).union(*(of_array[name] for name in self.arrays))
 
     def needs_flow(self, span: Span) -> bool:

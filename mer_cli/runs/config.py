@@ -13,7 +13,17 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mer_cli.errors import ConfigError, unknown_name
-from mer_cli.motion.inputs import Backend, Interpolation, Normalisation, Span
+from mer_cli.motion.inputs import (
+    CROP,
+    Backend,
+    Interpolation,
+    Normalisation,
+    PairInput,
+    Span,
+    Step,
+    steps_of,
+    text_of_steps,
+)
 from mer_cli.runs.foreign import Foreign, Option
 from mer_cli.runs.methods import LIVE, METHODS, MMNET, Method, method_of
 from mer_cli.runs.own_method import find_any_method
@@ -27,6 +37,7 @@ GROUPS = {
     "epochs": ("Training of a network", "networks and learners"),
     "training": ("Training of a network", "networks"),
     "augmentation": ("Augmentation", "networks that see two images"),
+    "input": ("Motion", "methods that see onset and apex, or the flow between them"),
     "flow": ("Motion", "methods that see optical flow"),
     "normalisation": ("Motion", "networks that see motion"),
     "span": ("Motion", "descriptors of the flow over a clip"),
@@ -97,6 +108,10 @@ class TrainConfig(BaseModel):
     frame_jitter: Literal["released", "released-3", "around", "none"] = setting("released", "augmentation")
     """Frames drawn in place of onset and apex in training: released and released-3, the windows of the two scripts;
     around, two to either side; none, the labelled frames only."""
+    input: str = setting(CROP, "input")
+    """What is done to make the input of different people comparable: crop, nothing; canonical, every step; or some of
+    the steps head (the head's motion is taken away), face (what isn't the face counts as still), shape (every face is
+    brought to one mean face), average (the flow is averaged over the frames near onset and apex), joined by +."""
     flow: Backend = setting("tvl1", "flow")
     """Optical flow: tvl1 (TV-L1), or fast (DIS), which takes a thirtieth of the time."""
     normalisation: Normalisation = setting("standard", "normalisation")
@@ -108,6 +123,8 @@ class TrainConfig(BaseModel):
     """Number of frames that a whole clip is interpolated to; 0 leaves it as recorded."""
     interpolation: Interpolation = setting("linear", "clips")
     """Interpolation of a whole clip: linear between neighbouring frames, or tim, on the clip's curve."""
+    scale: Literal["each", "one"] = setting("each", "svm")
+    """Scaling of a descriptor's numbers: each by its own deviation over the training clips, or all by one."""
     class_weight: Literal["none", "balanced"] = setting("none", "svm")
     """Weight of a clip: the same for all, or balanced, the inverse of its class's size."""
     stem: Literal["released", "figure", "literal"] = setting("released", "parts")
@@ -145,6 +162,11 @@ class TrainConfig(BaseModel):
             raise ValueError(f"must be one of {', '.join(known)}")
         return name
 
+    @field_validator("input")
+    @classmethod
+    def _names_steps(cls, text: str) -> str:
+        return text_of_steps(steps_of(text))
+
     @model_validator(mode="after")
     def _decay_ends_within_epochs(self) -> TrainConfig:
         if self.decay_epochs > self.epochs:
@@ -165,6 +187,16 @@ class TrainConfig(BaseModel):
     def method(self) -> Method:
         """The run's method: its entry in `METHODS`, or what the run records of your own method."""
         return method_of(self.model, self.foreign) if self.foreign else METHODS[self.model]
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Steps that make the input of different people comparable, in their order (`motion.canonical`)."""
+        return steps_of(self.input)
+
+    @property
+    def needs_near(self) -> bool:
+        """Whether the flow is averaged over frames near onset and apex."""
+        return "average" in self.steps and self.method.sees.needs_flow("apex")
 
     @property
     def has_epochs(self) -> bool:
@@ -275,6 +307,11 @@ def check_settings(method: Method, given: Mapping[str, Any]) -> None:
         elif group_of(name) == "clips" and "clips" in method.groups:
             why = f"with --span {given['span']}"
         raise ConfigError(f"{flag} has no effect {why}. Leave it out.")
+    if given.get("input") == "average" and isinstance(method.sees, PairInput):
+        raise ConfigError(
+            f"--input average has no effect with --model {method.name}, which sees two images and no flow. Expected "
+            "crop, canonical, or some of head, face and shape, joined by +."
+        )
     n_frames, needed = given.get("clip_frames") or 0, getattr(method.sees, "min_frames", 0)
     if isinstance(n_frames, int) and 0 < n_frames < needed:
         raise ConfigError(f"--clip-frames must be 0, or at least {needed} for {method.name}, got {n_frames}.")

@@ -15,14 +15,15 @@ from importlib import import_module
 from typing import Any, Literal
 
 from mer_cli.errors import ConfigError, unknown_name
-from mer_cli.motion.inputs import DescriptorInput, MotionInput, PairInput, ViewInput
+from mer_cli.motion.inputs import CANONICAL, DescriptorInput, MotionInput, PairInput, ViewInput
 from mer_cli.runs.foreign import Foreign
 from mer_cli.runs.variants import RECIPES, VARIANTS
 
 MMNET = "mmnet"  # name of the network, and of its variant that the paper proposes
+OURS = "this project; not published"  # the paper of a method that was made here
 PUBLISHED = "published"  # name of the recipe, for every method with a single recipe
 
-Form = Literal["as published", "variant", "quoted only", "own", "trained outside mer"]
+Form = Literal["as published", "variant", "ours", "quoted only", "own", "trained outside mer"]
 Kind = Literal["network", "classical", "learner", "estimator", "predictions", "quoted"]
 Settings = Mapping[str, Any]
 
@@ -116,11 +117,16 @@ class Method:
 
     @property
     def form(self) -> Form:
-        """What runs here, compared with the publication: the same, a variant, nothing ("quoted only"), or your own."""
+        """What runs here, compared with the publication: the same, a variant, nothing ("quoted only"), or your own.
+
+        A method of this project ("ours") has no publication.
+        """
         if self.foreign:
             return "trained outside mer" if self.kind == "predictions" else "own"
         if not self.code:
             return "quoted only"
+        if self.paper == OURS:
+            return "ours"
         return "variant" if self.is_variant else "as published"
 
     @property
@@ -272,6 +278,14 @@ _ALL = (
         revision=2,  # 2: no ReLU in the 1x1 path
     ),
     Method(
+        *("canonical-cnn", "Canonical flow + CNN", "", "u and v of the canonical flow at 16x16", OURS, None),
+        "five small networks averaged; a clip and its mirror image get the same answer",
+        code="canonical_cnn:CanonicalCNN",
+        sees=MotionInput(16, ("u", "v")),
+        recipes=_on_motion("adam", 2e-3, 60, 32, weight_decay=1e-4, input=CANONICAL, flow="fast"),
+        source="ours, chosen on generated faces (docs/canonical.md)",
+    ),
+    Method(
         *("dssn", "DSSN", "A-", "u, v, strain, magnitude at 227x227", "ICIP 2019", 2019),
         "random weights; the published network starts from ImageNet's (CaffeNet)",
         is_variant=True,
@@ -324,6 +338,21 @@ _ALL = (
         sees=DescriptorInput(("flow",), kernel="rbf"),
         recipes=_described(),
         source=_AS_PUBLISHED,
+    ),
+    Method(
+        *(
+            "canonical-svm",
+            "Canonical flow + SVM",
+            "",
+            "u and v of the canonical flow at 16x16: 512 numbers",
+            OURS,
+            None,
+        ),
+        "every step of the input can be left out (--input)",
+        code="descriptors.flow_grid:flow_grid",
+        sees=DescriptorInput(("flow",)),
+        recipes=_described(input=CANONICAL, flow="fast", scale="one"),
+        source="ours, chosen on generated faces (docs/canonical.md)",
     ),
     Method(
         *("bi-woof", "Bi-WOOF", "A", "flow and strain, 5x5 blocks, 8 directions: 200 numbers"),

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from mer_cli.engines.engine import TRIES, Needs, OnStep
 from mer_cli.errors import MerError, RunError
+from mer_cli.motion.images import redraw_windows
 from mer_cli.motion.inputs import MotionInput
 from mer_cli.records import Fold, FoldPredictions, subject_of
 from mer_cli.runs.claims import Claims
@@ -129,6 +130,7 @@ def _read_windows(plan: RunPlan) -> Windows:
             store.info.path, list(store.clips), (arrays[0][part], arrays[1][part], arrays[2][part], arrays[3][part])
         )
         start = part.stop
+        redraw_windows(store.info.path, list(store.clips), arrays[0][part], arrays[2][part], plan.config.steps)
     onset, onset_numbers, apex, apex_numbers = arrays
     offsets = [store.info.clips.loc[list(store.clips), "offset"].to_numpy(np.int32) for store in plan.stores]
     return Windows(onset, apex, onset_numbers, apex_numbers, np.concatenate(offsets))

@@ -37,9 +37,9 @@ from mer_cli.engines.resumable import (
     save_arrays,
 )
 from mer_cli.errors import DatasetError, StoreError
-from mer_cli.motion.cache import build_motion
+from mer_cli.motion.cache import build_motion, motion_settings
 from mer_cli.motion.cache import read_motion as read_flow
-from mer_cli.motion.flow import flow_settings, grey, optical_flow
+from mer_cli.motion.flow import grey, optical_flow
 from mer_cli.motion.images import normalise, read_images, unit_adjacency
 from mer_cli.motion.inputs import DescriptorInput, MotionInput, Seen
 from mer_cli.motion.interpolate import interpolate
@@ -125,7 +125,7 @@ def check_inputs(plan: RunPlan) -> None:
         If the action units of a clip that is trained on can't be read.
     """
     sees = plan.config.method.sees
-    if sees.needs_landmarks:
+    if sees.needs_landmarks or plan.config.steps:
         for store in plan.stores:
             read_landmarks(store.info.path, list(store.clips))
     if isinstance(sees, MotionInput) and sees.units:
@@ -151,7 +151,9 @@ def compute_flow(plan: RunPlan, on_clip: OnClip, engine: Engine | None = None) -
         for store in plan.stores:
             if is_described and _has_all(_wanted(store, config)):
                 continue  # its vectors are there
-            build_motion(store.info, config.flow, jobs=default_jobs(), on_clip=on_clip, engine=engine)
+            build_motion(
+                store.info, config.flow, jobs=default_jobs(), on_clip=on_clip, engine=engine, steps=config.steps
+            )
 
 
 def compute_features(plan: RunPlan, on_clip: OnClip, engine: Engine | None = None) -> None:
@@ -168,8 +170,8 @@ def compute_features(plan: RunPlan, on_clip: OnClip, engine: Engine | None = Non
 
 def read_motion(plan: RunPlan, wanted: MotionInput) -> Motion:
     """Return the motion of all clips of a run, in the order of `plan.labels`; call `compute_inputs` before."""
-    flow = plan.config.flow
-    images = [read_images(store.info, flow, list(store.clips), wanted) for store in plan.stores]
+    flow, steps = plan.config.flow, plan.config.steps
+    images = [read_images(store.info, flow, list(store.clips), wanted, steps) for store in plan.stores]
     return Motion(np.concatenate(images), _read_units(plan) if wanted.units else None)
 
 
@@ -253,7 +255,7 @@ def _wanted(planned: PlannedStore, config: TrainConfig) -> ByClip:
             "descriptor": name,
             "clip_frames": config.clip_frames,
             "interpolation": config.interpolation,
-            "flow": flow_settings(config.flow) if {"flow", "flows"} & {*sees.arrays} else {},
+            "flow": motion_settings(config.flow, config.steps) if {"flow", "flows"} & {*sees.arrays} else {},
             "protocol_version": PROTOCOL_VERSION,
         }
     )
@@ -299,8 +301,9 @@ class _StoredClip:
         return read_clip(self.store.path, self.clip_id)
 
     def flow(self) -> NDArray[np.float32]:
-        flow: NDArray[np.float32] = read_flow(self.store, self.config.flow, [self.clip_id])[0].astype(np.float32)
-        return flow
+        config = self.config
+        flow: NDArray[np.float32] = read_flow(self.store, config.flow, [self.clip_id], config.steps)[0]
+        return flow.astype(np.float32)
 
 
 def describe(clip: ClipArrays, config: TrainConfig) -> NDArray[np.float32]:
