@@ -111,7 +111,7 @@ def test_variants_rules_and_tables_that_are_offered_are_accepted():
     assert len(offered("report", "--table", "")) == 10
     for table in offered("report", "--table", ""):
         assert table_ids(table)
-    assert offered("ablate", "--table", "") == ["3", "4", "5"]
+    assert offered("ablate", "--table", "") == ["3", "4", "5", "motion"]
 
 
 @pytest.mark.parametrize("words", [["evaluate"], ["report"], ["explain"], ["runs", "rm"], ["evaluate", "--compare"]])

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from complete_store import complete_store
+from moved_store import write_moved_store
 from tiny_store import write_store
 
 from mer_cli.errors import ConfigError
@@ -32,7 +34,7 @@ def store(tmp_path_factory):
 
 
 def test_a_grid_has_every_row_of_its_table_for_each_seed(store, tmp_path):
-    cells = plan_grid(3, [store], {**QUICK, "seed": 4}, 2, tmp_path)
+    cells = plan_grid("3", [store], {**QUICK, "seed": 4}, 2, tmp_path)
     assert [(cell.name, cell.plan.config.seed) for cell in cells] == [
         (row["variant"], seed) for row in GRIDS[3] for seed in (4, 5)
     ]
@@ -42,7 +44,7 @@ def test_a_grid_has_every_row_of_its_table_for_each_seed(store, tmp_path):
 
 
 def test_table_5_trains_the_papers_six_settings_in_its_order(store, tmp_path):
-    cells = plan_grid(5, [store], QUICK, 1, tmp_path)
+    cells = plan_grid("5", [store], QUICK, 1, tmp_path)
     settings = [(2, 2), (2, 4), (2, 8), (3, 2), (3, 4), (3, 8)]
     assert [cell.name for cell in cells] == [
         f"n_layers {n_layers}, n_heads {n_heads}" for n_layers, n_heads in settings
@@ -53,17 +55,35 @@ def test_table_5_trains_the_papers_six_settings_in_its_order(store, tmp_path):
 def test_tables_share_their_runs(store, tmp_path):
     names = [
         {cell.plan.config.run_name for cell in plan_grid(table, [store], QUICK, 1, tmp_path) if cell.name == "mmnet"}
-        for table in (3, 4)
+        for table in ("3", "4")
     ]
     assert names[0] == names[1]
     assert len(names[0]) == 1
 
 
+def test_the_table_of_motion_adds_a_step_in_each_row(tmp_path):
+    store = complete_store(write_moved_store(tmp_path / "casme2.h5").path)
+    cells = plan_grid("motion", [store], {"seed": 3}, 2, tmp_path)
+    assert [(cell.name, cell.plan.config.model, cell.plan.config.input) for cell in cells] == [
+        ("flow-svm", "flow-svm", "crop"),
+        ("flow-svm, head", "flow-svm", "head"),
+        ("canonical-svm, crop", "canonical-svm", "crop"),
+        ("canonical-svm, face", "canonical-svm", "face"),
+        ("canonical-svm, head+face", "canonical-svm", "head+face"),
+        ("canonical-svm, head+face+shape", "canonical-svm", "head+face+shape"),
+        ("canonical-svm", "canonical-svm", "canonical"),
+        ("canonical-cnn", "canonical-cnn", "canonical"),
+        ("canonical-cnn", "canonical-cnn", "canonical"),
+    ]
+    assert {cell.plan.config.flow for cell in cells} == {"fast"}
+    assert [cell.plan.config.seed for cell in cells[-2:]] == [3, 4]
+
+
 def test_a_grid_knows_what_is_finished_and_how_long_the_rest_will_take(tmp_path):
     store = write_store(tmp_path / "casme2.h5", {f"casme2/{subject}/EP01": emotion for subject, emotion in TWO.items()})
-    cells = plan_grid(4, [store], QUICK, 1, tmp_path)
+    cells = plan_grid("4", [store], QUICK, 1, tmp_path)
     train_run(cells[0].plan, tmp_path, Silent(), save_weights="none")
-    again = plan_grid(4, [store], QUICK, 1, tmp_path)
+    again = plan_grid("4", [store], QUICK, 1, tmp_path)
     assert [cell.n_missing for cell in again] == [0, 2, 2]
     assert again[0].seconds > 0
     work = [count_operations(METHODS["mmnet"], 3, **cell.plan.config.network_options) for cell in again]
@@ -73,7 +93,8 @@ def test_a_grid_knows_what_is_finished_and_how_long_the_rest_will_take(tmp_path)
 @pytest.mark.parametrize(
     ("table", "settings", "message"),
     [
-        (6, {}, "--table: table 6 is not an ablation table. Available: 3, 4, 5."),
+        ("6", {}, "--table: table 6 is not an ablation table. Available: 3, 4, 5, motion."),
+        ("", {}, "--table: table  is not an ablation table. Available: 3, 4, 5, motion."),
         *(
             (
                 table,
@@ -81,15 +102,17 @@ def test_a_grid_knows_what_is_finished_and_how_long_the_rest_will_take(tmp_path)
                 f"--{flag} can't be set here: each row of table {table} is a network of its own. Leave it out.",
             )
             for table, settings, flag in (
-                (3, {"model": "ststnet"}, "model"),
-                (3, {"variant": "pc"}, "variant"),
-                (3, {"pc": False}, "no-pc"),
-                (3, {"pc": True}, "pc"),
-                (4, {"block": "basic"}, "block"),
-                (5, {"n_heads": 2}, "n-heads"),
-                (5, {"variant": "ca"}, "variant"),
-                (5, {"pc": False, "seed": 2}, "no-pc"),
-                (5, {"stochastic_depth": 0.0}, "stochastic-depth"),
+                ("3", {"model": "ststnet"}, "model"),
+                ("3", {"variant": "pc"}, "variant"),
+                ("3", {"pc": False}, "no-pc"),
+                ("3", {"pc": True}, "pc"),
+                ("4", {"block": "basic"}, "block"),
+                ("5", {"n_heads": 2}, "n-heads"),
+                ("5", {"variant": "ca"}, "variant"),
+                ("5", {"pc": False, "seed": 2}, "no-pc"),
+                ("5", {"stochastic_depth": 0.0}, "stochastic-depth"),
+                ("motion", {"model": "mmnet"}, "model"),
+                ("motion", {"input": "head"}, "input"),
             )
         ),
     ],

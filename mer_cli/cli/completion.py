@@ -83,10 +83,10 @@ def complete_table(incomplete: str) -> list[str]:
 
 
 def complete_ablation(incomplete: str) -> list[str]:
-    """Return the numbers of the paper's ablation tables."""
-    from mer_cli.runs.variants import GRIDS
+    """Return the names of the ablation tables."""
+    from mer_cli.runs.variants import GRIDS, MOTION
 
-    return list(map(str, GRIDS))
+    return [*map(str, GRIDS), MOTION]
 
 
 def complete_store(incomplete: str) -> list[str]:

@@ -234,7 +234,13 @@ def compare_methods(
 @app.command(cls=GridCommand)
 def ablate(
     ctx: typer.Context,
-    table: Annotated[int, typer.Option(help="The paper's table: 3, 4 or 5.", autocompletion=complete_ablation)],
+    table: Annotated[
+        str,
+        typer.Option(
+            help="The paper's table: 3, 4 or 5; or motion: what each step of --input gives.",
+            autocompletion=complete_ablation,
+        ),
+    ],
     stores: Stores = None,
     seeds: Annotated[int, typer.Option(min=1, help="Number of runs of each row, counting up from --seed.")] = 1,
     out: Out = Path("runs"),
@@ -243,7 +249,7 @@ def ablate(
     engine: EngineFlag = "local",
     slurm: SlurmFlag = None,
 ) -> None:
-    """Train the runs of one of the paper's ablation tables, except those that are finished already.
+    """Train the runs of an ablation table, except those that are finished already.
 
     You can stop and restart it at any time. No weights are kept. Example: mer ablate --table 3 --seeds 5
     """

@@ -76,3 +76,16 @@ GRIDS: dict[int, tuple[Mapping[str, Any], ...]] = {
     4: tuple({"variant": name} for name in ("independent", "mmnet", "cbam")),
     5: tuple({"n_layers": n_layers, "n_heads": n_heads} for n_layers in (2, 3) for n_heads in (2, 4, 8)),
 }
+
+MOTION = "motion"  # name of the table below, which is not the paper's
+# What makes the motion of different people comparable, step by step, from flow-svm to canonical-svm and -cnn.
+MOTION_ROWS: dict[str, Mapping[str, Any]] = {
+    "flow-svm": {"model": "flow-svm", "flow": "fast"},
+    "flow-svm, head": {"model": "flow-svm", "flow": "fast", "input": "head"},
+    "canonical-svm, crop": {"model": "canonical-svm", "input": "crop"},
+    "canonical-svm, face": {"model": "canonical-svm", "input": "face"},
+    "canonical-svm, head+face": {"model": "canonical-svm", "input": "head+face"},
+    "canonical-svm, head+face+shape": {"model": "canonical-svm", "input": "head+face+shape"},
+    "canonical-svm": {"model": "canonical-svm"},
+    "canonical-cnn": {"model": "canonical-cnn"},
+}

@@ -21,11 +21,11 @@ from mer_cli.errors import ConfigError, DatasetError, StoreError, unknown_name
 from mer_cli.runs.config import OF_NETWORK, TrainConfig, check_settings, has_effect, resolve_config
 from mer_cli.runs.directory import is_finished
 from mer_cli.runs.fold_files import read_history
-from mer_cli.runs.methods import LIVE, Method
+from mer_cli.runs.methods import LIVE, METHODS, MMNET, Method
 from mer_cli.runs.own_code import is_own
 from mer_cli.runs.own_method import find_any_method
 from mer_cli.runs.plan import RunPlan
-from mer_cli.runs.variants import GRIDS
+from mer_cli.runs.variants import GRIDS, MOTION, MOTION_ROWS
 from mer_cli.store.hdf5 import StoreInfo, read_store
 from mer_cli.training.cost import count_operations
 from mer_cli.training.hardware import choose_folds_at_once
@@ -54,7 +54,7 @@ class Cell:
 
 
 def plan_grid(
-    table: int,
+    table: str,
     stores: Sequence[Path],
     settings: Mapping[str, Any],
     n_seeds: int,
@@ -62,11 +62,12 @@ def plan_grid(
     *,
     machine: Machine | None = None,
 ) -> list[Cell]:
-    """Return the runs of one of the paper's ablation tables: for each store, for each row of the table, for each seed.
+    """Return the runs of an ablation table: for each store, for each row of the table, for each seed.
 
     Parameters
     ----------
-    table : number of the table in the paper, a key of `GRIDS`
+    table : number of the table in the paper, a key of `GRIDS`; or "motion", `MOTION_ROWS`, of which a method that uses
+        no random numbers is trained with one seed
     settings : arguments of `resolve_config`, the same for all runs
     n_seeds : number of seeds, counting up from the seed in the settings
     out : folder of all runs, where finished folds are looked for
@@ -77,23 +78,34 @@ def plan_grid(
     ConfigError
         If the table is not an ablation table, or a setting decides the network, which the rows do.
     """
-    if table not in GRIDS:
-        raise ConfigError(f"--table: table {table} is not an ablation table. Available: {', '.join(map(str, GRIDS))}.")
-    _refuse_network(settings, f"each row of table {table}")
-    first_seed = resolve_config(**settings).seed
+    rows = _rows_of(table)
+    _refuse_network(settings, f"each row of table {table}", *({"input"} if table == MOTION else ()))
+    first_seed = settings.get("seed") or TrainConfig.model_fields["seed"].default
     cells = []
     for store in stores:
-        for row in GRIDS[table]:
-            for seed in range(first_seed, first_seed + n_seeds):
-                config = resolve_config(**{**settings, **row, "seed": seed})
-                name = config.variant if "variant" in row else ", ".join(f"{key} {row[key]}" for key in row)
+        for name, row in rows.items():
+            wanted = {key: value for key, value in {**settings, **row}.items() if key != "seed"}
+            is_random = METHODS[row.get("model", MMNET)].is_random or settings.get("shuffle_labels")
+            for seed in range(first_seed, first_seed + n_seeds) if is_random else [None]:
+                config = resolve_config(**wanted, seed=seed)
                 cells.append(cell_of(name, plan_run([store], config, machine=machine), out, machine))
     return cells
 
 
-def _refuse_network(settings: Mapping[str, Any], row: str) -> None:
-    """Raise a ConfigError if a setting decides the network, which each `row` decides itself."""
-    for name in OF_NETWORK:
+def _rows_of(table: str) -> Mapping[str, Mapping[str, Any]]:
+    """Return the settings of the rows of an ablation table, by name."""
+    if table == MOTION:
+        return MOTION_ROWS
+    number = int(table) if table.isdecimal() else 0
+    if number not in GRIDS:
+        known = ", ".join([*map(str, GRIDS), MOTION])
+        raise ConfigError(f"--table: table {table} is not an ablation table. Available: {known}.")
+    return {row.get("variant") or ", ".join(f"{key} {row[key]}" for key in row): row for row in GRIDS[number]}
+
+
+def _refuse_network(settings: Mapping[str, Any], row: str, *others: str) -> None:
+    """Raise a ConfigError if a setting (also one of the `others`) decides the network, which each `row` does."""
+    for name in (*OF_NETWORK, *others):
         if settings.get(name) is not None:
             flag = name.replace("_", "-") if settings[name] is not False else f"no-{name}"
             raise ConfigError(f"--{flag} can't be set here: {row} is a network of its own. Leave it out.")
