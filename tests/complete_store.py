@@ -6,6 +6,7 @@ import numpy as np
 from moved_store import SHIFTS, moved, texture
 from tiny_store import edited
 
+from mer_cli.faces.mean_face import MEAN_FACE
 from mer_cli.store.whole_clips import GZIP_LEVEL, EncodedClip, append_clips
 
 UNITS = dict(zip(SHIFTS, ["6+12", "4+L10", "4B+A17", "L12 or L14", "1+2"], strict=True))
@@ -13,11 +14,9 @@ N_FRAMES = (3, 4, 2, 5, 3)
 
 
 def complete_store(path, units=UNITS):
-    """Landmarks lie on a ring in the crop; in a whole clip the face moves on from its onset by whole pixels."""
-    angles = np.arange(68) * 2 * np.pi / 68
-    ring = 112 + 80 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    """Landmarks are those of one face; in a whole clip the face moves on from its onset by whole pixels."""
     with edited(path) as file:
-        file["landmarks"][:] = ring
+        file["landmarks"][:] = MEAN_FACE
         file["transforms"][:] = [[1, 0, 0], [0, 1, 0]]  # a pixel of the source frame is one of the crop
         clip_ids = file["clips/id"].asstr()[:].tolist()
         file["clips/action_units"][:] = [units[clip_id] for clip_id in clip_ids]

@@ -121,7 +121,9 @@ def test_every_descriptor_has_its_own_defaults(model):
     assert (config.recipe, config.epochs, config.class_weight) == ("published", 1, "none")
     assert config.clip_frames == (10 if "flows" in arrays or model == "higo-top" else 0)
     assert config.interpolation == ("tim" if model == "higo-top" else "linear")
-    assert config.flow == ("fast" if "flows" in arrays else "tvl1")
+    is_canonical = model == "canonical-svm"
+    assert (config.input, config.scale) == (("canonical", "one") if is_canonical else ("crop", "each"))
+    assert config.flow == ("fast" if "flows" in arrays or is_canonical else "tvl1")
 
 
 def no_effect(flag, model, whom="networks and learners"):

@@ -35,7 +35,7 @@ def test_every_method_is_planned_cheapest_first_and_what_the_store_cannot_serve_
 ) -> None:
     found = plan(store, None, scheme="mmnet3")
     names = [cell.name for cell in found.cells]
-    assert names[:2] == ["flow-svm", "bi-woof"]
+    assert names[:3] == ["flow-svm", "canonical-svm", "bi-woof"]
     assert names.index("ststnet") < names.index("sssnet") < names.index("resnet18-diff") < names.index("mmnet")
     left_out = {lost.method: lost.reason for lost in found.left_out}
     assert set(left_out) == {method.name for method in LIVE} - set(names)
@@ -110,7 +110,7 @@ def test_a_store_that_cannot_be_planned_does_not_end_the_others(store, tmp_path)
 
 def test_runs_are_shared_with_the_grids_of_ablations(store) -> None:
     (cell,) = plan(store, "mmnet", scheme="mmnet3").cells
-    grid = plan_grid(3, [store], {**CPU, "scheme": "mmnet3"}, 1, Path("runs"))
+    grid = plan_grid("3", [store], {**CPU, "scheme": "mmnet3"}, 1, Path("runs"))
     assert cell.plan.config.run_name in {each.plan.config.run_name for each in grid}
 
 

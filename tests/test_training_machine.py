@@ -183,7 +183,7 @@ def test_all_runs_of_a_grid_are_planned_for_the_machine_that_trains(tmp_path):
     words = ("happiness", "disgust", "surprise")
     emotions = {f"casme2/0{subject}/EP0{clip}": words[clip] for subject in (1, 2, 3, 4) for clip in (0, 1, 2)}
     stores, settings, out = [write_store(tmp_path / "casme2.h5", emotions)], {"scheme": "mmnet3", "epochs": 2}, tmp_path
-    (grid, *_) = plan_grid(3, stores, settings, 1, out, machine=GPU)
+    (grid, *_) = plan_grid("3", stores, settings, 1, out, machine=GPU)
     compared = plan_comparison(stores, settings, 1, out, methods="mmnet", machine=GPU).cells[0]
     ((tuned, _),) = plan_tuning(stores, settings | {"inner_val": 1}, {"batch_size": [2, 4]}, 1, out, machine=GPU)
     assert {cell.plan.config.device for cell in (grid, compared, tuned)} == {"cuda"}

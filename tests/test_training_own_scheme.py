@@ -210,7 +210,7 @@ def test_a_comparison_takes_files_and_names_and_each_store_gets_those_that_cover
         "mine.toml: has no section for samm, the dataset of a store. Add [samm], and say there which class each "
         "emotion belongs to."
     )
-    (row, *_) = plan_grid(3, [Path("casme2.h5")], {**CPU, "scheme": "mine.toml"}, 1, Path("runs"))
+    (row, *_) = plan_grid("3", [Path("casme2.h5")], {**CPU, "scheme": "mine.toml"}, 1, Path("runs"))
     assert row.plan.config.protocol_id == "casme2-mine/3"
 
 

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from mer_cli.motion.inputs import MotionInput
 
 SIZE = 16  # rows and columns of the input
-WIDTHS = (16, 32)  # channels of a member's two convolutions
+WIDTHS = (8, 16)  # channels of a member after its two convolutions, C
 DROPOUT = 0.5
 
 
 class CanonicalCNN(nn.Module):
-    """The network: M members of two 3x3 convolutions and a linear layer each.
+    """The network: M members of two 3x3 convolutions, a pool, and a linear layer each.
 
     Parameters
     ----------
@@ -35,19 +35,22 @@ class CanonicalCNN(nn.Module):
 
     INPUT = MotionInput(SIZE, ("u", "v"))
 
-    def __init__(self, n_classes: int = 5, *, n_members: int = 5) -> None:
+    def __init__(self, n_classes: int = 5, *, n_members: int = 3) -> None:
         super().__init__()
         self.n_members = n_members
-        first, second = WIDTHS
+        first, second = (width * n_members for width in WIDTHS)
         self.features = nn.Sequential(
-            _convolution(2, first, n_members),
-            nn.MaxPool2d(2),  # 8x8
-            _convolution(first, second, n_members),
+            nn.Conv2d(2, first, kernel_size=3, stride=2, padding=1, bias=False),  # 8x8
+            nn.BatchNorm2d(first),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(first, second, kernel_size=3, padding=1, groups=n_members, bias=False),
+            nn.BatchNorm2d(second),
+            nn.ReLU(inplace=True),
             nn.MaxPool2d(2),  # 4x4
             nn.Dropout(DROPOUT),
         )
-        # One linear layer for each member: a convolution in groups whose kernel covers the whole map.
-        self.head = nn.Conv2d(second * n_members, n_classes * n_members, kernel_size=SIZE // 4, groups=n_members)
+        # A linear layer for each member: a convolution in groups whose kernel covers the whole map.
+        self.head = nn.Conv2d(second, n_classes * n_members, kernel_size=SIZE // 4, groups=n_members)
 
     def forward(self, motion: Tensor) -> Tensor:
         """Return the logits of clips, (B, K): the members' log probabilities, averaged, of a clip and its mirror image.
@@ -56,8 +59,7 @@ class CanonicalCNN(nn.Module):
         ----------
         motion : (B, 2, 16, 16) float, u and v
         """
-        both = torch.cat([motion, mirrored(motion)])  # (2B, 2, S, S)
-        maps = self.features(both.repeat(1, self.n_members, 1, 1))  # (2B, M C, 4, 4)
+        maps = self.features(torch.cat([motion, mirrored(motion)]))  # (2B, M C, 4, 4)
         logits = self.head(maps).view(2, len(motion), self.n_members, -1)  # (2, B, M, K)
         return F.log_softmax(logits, dim=-1).mean(dim=(0, 2))
 
@@ -65,12 +67,3 @@ class CanonicalCNN(nn.Module):
 def mirrored(motion: Tensor) -> Tensor:
     """Return the motion that a mirror shows, (B, 2, S, S): left and right change places, and u its sign."""
     return motion.flip(-1) * motion.new_tensor([-1.0, 1.0]).view(1, 2, 1, 1)
-
-
-def _convolution(n_in: int, n_out: int, n_members: int) -> nn.Sequential:
-    """Return a 3x3 convolution of `n_in` to `n_out` channels for each member, with BatchNorm and ReLU."""
-    return nn.Sequential(
-        nn.Conv2d(n_in * n_members, n_out * n_members, kernel_size=3, padding=1, groups=n_members, bias=False),
-        nn.BatchNorm2d(n_out * n_members),
-        nn.ReLU(inplace=True),
-    )

@@ -279,10 +279,10 @@ _ALL = (
     ),
     Method(
         *("canonical-cnn", "Canonical flow + CNN", "", "u and v of the canonical flow at 16x16", OURS, None),
-        "five small networks averaged; a clip and its mirror image get the same answer",
+        "three small networks averaged; a clip and its mirror image get the same answer",
         code="canonical_cnn:CanonicalCNN",
         sees=MotionInput(16, ("u", "v")),
-        recipes=_on_motion("adam", 2e-3, 60, 32, weight_decay=1e-4, input=CANONICAL, flow="fast"),
+        recipes=_on_motion("adam", 3e-3, 25, 32, weight_decay=1e-4, input=CANONICAL, flow="fast"),
         source="ours, chosen on generated faces (docs/canonical.md)",
     ),
     Method(
