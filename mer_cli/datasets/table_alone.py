@@ -84,7 +84,11 @@ def _by_name(path: Path) -> str:
     fitting = [name for name, dataset in DATASETS.items() if _is_named_like(path, dataset)]
     if len(fitting) == 1:
         return fitting[0]
-    could = f"it could be that of {' or '.join(fitting)}" if fitting else "its name is none that the owners give theirs"
+    could = (
+        f"it could be that of {' or '.join(fitting)}"
+        if fitting
+        else "its name is not one that the datasets' owners use"
+    )
     raise DatasetError(
         f"{path}: can't tell whose coding table this is; {could}. Say it: --dataset {(fitting or ['casme2'])[0]}, or "
         f"--dataset {OWN} for a CSV of your own clips."

@@ -13,7 +13,7 @@ from mer_cli.datasets.schemes import OWN_LABELS, check_counts, protocol_id, reso
 from mer_cli.datasets.table_alone import is_table, read_table_alone
 from mer_cli.errors import ConfigError, DatasetError, StoreError
 from mer_cli.evaluation.ceiling import Ceiling, ceiling_of, uncoded_datasets
-from mer_cli.records import FailedClip, Fold, dataset_of
+from mer_cli.records import FailedClip, Fold, dataset_of, subject_of
 from mer_cli.runs.directory import Run
 from mer_cli.runs.folds import loso_folds
 from mer_cli.store.counts import labels_of, schemes_of, store_table, store_table_notes, table_fact
@@ -121,10 +121,13 @@ def scheme_ceilings(source: Coded, scheme: str | None) -> tuple[SchemeCeiling, .
 def _under(source: Coded, scheme: Scheme) -> SchemeCeiling:
     labels = labels_of(scheme, source.emotions)
     check_clips(scheme, [*source.emotions, *(clip.clip_id for clip in source.failed)], labels)
-    try:
-        folds = loso_folds(labels)
-    except ConfigError as error:
-        raise ConfigError(f"{source.path}: scheme {scheme.name}: {error}") from None
+    subjects = sorted(set(map(subject_of, labels)))
+    if len(subjects) < 2:
+        raise ConfigError(
+            f"{source.path}: scheme {scheme.name} keeps clips of {len(subjects)} of its subjects "
+            f"({', '.join(subjects) or 'none'}). Expected at least 2, to leave one out. Choose another --scheme, or "
+            "give a file with more subjects."
+        )
     # A table's rows that failed are told one by one.
     warning = (
         None
@@ -132,7 +135,7 @@ def _under(source: Coded, scheme: Scheme) -> SchemeCeiling:
         else check_counts(scheme, source.dataset, source.version, labels)
     )
     counts = tuple(sum(label == wanted for label in labels.values()) for wanted in range(len(scheme.class_names)))
-    found = ceiling_of(source.cells, labels, folds, len(scheme.class_names))
+    found = ceiling_of(source.cells, labels, loso_folds(labels), len(scheme.class_names))
     return SchemeCeiling(
         source, scheme, protocol_id(scheme, [source.dataset], len(labels)), counts, warning or "", found
     )
@@ -163,8 +166,8 @@ def run_ceiling(run: Run, dataset: str | None = None) -> RunCeiling:
         except (StoreError, OSError):
             return RunCeiling(
                 None,
-                f"the {store.dataset} store with the action units (content hash {store.content_hash[:12]}) is not where "
-                "the run was trained from",
+                f"the {store.dataset} store with the action units (content hash {store.content_hash[:12]}) is not "
+                "where the run was trained from",
             )
     unknown = sorted(run.labels.keys() - cells.keys())
     if unknown:

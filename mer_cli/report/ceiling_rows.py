@@ -1,7 +1,7 @@
 """Builds the rows of what the labels allow, and marks the scores above them.
 
 A mark says that an accuracy is more than any one rule on the coded action units can reach on these clips. A published
-number is marked only if it may be of as many clips.
+number is marked only if it may be of as many clips; a guesser is not marked.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ MARKS = {UNITS: "†", SIDES: "‡"}
 ACCURACY = "_accuracy"  # ends the keys of the columns that can be marked
 CEILING = Note(
     f"ceiling: what the labels allow. `{UNITS}` gives each set of coded units its commonest class, counted on all "
-    "these clips, so that no other rule on the set is right more often; its F1 and UAR are not bounds. `told` is logistic "
-    f"regression on the units (C {C:g}, nothing is chosen) in the same folds, and {READS}."
+    "these clips, so that no other rule on the set is right more often; its F1 and UAR are not bounds. `told` is "
+    f"logistic regression on the units (C {C:g}, nothing is chosen) in the same folds, and {READS}."
 )
 
 
@@ -43,7 +43,7 @@ def with_ceiling(ceiling: RunCeiling, rows: Sequence[Row], columns: Sequence[Col
     if found is None:
         return list(rows), [Note(f"No ceiling: {ceiling.missing}.")]
     bounds = bounds_of(found)
-    marked = [_marked(row, columns, bounds, found.n_clips) for row in rows]
+    marked = [row if row.kind == "chance" else _marked(row, columns, bounds, found.n_clips) for row in rows]
     used = {mark for row in marked for cell in row.cells for mark in cell.marks}
     notes = [
         Note(f"Above {percent(rule.accuracy)} %, the most that {name} can reach on these clips. {CARE}", MARKS[name])
