@@ -27,11 +27,20 @@ CEILING = Note(
 
 
 def protocol_ceiling(protocol: Protocol) -> RunCeiling:
-    """Return the ceiling of a protocol's clips from the first run whose stores are still where it was trained."""
-    runs = [run for entry in protocol.entries for run in entry.runs]
-    found = (run_ceiling(run, protocol.dataset) for run in runs)
-    first = next(found)
-    return first if first.found else next((each for each in found if each.found), first)
+    """Return the ceiling of a protocol's clips from the first run whose stores are still where it was trained from.
+
+    All runs have the same clips, so only those that name other paths are asked.
+    """
+    by_place = {
+        (run.sessions[-1].stores, run.sessions[-1].test_stores): run for entry in protocol.entries for run in entry.runs
+    }
+    missing = ""
+    for run in by_place.values():
+        ceiling = run_ceiling(run, protocol.dataset)
+        if ceiling.found:
+            return ceiling
+        missing = missing or ceiling.missing
+    return RunCeiling(None, missing)
 
 
 def with_ceiling(ceiling: RunCeiling, rows: Sequence[Row], columns: Sequence[Column]) -> tuple[list[Row], list[Note]]:
