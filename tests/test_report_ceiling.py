@@ -10,8 +10,10 @@ from tiny_store import edited, write_store
 from typer.testing import CliRunner
 
 from mer_cli.cli.main import app
-from mer_cli.evaluation.ceiling import CARE
+from mer_cli.evaluation.ceiling import CARE, ceiling_of
+from mer_cli.evaluation.ceiling_sources import run_ceiling
 from mer_cli.runs.directory import read_run
+from mer_cli.runs.folds import cross_folds, loso_folds
 from mer_cli.runs.run_config import RunStore
 
 BOUND = "ceiling: any rule on the coded action units"
@@ -31,20 +33,23 @@ def _in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+def store_of(dataset, role, emotions, cells):
+    """Write a store with these action units to data/; return what a run records of it."""
+    Path("data").mkdir(exist_ok=True)
+    path = write_store(Path(f"data/{dataset}.h5"), emotions)
+    with edited(path) as file:
+        file["clips/action_units"][:] = [cells[clip_id] for clip_id in file["clips/id"].asstr()[:]]
+        content_hash = sha256(f"{Path.cwd()} {cells}".encode()).hexdigest()  # another store in each test
+        file.attrs["content_hash"] = content_hash
+    table = {"table_sha256": "1" * 64, "table_version": "20190701"}
+    return RunStore(dataset=dataset, role=role, content_hash=content_hash, generated=False, **table)
+
+
 def run_on_a_store(units_of, **changes):
     """A run whose store is where it was trained from; `units_of` gives the cell of a clip by its id and class."""
     plain = read_run(write_run(Path("plain"), **changes))
-    Path("data").mkdir(exist_ok=True)
-    path = write_store(Path("data/casme2.h5"), plain.emotions)
-    with edited(path) as file:
-        clip_ids = file["clips/id"].asstr()[:].tolist()
-        file["clips/action_units"][:] = [units_of(clip, plain.labels[clip]) for clip in clip_ids]
-        content_hash = sha256(f"{Path.cwd()} {units_of}".encode()).hexdigest()  # another store in each test
-        file.attrs["content_hash"] = content_hash
-    store = RunStore(
-        dataset="casme2", role="loso", content_hash=content_hash, table_sha256="1" * 64, table_version="20190701",
-        generated=False,
-    )  # fmt: skip
+    cells = {clip_id: units_of(clip_id, label) for clip_id, label in plain.labels.items()}
+    store = store_of("casme2", "loso", plain.emotions, cells)
     return write_run(Path("runs"), stores=(store,), **changes)
 
 
@@ -150,6 +155,45 @@ def test_a_published_number_is_marked_only_if_it_may_be_of_the_same_number_of_cl
     }
     assert above == comparable
     assert {True, False} == set(above.values())
+
+
+def drawn(clip_id, label):
+    digest = sha256(clip_id.encode()).digest()
+    return "+".join(
+        str(unit) for unit, byte in zip((1, 4, 12), digest, strict=False) if byte < 128 or unit == 1 + 3 * label
+    )
+
+
+def test_a_run_is_told_the_units_in_its_own_folds():
+    run = read_run(run_on_a_store(drawn, counts=(9, 8, 7)))
+    cells = {clip_id: drawn(clip_id, label) for clip_id, label in run.labels.items()}
+    assert run_ceiling(run).found == ceiling_of(cells, run.labels, loso_folds(run.labels), 3)
+
+
+def test_across_datasets_a_run_is_scored_on_its_test_dataset_alone():
+    plain = read_run(write_run(Path("plain"), scheme="megc3", datasets=("samm",), trained_on=("casme2",)))
+    stores = []
+    for dataset, role in (("casme2", "train"), ("samm", "test")):
+        clips = {clip_id: emotion for clip_id, emotion in plain.emotions.items() if clip_id.startswith(f"{dataset}/")}
+        stores.append(
+            store_of(dataset, role, clips, {clip_id: drawn(clip_id, plain.labels[clip_id]) for clip_id in clips})
+        )
+    run = read_run(write_run(Path("runs"), scheme="megc3", datasets=("samm",), trained_on=("casme2",), stores=stores))
+    cells = {clip_id: drawn(clip_id, label) for clip_id, label in run.labels.items()}
+    parts = [[clip for clip in cells if clip.startswith(f"{dataset}/")] for dataset in ("casme2", "samm")]
+    found = run_ceiling(run, "samm").found
+    assert found == ceiling_of(cells, run.labels, cross_folds(*parts), 3)
+    assert found.n_clips == len(parts[1])
+
+
+def test_one_run_with_its_store_is_enough_for_a_protocol():
+    moved = run_on_a_store(all_alike, seed=1, counts=UNEVEN)
+    run_on_a_store(all_alike, seed=2, counts=UNEVEN)
+    file = moved / "environment.json"
+    file.write_text(file.read_text(encoding="utf-8").replace("data/casme2.h5", "gone/casme2.h5"), encoding="utf-8")
+    assert "not known" in mer("evaluate", moved).stdout
+    rows, _ = blocks_of("methods")
+    assert [row["method"]["text"] for row in rows if row["kind"] == "ceiling"] == [BOUND, TOLD]
 
 
 def test_a_run_without_its_store_has_no_ceiling_and_says_so():
