@@ -33,6 +33,11 @@ def test_a_table_with_its_released_name_is_known_and_read_whole(layout, tmp_path
     assert not table.failed
 
 
+def test_the_table_of_a_part_is_known_by_its_other_names_too(tmp_path):
+    path, _ = table_of(LAYOUTS["dfme"], tmp_path)
+    assert read_table_alone(path.rename(tmp_path / "DFME test_A.xlsx")).dataset == "dfme"
+
+
 def test_a_table_says_what_its_release_says(tmp_path):
     write_release(tmp_path)
     release = load_release("casme2", tmp_path)

@@ -170,20 +170,19 @@ def test_a_run_is_told_the_units_in_its_own_folds():
     assert run_ceiling(run).found == ceiling_of(cells, run.labels, loso_folds(run.labels), 3)
 
 
-def test_across_datasets_a_run_is_scored_on_its_test_dataset_alone():
-    plain = read_run(write_run(Path("plain"), scheme="megc3", datasets=("samm",), trained_on=("casme2",)))
-    stores = []
-    for dataset, role in (("casme2", "train"), ("samm", "test")):
-        clips = {clip_id: emotion for clip_id, emotion in plain.emotions.items() if clip_id.startswith(f"{dataset}/")}
-        stores.append(
-            store_of(dataset, role, clips, {clip_id: drawn(clip_id, plain.labels[clip_id]) for clip_id in clips})
-        )
-    run = read_run(write_run(Path("runs"), scheme="megc3", datasets=("samm",), trained_on=("casme2",), stores=stores))
-    cells = {clip_id: drawn(clip_id, label) for clip_id, label in run.labels.items()}
-    parts = [[clip for clip in cells if clip.startswith(f"{dataset}/")] for dataset in ("casme2", "samm")]
+def test_across_datasets_a_run_is_scored_on_its_test_dataset_alone_and_told_the_training_datasets_alone():
+    protocol = {"scheme": "megc3", "datasets": ("samm", "smic"), "trained_on": ("casme2",)}
+    plain = read_run(write_run(Path("plain"), **protocol))
+    cells = {clip_id: drawn(clip_id, label) for clip_id, label in plain.labels.items()}
+    of_dataset = {name: [clip for clip in cells if clip.startswith(f"{name}/")] for name in ("casme2", "samm", "smic")}
+    stores = [
+        store_of(name, "train" if name == "casme2" else "test", {clip: plain.emotions[clip] for clip in clips}, cells)
+        for name, clips in of_dataset.items()
+    ]
+    run = read_run(write_run(Path("runs"), stores=stores, **protocol))
     found = run_ceiling(run, "samm").found
-    assert found == ceiling_of(cells, run.labels, cross_folds(*parts), 3)
-    assert found.n_clips == len(parts[1])
+    assert found == ceiling_of(cells, run.labels, cross_folds(of_dataset["casme2"], of_dataset["samm"]), 3)
+    assert found.n_clips == len(of_dataset["samm"])
 
 
 def test_one_run_with_its_store_is_enough_for_a_protocol():
