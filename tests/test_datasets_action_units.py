@@ -4,7 +4,7 @@ import pytest
 from fake_dataset import ROWS
 from tiny_faces import write_tiny_release
 
-from mer_cli.datasets.action_units import parse_units, unreadable_units
+from mer_cli.datasets.action_units import parse_units, read_coded, unreadable_units
 from mer_cli.datasets.registry import load_release
 from mer_cli.datasets.synthetic.samm_release import DIRTY
 from mer_cli.errors import DatasetError
@@ -43,6 +43,33 @@ CELLS = {
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_cell_gives_the_numbers_of_its_units(cell):
     assert parse_units(cell, "samm/006/006_1_2") == CELLS[cell]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_words_of_a_cell_are_its_numbers_and_no_cell_is_refused(cell):
+    coded = read_coded(cell)
+    assert coded.units == {str(number) for number in CELLS[cell]}
+    assert coded.is_readable
+
+
+@pytest.mark.parametrize(
+    ("cell", "units", "sides", "readable", "doubtful"),
+    [
+        ("4+L10", {"4", "10"}, {"4", "L10"}, True, False),
+        ("A1B+a2C", {"1", "2"}, {"A1", "A2"}, True, False),
+        ("L12 + R12", {"12"}, {"L12", "R12"}, True, False),
+        ("L12 or L14", {"12", "14"}, {"L12", "L14"}, True, True),
+        ("AU12?", {"12"}, {"12"}, True, True),
+        ("A/L12", {"12"}, {"L12"}, True, True),
+        ("?", {"?"}, {"?"}, False, True),
+        ("4 + Odd  Frown", {"4", "odd frown"}, {"4", "odd frown"}, False, False),
+        ("0", set(), set(), True, False),
+    ],
+)
+def test_a_cell_keeps_sides_doubts_and_what_can_not_be_read(cell, units, sides, readable, doubtful):
+    coded = read_coded(cell)
+    assert (coded.units, coded.sides) == (units, sides)
+    assert (coded.is_readable, coded.is_doubtful) == (readable, doubtful)
 
 
 WRONG = ["smile", "4++7", "+4", "4+", "410", "99", "4 7", "12 或 4", "nan", "X4", "4F", "-1", "()4+"]

@@ -20,7 +20,7 @@ from mer_cli.system.shown_text import visible
 
 # In the order in which a user needs them, then the rest.
 ORDER = (
-    *("preprocess", "info", "train", "evaluate", "report", "explain", "runs", "status", "models"),
+    *("preprocess", "info", "train", "evaluate", "report", "ceiling", "explain", "runs", "status", "models"),
     *("fit", "spot", "predict", "export"),
     *("ablate", "compare-methods", "tune", "folds", "import-predictions"),
     *("synth", "demo", "doctor", "bench", "upgrade", "import-official"),

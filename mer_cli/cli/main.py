@@ -6,6 +6,7 @@ import sys
 
 from mer_cli.cli import (  # noqa: F401  # register
     bench,
+    ceiling,
     demo,
     doctor,
     export,

@@ -9,15 +9,16 @@
     R14+17+soft focus  {14, 17}
     B23            {23}         CAS(ME)^3
 
-What is decided here (ours): side and intensity are ignored. Every alternative ("or", "/") counts, and so does what is
-in "ref(...)" or doubted ("?"): a coder saw it, and other loaders take every number of a cell. A remark on the image
-("soft focus") is not a unit. A blank cell or a 0 means that no unit is coded.
+What is decided here (ours): side and intensity are ignored; only `CodedUnits.sides` keeps the side. Every alternative
+("or", "/") counts, and so does what is in "ref(...)" or doubted ("?"): a coder saw it, and other loaders take every
+number of a cell. A remark on the image ("soft focus") is not a unit. A blank cell or a 0 means that no unit is coded.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from mer_cli.errors import DatasetError
 
@@ -27,9 +28,47 @@ NONE_CODED = 0
 EXPECTED = f"Expected numbers up to {LARGEST}, as in '4+L10', 'A1B+A2C' or 'L12 or L14'."
 
 _BETWEEN = re.compile(r"\s*[+/,;]\s*|\s+or\s+", re.IGNORECASE)
-_UNIT = re.compile(r"(?:AU)?[ALRTB]*(\d{1,2})(?:\.0)?[A-E]?\??", re.IGNORECASE)  # "12.0": a table saved again
+_UNIT = re.compile(r"(?:AU)?([ALRTB]*)(\d{1,2})(?:\.0)?[A-E]?\??", re.IGNORECASE)  # "12.0": a table saved again
 _LETTER = re.compile(r"[A-ELRT]", re.IGNORECASE)  # of "4A/B" and "A/L12"
 _BRACKETS = re.compile(r"\bref\b|[()]", re.IGNORECASE)
+_DOUBT = re.compile(r"\bor\b|[/?]", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class CodedUnits:
+    """What a table cell says of action units, as words that can be compared; no cell is refused.
+
+    units : "4", "12"; a part that can't be read stays as the cell spells it, in lower case
+    sides : the same, with the letters of side and place before a number: "L10", "A12"
+    is_readable : whether every part is an action unit
+    is_doubtful : whether the cell names alternatives or doubts a unit ("or", "/", "?"); each of them counts
+    """
+
+    units: frozenset[str]
+    sides: frozenset[str]
+    is_readable: bool
+    is_doubtful: bool
+
+
+def read_coded(text: str) -> CodedUnits:
+    """Return the units that a table cell names, with and without their sides; both are empty for a blank cell or a 0.
+
+    Parameters
+    ----------
+    text : the cell, as the coding table and the store have it
+    """
+    units, sides, is_readable = set(), set(), True
+    for part in _parts(text):
+        unit = _match(part)
+        if unit is None:
+            is_readable = False
+            word = " ".join(part.casefold().split())
+            units.add(word)
+            sides.add(word)
+        elif int(unit[2]) != NONE_CODED:
+            units.add(str(int(unit[2])))
+            sides.add(f"{unit[1].upper()}{int(unit[2])}")
+    return CodedUnits(frozenset(units), frozenset(sides), is_readable, _DOUBT.search(text) is not None)
 
 
 def parse_units(text: str, clip_id: str) -> frozenset[int]:
@@ -91,5 +130,11 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def _number(part: str) -> int | None:
+    unit = _match(part)
+    return int(unit[2]) if unit else None
+
+
+def _match(part: str) -> re.Match[str] | None:
+    """Return what a part says, the letters before the number and the number itself; None if it is not a unit."""
     unit = _UNIT.fullmatch(part)
-    return int(unit[1]) if unit and int(unit[1]) <= LARGEST else None
+    return unit if unit and int(unit[2]) <= LARGEST else None

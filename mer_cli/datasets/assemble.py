@@ -109,6 +109,32 @@ def assemble(
     )
 
 
+def annotate(
+    dataset: str, entries: Iterable[Entry], emotions: tuple[str, ...], errata: Sequence[Erratum] = ()
+) -> tuple[dict[str, Entry], tuple[FailedClip, ...]]:
+    """Return what the rows of a table say of their clips, for a use that needs no image; as `assemble` reads them.
+
+    Parameters
+    ----------
+    dataset, emotions : as in `assemble`
+
+    Returns
+    -------
+    the entry of each clip by clip id, its emotion as the errata correct it; and the rows that contradict themselves or
+    another row, with the reason
+    """
+    found: dict[str, Entry] = {}
+    failed = []
+    for entry, others in _with_others_of_the_clip(entries):
+        row = _read(dataset, entry, others, emotions, lambda _: Path(), errata)
+        if row.error:
+            shown = f"{dataset}/{shortened(entry.subject)}/{shortened(entry.name)}"
+            failed.append(FailedClip(shown, shortened(row.emotion), f"{entry.where}: {row.error}"))
+        else:
+            found[row.clip_id] = replace(entry, emotion=row.emotion)
+    return found, tuple(failed)
+
+
 def _read(
     dataset: str,
     entry: Entry,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -62,7 +62,17 @@ def read_coding(dataset: Dataset, root: Path, tree: Tree, held: ClipFolders, tab
     """
     if table_path is None and dataset.read_folder and not held.pictures.has_table:
         return Coding(held.root, "", tuple(dataset.read_folder(folder) for folder in held.folders.values()))
-    tables = {part: _read(dataset, path) for part, path in _paths(dataset, root, tree, held, table_path).items()}
+    return _coding(dataset, _paths(dataset, root, tree, held, table_path))
+
+
+def read_coding_table(dataset: Dataset, path: Path) -> Coding:
+    """Read a coding table of a dataset without its release; raise a DatasetError if it can't be read."""
+    return _coding(dataset, {"": path})
+
+
+def _coding(dataset: Dataset, paths: Mapping[str, Path]) -> Coding:
+    """Return the rows of the tables, whose paths are given by part of the release."""
+    tables = {part: _read(dataset, path) for part, path in paths.items()}
     entries: list[Entry] = []
     notes = []
     for part, table in tables.items():

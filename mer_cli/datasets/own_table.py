@@ -70,11 +70,8 @@ def load_own(
     root = root.absolute()
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder. Give the folder that the table's paths start in.")
-    name = _dataset_name(table_path, reserved)
-    table = _read_table(table_path)
+    name, table, entries, joined = read_own_table(table_path, reserved, join_spellings=join_spellings)
     place_of = partial(_place, root, root.resolve())
-    read = [_read_row(table.path, row) for row in table.rows]
-    entries, joined = one_spelling(str(table.path), read, ("subject", "emotion"), join=join_spellings)
     assembled = assemble(name, UNKNOWN_FPS, entries, (), place_of, apex_rule)
     return Release(
         dataset=name,
@@ -88,6 +85,22 @@ def load_own(
         numbering=assembled.numbering,
         table_notes=(f"{table.path.name}: {table.encoding}",) if table.encoding else (),
     )
+
+
+def read_own_table(
+    path: Path, reserved: Collection[str], *, join_spellings: bool
+) -> tuple[str, Table, list[Entry], tuple[str, ...]]:
+    """Return a dataset's name, its table, the entry of each row, and a sentence for each spelling that was joined.
+
+    Parameters
+    ----------
+    path, reserved, join_spellings : as in `load_own`
+    """
+    name = _dataset_name(path, reserved)
+    table = _read_table(path)
+    read = [_read_row(table.path, row) for row in table.rows]
+    entries, joined = one_spelling(str(table.path), read, ("subject", "emotion"), join=join_spellings)
+    return name, table, entries, joined
 
 
 def _read_table(path: Path) -> Table:

@@ -55,7 +55,7 @@ def load_release(
     DatasetError
         If the dataset is unknown or the release is not as expected; another dataset that the folder may hold is named.
     """
-    known = _known(dataset, (*DATASETS, OWN))
+    known = known_dataset(dataset, (*DATASETS, OWN))
     if known == OWN:
         if table is None:
             raise DatasetError(
@@ -95,7 +95,7 @@ def synthesise(
     from mer_cli.datasets.synthetic import writer  # not above: it loads Dlib and OpenCV
 
     return writer.write_release(
-        _known(dataset, writer.LAYOUTS),
+        known_dataset(dataset, writer.LAYOUTS),
         out,
         subjects=subjects,
         clips=clips,
@@ -123,8 +123,14 @@ def _looks_like(root: Path, dataset: Dataset) -> Dataset | None:
     return next((other for other in DATASETS.values() if shows_frames_of(look_through(root, other), other)), None)
 
 
-def _known(dataset: str, names: Collection[str]) -> str:
-    """Return the name among `names` that `dataset` means: "casme2" for "CASME II"; only letters and digits count."""
+def known_dataset(dataset: str, names: Collection[str]) -> str:
+    """Return the name among `names` that `dataset` means: "casme2" for "CASME II"; only letters and digits count.
+
+    Raises
+    ------
+    DatasetError
+        If none is meant.
+    """
     if SQUARED.fullmatch(dataset.strip()):
         raise DatasetError(
             f"{dataset.strip()}: is not CASME II (casme2) but another dataset, whose long videos mer does not read as "

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mer_cli.evaluation import metrics
+from mer_cli.evaluation.ceiling import CARE, TOLD, bounds_of, is_above
+from mer_cli.evaluation.ceiling_sources import RunCeiling, run_ceiling
 from mer_cli.evaluation.chance import NullControl, control_of, run_chance
 from mer_cli.evaluation.epoch_rules import Scores, evaluate
 from mer_cli.evaluation.machines import machines_text, unlike_machines
@@ -95,6 +97,7 @@ def _facts(by_seed: Sequence[Scores], run: Run, dataset: str | None, seeds: tupl
         seeds,
         *([("null control", _control_text(control_of(by_seed, run)))] if config.shuffle_labels else []),
         *_score_facts(by_seed, run),
+        *_ceiling_facts(run_ceiling(run, dataset), float(np.mean([each.accuracy for each in by_seed]))),
     )
 
 
@@ -110,6 +113,20 @@ def _score_facts(by_seed: Sequence[Scores], run: Run) -> Facts:
         (_name_of_f1(by_seed[0]), spread_text(spread("uf1", by_seed, run), fraction)),
         ("UAR", spread_text(spread("uar", by_seed, run), fraction)),
     )
+
+
+def _ceiling_facts(ceiling: RunCeiling, accuracy: float) -> Facts:
+    """Return what the labels allow, or why it isn't known; and that a run's accuracy (0..1) is above it if it is."""
+    found = ceiling.found
+    if found is None:
+        return (("ceiling", f"not known: {ceiling.missing}"),)
+    bounds = [f"{name} {percent(rule.accuracy)} % at most" for name, rule in bounds_of(found)]
+    told = f"{TOLD} {percent(found.told.accuracy.mean)} %, UF1 {fraction(found.told.uf1.mean)}"
+    facts = [("ceiling", "; ".join([*bounds, told]))]
+    if is_above(100 * accuracy, found.units):
+        above = [name for name, rule in bounds_of(found) if is_above(100 * accuracy, rule)]
+        facts.append(("above the ceiling", f"of {' and of '.join(above)}. {CARE}"))
+    return tuple(facts)
 
 
 def spread_text(found: Spread, text: Callable[[float], str], unit: str = "") -> str:

@@ -18,6 +18,7 @@ from mer_cli.evaluation.machines import machines_text, unlike_machines
 from mer_cli.evaluation.run_text import UNCHECKED, standard_config
 from mer_cli.evaluation.statistics import N_DRAWS
 from mer_cli.evaluation.summary import percent
+from mer_cli.report.ceiling_rows import CEILING, protocol_ceiling, with_ceiling
 from mer_cli.report.entries import Entry, Protocol, dataset_title, heading, protocols
 from mer_cli.report.lines import Line, lay_out
 from mer_cli.report.model import METHODS, Block, Column, Note, Table
@@ -161,10 +162,12 @@ def _block(
     rows, on_controls = with_expected(lines, rows, columns)
     rows += [table_row("method", row.cells, columns) for row in nested]
     rows += guesser_rows(protocol.entries, columns)
+    rows, on_ceiling = with_ceiling(protocol_ceiling(protocol), rows, columns)
     place = protocol.first.place
     notes = [*_other_clips(number, place), *_training_notes(protocol), *protocol.warnings, *standing.notes]
     notes += [*_lost(protocol.entries), *_unlike_machines(protocol.entries)]
-    return Block(protocol.heading, tuple(rows), (*notes, *on_controls, *marked), protocol.generated, protocol.origin)
+    notes += [*on_ceiling, *on_controls, *marked]
+    return Block(protocol.heading, tuple(rows), tuple(notes), protocol.generated, protocol.origin)
 
 
 def _table_notes(number: int | None, found: Sequence[Protocol], *, has_tests: bool) -> Iterator[Note]:
@@ -184,6 +187,8 @@ def _table_notes(number: int | None, found: Sequence[Protocol], *, has_tests: bo
         if has_tests:
             yield _P
         yield _CHANCE
+        if any(protocol_ceiling(protocol).found for protocol in found):
+            yield CEILING
 
 
 def _other_clips(number: int | None, place: Place) -> list[Note]:

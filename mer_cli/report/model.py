@@ -11,7 +11,7 @@ from typing import Literal
 
 Group = Literal["", "published", "here", "last", "inner-val", "best-test"]
 Collapsed = Literal["open", "closed", "line"]
-RowKind = Literal["method", "missing", "incomplete", "chance", "control", "count"]
+RowKind = Literal["method", "missing", "incomplete", "chance", "ceiling", "control", "count"]
 
 NOT_A_RESULT = "Generated faces: not a result on {}"  # stands beside every number of generated faces
 ANY_DATASET = NOT_A_RESULT.format("any dataset")
@@ -67,7 +67,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table, for a method, a guesser or a class, with a cell for every column."""
+    """One row of a table, for a method, a guesser, a ceiling or a class, with a cell for every column."""
 
     kind: RowKind
     cells: tuple[Cell, ...]

@@ -1,4 +1,4 @@
-"""Builds the table that a report begins with and the demo ends with: your runs by protocol, guessers below them."""
+"""Builds the table that a report begins with and the demo ends with: your runs by protocol, guessers and ceilings."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from mer_cli.evaluation.chance import REPETITIONS, ChanceScores, run_chance
 from mer_cli.evaluation.run_text import UNCHECKED, progress, remarks, settings
 from mer_cli.evaluation.statistics import METRICS, Spread
+from mer_cli.report.ceiling_rows import CEILING, protocol_ceiling, with_ceiling
 from mer_cli.report.entries import Entry, Protocol, protocols, score_runs
 from mer_cli.report.lines import with_form
 from mer_cli.report.model import SUMMARY, Block, Cell, Column, Note, Row, RowKind, Table
@@ -146,10 +147,12 @@ _COLUMNS = (
 
 def build_summary(entries: Sequence[Entry]) -> Table:
     """Build the summary table of scored runs; without entries it has only a note on how to train a first run."""
-    blocks = tuple(_block(protocol) for protocol in protocols(None, _whole(entries)))
+    found = protocols(None, _whole(entries))
+    blocks = tuple(map(_block, found))
     stated_notes = (_STATED,) if any(entry.is_stated for entry in entries) else ()
     tuned_notes = (Note(TUNED_REASON),) if any(entry.is_tuned for entry in entries) else ()
-    notes = (_SCORES, *stated_notes, *tuned_notes, _CHANCE) if blocks else (NO_RUNS,)
+    ceilings = (CEILING,) if any(protocol_ceiling(protocol).found for protocol in found) else ()
+    notes = (_SCORES, *stated_notes, *tuned_notes, _CHANCE, *ceilings) if blocks else (NO_RUNS,)
     return Table(SUMMARY, "Your runs", _COLUMNS, blocks, notes)
 
 
@@ -159,8 +162,9 @@ def _block(protocol: Protocol) -> Block:
     standing = tried(protocol.entries)
     mark_best([RULE], [cells for entry, cells in filled if standing.competes(entry, RULE)])
     rows = [table_row(_kind(entry), cells, _COLUMNS) for entry, cells in filled]
-    notes = (*protocol.warnings, *standing.notes)
-    return Block(protocol.heading, (*rows, *_guessers(summed)), notes, protocol.generated, protocol.origin)
+    rows, on_ceiling = with_ceiling(protocol_ceiling(protocol), [*rows, *_guessers(summed)], _COLUMNS)
+    notes = (*protocol.warnings, *standing.notes, *on_ceiling)
+    return Block(protocol.heading, tuple(rows), notes, protocol.generated, protocol.origin)
 
 
 def _kind(entry: Entry) -> RowKind:

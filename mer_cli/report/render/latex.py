@@ -133,8 +133,8 @@ def _label(table: Table) -> str:
 
 
 def _row_groups(block: Block) -> list[list[Row]]:
-    """Return the rows in groups to be separated by a line: methods, guessers, controls."""
-    apart = ("chance", "control")
+    """Return the rows in groups to be separated by a line: methods, guessers, ceilings, controls."""
+    apart = ("chance", "ceiling", "control")
     return [list(rows) for _, rows in groupby(block.rows, key=lambda row: row.kind if row.kind in apart else "")]
 
 

@@ -1,0 +1,85 @@
+"""Coding tables without their release: whose they are, and that they say the same as the release does."""
+
+from pathlib import Path
+
+import pytest
+from fake_dataset import write_release, write_table
+
+from mer_cli.datasets.registry import DATASETS, load_release
+from mer_cli.datasets.synthetic.spreadsheet import write_workbook
+from mer_cli.datasets.synthetic.writer import LAYOUTS
+from mer_cli.datasets.table_alone import is_table, read_table_alone
+from mer_cli.errors import DatasetError
+
+TABLE = "CASME2-coding-20190701.xlsx"
+WITH_TABLE = [layout for layout in LAYOUTS.values() if layout.sheets]
+
+
+def table_of(layout, folder):
+    """The coding table that `mer synth` writes for a few clips."""
+    plans = layout.plan(subjects=3, clips=9, seed=10, intensity=1.0, emotions=None)
+    path = folder / Path(layout.table).name
+    write_workbook(path, layout.sheets(plans))
+    return path, plans
+
+
+@pytest.mark.parametrize("layout", WITH_TABLE, ids=lambda layout: layout.name)
+def test_a_table_with_its_released_name_is_known_and_read_whole(layout, tmp_path):
+    path, plans = table_of(layout, tmp_path)
+    table = read_table_alone(path)
+    assert table.dataset == layout.name.partition("-")[0]
+    n_elsewhere = len(plans) - len(table.entries)
+    assert n_elsewhere == 0 or (DATASETS[table.dataset].parts and n_elsewhere < len(plans))  # in tables of other parts
+    assert not table.failed
+
+
+def test_the_table_of_a_part_is_known_by_its_other_names_too(tmp_path):
+    path, _ = table_of(LAYOUTS["dfme"], tmp_path)
+    assert read_table_alone(path.rename(tmp_path / "DFME test_A.xlsx")).dataset == "dfme"
+
+
+def test_a_table_says_what_its_release_says(tmp_path):
+    write_release(tmp_path)
+    release = load_release("casme2", tmp_path)
+    alone = read_table_alone(tmp_path / TABLE)
+    assert {(clip.clip_id, clip.emotion, clip.action_units) for clip in release.clips} == {
+        (clip_id, entry.emotion, entry.action_units) for clip_id, entry in alone.entries.items()
+    }
+    assert (alone.version, alone.sha256) == (release.table_version, release.table_sha256)
+    assert not alone.generated
+
+
+def test_a_table_below_a_stamp_is_generated(tmp_path):
+    (tmp_path / "GENERATED.txt").write_text("faces", encoding="utf-8")
+    assert read_table_alone(write_table(tmp_path / "below" / TABLE)).generated
+
+
+def test_a_name_that_fits_two_datasets_is_an_error_that_names_both(tmp_path):
+    path = tmp_path / "SAMM Micro FACS Codes, part_A JpgIndex.xlsx"
+    with pytest.raises(DatasetError) as error:
+        read_table_alone(path)
+    assert str(error.value) == (
+        f"{path}: can't tell whose coding table this is; it could be that of samm or casme3. Say it: --dataset samm, "
+        "or --dataset table for a CSV of your own clips."
+    )
+
+
+def test_two_spellings_of_a_subject_are_an_error_unless_joined(tmp_path):
+    path = tmp_path / "mine.csv"
+    header = "subject,clip,onset,apex,offset,label,path,action_units"
+    path.write_text(f"{header}\n1,a,,,,joy,1/a,12\n01,b,,,,joy,01/b,12\n", encoding="utf-8")
+    with pytest.raises(DatasetError, match="subject '01' is spelt '1' in row 2"):
+        read_table_alone(path, "table")
+    joined = read_table_alone(path, "table", join_spellings=True)
+    assert sorted(joined.entries) == ["mine/1/a", "mine/1/b"]
+    assert joined.notes == ("subject '01' joined with '1' of row 2",)
+
+
+def test_an_unknown_dataset_is_an_error(tmp_path):
+    with pytest.raises(DatasetError, match=r"^Unknown dataset 'casme-22'\. Known: casme2, "):
+        read_table_alone(write_table(tmp_path / TABLE), "casme-22")
+
+
+def test_tables_are_known_by_their_extension():
+    assert all(map(is_table, map(Path, ("a.xlsx", "a.XLS", "a.csv", "a.ods"))))
+    assert not any(map(is_table, map(Path, ("a.h5", "folder", "a.txt"))))
