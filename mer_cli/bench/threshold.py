@@ -52,10 +52,10 @@ DATASET, SCHEME, RULE = "casme2", "casme2-5", "last"
 SETTINGS_FILE = "ladder.json"
 DRAWN = "drawn"  # an empty file beside a release that is whole
 TIMED_FRAMES = 5  # that the time of drawing is estimated from
-SLOPES = np.geomspace(0.5, 16, 26)  # of the fitted curve; at 1 the odds of being up grow as the motion does
-STEP = 0.01  # of the logarithm of the motion, at which thresholds are tried
+SLOPES = np.geomspace(0.5, 16, 16)  # of the fitted curve; at 1 the odds of being up grow as the motion does
+STEP = 0.02  # of the logarithm of the motion, at which thresholds are tried: finer than any interval
 BEYOND = 2.0  # times the ladder's last motion: where a curve that does not cross in the ladder may still cross
-AT_ONCE = 500  # draws whose curves are fitted together: 40 MB
+AT_ONCE = 500  # draws whose curves are fitted together: 12 MB
 
 
 @dataclass(frozen=True)
