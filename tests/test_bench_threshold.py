@@ -94,8 +94,8 @@ def test_all_intensities_show_the_same_clips_and_only_their_motion_differs():
         ),
         (
             ("--model", "flow-svm", "--out", "{out}/old", "--subjects", "3"),
-            "{out}/old: holds a ladder that was drawn with other numbers (ladder.json). Give another --out, or the "
-            "numbers in that file.",
+            "{out}/old: holds a ladder that was drawn with other numbers, or by another version of mer (ladder.json). "
+            "Give another --out, or the numbers in that file.",
         ),
         (
             ("--model", "flow-smv", "--out", "{out}/ladder"),
@@ -128,6 +128,7 @@ def test_a_small_ladder_is_drawn_trained_and_used_again(tmp_path, monkeypatch):
             units[row["subject"], row["clip"], row["emotion"]].add(row["unit"])
     sets = Counter((frozenset(found), emotion) for (_, _, emotion), found in units.items())
     best = {of_set: max(count for (other, _), count in sets.items() if other == of_set) for of_set, _ in sets}
+    assert (figures["clips"], figures["left_out"]) == (10, 0)
     assert figures["ceiling"] == pytest.approx(sum(best.values()) / 10)
     written = {path: path.stat().st_mtime_ns for path in out.rglob("*.jpg")}
     again = bench_threshold(ladder, "flow-svm", {"flow": "fast"}, out)
@@ -151,6 +152,7 @@ def test_thresholds_are_shown_lowest_first_with_what_lies_outside_the_ladder(cap
         "seed": 7,
         "subjects": 3,
         "clips": 30,
+        "left_out": 2,
         "rule": "last",
         "chance": 0.2,
         "ceiling": 0.9,
@@ -162,7 +164,9 @@ def test_thresholds_are_shown_lowest_first_with_what_lies_outside_the_ladder(cap
         },
     }
     show_threshold(figures, as_json=False)
-    head, _, *rows = capsys.readouterr().out.splitlines()
+    shown = capsys.readouterr()
+    assert shown.err == "note: 2 clips are left out: at some intensity no face was found in them\n"
+    head, _, *rows = shown.out.splitlines()
     assert head == (
         "30 clips of 3 subjects at each intensity, seed 7, LOSO, rule last: chance 0.200, ceiling 0.900. "
         "Generated faces: nothing here is a result on a dataset."

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from mer_cli import __version__
 from mer_cli.datasets.registry import load_release
 from mer_cli.datasets.schemes import SCHEMES
 from mer_cli.datasets.synthetic.clip import clip_motion, draw_frames
@@ -105,12 +106,12 @@ def check_out(out: Path, ladder: Ladder, methods: str) -> None:
     if ladder.subjects < 2:
         raise ConfigError(f"--subjects must be at least 2, because one is held out, got {ladder.subjects}.")
     ladder.plan(ladder.intensities[0])
-    note, wanted = out / SETTINGS_FILE, json.dumps(asdict(ladder), indent=1) + "\n"
+    note, wanted = out / SETTINGS_FILE, json.dumps({"mer": __version__, **asdict(ladder)}, indent=1) + "\n"
     if note.is_file():
         if note.read_text(encoding="utf-8") != wanted:
             raise ConfigError(
-                f"{out}: holds a ladder that was drawn with other numbers ({SETTINGS_FILE}). Give another --out, or "
-                "the numbers in that file."
+                f"{out}: holds a ladder that was drawn with other numbers, or by another version of mer "
+                f"({SETTINGS_FILE}). Give another --out, or the numbers in that file."
             )
         return
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
@@ -137,9 +138,10 @@ def bench_threshold(
 
     Returns
     -------
-    seed, subjects, clips, rule; chance and ceiling, accuracies that don't depend on the method; steps, a list with the
-    intensity and peak_px, the median over clips of the largest peak among a clip's action units, in pixels of the crop;
-    methods, by name: accuracy and uf1 at each step, and what `fit_threshold` returns
+    seed, subjects, clips, rule; left_out, the number of clips that could not be used at every intensity; chance and
+    ceiling, accuracies that don't depend on the method; steps, a list with the intensity and peak_px, the median over
+    clips of the largest peak among a clip's action units, in pixels of the crop; methods, by name: accuracy and uf1 at
+    each step, and what `fit_threshold` returns
 
     Raises
     ------
@@ -157,19 +159,21 @@ def bench_threshold(
         on_step(done, time.perf_counter() - started)
     peaks = [peak_px(ladder.plan(intensity)) for intensity in ladder.intensities]
     some = next(iter(runs.values()))[-1]
+    common = sorted(set.intersection(*(set(run.labels) for of_method in runs.values() for run in of_method)))
     chance = max(guess.accuracy for guess in run_chance(some, RULE))
-    ceiling = _ceiling(ladder.plan(ladder.intensities[-1]), some)
+    ceiling = _ceiling(ladder.plan(ladder.intensities[-1]), {clip_id: some.labels[clip_id] for clip_id in common})
     return {
         "seed": ladder.seed,
         "subjects": ladder.subjects,
-        "clips": len(some.labels),
+        "clips": len(common),
+        "left_out": ladder.clips - len(common),
         "rule": RULE,
         "chance": chance,
         "ceiling": ceiling,
         "steps": [
             {"intensity": intensity, "peak_px": peak} for intensity, peak in zip(ladder.intensities, peaks, strict=True)
         ],
-        "methods": {name: _figures(of_method, peaks, chance, ceiling) for name, of_method in runs.items()},
+        "methods": {name: _figures(of_method, common, peaks, chance, ceiling) for name, of_method in runs.items()},
     }
 
 
@@ -211,20 +215,26 @@ def _needs_clips(method: Method) -> bool:
     return method.sees.needs_clips(resolve_config(model=method.name, foreign=method.foreign).span)
 
 
-def _ceiling(plans: Sequence[ClipPlan], run: Run) -> float:
-    """Return the largest share of a run's clips that any rule on their sets of action units can get right."""
+def _ceiling(plans: Sequence[ClipPlan], labels: Mapping[str, int]) -> float:
+    """Return the largest share of clips that any rule on their sets of action units can get right.
+
+    Parameters
+    ----------
+    labels : class by clip id; other planned clips are left out
+    """
     emotions: dict[frozenset[int], Counter[int]] = defaultdict(Counter)
     for plan in plans:
         clip_id = f"{DATASET}/{LAYOUTS[DATASET].subject_id.format(plan.subject)}/{plan.name}"
-        if clip_id in run.labels:
-            emotions[frozenset(plan.unit_numbers)][run.labels[clip_id]] += 1
-    return sum(max(counts.values()) for counts in emotions.values()) / len(run.labels)
+        if clip_id in labels:
+            emotions[frozenset(plan.unit_numbers)][labels[clip_id]] += 1
+    return sum(max(counts.values()) for counts in emotions.values()) / len(labels)
 
 
-def _figures(runs: Sequence[Run], peaks: Sequence[float], chance: float, ceiling: float) -> dict[str, Any]:
-    """Return accuracy and UF1 of a method at each step, and its threshold over the clips that all steps have."""
+def _figures(
+    runs: Sequence[Run], common: Sequence[str], peaks: Sequence[float], chance: float, ceiling: float
+) -> dict[str, Any]:
+    """Return accuracy and UF1 of a method at each step, and its threshold over the `common` clips of all steps."""
     scores = [evaluate(run, RULE) for run in runs]
-    common = sorted(set.intersection(*(set(of_step.predicted) for of_step in scores)))
     is_right = np.array(
         [
             [of_step.predicted[clip_id] == run.labels[clip_id] for run, of_step in zip(runs, scores, strict=True)]

@@ -150,7 +150,11 @@ def show_threshold(figures: Mapping[str, Any], *, as_json: bool) -> None:
             )
         )
     console.print_table(rows, numeric=1)
-    console.print_lines([text for text in [few_subjects(figures["subjects"])] if text])
+    few, left_out = few_subjects(figures["subjects"]), figures["left_out"]
+    if few:
+        console.print_lines([few])
+    if left_out:
+        console.print_notes([f"{left_out} clips are left out: at some intensity no face was found in them"])
 
 
 def _rank(found: Mapping[str, Any]) -> tuple[int, float]:
