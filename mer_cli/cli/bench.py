@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from mer_cli.cli import console
 from mer_cli.cli.app import app
+from mer_cli.cli.bench_faces import measure_flow, measure_threshold, show_flow, show_threshold
 from mer_cli.errors import ConfigError
 
 UNITS = (("bytes_per_s", 1e9, "GB/s"), ("operations_per_s", 1e9, "GFLOP/s"), ("_bytes", 1e9, "GB"), ("_s", 1, "s"))
@@ -54,12 +55,12 @@ def _text(name: str, value: Any) -> str:
     return f"{value:.4g}"
 
 
-Part = Literal["step", "epoch", "loso", "preprocess", "load", "cluster", "all"]
+Part = Literal["step", "epoch", "loso", "preprocess", "load", "cluster", "flow", "threshold", "all"]
 
 
 @app.command()
 def bench(
-    part: Annotated[Part, typer.Argument(help="What to measure; all but preprocess and cluster if left out.")] = "all",
+    part: Annotated[Part, typer.Argument(help="What to measure; step, epoch, loso and load if left out.")] = "all",
     as_json: Annotated[bool, typer.Option("--json", help="Figures as JSON.")] = False,
     device: Annotated[Literal["auto", "cuda", "cpu"], typer.Option(help="Where to measure.")] = "auto",
     repeats: Annotated[
@@ -82,20 +83,69 @@ def bench(
             metavar="FILE.json", help="With cluster: use the seconds that `mer bench cluster --json` measured earlier."
         ),
     ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="With flow and threshold: seed of the drawn faces. Default: 100.")
+    ] = None,
+    subjects: Annotated[
+        int | None, typer.Option(min=1, help="With flow and threshold: number of subjects. Default: 8; 10.")
+    ] = None,
+    clips: Annotated[
+        int | None,
+        typer.Option(min=1, help="With flow: number of clips; with threshold, at each intensity. Default: 40; 100."),
+    ] = None,
+    raft_weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.pth", help="With flow: also measure torchvision's raft_small or raft_large."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,...", help="With threshold: methods, as `mer models` names them: flow-svm,ststnet."),
+    ] = None,
+    flow: Annotated[
+        Literal["tvl1", "fast"] | None,
+        typer.Option(help="With threshold: optical flow of the methods that see one. Default: the method's own."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="With threshold: folder of the drawn clips and the runs, used again next time.")
+    ] = None,
 ) -> None:
     """Compare training with a plain float32 script and with the machine's limits, and reading with decompressing.
 
-    Takes minutes on a GPU, half an hour on two cores. cluster: simulate Table 6 on several nodes.
+    Takes minutes on a GPU, half an hour on two cores. cluster: simulate Table 6 on several nodes. flow: optical flows
+    against the true motion of drawn faces. threshold: the motion at which a method is half-way between chance and
+    ceiling.
+
     Example: mer bench step --json
+
+    Example: mer bench flow
+
+    Example: mer bench threshold --model flow-svm --out ladder
     """
-    of_cluster = {"--nodes": nodes, "--lost-every": lost_every, "--seconds": seconds}
+    of_part: dict[str, dict[str, Any]] = {
+        "cluster": {"--nodes": nodes, "--lost-every": lost_every, "--seconds": seconds},
+        "flow": {"--seed": seed, "--subjects": subjects, "--clips": clips, "--raft-weights": raft_weights},
+        "threshold": {"--model": model, "--flow": flow, "--out": out}
+        | {"--seed": seed, "--subjects": subjects, "--clips": clips},
+    }
+    _refuse_useless(part, of_part)
     if part == "cluster":
         show_cluster(_simulate_cluster(device, repeats, nodes, lost_every, seconds), as_json=as_json)
-        return
-    for flag, value in of_cluster.items():
-        if value is not None:
-            raise ConfigError(f"{flag} has no effect without `mer bench cluster`. Leave it out.")
-    show_bench(_measure(part, device, repeats), as_json=as_json)
+    elif part == "flow":
+        show_flow(measure_flow(seed, subjects, clips, raft_weights), as_json=as_json)
+    elif part == "threshold":
+        settings = {"flow": flow, "device": None if device == "auto" else device}
+        show_threshold(measure_threshold(model, out, seed, subjects, clips, settings), as_json=as_json)
+    else:
+        show_bench(_measure(part, device, repeats), as_json=as_json)
+
+
+def _refuse_useless(part: str, of_part: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise a ConfigError for a flag that was given and has no effect; `of_part` has the flags of each part."""
+    useful = of_part.get(part, {})
+    for flag, value in {flag: value for flags in of_part.values() for flag, value in flags.items()}.items():
+        if value is not None and flag not in useful:
+            parts = " or ".join(f"`mer bench {name}`" for name, flags in of_part.items() if flag in flags)
+            raise ConfigError(f"{flag} has no effect without {parts}. Leave it out.")
 
 
 def _measure(part: Part, device: Literal["auto", "cuda", "cpu"], repeats: int) -> dict[str, Any]:

@@ -103,8 +103,13 @@ def clip_motion(subject: Subject, plan: ClipPlan) -> Motion:
     )
 
 
-def draw_frames(subject: Subject, plan: ClipPlan, motion: Motion) -> Iterator[NDArray[np.uint8]]:
-    """Draw the frames of a planned clip, one by one: (HEIGHT, WIDTH, 3) uint8, blue green red."""
+def draw_frames(
+    subject: Subject, plan: ClipPlan, motion: Motion, on_pose: Callable[[NDArray[np.float64]], object] | None = None
+) -> Iterator[NDArray[np.uint8]]:
+    """Draw the frames of a planned clip, one by one: (HEIGHT, WIDTH, 3) uint8, blue green red.
+
+    `on_pose` is told the pose of the head in each frame, the matrix (2, 3) that `pose_matrix` returns.
+    """
     rng = np.random.default_rng([*plan.seed, 2])
     across, down = np.arange(WIDTH, dtype=float)[None], np.arange(HEIGHT, dtype=float)[:, None]
     flicker, phase, slow = rng.uniform([0.002, 0.0, 0.5], [0.008, 2 * np.pi, 3.0])
@@ -115,7 +120,10 @@ def draw_frames(subject: Subject, plan: ClipPlan, motion: Motion) -> Iterator[ND
         for _ in range(n_steps):
             velocity = 0.9 * velocity + rng.normal(0, HEAD)
             pose = 0.98 * pose + velocity + (drift if frame else 0)
-        inverse = cv2.invertAffineTransform(pose_matrix(pose))
+        matrix = pose_matrix(pose)
+        if on_pose is not None:
+            on_pose(matrix)
+        inverse = cv2.invertAffineTransform(matrix)
         moved = motion.displacement(frame)
         x = inverse[0, 0] * across + inverse[0, 1] * down + inverse[0, 2] - moved[..., 0]
         y = inverse[1, 0] * across + inverse[1, 1] * down + inverse[1, 2] - moved[..., 1]

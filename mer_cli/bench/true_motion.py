@@ -1,0 +1,192 @@
+"""Draw clips whose true motion is known at every pixel, as `mer preprocess` and `mer train` would see them.
+
+A clip's onset and apex are drawn, coded as JPEG, and cropped by the face's landmarks. The generator knows the face's
+own motion and the head's pose in each frame, so the true field from onset to apex is exact: no clip needs a fit. The
+shading of the skin changes with an expression, and noise and flicker are on, as in every generated release.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import groupby, islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_cli.datasets.synthetic.clip import Motion, clip_motion, draw_frames
+from mer_cli.datasets.synthetic.plan import ClipPlan
+from mer_cli.datasets.synthetic.render import HEIGHT, WIDTH
+from mer_cli.datasets.synthetic.subject import Subject, draw_subject
+from mer_cli.datasets.synthetic.writer import JPEG_QUALITY, LAYOUTS
+from mer_cli.errors import FaceError
+from mer_cli.faces.crop import CROP_SIZE, Landmarks, Transform, box_transform, crop_landmarks, warp
+from mer_cli.faces.detect import choose
+from mer_cli.faces.face_motion import hulls
+from mer_cli.faces.landmarks import FaceFinder, find_predictor
+from mer_cli.faces.pictures import Image
+from mer_cli.spotting.measure import REGIONS
+from mer_cli.system.opencv import cv2
+
+DATASET = "casme2"  # whose layout is drawn: its frame rate, lengths and emotions
+FIXED_POINT_ROUNDS = 8  # each leaves a tenth of the error or less, because fields change slowly over the face
+
+Field = NDArray[np.float32]
+
+# Parts of the face, the later of which doesn't take from the earlier; the rest of the face comes last, then what is
+# outside it. By the names of `spotting.measure.REGIONS`.
+PARTS = {
+    "eyes": ("right eye", "left eye"),
+    "brows": ("right outer brow", "right inner brow", "left inner brow", "left outer brow"),
+    "mouth": ("right mouth corner", "left mouth corner", "upper lip", "lower lip", "chin"),
+    "nose": ("nose",),
+}
+REST, OUTSIDE = "cheeks and forehead", "outside the face"
+PLACES = (*PARTS, REST, OUTSIDE)
+UNSEEN = -1  # pixels of a crop that show no pixel of the frame
+MARGIN = 4  # crop pixels by which the face is wider than its landmarks
+FOREHEAD = 0.3  # of the height from chin to brows, the forehead that is taken to be above the brows
+
+
+@dataclass(frozen=True)
+class TrueClip:
+    """Onset and apex of a drawn clip, and how each pixel of the onset truly moved, in pixels of the crop.
+
+    onset, apex : (224, 224, 3) uint8, RGB
+    own : (224, 224, 2) float32, (x, y), motion of the face without the head's
+    head : (224, 224, 2) float32, (x, y), motion of the head alone; the whole motion is the sum of both
+    places : (224, 224) int8, index in `PLACES` of the part of the face, or `UNSEEN`
+    """
+
+    clip_id: str
+    onset: Image = field(repr=False)
+    apex: Image = field(repr=False)
+    own: Field = field(repr=False)
+    head: Field = field(repr=False)
+    places: NDArray[np.int8] = field(repr=False)
+
+
+def plan_true_clips(seed: int, subjects: int, clips: int) -> list[ClipPlan]:
+    """Plan the clips that `draw_true_clips` draws; raise a ConfigError if a number can't be used."""
+    return LAYOUTS[DATASET].plan(subjects=subjects, clips=clips, seed=seed)
+
+
+def draw_true_clips(seed: int, plans: list[ClipPlan]) -> Iterator[TrueClip]:
+    """Draw planned clips with their true motion, one by one, each subject's together.
+
+    Parameters
+    ----------
+    seed : of the plan, which also decides the faces
+
+    Raises
+    ------
+    FaceError
+        If the landmark model is missing, or Dlib finds no face on the onset of a clip.
+    """
+    finder = FaceFinder(find_predictor())
+    for number, own in groupby(plans, key=lambda plan: plan.person):
+        subject = draw_subject(seed, number)
+        for plan in own:
+            yield _draw(subject, plan, finder)
+
+
+def _draw(subject: Subject, plan: ClipPlan, finder: FaceFinder) -> TrueClip:
+    clip_id = f"{DATASET}/{LAYOUTS[DATASET].subject_id.format(plan.subject)}/{plan.name}"
+    motion, poses = clip_motion(subject, plan), list[NDArray[np.float64]]()
+    onset_index, apex_index = plan.onset - plan.first, plan.apex - plan.first
+    frames = islice(draw_frames(subject, plan, motion, poses.append), apex_index + 1)
+    onset, apex = (_as_read(frame) for index, frame in enumerate(frames) if index in (onset_index, apex_index))
+    _, found = finder.search(onset)
+    if not found:
+        raise FaceError(f"{clip_id}: no face found on the drawn onset. Give another --seed.")
+    landmarks = finder.landmarks(onset, choose(found)[0].box)
+    transform = box_transform(landmarks)
+    own, head = true_motion(motion, poses, onset_index, apex_index)
+    return TrueClip(
+        clip_id,
+        warp(onset, transform),
+        warp(apex, transform),
+        crop_field(own, transform),
+        crop_field(head, transform),
+        find_places(crop_landmarks(landmarks, transform), transform),
+    )
+
+
+def _as_read(frame: Image) -> Image:
+    """Return a drawn frame, blue green red, as it is read from the release's JPEG: RGB."""
+    coded = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+    read = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+    assert read is not None
+    return np.asarray(cv2.cvtColor(read, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def true_motion(motion: Motion, poses: list[NDArray[np.float64]], onset: int, apex: int) -> tuple[Field, Field]:
+    """Compute how each pixel of a drawn onset moves to the apex: by the face's own motion, and with the head.
+
+    A pixel p of frame t shows the neutral face at M_t^-1 p - d_t(p) (`draw_frames`), M_t the pose and d_t the
+    displacement. So the pixel that the onset's p has moved to solves q = M_apex (s + d_apex(q)), s the neutral place
+    of p. It is found by fixed-point iteration.
+
+    Parameters
+    ----------
+    poses : (2, 3) of each frame up to the apex
+    onset, apex : numbers of the frames, the first drawn being 0
+
+    Returns
+    -------
+    own, head : (HEIGHT, WIDTH, 2) float32, (x, y) in pixels of the frame
+
+    Source
+    ------
+    ours
+    """
+    grid = np.stack(np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT)), axis=2).astype(np.float64)
+    to_neutral = np.asarray(cv2.invertAffineTransform(poses[onset]), np.float64)
+    with_head = _moved(poses[apex], _moved(to_neutral, grid))
+    neutral = _moved(to_neutral, grid) - motion.displacement(onset)
+    displacement, place = motion.displacement(apex), _moved(poses[apex], neutral)
+    for _ in range(FIXED_POINT_ROUNDS):
+        at = place.astype(np.float32)
+        there = cv2.remap(displacement, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        place = _moved(poses[apex], neutral + there)
+    return (place - with_head).astype(np.float32), (with_head - grid).astype(np.float32)
+
+
+def _moved(matrix: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(places @ matrix[:, :2].T + matrix[:, 2])
+
+
+def crop_field(motion: Field, transform: Transform) -> Field:
+    """Carry a field of motion from a frame into the crop: (224, 224, 2) float32, in pixels of the crop.
+
+    Parameters
+    ----------
+    motion : (H, W, 2) float32, (x, y) in pixels of the frame
+    transform : (2, 3) float32, frame pixel -> crop pixel
+    """
+    matrix = transform.astype(np.float64)
+    shown = cv2.warpAffine(
+        motion, matrix, (CROP_SIZE, CROP_SIZE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(shown @ matrix[:, :2].T, np.float32)
+
+
+def find_places(landmarks: Landmarks, transform: Transform) -> NDArray[np.int8]:
+    """Return for each pixel of a crop the index in `PLACES` of what it shows, (224, 224) int8; `UNSEEN` is -1.
+
+    Parameters
+    ----------
+    landmarks : (68, 2) float32, (x, y) in pixels of the crop
+    transform : (2, 3) float32, frame pixel -> crop pixel; what lies outside the frame is unseen
+    """
+    places = np.full((CROP_SIZE, CROP_SIZE), PLACES.index(OUTSIDE), np.int8)
+    up = FOREHEAD * (landmarks[8, 1] - landmarks[17:27, 1].mean())
+    with_forehead = np.concatenate([landmarks, landmarks[17:27] - np.array([0, up], np.float32)])
+    face = hulls(with_forehead, [((*range(27), *range(68, 78)), MARGIN)])
+    places[face > 0] = PLACES.index(REST)
+    for part in reversed(PARTS):
+        places[hulls(landmarks, [REGIONS[name] for name in PARTS[part]]) > 0] = PLACES.index(part)
+    ones = np.ones((HEIGHT, WIDTH), np.uint8)
+    seen = cv2.warpAffine(ones, transform.astype(np.float64), (CROP_SIZE, CROP_SIZE), flags=cv2.INTER_NEAREST)
+    places[seen == 0] = UNSEEN
+    return places
