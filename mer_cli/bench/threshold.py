@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -35,6 +34,7 @@ from mer_cli.datasets.synthetic.subject import draw_subject
 from mer_cli.datasets.synthetic.writer import LAYOUTS, write_release
 from mer_cli.engines.resumable import ignore_clip
 from mer_cli.errors import ConfigError
+from mer_cli.evaluation.ceiling import best_rule
 from mer_cli.evaluation.chance import run_chance
 from mer_cli.evaluation.epoch_rules import evaluate
 from mer_cli.evaluation.statistics import interval_of_sums
@@ -220,14 +220,12 @@ def _ceiling(plans: Sequence[ClipPlan], labels: Mapping[str, int]) -> float:
 
     Parameters
     ----------
-    labels : class by clip id; other planned clips are left out
+    labels : class by clip id, of planned clips; the others are left out
     """
-    emotions: dict[frozenset[int], Counter[int]] = defaultdict(Counter)
-    for plan in plans:
-        clip_id = f"{DATASET}/{LAYOUTS[DATASET].subject_id.format(plan.subject)}/{plan.name}"
-        if clip_id in labels:
-            emotions[frozenset(plan.unit_numbers)][labels[clip_id]] += 1
-    return sum(max(counts.values()) for counts in emotions.values()) / len(labels)
+    layout = LAYOUTS[DATASET]
+    units = {f"{DATASET}/{layout.subject_id.format(plan.subject)}/{plan.name}": plan.unit_numbers for plan in plans}
+    sets = [frozenset(units[clip_id]) for clip_id in labels]
+    return best_rule(sets, list(labels.values()), len(SCHEMES[SCHEME].class_names)).accuracy
 
 
 def _figures(
