@@ -67,7 +67,8 @@ def choose_settings(runs: Sequence[Run], dataset: str | None = None) -> Nested:
         chosen[name] = judged.index(max(judged))
     taken = [of_run[place][name] for name, place in chosen.items()]
     labels = {name: _labels(runs[place], of_run[place][name]) for name, place in chosen.items()}
-    scores = apply_rule("inner-val", taken, runs[0].labels, len(runs[0].class_names), labels)
+    averaged = runs[0].config.averages_datasets and dataset is None
+    scores = apply_rule("inner-val", taken, runs[0].labels, len(runs[0].class_names), labels, averaged=averaged)
     return Nested(scores, chosen, inner)
 
 

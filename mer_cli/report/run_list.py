@@ -22,7 +22,7 @@ class RunRow:
     """One run in the list; fields that are unknown for a damaged run are "" or None.
 
     state : "finished", "14 of 26 folds", "other version" or "damaged"
-    accuracy, uf1 : under RULE, if the run is finished and has a single score (LOSO, or one test dataset); else None
+    accuracy, uf1 : under RULE, if the run is finished and has a single score (not of several test datasets); else None
     marks : options of your own method ("width=64"), and warnings on the scores: "generated faces", "permuted labels"
     hint : how to continue an unfinished run, or what is wrong with a damaged one
     at_work : the living claims on its folds
@@ -75,5 +75,5 @@ def _row(path: Path) -> RunRow:
 
 
 def _scores(run: Run) -> Scores | None:
-    has_one = run.config.is_loso or len(run.config.test_datasets) == 1
+    has_one = not run.config.is_across or len(run.config.test_datasets) == 1
     return evaluate(run, RULE) if has_one and not run.missing else None
