@@ -1,4 +1,4 @@
-"""Scores of k-fold by lists and of leave one dataset out, against scikit-learn, slow versions and what stands beside."""
+"""Scores of k-fold by lists and of leave one dataset out, against scikit-learn and slow versions; where they stand."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_leave_one_dataset_out_averages_the_scores_of_the_datasets(tmp_path: Pat
         assert (scores.accuracy, scores.uf1, scores.uar) == pytest.approx((accuracy, uf1, uar))
         assert not scores.averaged
     mean = evaluate(run, "last")
-    assert (mean.accuracy, mean.uf1, mean.uar) == pytest.approx([statistics.mean(row) for row in zip(*each)])
+    assert (mean.accuracy, mean.uf1, mean.uar) == pytest.approx([statistics.mean(row) for row in zip(*each, strict=True)])
     assert mean.accuracy != pytest.approx(float(metrics.accuracy(mean.confusion)), abs=1e-6)  # as if pooled
     assert (mean.n_clips, mean.n_subjects, mean.averaged) == (len(run.labels), 21, True)
 
@@ -151,7 +151,7 @@ def test_guessers_are_averaged_over_datasets_too() -> None:
 
 
 def test_a_null_control_is_judged_by_the_mean_over_datasets(tmp_path: Path) -> None:
-    run = dataset_run(tmp_path, subjects=7, shuffle_labels=True, skill=0.0)
+    run = dataset_run(tmp_path, subjects=7, protocol_id="megc2019-cde/100", shuffle_labels=True, skill=0.0)
     expected = np.mean([metrics.expected_accuracy(evaluate(run, "last", dataset).confusion) for dataset in THREE])
     assert (
         f"{percent(float(expected))} % are expected by chance" in dict(summarise(run, "last")[0].facts)["null control"]
@@ -242,7 +242,8 @@ def test_runs_that_hold_out_datasets_have_a_block_for_the_mean_and_one_for_each(
     ]
     (row,) = summarise_runs([run])
     assert row.protocol.endswith("mean over 3 datasets")
-    assert row.uf1 and row.uf1.mean == pytest.approx(evaluate(run, "last").uf1)
+    assert row.uf1
+    assert row.uf1.mean == pytest.approx(evaluate(run, "last").uf1)
 
 
 def test_the_command_that_continues_a_run_names_its_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

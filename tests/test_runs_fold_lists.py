@@ -1,4 +1,4 @@
-"""Lists of subjects from a file: the folds that they make, and every mistake in the file, told before anything is trained."""
+"""Lists of subjects from a file: the folds that they make, and every mistake in the file, told before training."""
 
 import re
 
@@ -211,8 +211,8 @@ def test_one_protocol_only_can_be_asked_for(stores, write):
             leave_one_dataset_out=True,
         )
     assert str(error.value) == (
-        "test stores and a file of folds and leave_one_dataset_out are different protocols. Expected one of them. Leave "
-        "out the others."
+        "test stores and a file of folds and leave_one_dataset_out are different protocols. Expected one of them. "
+        "Leave out the others."
     )
 
 

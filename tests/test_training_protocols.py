@@ -183,7 +183,8 @@ def test_predictions_that_were_made_elsewhere_are_taken_under_lists(data, stores
     assert result.exit_code == 0, result.stderr
     run = read_run(Path(result.stdout.strip()))
     assert [fold.fold for fold in run.folds] == ["a", "b"]
-    assert run.config.fold_lists and set(run.config.fold_lists) == {"a", "b"}
+    assert run.config.fold_lists
+    assert set(run.config.fold_lists) == {"a", "b"}
 
 
 def test_the_inputs_of_a_list_of_subjects_of_several_datasets_are_made_again(by_lists, data, stores):

@@ -99,7 +99,7 @@ def train(
     """Train a method once for each held-out subject, and keep its predictions on that subject after every epoch.
 
     An interrupted run continues after its last finished fold. Settings of other methods: --model NAME --help.
-    Examples: mer train --loso; mer train --folds-file folds.csv; mer train A.h5 B.h5 C.h5 --leave-one-dataset-out
+    Example: mer train --loso
     """
     from mer_cli.runs.config import check_seeds, resolve_config
     from mer_cli.runs.own_method import parse_options
