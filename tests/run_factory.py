@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,8 @@ def write_run(
         name = f"{'+'.join(trained_on)}-to-{'+'.join(datasets)}-{scheme}/{n_clips}"
     else:
         folds = dataset_folds(labels) if by_dataset else list_folds(labels, lists) if lists else loso_folds(labels)
-        name = protocol_id(SCHEMES[scheme], datasets, len(labels))
+        named = replace(SCHEMES[scheme], composite="") if by_dataset or lists else SCHEMES[scheme]
+        name = protocol_id(named, datasets, len(labels))
     held_out: Role = "test" if trained_on else "dataset" if by_dataset else "list" if lists else "loso"
     roles: dict[str, Role] = dict.fromkeys(datasets, held_out) | dict.fromkeys(trained_on, "train")
     fields: dict[str, Any] = {

@@ -52,7 +52,9 @@ def by_hand(run: Run, dataset: str) -> tuple[float, float, float]:
 
 
 def test_leave_one_dataset_out_averages_the_scores_of_the_datasets(tmp_path: Path) -> None:
-    run = dataset_run(tmp_path, subjects=7, protocol_id="megc2019-cde/100")  # CASME II has more clips than the others
+    run = dataset_run(
+        tmp_path, subjects=7, protocol_id="casme2+samm+smic-megc3/100"
+    )  # CASME II has more clips than the others
     assert [fold.fold for fold in run.folds] == [*THREE]
     each = [by_hand(run, dataset) for dataset in THREE]
     for dataset, (accuracy, uf1, uar) in zip(THREE, each, strict=True):
@@ -60,7 +62,9 @@ def test_leave_one_dataset_out_averages_the_scores_of_the_datasets(tmp_path: Pat
         assert (scores.accuracy, scores.uf1, scores.uar) == pytest.approx((accuracy, uf1, uar))
         assert not scores.averaged
     mean = evaluate(run, "last")
-    assert (mean.accuracy, mean.uf1, mean.uar) == pytest.approx([statistics.mean(row) for row in zip(*each, strict=True)])
+    assert (mean.accuracy, mean.uf1, mean.uar) == pytest.approx(
+        [statistics.mean(row) for row in zip(*each, strict=True)]
+    )
     assert mean.accuracy != pytest.approx(float(metrics.accuracy(mean.confusion)), abs=1e-6)  # as if pooled
     assert (mean.n_clips, mean.n_subjects, mean.averaged) == (len(run.labels), 21, True)
 
@@ -70,19 +74,24 @@ def test_mer_evaluate_shows_the_mean_with_each_dataset_and_then_each_alone(tmp_p
     mean, *alone = summarise(run, "last")
     n_clips = len(run.labels)
     facts = dict(mean.facts)
-    assert facts["protocol"] == f"megc2019-cde/{n_clips}, leave one dataset out, mean over 3 datasets"
+    assert facts["protocol"] == f"casme2+samm+smic-megc3/{n_clips}, leave one dataset out, mean over 3 datasets"
+    assert facts["few subjects"] == (
+        "Only 7 subjects in the smallest dataset: a 95 % interval over fewer than 15 is rough, and holds the true "
+        "score less often than 95 times in 100."
+    )
     scores = evaluate(run, "last")
     assert facts["UF1"].startswith(f"{fraction(scores.uf1)} (95 % interval over subjects ")
     assert [row[0] for row in mean.datasets if row[1] == "mmnet"] == ["mean", *THREE]
     assert mean.datasets[1][4:] == (percent(scores.accuracy), fraction(scores.uf1), fraction(scores.uar))
     assert (mean.classes, mean.confusion) == ((), ())
     assert [dict(summary.facts)["protocol"] for summary in alone] == [
-        f"megc2019-cde/{n_clips}, leave one dataset out, tested on {dataset}" for dataset in THREE
+        f"casme2+samm+smic-megc3/{n_clips}, leave one dataset out, tested on {dataset}" for dataset in THREE
     ]
     assert all(summary.classes and summary.confusion for summary in alone)
     titles = [table[0][0] for table in summarise_seeds([run, dataset_run(tmp_path, subjects=7, seed=2)], "last")]
     assert titles == [
-        f"2 seeds of megc2019-cde/{n_clips}{tested}" for tested in ("", *(f", tested on {name}" for name in THREE))
+        f"2 seeds of casme2+samm+smic-megc3/{n_clips}{tested}"
+        for tested in ("", *(f", tested on {name}" for name in THREE))
     ]
 
 
@@ -151,7 +160,7 @@ def test_guessers_are_averaged_over_datasets_too() -> None:
 
 
 def test_a_null_control_is_judged_by_the_mean_over_datasets(tmp_path: Path) -> None:
-    run = dataset_run(tmp_path, subjects=7, protocol_id="megc2019-cde/100", shuffle_labels=True, skill=0.0)
+    run = dataset_run(tmp_path, subjects=7, protocol_id="casme2+samm+smic-megc3/100", shuffle_labels=True, skill=0.0)
     expected = np.mean([metrics.expected_accuracy(evaluate(run, "last", dataset).confusion) for dataset in THREE])
     assert (
         f"{percent(float(expected))} % are expected by chance" in dict(summarise(run, "last")[0].facts)["null control"]
@@ -174,8 +183,12 @@ def test_a_list_run_is_scored_by_its_pooled_counts_and_named_by_its_lists(tmp_pa
     assert dict(summarise(run, "best-test")[0].facts)["epoch rule"].startswith(
         "best-test: selected on the test subjects "
     )
-    (row,) = list_runs([tmp_path])
+    write_run(tmp_path)
+    rows = [row for row in list_runs([tmp_path]) if row.path != run.path]
+    (row,) = (row for row in list_runs([tmp_path]) if row.path == run.path)
     assert row.accuracy == pytest.approx(accuracy)
+    assert row.marks == (run.config.protocol(), "tuned on test")
+    assert [other.marks for other in rows] == [("tuned on test",)]  # LOSO, which has the same id
 
 
 def test_a_dataset_in_mixed_lists_is_scored_by_its_own_clips_alone(tmp_path: Path) -> None:
@@ -215,7 +228,8 @@ def test_a_run_by_lists_never_shares_a_row_a_block_or_a_paired_test_with_one_by_
     found = protocols(None, score_runs(runs, place_runs(runs)))
     assert [len(protocol.entries) for protocol in found] == [1, 1, 1]
     assert len({row.protocol for row in summarise_runs(runs)}) == 3
-    assert several_settings(runs) == []  # one setting each on other folds
+    longer = read_run(write_run(tmp_path, lists={"x": LISTS["1"], "y": LISTS["2"]}, epochs=7))
+    assert several_settings([*runs, longer]) == []  # one setting each, on other folds
     with pytest.raises(Exception, match="are not runs on the same clips, labels and folds"):
         compare_runs(runs[:1], runs[1:2], "last")
 
@@ -237,9 +251,14 @@ def test_runs_that_hold_out_datasets_have_a_block_for_the_mean_and_one_for_each(
     found = protocols(None, score_runs([run], place_runs([run])))
     n_clips = len(run.labels)
     assert [protocol.name for protocol in found] == [
-        *(f"megc2019-cde/{n_clips}, leave one dataset out, tested on {dataset}" for dataset in THREE),
-        f"megc2019-cde/{n_clips}, leave one dataset out, mean over 3 datasets",
+        *(f"casme2+samm+smic-megc3/{n_clips}, leave one dataset out, tested on {dataset}" for dataset in THREE),
+        f"casme2+samm+smic-megc3/{n_clips}, leave one dataset out, mean over 3 datasets",
     ]
+    assert any("Only 4 subjects in the smallest dataset" in note.text for note in found[-1].warnings)
+    assert any(note.text.startswith("Only 4 subjects: ") for note in found[0].warnings)
+    (listed,) = list_runs([tmp_path])
+    assert listed.marks[0] == "leave one dataset out, mean over 3 datasets"
+    assert listed.uf1 == pytest.approx(evaluate(run, "last").uf1)
     (row,) = summarise_runs([run])
     assert row.protocol.endswith("mean over 3 datasets")
     assert row.uf1

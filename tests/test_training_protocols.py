@@ -127,9 +127,18 @@ def test_a_run_that_leaves_datasets_out_is_replayed_as_one(by_dataset, tmp_path,
     other = mer("train", "--config", by_dataset / "config.json", "--loso")
     assert other.stderr == (
         f"error: {by_dataset / 'config.json'}: the run is leave one dataset out, mean over 2 datasets (casme2 and "
-        "samm), and the command line asks for leave one subject out (casme2 and samm). It would be another run. Name "
-        "the stores of that run, or train without --config.\n"
+        "samm), and the command line asks for leave one subject out (casme2 and samm). It would be another run. Give "
+        "the protocol and the stores of that run, or train without --config.\n"
     )
+
+
+def test_other_lists_than_a_replayed_runs_are_refused(by_lists, tmp_path):
+    (tmp_path / "other.csv").write_text(MIXED.replace("02,a", "02,b"), encoding="utf-8")
+    refused = mer("train", "--config", by_lists / "config.json", "--folds-file", tmp_path / "other.csv")
+    digits = read_run(by_lists).config.protocol()[-8:]
+    assert f"the run is 2-fold by subject, lists {digits} (casme2 and samm), and the command line " in refused.stderr
+    assert "asks for 2-fold by subject, lists " in refused.stderr
+    assert refused.exit_code == 1
 
 
 def test_a_config_file_names_the_protocol_and_trains_it(data, stores, by_lists, tmp_path, monkeypatch):

@@ -272,13 +272,19 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def few_subjects(n_subjects: int) -> str:
-    """Return a sentence that must stand beside intervals over fewer than `FEW_SUBJECTS` subjects, otherwise ""."""
+def few_subjects(n_subjects: int, *, of_smallest: bool = False) -> str:
+    """Return a sentence that must stand beside intervals over fewer than `FEW_SUBJECTS` subjects, otherwise "".
+
+    Parameters
+    ----------
+    of_smallest : whether it is the number of the smallest dataset, over which scores are averaged
+    """
     if not 1 < n_subjects < FEW_SUBJECTS:
         return ""
+    there = " in the smallest dataset" if of_smallest else ""
     return (
-        f"Only {n_subjects} subjects: a 95 % interval over fewer than {FEW_SUBJECTS} is rough, and holds the true "
-        "score less often than 95 times in 100."
+        f"Only {n_subjects} subjects{there}: a 95 % interval over fewer than {FEW_SUBJECTS} is rough, and holds the "
+        "true score less often than 95 times in 100."
     )
 
 

@@ -12,7 +12,7 @@ from mer_cli.evaluation.chance import NullControl, control_of, run_chance
 from mer_cli.evaluation.epoch_rules import Scores, evaluate
 from mer_cli.evaluation.machines import machines_text, unlike_machines
 from mer_cli.evaluation.run_text import UNCHECKED, own_classes, remarks, settings, stated_rule, tuned_on_test
-from mer_cli.evaluation.statistics import Spread, few_subjects, spread
+from mer_cli.evaluation.statistics import Spread, counts_of, few_subjects, spread
 from mer_cli.records import parts_of
 from mer_cli.runs.directory import Run
 from mer_cli.runs.rare_classes import rare_text_of
@@ -83,7 +83,8 @@ def _facts(by_seed: Sequence[Scores], run: Run, dataset: str | None, seeds: tupl
     seeds : name and value of the entry on seeds: ("seed", "1")
     """
     config, scores = run.config, by_seed[0]
-    few = "" if scores.selected_on_test else few_subjects(scores.n_subjects)
+    fewest = min(counts_of(scores, run).sizes)
+    few = "" if scores.selected_on_test else few_subjects(fewest, of_smallest=scores.averaged)
     told = (
         ("classes of your scheme", own_classes(config)),
         ("rare classes", rare_text_of(run)),

@@ -155,8 +155,17 @@ class Protocol:
     @property
     def warnings(self) -> tuple[Note, ...]:
         """Notes that must stand beside every number: on the classes, and on intervals over few subjects; often none."""
-        few = few_subjects(self.first.n_subjects) if any(entry.spreads for entry in self.entries) else ""
+        few = self._few_subjects if any(entry.spreads for entry in self.entries) else ""
         return (*self._notes_on_classes, *([Note(few)] if few else []))
+
+    @property
+    def _few_subjects(self) -> str:
+        """A sentence if the interval is over few subjects, those of the smallest dataset for a mean; otherwise ""."""
+        config = self.first.config
+        if self.dataset or not config.averages_datasets:
+            return few_subjects(self.first.n_subjects)
+        fewest = min(n_subjects(self.first.runs[0], dataset) for dataset in config.test_datasets)
+        return few_subjects(fewest, of_smallest=True)
 
     @property
     def _notes_on_classes(self) -> tuple[Note, ...]:

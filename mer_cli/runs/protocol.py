@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -179,9 +180,13 @@ def _leaks(planned: Sequence[PlannedStore]) -> Iterator[str]:
 
 
 def _protocol_id(scheme: Scheme, planned: Sequence[PlannedStore]) -> str:
-    """Return the scheme's own id; across datasets, for example, "casme2-to-samm-megc3/145-to-133"."""
+    """Return the scheme's own id; across datasets, for example, "casme2-to-samm-megc3/145-to-133".
+
+    The name of a composite set, such as MEGC 2019's, is kept for leave one subject out, which is part of what it means.
+    """
     n_clips = {role: sum(len(store.clips) for store in planned if store.role == role) for role in ("train", "test")}
     if not n_clips["test"]:
+        scheme = scheme if planned[0].role == "loso" else replace(scheme, composite="")
         return protocol_id(scheme, [store.info.dataset for store in planned], sum(len(s.clips) for s in planned))
     sides = ("+".join(store.info.dataset for store in planned if store.role == role) for role in ("train", "test"))
     return f"{'-to-'.join(sides)}-{scheme.name}/{n_clips['train']}-to-{n_clips['test']}"

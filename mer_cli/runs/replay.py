@@ -123,7 +123,7 @@ def check_same_run(file: ConfigFile, plan: RunPlan, changed: Collection[str]) ->
     if theirs != ours:
         raise ConfigError(
             f"{file.path}: the run is {_words(recorded)}, and the command line asks for {_words(planned)}. It would be "
-            "another run. Name the stores of that run, or train without --config."
+            "another run. Give the protocol and the stores of that run, or train without --config."
         )
     for record, store, read in zip(recorded.stores, planned.stores, plan.stores, strict=True):
         for hashed in HASHES:
