@@ -130,3 +130,5 @@ if __name__ == "__main__":
             for n_subjects in (6, 10, 15, 26):
                 shown = coverage(n_classes, skill, name, n_subjects, 400)
                 print(n_classes, name, n_subjects, {kind: f"{100 * share:.1f}" for kind, share in shown.items()})
+            for sizes in ((6, 6, 6), (16, 24, 28)):
+                print(n_classes, name, "mean over", sizes, mean_coverage(n_classes, skill, name, sizes, 300))

@@ -43,9 +43,7 @@ def show_run_list(rows: Sequence[RunRow]) -> None:
         cells.append((str(row.path), row.protocol_id, seed, row.state, accuracy, uf1, *disk, marks))
     console.print_lines(_run_lines(cells))
     if any(row.accuracy is not None for row in rows):
-        console.out.print(
-            f"accuracy and UF1: epoch rule {RULE}, over all held-out clips; means over datasets if those are left out"
-        )
+        console.out.print(f"accuracy and UF1: epoch rule {RULE}, over all held-out clips")
     console.print_notes(row.hint for row in rows if row.hint)
 
 
