@@ -129,9 +129,9 @@ class Release:
 
 @dataclass(frozen=True)
 class Fold:
-    """The split of the clips, by their ids, that holds out one subject or one test dataset.
+    """The split of the clips, by their ids, that holds out one subject, one list of subjects, or one dataset.
 
-    `id` is "<dataset>-<subject>", or the name of the test dataset if a whole dataset is held out. `inner` holds
+    `id` is "<dataset>-<subject>", the list's name, or the dataset's name if a whole dataset is held out. `inner` holds
     the clips of training subjects that are held back to choose an epoch (`--inner-val`); they are not in `train`.
     """
 

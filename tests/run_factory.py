@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from mer_cli.datasets.schemes import SCHEMES, protocol_id
 from mer_cli.records import Fold, FoldPredictions
 from mer_cli.runs.directory import Session, open_run, write_fold
 from mer_cli.runs.fold_files import FoldFacts
-from mer_cli.runs.folds import cross_folds, loso_folds, set_aside
+from mer_cli.runs.folds import cross_folds, dataset_folds, list_folds, loso_folds, set_aside
 from mer_cli.runs.run_config import Role, RunConfig, RunStore
 from mer_cli.runs.variants import VARIANTS
 
@@ -31,6 +32,8 @@ def write_run(
     *,
     datasets: Sequence[str] = ("casme2",),
     trained_on: Sequence[str] = (),
+    lists: Mapping[str, tuple[str, ...]] | None = None,
+    by_dataset: bool = False,
     subjects: int = 4,
     counts: Sequence[int] = (),
     finished: int | None = None,
@@ -45,7 +48,8 @@ def write_run(
 
     Where a `protocol_id` is given there are as many clips as it says, of as many subjects; `counts` are those of each
     class instead.
-    It is LOSO over `datasets`, or with `trained_on` tested on each of them. `skill` is added to the true class's logit:
+    It is LOSO over `datasets`, or with `trained_on` tested on each of them; `lists` of subjects are held out instead of
+    single ones, or with `by_dataset` whole datasets. `skill` is added to the true class's logit:
     0 is a guesser. `out` is the folder that the session is said to have been given. `machines` are those that trained
     the first folds; the others recorded none.
     """
@@ -70,11 +74,11 @@ def write_run(
         n_clips = "-to-".join(str(list(is_trained_on.values()).count(side)) for side in (True, False))
         name = f"{'+'.join(trained_on)}-to-{'+'.join(datasets)}-{scheme}/{n_clips}"
     else:
-        folds = loso_folds(labels)
-        name = protocol_id(SCHEMES[scheme], datasets, len(labels))
-    roles: dict[str, Role] = dict.fromkeys(datasets, "test" if trained_on else "loso") | dict.fromkeys(
-        trained_on, "train"
-    )
+        folds = dataset_folds(labels) if by_dataset else list_folds(labels, lists) if lists else loso_folds(labels)
+        named = replace(SCHEMES[scheme], composite="") if by_dataset or lists else SCHEMES[scheme]
+        name = protocol_id(named, datasets, len(labels))
+    held_out: Role = "test" if trained_on else "dataset" if by_dataset else "list" if lists else "loso"
+    roles: dict[str, Role] = dict.fromkeys(datasets, held_out) | dict.fromkeys(trained_on, "train")
     fields: dict[str, Any] = {
         "scheme": scheme,
         "epochs": 6,
@@ -95,12 +99,13 @@ def write_run(
         ),
         "protocol_id": name,
         "class_names": class_names,
+        "fold_lists": lists,
     }
     config = RunConfig(**(fields | VARIANTS[changes.get("variant", "mmnet")] | changes))
     config = config.model_copy(update={"revision": config.method.revision})
     emotions = {clip_id: _emotion(scheme, clip_id, label) for clip_id, label in labels.items()}
     paths = {role: tuple(f"data/{name}.h5" for name in sorted(roles) if roles[name] == role) for role in roles.values()}
-    session = Session(paths.get("loso", ()) + paths.get("train", ()), paths.get("test", ()), out, {"torch": "0"})
+    session = Session(paths["train" if trained_on else held_out], paths.get("test", ()), out, {"torch": "0"})
     path = open_run(root, config, labels, emotions, folds, session)
     random = np.random.default_rng(config.seed)
     history = dict.fromkeys(config.method.history_columns, 1.0)

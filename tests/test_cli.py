@@ -51,7 +51,8 @@ def test_train_without_a_protocol_says_which():
     result = mer("train")
     assert result.exit_code == 1
     assert result.stderr == (
-        "error: mer train: give --loso or --test. For example: mer train --loso, or: mer train A.h5 --test B.h5\n"
+        "error: mer train: give one of --loso, --test, --folds-file and --leave-one-dataset-out. For example: mer "
+        "train --loso, or: mer train A.h5 --test B.h5\n"
     )
 
 

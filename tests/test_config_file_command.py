@@ -152,8 +152,8 @@ def test_a_run_across_datasets_is_replayed_on_its_stores():
     assert logits(trained("--config", run / "config.json", "--out", "again")) == logits(run)
     assert refused("train", "--config", run / "config.json", "--loso").endswith(
         "config.json: the run is trained on casme2, tested on samm (casme2 and samm), and the command line asks for "
-        "leave one subject out (casme2). It would be another run. Name the stores of that run, or train without "
-        "--config."
+        "leave one subject out (casme2). It would be another run. Give the protocol and the stores of that run, or "
+        "train without --config."
     )
 
 

@@ -6,7 +6,7 @@ clips. `python tests/test_evaluation_coverage.py` prints the whole table of docs
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -83,6 +83,24 @@ def coverage(n_classes: int, skill: float, name: str, n_subjects: int, n_simulat
     return {kind: float(np.mean(hits)) for kind, hits in held.items()}
 
 
+def mean_coverage(n_classes: int, skill: float, name: str, sizes: Sequence[int], n_simulations: int) -> float:
+    """Return how often the interval of a mean over datasets, of `sizes` subjects each, holds the population's score."""
+    true = float(METRICS[name](population(np.random.default_rng(1), 60_000, n_classes, skill).sum(0)))
+    subjects = tuple(f"{dataset}/{subject:02d}" for dataset, size in enumerate(sizes) for subject in range(size))
+    rng = np.random.default_rng([4, *sizes, n_classes])
+    n_held = 0
+    for _ in range(n_simulations):
+        counts = SubjectCounts(subjects, population(rng, len(subjects), n_classes, skill), averaged=True)
+        interval = bootstrap_interval([counts], METRICS[name])
+        n_held += interval.low <= true <= interval.high
+    return n_held / n_simulations
+
+
+@pytest.mark.slow
+def test_the_interval_of_a_mean_over_datasets_holds_the_truth_as_often_as_it_says():
+    assert mean_coverage(3, 0.65, "accuracy", (16, 24, 28), 150) >= 0.91
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The BCa confidence interval cannot be calculated")
 def test_with_few_subjects_our_interval_holds_the_truth_more_often_than_percentile_bca_and_enumeration():
@@ -112,3 +130,5 @@ if __name__ == "__main__":
             for n_subjects in (6, 10, 15, 26):
                 shown = coverage(n_classes, skill, name, n_subjects, 400)
                 print(n_classes, name, n_subjects, {kind: f"{100 * share:.1f}" for kind, share in shown.items()})
+            for sizes in ((6, 6, 6), (16, 24, 28)):
+                print(n_classes, name, "mean over", sizes, mean_coverage(n_classes, skill, name, sizes, 300))

@@ -6,7 +6,7 @@ from run_factory import write_run
 
 from mer_cli.records import Fold
 from mer_cli.runs.directory import read_run
-from mer_cli.runs.folds import cross_folds, loso_folds
+from mer_cli.runs.folds import cross_folds, dataset_folds, list_folds, loso_folds
 from mer_cli.runs.rare_classes import RareClass, rare_classes, rare_text, rare_text_of
 
 NAMES = ("joy", "fear", "anger", "awe")
@@ -58,9 +58,24 @@ def test_across_datasets_the_training_clips_decide_and_each_class_has_one_senten
     train = [clip for clip in labels if clip.startswith("a/")]
     folds = cross_folds(train, [clip for clip in labels if clip not in train])
     assert rare_text(labels, NAMES, folds) == (
-        "fear: 1 clip of 1 subject, no training clip of it in folds b and c; anger: 2 clips of 2 subjects, training "
-        "clips of one subject only in folds b and c; awe: no clip"
+        "joy: 9 clips of 5 subjects, no clip of it in c, so it counts 0 in UF1 and UAR there; "
+        "fear: 1 clip of 1 subject, no training clip of it in folds b and c, no clip of it in c, so it counts 0 in UF1 "
+        "and UAR there; "
+        "anger: 2 clips of 2 subjects, training clips of one subject only in folds b and c, no clip of it in b, so it "
+        "counts 0 in UF1 and UAR there; "
+        "awe: no clip"
     )
+
+
+def test_a_class_that_a_dataset_lacks_is_told_if_the_whole_dataset_is_held_out():
+    fear = {f"a/{subject}/fear": 1 for subject in "1234"}
+    labels = COMMON | fear | {f"b/{subject}/joy": 0 for subject in "123"} | {f"c/{subject}/joy": 0 for subject in "12"}
+    said = "fear: 4 clips of 4 subjects, no training clip of it in fold a, no clip of it in b and c, so it counts 0 in "
+    assert rare_text(labels, NAMES[:2], dataset_folds(labels)) == f"{said}UF1 and UAR there"
+    lists = {"b": ("a/1", "a/2", "b/1", "c/1"), "d": ("a/3", "a/4", "b/2", "b/3", "c/2")}  # a list that is called b
+    assert rare_text(labels, NAMES[:2], list_folds(labels, lists)) == ""
+    alone = {"b": ("b/1", "b/2"), "d": ("a/1", "a/2", "a/3", "a/4", "b/3", "c/1", "c/2")}
+    assert "no clip of it in" not in rare_text(labels, NAMES[:2], list_folds(labels, alone))
 
 
 def test_inner_clips_are_not_trained_on():

@@ -33,15 +33,18 @@ def _stores(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        ([], "give --loso or --test"),
-        (["--loso", "--test", "data/samm.h5"], "give either --loso or --test, not both"),
+        ([], "give"),
+        (["--loso", "--test", "data/samm.h5"], "--loso and --test are different protocols. Give"),
+        (["--leave-one-dataset-out", "--loso"], "--loso and --leave-one-dataset-out are different protocols. Give"),
+        (["--test", "data/samm.h5", "--folds-file", "x"], "--test and --folds-file are different protocols. Give"),
     ],
 )
 def test_exactly_one_protocol_must_be_given(given, problem):
     result = mer("train", "data/casme2.h5", *given)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
-        f"error: mer train: {problem}. For example: mer train --loso, or: mer train A.h5 --test B.h5\n"
+        f"error: mer train: {problem} one of --loso, --test, --folds-file and --leave-one-dataset-out. For example: "
+        "mer train --loso, or: mer train A.h5 --test B.h5\n"
     )
 
 

@@ -144,7 +144,11 @@ def test_an_edited_setting_is_seen_by_the_folders_name(tmp_path):
     ("old", "new", "problem"),
     [
         ('"batch_size": 32', '"batch_size": 1', "batch_size is 1: Input should be greater than or equal to 2"),
-        ('"role": "loso"', '"role": "both"', "stores.0.role is 'both': Input should be 'loso', 'train' or 'test'"),
+        (
+            '"role": "loso"',
+            '"role": "both"',
+            "stores.0.role is 'both': Input should be 'loso', 'list', 'dataset', 'train' or 'test'",
+        ),
         ('"model"', '"modle"', "modle is 'mmnet': Extra inputs are not permitted"),
     ],
 )

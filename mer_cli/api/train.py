@@ -34,6 +34,8 @@ def train(
     *,
     scheme: str = AUTO,
     test_stores: Stores = (),
+    folds_file: str | Path | None = None,
+    leave_one_dataset_out: bool = False,
     out: str | Path = "runs",
     options: Mapping[str, Option] | None = None,
     features: str | None = None,
@@ -59,6 +61,8 @@ def train(
     model : your own class, function or estimator, its place ("mynet.py:MyNet"), or the name of a built-in method
     scheme : label scheme; "auto" means the dataset's own
     test_stores : if given, train on all of `stores` and test on each of these, instead of leaving one subject out
+    folds_file : if given, hold out a list of subjects at a time; a CSV with the columns subject and fold
+    leave_one_dataset_out : whether to hold out a whole store at a time
     out : folder of all runs
     options : arguments of your own class, by name
     features : what your own estimator learns from: "flow", or the name of a descriptor
@@ -84,7 +88,15 @@ def train(
     paths, test_paths = ([store.path for store in opened(each)] for each in (stores, test_stores))
     with engine_of(engine, slurm) as held:
         machine = machine_of(held, config.device, slurm)
-        plan = plan_run(paths, config, test_stores=test_paths, wanted=folds, machine=machine)
+        plan = plan_run(
+            paths,
+            config,
+            test_stores=test_paths,
+            folds_file=Path(folds_file) if folds_file else None,
+            leave_one_dataset_out=leave_one_dataset_out,
+            wanted=folds,
+            machine=machine,
+        )
         rare = rare_text(plan.labels, plan.config.class_names, plan.folds)
         for sentence in (*plan.warnings, *([rare] if rare else []), *changed_since(Path(out), plan)):
             warnings.warn(sentence, stacklevel=2)

@@ -29,7 +29,7 @@ PrintConfigFlag = Annotated[
     typer.Option("--print-config", help="Print all settings as a TOML file for --config, and exit without training."),
 ]
 NOT_IN_FILE = ("print_config",)
-PROTOCOLS = {"loso", "test"}  # only one of these flags can be given
+PROTOCOLS = {"loso", "test", "folds_file", "leave_one_dataset_out"}  # only one of these flags can be given
 HELD = "config file"  # key in `ctx.meta`
 
 
@@ -125,10 +125,16 @@ def config_text(ctx: Any, config: TrainConfig) -> str:
     from mer_cli.training.plan import plan_run
 
     flags = {name: ctx.params[name] for name in _types_of_flags(ctx)}
-    heading = "mer train --config FILE. Neither --loso nor --test is given yet: what depends on the stores is auto."
-    if flags["loso"] or flags["test"]:
+    heading = "mer train --config FILE. No protocol (--loso) is given yet: what depends on the stores is auto."
+    if any(flags[name] for name in PROTOCOLS):
         flags["stores"] = flags["stores"] or [find_store()]
-        plan = plan_run(flags["stores"], config, test_stores=flags["test"] or ())
+        plan = plan_run(
+            flags["stores"],
+            config,
+            test_stores=flags["test"] or (),
+            folds_file=flags["folds_file"],
+            leave_one_dataset_out=flags["leave_one_dataset_out"],
+        )
         check_replay(ctx, plan)
         config, heading = plan.config, f"mer train --config FILE trains {plan.config.run_name}."
     options = flags.pop(SET, None)

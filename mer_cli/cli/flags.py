@@ -24,6 +24,17 @@ Stores = Annotated[
         autocompletion=complete_store,
     ),
 ]
+FoldsFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Instead of --loso: hold out a list of subjects at a time. A CSV with the columns subject and fold.",
+    ),
+]
+LeaveOneDatasetOut = Annotated[
+    bool,
+    typer.Option("--leave-one-dataset-out", help="Instead of --loso: hold out a store at a time, and average them."),
+]
 TimeLimitFlag = Annotated[
     str | None,
     typer.Option(

@@ -10,8 +10,8 @@ import typer
 from mer_cli.cli import console
 from mer_cli.cli.app import app
 from mer_cli.cli.completion import complete_scheme, complete_store
-from mer_cli.cli.flags import Stores
-from mer_cli.cli.train import show_clips
+from mer_cli.cli.flags import FoldsFile, LeaveOneDatasetOut, Stores
+from mer_cli.cli.train import show_clips, show_folds_file
 
 if TYPE_CHECKING:
     from mer_cli.runs.plan import RunPlan
@@ -39,6 +39,8 @@ def folds(
     stores: Stores = None,
     scheme: Scheme = "auto",
     test: Test = None,
+    folds_file: FoldsFile = None,
+    leave_one_dataset_out: LeaveOneDatasetOut = False,
     inner_val: Annotated[
         int, typer.Option(min=0, metavar="N", help="Number of training subjects of each fold to hold back as inner.")
     ] = 0,
@@ -63,8 +65,15 @@ def folds(
     from mer_cli.store.hdf5 import find_store
 
     config = resolve_config(scheme=scheme, inner_val=inner_val, seed=seed, shuffle_labels=shuffle_labels)
-    plan = plan_protocol(stores or [find_store()], config, test_stores=test or ())
+    plan = plan_protocol(
+        stores or [find_store()],
+        config,
+        test_stores=test or (),
+        folds_file=folds_file,
+        leave_one_dataset_out=leave_one_dataset_out,
+    )
     show_protocol(plan)
+    show_folds_file(folds_file, plan)
     if csv is None:
         console.print_table(fold_table(plan), numeric=1)
         console.out.print("numbers of clips; those of a class are training clips")
@@ -83,6 +92,8 @@ def import_predictions(
     stores: Stores = None,
     scheme: Scheme = "auto",
     test: Test = None,
+    folds_file: FoldsFile = None,
+    leave_one_dataset_out: LeaveOneDatasetOut = False,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed that the method was trained with.")] = 1,
     shuffle_labels: Annotated[
         bool, typer.Option("--shuffle-labels", help="It was trained on the labels of mer folds --shuffle-labels.")
@@ -105,11 +116,14 @@ def import_predictions(
         epoch_rule=epoch_rule,
         scheme=scheme,
         test_stores=test or (),
+        folds_file=folds_file,
+        leave_one_dataset_out=leave_one_dataset_out,
         out=out,
         seed=seed,
         shuffle_labels=shuffle_labels,
     )
     show_protocol(found.plan)
+    show_folds_file(folds_file, found.plan)
     console.print_lines([f"{stated_rule(found.plan.config)}; {UNCHECKED}"], console.err)
     if found.n_tied:
         clips = "1 clip has" if found.n_tied == 1 else f"{found.n_tied} clips have"

@@ -15,7 +15,7 @@ from mer_cli.cli.app import app
 from mer_cli.cli.completion import complete_store
 from mer_cli.cli.config_file import PrintConfigFlag, check_replay, config_text
 from mer_cli.cli.engine import EngineFlag, SlurmFlag, check_engine_flags, elsewhere, engine_of, machine_of, say
-from mer_cli.cli.flags import SettingsCommand, Stores, TimeLimitFlag
+from mer_cli.cli.flags import FoldsFile, LeaveOneDatasetOut, SettingsCommand, Stores, TimeLimitFlag
 from mer_cli.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ Features = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="What your own scikit-learn estimator learns from: flow, or a descriptor."),
 ]
-Folds = Annotated[str | None, typer.Option(metavar="ID,...", help="Train only these subjects: 03,17 or samm-006.")]
+Folds = Annotated[
+    str | None, typer.Option(metavar="ID,...", help="Train only these folds, by subject or name: 03,17 or samm-006.")
+]
 Seeds = Annotated[int, typer.Option(min=1, metavar="N", help="Number of runs, with seeds counting up from --seed.")]
 Out = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of all runs.")]
 Resume = Annotated[bool, typer.Option(help="Skip folds that are finished.")]
@@ -76,6 +78,8 @@ def train(
     stores: Stores = None,
     loso: Loso = False,
     test: Test = None,
+    folds_file: FoldsFile = None,
+    leave_one_dataset_out: LeaveOneDatasetOut = False,
     set: Set = None,
     features: Features = None,
     folds: Folds = None,
@@ -104,8 +108,18 @@ def train(
     from mer_cli.training.time_limit import parse_time_limit
     from mer_cli.training.train import Options
 
-    if loso or test or not print_config:
-        _check_asked(loso=loso, test=bool(test), tensorboard=tensorboard, trains_anew=bool(time_limit) and not resume)
+    protocols = {
+        "--loso": loso,
+        "--test": bool(test),
+        "--folds-file": folds_file is not None,
+        "--leave-one-dataset-out": leave_one_dataset_out,
+    }
+    if any(protocols.values()) or not print_config:
+        _check_asked(
+            [flag for flag, is_given in protocols.items() if is_given],
+            tensorboard=tensorboard,
+            trains_anew=bool(time_limit) and not resume,
+        )
     config = resolve_config(**ctx.obj, options=parse_options(set or ()), features=features)
     check_seeds(config.method, seeds, shuffle_labels=config.shuffle_labels)
     if print_config:
@@ -122,13 +136,19 @@ def train(
         gpus=parse_gpus(gpus) if gpus else None,
         time_limit=limit,
     )
-    asked: dict[str, Any] = {"test_stores": test or (), "wanted": folds.split(",") if folds else None}
+    asked: dict[str, Any] = {
+        "test_stores": test or (),
+        "folds_file": folds_file,
+        "leave_one_dataset_out": leave_one_dataset_out,
+        "wanted": folds.split(",") if folds else None,
+    }
     with engine_of(engine, slurm) as opened:
         asked["machine"] = machine_of(opened, config.device, slurm)
         plans = [*_plans(stores or [find_store()], config, seeds, asked)]
         for plan in plans:
             check_replay(ctx, plan)
             show_plan(plan, out, save_weights)
+        show_folds_file(folds_file, plans[0])
         train_with_progress(plans, out, replace(options, engine=opened), seconds=expected_of(plans, out))
     show_time_limit(limit, plans, out)
 
@@ -141,13 +161,21 @@ def _plans(stores: Sequence[Path], config: TrainConfig, n_seeds: int, asked: Map
         yield plan_run(stores, config.model_copy(update={"seed": seed}), **asked)
 
 
-def _check_asked(*, loso: bool, test: bool, tensorboard: bool, trains_anew: bool) -> None:
-    """Refuse flags that `train` can't follow, before anything is computed."""
+def _check_asked(protocols: Sequence[str], *, tensorboard: bool, trains_anew: bool) -> None:
+    """Refuse flags that `train` can't follow, before anything is computed.
+
+    Parameters
+    ----------
+    protocols : the flags of protocols that are given
+    """
     from mer_cli.training.tensorboard_log import require_tensorboard
 
-    if loso == test:
-        how = "give either --loso or --test, not both" if loso else "give --loso or --test"
-        raise ConfigError(f"mer train: {how}. For example: mer train --loso, or: mer train A.h5 --test B.h5")
+    if len(protocols) != 1:
+        how = f"{' and '.join(protocols)} are different protocols. Give" if protocols else "give"
+        raise ConfigError(
+            f"mer train: {how} one of --loso, --test, --folds-file and --leave-one-dataset-out. For example: mer train "
+            "--loso, or: mer train A.h5 --test B.h5"
+        )
     if tensorboard:
         require_tensorboard("--tensorboard")
     if trains_anew:
@@ -266,6 +294,14 @@ def show_plan(plan: RunPlan, out: Path, save_weights: str) -> None:
     if path.exists():
         n_finished = len(plan.folds) - len(folds_to_train(path, plan.folds, resume=True))
         console.print_lines([f"{path}: {n_finished} of {len(plan.folds)} folds are finished already"], console.err)
+
+
+def show_folds_file(file: Path | None, plan: RunPlan) -> None:
+    """Print on stderr which file has the lists of subjects that the protocol names by their digits, if there is one."""
+    from mer_cli.runs.run_config import lists_digest
+
+    if file and plan.config.fold_lists:
+        console.print_lines([f"lists {lists_digest(plan.config.fold_lists)} are those of {file}"], console.err)
 
 
 def show_clips(plan: RunPlan) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,9 +48,8 @@ def require_last(rule: str) -> None:
 
 
 def judge(run: Run) -> tuple[Judged, ...]:
-    """Return the calibration of a run: one under LOSO; across datasets one for each test dataset."""
-    datasets: Sequence[str | None] = (None,) if run.config.is_loso else run.config.test_datasets
-    return tuple(Judged(run, dataset, calibration_of(run, dataset)) for dataset in datasets)
+    """Return the calibration of a run: one of all clips; if whole datasets are held out, one for each of them."""
+    return tuple(Judged(run, dataset, calibration_of(run, dataset)) for dataset in run.config.pooled_parts)
 
 
 def summarise_calibration(judged: Judged) -> CalibrationSummary:

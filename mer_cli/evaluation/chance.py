@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from mer_cli.errors import RunError
 from mer_cli.evaluation import metrics
 from mer_cli.evaluation.epoch_rules import Scores, check_rule, choose_epochs, folds_of, pooled_f1
-from mer_cli.evaluation.statistics import bootstrap_interval, count_by_subject
+from mer_cli.evaluation.statistics import bootstrap_interval, counts_of, score_of
+from mer_cli.records import dataset_of
 from mer_cli.runs.directory import Run
 
 REPETITIONS = 200
@@ -70,6 +71,9 @@ def chance_rows(
     n_classes: int,
     scored: Collection[str] | None = None,
     inner: Mapping[str, Collection[str]] | None = None,
+    *,
+    dataset: str | None = None,
+    averaged: bool = False,
 ) -> tuple[ChanceScores, ChanceScores]:
     """Return the scores of the guessers `majority` and `prior-random` under an epoch rule, in this order.
 
@@ -81,6 +85,8 @@ def chance_rows(
     n_epochs : number of epochs that the rule may choose from
     scored : ids of the folds to score; all folds if left out
     inner : by fold, the clips that were set aside and not trained on
+    dataset : score the held-out clips of this dataset only
+    averaged : whether to average each score over the folds, of which each is a dataset, instead of pooling
 
     Raises
     ------
@@ -89,25 +95,31 @@ def chance_rows(
     """
     check_rule(rule)
     by_fold: dict[str, list[int]] = {}
+    held_out: dict[str, list[int]] = {}  # those of them that are scored
     for clip_id, label in labels.items():
         if clip_id not in fold_of:
             raise RunError(f"clip {clip_id} has a label but no fold. Restore the run's clips.csv.")
         by_fold.setdefault(fold_of[clip_id], []).append(label)
+        if dataset in (None, dataset_of(clip_id)):
+            held_out.setdefault(fold_of[clip_id], []).append(label)
     only_trained = by_fold.pop("", [])
     if len(by_fold) < 2 and not only_trained:
         raise RunError(
             f"a guesser needs the clips of other subjects, and there is {len(by_fold)} fold. Train on a store with at "
             "least 2 subjects."
         )
-    everyone = np.bincount([label for held_out in by_fold.values() for label in held_out], minlength=n_classes)
+    everyone = np.bincount([label for of_fold in by_fold.values() for label in of_fold], minlength=n_classes)
     folds = []
-    for fold in sorted(by_fold if scored is None else scored):
+    for fold in sorted(by_fold.keys() & held_out.keys() if scored is None else scored):
         own = np.bincount(by_fold[fold], minlength=n_classes)
         training = np.bincount(only_trained, minlength=n_classes) if only_trained else everyone - own
         training = training - np.bincount([labels[clip] for clip in (inner or {}).get(fold, ())], minlength=n_classes)
-        folds.append(_Fold(tuple(sorted(by_fold[fold])), tuple(training.tolist())))
+        folds.append(_Fold(tuple(sorted(held_out[fold])), tuple(training.tolist())))
     as_rule = "last" if rule == "inner-val" else rule
-    rows = _majority(as_rule, tuple(folds), n_classes), _prior_random(as_rule, tuple(folds), n_epochs, n_classes)
+    rows = (
+        _majority(as_rule, tuple(folds), n_classes, averaged),
+        _prior_random(as_rule, tuple(folds), n_epochs, n_classes, averaged),
+    )
     return rows if as_rule == rule else (replace(rows[0], rule=rule), replace(rows[1], rule=rule))
 
 
@@ -122,23 +134,25 @@ def run_chance(run: Run, rule: str, dataset: str | None = None) -> tuple[ChanceS
         len(run.class_names),
         [fold.fold for fold in folds],
         {fold.fold: fold.inner_clip_ids for fold in folds},
+        dataset=dataset,
+        averaged=run.config.averages_datasets and dataset is None,
     )
 
 
 @lru_cache(maxsize=64)
-def _majority(rule: str, folds: tuple[_Fold, ...], n_classes: int) -> ChanceScores:
+def _majority(rule: str, folds: tuple[_Fold, ...], n_classes: int, averaged: bool) -> ChanceScores:
     guesses = (np.full((1, 1, len(fold.held_out)), np.argmax(fold.training)) for fold in folds)
-    return _score("majority", rule, folds, guesses, 1, n_classes)
+    return _score("majority", rule, folds, guesses, 1, n_classes, averaged)
 
 
 @lru_cache(maxsize=64)
-def _prior_random(rule: str, folds: tuple[_Fold, ...], n_epochs: int, n_classes: int) -> ChanceScores:
+def _prior_random(rule: str, folds: tuple[_Fold, ...], n_epochs: int, n_classes: int, averaged: bool) -> ChanceScores:
     random = np.random.default_rng(SEED)
     n_draws = 1 if rule == "last" else n_epochs  # the earlier epochs of independent draws cannot matter
     sizes = ((REPETITIONS, n_draws, len(fold.held_out)) for fold in folds)
     shares = (np.array(fold.training) / sum(fold.training) for fold in folds)
     guesses = (draw_classes(random, size, of_fold) for size, of_fold in zip(sizes, shares, strict=True))
-    return _score("prior-random", rule, folds, guesses, REPETITIONS, n_classes)
+    return _score("prior-random", rule, folds, guesses, REPETITIONS, n_classes, averaged)
 
 
 def draw_classes(
@@ -169,25 +183,28 @@ def _score(
     guesses: Iterable[NDArray[np.integer[Any]]],
     n_repetitions: int,
     n_classes: int,
+    averaged: bool,
 ) -> ChanceScores:
     """Score a guesser from an array of classes for each fold, (repetitions, epochs, clips); 3,000 epochs take 20 MB."""
-    n_correct = np.zeros(n_repetitions, dtype=np.int64)
-    chosen = []
+    corrects, chosen = [], []
     for fold, guess in zip(folds, guesses, strict=True):
         correct, epoch = choose_epochs(rule, guess, np.array(fold.held_out), n_classes)
-        n_correct += correct
+        corrects.append(correct)
         chosen.append(guess[np.arange(n_repetitions), epoch])
-    truth, predicted = np.concatenate([fold.held_out for fold in folds]), np.concatenate(chosen, axis=1)
-    tables = [metrics.confusion_matrix(truth, row, n_classes) for row in predicted]
-    drawn = {
-        "accuracy": n_correct / truth.size,
-        "uf1": np.array([pooled_f1(rule, table) for table in tables]),
-        "uar": np.array([metrics.uar(table) for table in tables]),
-    }
+    parts = [[place] for place in range(len(folds))] if averaged else [list(range(len(folds)))]
+    of_parts: dict[str, list[NDArray[np.float64]]] = {"accuracy": [], "uf1": [], "uar": []}
+    for part in parts:
+        truth = np.concatenate([folds[place].held_out for place in part])
+        predicted = np.concatenate([chosen[place] for place in part], axis=1)
+        tables = [metrics.confusion_matrix(truth, row, n_classes) for row in predicted]
+        of_parts["accuracy"].append(np.sum([corrects[place] for place in part], axis=0) / truth.size)
+        of_parts["uf1"].append(np.array([pooled_f1(rule, table) for table in tables]))
+        of_parts["uar"].append(np.array([metrics.uar(table) for table in tables]))
+    drawn = {metric: np.mean(values, axis=0) for metric, values in of_parts.items()}
     return ChanceScores(
         name=name,
         rule=rule,
-        accuracy=float(n_correct.mean()) / truth.size,
+        accuracy=float(drawn["accuracy"].mean()),
         uf1=float(drawn["uf1"].mean()),
         uar=float(drawn["uar"].mean()),
         repetitions=n_repetitions,
@@ -227,16 +244,15 @@ def control_of(by_seed: Sequence[Scores], run: Run) -> NullControl:
     `by_seed` has the scores of each seed, `run` is any of the runs. The interval is computed for the accuracy minus the
     expected accuracy by drawing subjects, then shifted to the expected accuracy and cut off at 0 and 1. Each fold
     has its own permutation, so when one subject is left out, a draw of subjects is a draw of permutations as well.
-    Across datasets all clips of a fold share one permutation, and the interval is too narrow. Under
+    If lists of subjects or datasets are held out, all clips of a fold share one permutation, and the interval is too
+    narrow. Under
     `best-test` the accuracy comes from other epochs than the predictions that give the class shares.
     """
-    n_classes = len(run.class_names)
-    counts = [count_by_subject(scores.predicted, run.labels, n_classes) for scores in by_seed]
-    tables = [scores.confusion for scores in by_seed]
-    expected = float(np.mean([metrics.expected_accuracy(table) for table in tables]))
-    found = float(np.mean([metrics.over_chance(table) for table in tables]))
+    counts = [counts_of(scores, run) for scores in by_seed]
+    expected = float(np.mean([score_of(of_seed, metrics.expected_accuracy) for of_seed in counts]))
+    found = float(np.mean([score_of(of_seed, metrics.over_chance) for of_seed in counts]))
     low = high = None
-    if by_seed[0].n_subjects > 1:
+    if min(counts[0].sizes) > 1:
         interval = bootstrap_interval(counts, metrics.over_chance)
         low, high = max(0.0, expected + interval.low - found), min(1.0, expected + interval.high - found)
     return NullControl(

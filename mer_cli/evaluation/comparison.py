@@ -8,7 +8,7 @@ from mer_cli.errors import RunError
 from mer_cli.evaluation import metrics
 from mer_cli.evaluation.epoch_rules import SELECTED_ON_TEST, Scores, evaluate
 from mer_cli.evaluation.run_text import settings
-from mer_cli.evaluation.statistics import Comparison, SubjectCounts, compare, count_by_subject
+from mer_cli.evaluation.statistics import Comparison, compare, counts_of
 from mer_cli.evaluation.summary import TextTable, fraction, signed_fraction
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.directory import Run
@@ -65,8 +65,8 @@ def compare_scores(first: Mapping[int, Scores], second: Mapping[int, Scores], ru
     seeds = sorted(first.keys() & second.keys())
     return compare(
         seeds,
-        [_counts(first[seed], run) for seed in seeds],
-        [_counts(second[seed], run) for seed in seeds],
+        [counts_of(first[seed], run) for seed in seeds],
+        [counts_of(second[seed], run) for seed in seeds],
         metrics.uf1,
         _discordant(first[seeds[0]], second[seeds[0]], run),
     )
@@ -97,10 +97,6 @@ def comparison_table(comparison: Comparison, first: Run, second: Run, rule: str)
             fraction(comparison.mcnemar),
         ),
     )
-
-
-def _counts(scores: Scores, run: Run) -> SubjectCounts:
-    return count_by_subject(scores.predicted, run.labels, len(run.class_names))
 
 
 def _discordant(one: Scores, other: Scores, run: Run) -> tuple[int, int]:

@@ -12,7 +12,7 @@ subject, one epoch for the accuracy and another for the F1. It is kept to compar
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,9 @@ SMOOTHED_OVER = 5  # epochs
 class Scores:
     """The scores of a set of folds under one epoch rule, from counts pooled over the folds.
 
+    If `averaged`, each fold is a dataset, and `accuracy`, `uf1` and `uar` are means over the folds' own scores instead;
+    `confusion` is summed all the same.
+
     Under `last` and `inner-val` all numbers come from one confusion matrix. Under `best-test`, `accuracy` adds up each
     fold's best epoch for accuracy, while `uf1`, `uar` and `confusion` come from the epochs that were picked for F1.
     Like the script, `uf1` then leaves out a class that is in neither labels nor predictions. The script has no UAR;
@@ -51,6 +54,7 @@ class Scores:
     n_epochs: int
     epochs: Mapping[str, int]
     predicted: Mapping[str, int]
+    averaged: bool = field(default=False, kw_only=True)
 
     @property
     def selected_on_test(self) -> bool:
@@ -70,6 +74,8 @@ def apply_rule(
     labels: Mapping[str, int],
     n_classes: int,
     inner_labels: Mapping[str, Mapping[str, int]] | None = None,
+    *,
+    averaged: bool = False,
 ) -> Scores:
     """Return the pooled scores of stored predictions under an epoch rule.
 
@@ -79,6 +85,7 @@ def apply_rule(
     folds : one for each held-out subject or test dataset, in any order, with the same number of epochs
     labels : class (0..n_classes-1) by clip id, for at least the clips in the folds
     inner_labels : class by fold and clip id, if a fold's inner clips have other labels than `labels` (permuted labels)
+    averaged : whether to average each score over the folds, of which each is a dataset, instead of pooling
 
     Raises
     ------
@@ -92,7 +99,7 @@ def apply_rule(
     `best-test`: muse1998/MMNet, CASME2_5.py (best `bingo_cnt`, and the last epoch that attains the best `AVG_F1`).
     """
     check_rule(rule)
-    n_correct, truths, chosen, epochs = 0, [], [], {}
+    correct_of, tables, chosen, epochs = [], [], [], {}
     for fold in folds:
         _check_finite(fold.fold, fold.clip_ids, fold.logits)
         truth = np.array([labels[clip_id] for clip_id in fold.clip_ids], dtype=np.int64)
@@ -102,19 +109,19 @@ def apply_rule(
             correct = int((predicted[epoch] == truth).sum())
         else:
             correct, epoch = (int(number) for number in choose_epochs(rule, predicted, truth, n_classes))
-        n_correct += correct
+        correct_of.append(correct)
         epochs[fold.fold] = epoch + 1
-        truths.append(truth)
         chosen.append(predicted[epoch])
-    confusion = metrics.confusion_matrix(np.concatenate(truths), np.concatenate(chosen), n_classes)
-    n_clips = int(confusion.sum())
+        tables.append(metrics.confusion_matrix(truth, predicted[epoch], n_classes))
+    confusion = np.sum(tables, axis=0)
+    parts = list(zip(correct_of, tables, strict=True)) if averaged else [(sum(correct_of), confusion)]
     return Scores(
         rule=rule,
-        accuracy=n_correct / n_clips,
-        uf1=pooled_f1(rule, confusion),
-        uar=float(metrics.uar(confusion)),
+        accuracy=float(np.mean([n_correct / int(table.sum()) for n_correct, table in parts])),
+        uf1=float(np.mean([pooled_f1(rule, table) for _, table in parts])),
+        uar=float(np.mean([metrics.uar(table) for _, table in parts])),
         confusion=confusion,
-        n_clips=n_clips,
+        n_clips=int(confusion.sum()),
         n_subjects=len({subject_of(clip_id) for fold in folds for clip_id in fold.clip_ids}),
         n_epochs=folds[0].logits.shape[0],
         epochs=dict(sorted(epochs.items())),
@@ -123,6 +130,7 @@ def apply_rule(
             for fold, of_fold in zip(folds, chosen, strict=True)
             for clip_id, label in zip(fold.clip_ids, of_fold, strict=True)
         },
+        averaged=averaged,
     )
 
 
@@ -270,7 +278,8 @@ def evaluate(run: Run, rule: str, dataset: str | None = None) -> Scores:
 
     Parameters
     ----------
-    dataset : pool over the folds of this dataset only; over all folds if left out
+    dataset : score the clips of this dataset only; all clips if left out, pooled, or averaged over the datasets if each
+        fold holds one out
 
     Raises
     ------
@@ -282,11 +291,22 @@ def evaluate(run: Run, rule: str, dataset: str | None = None) -> Scores:
     try:
         folds = folds_of(run, dataset)
         inner = {fold.fold: inner_labels(fold.fold, fold.inner_clip_ids, run.labels, run.config) for fold in folds}
-        return apply_rule(rule, folds, run.labels, len(run.class_names), inner)
+        averaged = run.config.averages_datasets and dataset is None
+        return apply_rule(rule, folds, run.labels, len(run.class_names), inner, averaged=averaged)
     except RunError as error:
         raise RunError(f"{run.path}, {error}") from None
 
 
 def folds_of(run: Run, dataset: str | None) -> list[FoldPredictions]:
-    """Return the finished folds that hold out clips of `dataset`; all finished folds if it is None."""
-    return [fold for fold in run.folds if dataset in (None, dataset_of(fold.clip_ids[0]))]
+    """Return the finished folds that hold out clips of `dataset`, with those clips alone; all folds if it is None."""
+    if dataset is None:
+        return list(run.folds)
+    found = []
+    for fold in run.folds:
+        rows = [row for row, clip_id in enumerate(fold.clip_ids) if dataset_of(clip_id) == dataset]
+        if len(rows) == len(fold.clip_ids):
+            found.append(fold)
+        elif rows:  # a list of subjects of several datasets
+            ids = tuple(fold.clip_ids[row] for row in rows)
+            found.append(replace(fold, clip_ids=ids, logits=fold.logits[:, rows]))
+    return found

@@ -15,7 +15,7 @@ from mer_cli.errors import RunError
 from mer_cli.evaluation.chance import run_chance
 from mer_cli.evaluation.epoch_rules import Scores, apply_rule, folds_of, inner_uf1, without_inner
 from mer_cli.evaluation.run_text import own_classes, remarks, unfinished
-from mer_cli.evaluation.statistics import METRICS, Spread, few_subjects, spread
+from mer_cli.evaluation.statistics import METRICS, Spread, counts_of, few_subjects, spread
 from mer_cli.evaluation.summary import Facts, TextTable, fraction, percent, spread_text
 from mer_cli.records import FoldPredictions
 from mer_cli.runs.directory import Run
@@ -67,7 +67,8 @@ def choose_settings(runs: Sequence[Run], dataset: str | None = None) -> Nested:
         chosen[name] = judged.index(max(judged))
     taken = [of_run[place][name] for name, place in chosen.items()]
     labels = {name: _labels(runs[place], of_run[place][name]) for name, place in chosen.items()}
-    scores = apply_rule("inner-val", taken, runs[0].labels, len(runs[0].class_names), labels)
+    averaged = runs[0].config.averages_datasets and dataset is None
+    scores = apply_rule("inner-val", taken, runs[0].labels, len(runs[0].class_names), labels, averaged=averaged)
     return Nested(scores, chosen, inner)
 
 
@@ -183,7 +184,7 @@ def _facts(by_seed: Sequence[Sequence[Run]], scores: Sequence[Scores], spreads: 
         ("clips, subjects", f"{scores[0].n_clips}, {scores[0].n_subjects}"),
         ("classes of your scheme", own_classes(config)),
         ("rare classes", rare_text_of(first)),
-        ("few subjects", few_subjects(scores[0].n_subjects)),
+        ("few subjects", few_subjects(min(counts_of(scores[0], first).sizes), of_smallest=scores[0].averaged)),
         ("remarks", ", ".join(remarks(config))),
         ("model", config.model),
         ("seeds" if len(by_seed) > 1 else "seed", seeds),

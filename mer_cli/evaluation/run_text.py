@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mer_cli.runs.config import PARTS, TrainConfig, resolve_config
-from mer_cli.runs.directory import CODE_GIVEN, DEFAULT_ROOT, SCHEME_FILE, Run, Session
+from mer_cli.runs.directory import CODE_GIVEN, DEFAULT_ROOT, FOLDS_FILE, SCHEME_FILE, Run, Session
 from mer_cli.runs.methods import MMNET
 from mer_cli.runs.run_config import RunConfig
 from mer_cli.runs.variants import TUNED, TUNED_ON
@@ -156,9 +156,9 @@ def train_command(run: Run) -> str:
     """Return the command that continues a run, with the stores and output folder of its last session."""
     config, session = run.config, run.sessions[-1]
     stores = " ".join(shlex.quote(store) for store in session.stores)
-    tested = " ".join(f"--test {shlex.quote(store)}" for store in session.test_stores)
+    protocol = _protocol_flags(run)
     if stated_rule(config):
-        return _import_command(run, f"{stores} {tested}".strip())
+        return _import_command(run, stores if config.is_loso else f"{stores} {protocol}")
     named = {
         "scheme": _scheme_word(run),
         **_method_flags(config, session),
@@ -166,7 +166,17 @@ def train_command(run: Run) -> str:
         "seed": config.seed,
         **changes(config),
     }
-    return f"mer train {stores} {tested or '--loso'} {_flags(run, named)}"
+    return f"mer train {stores} {protocol} {_flags(run, named)}"
+
+
+def _protocol_flags(run: Run) -> str:
+    """Return the flags of the run's protocol: "--loso", "--test smic.h5", or the lists that the run has a copy of."""
+    config, session = run.config, run.sessions[-1]
+    if config.fold_lists:
+        return f"--folds-file {shlex.quote(str(Path(session.out) / run.path.name / FOLDS_FILE))}"
+    if config.averages_datasets:
+        return "--leave-one-dataset-out"
+    return " ".join(f"--test {shlex.quote(store)}" for store in session.test_stores) or "--loso"
 
 
 def _import_command(run: Run, stores: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from scipy.stats import t as student
 
 from mer_cli.evaluation import metrics
 from mer_cli.evaluation.epoch_rules import Scores
-from mer_cli.records import subject_of
+from mer_cli.records import dataset_of, subject_of
 from mer_cli.runs.directory import Run
 
 N_DRAWS = 10_000
@@ -35,10 +36,26 @@ class SubjectCounts:
 
     subjects : "dataset/subject", sorted
     confusion : (subjects, classes, classes) int64, rows true
+    averaged : whether a score is the mean over the datasets' scores; else the counts of all subjects are pooled
     """
 
     subjects: tuple[str, ...]
     confusion: NDArray[np.int64] = field(repr=False)
+    averaged: bool = False
+
+    @property
+    def parts(self) -> tuple[slice, ...]:
+        """The rows whose counts are pooled: those of each dataset if scores are averaged over datasets, else all."""
+        if not self.averaged:
+            return (slice(0, len(self.subjects)),)
+        datasets = [dataset_of(subject) for subject in self.subjects]
+        starts = [row for row, dataset in enumerate(datasets) if row == 0 or dataset != datasets[row - 1]]
+        return tuple(slice(start, end) for start, end in pairwise([*starts, len(datasets)]))
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The number of subjects of each of `parts`."""
+        return tuple(part.stop - part.start for part in self.parts)
 
 
 @dataclass(frozen=True)
@@ -75,23 +92,38 @@ class Comparison:
         return self.seeds[0]
 
 
-def count_by_subject(predicted: Mapping[str, int], labels: Mapping[str, int], n_classes: int) -> SubjectCounts:
+def counts_of(scores: Scores, run: Run) -> SubjectCounts:
+    """Return the counts of each subject by which scores of `run` are resampled."""
+    return count_by_subject(scores.predicted, run.labels, len(run.class_names), averaged=scores.averaged)
+
+
+def count_by_subject(
+    predicted: Mapping[str, int], labels: Mapping[str, int], n_classes: int, *, averaged: bool = False
+) -> SubjectCounts:
     """Return a confusion matrix for each subject ("dataset/subject") from the predictions of held-out clips.
 
     Parameters
     ----------
     predicted, labels : class by clip id; clips without a prediction are left out
+    averaged : as in `SubjectCounts`
     """
     subjects = tuple(sorted(set(map(subject_of, predicted))))
     row_of = {subject: row for row, subject in enumerate(subjects)}
     confusion = np.zeros((len(subjects), n_classes, n_classes), np.int64)
     for clip_id, guess in predicted.items():
         confusion[row_of[subject_of(clip_id)], labels[clip_id], guess] += 1
-    return SubjectCounts(subjects, confusion)
+    return SubjectCounts(subjects, confusion, averaged)
+
+
+def score_of(counts: SubjectCounts, metric: Metric) -> float:
+    """Return a score of all subjects: of their pooled counts, or its mean over the datasets."""
+    return float(_scores(np.ones((1, len(counts.subjects)), np.int64), counts, metric)[0])
 
 
 def bootstrap_interval(runs: Sequence[SubjectCounts], metric: Metric) -> Interval:
     """Return the 95 % interval of a score averaged over seeds, by drawing subjects with replacement.
+
+    If the score is the mean over datasets, as many subjects of each dataset are drawn as it has.
 
     Parameters
     ----------
@@ -102,13 +134,15 @@ def bootstrap_interval(runs: Sequence[SubjectCounts], metric: Metric) -> Interva
     ------
     percentile bootstrap over clusters, ours; its ends as in `_ends`
     """
-    n_subjects = len(runs[0].subjects)
-    draws = _drawn_subjects(n_subjects)
-    scores = np.mean([metric(_pool(draws, run.confusion)) for run in runs], axis=0)
-    n_of_class = _pool(draws, runs[0].confusion).sum(axis=-1)  # (draws, classes)
-    in_all = runs[0].confusion.sum(axis=(0, 2)) > 0
-    low, high = np.quantile(scores, _ends(n_subjects))
-    return Interval(float(low), float(high), float((n_of_class[:, in_all] == 0).any(axis=1).mean()))
+    draws = _drawn_subjects(*runs[0].sizes)
+    scores = np.mean([_scores(draws, run, metric) for run in runs], axis=0)
+    lost = np.zeros(len(draws), dtype=np.bool_)
+    for part in runs[0].parts:
+        of_part = runs[0].confusion[part]
+        n_of_class = _pool(draws[:, part], of_part).sum(axis=-1)  # (draws, classes)
+        lost |= (n_of_class[:, of_part.sum(axis=(0, 2)) > 0] == 0).any(axis=1)
+    low, high = np.quantile(scores, _ends(*runs[0].sizes))
+    return Interval(float(low), float(high), float(lost.mean()))
 
 
 def mean_interval(values: NDArray[np.float64], clip_ids: Sequence[str]) -> tuple[float, float]:
@@ -154,20 +188,25 @@ def interval_of_sums(
     return float(low), float(high)
 
 
-def _ends(n_subjects: int) -> tuple[float, float]:
+def _ends(*sizes: int) -> tuple[float, float]:
     """Return the shares of the draws that lie below the low and below the high end of a 95 % interval.
 
     .025 and .975 would do for many subjects. For few, the draws vary less than scores of other subjects would, by the
     factor sqrt((n - 1) / n), and the normal distribution has shorter tails than Student's t; both are made up for.
 
+    Parameters
+    ----------
+    sizes : number of subjects; of each dataset, if subjects are drawn within each
+
     Source
     ------
     the "expanded percentile interval": Hesterberg, What teachers should know about the bootstrap, The American
-    Statistician 69(4), 2015, section 4.3
+    Statistician 69(4), 2015, section 4.3; for several datasets (degrees of freedom summed, n / (n - 1) averaged) ours
     """
-    if n_subjects < 2:
+    if min(sizes) < 2:
         return 0.0, 1.0
-    quantile = student.ppf((1 + LEVEL) / 2, n_subjects - 1) * np.sqrt(n_subjects / (n_subjects - 1))
+    freedom = sum(sizes) - len(sizes)
+    quantile = student.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(np.mean([size / (size - 1) for size in sizes]))
     return float(norm.cdf(-quantile)), float(norm.cdf(quantile))
 
 
@@ -195,16 +234,13 @@ def compare(
     """
     n_subjects = len(first[0].subjects)
     swaps = np.random.default_rng(SEED).integers(0, 2, (N_DRAWS, n_subjects))
-    draws = _drawn_subjects(n_subjects)
+    draws = _drawn_subjects(*first[0].sizes)
     observed, permuted, resampled = 0.0, np.zeros(N_DRAWS), np.zeros(N_DRAWS)
     for one, other in zip(first, second, strict=True):
         everyone = np.ones((1, n_subjects), np.int64)
-        observed += float(_difference(metric, everyone, one.confusion, other.confusion)[0]) / len(first)
-        kept, swapped = 1 - swaps, swaps
-        mixed = _pool(kept, one.confusion) + _pool(swapped, other.confusion)
-        counterpart = _pool(kept, other.confusion) + _pool(swapped, one.confusion)
-        permuted += (metric(mixed) - metric(counterpart)) / len(first)
-        resampled += _difference(metric, draws, one.confusion, other.confusion) / len(first)
+        observed += float(_difference(metric, everyone, one, other)[0]) / len(first)
+        permuted += _swapped_difference(metric, swaps, one, other) / len(first)
+        resampled += _difference(metric, draws, one, other) / len(first)
     # Floats are summed in another order: a draw that is as far out as the observed one must count.
     n_as_far = int((np.abs(permuted) >= abs(observed) - 1e-12).sum())
     n_discordant = sum(discordant)
@@ -236,27 +272,67 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def few_subjects(n_subjects: int) -> str:
-    """Return a sentence that must stand beside intervals over fewer than `FEW_SUBJECTS` subjects, otherwise ""."""
+def few_subjects(n_subjects: int, *, of_smallest: bool = False) -> str:
+    """Return a sentence that must stand beside intervals over fewer than `FEW_SUBJECTS` subjects, otherwise "".
+
+    Parameters
+    ----------
+    of_smallest : whether it is the number of the smallest dataset, over which scores are averaged
+    """
     if not 1 < n_subjects < FEW_SUBJECTS:
         return ""
+    there = " in the smallest dataset" if of_smallest else ""
     return (
-        f"Only {n_subjects} subjects: a 95 % interval over fewer than {FEW_SUBJECTS} is rough, and holds the true "
-        "score less often than 95 times in 100."
+        f"Only {n_subjects} subjects{there}: a 95 % interval over fewer than {FEW_SUBJECTS} is rough, and holds the "
+        "true score less often than 95 times in 100."
     )
 
 
 def _difference(
-    metric: Metric, draws: NDArray[np.int64], one: NDArray[np.int64], other: NDArray[np.int64]
+    metric: Metric, draws: NDArray[np.int64], one: SubjectCounts, other: SubjectCounts
 ) -> NDArray[np.float64]:
-    return metric(_pool(draws, one)) - metric(_pool(draws, other))
+    return _scores(draws, one, metric) - _scores(draws, other, metric)
 
 
-def _drawn_subjects(n_subjects: int) -> NDArray[np.int64]:
-    """Return how often each subject is drawn in each bootstrap draw, (draws, subjects)."""
-    picked = np.random.default_rng(SEED).integers(0, n_subjects, (N_DRAWS, n_subjects))
-    rows = np.arange(N_DRAWS)[:, None] * n_subjects
-    return np.bincount((rows + picked).ravel(), minlength=N_DRAWS * n_subjects).reshape(N_DRAWS, n_subjects)
+def _swapped_difference(
+    metric: Metric, swaps: NDArray[np.int64], one: SubjectCounts, other: SubjectCounts
+) -> NDArray[np.float64]:
+    """Return the difference of two methods with the predictions swapped of the subjects where `swaps` is 1, (draws,).
+
+    Parameters
+    ----------
+    swaps : (draws, subjects), 0 or 1
+    """
+    differences = []
+    for part in one.parts:
+        kept, swapped = 1 - swaps[:, part], swaps[:, part]
+        mixed = _pool(kept, one.confusion[part]) + _pool(swapped, other.confusion[part])
+        counterpart = _pool(kept, other.confusion[part]) + _pool(swapped, one.confusion[part])
+        differences.append(metric(mixed) - metric(counterpart))
+    return np.asarray(np.mean(differences, axis=0))
+
+
+def _scores(weights: NDArray[np.int64], counts: SubjectCounts, metric: Metric) -> NDArray[np.float64]:
+    """Return the score of each draw of subjects, weighted by `weights` (draws, subjects)."""
+    of_parts = [metric(_pool(weights[:, part], counts.confusion[part])) for part in counts.parts]
+    return np.asarray(np.mean(of_parts, axis=0))
+
+
+def _drawn_subjects(*sizes: int) -> NDArray[np.int64]:
+    """Return how often each subject is drawn in each bootstrap draw, (draws, subjects).
+
+    Parameters
+    ----------
+    sizes : number of subjects; of each dataset, if as many subjects of each dataset are drawn as it has
+    """
+    random = np.random.default_rng(SEED)
+    drawn = []
+    for n_subjects in sizes:
+        picked = random.integers(0, n_subjects, (N_DRAWS, n_subjects))
+        rows = np.arange(N_DRAWS)[:, None] * n_subjects
+        counted = np.bincount((rows + picked).ravel(), minlength=N_DRAWS * n_subjects)
+        drawn.append(counted.reshape(N_DRAWS, n_subjects))
+    return np.concatenate(drawn, axis=1)
 
 
 def _pool(weights: NDArray[np.int64], confusion: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -274,8 +350,8 @@ class Spread:
     """The mean of a score over several seeds, 0..1, with its spread.
 
     sd : standard deviation over the seeds, None for a single seed
-    low, high : 95 % interval of the mean, over subjects; None with one subject, or if the epoch was chosen on the
-        held-out subjects, because no interval covers that choice
+    low, high : 95 % interval of the mean, over subjects; None with one subject (of any dataset, if scores are averaged
+        over datasets), or if the epoch was chosen on the held-out subjects, because no interval covers that choice
     lost : share of the interval's draws in which a class had no clip
     """
 
@@ -297,8 +373,10 @@ def spread(name: str, by_seed: Sequence[Scores], run: Run) -> Spread:
     values = [getattr(scores, name) for scores in by_seed]
     mean = float(np.mean(values))
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    if by_seed[0].selected_on_test or by_seed[0].n_subjects < 2:
+    if by_seed[0].selected_on_test:
         return Spread(mean, sd)
-    counts = [count_by_subject(scores.predicted, run.labels, len(run.class_names)) for scores in by_seed]
+    counts = [counts_of(scores, run) for scores in by_seed]
+    if min(counts[0].sizes) < 2:
+        return Spread(mean, sd)
     interval = bootstrap_interval(counts, METRICS[name])
     return Spread(mean, sd, interval.low, interval.high, interval.lost)

@@ -14,7 +14,7 @@ from mer_cli.evaluation.chance import NullControl, control_of, run_chance
 from mer_cli.evaluation.epoch_rules import Scores, evaluate
 from mer_cli.evaluation.machines import machines_text, unlike_machines
 from mer_cli.evaluation.run_text import UNCHECKED, own_classes, remarks, settings, stated_rule, tuned_on_test
-from mer_cli.evaluation.statistics import Spread, few_subjects, spread
+from mer_cli.evaluation.statistics import Spread, counts_of, few_subjects, spread
 from mer_cli.records import parts_of
 from mer_cli.runs.directory import Run
 from mer_cli.runs.rare_classes import rare_text_of
@@ -29,7 +29,8 @@ Facts = tuple[tuple[str, str], ...]  # names and values
 class Summary:
     """What `mer evaluate` shows of one run, or of one of its test datasets, as text; each table begins with its header.
 
-    datasets : if the score pools several datasets, rows for each dataset and for the guessers on it; else empty
+    classes, confusion : empty if scores are averaged over datasets, each of which has a summary of its own
+    datasets : if the score is of several datasets, rows for each dataset and for the guessers on it; else empty
     """
 
     title: str
@@ -41,14 +42,17 @@ class Summary:
 
 
 def summarise(run: Run, rule: str) -> tuple[Summary, ...]:
-    """Return what `mer evaluate` shows of a run: one summary under LOSO; across datasets one for each test dataset."""
-    if run.config.is_loso:
-        return (summarise_dataset(run, rule, None),)
-    return tuple(summarise_dataset(run, rule, dataset) for dataset in run.config.test_datasets)
+    """Return what `mer evaluate` shows of a run: a summary of all clips; if datasets are held out, one of each dataset.
+
+    Across datasets there is none of all clips; if one dataset is left out at a time, it comes first.
+    """
+    config = run.config
+    is_by_dataset = config.is_across or config.averages_datasets
+    return tuple(summarise_dataset(run, rule, part) for part in (config.scored_parts if is_by_dataset else (None,)))
 
 
 def summarise_dataset(run: Run, rule: str, dataset: str | None) -> Summary:
-    """Return what `mer evaluate` shows of a run on one of its test datasets; pooled over all if that is None."""
+    """Return what `mer evaluate` shows of a run on one of its test datasets; on all of them if that is None."""
     scores = evaluate(run, rule, dataset)
     f1_name = _name_of_f1(scores)
     protocol, *facts = _facts([scores], run, dataset, ("seed", str(run.config.seed)))
@@ -65,8 +69,8 @@ def summarise_dataset(run: Run, rule: str, dataset: str | None) -> Summary:
             *facts,
             *([("machines", machines)] if unlike else []),
         ),
-        classes=_class_table(scores, run.class_names),
-        confusion=_confusion_table(scores, run.class_names),
+        classes=() if scores.averaged else _class_table(scores, run.class_names),
+        confusion=() if scores.averaged else _confusion_table(scores, run.class_names),
         chance=(("guesser", "accuracy %", f1_name, "UAR"), *_chance(run, scores, dataset)),
         datasets=_dataset_table(run, scores, f1_name) if several else (),
     )
@@ -81,7 +85,8 @@ def _facts(by_seed: Sequence[Scores], run: Run, dataset: str | None, seeds: tupl
     seeds : name and value of the entry on seeds: ("seed", "1")
     """
     config, scores = run.config, by_seed[0]
-    few = "" if scores.selected_on_test else few_subjects(scores.n_subjects)
+    fewest = min(counts_of(scores, run).sizes)
+    few = "" if scores.selected_on_test else few_subjects(fewest, of_smallest=scores.averaged)
     told = (
         ("classes of your scheme", own_classes(config)),
         ("rare classes", rare_text_of(run)),
@@ -170,7 +175,7 @@ def _control_text(control: NullControl) -> str:
 
 def _dataset_table(run: Run, scores: Scores, f1_name: str) -> TextTable:
     """Return rows of scores: on all datasets (MEGC calls it "full"), then on each dataset, followed by its guessers."""
-    rows = [_dataset_row(run, "full", scores)]
+    rows = [_dataset_row(run, "mean" if scores.averaged else "full", scores)]
     for dataset in run.config.test_datasets:
         of_one = evaluate(run, scores.rule, dataset)
         rows.append(_dataset_row(run, dataset, of_one))
@@ -264,16 +269,12 @@ def summarise_seeds(runs: Sequence[Run], rule: str) -> tuple[TextTable, ...]:
 
     Returns
     -------
-    Tables of names and values with the title in the first row. Under LOSO: one for all clips, then one for each dataset
-    if there are several. Across datasets: one for each test dataset.
+    Tables of names and values with the title in the first row: one for all clips, then one for each dataset if there
+    are several. Across datasets: one for each test dataset.
     """
     if len(runs) == 1:
         return ()
-    config = runs[0].config
-    datasets: list[str | None] = [None] if config.is_loso else []
-    if not config.is_loso or len(config.test_datasets) > 1:
-        datasets += config.test_datasets
-    return tuple(_summarise_seed_group(runs, rule, dataset) for dataset in datasets)
+    return tuple(_summarise_seed_group(runs, rule, part) for part in runs[0].config.scored_parts)
 
 
 def _summarise_seed_group(runs: Sequence[Run], rule: str, dataset: str | None) -> TextTable:

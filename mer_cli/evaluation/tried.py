@@ -50,6 +50,6 @@ def _is_a_try(config: RunConfig) -> bool:
 
 def _clips(config: RunConfig) -> str:
     """Return text that is equal for runs of one method on the same clips, labels and folds; the method's name first."""
-    held = config.model_dump_json(include={"scheme", "own_scheme", "protocol_id", "class_names"})
+    held = config.model_dump_json(include={"scheme", "own_scheme", "protocol_id", "class_names", "fold_lists"})
     stores = sorted((store.dataset, store.role, store.content_hash) for store in config.stores)
     return f"{config.model} {held} {stores}"

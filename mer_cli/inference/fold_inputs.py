@@ -7,6 +7,7 @@ computed again from the run's stores, from the same clips.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -20,9 +21,9 @@ from mer_cli.motion.images import redraw_windows
 from mer_cli.motion.inputs import MotionInput
 from mer_cli.records import Fold, dataset_of
 from mer_cli.runs.directory import Run
-from mer_cli.runs.folds import cross_folds, loso_folds
+from mer_cli.runs.folds import cross_folds, recorded_folds
 from mer_cli.runs.plan import PlannedStore, RunPlan
-from mer_cli.store.hdf5 import StoreInfo, read_landmarks, read_windows
+from mer_cli.store.hdf5 import StoreInfo, empty_windows, read_landmarks, read_windows
 from mer_cli.training.batches import CENTRE, PairBatches, Windows
 from mer_cli.training.inputs import MotionBatches, compute_flow, read_motion
 
@@ -53,8 +54,8 @@ def plan_of(run: Run, stores: Mapping[str, StoreInfo]) -> RunPlan:
 
 def finished_folds(run: Run) -> Iterator[Fold]:
     """Yield the finished folds of a run, whose training clips are in the order in which they were trained."""
-    if run.config.is_loso:
-        folds = loso_folds(run.labels)
+    if not run.config.is_across:
+        folds = recorded_folds(run.fold_of)
     else:  # what is only trained on has no fold, and all that has one is tested on
         sides = ([clip for clip, fold in run.fold_of.items() if bool(fold) is held_out] for held_out in (False, True))
         folds = cross_folds(*sides)
@@ -80,16 +81,22 @@ class FoldInputs:
 
     def start_fold(self, fold: Fold) -> None:
         """Read the frames of the fold's held-out clips, and normalise motion by its training clips."""
-        store = self.stores[dataset_of(fold.test[0])]
-        onset, onset_numbers, apex, apex_numbers = read_windows(store.path, fold.test)
+        onset, onset_numbers, apex, apex_numbers = windows = empty_windows(len(fold.test))
+        offsets, parts = [], []
+        start = 0
+        for dataset, of_dataset in groupby(fold.test, dataset_of):  # of several in a list of subjects; test is sorted
+            clip_ids, store = list(of_dataset), self.stores[dataset]
+            part = slice(start, start := start + len(clip_ids))
+            read_windows(store.path, clip_ids, (windows[0][part], windows[1][part], windows[2][part], windows[3][part]))
+            offsets.append(store.clips.loc[clip_ids, "offset"].to_numpy(np.int32))
+            parts.append((store, clip_ids, part))
         self.place_of = {clip_id: place for place, clip_id in enumerate(fold.test)}
         self.onset, self.apex = onset[:, CENTRE].copy(), apex[:, CENTRE].copy()  # a view would keep the whole windows
         if self.motion is None:
-            redraw_windows(store.path, fold.test, onset, apex, self.plan.config.steps)
-        if self.motion is None:
-            offsets = store.clips.loc[list(fold.test), "offset"].to_numpy(np.int32)
-            windows = Windows(onset, apex, onset_numbers, apex_numbers, offsets)
-            self.pairs = PairBatches(windows, self.plan.config, self.device)
+            for store, clip_ids, part in parts:
+                redraw_windows(store.path, clip_ids, onset[part], apex[part], self.plan.config.steps)
+            held_out = Windows(onset, apex, onset_numbers, apex_numbers, np.concatenate(offsets))
+            self.pairs = PairBatches(held_out, self.plan.config, self.device)
         else:
             self.motion.start_fold(np.array([self.row_of[clip_id] for clip_id in fold.train], dtype=np.int64))
 

@@ -91,20 +91,21 @@ def quote(run: Run) -> Quoted:
 def _differences(run: RunConfig, model: RunConfig) -> list[str]:
     """Return what differs between a run's config and a model's, in words."""
     found = []
+    if run.protocol() != model.protocol():
+        found.append(f"the protocol is {run.protocol()} in the run and {model.protocol()} in the model")
     for name in RunConfig.model_fields:
-        if name in MAY_DIFFER or name == "stores":
+        if name in MAY_DIFFER or name in ("stores", "fold_lists"):
             continue
         theirs, ours = getattr(run, name), getattr(model, name)
         if theirs != ours:
             what = "the code" if name == "foreign" else name.replace("_", " ")
             found.append(f"{what} is {_spell(theirs)} in the run and {_spell(ours)} in the model")
     theirs, ours = (
-        {(store.dataset, store.role, store.content_hash, store.clips_hash) for store in config.stores}
-        for config in (run, model)
+        {(store.dataset, store.content_hash, store.clips_hash) for store in config.stores} for config in (run, model)
     )
     if theirs != ours:
         of_run, of_model = (
-            ", ".join(f"{dataset} {content[:12]}" for dataset, _, content, _ in sorted(stores))
+            ", ".join(f"{dataset} {content[:12]}" for dataset, content, _ in sorted(stores))
             for stores in (theirs, ours)
         )
         found.append(f"the stores (by content hash) are {of_run} in the run and {of_model} in the model")

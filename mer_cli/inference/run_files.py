@@ -64,7 +64,7 @@ def find_stores(run: Run, given: Sequence[Path], *, trained_on: bool = False) ->
     Parameters
     ----------
     given : stores that have moved; for the other datasets, the path given to the run's last `mer train` is used
-    trained_on : whether to return the stores that were trained on instead, which are the same under LOSO
+    trained_on : whether to return the stores that were trained on instead; they are the same unless across datasets
 
     Raises
     ------
@@ -75,7 +75,7 @@ def find_stores(run: Run, given: Sequence[Path], *, trained_on: bool = False) ->
     """
     last = run.sessions[-1]
     wanted = [store for store in run.config.stores if store.role != ("test" if trained_on else "train")]
-    typed = last.stores if run.config.is_loso or trained_on else last.test_stores
+    typed = last.test_stores if run.config.is_across and not trained_on else last.stores
     paths = dict(zip((store.dataset for store in wanted), map(Path, typed), strict=True))
     by_dataset = {info.dataset: info for info in map(read_store, given)}
     if unknown := sorted(by_dataset.keys() - paths.keys()):

@@ -52,7 +52,7 @@ def open_run(path: Path, stores: Sequence[Path]) -> NetworkModel:
     for fold in run.folds:
         weights_file(run, fold.fold)
     held = find_stores(run, stores, trained_on=True)
-    trained_on = {clip: label for clip, label in run.labels.items() if run.config.is_loso or not run.fold_of[clip]}
+    trained_on = {clip: label for clip, label in run.labels.items() if not (run.config.is_across and run.fold_of[clip])}
     quoted = None if run.missing else quote(run)
     facts = facts_of(
         run.config,

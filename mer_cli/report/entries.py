@@ -94,20 +94,15 @@ def metrics_of(rule: str) -> tuple[str, ...]:
 def score_runs(runs: Sequence[Run], places: Places) -> tuple[Entry, ...]:
     """Return an entry for the finished seeds of each configuration, and one for each run that lacks folds.
 
-    A run that leaves one subject out over several datasets has an entry for all clips and one for each dataset. A run
-    across datasets has one entry for each test dataset, and none for all together.
+    A run over several datasets has an entry for all clips and one for each dataset. A run across datasets has one entry
+    for each test dataset, and none for all together.
     """
     finished = [group.runs for group in group_seeds([run for run in runs if not run.missing])]
     unfinished = sorted((run for run in runs if run.missing), key=lambda run: (run.path.name, run.path))
     groups = [*finished, *((run,) for run in unfinished)]
-    return tuple(_entry(seeds, places[seeds[0].path], part) for seeds in groups for part in _parts(seeds[0].config))
-
-
-def _parts(config: RunConfig) -> tuple[str | None, ...]:
-    """Return the datasets that a run is scored on separately; None stands for all clips together."""
-    if not config.is_loso:
-        return config.test_datasets
-    return (None, *config.test_datasets) if len(config.stores) > 1 else (None,)
+    return tuple(
+        _entry(seeds, places[seeds[0].path], part) for seeds in groups for part in seeds[0].config.scored_parts
+    )
 
 
 def _entry(runs: tuple[Run, ...], place: Place, dataset: str | None) -> Entry:
@@ -144,7 +139,7 @@ class Protocol:
     def name(self) -> str:
         """The name, "casme2-5/249, leave one subject out"; across datasets it says which trained and which tested."""
         config, part = self.first.config, ""
-        if config.is_loso and self.dataset:
+        if config.pooled_parts == (None,) and self.dataset:
             part = f", scored on {dataset_title(self.dataset)} alone"
         return f"{config.protocol_id}{part}, {config.protocol([self.dataset] if self.dataset else None)}"
 
@@ -160,8 +155,17 @@ class Protocol:
     @property
     def warnings(self) -> tuple[Note, ...]:
         """Notes that must stand beside every number: on the classes, and on intervals over few subjects; often none."""
-        few = few_subjects(self.first.n_subjects) if any(entry.spreads for entry in self.entries) else ""
+        few = self._few_subjects if any(entry.spreads for entry in self.entries) else ""
         return (*self._notes_on_classes, *([Note(few)] if few else []))
+
+    @property
+    def _few_subjects(self) -> str:
+        """A sentence if the interval is over few subjects, those of the smallest dataset for a mean; otherwise ""."""
+        config = self.first.config
+        if self.dataset or not config.averages_datasets:
+            return few_subjects(self.first.n_subjects)
+        fewest = min(n_subjects(self.first.runs[0], dataset) for dataset in config.test_datasets)
+        return few_subjects(fewest, of_smallest=True)
 
     @property
     def _notes_on_classes(self) -> tuple[Note, ...]:

@@ -211,15 +211,23 @@ def _listed(counts: Sequence[int]) -> str:
 def _training_notes(protocol: Protocol) -> Iterator[Note]:
     """Yield a note on what was trained and scored, if the runs have several datasets or go across datasets."""
     config = protocol.first.config
-    if not config.is_loso:
+    titles = ", ".join(dataset_title(store.dataset) for store in config.stores)
+    if config.is_across:
         yield Note(
             "Trained on every clip of the training datasets, scored on every clip of the test dataset; intervals and "
             "tests are over the subjects of the test dataset."
         )
+    elif config.averages_datasets:
+        of = (
+            f"of {dataset_title(protocol.dataset)}; intervals and tests are over its subjects"
+            if protocol.dataset
+            else "the mean over the scores of the datasets; intervals draw the subjects of each dataset"
+        )
+        yield Note(f"Each fold trains on all but one of {titles}, and is scored on that dataset. Scores are {of}.")
     elif len(config.stores) > 1:
-        titles = ", ".join(dataset_title(store.dataset) for store in config.stores)
         on = f"the clips of {dataset_title(protocol.dataset)} alone" if protocol.dataset else "all their clips"
-        yield Note(f"Each fold trains on {titles} together, with one subject left out; scores are of {on}.")
+        left_out = "one list of subjects" if config.fold_lists else "one subject"
+        yield Note(f"Each fold trains on {titles} together, with {left_out} left out; scores are of {on}.")
 
 
 def _lost(entries: Sequence[Entry]) -> list[Note]:

@@ -112,7 +112,8 @@ def _place(run: Run) -> Place:
 
 def _has_name_of(config: RunConfig, block: PaperBlock) -> bool:
     here = (config.stores[0].dataset, config.scheme, config.protocol_id)
-    return not config.generated and not config.own_scheme and here == (*block.clips, block.protocol_id)
+    is_ours = config.generated or config.own_scheme or not config.is_loso
+    return not is_ours and here == (*block.clips, block.protocol_id)
 
 
 def _is_of(counts: tuple[int, ...], subjects: int, block: PaperBlock) -> bool:
@@ -146,7 +147,7 @@ def datasets_of(number: int) -> set[str]:
 def _clips(run: Run) -> tuple[object, ...]:
     clips = tuple(sorted((clip_id, label, run.fold_of[clip_id]) for clip_id, label in run.labels.items()))
     held = tuple((store.dataset, store.table_version, store.content_hash) for store in run.config.stores)
-    named = (run.config.protocol_id, run.config.scheme, own_classes(run.config))
+    named = (run.config.protocol_id, run.config.protocol(), run.config.scheme, own_classes(run.config))
     return (*named, held, run.class_names, clips)
 
 

@@ -12,7 +12,7 @@ from mer_cli.evaluation.run_text import own_options, progress, remarks, train_co
 from mer_cli.runs.claims import Claim, living_claims
 from mer_cli.runs.directory import Run, read_run, run_dirs
 from mer_cli.runs.disk import DiskUse, disk_use
-from mer_cli.runs.run_config import other_version
+from mer_cli.runs.run_config import RunConfig, other_version
 
 RULE = "last"  # the rule of the listed scores; every run has it
 
@@ -22,8 +22,9 @@ class RunRow:
     """One run in the list; fields that are unknown for a damaged run are "" or None.
 
     state : "finished", "14 of 26 folds", "other version" or "damaged"
-    accuracy, uf1 : under RULE, if the run is finished and has a single score (LOSO, or one test dataset); else None
-    marks : options of your own method ("width=64"), and warnings on the scores: "generated faces", "permuted labels"
+    accuracy, uf1 : under RULE, if the run is finished and has a single score (not of several test datasets); else None
+    marks : options of your own method ("width=64"), the protocol if its id is that of leaving one subject out,
+        and warnings on the scores: "generated faces", "permuted labels"
     hint : how to continue an unfinished run, or what is wrong with a damaged one
     at_work : the living claims on its folds
     """
@@ -67,13 +68,19 @@ def _row(path: Path) -> RunRow:
         seed=run.config.seed,
         accuracy=scores.accuracy if scores else None,
         uf1=scores.uf1 if scores else None,
-        marks=(*own_options(run.config), *(["generated faces"] if run.config.generated else []), *remarks(run.config)),
+        marks=_marks(run.config),
         disk=disk,
         hint=f"{path}: continue with: {train_command(run)}" if run.missing else "",
         at_work=at_work,
     )
 
 
+def _marks(config: RunConfig) -> tuple[str, ...]:
+    protocol = "" if config.is_loso or config.is_across else config.protocol()
+    generated = "generated faces" if config.generated else ""
+    return tuple(filter(None, (*own_options(config), protocol, generated, *remarks(config))))
+
+
 def _scores(run: Run) -> Scores | None:
-    has_one = run.config.is_loso or len(run.config.test_datasets) == 1
+    has_one = not run.config.is_across or len(run.config.test_datasets) == 1
     return evaluate(run, RULE) if has_one and not run.missing else None

@@ -58,8 +58,8 @@ def summarise_runs(runs: Sequence[Run]) -> tuple[SummaryRow, ...]:
 
 
 def _whole(entries: Sequence[Entry]) -> list[Entry]:
-    """Return the entries without those for a single dataset of a LOSO run that also has an entry for all clips."""
-    return [entry for entry in entries if entry.dataset is None or not entry.config.is_loso]
+    """Return the entries without those for a single dataset of a run that also has an entry for all clips."""
+    return [entry for entry in entries if entry.dataset is None or entry.config.is_across]
 
 
 def _summed(protocol: Protocol) -> list[tuple[Entry, SummaryRow]]:

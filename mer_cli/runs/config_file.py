@@ -24,7 +24,11 @@ from mer_cli.system.toml import spell
 SET = "set"  # table of the options of a network: `--set name=value`
 PLAIN = (str, int, float, bool)
 _PATH = Annotated[Path, Strict(False)]
-_FROM_TEXT: dict[Any, Any] = {Path: _PATH, list[Path] | None: list[_PATH] | None}  # all other types are strict
+_FROM_TEXT: dict[Any, Any] = {
+    Path: _PATH,
+    Path | None: _PATH | None,
+    list[Path] | None: list[_PATH] | None,
+}  # all other types are strict
 
 
 @dataclass(frozen=True)

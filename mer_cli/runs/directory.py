@@ -7,6 +7,7 @@
     ├── clips.csv          clip_id, fold, emotion, label, class: for evaluation, its held-out rows never reach training
     ├── source/            a copy of your own method's files, which nothing reads
     ├── scheme.toml       the label scheme, if it is the user's own, to continue the run with; config.json says the same
+    ├── folds.csv         the lists of subjects, if some were given, to continue the run with; config.json says the same
     ├── claims/<fold>.json   which process trains the fold now (`claims`)
     ├── failed/<fold>.json   how often the fold failed, and why (`failures`)
     ├── logs/              what jobs of a cluster printed
@@ -16,7 +17,8 @@
 `history.csv` holds a row for each epoch (`Method.history_columns`), a fold's `environment.json` facts about the machine
 that trained it, `done` the SHA-256 of the others (`fold_files`). `done` is written last; a fold is filled under a
 temporary name and moved into place, so a folder that is there is whole.
-Across datasets a fold is named after its test dataset, and a clip that is only trained on has no fold.
+A fold that holds out a list of subjects is named after the list, and one that holds out a dataset after the dataset.
+Across datasets a clip that is only trained on has no fold.
 """
 
 from __future__ import annotations
@@ -53,6 +55,7 @@ from mer_cli.runs.fold_files import (
     write_history,
     write_logits,
 )
+from mer_cli.runs.fold_lists import fold_lists_text
 from mer_cli.runs.run_config import (
     RunConfig,
     config_text,
@@ -65,6 +68,7 @@ from mer_cli.system.documents import read_json, short_repr
 from mer_cli.system.files import may_be_whole, read_bounded, unread, write_folder, write_text
 
 SCHEME_FILE = "scheme.toml"
+FOLDS_FILE = "folds.csv"
 CLIP_COLUMNS = ("clip_id", "fold", "emotion", "label", "class")
 
 
@@ -144,7 +148,8 @@ def _check_rows(rows: Sequence[Mapping[str, str]], config: RunConfig) -> None:
     roles = {store.dataset: store.role for store in config.stores}
     for row in rows:
         clip_id = row["clip_id"]
-        folds = {"loso": fold_id(clip_id), "test": dataset_of(clip_id), "train": ""}
+        held_out = dataset_of(clip_id)
+        folds = {"loso": fold_id(clip_id), "dataset": held_out, "test": held_out, "train": ""}
         if row["fold"] != folds.get(roles.get(dataset_of(clip_id), "")):
             raise ValueError(f"clip {clip_id} is in fold '{row['fold']}'")
         if row["label"] not in map(str, range(len(config.class_names))):
@@ -154,7 +159,7 @@ def _check_rows(rows: Sequence[Mapping[str, str]], config: RunConfig) -> None:
         if row["label"] != str(_label_by_scheme(clip_id, row["emotion"], config)):
             raise ValueError(f"clip {clip_id} has the emotion '{row['emotion']}' and class '{row['class']}'")
     n_tested = sum(bool(row["fold"]) for row in rows)
-    n_clips = str(n_tested) if config.is_loso else f"{len(rows) - n_tested}-to-{n_tested}"
+    n_clips = f"{len(rows) - n_tested}-to-{n_tested}" if config.is_across else str(n_tested)
     if n_clips != config.protocol_id.rpartition("/")[2]:
         raise ValueError(f"it names {n_clips} clips, {config.protocol_id} has others")
 
@@ -319,6 +324,8 @@ def open_run(
             copy.write_bytes(content)
         if config.own_scheme and config.label_scheme:
             (partial / SCHEME_FILE).write_text(scheme_text(config.label_scheme), encoding="utf-8")
+        if config.fold_lists:
+            (partial / FOLDS_FILE).write_text(fold_lists_text(config.fold_lists), encoding="utf-8", newline="\n")
         text = config_text(config, hashlib.sha256(clips_file.read_bytes()).hexdigest())
         (partial / "config.json").write_text(text, encoding="utf-8")
 

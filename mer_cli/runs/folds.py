@@ -1,4 +1,4 @@
-"""Make the folds of a protocol: leave one subject out (LOSO), or one fold for each test dataset; with inner clips.
+"""Make the folds of a protocol: by subject (LOSO), by list of subjects, or by dataset; with inner clips.
 
 A fold's random streams are seeded by the run's seed and the fold's name, never by data. So a fold is the same whichever
 folds are trained beside it, and drawing more from one stream changes no other. Under `--shuffle-labels`, the null
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_cli.errors import ConfigError
-from mer_cli.records import Fold, dataset_of, fold_id, subject_of
+from mer_cli.records import Fold, dataset_of, fold_id, parts_of, subject_of
 from mer_cli.runs.config import TrainConfig
 
 
@@ -34,6 +34,49 @@ def loso_folds(clip_ids: Iterable[str]) -> list[Fold]:
             f"LOSO needs at least 2 subjects, and the store has {len(by_fold)} ({', '.join(by_fold) or 'none'}) "
             "under this scheme. Preprocess more subjects, or choose another --scheme."
         )
+    return _each_held_out(by_fold)
+
+
+def list_folds(clip_ids: Iterable[str], lists: Mapping[str, Sequence[str]]) -> list[Fold]:
+    """Return one fold for each list of subjects, in the order of their names; it trains on all other lists.
+
+    Parameters
+    ----------
+    lists : "dataset/subject" by fold; each subject of the clips is in one list
+    """
+    fold_of = {subject: fold for fold, subjects in lists.items() for subject in subjects}
+    return _each_held_out(_grouped(clip_ids, lambda clip_id: fold_of[subject_of(clip_id)]))
+
+
+def dataset_folds(clip_ids: Iterable[str]) -> list[Fold]:
+    """Return one fold for each dataset, named after it, that trains on all other datasets.
+
+    Raises
+    ------
+    ConfigError
+        If there are clips of fewer than two datasets.
+    """
+    by_dataset = _grouped(clip_ids, dataset_of)
+    if len(by_dataset) < 2:
+        raise ConfigError(
+            f"--leave-one-dataset-out: there is only {', '.join(by_dataset) or 'no dataset'}. Expected at least 2 "
+            "datasets, because a fold trains on the others. Name the stores of more, or give --loso."
+        )
+    return _each_held_out(by_dataset)
+
+
+def recorded_folds(fold_of: Mapping[str, str]) -> list[Fold]:
+    """Return the folds of a run whose clips are each held out once, as they were made, without inner clips.
+
+    Parameters
+    ----------
+    fold_of : fold by clip id
+    """
+    return _each_held_out(_grouped(fold_of, lambda clip_id: fold_of[clip_id]))
+
+
+def _each_held_out(by_fold: Mapping[str, Sequence[str]]) -> list[Fold]:
+    """Return a fold for each group of clips, sorted by name, that trains on the others, one group after the other."""
     folds = []
     for held_out in sorted(by_fold):
         train = tuple(clip for other in sorted(by_fold) if other != held_out for clip in by_fold[other])
@@ -49,7 +92,7 @@ def cross_folds(train_ids: Iterable[str], test_ids: Iterable[str]) -> list[Fold]
 
 
 def select_folds(folds: Sequence[Fold], wanted: Sequence[str] | None) -> list[Fold]:
-    """Return the folds whose id or subject is in `wanted`; all folds if `wanted` is empty or None.
+    """Return the folds whose id is in `wanted`, or whose subject under LOSO; all folds if `wanted` is empty or None.
 
     Raises
     ------
@@ -59,7 +102,7 @@ def select_folds(folds: Sequence[Fold], wanted: Sequence[str] | None) -> list[Fo
     if not wanted:
         return list(folds)
     known: dict[str, list[str]] = {fold.id: [fold.id] for fold in folds}
-    short_names = [fold.id.removeprefix(f"{dataset_of(fold.test[0])}-") for fold in folds]
+    short_names = [parts_of(fold.test[0])[1] if fold.id == fold_id(fold.test[0]) else fold.id for fold in folds]
     for name, fold in zip(short_names, folds, strict=True):
         if name != fold.id:
             known.setdefault(name, []).append(fold.id)

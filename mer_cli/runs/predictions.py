@@ -27,6 +27,7 @@ from mer_cli.runs.own_method import slug_of
 from mer_cli.runs.plan import RunPlan
 from mer_cli.runs.prediction_file import ReadScores, read_content, read_scores
 from mer_cli.runs.protocol import plan_protocol
+from mer_cli.runs.run_config import TRAINED_ON
 from mer_cli.system.shown_text import without_formula
 
 FOLD_COLUMNS = ("fold", "part", "clip_id", "subject", "label", "class")
@@ -84,6 +85,8 @@ def import_predictions(
     epoch_rule: str,
     scheme: str = "auto",
     test_stores: Sequence[Path] = (),
+    folds_file: Path | None = None,
+    leave_one_dataset_out: bool = False,
     out: Path = Path("runs"),
     seed: int = 1,
     shuffle_labels: bool = False,
@@ -93,7 +96,7 @@ def import_predictions(
     Parameters
     ----------
     file : CSV with `clip_id` and a column for each class (higher for the likelier class), or the column `predicted`
-    stores, test_stores, scheme : the protocol, as for `mer train`
+    stores, test_stores, folds_file, leave_one_dataset_out, scheme : the protocol, as for `mer train`
     name : title of the method in tables
     epoch_rule : how its author chose the epoch that the predictions are of, in words
     out : folder of all runs
@@ -119,7 +122,13 @@ def import_predictions(
     config = resolve_config(
         model=_short_name(title), foreign=foreign, scheme=scheme, seed=seed, shuffle_labels=shuffle_labels
     )
-    plan = plan_protocol(stores, config, test_stores=test_stores)
+    plan = plan_protocol(
+        stores,
+        config,
+        test_stores=test_stores,
+        folds_file=folds_file,
+        leave_one_dataset_out=leave_one_dataset_out,
+    )
     plan = replace(plan, config=plan.config.model_copy(update={"device": "cpu"}))  # nothing is trained
     found = read_scores(file, content, plan)
     path = out / plan.config.run_name
@@ -130,7 +139,7 @@ def import_predictions(
 def _write(path: Path, plan: RunPlan, file: Path, content: bytes, found: ReadScores) -> Path:
     """Write the folds that the run lacks, after a check that an existing run has the same config and clips."""
     environment = {"python": platform.python_version(), "platform": platform.platform(), CODE_GIVEN: str(file)}
-    session = Session(plan.paths("loso", "train"), plan.paths("test"), str(path.parent), environment)
+    session = Session(plan.paths(*TRAINED_ON), plan.paths("test"), str(path.parent), environment)
     path = open_run(path.parent, plan.config, plan.labels, plan.emotions, plan.folds, session, {file.name: content})
     missing = folds_to_train(path, plan.folds, resume=True)
     if missing:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 from mer_cli.datasets.dataset import Scheme
 from mer_cli.datasets.scheme_file import check_clips
 from mer_cli.datasets.schemes import check_counts, protocol_id, resolve_scheme
 from mer_cli.datasets.spelling import first_alike, spelt
 from mer_cli.errors import ConfigError
-from mer_cli.records import parts_of
+from mer_cli.records import Fold, parts_of
 from mer_cli.runs.config import TrainConfig
-from mer_cli.runs.folds import cross_folds, loso_folds, select_folds, set_aside
+from mer_cli.runs.fold_lists import FoldLists, read_fold_lists
+from mer_cli.runs.folds import cross_folds, dataset_folds, list_folds, loso_folds, select_folds, set_aside
 from mer_cli.runs.frame_draw import cut_draw_warning
 from mer_cli.runs.plan import PlannedStore, RunPlan
 from mer_cli.runs.run_config import OwnScheme, Role, RunConfig, RunStore
@@ -26,6 +29,8 @@ def plan_protocol(
     config: TrainConfig,
     *,
     test_stores: Sequence[Path] = (),
+    folds_file: Path | None = None,
+    leave_one_dataset_out: bool = False,
     wanted: Sequence[str] | None = None,
 ) -> RunPlan:
     """Plan a run as far as it doesn't depend on the machine: read the stores' tables, decide scheme, clips and folds.
@@ -34,25 +39,25 @@ def plan_protocol(
 
     Parameters
     ----------
-    stores : paths of stores of different datasets, in any order; under LOSO each of their subjects is held out once
+    stores : paths of stores of different datasets, in any order; under LOSO, the default protocol, each of their
+        subjects is held out once
     test_stores : if given, the protocol is cross-dataset: one fold for each test store, trained on all `stores`
+    folds_file : if given, each fold holds out the subjects of one of its lists (`read_fold_lists`)
+    leave_one_dataset_out : whether each fold holds out the whole of one store
     wanted : subjects or fold ids to train; None trains all
 
     Raises
     ------
     MerError
-        If a store can't be read, two stores are of one dataset, the scheme does not fit them, a fold is unknown, or too
-        many subjects are to be set aside.
+        If a store can't be read, two stores are of one dataset, the scheme does not fit them, two protocols are asked
+        for, the lists don't fit the stores, a fold is unknown, or too many subjects are to be set aside.
     """
-    infos = _read_all(stores, test_stores)
+    infos = _read_all(stores, test_stores, _role(test_stores, folds_file, leave_one_dataset_out))
     scheme = resolve_scheme(config.scheme, {info.dataset: set(info.clips["emotion"]) for info, _ in infos})
     planned = tuple(PlannedStore(info, role, _classes(info, scheme)) for info, role in infos)
     _check_classes(planned, scheme)
-    if test_stores:
-        ids = {role: [clip for store in planned if store.role == role for clip in store.clips] for _, role in infos}
-        folds = cross_folds(ids["train"], ids["test"])
-    else:
-        folds = loso_folds(clip for store in planned for clip in store.clips)
+    lists = read_fold_lists(folds_file, planned, scheme.name) if folds_file else None
+    folds = _folds(planned, lists)
     if config.inner_val:
         labels = {clip_id: label for store in planned for clip_id, (_, label) in store.clips.items()}
         folds = [set_aside(fold, labels, config.inner_val, config.seed) for fold in folds]
@@ -62,6 +67,7 @@ def plan_protocol(
         protocol_id=_protocol_id(scheme, planned),
         class_names=scheme.class_names,
         own_scheme=OwnScheme.of(scheme),
+        fold_lists=lists,
         revision=config.method.revision,
     )
     counts = (_count_warning(scheme, store) for store in planned)
@@ -74,9 +80,34 @@ def plan_protocol(
     )
 
 
-def _read_all(stores: Sequence[Path], test_stores: Sequence[Path]) -> list[tuple[StoreInfo, Role]]:
-    """Read the stores, with their roles, sorted by dataset."""
-    role: Role = "train" if test_stores else "loso"
+def _role(test_stores: Sequence[Path], folds_file: Path | None, leave_one_dataset_out: bool) -> Role:
+    """Return the role of the stores that are not test stores; raise a ConfigError if two protocols are asked for."""
+    asked: dict[Role, bool] = {
+        "train": bool(test_stores),
+        "list": folds_file is not None,
+        "dataset": leave_one_dataset_out,
+    }
+    given = [role for role, is_asked in asked.items() if is_asked]
+    if len(given) > 1:
+        flags = {"train": "test stores", "list": "a file of folds", "dataset": "leave_one_dataset_out"}
+        raise ConfigError(
+            f"{' and '.join(flags[role] for role in given)} are different protocols. Expected one of them. Leave out "
+            "the others."
+        )
+    return given[0] if given else "loso"
+
+
+def _folds(planned: Sequence[PlannedStore], lists: FoldLists | None) -> list[Fold]:
+    ids = {role: [clip for store in planned if store.role == role for clip in store.clips] for role in get_args(Role)}
+    if ids["test"]:
+        return cross_folds(ids["train"], ids["test"])
+    if lists:
+        return list_folds(ids["list"], lists)
+    return dataset_folds(ids["dataset"]) if ids["dataset"] else loso_folds(ids["loso"])
+
+
+def _read_all(stores: Sequence[Path], test_stores: Sequence[Path], role: Role) -> list[tuple[StoreInfo, Role]]:
+    """Read the stores, with their roles (`role`, or "test"), sorted by dataset."""
     infos = [(read_store(path), role) for path in stores]
     infos += [(read_store(path), "test") for path in test_stores]
     require_one_each(info for info, _ in infos)
@@ -138,7 +169,7 @@ def _leaks(planned: Sequence[PlannedStore]) -> Iterator[str]:
     """Yield warnings about one person under two ids, or one face under two subjects, in stores that exist."""
     for store in planned:
         alike = first_alike(parts_of(clip_id)[1] for clip_id in store.clips)
-        if alike and store.role == "loso":
+        if alike and store.role in ("loso", "list"):
             first, second = map(spelt, alike)
             yield (
                 f"{store.info.path}: subjects '{first}' and '{second}' seem to be one person, who is trained on and "
@@ -149,9 +180,13 @@ def _leaks(planned: Sequence[PlannedStore]) -> Iterator[str]:
 
 
 def _protocol_id(scheme: Scheme, planned: Sequence[PlannedStore]) -> str:
-    """Return the scheme's own id under LOSO; across datasets, for example, "casme2-to-samm-megc3/145-to-133"."""
+    """Return the scheme's own id; across datasets, for example, "casme2-to-samm-megc3/145-to-133".
+
+    The name of a composite set, such as MEGC 2019's, is kept for leave one subject out, which is part of what it means.
+    """
     n_clips = {role: sum(len(store.clips) for store in planned if store.role == role) for role in ("train", "test")}
     if not n_clips["test"]:
+        scheme = scheme if planned[0].role == "loso" else replace(scheme, composite="")
         return protocol_id(scheme, [store.info.dataset for store in planned], sum(len(s.clips) for s in planned))
     sides = ("+".join(store.info.dataset for store in planned if store.role == role) for role in ("train", "test"))
     return f"{'-to-'.join(sides)}-{scheme.name}/{n_clips['train']}-to-{n_clips['test']}"

@@ -1,7 +1,8 @@
 """Find the classes that a run can hardly learn: without a clip, or without training clips of two subjects in a fold.
 
-A score hides them: a class that no fold has trained on counts 0 in UF1 and UAR whatever the method is, and a class that
-one subject shows is learned as that subject. So they are told before training and beside every score.
+A score hides them: a class that no fold has trained on counts 0 in UF1 and UAR whatever the method is, and so does a
+class that a held-out dataset has no clip of; a class that one subject shows is learned as that subject. So they are
+told before training and beside every score.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mer_cli.records import Fold, subject_of
+from mer_cli.records import Fold, dataset_of, subject_of
 from mer_cli.runs.directory import Run
 
 MOST_NAMED = 3  # folds that are named; more are counted
@@ -22,6 +23,7 @@ class RareClass:
     n_clips, n_subjects : in the whole run · n_folds : number of folds of the run
     without : ids of the folds that have no training clip of the class
     of_one : ids of the folds whose training clips of the class are of one subject
+    untested : datasets that are held out whole and have no clip of the class
     """
 
     name: str
@@ -30,6 +32,7 @@ class RareClass:
     n_folds: int
     without: tuple[str, ...]
     of_one: tuple[str, ...]
+    untested: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -43,6 +46,8 @@ class RareClass:
             parts.append(f"no training clip of it in {self._spell(self.without)}")
         if self.of_one:
             parts.append(f"training clips of one subject only in {self._spell(self.of_one)}")
+        if self.untested:
+            parts.append(f"no clip of it in {' and '.join(self.untested)}, so it counts 0 in UF1 and UAR there")
         return ", ".join(parts)
 
     def _spell(self, folds: Sequence[str]) -> str:
@@ -55,6 +60,8 @@ class RareClass:
 def rare_classes(labels: Mapping[str, int], class_names: Sequence[str], folds: Sequence[Fold]) -> tuple[RareClass, ...]:
     """Return the classes that have no clip, or that some fold has training clips of fewer than two subjects of.
 
+    Classes that a dataset has no clip of are among them if the whole dataset is held out.
+
     Parameters
     ----------
     labels : class by clip id, of all clips of the folds
@@ -64,15 +71,21 @@ def rare_classes(labels: Mapping[str, int], class_names: Sequence[str], folds: S
     for clip_id, label in labels.items():
         subjects[label].add(subject_of(clip_id))
     n_trained = {fold.id: _count_subjects(fold, labels) for fold in folds}
+    tested = {fold.id: {labels[clip_id] for clip_id in fold.test} for fold in folds if _holds_out_a_dataset(fold)}
     found = []
     for label, name in enumerate(class_names):
         without, of_one = (
             tuple(fold for fold, counts in n_trained.items() if counts.get(label, 0) == wanted) for wanted in (0, 1)
         )
-        if without or of_one:
+        untested = tuple(dataset for dataset, there in tested.items() if label not in there)
+        if without or of_one or untested:
             n_clips = sum(other == label for other in labels.values())
-            found.append(RareClass(name, n_clips, len(subjects[label]), len(folds), without, of_one))
+            found.append(RareClass(name, n_clips, len(subjects[label]), len(folds), without, of_one, untested))
     return tuple(found)
+
+
+def _holds_out_a_dataset(fold: Fold) -> bool:
+    return {fold.id} == set(map(dataset_of, fold.test)) and fold.id not in map(dataset_of, (*fold.train, *fold.inner))
 
 
 def _count_subjects(fold: Fold, labels: Mapping[str, int]) -> dict[int, int]:

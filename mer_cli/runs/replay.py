@@ -8,7 +8,7 @@ from typing import Any
 
 from mer_cli.errors import ConfigError
 from mer_cli.runs.config_file import SET, ConfigFile, settings_of
-from mer_cli.runs.directory import SCHEME_FILE, read_sessions
+from mer_cli.runs.directory import FOLDS_FILE, SCHEME_FILE, read_sessions
 from mer_cli.runs.foreign import Foreign
 from mer_cli.runs.plan import RunPlan
 from mer_cli.runs.run_config import RunConfig, RunStore, read_config
@@ -33,6 +33,10 @@ def read_recorded(path: Path, given: Collection[str]) -> ConfigFile:
         raise ConfigError(f"--config: {path} is neither a TOML file nor a run's config.json. Name one of them.")
     recorded = read_config(path.parent)
     flags: dict[str, Any] = {"loso": True} if recorded.is_loso else {}
+    if recorded.averages_datasets:
+        flags["leave_one_dataset_out"] = True
+    if recorded.fold_lists and "folds_file" not in given:
+        flags["folds_file"] = path.with_name(FOLDS_FILE)
     settings = settings_of(recorded)
     if recorded.own_scheme:
         settings["scheme"] = str(path.with_name(SCHEME_FILE))
@@ -113,11 +117,13 @@ def check_same_run(file: ConfigFile, plan: RunPlan, changed: Collection[str]) ->
     recorded, planned = file.recorded, plan.config
     if recorded is None:
         return
-    theirs, ours = ([(store.dataset, store.role) for store in config.stores] for config in (recorded, planned))
+    theirs, ours = (
+        (config.protocol(), [(store.dataset, store.role) for store in config.stores]) for config in (recorded, planned)
+    )
     if theirs != ours:
         raise ConfigError(
             f"{file.path}: the run is {_words(recorded)}, and the command line asks for {_words(planned)}. It would be "
-            "another run. Name the stores of that run, or train without --config."
+            "another run. Give the protocol and the stores of that run, or train without --config."
         )
     for record, store, read in zip(recorded.stores, planned.stores, plan.stores, strict=True):
         for hashed in HASHES:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,7 +29,8 @@ PROTOCOL_VERSION = 4  # raised whenever a change of the code can move a stored l
 CHECKSUM = "clips_sha256"
 OWN_CHECKSUM = "config_sha256"  # of all that config.json says except this
 
-Role = Literal["loso", "train", "test"]
+Role = Literal["loso", "list", "dataset", "train", "test"]
+TRAINED_ON: tuple[Role, ...] = ("loso", "list", "dataset", "train")  # in some fold, or in all
 
 GENERATED = "generated: not a result on any dataset"  # beside whatever such a run gives
 
@@ -42,7 +43,8 @@ class RunStore(BaseModel):
     dataset: str
     """Dataset of the store; a run has no two stores of the same dataset."""
     role: Role
-    """Role of the store in the protocol: each subject held out once (loso), only trained on, or only tested on."""
+    """Role of the store in the protocol: what of it is held out at a time, while it is trained on in the other folds (a
+    subject, loso; a list of subjects, list; all of it, dataset); or only trained on, or only tested on."""
     content_hash: str
     """Hash over the store's content, which the store itself records."""
     table_sha256: str
@@ -98,6 +100,8 @@ class RunConfig(TrainConfig):
     """Classes in label order."""
     own_scheme: OwnScheme | None = None
     """What the label scheme says, if it came from the user's own file."""
+    fold_lists: dict[str, tuple[str, ...]] | None = None
+    """Subjects ("casme2/01") that each fold holds out, if lists of subjects were given."""
     protocol_version: int = PROTOCOL_VERSION
     """Value of `PROTOCOL_VERSION` in the code that made the run."""
     revision: int = 1
@@ -134,6 +138,28 @@ class RunConfig(TrainConfig):
         return all(store.role == "loso" for store in self.stores)
 
     @property
+    def is_across(self) -> bool:
+        """Whether some stores are only trained on, and the others only tested on."""
+        return any(store.role == "test" for store in self.stores)
+
+    @property
+    def averages_datasets(self) -> bool:
+        """Whether each fold holds out a dataset, so that a score of all clips is the mean over the datasets' scores."""
+        return any(store.role == "dataset" for store in self.stores)
+
+    @property
+    def scored_parts(self) -> tuple[str | None, ...]:
+        """Datasets that are scored by themselves, after None for all clips together; None is absent across datasets."""
+        if self.is_across:
+            return self.test_datasets
+        return (None, *self.test_datasets) if len(self.stores) > 1 else (None,)
+
+    @property
+    def pooled_parts(self) -> tuple[str | None, ...]:
+        """What counts are pooled over: None for all clips together, or each dataset if whole datasets are held out."""
+        return self.test_datasets if self.is_across or self.averages_datasets else (None,)
+
+    @property
     def test_datasets(self) -> tuple[str, ...]:
         """The datasets with held-out clips, on which the run is scored."""
         return tuple(store.dataset for store in self.stores if store.role != "train")
@@ -161,12 +187,23 @@ class RunConfig(TrainConfig):
 
         Parameters
         ----------
-        tested : test datasets to name; None names all. Has no effect under leave one subject out
+        tested : test datasets to name; None names all. Has no effect if subjects or lists of subjects are held out
         """
         if self.is_loso:
             return "leave one subject out"
+        if self.fold_lists:
+            return f"{len(self.fold_lists)}-fold by subject, lists {lists_digest(self.fold_lists)}"
+        if self.averages_datasets:
+            what = f"tested on {_listed(tested)}" if tested else f"mean over {len(self.stores)} datasets"
+            return f"leave one dataset out, {what}"
         trained = (store.dataset for store in self.stores if store.role == "train")
         return f"trained on {_listed(trained)}, tested on {_listed(tested or self.test_datasets)}"
+
+
+def lists_digest(lists: Mapping[str, Sequence[str]]) -> str:
+    """Return 8 hexadecimal digits by which lists of subjects are named: equal for equal lists, in whatever file."""
+    dealt = json.dumps({fold: sorted(subjects) for fold, subjects in lists.items()}, sort_keys=True)
+    return hashlib.sha256(dealt.encode()).hexdigest()[:8]
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -226,7 +263,8 @@ def parse_config(path: Path) -> RunConfig:
 
 def config_text(config: RunConfig, clips_sha256: str) -> str:
     """Return the text of a run's config.json: the settings, then the checksum of clips.csv and its own."""
-    absent = {name for name in ("own_scheme", "foreign") if getattr(config, name) is None}  # as older runs are written
+    # As older runs are written.
+    absent = {name for name in ("own_scheme", "fold_lists", "foreign") if getattr(config, name) is None}
     if config.revision == 1:
         absent.add("revision")
     held = json.loads(config.model_dump_json(exclude=absent)) | {CHECKSUM: clips_sha256}

@@ -37,7 +37,7 @@ from mer_cli.runs.fold_files import FoldFacts, read_history
 from mer_cli.runs.folds import training_labels
 from mer_cli.runs.own_code import Origin, Sources, import_again, is_known
 from mer_cli.runs.plan import RunPlan
-from mer_cli.runs.run_config import RunConfig
+from mer_cli.runs.run_config import TRAINED_ON, RunConfig
 from mer_cli.store.hdf5 import empty_windows, read_windows
 from mer_cli.system.files import write_text
 from mer_cli.training.batches import PairBatches, Windows
@@ -98,7 +98,7 @@ class Trainers:
     def _keep_only(self, plan: RunPlan) -> None:
         """Drop what is of another plan, because its memory is needed."""
         trained_on = frozenset(clip_id for fold in plan.wanted for clip_id in fold.train)
-        key = (plan.config.model_copy(update={"seed": 0}), plan.paths("loso", "train", "test"), trained_on)
+        key = (plan.config.model_copy(update={"seed": 0}), plan.paths(*TRAINED_ON, "test"), trained_on)
         if key != self.key:
             self.key, self.arrays, self.trainer = key, None, None
 

@@ -22,6 +22,8 @@ def plan_run(
     config: TrainConfig,
     *,
     test_stores: Sequence[Path] = (),
+    folds_file: Path | None = None,
+    leave_one_dataset_out: bool = False,
     wanted: Sequence[str] | None = None,
     machine: Machine | None = None,
 ) -> RunPlan:
@@ -29,9 +31,7 @@ def plan_run(
 
     Parameters
     ----------
-    stores : paths of stores of different datasets, in any order; under LOSO each of their subjects is held out once
-    test_stores : if given, the protocol is cross-dataset: one fold for each test store, trained on all `stores`
-    wanted : subjects or fold ids to train; None trains all
+    stores, test_stores, folds_file, leave_one_dataset_out, wanted : as in `plan_protocol`
     machine : the machine that will train, if it is not this one
 
     Raises
@@ -40,7 +40,14 @@ def plan_run(
         As `plan_protocol`, or if the machine lacks what the config asks for, or a store what the method needs
         (`check_inputs`).
     """
-    plan = plan_protocol(stores, config, test_stores=test_stores, wanted=wanted)
+    plan = plan_protocol(
+        stores,
+        config,
+        test_stores=test_stores,
+        folds_file=folds_file,
+        leave_one_dataset_out=leave_one_dataset_out,
+        wanted=wanted,
+    )
     n_pairs = sum(len(fold.train) for fold in plan.folds) * config.epochs
     run_config = resolve_hardware(plan.config, n_pairs, machine)
     plan = replace(plan, config=run_config)

@@ -27,6 +27,7 @@ from mer_cli.runs.failures import forget_failures, read_failures
 from mer_cli.runs.own_code import origin_known, sources_of
 from mer_cli.runs.plan import RunPlan
 from mer_cli.runs.process_state import require_torch_defaults
+from mer_cli.runs.run_config import TRAINED_ON
 from mer_cli.system.workers import end_unguarded_worker
 from mer_cli.training.cost import guess_seconds
 from mer_cli.training.fold_work import EndedFold, FoldWork, Trainers, spell
@@ -461,5 +462,5 @@ def _open_run(plan: RunPlan, out: Path, needs: Needs) -> tuple[Path, Session]:
     if config.foreign:
         environment[CODE_GIVEN] = origin_known(config.foreign).text
         sources = sources_of(config.foreign)
-    session = Session(plan.paths("loso", "train"), plan.paths("test"), str(out), environment)
+    session = Session(plan.paths(*TRAINED_ON), plan.paths("test"), str(out), environment)
     return open_run(out, config, plan.labels, plan.emotions, plan.folds, session, sources), session

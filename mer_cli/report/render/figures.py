@@ -79,7 +79,7 @@ class RunFigure:
 
 
 def run_figures(groups: Sequence[RunGroup], with_images: bool) -> tuple[RunFigure, ...]:
-    """Return a figure for each group that has a finished seed; across datasets one for each test dataset.
+    """Return a figure for each group that has a finished seed; if whole datasets are held out, one for each of them.
 
     Parameters
     ----------
@@ -89,9 +89,7 @@ def run_figures(groups: Sequence[RunGroup], with_images: bool) -> tuple[RunFigur
     for group in groups:
         finished = tuple(run for run in group.runs if not run.missing)
         if finished:
-            config = finished[0].config
-            datasets = (None,) if config.is_loso else config.test_datasets
-            figures += [_run_figure(finished, dataset, with_images) for dataset in datasets]
+            figures += [_run_figure(finished, part, with_images) for part in finished[0].config.pooled_parts]
     return tuple(figures)
 
 
