@@ -66,12 +66,14 @@ class LivelySubject:
 
 
 class LivelyClip:
-    """The face of a planned clip in each of its frames."""
+    """The face of a planned clip in each of its frames, which are asked for in their order."""
 
     def __init__(self, lively: LivelySubject, plan: ClipPlan, motion: Motion) -> None:
         self.lively, self.subject = lively, lively.subject
         self.happens = draw_distractors(plan)
         self.onset = plan.onset - plan.first
+        self.head: Map | None = None  # where the pixels of the last frame came from
+        self.look: tuple[tuple[float, float], Map] | None = None  # where the eyes last looked, and what that changes
         self.motion = motion
         if self.happens.mouth.any():
             fields = [self.subject.unit_field(number, BOTH) for number in MOUTH_UNITS]
@@ -86,7 +88,7 @@ class LivelyClip:
         angles = self.happens.turn[frame].astype(np.float32)
         turned = 1 + np.tensordot(angles, self.lively.turn[1], 1)
         picture = self._eyes(frame) * cv2.merge([self.motion.shading(frame) * turned] * 3)
-        head = undo(np.asarray(cv2.transform(PIXELS, inverse.astype(np.float32)), np.float32), self._turned(frame))
+        head = self.head = self._turned_back(np.asarray(cv2.transform(PIXELS, inverse.astype(np.float32))), frame)
         face = undo(head, self.motion.displacement(frame))
         warped = cv2.remap(picture, face, NO_MAP, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         part, worn = self.lively.worn_part, self.subject.worn
@@ -102,6 +104,13 @@ class LivelyClip:
         source = undo(PIXELS, self._turned(self.onset))
         return np.asarray(cv2.remap(displacement, source, NO_MAP, cv2.INTER_LINEAR), np.float32)
 
+    def _turned_back(self, pixels: Map, frame: int) -> Map:
+        """Return where pixels were before the head turned; a frame's solution is nearly that of the frame before."""
+        if self.head is None:
+            return undo(pixels, self._turned(frame))
+        turned = cv2.remap(self._turned(frame), self.head, NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(pixels - turned, np.float32)
+
     def _turned(self, frame: int) -> Map:
         """Return how far the turn of the head moves each pixel in a frame, (HEIGHT, WIDTH, 2) float32."""
         return np.tensordot(self.happens.turn[frame].astype(np.float32), self.lively.turn[0], 1)
@@ -109,9 +118,12 @@ class LivelyClip:
     def _eyes(self, frame: int) -> Map:
         """Return the neutral picture with the eyes looking and the lids closed as planned for a frame."""
         picture, closed = self.subject.neutral.copy(), float(self.happens.lids[frame])
-        change = self.lively.eyes.change(*self.happens.gaze[frame])
+        right, up = map(float, self.happens.gaze[frame])
+        if self.look is None or self.look[0] != (right, up):
+            self.look = (right, up), self.lively.eyes.change(right, up)
+        change = self.look[1]
         if closed > LEAST:
-            change *= self.lively.lids.seen(closed)[self.lively.eyes.part][..., None]
+            change = change * self.lively.lids.seen(closed)[self.lively.eyes.part][..., None]
             self.lively.lids.add(picture, closed)
         picture[self.lively.eyes.part] += change
         return picture

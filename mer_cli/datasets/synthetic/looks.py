@@ -23,7 +23,7 @@ LONG = (0.65, 0.05)  # share of those with hair whose hair is long: with a more 
 VOLUME = (3.0, 11.0)  # frame pixels that hair stands off the head
 SHADOW = 0.78  # factor on the brightness of skin right below a fringe or the rim of glasses
 LENS = 0.4  # half the width of a lens; the bridge between two lenses is 0.26
-FRAMES = np.array([[0.03, 0.03, 0.03], [0.06, 0.09, 0.16], [0.28, 0.28, 0.30], [0.20, 0.34, 0.42]])  # black to gold
+FRAMES = np.array([[0.02, 0.02, 0.02], [0.03, 0.05, 0.10], [0.10, 0.10, 0.11], [0.08, 0.15, 0.20]])  # black to gold
 EDGE = 7  # drawn pixels at the head's edge in which the wall shines through
 BEFORE_EYES = 0.42  # from the plane of the eyes' centres to that of the lenses
 
