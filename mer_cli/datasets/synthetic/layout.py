@@ -14,7 +14,7 @@ from mer_cli.datasets.synthetic.spreadsheet import Sheets
 from mer_cli.errors import ConfigError, unknown_name
 
 MOST_SUBJECTS = 99
-MOST_LIGHT, MOST_NOISE = 10.0, 10.0  # factors
+LARGEST_FACTOR = 10.0  # on light and noise
 
 Pairs = list[tuple[int, str]]  # subject and emotion of each clip
 
@@ -89,9 +89,9 @@ class GeneratedLayout:
         n_clips = self.n_clips if clips is None else clips
         self._check(n_subjects, n_clips, intensity, emotions)
         check_release(release)
-        for flag, factor, most in (("light", light, MOST_LIGHT), ("noise", noise, MOST_NOISE)):
-            if not 0 <= factor <= most:
-                raise ConfigError(f"--{flag} must be from 0 to {most:g}, got {factor}.")
+        for flag, factor in (("light", light), ("noise", noise)):
+            if not 0 <= factor <= LARGEST_FACTOR:
+                raise ConfigError(f"--{flag} must be from 0 to {LARGEST_FACTOR:g}, got {factor}.")
         realism = RELEASES[release]
         pace = realism.pace(self.name, self.pace)
         rng = np.random.default_rng([seed, 0])

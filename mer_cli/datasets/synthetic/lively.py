@@ -93,9 +93,9 @@ class LivelyClip:
         warped = cv2.remap(picture, face, NO_MAP, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         part, worn = self.lively.worn_part, self.subject.worn
         if part is not None and worn is not None:
-            layer, cover = (
-                cv2.remap(each, head[part], NO_MAP, cv2.INTER_LINEAR) for each in (worn.picture, worn.cover)
-            )
+            # Not with NO_MAP: of one or three channels, OpenCV 5.0 then returns nothing for INTER_LINEAR.
+            across, down = cv2.split(head[part])
+            layer, cover = (cv2.remap(each, across, down, cv2.INTER_LINEAR) for each in (worn.picture, worn.cover))
             warped[part] = warped[part] * (1 - cover[..., None]) + layer
         return np.asarray(warped, np.float32)
 
