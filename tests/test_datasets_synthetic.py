@@ -21,7 +21,7 @@ SMALL = {"subjects": 2, "clips": 6, "seed": 3, "intensity": 2.0}
 @pytest.fixture(scope="module", autouse=True)
 def _people_drawn_once():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mer_cli.datasets.synthetic.clip.draw_subject", person_of)
+        patch.setattr("mer_cli.datasets.synthetic.drawing.draw_subject", person_of)
         yield
 
 

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from mer_cli.datasets.synthetic.clip import DrawnClip
+from mer_cli.datasets.synthetic.drawing import DrawnClip
 from mer_cli.datasets.synthetic.subject import draw_subject
 from mer_cli.datasets.synthetic.writer import write_release
 

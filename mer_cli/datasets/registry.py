@@ -89,6 +89,9 @@ def synthesise(
     seed: int,
     intensity: float,
     emotions: tuple[str, ...] | None,
+    release: int,
+    light: float,
+    noise: float,
     on_clip: Callable[[int, int], None],
 ) -> Path:
     """Write a release of generated faces in the layout of a dataset, as `write_release`; return its root folder."""
@@ -102,6 +105,9 @@ def synthesise(
         seed=seed,
         intensity=intensity,
         emotions=emotions,
+        release=release,
+        light=light,
+        noise=noise,
         on_clip=on_clip,
     )
 

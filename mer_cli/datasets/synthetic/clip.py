@@ -1,25 +1,23 @@
-"""Draw the clips of a person as the release shows them.
-
-A frame is the neutral face, moved and shaded by its action units, with head motion, flicker and noise.
-"""
+"""Draw the frames of a clip: the neutral face, moved and shaded by action units, with head motion, light and noise."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mer_cli.datasets.synthetic.plan import ClipPlan
 from mer_cli.datasets.synthetic.render import HEIGHT, WIDTH, Map
-from mer_cli.datasets.synthetic.subject import Subject, draw_subject
+from mer_cli.datasets.synthetic.subject import Subject
 from mer_cli.system.opencv import cv2
 
 STEP = 1 / 200  # seconds, step of the head's random walk at any frame rate
 MAINS = 100.0  # hertz, flicker of lamps
 AT_224 = 224 / 205  # crop pixels per frame pixel: the usual crop is about 205 frame pixels wide
+SLOW = 0.006  # amplitude of the slow drift of the light
 NOISE = 1.6  # standard deviation of the sensor's noise at mid-grey, of 255
 HEAD = np.array([0.0144, 0.0144, 0.002, 1.5e-5])  # step of the head's random walk: x, y in pixels, degrees, scale
 DRIFT = np.array([0.010, 0.010, 0.028, 1e-5])  # its steady part, per step
@@ -103,15 +101,40 @@ def clip_motion(subject: Subject, plan: ClipPlan) -> Motion:
     )
 
 
+# Draws a face in a frame, counted from 0, without light and noise: (HEIGHT, WIDTH, 3) float32, 0-255. The second
+# argument is the matrix (2, 3) that leads from a place in the frame back to where the head was at rest.
+Place = Callable[[int, NDArray[np.float64]], Map]
+OnPose = Callable[[NDArray[np.float64]], object]
+
+
 def draw_frames(
-    subject: Subject, plan: ClipPlan, motion: Motion, on_pose: Callable[[NDArray[np.float64]], object] | None = None
+    subject: Subject, plan: ClipPlan, motion: Motion, on_pose: OnPose | None = None
 ) -> Iterator[NDArray[np.uint8]]:
     """Draw the frames of a planned clip, one by one: (HEIGHT, WIDTH, 3) uint8, blue green red.
 
     `on_pose` is told the pose of the head in each frame, the matrix (2, 3) that `pose_matrix` returns.
     """
-    rng = np.random.default_rng([*plan.seed, 2])
     across, down = np.arange(WIDTH, dtype=float)[None], np.arange(HEIGHT, dtype=float)[:, None]
+
+    def place(frame: int, inverse: NDArray[np.float64]) -> Map:
+        moved = motion.displacement(frame)
+        x = inverse[0, 0] * across + inverse[0, 1] * down + inverse[0, 2] - moved[..., 0]
+        y = inverse[1, 0] * across + inverse[1, 1] * down + inverse[1, 2] - moved[..., 1]
+        shaded = subject.neutral * cv2.merge([motion.shading(frame)] * 3)  # three times as fast as [..., None]
+        picture = cv2.remap(
+            shaded, x.astype(np.float32), y.astype(np.float32), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        )
+        return np.asarray(picture, np.float32)
+
+    return film(plan, place, on_pose)
+
+
+def film(plan: ClipPlan, place: Place, on_pose: OnPose | None = None) -> Iterator[NDArray[np.uint8]]:
+    """Yield the frames of a planned clip as a camera records them: (HEIGHT, WIDTH, 3) uint8, blue green red.
+
+    The head moves a little in the picture, lamps flicker, and the sensor adds noise.
+    """
+    rng = np.random.default_rng([*plan.seed, 2])
     flicker, phase, slow = rng.uniform([0.002, 0.0, 0.5], [0.008, 2 * np.pi, 3.0])
     pose, velocity, drift = np.zeros(4), np.zeros(4), rng.normal(0, DRIFT)
     noise = _noise_bank(rng)
@@ -123,52 +146,18 @@ def draw_frames(
         matrix = pose_matrix(pose)
         if on_pose is not None:
             on_pose(matrix)
-        inverse = cv2.invertAffineTransform(matrix)
-        moved = motion.displacement(frame)
-        x = inverse[0, 0] * across + inverse[0, 1] * down + inverse[0, 2] - moved[..., 0]
-        y = inverse[1, 0] * across + inverse[1, 1] * down + inverse[1, 2] - moved[..., 1]
-        shaded = subject.neutral * cv2.merge([motion.shading(frame)] * 3)  # three times as fast as [..., None]
-        picture = cv2.remap(
-            shaded, x.astype(np.float32), y.astype(np.float32), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-        )
+        picture = place(frame, np.asarray(cv2.invertAffineTransform(matrix), np.float64))
         time = frame / plan.fps
-        lamps = 1 + flicker * np.sin(2 * np.pi * MAINS * time + phase) + 0.006 * np.sin(2 * np.pi * slow * time + phase)
-        lit = picture * np.float32(lamps)
+        waves = flicker * np.sin(2 * np.pi * MAINS * time + phase), SLOW * np.sin(2 * np.pi * slow * time + phase)
+        lit = picture * np.float32(1 + plan.light * waves[0] + plan.light * waves[1])
         noisy = np.maximum(lit, 4)  # in place from here on: new arrays would take twice the time
         noisy /= 128
         np.sqrt(noisy, out=noisy)
-        noisy *= np.float32(NOISE)
+        noisy *= np.float32(NOISE * plan.noise)
         noisy *= _noise_tile(noise, rng)
         noisy += lit
         noisy += 0.5
         yield np.clip(noisy, 0, 255, out=noisy).astype(np.uint8)
-
-
-class DrawnClip(NamedTuple):
-    """A clip's images, from its first to its last frame, and how far each pixel has moved at the apex.
-
-    pictures : (height, width, 3) uint8, blue green red, or (height, width) uint8
-    displacement : (height, width, 2) float32, pixels (x, y) of these images
-    """
-
-    pictures: Iterable[NDArray[np.uint8]]
-    displacement: Map
-
-
-# Draws all clips of one person in their order; arguments are the view, the release's seed and the plans.
-Draw = Callable[[View | None, int, Sequence[ClipPlan]], Iterable[DrawnClip]]
-
-
-def draw_faces(view: View | None, seed: int, plans: Sequence[ClipPlan]) -> Iterator[DrawnClip]:
-    """Draw the planned clips of one person, one by one; `view` None shows the drawn images as they are."""
-    subject = draw_subject(seed, plans[0].person)
-    for plan in plans:
-        motion = clip_motion(subject, plan)
-        frames, moved = draw_frames(subject, plan, motion), motion.displacement(plan.apex - plan.first)
-        if view is None:
-            yield DrawnClip(frames, moved)
-        else:
-            yield DrawnClip(map(view.show, frames), view.show_field(moved))
 
 
 def draw_envelope(n_frames: int, peak: int, rng: np.random.Generator) -> NDArray[np.float64]:

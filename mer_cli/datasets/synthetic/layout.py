@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mer_cli.datasets.synthetic.clip import View
 from mer_cli.datasets.synthetic.plan import ClipPlan, Draft, Pace, draft_clip
+from mer_cli.datasets.synthetic.realism import RELEASES, USUAL, check_release
 from mer_cli.datasets.synthetic.spreadsheet import Sheets
 from mer_cli.errors import ConfigError, unknown_name
 
 MOST_SUBJECTS = 99
+LARGEST_FACTOR = 10.0  # on light and noise
 
 Pairs = list[tuple[int, str]]  # subject and emotion of each clip
 
@@ -64,14 +66,19 @@ class GeneratedLayout:
         seed: int = 0,
         intensity: float = 1.0,
         emotions: Sequence[str] | None = None,
+        release: int = USUAL,
+        light: float = 1.0,
+        noise: float = 1.0,
     ) -> list[ClipPlan]:
         """Plan the clips of a generated release, in the order of its table.
 
         Parameters
         ----------
         subjects, clips : number of subjects, and of all clips together; None means the layout's own number
-        intensity : factor on the motion; at 1, its peak is 1-3 pixels of a 224 crop
+        intensity : factor on the motion of expressions; at 1, its peak is 1-3 pixels of a 224 crop
         emotions : plan only these, in equal numbers; None plans all, in the real release's proportions
+        release : number of the generator's release, a key of `realism.RELEASES`
+        light, noise : factors on the flicker and drift of the light, and on the sensor's noise
 
         Raises
         ------
@@ -81,6 +88,12 @@ class GeneratedLayout:
         n_subjects = len(self.subjects) if subjects is None else subjects
         n_clips = self.n_clips if clips is None else clips
         self._check(n_subjects, n_clips, intensity, emotions)
+        check_release(release)
+        for flag, factor in (("light", light), ("noise", noise)):
+            if not 0 <= factor <= LARGEST_FACTOR:
+                raise ConfigError(f"--{flag} must be from 0 to {LARGEST_FACTOR:g}, got {factor}.")
+        realism = RELEASES[release]
+        pace = realism.pace(self.name, self.pace)
         rng = np.random.default_rng([seed, 0])
         people = self._people(n_subjects)
         if emotions:
@@ -94,8 +107,9 @@ class GeneratedLayout:
         for subject, emotion in sorted(pairs, key=lambda pair: pair[0]):
             order = taken[subject] = taken.get(subject, 0) + 1
             person = self.first_person + subject
-            drafts.append(draft_clip(seed, subject, person, order, emotion, self.pace, intensity))
-        return self.place(drafts)
+            habit = realism.habit(self.name, emotion, seed, person)
+            drafts.append(draft_clip(seed, subject, person, order, emotion, pace, intensity, habit))
+        return [replace(plan, release=release, light=light, noise=noise) for plan in self.place(drafts)]
 
     def _people(self, n_subjects: int) -> list[int]:
         """Return `n_subjects` subject numbers: the real release's first, then the numbers after the largest of them."""

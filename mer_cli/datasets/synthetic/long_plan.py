@@ -14,7 +14,7 @@ import numpy as np
 
 from mer_cli.datasets.synthetic.action_units import BOTH
 from mer_cli.datasets.synthetic.long_settings import Kind, LongSettings
-from mer_cli.datasets.synthetic.plan import PEAK, UnitPlan, draw_units
+from mer_cli.datasets.synthetic.plan import PEAK, UnitPlan, draw_units, usual_habit
 
 MICRO: Kind = "micro"
 FIRST_PERSON = 9000  # no release has these faces
@@ -140,9 +140,9 @@ def _event(
     units: tuple[UnitPlan, ...] = ()
     turn = (0.0, 0.0)
     if kind == "micro":
-        units = draw_units(rng, emotion, intensity)
+        units = draw_units(rng, usual_habit(emotion), intensity)
     elif kind == "macro":
-        units = draw_units(rng, emotion, float(rng.uniform(*MACRO_FACTOR)))
+        units = draw_units(rng, usual_habit(emotion), float(rng.uniform(*MACRO_FACTOR)))
         units = tuple(replace(unit, peak=min(unit.peak, LARGEST_PEAK)) for unit in units)
     elif kind == "speech":
         units = tuple(UnitPlan(unit, BOTH, float(rng.uniform(*PEAK))) for unit in (18, 20))

@@ -180,7 +180,7 @@ def _place(look: Look, pose: NDArray[np.float64]) -> Map:
     source = np.asarray(cv2.transform(PIXELS, inverse), np.float32)
     for displacement in (look.turned, look.moved):
         if displacement is not None:
-            source = _undo(source, displacement)
+            source = undo(source, displacement)
     # cv2.warpAffine takes five times as long.
     warped = cv2.remap(look.picture, source, NO_MAP, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(warped, np.float32)
@@ -195,7 +195,7 @@ def _show(picture: Map, view: View) -> Map:
     return np.asarray(cv2.copyMakeBorder(picture, top, bottom, left, right, cv2.BORDER_REPLICATE), np.float32)
 
 
-def _undo(places: Map, displacement: Map) -> Map:
+def undo(places: Map, displacement: Map) -> Map:
     """Return where places (h, w, 2) came from when each pixel of an image moves by its displacement."""
     source = places
     for _ in range(3 if np.abs(displacement).max() > FIRM else 1):

@@ -37,6 +37,7 @@ RECIPES: dict[str, Recipe] = {
     "negative": ((4, 7), (4, 9), (9,), (1, 4, 15), (1, 15), (1, 2, 4, 5)),
 }
 RECIPE_WEIGHTS = (0.4, 0.3, 0.1, 0.1, 0.05, 0.05)
+ONE_SIDED_SHARE = 0.2  # of the units that are often seen on one side only
 
 # Units -> objective class, roughly as in CASME II: the first row whose units are all there.
 OBJECTIVE_CLASSES = (
@@ -85,6 +86,8 @@ class ClipPlan:
     absent : frame numbers that are not written to disk
     before, after : number of frames drawn before the onset and after the offset
     again : frame numbers at which the same expression starts again
+    release : number of the generator's release that draws it, a key of `realism.RELEASES`
+    light, noise : factors on the flicker and drift of the light, and on the sensor's noise
     """
 
     subject: int
@@ -103,6 +106,9 @@ class ClipPlan:
     before: int = 0
     after: int = 0
     again: tuple[int, ...] = ()
+    release: int = 1
+    light: float = 1.0
+    noise: float = 1.0
 
     @property
     def first(self) -> int:
@@ -142,13 +148,37 @@ class ClipPlan:
 class Pace:
     """The frame rate of a release and the length of its clips, in frames from onset to offset.
 
-    The length is gamma-distributed with an average of 6 times `scale` and limited to `shortest`..`longest`.
+    The length is gamma-distributed with an average of `shape` times `scale` and limited to `shortest`..`longest`. The
+    apex is at a share of it that is drawn evenly from `rise`.
     """
 
     fps: float
     scale: float
     shortest: int
     longest: int
+    shape: float = 6.0
+    rise: tuple[float, float] = (0.3, 0.6)
+
+
+@dataclass(frozen=True)
+class Habit:
+    """How a subject shows an emotion.
+
+    sets : of action units · shares : the probability of each set, summing to 1
+    one_sided : probability that a unit of `ONE_SIDED` is seen on one side only
+    sides : probabilities that this side is the left and the right; None means even ones
+    """
+
+    sets: Recipe
+    shares: tuple[float, ...]
+    one_sided: float = ONE_SIDED_SHARE
+    sides: tuple[float, float] | None = None
+
+
+def usual_habit(emotion: str) -> Habit:
+    """Return how everybody in release 1 shows an emotion."""
+    weights = np.array(RECIPE_WEIGHTS[: len(RECIPES[emotion])])
+    return Habit(RECIPES[emotion], tuple((weights / weights.sum()).tolist()))
 
 
 @dataclass(frozen=True)
@@ -191,24 +221,24 @@ class Draft:
         )
 
 
-def draft_clip(seed: int, subject: int, person: int, order: int, emotion: str, pace: Pace, intensity: float) -> Draft:
+def draft_clip(
+    seed: int, subject: int, person: int, order: int, emotion: str, pace: Pace, intensity: float, habit: Habit
+) -> Draft:
     """Draw the action units and the length of a clip; its random stream depends only on `seed`, `person`, `order`."""
     stream = (seed, 1, person, order)
     rng = np.random.default_rng(stream)
-    units = draw_units(rng, emotion, intensity)
-    n_frames = int(np.clip(round(rng.gamma(6, pace.scale)), pace.shortest, pace.longest))
-    rise = int(np.clip(round(n_frames * rng.uniform(0.3, 0.6)), 3, n_frames - 4))
+    units = draw_units(rng, habit, intensity)
+    n_frames = int(np.clip(round(rng.gamma(pace.shape, pace.scale)), pace.shortest, pace.longest))
+    rise = int(np.clip(round(n_frames * rng.uniform(*pace.rise)), 3, n_frames - 4))
     return Draft(subject, person, order, emotion, units, n_frames, rise, stream, pace.fps, rng)
 
 
-def draw_units(rng: np.random.Generator, emotion: str, intensity: float) -> tuple[UnitPlan, ...]:
+def draw_units(rng: np.random.Generator, habit: Habit, intensity: float) -> tuple[UnitPlan, ...]:
     """Draw the action units that express an emotion; `intensity` is a factor on their motion."""
-    recipes = RECIPES[emotion]
-    weights = np.array(RECIPE_WEIGHTS[: len(recipes)])
-    units = recipes[rng.choice(len(recipes), p=weights / weights.sum())]
+    units = habit.sets[rng.choice(len(habit.sets), p=habit.shares)]
     planned = []
     for number in units:
-        one_sided = number in ONE_SIDED and rng.random() < 0.2
-        side = str(rng.choice(["L", "R"])) if one_sided else BOTH
+        one_sided = number in ONE_SIDED and rng.random() < habit.one_sided
+        side = str(rng.choice(["L", "R"], p=habit.sides)) if one_sided else BOTH
         planned.append(UnitPlan(number, side, float(rng.uniform(*PEAK)) * intensity))
     return tuple(planned)

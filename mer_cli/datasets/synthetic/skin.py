@@ -62,10 +62,19 @@ class Scene:
 
 @dataclass(frozen=True)
 class Paint:
-    """The colours of a painted head: `albedo` (h, w, 3) float32, and `shine` (h, w), a factor on the gloss."""
+    """The colours of a painted head.
+
+    albedo : (h, w, 3) float32 · shine : (h, w), a factor on the gloss
+    hair : (3,), its colour · cap : (h, w), 0-1, how much hair covers the head
+    iris : (3,), its colour · gaze : (2,), how far the eyes look to the subject's left and up, tangents
+    """
 
     albedo: Map
     shine: Map
+    hair: Floats
+    cap: Map
+    iris: Floats
+    gaze: Floats
 
 
 def paint(scene: Scene, rng: np.random.Generator) -> Paint:
@@ -84,13 +93,15 @@ def paint(scene: Scene, rng: np.random.Generator) -> Paint:
     albedo = _over(albedo, np.clip(hair * (1 + 0.35 * strands)[..., None], 0.01, 1), cap)
     if scene.identity.masculinity > 0.5 and rng.random() < 0.6:
         albedo = _over(albedo, hair * np.clip(1 + 0.3 * strands, 0.3, 2)[..., None], _beard(scene, rng))
-    albedo = _eyeballs(scene, albedo, rng)
+    iris, gaze = IRISES[rng.choice(len(IRISES), p=IRIS_SHARES)], np.array([rng.normal(0, 0.03), rng.normal(0, 0.02)])
+    for ball, outward in eyeballs(scene):
+        albedo[ball] = eye_colours(outward, iris, gaze)
     albedo = np.where((scene.part == Part.LASH)[..., None], hair * 0.5, albedo)
     albedo = np.where((scene.part == Part.TEETH)[..., None], [0.7, 0.8, 0.85], albedo)
     clothed = (scene.part == Part.SKIN) & (scene.up < -2.55)
     albedo = np.where(clothed[..., None], rng.uniform(0.05, 0.8, 3) * (1 + 0.05 * fine)[..., None], albedo)
     shine = np.where(scene.part == Part.EYE, 3.0, np.where(cap > 0.5, 0.15, 1.0))
-    return Paint(albedo.astype(np.float32), shine.astype(np.float32))
+    return Paint(albedo.astype(np.float32), shine.astype(np.float32), hair, cap, iris, gaze)
 
 
 def backdrop(rng: np.random.Generator) -> Map:
@@ -142,14 +153,14 @@ def _brows(scene: Scene, rng: np.random.Generator) -> Map:
         root = np.column_stack([side * (0.20 + 0.62 * along), up])
         angle = 0.9 - 1.1 * along
         hair = np.column_stack([side * np.cos(angle), np.sin(angle)]) * rng.uniform(0.04, 0.075, (n_hairs, 1))
-        starts, ends = (_on_screen(scene, points) for points in (root, root + hair))
+        starts, ends = (on_screen(scene, points) for points in (root, root + hair))
         for start, end, strength in zip(starts, ends, rng.uniform(0.5, 1, n_hairs), strict=True):
             cv2.line(cover, _sixteenths(start), _sixteenths(end), float(strength), 1, cv2.LINE_AA, 4)
     blurred = cv2.GaussianBlur(cover, (0, 0), 0.6 * SUPERSAMPLING)
     return np.asarray(np.clip(blurred * 1.5, 0, 0.92) * (scene.part == Part.SKIN), np.float32)
 
 
-def _on_screen(scene: Scene, places: Floats) -> Floats:
+def on_screen(scene: Scene, places: Floats) -> Floats:
     """Return screen points (N, 2) of `places` (N, 2), given in eye distances, on the front of the face."""
     between = scene.eyes.mean(axis=0)
     points = between[:2] + places * scene.eye_gap
@@ -190,20 +201,23 @@ def _beard(scene: Scene, rng: np.random.Generator) -> Map:
     return np.asarray(cover, np.float32)
 
 
-def _eyeballs(scene: Scene, albedo: Floats, rng: np.random.Generator) -> Floats:
-    """Paint white, iris with a dark rim, and pupil; both eyes look the same way."""
-    iris_color = IRISES[rng.choice(len(IRISES), p=IRIS_SHARES)]
-    gaze = unit(np.array([rng.normal(0, 0.03), rng.normal(0, 0.02), 1.0]))
-    painted = albedo.copy()
+def eyeballs(scene: Scene) -> list[tuple[NDArray[np.bool_], Map]]:
+    """Return for each eye which pixels show it, (h, w), and their directions from its centre, (N, 3) unit vectors."""
+    found = []
     for centre in scene.eyes:
         ball = (scene.part == Part.EYE) & ((scene.position[..., 0] > 0) == (centre[0] > 0))
-        outward = unit(scene.position[ball] - centre.astype(np.float32))
-        angle = np.arccos(np.clip(outward @ gaze, -1, 1))
-        iris, pupil = _sigmoid((0.47 - angle) / 0.025), _sigmoid((0.19 - angle) / 0.02)
-        rim = 1 - 0.5 * ((angle > 0.40) & (angle < 0.5))
-        white = np.array([0.80, 0.84, 0.88]) * (1 - iris)[:, None]
-        painted[ball] = white + iris_color * (rim * iris * (1 - pupil))[:, None]
-    return painted
+        found.append((ball, unit(scene.position[ball] - centre.astype(np.float32))))
+    return found
+
+
+def eye_colours(outward: Map, iris_color: Floats, gaze: Floats) -> Floats:
+    """Paint white, iris with a dark rim, and pupil of an eye that looks along `gaze` (2,) at places (N, 3), (N, 3)."""
+    angle = np.arccos(np.clip(outward @ unit(np.array([*gaze, 1.0])), -1, 1))
+    iris, pupil = _sigmoid((0.47 - angle) / 0.025), _sigmoid((0.19 - angle) / 0.02)
+    rim = 1 - 0.5 * ((angle > 0.40) & (angle < 0.5))
+    white = np.array([0.80, 0.84, 0.88]) * (1 - iris)[:, None]
+    colours: Floats = white + iris_color * (rim * iris * (1 - pupil))[:, None]
+    return colours
 
 
 def _over(below: Floats, color: Floats, cover: Map) -> Floats:

@@ -3,6 +3,7 @@
 OUT/GENERATED.txt
 OUT/<the release's own folders and coding table>
 OUT/ground_truth/clips.csv, OUT/ground_truth/<subject>/<clip>.npz
+OUT/ground_truth/distractors.csv, if the faces do more than show expressions
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ from mer_cli.datasets.synthetic import (
     samm_release,
     smic_release,
 )
-from mer_cli.datasets.synthetic.clip import Draw, draw_faces
+from mer_cli.datasets.synthetic.distractors import COLUMNS, draw_distractors
+from mer_cli.datasets.synthetic.drawing import Draw, draw_faces
 from mer_cli.datasets.synthetic.layout import GeneratedLayout
 from mer_cli.datasets.synthetic.output import make_room, remove_earlier, write_in_parallel
 from mer_cli.datasets.synthetic.plan import ClipPlan
+from mer_cli.datasets.synthetic.realism import RELEASES, USUAL
 from mer_cli.datasets.synthetic.spreadsheet import write_workbook
 from mer_cli.errors import DatasetError, unknown_name
 from mer_cli.system.opencv import cv2
@@ -64,6 +67,9 @@ def write_release(
     seed: int = 0,
     intensity: float = 1.0,
     emotions: Sequence[str] | None = None,
+    release: int = USUAL,
+    light: float = 1.0,
+    noise: float = 1.0,
     on_clip: Callable[[int, int], None] | None = None,
     draw: Draw = draw_faces,
     workers: int | None = None,
@@ -77,8 +83,10 @@ def write_release(
     dataset : a name of `LAYOUTS`
     subjects, clips : number of subjects, and of all clips together; None means the layout's own number,
         for most layouts as many as in the real release
-    intensity : factor on the motion; at 1, its peak is 1-3 pixels of a 224 crop
+    intensity : factor on the motion of expressions; at 1, its peak is 1-3 pixels of a 224 crop
     emotions : write only these, in equal numbers; None writes all, in the real release's proportions
+    release : number of the generator's release, a key of `realism.RELEASES`
+    light, noise : factors on the flicker and drift of the light, and on the sensor's noise
     on_clip : called with the number of clips done and the number of all clips
     draw : function that draws the images; must be picklable if several processes work
     workers : number of processes; 1 means this process only, None one process for each core
@@ -93,7 +101,16 @@ def write_release(
     if dataset not in LAYOUTS:
         raise DatasetError(unknown_name("dataset", dataset, LAYOUTS))
     layout = LAYOUTS[dataset]
-    plans = layout.plan(subjects=subjects, clips=clips, seed=seed, intensity=intensity, emotions=emotions)
+    plans = layout.plan(
+        subjects=subjects,
+        clips=clips,
+        seed=seed,
+        intensity=intensity,
+        emotions=emotions,
+        release=release,
+        light=light,
+        noise=noise,
+    )
     make_room(out, NOTICE.format(title=layout.title), f"a generated release of {layout.title}")
     remove_earlier(out / layout.folder, out / GROUND_TRUTH)
     people = [list(group) for _, group in groupby(plans, key=lambda plan: plan.subject)]
@@ -108,6 +125,8 @@ def write_release(
 
     write_in_parallel(people, partial(_write_person, out, layout, seed, draw), workers, on_person)
     _write_truth(out / GROUND_TRUTH / "clips.csv", layout, plans)
+    if RELEASES[release].is_lively:
+        _write_distractors(out / GROUND_TRUTH / "distractors.csv", layout, plans)
     if layout.sheets is not None:
         write_workbook(out / layout.table, layout.sheets(plans))
     for path, sheets in (layout.more_tables(plans) if layout.more_tables else {}).items():
@@ -144,3 +163,14 @@ def _write_truth(path: Path, layout: GeneratedLayout, plans: Sequence[ClipPlan])
                 frames = (plan.onset, plan.apex, plan.offset)
                 row = (layout.subject_id.format(plan.subject), plan.name, plan.emotion, *frames)
                 writer.writerow([*row, unit.number, unit.side, f"{unit.peak:.2f}"])
+
+
+def _write_distractors(path: Path, layout: GeneratedLayout, plans: Sequence[ClipPlan]) -> None:
+    """Write a row for each frame of each clip: what happened beside the expression."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["subject", "clip", "frame", *COLUMNS])
+        for plan in plans:
+            who = (layout.subject_id.format(plan.subject), plan.name)
+            for number, values in enumerate(draw_distractors(plan).rows(), start=plan.first):
+                writer.writerow([*who, number, *values])
