@@ -608,6 +608,7 @@ def test_a_grid_that_was_begun_names_the_command_for_each_row_that_it_lacks(tmp_
         ("method", "MMNet"),
         ("missing", "CA block without attention"),
         ("missing", "Basic block with continuous attention"),
+        ("missing", "MMNet, balanced (ours)"),
         ("chance", "chance: majority, 6 epochs"),
         ("chance", "chance: prior-random, 6 epochs"),
     ]
