@@ -86,8 +86,8 @@ def export(path, model="ststnet", *, clips=(), network=None):
     )
 
 
-def logits_by_torch(model, inputs):
-    """The logits of the same network, through the normalisation of training."""
+def logits_by_torch(model, inputs, network=None):
+    """The logits of the same network (by default the one that `export` draws), through the normalisation of training."""
     config, fixed = run_config(model), fixed_of(run_config(model))
     if "planes" not in inputs:
         mean, std = (np.float32(numbers) for numbers in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
@@ -99,7 +99,8 @@ def logits_by_torch(model, inputs):
     if fixed.graph is not None:
         seen.append(fixed.graph)
     with torch.no_grad():
-        return network_of(config)(*(torch.from_numpy(np.ascontiguousarray(one)) for one in seen)).numpy()
+        network = network or network_of(config)
+        return network(*(torch.from_numpy(np.ascontiguousarray(one)) for one in seen)).numpy()
 
 
 def edit(source, target, change, *, seal=False):

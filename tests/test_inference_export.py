@@ -73,6 +73,20 @@ def test_a_network_gives_the_logits_of_torch_for_any_number_of_clips(exported, m
         np.testing.assert_allclose(found["probabilities"], powers / powers.sum(1, keepdims=True), atol=1e-4)
 
 
+@pytest.mark.slow
+def test_the_balanced_form_of_mmnet_gives_the_logits_of_torch(tmp_path):
+    torch.manual_seed(7)
+    network = METHODS["mmnet"].build(len(CLASSES), balanced=True).eval()
+    for norm in (network.main_norm, network.position_norm):
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.5, 2)
+    file = export(tmp_path / "model.onnx", "mmnet", network=network)
+    inputs = drawn("mmnet", 3)
+    expected = logits_by_torch("mmnet", inputs, network)
+    found = open_onnx(file.path).run(inputs)["logits"]
+    np.testing.assert_allclose(found, expected, atol=1e-5 * max(1, np.abs(expected).max()))
+
+
 def test_a_file_says_what_its_network_needs_and_rests_on(ststnet):
     record = open_onnx(ststnet).record
     assert record.facts == facts_of(run_config("ststnet"))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mer_cli.models.mmnet import CABlock, MMNet, SpatialAttention
+from mer_cli.models.mmnet import BALANCED_DEVIATION, CABlock, MMNet, SpatialAttention
 from mer_cli.runs.config import resolve_config
 from mer_cli.runs.methods import METHODS
 from mer_cli.runs.variants import VARIANTS
@@ -163,6 +163,7 @@ PARAMETERS = {
     "basic-continuous": 9_438_841 - 6_408_192 + 8 * 360_448,
     "figure": 9_438_841 + 128 * 128 + 256,  # the first block's shortcut becomes a convolution
     "literal": 9_014_901,
+    "balanced": 9_438_841 + 2 * 2 * 512,  # weight and bias of two BatchNorms
 }
 
 
@@ -207,3 +208,47 @@ def test_stochastic_depth_skips_in_training_only_and_keeps_the_mean():
         torch.testing.assert_close(kept[~is_skipped], 2 * x[~is_skipped])
         torch.testing.assert_close(layer.eval().drop(x), x)
     assert [each.skip for each in MMNet(3, n_layers=3, stochastic_depth=0.3).position.layers] == [0.0, 0.15, 0.3]
+
+
+def test_the_balanced_network_draws_the_weights_of_mmnet_and_adds_its_two_norms():
+    states = []
+    for balanced in (False, True):
+        torch.manual_seed(4)
+        states.append(MMNet(3, balanced=balanced).state_dict())
+    plain, with_norms = states
+    added = [name for name in with_norms if name not in plain]
+    assert [name for name in added if name.endswith("weight")] == ["main_norm.weight", "position_norm.weight"]
+    assert all(torch.equal(with_norms[name], weights) for name, weights in plain.items())
+
+
+@pytest.mark.parametrize("has_position", [True, False])
+def test_the_head_of_a_balanced_network_sees_branches_of_one_small_deviation(has_position):
+    torch.manual_seed(5)
+    network = MMNet(3, balanced=True, pc=has_position)
+    onset, apex = torch.randn(2, 2, 3, 224, 224)
+    branches, summed = [], []
+    norms = [network.main_norm, network.position_norm][: 1 + has_position]
+    for norm in norms:
+        norm.register_forward_hook(lambda _module, _given, output: branches.append(output))
+    network.head.register_forward_hook(lambda _module, given, _output: summed.append(given[0]))
+    with torch.no_grad():
+        network(onset, apex)
+    assert [branch.std().item() for branch in branches] == pytest.approx([BALANCED_DEVIATION] * len(norms), rel=0.02)
+    torch.testing.assert_close(summed[0], sum(branches).flatten(1))
+
+
+def test_a_first_step_moves_the_logits_of_a_balanced_network_less():
+    """AdamW's first step moves each weight of the head by the rate, whatever the gradient: all clips move alike."""
+    moved = []
+    for balanced in (False, True):
+        torch.manual_seed(6)
+        network = MMNet(3, balanced=balanced).train()
+        onset, apex = torch.randn(2, 2, 3, 224, 224)
+        inputs = []
+        network.head.register_forward_hook(lambda _module, given, _output, seen=inputs: seen.append(given[0].detach()))
+        before = network.head.weight.detach().clone()
+        optimiser = torch.optim.AdamW(network.head.parameters(), lr=5e-4, weight_decay=0.6)
+        torch.nn.functional.cross_entropy(network(onset, apex), torch.tensor([0, 1])).backward()
+        optimiser.step()
+        moved.append((inputs[0] @ (network.head.weight.detach() - before).T).abs().max().item())
+    assert moved[0] > 10 > 5 > moved[1]

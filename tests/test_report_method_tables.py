@@ -275,6 +275,16 @@ def test_a_difference_that_is_nought_in_four_digits_has_no_minus() -> None:
     ]
 
 
+def test_the_balanced_form_stands_beside_the_papers_rows_without_a_number_of_theirs(tmp_path: Path) -> None:
+    write_run(tmp_path, skill=0.2)
+    write_variant(tmp_path, "balanced", skill=3.0)
+    table = build(3, tmp_path)
+    (block,) = (block for block in table.blocks if block.heading.startswith("casme2-mmnet3/12"))
+    cells = row(table, block, "MMNet, balanced (ours), released")
+    assert (cells["last_difference"].value or 0) > 0
+    assert {cells[key].text for key in cells if key.startswith("published")} <= {"", "–"}
+
+
 def test_a_row_without_a_seed_in_common_with_mmnet_has_no_test(tmp_path: Path) -> None:
     write_run(tmp_path, seed=1)
     write_variant(tmp_path, "ca", seed=2)
@@ -598,6 +608,7 @@ def test_a_grid_that_was_begun_names_the_command_for_each_row_that_it_lacks(tmp_
         ("method", "MMNet"),
         ("missing", "CA block without attention"),
         ("missing", "Basic block with continuous attention"),
+        ("missing", "MMNet, balanced (ours)"),
         ("chance", "chance: majority, 6 epochs"),
         ("chance", "chance: prior-random, 6 epochs"),
     ]

@@ -19,7 +19,8 @@ Deliberate differences from the script:
 - the forward pass can return its attention maps (`forward_with_maps`).
 
 The paper's ablations (tables 3 to 5, section 3.3) are options of the network. No script of them was released;
-`VARIANTS` of `runs/config.py` names them.
+`VARIANTS` of `runs/variants.py` names them. `balanced` is ours: BatchNorm on each branch before their sum
+(docs/results/mmnet-balance.md).
 
 Legend: B batch, C channels, H and W rows and columns, K classes; N = 14 * 14 tokens, D = 512 width of a token,
 h heads, d = D / h. `attend`, `channel_pools` and `ConvolutionPair` are plain layers, written for speed in
@@ -43,6 +44,7 @@ Stem = Literal["released", "figure", "literal"]
 
 GRID = 14  # rows and columns of the last feature map F_M, and of the onset that the PC branch sees
 WIDTH = 512  # channels of F_M, and D
+BALANCED_DEVIATION = 0.1  # of each branch before the sum in a balanced network, at first; chosen by measurement
 
 # Channels of the stem's two convolutions; channels of the four blocks; stride of the stem. If that is 1, the first
 # block halves the image.
@@ -212,6 +214,8 @@ class MMNet(nn.Module):
     n_layers, n_heads : transformer layers and heads of the PC branch (the paper's N_L and N_H)
     mlp_ratio : hidden width of a transformer layer's MLP, as a multiple of D
     stochastic_depth : probability of skipping the last transformer layer's branches in training
+    balanced : whether BatchNorm brings both branches to one deviation before their sum, a small one, so that a step of
+        the optimiser can't move the logits of all clips far (ours)
     """
 
     def __init__(
@@ -227,6 +231,7 @@ class MMNet(nn.Module):
         n_heads: int = 4,
         mlp_ratio: int = 4,
         stochastic_depth: float = 0.0,
+        balanced: bool = False,
     ) -> None:
         super().__init__()
         (first, second), widths, stride = SHAPES[stem]
@@ -244,6 +249,8 @@ class MMNet(nn.Module):
         )
         self.is_continuous = attention == "continuous"
         self.position = PositionCalibration(n_layers, n_heads, mlp_ratio, stochastic_depth) if pc else None
+        self.main_norm = nn.BatchNorm2d(WIDTH) if balanced else nn.Identity()
+        self.position_norm = nn.BatchNorm2d(WIDTH) if balanced and pc else nn.Identity()
         self.head = nn.Linear(WIDTH * GRID * GRID, n_classes)
         self._initialise()
 
@@ -273,8 +280,9 @@ class MMNet(nn.Module):
             if attention is not None:
                 maps.append(attention)
             prior = attention if self.is_continuous else None
+        x = self.main_norm(x)
         if self.position is not None:
-            x = x + self.position(onset)  # F_M + E_pos: (B, 512, 14, 14)
+            x = x + self.position_norm(self.position(onset))  # F_M + E_pos: (B, 512, 14, 14)
         return self.head(x.flatten(1)), tuple(maps)  # (B, K)
 
     def _initialise(self) -> None:
@@ -293,3 +301,6 @@ class MMNet(nn.Module):
                 nn.init.zeros_(module.bias)
         if self.position is not None:
             nn.init.normal_(self.position.position, std=0.02)
+        for norm in (self.main_norm, self.position_norm):
+            if isinstance(norm, nn.BatchNorm2d):
+                nn.init.constant_(norm.weight, BALANCED_DEVIATION)

@@ -225,6 +225,7 @@ _OUR_NAMES = {
     "ca-block": "CA block without attention",
     "basic-continuous": "Basic block with continuous attention",
     "cbam": "Independent attention, 7x7 (CBAM)",
+    "balanced": "MMNet, balanced (ours)",
 }
 
 

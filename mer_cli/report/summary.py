@@ -18,6 +18,7 @@ from mer_cli.report.placing import place_runs
 from mer_cli.report.rows import HEADINGS, NONE, Cells, key_of, mark_best, score_cell, table_row
 from mer_cli.report.tried import Tried, tried
 from mer_cli.runs.directory import Run
+from mer_cli.runs.methods import MMNET
 from mer_cli.runs.variants import TUNED_REASON
 
 RULE = "last"  # every run can be scored under it, and it chooses nothing
@@ -28,6 +29,7 @@ class SummaryRow:
     """One row of the summary: the finished seeds of one configuration, or one run that lacks folds; scores are 0..1.
 
     method, settings : "MMNet", "released recipe, epochs 10"
+    variant : form of MMNet that is not the paper's, such as "balanced"; "" for the paper's and for other methods
     protocol : "casme2-5/249, leave one subject out" · generated : whether the faces are generated
     n_clips, n_subjects : number of clips that are scored, and of their subjects
     accuracy, uf1, uar : mean, deviation over the seeds, interval over subjects, under RULE; None if folds are missing
@@ -38,6 +40,7 @@ class SummaryRow:
 
     method: str
     settings: str
+    variant: str
     protocol: str
     generated: bool
     n_clips: int
@@ -99,6 +102,7 @@ def _row(protocol: Protocol, entry: Entry, block: Tried) -> SummaryRow:
     return SummaryRow(
         method=with_form(config.method),
         settings=settings(config, entry.dataset),
+        variant="" if config.variant == MMNET else config.variant,
         protocol=protocol.name,
         generated=config.generated,
         n_clips=sum(entry.class_counts),

@@ -145,6 +145,8 @@ class TrainConfig(BaseModel):
     """Hidden width of the position-calibration branch's MLPs, in token widths."""
     stochastic_depth: float = setting(0.0, "parts", ge=0, lt=1)
     """Probability of skipping the last transformer layer of the position-calibration branch in training."""
+    balanced: bool = setting(False, "parts")
+    """BatchNorm on both branches before their sum, so that neither hides the other (ours)."""
     device: Literal["auto", "cuda", "mps", "cpu"] = setting("auto", "device")
     """Device to train on; auto uses CUDA if there is a GPU, and the processor otherwise."""
     precision: Literal["auto", "fp32", "bf16"] = setting("auto", "machine")
