@@ -87,7 +87,7 @@ def export(path, model="ststnet", *, clips=(), network=None):
 
 
 def logits_by_torch(model, inputs, network=None):
-    """The logits of the same network (by default the one that `export` draws), through the normalisation of training."""
+    """The logits of the same network, by default that of `export`, through the normalisation of training."""
     config, fixed = run_config(model), fixed_of(run_config(model))
     if "planes" not in inputs:
         mean, std = (np.float32(numbers) for numbers in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
