@@ -8,6 +8,7 @@ import pytest
 from mer_cli.cli import demo as screen
 from mer_cli.cli.demo import COMMANDS, draw_faces, run_demo
 from mer_cli.errors import ConfigError
+from mer_cli.evaluation.ceiling import BestRule, Ceiling, Told
 from mer_cli.evaluation.chance import ChanceScores
 from mer_cli.evaluation.statistics import Spread
 from mer_cli.report.summary import SummaryRow
@@ -29,6 +30,7 @@ MMNET = SummaryRow(
     uf1=Spread(0.7412),
     uar=Spread(0.75),
     chance=GUESSERS,
+    ceiling=None,
     remarks=(),
     runs=("casme2-to-casme-labels-mmnet-quick-s3-0a1b2c3d",),
 )
@@ -147,6 +149,17 @@ def test_the_last_screen_has_the_answer_a_table_where_to_look_and_what_to_type(c
         "stops after a fold\n"
         "  mer report --format html --out report.html  your runs beside the paper's tables\n"
     )
+
+
+def test_the_last_screen_says_what_the_labels_allow(capsys):
+    told = Told(Spread(0.9306), Spread(0.9), Spread(0.95))
+    rule = BestRule(1, 1, 1, 3, 0)
+    ceiling = Ceiling(rule, rule, told, 48, 8, 0, 0, 0, 9)
+    screen.show_demo(Path("demo"), [replace(MMNET, ceiling=ceiling)])
+    assert (
+        "chance: prior-random                                 33.50  .3310  .3330\n"
+        "ceiling: told the action units that were coded       93.06  .9000  .9500\n"
+    ) in capsys.readouterr().out
 
 
 def test_a_score_that_guessing_reaches_is_not_called_learnt(capsys):

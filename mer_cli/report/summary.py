@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from mer_cli.evaluation.ceiling import Ceiling
 from mer_cli.evaluation.chance import REPETITIONS, ChanceScores, run_chance
 from mer_cli.evaluation.run_text import UNCHECKED, progress, remarks, settings
 from mer_cli.evaluation.statistics import METRICS, Spread
@@ -34,6 +35,7 @@ class SummaryRow:
     n_clips, n_subjects : number of clips that are scored, and of their subjects
     accuracy, uf1, uar : mean, deviation over the seeds, interval over subjects, under RULE; None if folds are missing
     chance : scores of the guessers `majority` and `prior-random`; empty if folds are missing
+    ceiling : what the labels of the clips allow; None if the stores are not where they were, or have no action units
     remarks : warnings on the scores: "permuted labels", "tuned on test", "14 of 26 folds"
     runs : names of the run directories
     """
@@ -50,6 +52,7 @@ class SummaryRow:
     uf1: Spread | None
     uar: Spread | None
     chance: tuple[ChanceScores, ...]
+    ceiling: Ceiling | None
     remarks: tuple[str, ...]
     runs: tuple[str, ...]
 
@@ -112,6 +115,7 @@ def _row(protocol: Protocol, entry: Entry, block: Tried) -> SummaryRow:
         uf1=entry.spreads.get((RULE, "uf1")),
         uar=entry.spreads.get((RULE, "uar")),
         chance=run_chance(run, RULE, entry.dataset) if entry.is_finished else (),
+        ceiling=protocol_ceiling(protocol).found,
         remarks=(*remarks(config, entry.dataset), *told),
         runs=tuple(run.path.name for run in entry.runs),
     )
