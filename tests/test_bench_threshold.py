@@ -114,7 +114,7 @@ def test_a_ladder_that_cannot_be_drawn_is_refused_before_anything_is_drawn(argum
 
 @pytest.mark.slow
 def test_a_small_ladder_is_drawn_trained_and_used_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("mer_cli.datasets.synthetic.clip.draw_subject", person_of)
+    monkeypatch.setattr("mer_cli.datasets.synthetic.drawing.draw_subject", person_of)
     ladder, out, told = Ladder(3, subjects=2, clips=10, intensities=(1.0, 2.0)), tmp_path / "ladder", []
     figures = bench_threshold(ladder, "flow-svm", {"flow": "fast"}, out, lambda done, seconds: told.append(done))
     assert told == [1, 2]

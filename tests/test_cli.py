@@ -51,7 +51,7 @@ def test_train_without_a_protocol_says_which():
     result = mer("train")
     assert result.exit_code == 1
     assert result.stderr == (
-        "error: mer train: give one of --loso, --test, --folds-file and --leave-one-dataset-out. For example: mer "
+        "error: mer train: give one of --loso, --test, --folds-file and --leave-dataset-out. For example: mer "
         "train --loso, or: mer train A.h5 --test B.h5\n"
     )
 

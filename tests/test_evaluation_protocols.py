@@ -51,7 +51,7 @@ def by_hand(run: Run, dataset: str) -> tuple[float, float, float]:
     )
 
 
-def test_leave_one_dataset_out_averages_the_scores_of_the_datasets(tmp_path: Path) -> None:
+def test_leave_dataset_out_averages_the_scores_of_the_datasets(tmp_path: Path) -> None:
     run = dataset_run(
         tmp_path, subjects=7, protocol_id="casme2+samm+smic-megc3/100"
     )  # CASME II has more clips than the others
@@ -274,5 +274,5 @@ def test_the_command_that_continues_a_run_names_its_protocol(tmp_path: Path, mon
     assert (path / "folds.csv").read_text(encoding="utf-8") == "subject,fold\n01,1\n03,1\n02,2\n04,2\n"
     path = write_run(Path("runs"), "megc3", datasets=THREE, by_dataset=True, finished=1)
     assert train_command(read_run(path)).startswith(
-        "mer train data/casme2.h5 data/samm.h5 data/smic.h5 --leave-one-dataset-out --scheme megc3 "
+        "mer train data/casme2.h5 data/samm.h5 data/smic.h5 --leave-dataset-out --scheme megc3 "
     )

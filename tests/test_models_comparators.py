@@ -26,6 +26,7 @@ PARAMETERS = {
     "resnet18-flow": (11_176_512 + 3 * 513, 11_176_512 + 5 * 513),
     "resnet18-diff": (11_176_512 + 3 * 513, 11_176_512 + 5 * 513),
     "di-resnet18": (11_176_512 + 3 * 513, 11_176_512 + 5 * 513),
+    "canonical-cnn": (3 * (1_344 + 771), 3 * (1_344 + 1_285)),
     "augcn-flow": (1_047_176, 1_047_196),  # worked out in test_models_augcn
 }
 ON_MOTION = [name for name in PARAMETERS if name != "resnet18-diff"]
@@ -234,6 +235,7 @@ def test_inputs_are_those_of_the_papers():
         "tscnn-lite": (48, 19),
         "resnet18-flow": (112, 3),
         "di-resnet18": (224, 3),
+        "canonical-cnn": (16, 2),
         "augcn-flow": (7, 30),
     }
     recipes = {name: METHODS[name].recipes["published"] for name in ON_MOTION}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mer_cli.errors import ConfigError, FaceError
-from mer_cli.faces.mean_face import MEAN_FACE, inside_face, on_own_face, places_on, soft_face
+from mer_cli.faces.mean_face import MEAN_FACE, inside_face, is_a_face, on_own_face, places_on, soft_face
 from mer_cli.motion.cache import motion_path, motion_settings
 from mer_cli.motion.canonical import GREY, canonical_flow, canonical_images, pairs_of_frames, take_steps
 from mer_cli.motion.flow import grey, optical_flow
@@ -161,9 +161,16 @@ def test_landmarks_that_are_not_those_of_a_face_are_refused():
     folded = MEAN_FACE.copy()
     folded[:, 0] = 223 - folded[:, 0]  # left and right changed places
     folded[17:27] = MEAN_FACE[17:27]
-    with pytest.raises(FaceError) as caught:
-        take_steps(np.ones((2, 224, 224), np.float32), folded, ("shape",))
-    assert str(caught.value) == (
-        "its landmarks can't be brought to the mean face, because they don't lie as those of a face. Look at the clip "
-        "in the audit of its store; leave the step out (--input head+face), or leave the clip out of the store."
-    )
+    for landmarks, use in (
+        (folded, lambda points: take_steps(np.ones((2, 224, 224), np.float32), points, ("shape",))),
+        (folded, lambda points: canonical_images(noise(1)[None], noise(1), points, ("shape",))),
+        (np.full((68, 2), 112, np.float32), lambda points: on_own_face(np.ones((224, 224), np.float32), points)),
+        (MEAN_FACE + 500, lambda points: take_steps(np.ones((2, 224, 224), np.float32), points, ("head",))),
+    ):
+        with pytest.raises(FaceError) as caught:
+            use(landmarks)
+        assert str(caught.value) == (
+            "its landmarks don't lie as those of a face, so it can't be compared with the mean face"
+        )
+        assert not is_a_face(landmarks)
+    assert is_a_face(LARGER)

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from mer_cli.cli.main import app
 from mer_cli.evaluation.ceiling import CARE, ceiling_of
 from mer_cli.evaluation.ceiling_sources import run_ceiling
+from mer_cli.evaluation.epoch_rules import evaluate
 from mer_cli.runs.directory import read_run
 from mer_cli.runs.folds import cross_folds, loso_folds
 from mer_cli.runs.run_config import RunStore
@@ -84,6 +85,38 @@ def blocks_of(table):
     ]
     notes = [note for holder in (found, *found["blocks"]) for note in holder["notes"]]
     return rows, notes
+
+
+def run_on_two_stores(**changes):
+    """A run on CASME II and SAMM whose stores are where it was trained from; the units tell all of CASME II only."""
+    role = "dataset" if "by_dataset" in changes else "list"
+    plain = read_run(write_run(Path("plain"), "megc3", datasets=("casme2", "samm"), **changes))
+    cells = {id: OF_CLASS[label] if id.startswith("casme2") else "4" for id, label in plain.labels.items()}
+    stores = []
+    for dataset in ("casme2", "samm"):
+        emotions = {id: emotion for id, emotion in plain.emotions.items() if id.startswith(dataset)}
+        stores.append(store_of(dataset, role, emotions, cells))
+    return read_run(write_run(Path("runs"), "megc3", datasets=("casme2", "samm"), stores=tuple(stores), **changes))
+
+
+LISTS = {"a": ("casme2/01", "casme2/02", "samm/01"), "b": ("casme2/03", "casme2/04", "samm/02", "samm/03", "samm/04")}
+
+
+def test_in_lists_of_several_datasets_each_has_the_ceiling_of_its_own_clips():
+    run = run_on_two_stores(lists=LISTS)
+    found = {dataset: run_ceiling(run, dataset).found for dataset in ("casme2", "samm")}
+    assert {dataset: ceiling.n_clips for dataset, ceiling in found.items()} == {
+        dataset: evaluate(run, "last", dataset).n_clips for dataset in found
+    }
+    assert found["casme2"].units.accuracy == 1
+    assert found["samm"].units.accuracy < 0.5
+
+
+def test_a_mean_over_datasets_has_no_ceiling_and_each_dataset_has():
+    run = run_on_two_stores(by_dataset=True)
+    assert run_ceiling(run).missing == "the scores are means over datasets, each of which has a ceiling of its own"
+    assert run_ceiling(run, "casme2").found.units.accuracy == 1
+    assert run_ceiling(run, "samm").found.units.accuracy < 0.5
 
 
 def test_codes_that_tell_all_have_a_ceiling_of_100_and_nothing_is_marked():

@@ -208,10 +208,10 @@ def test_one_protocol_only_can_be_asked_for(stores, write):
             config_of(scheme="megc3"),
             test_stores=[stores["samm"]],
             folds_file=file,
-            leave_one_dataset_out=True,
+            leave_dataset_out=True,
         )
     assert str(error.value) == (
-        "test stores and a file of folds and leave_one_dataset_out are different protocols. Expected one of them. "
+        "test stores and a file of folds and leave_dataset_out are different protocols. Expected one of them. "
         "Leave out the others."
     )
 

@@ -254,7 +254,7 @@ NO_DOOR = (
         (
             "from sklearn.svm import SVC\nNet = SVC()\n",
             "an estimator learns from vectors of numbers. Say from which: --features flow, or the name of a "
-            "descriptor: flow, flow-svm, bi-woof, hoof, fhoof, fhofo, mdmo, lbp-top, higo-top.",
+            "descriptor: flow, flow-svm, canonical-svm, bi-woof, hoof, fhoof, fhofo, mdmo, lbp-top, higo-top.",
         ),
     ],
 )
@@ -326,8 +326,8 @@ def test_a_recipe_with_a_setting_without_effect_is_refused_unless_its_value_is_w
 
 def test_unknown_features_name_the_nearest():
     assert error_of("from sklearn.svm import SVC\nNet = SVC()\n", features="lbptop") == (
-        "--features: Unknown descriptor 'lbptop'. Known: flow, flow-svm, bi-woof, hoof, fhoof, fhofo, mdmo, lbp-top, "
-        "higo-top. Did you mean 'lbp-top'?"
+        "--features: Unknown descriptor 'lbptop'. Known: flow, flow-svm, canonical-svm, bi-woof, hoof, fhoof, fhofo, "
+        "mdmo, lbp-top, higo-top. Did you mean 'lbp-top'?"
     )
 
 

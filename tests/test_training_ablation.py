@@ -43,6 +43,12 @@ def test_a_grid_has_every_row_of_its_table_for_each_seed(store, tmp_path):
     assert expected_seconds(cells) == [None] * len(cells)
 
 
+def test_a_grid_begins_with_the_seed_that_is_asked_for(store, tmp_path):
+    cells = plan_grid("4", [store], {**QUICK, "seed": 0}, 2, tmp_path)
+    assert [cell.plan.config.seed for cell in cells] == [0, 1] * 3
+    assert {cell.plan.config.seed for cell in plan_grid("4", [store], QUICK, 1, tmp_path)} == {1}
+
+
 def test_table_5_trains_the_papers_six_settings_in_its_order(store, tmp_path):
     cells = plan_grid("5", [store], QUICK, 1, tmp_path)
     settings = [(2, 2), (2, 4), (2, 8), (3, 2), (3, 4), (3, 8)]
@@ -68,6 +74,7 @@ def test_the_table_of_motion_adds_a_step_in_each_row(tmp_path):
         ("flow-svm", "flow-svm", "crop"),
         ("flow-svm, head", "flow-svm", "head"),
         ("canonical-svm, crop", "canonical-svm", "crop"),
+        ("canonical-svm, head", "canonical-svm", "head"),
         ("canonical-svm, face", "canonical-svm", "face"),
         ("canonical-svm, head+face", "canonical-svm", "head+face"),
         ("canonical-svm, head+face+shape", "canonical-svm", "head+face+shape"),
@@ -93,8 +100,8 @@ def test_a_grid_knows_what_is_finished_and_how_long_the_rest_will_take(tmp_path)
 @pytest.mark.parametrize(
     ("table", "settings", "message"),
     [
-        ("6", {}, "--table: table 6 is not an ablation table. Available: 3, 4, 5, motion."),
-        ("", {}, "--table: table  is not an ablation table. Available: 3, 4, 5, motion."),
+        ("6", {}, "--table: '6' is not an ablation table. Available: 3, 4, 5, motion."),
+        ("", {}, "--table: '' is not an ablation table. Available: 3, 4, 5, motion."),
         *(
             (
                 table,
@@ -113,6 +120,8 @@ def test_a_grid_knows_what_is_finished_and_how_long_the_rest_will_take(tmp_path)
                 ("5", {"stochastic_depth": 0.0}, "stochastic-depth"),
                 ("motion", {"model": "mmnet"}, "model"),
                 ("motion", {"input": "head"}, "input"),
+                ("motion", {"flow": "tvl1"}, "flow"),
+                ("motion", {"scale": "one"}, "scale"),
             )
         ),
     ],

@@ -35,7 +35,7 @@ def _stores(tmp_path, monkeypatch):
     [
         ([], "give"),
         (["--loso", "--test", "data/samm.h5"], "--loso and --test are different protocols. Give"),
-        (["--leave-one-dataset-out", "--loso"], "--loso and --leave-one-dataset-out are different protocols. Give"),
+        (["--leave-dataset-out", "--loso"], "--loso and --leave-dataset-out are different protocols. Give"),
         (["--test", "data/samm.h5", "--folds-file", "x"], "--test and --folds-file are different protocols. Give"),
     ],
 )
@@ -43,7 +43,7 @@ def test_exactly_one_protocol_must_be_given(given, problem):
     result = mer("train", "data/casme2.h5", *given)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
-        f"error: mer train: {problem} one of --loso, --test, --folds-file and --leave-one-dataset-out. For example: "
+        f"error: mer train: {problem} one of --loso, --test, --folds-file and --leave-dataset-out. For example: "
         "mer train --loso, or: mer train A.h5 --test B.h5\n"
     )
 

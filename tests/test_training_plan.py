@@ -50,7 +50,7 @@ def test_all_of_the_composites_datasets_give_its_name(casme2, samm, smic):
 
 
 def test_the_composites_name_stands_for_one_subject_left_out_alone(casme2, samm, smic):
-    plan = plan_run([smic, casme2, samm], config_of(scheme="megc3"), leave_one_dataset_out=True)
+    plan = plan_run([smic, casme2, samm], config_of(scheme="megc3"), leave_dataset_out=True)
     assert plan.config.protocol_id == "casme2+samm+smic-megc3/10"
     assert plan.config.protocol() == "leave one dataset out, mean over 3 datasets"
     assert [(fold.id, len(fold.train), len(fold.test)) for fold in plan.folds] == [

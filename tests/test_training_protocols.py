@@ -59,7 +59,7 @@ def by_lists(data, stores, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def by_dataset(stores, tmp_path_factory):
-    return train(stores, tmp_path_factory.mktemp("datasets"), leave_one_dataset_out=True)
+    return train(stores, tmp_path_factory.mktemp("datasets"), leave_dataset_out=True)
 
 
 def rotated(emotions, of):
@@ -81,7 +81,7 @@ def test_held_out_labels_do_not_reach_training_and_training_labels_do(protocol, 
     held_out = [clip for clip in SAMM_EMOTIONS if protocol == "by_dataset" or "/006/" in clip]
     fold, other = (fold, other) if protocol == "by_dataset" else (other, fold)  # 006 is in list a
     stores = write_stores(tmp_path / "data", samm=rotated(SAMM_EMOTIONS, held_out))
-    how = {"leave_one_dataset_out": True} if protocol == "by_dataset" else {"folds_file": tmp_path / "data/lists.csv"}
+    how = {"leave_dataset_out": True} if protocol == "by_dataset" else {"folds_file": tmp_path / "data/lists.csv"}
     after = train(stores, tmp_path, **how)
     assert read_run(after).labels != read_run(before).labels
     assert_same_fold(after, before, fold)
@@ -149,16 +149,16 @@ def test_a_config_file_names_the_protocol_and_trains_it(data, stores, by_lists, 
     Path("run.toml").write_text(printed.stdout, encoding="utf-8")
     done = mer("train", "--config", "run.toml", "--out", by_lists.parent)
     assert (done.exit_code, done.stdout.strip()) == (0, str(by_lists)), done.stderr
-    planned = mer("train", "--config", "run.toml", "--leave-one-dataset-out", "--print-config")
+    planned = mer("train", "--config", "run.toml", "--leave-dataset-out", "--print-config")
     assert "folds_file" not in planned.stdout
-    assert "leave_one_dataset_out = true" in planned.stdout
+    assert "leave_dataset_out = true" in planned.stdout
 
 
 def test_one_dataset_alone_cant_be_left_out(stores):
-    result = mer("train", stores[0], "--leave-one-dataset-out", *FLAGS)
+    result = mer("train", stores[0], "--leave-dataset-out", *FLAGS)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
-        "error: --leave-one-dataset-out: there is only casme2. Expected at least 2 datasets, because a fold trains on "
+        "error: --leave-dataset-out: there is only casme2. Expected at least 2 datasets, because a fold trains on "
         "the others. Name the stores of more, or give --loso.\n"
     )
 
@@ -176,7 +176,7 @@ def test_mer_folds_writes_the_lists_that_another_program_is_to_hold_out(data, st
     assert result.exit_code == 0, result.stderr
     rows = [line.split(",") for line in (tmp_path / "folds.csv").read_text(encoding="utf-8").splitlines()]
     assert tuple(row[2] for row in rows if row[:2] == ["b", "held out"]) == MIXED_TEST
-    result = mer("folds", *stores, "--scheme", "megc3", "--leave-one-dataset-out")
+    result = mer("folds", *stores, "--scheme", "megc3", "--leave-dataset-out")
     assert result.exit_code == 0, result.stderr
     assert "leave one dataset out, mean over 2 datasets: 2 folds, 8 held-out clips" in result.stderr
 

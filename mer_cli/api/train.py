@@ -35,7 +35,7 @@ def train(
     scheme: str = AUTO,
     test_stores: Stores = (),
     folds_file: str | Path | None = None,
-    leave_one_dataset_out: bool = False,
+    leave_dataset_out: bool = False,
     out: str | Path = "runs",
     options: Mapping[str, Option] | None = None,
     features: str | None = None,
@@ -62,7 +62,7 @@ def train(
     scheme : label scheme; "auto" means the dataset's own
     test_stores : if given, train on all of `stores` and test on each of these, instead of leaving one subject out
     folds_file : if given, hold out a list of subjects at a time; a CSV with the columns subject and fold
-    leave_one_dataset_out : whether to hold out a whole store at a time
+    leave_dataset_out : whether to hold out a whole store at a time
     out : folder of all runs
     options : arguments of your own class, by name
     features : what your own estimator learns from: "flow", or the name of a descriptor
@@ -93,7 +93,7 @@ def train(
             config,
             test_stores=test_paths,
             folds_file=Path(folds_file) if folds_file else None,
-            leave_one_dataset_out=leave_one_dataset_out,
+            leave_dataset_out=leave_dataset_out,
             wanted=folds,
             machine=machine,
         )

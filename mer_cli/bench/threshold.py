@@ -160,6 +160,10 @@ def bench_threshold(
     peaks = [peak_px(ladder.plan(intensity)) for intensity in ladder.intensities]
     some = next(iter(runs.values()))[-1]
     common = sorted(set.intersection(*(set(run.labels) for of_method in runs.values() for run in of_method)))
+    if not common:
+        raise ConfigError(
+            f"{out}: no clip could be used at every intensity, so no curve can be fitted. Draw more: --clips N."
+        )
     chance = max(guess.accuracy for guess in run_chance(some, RULE))
     ceiling = _ceiling(ladder.plan(ladder.intensities[-1]), {clip_id: some.labels[clip_id] for clip_id in common})
     return {
@@ -240,7 +244,7 @@ def _figures(
         ]
     )
     return {
-        "accuracy": [of_step.accuracy for of_step in scores],
+        "accuracy": is_right.mean(axis=0).tolist(),
         "uf1": [of_step.uf1 for of_step in scores],
         **fit_threshold(is_right, common, peaks, chance, ceiling),
     }

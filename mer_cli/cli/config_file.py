@@ -29,7 +29,7 @@ PrintConfigFlag = Annotated[
     typer.Option("--print-config", help="Print all settings as a TOML file for --config, and exit without training."),
 ]
 NOT_IN_FILE = ("print_config",)
-PROTOCOLS = {"loso", "test", "folds_file", "leave_one_dataset_out"}  # only one of these flags can be given
+PROTOCOLS = {"loso", "test", "folds_file", "leave_dataset_out"}  # only one of these flags can be given
 HELD = "config file"  # key in `ctx.meta`
 
 
@@ -133,7 +133,7 @@ def config_text(ctx: Any, config: TrainConfig) -> str:
             config,
             test_stores=flags["test"] or (),
             folds_file=flags["folds_file"],
-            leave_one_dataset_out=flags["leave_one_dataset_out"],
+            leave_dataset_out=flags["leave_dataset_out"],
         )
         check_replay(ctx, plan)
         config, heading = plan.config, f"mer train --config FILE trains {plan.config.run_name}."

@@ -33,7 +33,7 @@ FoldsFile = Annotated[
 ]
 LeaveOneDatasetOut = Annotated[
     bool,
-    typer.Option("--leave-one-dataset-out", help="Instead of --loso: hold out a store at a time, and average them."),
+    typer.Option("--leave-dataset-out", help="Instead of --loso: hold out a store at a time, and average them."),
 ]
 TimeLimitFlag = Annotated[
     str | None,

@@ -40,7 +40,7 @@ def folds(
     scheme: Scheme = "auto",
     test: Test = None,
     folds_file: FoldsFile = None,
-    leave_one_dataset_out: LeaveOneDatasetOut = False,
+    leave_dataset_out: LeaveOneDatasetOut = False,
     inner_val: Annotated[
         int, typer.Option(min=0, metavar="N", help="Number of training subjects of each fold to hold back as inner.")
     ] = 0,
@@ -70,7 +70,7 @@ def folds(
         config,
         test_stores=test or (),
         folds_file=folds_file,
-        leave_one_dataset_out=leave_one_dataset_out,
+        leave_dataset_out=leave_dataset_out,
     )
     show_protocol(plan)
     show_folds_file(folds_file, plan)
@@ -93,7 +93,7 @@ def import_predictions(
     scheme: Scheme = "auto",
     test: Test = None,
     folds_file: FoldsFile = None,
-    leave_one_dataset_out: LeaveOneDatasetOut = False,
+    leave_dataset_out: LeaveOneDatasetOut = False,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed that the method was trained with.")] = 1,
     shuffle_labels: Annotated[
         bool, typer.Option("--shuffle-labels", help="It was trained on the labels of mer folds --shuffle-labels.")
@@ -117,7 +117,7 @@ def import_predictions(
         scheme=scheme,
         test_stores=test or (),
         folds_file=folds_file,
-        leave_one_dataset_out=leave_one_dataset_out,
+        leave_dataset_out=leave_dataset_out,
         out=out,
         seed=seed,
         shuffle_labels=shuffle_labels,

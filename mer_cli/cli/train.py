@@ -79,7 +79,7 @@ def train(
     loso: Loso = False,
     test: Test = None,
     folds_file: FoldsFile = None,
-    leave_one_dataset_out: LeaveOneDatasetOut = False,
+    leave_dataset_out: LeaveOneDatasetOut = False,
     set: Set = None,
     features: Features = None,
     folds: Folds = None,
@@ -112,7 +112,7 @@ def train(
         "--loso": loso,
         "--test": bool(test),
         "--folds-file": folds_file is not None,
-        "--leave-one-dataset-out": leave_one_dataset_out,
+        "--leave-dataset-out": leave_dataset_out,
     }
     if any(protocols.values()) or not print_config:
         _check_asked(
@@ -139,7 +139,7 @@ def train(
     asked: dict[str, Any] = {
         "test_stores": test or (),
         "folds_file": folds_file,
-        "leave_one_dataset_out": leave_one_dataset_out,
+        "leave_dataset_out": leave_dataset_out,
         "wanted": folds.split(",") if folds else None,
     }
     with engine_of(engine, slurm) as opened:
@@ -173,7 +173,7 @@ def _check_asked(protocols: Sequence[str], *, tensorboard: bool, trains_anew: bo
     if len(protocols) != 1:
         how = f"{' and '.join(protocols)} are different protocols. Give" if protocols else "give"
         raise ConfigError(
-            f"mer train: {how} one of --loso, --test, --folds-file and --leave-one-dataset-out. For example: mer train "
+            f"mer train: {how} one of --loso, --test, --folds-file and --leave-dataset-out. For example: mer train "
             "--loso, or: mer train A.h5 --test B.h5"
         )
     if tensorboard:

@@ -155,6 +155,8 @@ def run_ceiling(run: Run, dataset: str | None = None) -> RunCeiling:
     The run doesn't record action units. They are read from its stores, where its last session found them, if these are
     still there and have the content that the run was trained on.
     """
+    if run.config.averages_datasets and dataset is None:
+        return RunCeiling(None, "the scores are means over datasets, each of which has a ceiling of its own")
     last = run.sessions[-1]
     tested = [store for store in run.config.stores if store.role == "test"]
     others = [store for store in run.config.stores if store.role != "test"]
@@ -198,8 +200,10 @@ def _folds(run: Run, dataset: str | None) -> Sequence[Fold]:
         held_out.setdefault(fold, []).append(clip_id)
     only_trained = held_out.pop("", [])
     everyone: Collection[str] = only_trained or run.labels
-    return [
-        Fold(fold, tuple(clip_id for clip_id in everyone if run.fold_of[clip_id] != fold), (), tuple(test))
-        for fold, test in sorted(held_out.items())
-        if dataset in (None, dataset_of(test[0]))
-    ]
+    folds = []
+    for fold, test in sorted(held_out.items()):
+        scored = tuple(clip_id for clip_id in test if dataset in (None, dataset_of(clip_id)))
+        if scored:  # a list of subjects may hold out clips of several datasets
+            train = tuple(clip_id for clip_id in everyone if run.fold_of[clip_id] != fold)
+            folds.append(Fold(fold, train, (), scored))
+    return folds

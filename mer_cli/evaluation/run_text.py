@@ -175,7 +175,7 @@ def _protocol_flags(run: Run) -> str:
     if config.fold_lists:
         return f"--folds-file {shlex.quote(str(Path(session.out) / run.path.name / FOLDS_FILE))}"
     if config.averages_datasets:
-        return "--leave-one-dataset-out"
+        return "--leave-dataset-out"
     return " ".join(f"--test {shlex.quote(store)}" for store in session.test_stores) or "--loso"
 
 

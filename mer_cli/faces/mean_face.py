@@ -10,11 +10,14 @@ because landmarks jump by about 0.7 px from noise alone.
 
 from __future__ import annotations
 
+import hashlib
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_cli.errors import FaceError
 from mer_cli.faces.crop import CROP_SIZE, Landmarks
 from mer_cli.system.opencv import cv2
 
@@ -38,10 +41,12 @@ _POINTS = (
 MEAN_FACE: Landmarks = np.array(_POINTS, np.float32)
 MEAN_FACE.flags.writeable = False
 
+NOT_A_FACE = "its landmarks don't lie as those of a face, so it can't be compared with the mean face"
 FOREHEAD = 0.25  # of the distance from brows to chin, by which the face reaches above the brows
 CHIN, BROWS = 8, slice(17, 27)
 EDGE = 6.0  # pixels, sigma of the face's soft edge
 STEP = 8  # pixels between the points at which the spline is computed; between them it is linear
+LEAST_SIZE = 0.1  # pixels of a face in a pixel of the mean face; below, landmarks lie on each other
 LOOSENESS = 1.0  # how far the spline may miss the landmarks (SciPy's `smoothing`); 0 goes through them
 
 
@@ -55,12 +60,19 @@ def inside_face(landmarks: Landmarks) -> NDArray[np.bool_]:
     Returns
     -------
     (224, 224) bool
+
+    Raises
+    ------
+    FaceError
+        If the face lies outside the crop.
     """
     forehead = landmarks[BROWS].copy()
     forehead[:, 1] -= FOREHEAD * (landmarks[CHIN, 1] - forehead[:, 1].mean())
     outline = cv2.convexHull(np.rint(np.concatenate([landmarks, forehead])).astype(np.int32))
     drawn = np.zeros((CROP_SIZE, CROP_SIZE), np.uint8)
     cv2.fillConvexPoly(drawn, outline, 1)
+    if not drawn.any():
+        raise FaceError(NOT_A_FACE)
     return drawn.astype(bool)
 
 
@@ -93,8 +105,60 @@ def places_on(face: Landmarks, of: Landmarks) -> Places:
     return np.asarray(cv2.remap(coarse, across, down, cv2.INTER_LINEAR), dtype=np.float32)
 
 
+def places_of_mean_face(landmarks: Landmarks) -> Places:
+    """Return where on a face each pixel of the mean face lies, (224, 224, 2) float32, as `places_on`.
+
+    Raises
+    ------
+    FaceError
+        If the landmarks don't lie as those of a face: the map would fold it, or draw much of it from one point.
+    """
+    places = places_on(landmarks, of=MEAN_FACE)
+    if not (_sizes(places)[inside_face(MEAN_FACE)] >= LEAST_SIZE).all():  # NaN fails, too
+        raise FaceError(NOT_A_FACE)
+    return places
+
+
+def is_a_face(landmarks: Landmarks) -> bool:
+    """Tell whether landmarks, (68, 2) float32 in pixels of the crop, lie as those of a face in the crop."""
+    try:
+        inside_face(landmarks)
+        places_of_mean_face(landmarks)
+    except FaceError:
+        return False
+    return True
+
+
+def derivatives(places: Places) -> tuple[Places, Places, NDArray[np.float32]]:
+    """Return how places change from pixel to pixel: across and down, each (224, 224, 2), and the area of a pixel.
+
+    Beside the face the map may be anything; the area is at least a tenth.
+    """
+    down, across = np.asarray(np.gradient(places, axis=(0, 1)))  # each has the derivatives of x and of y
+    return across, down, np.maximum(_sizes(places), LEAST_SIZE)
+
+
+def _sizes(places: Places) -> NDArray[np.float32]:
+    """Return the area on the face of each pixel of the mean face, (224, 224); negative where the map is folded."""
+    down, across = np.asarray(np.gradient(places, axis=(0, 1)))
+    return np.asarray(across[..., 0] * down[..., 1] - down[..., 0] * across[..., 1], np.float32)
+
+
+def mean_face_settings() -> dict[str, Any]:
+    """Return everything that a map to the mean face and the face's outline depend on, as plain values for JSON."""
+    digest = hashlib.sha256(MEAN_FACE.astype("<f4").tobytes()).hexdigest()
+    return {"points": digest, "forehead": FOREHEAD, "edge": EDGE, "step": STEP, "looseness": LOOSENESS}
+
+
 def on_own_face(image: NDArray[np.float32], landmarks: Landmarks) -> NDArray[np.float32]:
-    """Draw an image of the mean face, (224, 224) float32, in the shape of a person's face with these landmarks."""
+    """Draw an image of the mean face, (224, 224) float32, in the shape of a person's face with these landmarks.
+
+    Raises
+    ------
+    FaceError
+        As `places_of_mean_face`.
+    """
+    places_of_mean_face(landmarks)  # refuses what is not a face
     places = places_on(MEAN_FACE, of=landmarks)
     return np.asarray(cv2.remap(image, places[..., 0], places[..., 1], cv2.INTER_LINEAR), dtype=np.float32)
 

@@ -14,6 +14,7 @@ import numpy as np
 from mer_cli.faces.apex import face_mask
 from mer_cli.faces.crop import CROP_SIZE
 from mer_cli.faces.face_motion import small_flow, without_head_motion
+from mer_cli.faces.mean_face import is_a_face
 from mer_cli.inference.familiar import measure, unfamiliar
 from mer_cli.inference.model import Facts, NewClip
 from mer_cli.inference.new_clips import CutClip
@@ -74,6 +75,8 @@ def doubts(cut: CutClip, facts: Facts) -> Iterator[str]:
     if not cut.n_faces:
         yield f"No face was found on frame {cut.onset}."
         return
+    if cut.clip and not is_a_face(cut.clip.landmarks):
+        yield "The landmarks that were found don't lie as those of a face."
     rise = cut.seconds[1] - cut.seconds[0]
     if rise > LONGEST_RISE:
         yield f"From onset to apex pass {rise:.1f} s, and a micro-expression is over after half a second."

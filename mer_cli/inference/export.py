@@ -25,7 +25,7 @@ from mer_cli import __version__
 from mer_cli.errors import ConfigError, RunError
 from mer_cli.inference.model import Facts, NewClip
 from mer_cli.inference.new_inputs import inputs_of
-from mer_cli.inference.onnx_file import ANY_NUMBER, FORMAT, LARGEST, Record, import_onnx, seal
+from mer_cli.inference.onnx_file import ANY_NUMBER, FORMAT, FORMAT_WITHOUT_STEPS, LARGEST, Record, import_onnx, seal
 from mer_cli.inference.onnx_model import LOGITS, PROBABILITIES, open_onnx
 from mer_cli.inference.purpose import PURPOSE
 from mer_cli.inference.seen import Fixed
@@ -171,9 +171,12 @@ def make_record(config: TrainConfig, facts: Facts, model: str, fold: str) -> Rec
             "onset": f"uint8 {shape}, RGB: crop of the face at the onset",
             "apex": f"uint8 {shape}, RGB: the same crop at the apex",
         }
+    if config.steps:
+        taken = f", after the steps {', '.join(config.steps)} of mer's docs/canonical.md"
+        inputs = {name: text + taken for name, text in inputs.items()}
     divided = f" divided by the temperature {facts.temperature:.4g}" if facts.temperature else ", not calibrated"
     return Record(
-        format=FORMAT,
+        format=FORMAT if config.steps else FORMAT_WITHOUT_STEPS,
         mer=__version__,
         purpose=PURPOSE,
         generated=GENERATED if facts.generated else "",

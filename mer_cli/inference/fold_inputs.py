@@ -130,4 +130,5 @@ class FoldInputs:
         """Return the planes of motion that the network sees of a clip, not normalised, each on the crop."""
         if self.motion is None or not isinstance(self.sees, MotionInput):
             return {}
-        return show_motion(self.motion.images[self.row_of[clip_id]], self.sees, self.landmarks(clip_id))
+        shown = show_motion(self.motion.images[self.row_of[clip_id]], self.sees, self.landmarks(clip_id))
+        return {name: self.on_crop(plane, clip_id) for name, plane in shown.items()}

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, TensorProto
 
 KEY = "mer"
-FORMAT = 1  # raised whenever an earlier program would misread a file
+FORMAT = 2  # raised whenever an earlier program would misread a file
+FORMAT_WITHOUT_STEPS = 1  # of a file whose record has no steps, which earlier programs read
 LARGEST = 1 << 30  # bytes of a file; that of the largest built-in network has 45 MB
 LARGEST_TENSOR = 1 << 28  # numbers in a tensor that is computed for one clip
 ANY_NUMBER = "n"  # name of the first dimension of every input and output: the number of clips
@@ -83,11 +84,13 @@ def seal(model: ModelProto, record: Record) -> bytes:
     """
     _forget_the_exporter(model)
     sealed = record.model_copy(update={"graph_sha256": _graph_sha256(model)})
-    sealed = sealed.model_copy(update={"sha256": _record_sha256(sealed.model_dump(mode="json"))})
+    left_out = set() if record.steps else {"steps"}
+    said = sealed.model_dump(mode="json", exclude=left_out)
+    sealed = sealed.model_copy(update={"sha256": _record_sha256(said)})
     model.doc_string = " ".join(text for text in (record.purpose, record.generated) if text)
     model.producer_name, model.producer_version = "mer", record.mer
     entry = model.metadata_props.add()
-    entry.key, entry.value = KEY, sealed.model_dump_json()
+    entry.key, entry.value = KEY, sealed.model_dump_json(exclude=left_out)
     content: bytes = model.SerializeToString(deterministic=True)
     return content
 

@@ -102,11 +102,8 @@ def predict(
         return answered(None, (), (slow,), recording.notes)
     finder = FaceFinder(predictor)
     if onset is not None:
-        cut = list(
-            cut_clips(
-                recording, [_given(recording, onset, apex, whole=whole)], finder, facts.align, whole=whole, near=near
-            )
-        )
+        given = _given(recording, onset, apex, whole=whole, near=near)
+        cut = list(cut_clips(recording, [given], finder, facts.align, whole=whole, near=near))
         answers = _answers(model, cut, [None], with_maps=with_maps)
         return answered(None, answers, (), _notes(recording, facts, predictor))
     spotted = spot(recording, predictor, lambda done, total: on_step("frames", done, total))
@@ -154,16 +151,18 @@ def _check_frames(recording: Recording, onset: int | None, apex: int | None) -> 
         )
 
 
-def _given(recording: Recording, onset: int, apex: int | None, *, whole: bool) -> Span:
+def _given(recording: Recording, onset: int, apex: int | None, *, whole: bool, near: bool) -> Span:
     """Return the span of a clip whose onset is given; it ends with the recording.
 
-    Where a method sees whole clips and the apex is given, the offset is as long behind it as the onset is before it.
+    Where a method sees whole clips or frames near the apex, and the apex is given, the offset is as long behind it as
+    the onset is before it.
     """
     if apex is None:
         reach = round(LONGEST_RISE_S * recording.fps) if recording.fps else LONGEST_RISE
         end = onset + max(reach, 1)
     else:
-        end = 2 * apex - onset if whole else apex
+        sees_behind = whole or (near and recording.last is not None)  # without an end, the frames may be missing
+        end = 2 * apex - onset if sees_behind else apex
     return Span(onset, apex, min(end, recording.last or end))
 
 

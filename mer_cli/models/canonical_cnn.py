@@ -60,7 +60,7 @@ class CanonicalCNN(nn.Module):
         motion : (B, 2, 16, 16) float, u and v
         """
         maps = self.features(torch.cat([motion, mirrored(motion)]))  # (2B, M C, 4, 4)
-        logits = self.head(maps).view(2, len(motion), self.n_members, -1)  # (2, B, M, K)
+        logits = self.head(maps).view(2, motion.shape[0], self.n_members, -1)  # (2, B, M, K)
         return F.log_softmax(logits, dim=-1).mean(dim=(0, 2))
 
 

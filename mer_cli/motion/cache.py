@@ -42,6 +42,9 @@ from mer_cli.store.schema import CHECKSUMS, CONTENT_HASH, TEXT
 from mer_cli.store.seal import DamageError, write_seal
 
 FLOW = "flow"
+WITHOUT_SHAPE = (
+    "Look at the clip in the audit of its store. Leave the step out (--input head+face), or the clip out of the store."
+)
 FLOW_SHAPE = (2, CROP_SIZE, CROP_SIZE)
 SETTINGS_ATTRIBUTE = "settings"
 
@@ -203,7 +206,7 @@ def _flow_of(store: StoreInfo, backend: Backend, steps: Steps, clip_id: str) -> 
     try:
         return kept_flow(read_near(store, clip_id), landmarks, backend, steps)
     except FaceError as error:
-        raise StoreError(f"{store.path}: clip {clip_id}: {error}") from None
+        raise StoreError(f"{store.path}: clip {clip_id}: {error}. {WITHOUT_SHAPE}") from None
 
 
 def read_near(store: StoreInfo, clip_id: str) -> list[tuple[Image, Image]]:

@@ -25,18 +25,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_cli.errors import FaceError
 from mer_cli.faces.crop import CROP_SIZE, Landmarks
-from mer_cli.faces.face_motion import head_motion
+from mer_cli.faces.face_motion import FIT_ROUNDS, FIT_SHARE, FIT_STEP, head_motion
 from mer_cli.faces.frames import HALF_WINDOW, NO_FRAME
-from mer_cli.faces.mean_face import MEAN_FACE, Places, inside_face, places_on, soft_face
+from mer_cli.faces.mean_face import (
+    MEAN_FACE,
+    Places,
+    derivatives,
+    inside_face,
+    mean_face_settings,
+    places_of_mean_face,
+    soft_face,
+)
 from mer_cli.faces.pictures import Image
 from mer_cli.motion.flow import Flow, grey, optical_flow
 from mer_cli.motion.inputs import Backend, Step
 from mer_cli.system.opencv import cv2
 
 VERSION = 1  # counts the versions of these steps that give other numbers
-LEAST_SIZE = 0.1  # pixels of the face in a pixel of the mean face; below, landmarks lie on each other
 NEAR = 4  # frames count as onset or apex within a quarter of the rise, after the apex within one of the fall
 GREY = (124.0, 116.0, 104.0)  # ImageNet's mean colour, 0..255: 0 once an image is normalised
 IN_ORDER = sorted(range(2 * HALF_WINDOW + 1), key=lambda place: (abs(place - HALF_WINDOW), place))
@@ -61,7 +67,7 @@ def pairs_of_frames(onset_numbers: NDArray[np.int32], apex_numbers: NDArray[np.i
     pairs of places in the onset's window and in the apex's, (3, 3) first
     """
     onset, apex = int(onset_numbers[HALF_WINDOW]), int(apex_numbers[HALF_WINDOW])
-    rise, fall = apex - onset, max(offset - apex, 0)
+    rise, fall = max(apex - onset, 0), max(offset - apex, 0)
     onsets = _within(onset_numbers, onset, 0, rise)
     apexes = _within(apex_numbers, apex, -rise, fall)
     n_pairs = max(len(onsets), len(apexes))
@@ -77,8 +83,14 @@ def _within(numbers: NDArray[np.int32], labelled: int, before: int, after: int) 
 
 def canonical_settings(steps: Sequence[Step]) -> dict[str, Any]:
     """Return everything that the steps depend on except the clip, as plain values for JSON."""
-    settings: dict[str, Any] = {"version": VERSION, "steps": list(steps)}
-    return settings
+    return {
+        "version": VERSION,
+        "steps": list(steps),
+        "near": NEAR,
+        "mean_face": mean_face_settings(),
+        "head": [FIT_STEP, FIT_ROUNDS, FIT_SHARE],
+        "opencv": cv2.__version__,
+    }
 
 
 def canonical_flow(
@@ -112,7 +124,7 @@ def take_steps(flow: Flow, landmarks: Landmarks, steps: Sequence[Step]) -> Flow:
     if "head" in steps:
         moved = np.asarray(moved - head_motion(moved, inside_face(landmarks)), dtype=np.float32)
     if "shape" in steps:
-        moved = _onto_mean_face(moved, places_on(landmarks, of=MEAN_FACE))
+        moved = _onto_mean_face(moved, places_of_mean_face(landmarks))
     if "face" in steps:
         moved = moved * soft_face(MEAN_FACE if "shape" in steps else landmarks)[..., None]
     return np.ascontiguousarray(moved.transpose(2, 0, 1))
@@ -122,18 +134,10 @@ def _onto_mean_face(flow: Places, places: Places) -> Places:
     """Return a flow, (H, W, 2), as motion of the mean face: at its pixels, and in its pixels.
 
     A step on the mean face is a longer step on a larger face. With the map's derivative J at a pixel, a motion f of the
-    face is the motion J^-1 f of the mean face. A map that folds the face is refused.
+    face is the motion J^-1 f of the mean face.
     """
     at = cv2.remap(flow, places[..., 0], places[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    down, across = np.asarray(np.gradient(places, axis=(0, 1)))  # (H, W, 2) each: the derivatives of x and y
-    size = across[..., 0] * down[..., 1] - down[..., 0] * across[..., 1]
-    if (size[inside_face(MEAN_FACE)] < LEAST_SIZE).any():
-        raise FaceError(
-            "its landmarks can't be brought to the mean face, because they don't lie as those of a face. Look at the "
-            "clip in the audit of its store; leave the step out (--input head+face), or leave the clip out of the "
-            "store."
-        )
-    size = np.maximum(size, LEAST_SIZE)  # beside the face the map may be anything
+    across, down, size = derivatives(places)
     u = (down[..., 1] * at[..., 0] - down[..., 0] * at[..., 1]) / size
     v = (across[..., 0] * at[..., 1] - across[..., 1] * at[..., 0]) / size
     return np.stack([u, v], axis=-1).astype(np.float32)
@@ -151,10 +155,15 @@ def canonical_images(images: Image, onset: Image, landmarks: Landmarks, steps: S
     Returns
     -------
     (n, 224, 224, 3) uint8, RGB
+
+    Raises
+    ------
+    FaceError
+        As `canonical_flow`.
     """
     face = inside_face(landmarks)
     own = np.stack(np.meshgrid(*2 * [np.arange(CROP_SIZE, dtype=np.float32)]), axis=-1)
-    places = places_on(landmarks, of=MEAN_FACE) if "shape" in steps else own
+    places = places_of_mean_face(landmarks) if "shape" in steps else own
     weight = soft_face(MEAN_FACE if "shape" in steps else landmarks)[..., None]
     drawn = np.empty_like(images)
     for row, image in enumerate(images):

@@ -210,8 +210,8 @@ def redraw_windows(path: Path, clip_ids: Sequence[str], onsets: Image, apexes: I
         return
     for row, landmarks in enumerate(read_landmarks(path, clip_ids)):
         onset = onsets[row, HALF_WINDOW].copy()
-        for windows in (onsets, apexes):
-            windows[row] = canonical_images(windows[row], onset, landmarks, steps)
+        both = np.concatenate([onsets[row], apexes[row]])
+        onsets[row], apexes[row] = np.split(canonical_images(both, onset, landmarks, steps), 2)
 
 
 def sources_of(

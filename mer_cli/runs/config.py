@@ -109,7 +109,7 @@ class TrainConfig(BaseModel):
     """Frames drawn in place of onset and apex in training: released and released-3, the windows of the two scripts;
     around, two to either side; none, the labelled frames only."""
     input: str = setting(CROP, "input")
-    """What is done to make the input of different people comparable: crop, nothing; canonical, every step; or some of
+    """What is done to make the input of different people comparable: nothing (crop), every step (canonical), or some of
     the steps head (the head's motion is taken away), face (what isn't the face counts as still), shape (every face is
     brought to one mean face), average (the flow is averaged over the frames near onset and apex), joined by +."""
     flow: Backend = setting("tvl1", "flow")

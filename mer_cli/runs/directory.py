@@ -38,7 +38,7 @@ from typing import Any
 
 from mer_cli.datasets.scheme_file import scheme_text
 from mer_cli.errors import DatasetError, RunError
-from mer_cli.records import Fold, FoldPredictions, dataset_of, fold_id
+from mer_cli.records import Fold, FoldPredictions, dataset_of, fold_id, subject_of
 from mer_cli.runs.fold_files import (
     DONE,
     ENVIRONMENT,
@@ -146,10 +146,12 @@ def _check_rows(rows: Sequence[Mapping[str, str]], config: RunConfig) -> None:
     if twice:
         raise ValueError(f"clip {twice} is named twice")
     roles = {store.dataset: store.role for store in config.stores}
+    list_of = {subject: name for name, subjects in (config.fold_lists or {}).items() for subject in subjects}
     for row in rows:
         clip_id = row["clip_id"]
         held_out = dataset_of(clip_id)
         folds = {"loso": fold_id(clip_id), "dataset": held_out, "test": held_out, "train": ""}
+        folds["list"] = list_of.get(subject_of(clip_id), "")
         if row["fold"] != folds.get(roles.get(dataset_of(clip_id), "")):
             raise ValueError(f"clip {clip_id} is in fold '{row['fold']}'")
         if row["label"] not in map(str, range(len(config.class_names))):

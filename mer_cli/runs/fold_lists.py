@@ -12,12 +12,15 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mer_cli.datasets.table_text import UnknownEncodingError, read_text_rows
 from mer_cli.errors import ConfigError, did_you_mean, shortened
 from mer_cli.records import parts_of, subject_of
-from mer_cli.runs.plan import PlannedStore
 from mer_cli.system.files import read_bounded
+
+if TYPE_CHECKING:
+    from mer_cli.runs.plan import PlannedStore  # and with it h5py, which reading a run does not need
 
 COLUMNS = ("subject", "fold")
 FLAG = "--folds-file"

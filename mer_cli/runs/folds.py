@@ -59,7 +59,7 @@ def dataset_folds(clip_ids: Iterable[str]) -> list[Fold]:
     by_dataset = _grouped(clip_ids, dataset_of)
     if len(by_dataset) < 2:
         raise ConfigError(
-            f"--leave-one-dataset-out: there is only {', '.join(by_dataset) or 'no dataset'}. Expected at least 2 "
+            f"--leave-dataset-out: there is only {', '.join(by_dataset) or 'no dataset'}. Expected at least 2 "
             "datasets, because a fold trains on the others. Name the stores of more, or give --loso."
         )
     return _each_held_out(by_dataset)

@@ -86,7 +86,7 @@ def import_predictions(
     scheme: str = "auto",
     test_stores: Sequence[Path] = (),
     folds_file: Path | None = None,
-    leave_one_dataset_out: bool = False,
+    leave_dataset_out: bool = False,
     out: Path = Path("runs"),
     seed: int = 1,
     shuffle_labels: bool = False,
@@ -96,7 +96,7 @@ def import_predictions(
     Parameters
     ----------
     file : CSV with `clip_id` and a column for each class (higher for the likelier class), or the column `predicted`
-    stores, test_stores, folds_file, leave_one_dataset_out, scheme : the protocol, as for `mer train`
+    stores, test_stores, folds_file, leave_dataset_out, scheme : the protocol, as for `mer train`
     name : title of the method in tables
     epoch_rule : how its author chose the epoch that the predictions are of, in words
     out : folder of all runs
@@ -127,7 +127,7 @@ def import_predictions(
         config,
         test_stores=test_stores,
         folds_file=folds_file,
-        leave_one_dataset_out=leave_one_dataset_out,
+        leave_dataset_out=leave_dataset_out,
     )
     plan = replace(plan, config=plan.config.model_copy(update={"device": "cpu"}))  # nothing is trained
     found = read_scores(file, content, plan)

@@ -30,7 +30,7 @@ def plan_protocol(
     *,
     test_stores: Sequence[Path] = (),
     folds_file: Path | None = None,
-    leave_one_dataset_out: bool = False,
+    leave_dataset_out: bool = False,
     wanted: Sequence[str] | None = None,
 ) -> RunPlan:
     """Plan a run as far as it doesn't depend on the machine: read the stores' tables, decide scheme, clips and folds.
@@ -43,7 +43,7 @@ def plan_protocol(
         subjects is held out once
     test_stores : if given, the protocol is cross-dataset: one fold for each test store, trained on all `stores`
     folds_file : if given, each fold holds out the subjects of one of its lists (`read_fold_lists`)
-    leave_one_dataset_out : whether each fold holds out the whole of one store
+    leave_dataset_out : whether each fold holds out the whole of one store
     wanted : subjects or fold ids to train; None trains all
 
     Raises
@@ -52,7 +52,7 @@ def plan_protocol(
         If a store can't be read, two stores are of one dataset, the scheme does not fit them, two protocols are asked
         for, the lists don't fit the stores, a fold is unknown, or too many subjects are to be set aside.
     """
-    infos = _read_all(stores, test_stores, _role(test_stores, folds_file, leave_one_dataset_out))
+    infos = _read_all(stores, test_stores, _role(test_stores, folds_file, leave_dataset_out))
     scheme = resolve_scheme(config.scheme, {info.dataset: set(info.clips["emotion"]) for info, _ in infos})
     planned = tuple(PlannedStore(info, role, _classes(info, scheme)) for info, role in infos)
     _check_classes(planned, scheme)
@@ -80,16 +80,16 @@ def plan_protocol(
     )
 
 
-def _role(test_stores: Sequence[Path], folds_file: Path | None, leave_one_dataset_out: bool) -> Role:
+def _role(test_stores: Sequence[Path], folds_file: Path | None, leave_dataset_out: bool) -> Role:
     """Return the role of the stores that are not test stores; raise a ConfigError if two protocols are asked for."""
     asked: dict[Role, bool] = {
         "train": bool(test_stores),
         "list": folds_file is not None,
-        "dataset": leave_one_dataset_out,
+        "dataset": leave_dataset_out,
     }
     given = [role for role, is_asked in asked.items() if is_asked]
     if len(given) > 1:
-        flags = {"train": "test stores", "list": "a file of folds", "dataset": "leave_one_dataset_out"}
+        flags = {"train": "test stores", "list": "a file of folds", "dataset": "leave_dataset_out"}
         raise ConfigError(
             f"{' and '.join(flags[role] for role in given)} are different protocols. Expected one of them. Leave out "
             "the others."

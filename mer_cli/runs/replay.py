@@ -34,7 +34,7 @@ def read_recorded(path: Path, given: Collection[str]) -> ConfigFile:
     recorded = read_config(path.parent)
     flags: dict[str, Any] = {"loso": True} if recorded.is_loso else {}
     if recorded.averages_datasets:
-        flags["leave_one_dataset_out"] = True
+        flags["leave_dataset_out"] = True
     if recorded.fold_lists and "folds_file" not in given:
         flags["folds_file"] = path.with_name(FOLDS_FILE)
     settings = settings_of(recorded)

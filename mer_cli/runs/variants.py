@@ -86,6 +86,7 @@ MOTION_ROWS: dict[str, Mapping[str, Any]] = {
     "flow-svm": {"model": "flow-svm", "flow": "fast"},
     "flow-svm, head": {"model": "flow-svm", "flow": "fast", "input": "head"},
     "canonical-svm, crop": {"model": "canonical-svm", "input": "crop"},
+    "canonical-svm, head": {"model": "canonical-svm", "input": "head"},
     "canonical-svm, face": {"model": "canonical-svm", "input": "face"},
     "canonical-svm, head+face": {"model": "canonical-svm", "input": "head+face"},
     "canonical-svm, head+face+shape": {"model": "canonical-svm", "input": "head+face+shape"},

@@ -79,8 +79,9 @@ def plan_grid(
         If the table is not an ablation table, or a setting decides the network, which the rows do.
     """
     rows = _rows_of(table)
-    _refuse_network(settings, f"each row of table {table}", *({"input"} if table == MOTION else ()))
-    first_seed = settings.get("seed") or TrainConfig.model_fields["seed"].default
+    _refuse_network(settings, f"each row of table {table}", *(("input", "flow", "scale") if table == MOTION else ()))
+    given = settings.get("seed")
+    first_seed = TrainConfig.model_fields["seed"].default if given is None else given
     cells = []
     for store in stores:
         for name, row in rows.items():
@@ -99,7 +100,7 @@ def _rows_of(table: str) -> Mapping[str, Mapping[str, Any]]:
     number = int(table) if table.isdecimal() else 0
     if number not in GRIDS:
         known = ", ".join([*map(str, GRIDS), MOTION])
-        raise ConfigError(f"--table: table {table} is not an ablation table. Available: {known}.")
+        raise ConfigError(f"--table: '{table}' is not an ablation table. Available: {known}.")
     return {row.get("variant") or ", ".join(f"{key} {row[key]}" for key in row): row for row in GRIDS[number]}
 
 

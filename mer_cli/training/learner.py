@@ -60,7 +60,7 @@ class LearnerArrays:
 
     @cached_property
     def flow(self) -> NDArray[np.float32]:
-        flows = [read_motion(store, self.config.flow, ids, self.config.steps) for store, ids in self.stores]
+        flows = [read_motion(store, self.config.flow, ids) for store, ids in self.stores]
         return np.concatenate(flows).astype(np.float32)
 
     @cached_property

@@ -23,7 +23,7 @@ def plan_run(
     *,
     test_stores: Sequence[Path] = (),
     folds_file: Path | None = None,
-    leave_one_dataset_out: bool = False,
+    leave_dataset_out: bool = False,
     wanted: Sequence[str] | None = None,
     machine: Machine | None = None,
 ) -> RunPlan:
@@ -31,7 +31,7 @@ def plan_run(
 
     Parameters
     ----------
-    stores, test_stores, folds_file, leave_one_dataset_out, wanted : as in `plan_protocol`
+    stores, test_stores, folds_file, leave_dataset_out, wanted : as in `plan_protocol`
     machine : the machine that will train, if it is not this one
 
     Raises
@@ -45,7 +45,7 @@ def plan_run(
         config,
         test_stores=test_stores,
         folds_file=folds_file,
-        leave_one_dataset_out=leave_one_dataset_out,
+        leave_dataset_out=leave_dataset_out,
         wanted=wanted,
     )
     n_pairs = sum(len(fold.train) for fold in plan.folds) * config.epochs
