@@ -54,7 +54,7 @@ class FixedModel:
 
     def __init__(self, logits=((4.0, 0.0, 0.0),), needs_clips=False, **facts):
         self.given, self.facts, self.needs_clips = np.array(logits, np.float32), facts_of(**facts), needs_clips
-        self.needs_near = False
+        self.steps = ()
         self.members, self.shown = len(self.given), []
 
     def logits(self, clips):

@@ -214,9 +214,9 @@ def test_an_empty_file_and_one_of_another_program_are_refused(ststnet, tmp_path)
 
 
 def test_a_file_of_a_newer_version_is_refused(ststnet, tmp_path):
-    path = edit(ststnet, tmp_path / "model.onnx", lambda _, record: record.update(format=2, sorted=True), seal=True)
+    path = edit(ststnet, tmp_path / "model.onnx", lambda _, record: record.update(format=3, sorted=True), seal=True)
     assert refused(path) == (
-        f"{path}: format version 2, and this program reads 1. Update mer: pip install -U mer-cli. "
+        f"{path}: format version 3, and this program reads 2. Update mer: pip install -U mer-cli. "
         "Or export the model again with this version: mer export MODEL --onnx."
     )
 

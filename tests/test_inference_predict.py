@@ -15,7 +15,9 @@ from scipy.special import softmax
 from tiny_recording import FramesInMemory, moved_mouth
 
 from mer_cli.errors import ConfigError
+from mer_cli.faces.crop import box_transform, crop_landmarks
 from mer_cli.faces.landmarks import FaceFinder, find_predictor
+from mer_cli.faces.mean_face import is_a_face
 from mer_cli.inference import predict as module
 from mer_cli.inference.doubt import doubts
 from mer_cli.inference.new_clips import CutClip
@@ -113,6 +115,18 @@ def test_no_face():
 def test_two_faces():
     both = [np.hstack([image, image]) for image in smiling().frames]
     assert "2 faces are on frame 1, and it is not known whose expression is meant." in reasons(FramesInMemory(both))
+
+
+def test_a_smile_that_shows_teeth_is_a_face():
+    assert is_a_face(crop_landmarks(landmarks(), box_transform(landmarks())))
+
+
+def test_landmarks_of_no_face_get_no_answer_from_a_model_that_compares_faces_by_them():
+    (answer,) = ask(smiling(), FixedModel(), onset=1, apex=5).answers
+    odd = replace(answer.cut, clip=replace(answer.cut.clip, landmarks=np.full((68, 2), 112, np.float32)))
+    assert list(doubts(odd, facts_of(), ("shape",))) == [
+        "The landmarks that were found don't lie as those of a face, and the model compares faces by them."
+    ]
 
 
 def test_a_small_face():

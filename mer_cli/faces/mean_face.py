@@ -47,7 +47,10 @@ CHIN, BROWS = 8, slice(17, 27)
 EDGE = 6.0  # pixels, sigma of the face's soft edge
 STEP = 8  # pixels between the points at which the spline is computed; between them it is linear
 LEAST_SIZE = 0.1  # pixels of a face in a pixel of the mean face; below, landmarks lie on each other
-LOOSENESS = 1.0  # how far the spline may miss the landmarks (SciPy's `smoothing`); 0 goes through them
+# The inner edge of the lips is left out: on the mean face, whose mouth is closed, its upper and lower points coincide,
+# and a mouth that shows teeth would fold the map.
+NODES = slice(0, 60)
+LOOSENESS = 10.0  # how far the spline may miss the landmarks (SciPy's `smoothing`); 0 goes through them
 
 
 def inside_face(landmarks: Landmarks) -> NDArray[np.bool_]:
@@ -97,7 +100,7 @@ def places_on(face: Landmarks, of: Landmarks) -> Places:
 
     grid, n_points = _grid()
     spline = RBFInterpolator(
-        of.astype(np.float64), face.astype(np.float64), kernel="thin_plate_spline", smoothing=LOOSENESS
+        of[NODES].astype(np.float64), face[NODES].astype(np.float64), kernel="thin_plate_spline", smoothing=LOOSENESS
     )
     coarse = spline(grid).reshape(n_points, n_points, 2).astype(np.float32)
     at = np.arange(CROP_SIZE, dtype=np.float32) / STEP
@@ -147,7 +150,14 @@ def _sizes(places: Places) -> NDArray[np.float32]:
 def mean_face_settings() -> dict[str, Any]:
     """Return everything that a map to the mean face and the face's outline depend on, as plain values for JSON."""
     digest = hashlib.sha256(MEAN_FACE.astype("<f4").tobytes()).hexdigest()
-    return {"points": digest, "forehead": FOREHEAD, "edge": EDGE, "step": STEP, "looseness": LOOSENESS}
+    return {
+        "points": digest,
+        "nodes": NODES.stop,
+        "forehead": FOREHEAD,
+        "edge": EDGE,
+        "step": STEP,
+        "looseness": LOOSENESS,
+    }
 
 
 def on_own_face(image: NDArray[np.float32], landmarks: Landmarks) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ is only a number that looks like knowledge, so a clip with any of these reasons 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from mer_cli.faces.mean_face import is_a_face
 from mer_cli.inference.familiar import measure, unfamiliar
 from mer_cli.inference.model import Facts, NewClip
 from mer_cli.inference.new_clips import CutClip
+from mer_cli.motion.inputs import Step
 from mer_cli.spotting.interval import Spotted
 from mer_cli.spotting.spot import GOOD_FPS, LEAST_FPS, SHORTEST, SMALLEST_FACE
 from mer_cli.system.files import file_sha256
@@ -68,15 +69,21 @@ def nothing_to_find(spotted: Spotted) -> Iterator[str]:
         yield "No face was found in any frame."
 
 
-def doubts(cut: CutClip, facts: Facts) -> Iterator[str]:
-    """Yield the reasons for which a clip gets no answer, whatever the model says of it."""
+def doubts(cut: CutClip, facts: Facts, steps: Sequence[Step] = ()) -> Iterator[str]:
+    """Yield the reasons for which a clip gets no answer, whatever the model says of it.
+
+    Parameters
+    ----------
+    steps : that the model takes to make faces comparable; what is not a face has no answer then
+    """
     if cut.n_faces > 1:
         yield f"{cut.n_faces} faces are on frame {cut.onset}, and it is not known whose expression is meant."
     if not cut.n_faces:
         yield f"No face was found on frame {cut.onset}."
         return
-    if cut.clip and not is_a_face(cut.clip.landmarks):
-        yield "The landmarks that were found don't lie as those of a face."
+    if steps and cut.clip and not is_a_face(cut.clip.landmarks):
+        yield "The landmarks that were found don't lie as those of a face, and the model compares faces by them."
+        return
     rise = cut.seconds[1] - cut.seconds[0]
     if rise > LONGEST_RISE:
         yield f"From onset to apex pass {rise:.1f} s, and a micro-expression is over after half a second."

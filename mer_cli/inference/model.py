@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mer_cli.faces.crop import Align, Landmarks
 from mer_cli.faces.pictures import Image
+from mer_cli.motion.inputs import Step
 
 
 @dataclass(frozen=True)
@@ -126,14 +127,14 @@ class Model(Protocol):
 
     members : number of networks that answer; a run has one for each fold
     needs_clips : whether it sees whole clips (`NewClip.frames`)
-    needs_near : whether it averages the flow over frames near onset and apex (`NewClip.others`)
+    steps : taken to make the input of different people comparable; "average" needs `NewClip.others`
     """
 
     path: Path
     facts: Facts
     members: int
     needs_clips: bool
-    needs_near: bool
+    steps: tuple[Step, ...]
 
     def logits(self, clips: Sequence[NewClip]) -> NDArray[np.float32]:
         """Return the logits of each member for each clip, (members, n, classes), not calibrated."""

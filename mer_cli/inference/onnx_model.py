@@ -29,7 +29,7 @@ class OnnxModel:
         self.path, self.record, self.session = path, record, session
         self.facts = record.facts
         self.needs_clips = record.motion is not None and record.motion.needs_clips("clip")
-        self.needs_near = record.flow is not None and "average" in record.steps
+        self.steps = record.steps
 
     def logits(self, clips: Sequence[NewClip]) -> NDArray[np.float32]:
         """Return the logits for each clip, (1, n, classes), not calibrated.

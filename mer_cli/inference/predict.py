@@ -96,7 +96,7 @@ def predict(
         If the given frames make no clip, or intervals are to be spotted and nobody knows the frames a second.
     """
     _check_frames(recording, onset, apex)
-    facts, whole, near = model.facts, model.needs_clips, model.needs_near
+    facts, whole, near = model.facts, model.needs_clips, "average" in model.steps
     answered = partial(Prediction, recording.path, facts, recording.fps)
     if slow := too_slow(recording.fps):
         return answered(None, (), (slow,), recording.notes)
@@ -170,7 +170,7 @@ def _answers(
     model: Model, cuts: Sequence[CutClip], scores: Sequence[float | None], *, with_maps: bool
 ) -> tuple[Answer, ...]:
     """Return an answer for each clip; only clips without doubts are shown to the model."""
-    reasons = [tuple(doubts(cut, model.facts)) for cut in cuts]
+    reasons = [tuple(doubts(cut, model.facts, model.steps)) for cut in cuts]
     clear = [cut.clip for cut, doubted in zip(cuts, reasons, strict=True) if not doubted and cut.clip]
     values = iter(np.moveaxis(model.logits(clear), 1, 0)) if clear else iter(())
     answers = tuple(

@@ -51,7 +51,7 @@ class NetworkModel:
         precision = config.precision if config.device == "cpu" else "fp32"
         self.config = config.model_copy(update={"device": "cpu", "precision": precision, "compile": "off"})
         self.needs_clips = config.method.sees.needs_clips(config.span)
-        self.needs_near = config.needs_near
+        self.steps = config.steps
         self._members = tuple(networks)
         self._network = self._build()
         self._held: Member | None = None
@@ -156,7 +156,7 @@ class MachineModel:
     def __init__(self, path: Path, facts: Facts, config: TrainConfig, machine: SupportVectors) -> None:
         self.path, self.facts, self.config, self.machine = path, facts, config, machine
         self.needs_clips = config.method.sees.needs_clips(config.span)
-        self.needs_near = config.needs_near
+        self.steps = config.steps
 
     def logits(self, clips: Sequence[NewClip]) -> NDArray[np.float32]:
         """Return the machine's decision values for each clip and class, (1, n, classes)."""

@@ -196,11 +196,6 @@ class TrainConfig(BaseModel):
         return steps_of(self.input)
 
     @property
-    def needs_near(self) -> bool:
-        """Whether the flow is averaged over frames near onset and apex."""
-        return "average" in self.steps and self.method.sees.needs_flow("apex")
-
-    @property
     def has_epochs(self) -> bool:
         """Whether predictions were kept after several epochs, or at least could be, so that an epoch can be chosen."""
         return self.method.is_network or self.epochs > 1
