@@ -56,6 +56,7 @@ with Claims("local") as taken:
                 (run / "folds" / fold).mkdir(parents=True)
                 (run / "folds" / fold / "done").touch()
                 taken.give_back(run, fold)
+    print("done", flush=True)
     sys.stdin.readline()
 """
 FOLD = "casme2-01"
@@ -172,8 +173,10 @@ def test_two_processes_that_race_for_fifty_folds_take_each_once(run, what):
     for racer in racers:
         racer.stdin.write("\n")
         racer.stdin.flush()
-    outputs = [racer.communicate("\n")[0].split() for racer in racers]
-    taken = Counter(fold for output in outputs for fold in output)
+    # Both are done before either is let go, because then it gives its claims back.
+    taken = Counter(line.strip() for racer in racers for line in iter(racer.stdout.readline, "done\n"))
+    for racer in racers:
+        racer.communicate("\n")
     assert taken == Counter(map(str, range(50)))
     assert files_left(run) == []
 
