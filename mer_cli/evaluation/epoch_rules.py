@@ -104,11 +104,8 @@ def apply_rule(
         _check_finite(fold.fold, fold.clip_ids, fold.logits)
         truth = np.array([labels[clip_id] for clip_id in fold.clip_ids], dtype=np.int64)
         predicted = np.argmax(fold.logits, axis=-1)  # (epochs, clips); a tie goes to the lower class
-        if rule == "inner-val":
-            epoch = choose_inner_epoch(fold, (inner_labels or {}).get(fold.fold, labels), n_classes)
-            correct = int((predicted[epoch] == truth).sum())
-        else:
-            correct, epoch = (int(number) for number in choose_epochs(rule, predicted, truth, n_classes))
+        of_inner = (inner_labels or {}).get(fold.fold, labels)
+        correct, epoch = _choose_epoch(rule, fold, predicted, truth, of_inner, n_classes)
         correct_of.append(correct)
         epochs[fold.fold] = epoch + 1
         chosen.append(predicted[epoch])
@@ -132,6 +129,22 @@ def apply_rule(
         },
         averaged=averaged,
     )
+
+
+def _choose_epoch(
+    rule: str,
+    fold: FoldPredictions,
+    predicted: NDArray[np.int64],
+    truth: NDArray[np.int64],
+    inner_labels: Mapping[str, int],
+    n_classes: int,
+) -> tuple[int, int]:
+    """Return how many clips of a fold count as right under a rule, and the epoch that it chooses, from 0."""
+    if rule == "inner-val":
+        chosen = choose_inner_epoch(fold, inner_labels, n_classes)
+        return int((predicted[chosen] == truth).sum()), chosen
+    correct, epoch = choose_epochs(rule, predicted, truth, n_classes)
+    return int(correct), int(epoch)
 
 
 def choose_epochs(

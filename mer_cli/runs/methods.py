@@ -117,10 +117,7 @@ class Method:
 
     @property
     def form(self) -> Form:
-        """What runs here, compared with the publication: the same, a variant, nothing ("quoted only"), or your own.
-
-        A method of this project ("ours") has no publication.
-        """
+        """What runs here, compared with the publication if there is one: the same, a variant, only the quotation."""
         if self.foreign:
             return "trained outside mer" if self.kind == "predictions" else "own"
         if not self.code:
@@ -340,14 +337,8 @@ _ALL = (
         source=_AS_PUBLISHED,
     ),
     Method(
-        *(
-            "canonical-svm",
-            "Canonical flow + SVM",
-            "",
-            "u and v of the canonical flow at 16x16: 512 numbers",
-            OURS,
-            None,
-        ),
+        *("canonical-svm", "Canonical flow + SVM", "", "u and v of the canonical flow at 16x16: 512 numbers", OURS),
+        None,
         "every step of the input can be left out (--input)",
         code="descriptors.flow_grid:flow_grid",
         sees=DescriptorInput(("flow",)),
