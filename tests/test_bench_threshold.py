@@ -72,6 +72,12 @@ def test_all_intensities_show_the_same_clips_and_only_their_motion_differs():
     assert set(Counter(plan.emotion for plan in weak).values()) == {4}
 
 
+def test_a_ladder_can_be_of_the_second_release():
+    first, second = (Ladder(3, subjects=4, clips=20, release=release).plan(1.0) for release in (1, 2))
+    assert {plan.release for plan in second} == {2}
+    assert sum(plan.offset - plan.onset for plan in second) > 1.3 * sum(plan.offset - plan.onset for plan in first)
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -96,6 +102,10 @@ def test_all_intensities_show_the_same_clips_and_only_their_motion_differs():
             ("--model", "flow-svm", "--out", "{out}/old", "--subjects", "3"),
             "{out}/old: holds a ladder that was drawn with other numbers, or by another version of mer (ladder.json). "
             "Give another --out, or the numbers in that file.",
+        ),
+        (
+            ("--model", "flow-svm", "--out", "{out}/ladder", "--release", "3"),
+            "--release must be 1 or 2, got 3.",
         ),
         (
             ("--model", "flow-smv", "--out", "{out}/ladder"),
@@ -150,6 +160,7 @@ def test_thresholds_are_shown_lowest_first_with_what_lies_outside_the_ladder(cap
 
     figures = {
         "seed": 7,
+        "release": 2,
         "subjects": 3,
         "clips": 30,
         "left_out": 2,
@@ -168,8 +179,8 @@ def test_thresholds_are_shown_lowest_first_with_what_lies_outside_the_ladder(cap
     assert shown.err == "note: 2 clips are left out: at some intensity no face was found in them\n"
     head, _, *rows = shown.out.splitlines()
     assert head == (
-        "30 clips of 3 subjects at each intensity, seed 7, LOSO, rule last: chance 0.200, ceiling 0.900. "
-        "Generated faces: nothing here is a result on a dataset."
+        "30 clips of 3 subjects at each intensity, seed 7, release 2 of the generator, LOSO, rule last: chance 0.200, "
+        "ceiling 0.900. Generated faces: nothing here is a result on a dataset."
     )
     assert [" ".join(row.split()) for row in rows[:3]] == [
         "sooner 0.60 px 0.50 px to 0.70 px 0.250 0.500",

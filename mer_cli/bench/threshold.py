@@ -30,6 +30,7 @@ from mer_cli.datasets.registry import load_release
 from mer_cli.datasets.schemes import SCHEMES
 from mer_cli.datasets.synthetic.clip import clip_motion, draw_frames
 from mer_cli.datasets.synthetic.plan import ClipPlan
+from mer_cli.datasets.synthetic.realism import USUAL
 from mer_cli.datasets.synthetic.subject import draw_subject
 from mer_cli.datasets.synthetic.writer import LAYOUTS, write_release
 from mer_cli.engines.resumable import ignore_clip
@@ -66,19 +67,29 @@ class Ladder:
     seed : of faces, expressions and noise, the same at every intensity
     subjects, clips : at each intensity; the five classes have equal numbers of clips
     intensities : factors on the generator's motion, ascending; at 1 an action unit peaks at 1 to 3 pixels
+    release : number of the generator's release
     """
 
     seed: int
     subjects: int = 10
     clips: int = 100
     intensities: tuple[float, ...] = (0.15, 0.25, 0.4, 0.6, 1.0, 1.5)
+    release: int = USUAL
 
     def plan(self, intensity: float) -> list[ClipPlan]:
         """Plan the clips of an intensity; raise a ConfigError if a number can't be used."""
-        emotions = SCHEMES[SCHEME].class_names
-        return LAYOUTS[DATASET].plan(
-            subjects=self.subjects, clips=self.clips, seed=self.seed, intensity=intensity, emotions=emotions
-        )
+        return LAYOUTS[DATASET].plan(**self.drawn_at(intensity))
+
+    def drawn_at(self, intensity: float) -> dict[str, Any]:
+        """Return the arguments of `write_release` for an intensity, beside dataset and folder."""
+        return {
+            "subjects": self.subjects,
+            "clips": self.clips,
+            "seed": self.seed,
+            "intensity": intensity,
+            "emotions": SCHEMES[SCHEME].class_names,
+            "release": self.release,
+        }
 
 
 def forecast_s(ladder: Ladder) -> float:
@@ -138,10 +149,10 @@ def bench_threshold(
 
     Returns
     -------
-    seed, subjects, clips, rule; left_out, the number of clips that could not be used at every intensity; chance and
-    ceiling, accuracies that don't depend on the method; steps, a list with the intensity and peak_px, the median over
-    clips of the largest peak among a clip's action units, in pixels of the crop; methods, by name: accuracy and uf1 at
-    each step, and what `fit_threshold` returns
+    seed, release, subjects, clips, rule; left_out, the number of clips that could not be used at every intensity;
+    chance and ceiling, accuracies that don't depend on the method; steps, a list with the intensity and peak_px, the
+    median over clips of the largest peak among a clip's action units, in pixels of the crop; methods, by name: accuracy
+    and uf1 at each step, and what `fit_threshold` returns
 
     Raises
     ------
@@ -168,6 +179,7 @@ def bench_threshold(
     ceiling = _ceiling(ladder.plan(ladder.intensities[-1]), {clip_id: some.labels[clip_id] for clip_id in common})
     return {
         "seed": ladder.seed,
+        "release": ladder.release,
         "subjects": ladder.subjects,
         "clips": len(common),
         "left_out": ladder.clips - len(common),
@@ -193,15 +205,7 @@ def _plan_step(
     folder = out / f"intensity-{intensity:g}"
     raw, store = folder / "raw", folder / f"{DATASET}.h5"
     if not (folder / DRAWN).exists():
-        write_release(
-            DATASET,
-            raw,
-            subjects=ladder.subjects,
-            clips=ladder.clips,
-            seed=ladder.seed,
-            intensity=intensity,
-            emotions=SCHEMES[SCHEME].class_names,
-        )
+        write_release(DATASET, raw, **ladder.drawn_at(intensity))
         (folder / DRAWN).touch()
     release = load_release(DATASET, raw)
     build_store(release, store)

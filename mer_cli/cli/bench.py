@@ -93,6 +93,9 @@ def bench(
         int | None,
         typer.Option(min=1, help="With flow: number of clips; with threshold, at each intensity. Default: 40; 100."),
     ] = None,
+    release: Annotated[
+        int | None, typer.Option(help="With threshold: release of the generator, 1 or 2. Default: 1.")
+    ] = None,
     raft_weights: Annotated[
         Path | None,
         typer.Option(metavar="FILE.pth", help="With flow: also measure torchvision's raft_small or raft_large."),
@@ -125,7 +128,7 @@ def bench(
         "cluster": {"--nodes": nodes, "--lost-every": lost_every, "--seconds": seconds},
         "flow": {"--seed": seed, "--subjects": subjects, "--clips": clips, "--raft-weights": raft_weights},
         "threshold": {"--model": model, "--flow": flow, "--out": out}
-        | {"--seed": seed, "--subjects": subjects, "--clips": clips},
+        | {"--seed": seed, "--subjects": subjects, "--clips": clips, "--release": release},
     }
     _refuse_useless(part, of_part)
     if part == "cluster":
@@ -134,7 +137,7 @@ def bench(
         show_flow(measure_flow(seed, subjects, clips, raft_weights), as_json=as_json)
     elif part == "threshold":
         settings = {"flow": flow, "device": None if device == "auto" else device}
-        show_threshold(measure_threshold(model, out, seed, subjects, clips, settings), as_json=as_json)
+        show_threshold(measure_threshold(model, out, seed, subjects, clips, release, settings), as_json=as_json)
     else:
         show_bench(_measure(part, device, repeats), as_json=as_json)
 

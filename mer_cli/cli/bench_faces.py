@@ -87,6 +87,7 @@ def measure_threshold(
     seed: int | None,
     subjects: int | None,
     clips: int | None,
+    release: int | None,
     settings: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the thresholds of methods; say on stderr how long it will take, before and after the first intensity."""
@@ -98,7 +99,12 @@ def measure_threshold(
             "Type: mer bench threshold --model flow-svm --out ladder"
         )
     usual = Ladder(SEED if seed is None else seed)
-    ladder = replace(usual, subjects=subjects or usual.subjects, clips=clips or usual.clips)
+    ladder = replace(
+        usual,
+        subjects=subjects or usual.subjects,
+        clips=clips or usual.clips,
+        release=usual.release if release is None else release,
+    )
     check_out(out, ladder, methods)
     n_steps = len(ladder.intensities)
     console.print_lines(
@@ -133,8 +139,8 @@ def show_threshold(figures: Mapping[str, Any], *, as_json: bool) -> None:
     console.print_lines(
         [
             f"{figures['clips']} clips of {figures['subjects']} subjects at each intensity, seed {figures['seed']}, "
-            f"LOSO, rule {figures['rule']}: chance {figures['chance']:.3f}, ceiling {figures['ceiling']:.3f}. "
-            f"{GENERATED}"
+            f"release {figures['release']} of the generator, LOSO, rule {figures['rule']}: chance "
+            f"{figures['chance']:.3f}, ceiling {figures['ceiling']:.3f}. {GENERATED}"
         ]
     )
     rows = [("method", "threshold", "95 %", *(f"at {peak:.2f} px" for peak in peaks))]
