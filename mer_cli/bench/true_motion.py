@@ -24,6 +24,7 @@ from mer_cli.faces.crop import CROP_SIZE, Landmarks, Transform, box_transform, c
 from mer_cli.faces.detect import choose
 from mer_cli.faces.face_motion import hulls
 from mer_cli.faces.landmarks import FaceFinder, find_predictor
+from mer_cli.faces.mean_face import inside_face
 from mer_cli.faces.pictures import Image
 from mer_cli.spotting.measure import REGIONS
 from mer_cli.system.opencv import cv2
@@ -44,8 +45,6 @@ PARTS = {
 REST, OUTSIDE = "cheeks and forehead", "outside the face"
 PLACES = (*PARTS, REST, OUTSIDE)
 UNSEEN = -1  # pixels of a crop that show no pixel of the frame
-MARGIN = 4  # crop pixels by which the face is wider than its landmarks
-FOREHEAD = 0.3  # of the height from chin to brows, the forehead that is taken to be above the brows
 
 
 @dataclass(frozen=True)
@@ -180,10 +179,7 @@ def find_places(landmarks: Landmarks, transform: Transform) -> NDArray[np.int8]:
     transform : (2, 3) float32, frame pixel -> crop pixel; what lies outside the frame is unseen
     """
     places = np.full((CROP_SIZE, CROP_SIZE), PLACES.index(OUTSIDE), np.int8)
-    up = FOREHEAD * (landmarks[8, 1] - landmarks[17:27, 1].mean())
-    with_forehead = np.concatenate([landmarks, landmarks[17:27] - np.array([0, up], np.float32)])
-    face = hulls(with_forehead, [((*range(27), *range(68, 78)), MARGIN)])
-    places[face > 0] = PLACES.index(REST)
+    places[inside_face(landmarks)] = PLACES.index(REST)
     for part in reversed(PARTS):
         places[hulls(landmarks, [REGIONS[name] for name in PARTS[part]]) > 0] = PLACES.index(part)
     ones = np.ones((HEIGHT, WIDTH), np.uint8)

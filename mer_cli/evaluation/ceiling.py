@@ -185,7 +185,7 @@ def _told(
 ) -> Told:
     """Score logistic regression on the units; `folds` are (id, training clips, held-out clips)."""
     known = sorted({unit for each in coded.values() for unit in each.units})
-    features = {clip_id: [float(unit in each.units) for unit in known] for clip_id, each in coded.items()}
+    features = {clip_id: tuple(float(unit in each.units) for unit in known) for clip_id, each in coded.items()}
     predicted: dict[str, int] = {}
     for _, train, test in folds:
         predicted |= _predict(features, labels, train, test)
@@ -203,14 +203,16 @@ def _told(
 
 
 def _predict(
-    features: Mapping[str, Sequence[float]], labels: Mapping[str, int], train: Sequence[str], test: Sequence[str]
+    features: Mapping[str, tuple[float, ...]], labels: Mapping[str, int], train: Sequence[str], test: Sequence[str]
 ) -> dict[str, int]:
     """Return the class of each held-out clip, learnt from the training clips; `features` are 1 for a coded unit."""
     from sklearn.linear_model import LogisticRegression  # not above: it takes a second to load
 
-    classes = [labels[clip_id] for clip_id in train]
+    # Clips of one class that show the same units are one example with a weight: the same fit in a fraction of the time.
+    examples = Counter((features[clip_id], labels[clip_id]) for clip_id in train)
+    rows, classes = zip(*examples, strict=True)
     if len(set(classes)) == 1:
         return dict.fromkeys(test, classes[0])
-    learnt = LogisticRegression(C=C, max_iter=MOST_STEPS).fit([features[clip_id] for clip_id in train], classes)
+    learnt = LogisticRegression(C=C, max_iter=MOST_STEPS).fit(rows, classes, sample_weight=list(examples.values()))
     found = learnt.predict([features[clip_id] for clip_id in test])
     return dict(zip(test, map(int, found), strict=True))
