@@ -168,6 +168,13 @@ def test_a_turn_is_the_one_of_the_mesh(lively):
     assert np.abs(exact - linear).max() < 0.15
 
 
+def test_a_positive_yaw_turns_to_the_right_of_the_image_and_a_positive_pitch_down(lively):
+    turning = Turning(lively.subject)
+    yaw, pitch = (turning.displacement(*angles)[195, 160] for angles in ((2.0, 0.0), (0.0, 2.0)))  # of the nose
+    assert yaw[0] > 3 > abs(yaw[1])
+    assert pitch[1] > 3 > abs(pitch[0])
+
+
 def test_a_turned_head_moves_near_parts_farther_and_the_wall_stays(lively):
     still = clip_that(lively).place(0, HERE)
     turned = clip_that(lively, turn=frames((2.0, 0.0))).place(0, HERE)
