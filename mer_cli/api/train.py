@@ -97,7 +97,8 @@ def train(
             wanted=folds,
             machine=machine,
         )
-        rare = rare_text(plan.labels, plan.config.class_names, plan.folds)
+        config = plan.config
+        rare = rare_text(plan.labels, config.class_names, plan.folds, of_units=config.predicts_units)
         for sentence in (*plan.warnings, *([rare] if rare else []), *changed_since(Path(out), plan)):
             warnings.warn(sentence, stacklevel=2)
         how = Options(

@@ -316,7 +316,8 @@ def clip_warnings(plan: RunPlan) -> list[str]:
     """Return what is wrong with a plan's clips: counts other than published, classes that a fold can hardly learn."""
     from mer_cli.runs.rare_classes import rare_text
 
-    rare = rare_text(plan.labels, plan.config.class_names, plan.folds)
+    config = plan.config
+    rare = rare_text(plan.labels, config.class_names, plan.folds, of_units=config.predicts_units)
     return [warning for warning in (*plan.warnings, rare) if warning]
 
 

@@ -24,15 +24,33 @@ def place_text(answer: Answer) -> str:
     return frames if math.isnan(start) else f"{frames} ({start:.2f} to {end:.2f} s)"
 
 
-def answer_text(answer: Answer) -> str:
-    """Return the answer for a clip as a sentence: the class with its probability, or why there is none."""
+def answer_text(answer: Answer, facts: Facts) -> str:
+    """Return the answer for a clip as a sentence: the class or units with probabilities, or why there is none."""
     if answer.label is None:
         return f"no answer. {' '.join(answer.abstains)}"
+    if facts.predicts_units:
+        return _units_text(answer, facts)
     if answer.probabilities is None:
         return f"{answer.label}; how sure that is, nobody knows"
     best = answer.probabilities.index(max(answer.probabilities))
     spread = f" ±{answer.spread[best]:.0%} over the networks" if answer.spread else ""
     return f"{answer.label} {answer.probabilities[best]:.0%}{spread}"
+
+
+def _units_text(answer: Answer, facts: Facts) -> str:
+    """Return the units above .5 with their probabilities; the likeliest one if there are none."""
+    shares = _by_class(answer.probabilities, facts) or {}
+    spreads = _by_class(answer.spread, facts) or {}
+    said = {name: f"{name} {shares[name]:.0%}" for name in shares}
+    said |= {name: f"{said[name]} ±{spreads[name]:.0%} over the networks" for name in spreads}
+    if found := _shown_units(answer, facts):
+        return ", ".join(said[name] for name in found)
+    return f"none of the {len(said)} action units; the likeliest: {said[max(shares, key=shares.__getitem__)]}"
+
+
+def _shown_units(answer: Answer, facts: Facts) -> list[str]:
+    """Return the action units that an answer names."""
+    return [name for name in facts.class_names if name in (answer.label or "").split("+")]
 
 
 def text_lines(predictions: Sequence[Prediction]) -> Iterator[str]:
@@ -51,7 +69,7 @@ def _lines(prediction: Prediction) -> Iterator[str]:
     elif not prediction.answers:
         yield "No interval was found that may be a micro-expression."
     for answer in prediction.answers:
-        yield f"{place_text(answer)}: {answer_text(answer)}"
+        yield f"{place_text(answer)}: {answer_text(answer, prediction.facts)}"
     if not prediction.is_whole:
         yield "Stopped early: only what was found until then."
 
@@ -63,9 +81,10 @@ def to_csv(predictions: Sequence[Prediction]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     columns = (
         *("video", "onset", "apex", "offset", "onset_s", "apex_s", "score"),
-        *("fps", "n_frames", "emotion", "probability", "spread"),
+        *("fps", "n_frames"),
     )
-    titles = (*columns, *(f"p_{name}" for name in names), "abstains", "trained_on", "how_good")
+    said = ("units",) if predictions and predictions[0].facts.predicts_units else ("emotion", "probability", "spread")
+    titles = (*columns, *said, *(f"p_{name}" for name in names), "abstains", "trained_on", "how_good")
     writer.writerow(map(csv_cell, titles))
     for prediction in predictions:
         facts = (trained_on(prediction.facts), how_good(prediction.facts.score))
@@ -73,9 +92,11 @@ def to_csv(predictions: Sequence[Prediction]) -> str:
         length = _length(prediction)
         if not prediction.answers:
             nothing = " ".join(prediction.abstains) or "No interval was found that may be a micro-expression."
-            writer.writerow(map(csv_cell, (video, *[""] * 6, *length, *[""] * (3 + len(names)), nothing, *facts)))
+            writer.writerow(
+                map(csv_cell, (video, *[""] * 6, *length, *[""] * (len(said) + len(names)), nothing, *facts))
+            )
         for answer in prediction.answers:
-            writer.writerow(map(csv_cell, (video, *_place(answer), *length, *_said(answer, len(names)), *facts)))
+            writer.writerow(map(csv_cell, (video, *_place(answer), *length, *_said(answer, prediction.facts), *facts)))
     return out.getvalue()
 
 
@@ -96,15 +117,18 @@ def _place(answer: Answer) -> Iterator[str]:
     yield "" if answer.score is None else f"{answer.score:.4g}"
 
 
-def _said(answer: Answer, n_classes: int) -> Iterator[str]:
+def _said(answer: Answer, facts: Facts) -> Iterator[str]:
     yield answer.label or ""
+    n_best = 0 if facts.predicts_units else 2
     if answer.probabilities is None:
-        yield from [""] * (2 + n_classes)
-    else:
+        yield from [""] * (n_best + len(facts.class_names))
+        yield " ".join(answer.abstains)
+        return
+    if n_best:
         best = answer.probabilities.index(max(answer.probabilities))
         yield f"{answer.probabilities[best]:.4f}"
         yield f"{answer.spread[best]:.4f}" if answer.spread else ""
-        yield from (f"{probability:.4f}" for probability in answer.probabilities)
+    yield from (f"{probability:.4f}" for probability in answer.probabilities)
     yield " ".join(answer.abstains)
 
 
@@ -142,11 +166,18 @@ def _clip(answer: Answer, facts: Facts) -> dict[str, Any]:
         "offset": cut.offset,
         "seconds": None if math.isnan(cut.seconds[0]) else list(cut.seconds),
         "score": answer.score,
-        "emotion": answer.label,
+        **_named(answer, facts),
         "probabilities": _by_class(answer.probabilities, facts),
         "spread": _by_class(answer.spread, facts),
         "abstains": list(answer.abstains),
     }
+
+
+def _named(answer: Answer, facts: Facts) -> dict[str, Any]:
+    """Return what an answer names: one emotion, or a list of action units; None for no answer."""
+    if not facts.predicts_units:
+        return {"emotion": answer.label}
+    return {"units": None if answer.label is None else _shown_units(answer, facts)}
 
 
 def _by_class(values: Sequence[float] | None, facts: Facts) -> dict[str, float] | None:

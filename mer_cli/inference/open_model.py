@@ -19,7 +19,7 @@ from mer_cli.runs.own_code import is_known
 from mer_cli.runs.own_method import find_any_method
 from mer_cli.runs.run_config import parse_config
 from mer_cli.training.fit import DEVIATION, GRAPH, MEAN, OF_MACHINE
-from mer_cli.training.support_vectors import SupportVectors
+from mer_cli.training.support_vectors import SupportVectors, UnitVectors
 
 CONFIG = "config.json"
 
@@ -93,7 +93,8 @@ def _of_folder(path: Path, said: ModelFile, weights: Mapping[str, Tensor]) -> Mo
     arrays = {name: tensor.numpy() for name, tensor in weights.items()}
     if config.method.kind == "classical":
         fields = {name.removeprefix(OF_MACHINE): held for name, held in arrays.items()}
-        return MachineModel(path, said.facts, config, SupportVectors(**fields))
+        machine = UnitVectors(**fields) if config.predicts_units else SupportVectors(**fields)
+        return MachineModel(path, said.facts, config, machine)
     fixed = Fixed(*(arrays.get(name) for name in (MEAN, DEVIATION, GRAPH)))
     own = {name: tensor for name, tensor in weights.items() if name not in (MEAN, DEVIATION, GRAPH)}
     return NetworkModel(path, said.facts, config, [Member("the network", lambda: own, fixed)])

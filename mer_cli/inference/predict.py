@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_cli.datasets.units import masks_of, spell_mask
 from mer_cli.errors import ConfigError
-from mer_cli.evaluation.calibration import combine, says_nothing
+from mer_cli.evaluation.calibration import as_two_classes, combine, says_nothing
 from mer_cli.faces.landmarks import FaceFinder
 from mer_cli.faces.recording import Recording
 from mer_cli.inference.doubt import doubts, nothing_to_find, too_slow, unlike_training
@@ -32,8 +33,10 @@ class Answer:
     """What a model says of one clip of a recording, or why it says nothing.
 
     score : of spotting; None if onset and apex were given
-    label : the most probable class; None if it abstains
-    probabilities : (classes,), calibrated; None if it abstains or the model is not calibrated
+    label : the most probable class, or the action units whose probability is above .5, such as "AU4+AU7" ("none" if
+        there are none); None if it abstains
+    probabilities : (classes,), calibrated; None if it abstains or the model is not calibrated. Of action units also if
+        it is not
     spread : (classes,), standard deviation over the model's networks; None with a single network
     abstains : the reasons for which there is no answer, as sentences
     cut : the clip itself
@@ -183,7 +186,7 @@ def _answers(
 def _mapped(model: Model, answers: tuple[Answer, ...]) -> tuple[Answer, ...]:
     """Add to each answer where in its clip it comes from, if the model can tell."""
     named = [answer for answer in answers if answer.label is not None and answer.cut.clip]
-    if not named:
+    if not named or model.facts.predicts_units:  # an answer of several units has no map of its own
         return answers
     classes = [model.facts.class_names.index(answer.label) for answer in named if answer.label]
     maps = model.maps([answer.cut.clip for answer in named if answer.cut.clip], classes)
@@ -197,6 +200,8 @@ def _answer(facts: Facts, logits: NDArray[np.float32], score: float | None, cut:
     """Return the answer for one clip from the logits of all members, (members, classes)."""
     if not np.isfinite(logits).all():
         return Answer(score, None, None, None, ("The model's logits are not finite numbers.",), cut)
+    if facts.predicts_units:
+        return _unit_answer(facts, logits, score, cut)
     probabilities, spread = (each[0] for each in combine(logits[:, None], facts.temperature or 1.0))
     label = facts.class_names[int(np.argmax(probabilities))]
     if facts.temperature is None:  # a softmax that nobody has checked looks like knowledge
@@ -204,5 +209,14 @@ def _answer(facts: Facts, logits: NDArray[np.float32], score: float | None, cut:
     if says_nothing(probabilities, [facts.clips_of_class[name] for name in facts.class_names]):
         text = f"The most probable class, {label}, is no more likely than the largest class of the training clips."
         return Answer(score, None, None, None, (text,), cut)
+    spreads = tuple(spread.tolist()) if len(logits) > 1 else None
+    return Answer(score, label, tuple(probabilities.tolist()), spreads, (), cut)
+
+
+def _unit_answer(facts: Facts, logits: NDArray[np.float32], score: float | None, cut: CutClip) -> Answer:
+    """Return the answer of a model of action units: the probability of each, and which of them are above .5."""
+    each = combine(as_two_classes(logits), facts.temperature or 1.0)
+    probabilities, spread = (found[..., 1] for found in each)  # (units,)
+    label = spell_mask(int(masks_of(probabilities > 0.5)), facts.class_names)
     spreads = tuple(spread.tolist()) if len(logits) > 1 else None
     return Answer(score, label, tuple(probabilities.tolist()), spreads, (), cut)

@@ -22,7 +22,7 @@ from mer_cli.runs.config import TrainConfig
 from mer_cli.training.hardware import memory_layout
 from mer_cli.training.loop import HELD_OUT_BATCH
 from mer_cli.training.own_network import blamed_on_own_code, check_logits
-from mer_cli.training.support_vectors import SupportVectors, over_all_classes
+from mer_cli.training.support_vectors import SupportVectors, UnitVectors
 
 
 @dataclass(frozen=True)
@@ -149,11 +149,11 @@ class NetworkModel:
 
 
 class MachineModel:
-    """A model of a descriptor and a support-vector machine (a `Model`)."""
+    """A model of a descriptor and a support-vector machine, or a machine for each action unit (a `Model`)."""
 
     members = 1
 
-    def __init__(self, path: Path, facts: Facts, config: TrainConfig, machine: SupportVectors) -> None:
+    def __init__(self, path: Path, facts: Facts, config: TrainConfig, machine: SupportVectors | UnitVectors) -> None:
         self.path, self.facts, self.config, self.machine = path, facts, config, machine
         self.needs_clips = config.method.sees.needs_clips(config.span)
         self.steps = config.steps
@@ -163,8 +163,7 @@ class MachineModel:
         n_classes = len(self.facts.class_names)
         if not clips:
             return np.empty((1, 0, n_classes), np.float32)
-        values = self.machine.decide(vectors(clips, self.config))
-        return over_all_classes(values, self.machine.classes, n_classes)[None]
+        return self.machine.logits(vectors(clips, self.config), n_classes)[None]
 
     def maps(self, clips: Sequence[NewClip], classes: Sequence[int]) -> None:
         """Return None: a support-vector machine has no maps."""

@@ -25,8 +25,9 @@ class CanonicalCNN(nn.Module):
 
     Parameters
     ----------
-    n_classes : number of emotion classes, K
+    n_classes : number of emotion classes or action units, K
     n_members : M
+    predicts_units : whether each logit is of an action unit, and not one of a softmax over classes
 
     Source
     ------
@@ -35,9 +36,10 @@ class CanonicalCNN(nn.Module):
 
     INPUT = MotionInput(SIZE, ("u", "v"))
 
-    def __init__(self, n_classes: int = 5, *, n_members: int = 3) -> None:
+    def __init__(self, n_classes: int = 5, *, n_members: int = 3, predicts_units: bool = False) -> None:
         super().__init__()
         self.n_members = n_members
+        self.predicts_units = predicts_units
         first, second = (width * n_members for width in WIDTHS)
         self.features = nn.Sequential(
             nn.Conv2d(2, first, kernel_size=3, stride=2, padding=1, bias=False),  # 8x8
@@ -55,13 +57,15 @@ class CanonicalCNN(nn.Module):
     def forward(self, motion: Tensor) -> Tensor:
         """Return the logits of clips, (B, K): the members' log probabilities, averaged, of a clip and its mirror image.
 
+        Of action units the logits themselves are averaged, because a clip may show several.
+
         Parameters
         ----------
         motion : (B, 2, 16, 16) float, u and v
         """
         maps = self.features(torch.cat([motion, mirrored(motion)]))  # (2B, M C, 4, 4)
-        logits = self.head(maps).view(2, motion.shape[0], self.n_members, -1)  # (2, B, M, K)
-        return F.log_softmax(logits, dim=-1).mean(dim=(0, 2))
+        logits: Tensor = self.head(maps).view(2, motion.shape[0], self.n_members, -1)  # (2, B, M, K)
+        return (logits if self.predicts_units else F.log_softmax(logits, dim=-1)).mean(dim=(0, 2))
 
 
 def mirrored(motion: Tensor) -> Tensor:

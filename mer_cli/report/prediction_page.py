@@ -62,8 +62,9 @@ def _answers(key: str, prediction: Prediction) -> Iterator[tuple[Answer, str, Ma
     for place, answer in enumerate(prediction.answers, start=1):
         chart = None
         if answer.probabilities:
-            chart = probability_chart(f"{key}-{place}", names, answer.probabilities, answer.spread)
-        heading = f"{place_text(answer)}: {answer_text(answer) if answer.label else 'no answer'}"
+            what = "action unit" if prediction.facts.predicts_units else "class"
+            chart = probability_chart(f"{key}-{place}", names, answer.probabilities, answer.spread, what)
+        heading = f"{place_text(answer)}: {answer_text(answer, prediction.facts) if answer.label else 'no answer'}"
         yield answer, heading[0].upper() + heading[1:], chart, list(_images(answer))
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from mer_cli.datasets.units import predicts_units
 from mer_cli.errors import ConfigError, unknown_name
 from mer_cli.motion.inputs import (
     CROP,
@@ -64,7 +65,7 @@ class TrainConfig(BaseModel):
 
     scheme: str = setting("auto", "protocol")
     """Label scheme, which says which emotions make which class: a name, or a .toml file of your own; auto uses the
-    dataset's own."""
+    dataset's own; units predicts action units instead."""
     foreign: Foreign | None = setting(None, "method")
     """Record of a method that is your own, otherwise None."""
     model: str = setting(MMNET, "method")
@@ -186,6 +187,11 @@ class TrainConfig(BaseModel):
         return foreign
 
     @property
+    def predicts_units(self) -> bool:
+        """Whether the targets are action units, several of which a clip may show, not one class of a clip."""
+        return predicts_units(self.scheme)
+
+    @property
     def method(self) -> Method:
         """The run's method: its entry in `METHODS`, or what the run records of your own method."""
         return method_of(self.model, self.foreign) if self.foreign else METHODS[self.model]
@@ -202,10 +208,12 @@ class TrainConfig(BaseModel):
 
     @property
     def network_options(self) -> dict[str, Any]:
-        """Keyword arguments of the method's class: MMNet's parts, or the options of your own method."""
+        """Keyword arguments of the method's class, such as MMNet's parts, or the options of your own method."""
         if self.foreign:
             return dict(self.foreign.options)
-        return {name: getattr(self, name) for name in PARTS} if "parts" in self.method.groups else {}
+        if "parts" in self.method.groups:
+            return {name: getattr(self, name) for name in PARTS}
+        return {"predicts_units": True} if self.predicts_units and self.method.averages else {}
 
     def learning_rate_in(self, epoch: int) -> float:
         """Return the learning rate of an epoch, counted from 0."""

@@ -95,14 +95,14 @@ def clip_table(labels: Mapping[str, int], emotions: Mapping[str, str], folds: Se
     )
 
 
-def write_clips(file: Path, table: ClipTable, class_names: Sequence[str]) -> None:
-    """Write the table of a run's clips as a CSV file, with the name of the class beside each label."""
+def write_clips(file: Path, table: ClipTable, config: RunConfig) -> None:
+    """Write the table of a run's clips as a CSV file, with the class or the action units in words beside each label."""
     with file.open("w", newline="", encoding="utf-8") as opened:
         writer = csv.writer(opened, lineterminator="\n")
         writer.writerow(CLIP_COLUMNS)
         for clip_id, fold in table.fold_of.items():
             label = table.labels[clip_id]
-            writer.writerow((clip_id, fold, table.emotions[clip_id], label, class_names[label]))
+            writer.writerow((clip_id, fold, table.emotions[clip_id], label, config.name_of(label)))
 
 
 def read_clips(path: Path, config: RunConfig) -> ClipTable:
@@ -127,7 +127,7 @@ def read_clips(path: Path, config: RunConfig) -> ClipTable:
             _check_rows(rows, config)
         for row in rows:
             clip_id = row["clip_id"]
-            table.labels[clip_id] = range(len(config.class_names))[int(row["label"])]
+            table.labels[clip_id] = range(config.n_labels)[int(row["label"])]
             table.fold_of[clip_id], table.emotions[clip_id] = row["fold"], row["emotion"]
     except (OSError, LookupError, ValueError, TypeError, csv.Error) as error:
         if may_be_whole(error):
@@ -141,6 +141,8 @@ def read_clips(path: Path, config: RunConfig) -> ClipTable:
 
 def _check_rows(rows: Sequence[Mapping[str, str]], config: RunConfig) -> None:
     """Raise a ValueError if a table contradicts itself or the config: all that can be seen without a checksum."""
+    if config.predicts_units:
+        raise ValueError("the checksum of clips.csv is missing")
     ids = [row["clip_id"] for row in rows]
     twice = next((clip_id for clip_id, count in Counter(ids).items() if count > 1), None)
     if twice:
@@ -317,7 +319,7 @@ def open_run(
 
     def fill(partial: Path) -> None:
         clips_file = partial / "clips.csv"
-        write_clips(clips_file, clips, config.class_names)
+        write_clips(clips_file, clips, config)
         (partial / "environment.json").write_text(sessions_text([session]), encoding="utf-8")
         (partial / "folds").mkdir()
         for name, content in (sources or {}).items():

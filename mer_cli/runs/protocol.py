@@ -20,6 +20,7 @@ from mer_cli.runs.frame_draw import cut_draw_warning
 from mer_cli.runs.plan import PlannedStore, RunPlan
 from mer_cli.runs.run_config import OwnScheme, Role, RunConfig, RunStore
 from mer_cli.store.hdf5 import StoreInfo, read_store
+from mer_cli.store.labels import label_clips
 from mer_cli.store.same_pictures import shared_faces
 from mer_cli.store.whole_clips import clips_hash
 
@@ -52,15 +53,21 @@ def plan_protocol(
         If a store can't be read, two stores are of one dataset, the scheme does not fit them, two protocols are asked
         for, the lists don't fit the stores, a fold is unknown, or too many subjects are to be set aside.
     """
+    if config.predicts_units:
+        _check_method(config)
     infos = _read_all(stores, test_stores, _role(test_stores, folds_file, leave_dataset_out))
     scheme = resolve_scheme(config.scheme, {info.dataset: set(info.clips["emotion"]) for info, _ in infos})
-    planned = tuple(PlannedStore(info, role, _classes(info, scheme)) for info, role in infos)
-    _check_classes(planned, scheme)
+    planned = tuple(PlannedStore(info, role, label_clips(info, scheme)) for info, role in infos)
+    if config.predicts_units:
+        _check_units(planned, scheme)
+    else:
+        _check_classes(planned, scheme)
     lists = read_fold_lists(folds_file, planned, scheme.name) if folds_file else None
     folds = _folds(planned, lists)
     if config.inner_val:
         labels = {clip_id: label for store in planned for clip_id, (_, label) in store.clips.items()}
-        folds = [set_aside(fold, labels, config.inner_val, config.seed) for fold in folds]
+        n_units = len(scheme.class_names) if config.predicts_units else 0
+        folds = [set_aside(fold, labels, config.inner_val, config.seed, n_units) for fold in folds]
     run_config = RunConfig(
         **config.model_copy(update={"scheme": scheme.name}).model_dump(),
         stores=tuple(_record(store, config) for store in planned),
@@ -126,11 +133,24 @@ def require_one_each(infos: Iterable[StoreInfo]) -> None:
         path_of[info.dataset] = info.path
 
 
-def _classes(info: StoreInfo, scheme: Scheme) -> dict[str, tuple[str, int]]:
-    """Return emotion and class of every clip that the scheme keeps, sorted by clip id."""
-    clips = sorted(zip(map(str, info.clips.index), info.clips["emotion"], strict=True))
-    labelled = ((clip_id, str(emotion), scheme.label(clip_id, emotion)) for clip_id, emotion in clips)
-    return {clip_id: (emotion, label) for clip_id, emotion, label in labelled if label is not None}
+def _check_method(config: TrainConfig) -> None:
+    """Refuse your own method for action units, unless mer gives its loss: what it is taught is one class of a clip."""
+    foreign = config.foreign
+    if foreign and foreign.door != "network":
+        raise ConfigError(
+            f"--scheme {config.scheme}: {foreign.code} answers with one class for each clip, and a clip may show "
+            "several action units. Expected a network, or a built-in method. Choose another --scheme or --model."
+        )
+
+
+def _check_units(planned: Sequence[PlannedStore], scheme: Scheme) -> None:
+    """Refuse a store that shows none of the units: it would have no score."""
+    for store in planned:
+        if not any(mask for _, mask in store.clips.values()):
+            raise ConfigError(
+                f"{store.info.path}: no clip shows any of {', '.join(scheme.class_names)}. Leave this store out, or "
+                "name units that it has, as in --scheme units-1-4-12."
+            )
 
 
 def _check_classes(planned: Sequence[PlannedStore], scheme: Scheme) -> None:

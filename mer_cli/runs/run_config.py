@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from mer_cli.datasets.dataset import Scheme, all_to, as_named
 from mer_cli.datasets.schemes import OWN_LABELS, SCHEMES
+from mer_cli.datasets.units import shown_in, spell_mask, units_scheme
 from mer_cli.errors import ConfigError, RunError
 from mer_cli.runs.config import TrainConfig, resolve_config
 from mer_cli.runs.methods import MMNET
@@ -118,6 +119,24 @@ class RunConfig(TrainConfig):
         return tuple(sorted(stores, key=lambda store: store.dataset))
 
     @property
+    def predicts_units(self) -> bool:
+        """As of `TrainConfig`; a scheme from a file may have such a name in runs from before."""
+        return super().predicts_units and self.own_scheme is None
+
+    @property
+    def n_labels(self) -> int:
+        """The number of labels that a clip can have: the classes, or all sets of the action units."""
+        return 1 << len(self.class_names) if self.predicts_units else len(self.class_names)
+
+    def shown_by(self, label: int) -> tuple[int, ...]:
+        """Return the places in `class_names` of what a clip with this label shows: its class, or its action units."""
+        return shown_in(label) if self.predicts_units else (label,)
+
+    def name_of(self, label: int) -> str:
+        """Return a label in words: the name of the class, or action units such as "AU1+AU4"."""
+        return spell_mask(label, self.class_names) if self.predicts_units else self.class_names[label]
+
+    @property
     def label_scheme(self) -> Scheme | None:
         """The run's label scheme, without expected counts; None if this version of the program does not have it."""
         if self.own_scheme:
@@ -131,6 +150,8 @@ class RunConfig(TrainConfig):
         if self.scheme == OWN_LABELS:
             class_of = {store.dataset: as_named(*self.class_names) for store in self.stores}
             return Scheme(self.scheme, self.class_names, class_of)
+        if self.predicts_units:
+            return units_scheme(self.scheme, [store.dataset for store in self.stores])
         return SCHEMES.get(self.scheme)
 
     @property

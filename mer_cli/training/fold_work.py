@@ -148,6 +148,10 @@ def make_trainer(plan: RunPlan, arrays: Any) -> Trainer:
         if config.method.kind == "estimator":
             return classical.EstimatorTrainer(arrays, n_classes, config)
         subjects = [subject_of(clip_id) for clip_id in plan.labels]
+        if config.predicts_units:
+            from mer_cli.training.unit_machines import UnitTrainer
+
+            return UnitTrainer(arrays, subjects, n_classes, config)
         return classical.ClassicalTrainer(arrays, subjects, n_classes, config)
     if isinstance(sees, MotionInput):
         return FoldTrainer(MotionBatches(arrays, sees, config, device), n_classes, config)

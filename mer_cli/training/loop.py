@@ -19,7 +19,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -28,6 +27,7 @@ from mer_cli.runs.folds import Stream, fold_seed
 from mer_cli.training.captured import CapturedSteps
 from mer_cli.training.hardware import memory_layout, set_up_device
 from mer_cli.training.own_network import check_logits, check_loss
+from mer_cli.training.targets import loss_of
 
 
 class EpochLog:
@@ -111,9 +111,7 @@ class Steps:
             self.full_batch_network = torch.compile(network, dynamic=False)
         if config.compile == "on" and self.on_gpu:  # there, making the images is a ninth of the step
             self.full_batch = torch.compile(batches.training_batch, dynamic=False)
-        self.loss: Callable[[Tensor, Tensor], Tensor] = (
-            getattr(network, "loss", F.cross_entropy) if foreign else F.cross_entropy
-        )
+        self.loss = loss_of(config, network)
         self.optimiser = self._new_optimiser()
         self.captured: CapturedSteps | None = None
 
@@ -148,7 +146,7 @@ class Steps:
 
         Parameters
         ----------
-        labels : (n,) int64, classes of the clips in the order of the draw
+        labels : (n,) int64, classes of the clips in the order of the draw, or masks of their action units
         """
         self.network.train()
         n_clips, size = len(labels), self.config.batch_size
@@ -266,7 +264,7 @@ class FoldTrainer:
         Parameters
         ----------
         fold_id : decides the random streams, together with the seed
-        train_rows, train_labels : (n,) rows of the training clips in the batches, and their classes
+        train_rows, train_labels : (n,) rows of the training clips in the batches, and their classes (or action units)
         test_rows, inner_rows : (m,), (k,) rows of the held-out and of the inner clips; both may be empty
         on_epoch : called with the number of finished epochs and the average training loss of the last epoch
         """
