@@ -11,6 +11,7 @@ from mer_cli.datasets.dataset import Scheme
 from mer_cli.datasets.scheme_file import check_clips
 from mer_cli.datasets.schemes import OWN_LABELS, check_counts, protocol_id, resolve_scheme
 from mer_cli.datasets.table_alone import is_table, read_table_alone
+from mer_cli.datasets.units import predicts_units
 from mer_cli.errors import ConfigError, DatasetError, StoreError
 from mer_cli.evaluation.ceiling import Ceiling, ceiling_of, uncoded_datasets
 from mer_cli.records import FailedClip, Fold, dataset_of, subject_of
@@ -115,6 +116,10 @@ def scheme_ceilings(source: Coded, scheme: str | None) -> tuple[SchemeCeiling, .
     usual = [each.name for each in schemes_of(source.dataset) if not each.on_request]
     names = [scheme] if scheme else usual or [OWN_LABELS]
     emotions = {source.dataset: set(source.emotions.values())}
+    if scheme and predicts_units(scheme):
+        raise ConfigError(
+            f"--scheme {scheme}: a ceiling is what action units allow to tell of classes. Name a scheme of classes."
+        )
     return tuple(_under(source, resolve_scheme(name, emotions)) for name in names)
 
 
@@ -155,6 +160,8 @@ def run_ceiling(run: Run, dataset: str | None = None) -> RunCeiling:
     The run doesn't record action units. They are read from its stores, where its last session found them, if these are
     still there and have the content that the run was trained on.
     """
+    if run.config.predicts_units:
+        return RunCeiling(None, "it is what action units allow to tell of classes, and this run predicts the units")
     if run.config.averages_datasets and dataset is None:
         return RunCeiling(None, "the scores are means over datasets, each of which has a ceiling of its own")
     last = run.sessions[-1]

@@ -60,7 +60,13 @@ def text_lines(predictions: Sequence[Prediction]) -> Iterator[str]:
         yield from (f"  {line}" for line in _lines(prediction))
     if predictions:
         facts = predictions[0].facts
-        yield from ("", f"Model: {trained_on(facts)}", how_good(facts.score), calibration_text(facts), PURPOSE)
+        yield from (
+            "",
+            f"Model: {trained_on(facts)}",
+            how_good(facts.score, of_units=facts.predicts_units),
+            calibration_text(facts),
+            PURPOSE,
+        )
 
 
 def _lines(prediction: Prediction) -> Iterator[str]:
@@ -87,7 +93,8 @@ def to_csv(predictions: Sequence[Prediction]) -> str:
     titles = (*columns, *said, *(f"p_{name}" for name in names), "abstains", "trained_on", "how_good")
     writer.writerow(map(csv_cell, titles))
     for prediction in predictions:
-        facts = (trained_on(prediction.facts), how_good(prediction.facts.score))
+        held = prediction.facts
+        facts = (trained_on(held), how_good(held.score, of_units=held.predicts_units))
         video = str(prediction.path)
         length = _length(prediction)
         if not prediction.answers:
@@ -139,7 +146,7 @@ def to_json(predictions: Sequence[Prediction]) -> str:
         facts = predictions[0].facts
         model = {
             "trained_on": trained_on(facts),
-            "how_good": how_good(facts.score),
+            "how_good": how_good(facts.score, of_units=facts.predicts_units),
             "probabilities": calibration_text(facts),
             **facts.model_dump(mode="json"),
         }

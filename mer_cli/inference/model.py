@@ -59,15 +59,15 @@ class Score(BaseModel):
     n_subjects: int
     """Number of their subjects."""
     accuracy: float
-    """Share of right answers."""
+    """Share of right answers; of action units, over all units and clips."""
     uf1: float
-    """Unweighted mean of the classes' F1."""
+    """Unweighted mean of the F1 of the classes, or of the action units that a clip shows."""
     uf1_interval: tuple[float, float]
     """95 % interval of UF1, a bootstrap over subjects."""
     uar: float
-    """Unweighted mean of the classes' recall."""
+    """Unweighted mean of the recall of the classes or action units."""
     chance_uf1: float
-    """UF1 of always naming the largest class."""
+    """UF1 of always naming the largest class, or every action unit."""
     generated: bool
     """Whether the faces were generated."""
 

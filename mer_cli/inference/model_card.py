@@ -53,7 +53,7 @@ def _goodness(facts: Facts, plan: RunPlan, folder: str) -> Iterator[str]:
         what = "an action unit" if facts.predicts_units else "a class"
         yield f"Its probabilities are not calibrated: it may name {what} with 99 % and be right half the time."
         return
-    yield quoted(facts.score)
+    yield quoted(facts.score, of_units=facts.predicts_units)
     assert facts.temperature is not None
     yield (
         f"To make probabilities its logits are divided by {facts.temperature:.3g}, the temperature under which the "

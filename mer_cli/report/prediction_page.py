@@ -46,7 +46,9 @@ def render_page(predictions: Sequence[Prediction]) -> str:
             style=style,
             style_hash=policy_hash(style),
             purpose=PURPOSE,
-            model=[trained_on(facts), how_good(facts.score), calibration_text(facts)] if facts else [],
+            model=[trained_on(facts), how_good(facts.score, of_units=facts.predicts_units), calibration_text(facts)]
+            if facts
+            else [],
             licences=facts.licences if facts else (),
             recordings=[
                 (prediction, _timeline(f"t{place}", prediction), [*_answers(f"r{place}", prediction)])

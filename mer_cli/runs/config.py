@@ -220,6 +220,15 @@ class TrainConfig(BaseModel):
         return self.learning_rate * self.decay ** (min(epoch, self.decay_epochs) // self.decay_every)
 
 
+def require_classes(config: TrainConfig, what: str) -> None:
+    """Raise a ConfigError that begins with `what`, something for classes alone, if the targets are action units."""
+    if config.predicts_units:
+        raise ConfigError(
+            f"{what}: is for one class of each clip, and --scheme {config.scheme} predicts action units, several of "
+            "which a clip may show. Give another --scheme, or a run of classes."
+        )
+
+
 def group_of(name: str) -> str:
     """Return the group that the setting `name` is declared in, such as "training" (a key of `GROUPS`)."""
     extra: Any = TrainConfig.model_fields[name].json_schema_extra
