@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -11,17 +12,24 @@ from fixed_model import FixedModel, facts_of
 from made_prediction import answered, prediction_of, silent
 from moved_store import write_moved_store
 from new_clips import new_clips
+from scipy.optimize import minimize_scalar
 from scipy.special import expit
 from test_inference_predict import ask, smiling
 from tiny_store import EMOTIONS
 
+from mer_cli.datasets.units import bits_of
+from mer_cli.evaluation.epoch_rules import evaluate
 from mer_cli.inference.answers import text_lines, to_csv, to_json
+from mer_cli.inference.export_model import export_model
 from mer_cli.inference.fit_model import check_fit, fit_model
 from mer_cli.inference.open_model import open_model
 from mer_cli.report.prediction_page import render_page
 from mer_cli.runs.config import resolve_config
+from mer_cli.runs.directory import read_run
 from mer_cli.training.fit import plan_fit
 from mer_cli.training.inputs import compute_inputs
+from mer_cli.training.plan import plan_run
+from mer_cli.training.train import train_run
 
 UNITS = ("AU4", "AU7", "AU12")
 
@@ -133,3 +141,48 @@ def test_the_page_draws_a_bar_for_each_unit():
     page = render_page([said()])
     assert "Probability of each action unit" in page
     assert "AU4 75%, AU7 62%" in page
+
+
+def test_a_quoted_run_calibrates_each_unit_of_each_clip_and_gives_the_mean_f1(store, tmp_path):
+    settings = {"model": "canonical-cnn", "scheme": "units-4-7-12", "flow": "fast", "device": "cpu", "epochs": 2}
+    config = resolve_config(**settings)
+    plan = plan_run([store], config)
+    compute_inputs(plan)
+    path = train_run(plan, tmp_path / "runs")
+    fitted = plan_fit([store], config)
+    facts = check_fit(fitted, tmp_path / "m", path)
+    run = read_run(path)
+    logits = np.concatenate([fold.logits[-1] for fold in run.folds]).astype(float)
+    truth = bits_of([run.labels[clip] for fold in run.folds for clip in fold.clip_ids], 3)
+    assert facts.score.uf1 == evaluate(run, "last").uf1
+
+    def loss(temperature):
+        return float(np.mean(np.logaddexp(0, logits / temperature) - truth * logits / temperature))
+
+    least = minimize_scalar(lambda log: loss(np.exp(log)), bounds=(np.log(0.05), np.log(100)), method="bounded")
+    assert loss(facts.temperature) <= least.fun + 1e-9
+    fit_model(fitted, tmp_path / "m", facts, lambda epoch, loss: None)
+    card = (tmp_path / "m/card.md").read_text()
+    assert f"it reached mean F1 {facts.score.uf1:.4f} (95 % interval over subjects" in card
+    assert "Always naming every action unit has mean F1" in card
+    assert not re.search(r"\bUF1\b|\bUAR\b", card)
+    held = open_model(path, [store])  # the networks of the folds
+    assert held.logits(new_clips(store, EMOTIONS)).shape == (3, 5, 3)
+    assert held.facts.temperature == facts.temperature
+
+
+def test_an_exported_network_gives_the_probability_of_each_unit(store, tmp_path):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    held = fit(store, tmp_path / "m", "canonical-cnn", device="cpu", epochs=1)
+    (exported,) = export_model(tmp_path / "m", lambda done, total: None, out=tmp_path / "m.onnx", stores=[store])
+    again = open_model(exported.path)
+    assert again.facts.predicts_units
+    clips = new_clips(store, EMOTIONS)
+    np.testing.assert_allclose(again.logits(clips), held.logits(clips), atol=1e-4)
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(exported.path))
+    planes = np.random.default_rng(0).normal(size=(2, 2, 16, 16)).astype(np.float32)
+    logits, probabilities = session.run(["logits", "probabilities"], {"planes": planes})
+    np.testing.assert_allclose(probabilities, expit(logits), atol=1e-6)

@@ -20,6 +20,7 @@ from mer_cli.errors import ConfigError, MerError
 from mer_cli.models.canonical_cnn import CanonicalCNN
 from mer_cli.runs.config import resolve_config
 from mer_cli.runs.directory import read_run
+from mer_cli.runs.predictions import fold_rows, fold_table, import_predictions
 from mer_cli.training.inputs import compute_inputs
 from mer_cli.training.plan import plan_run
 from mer_cli.training.targets import unit_loss
@@ -160,6 +161,22 @@ def test_your_own_network_is_trained_with_the_loss_of_units(store, tmp_path):
     model = f"{tmp_path}/net.py:MyNet"
     run = train(store, tmp_path / "runs", model=model, flow=None, epochs=2, batch_size=4)
     assert [fold.logits.shape for fold in run.folds] == [(2, 2, 12), (2, 2, 12), (2, 1, 12)]
+
+
+def test_the_folds_are_listed_with_the_clips_that_show_each_unit(store):
+    plan = plan_run([store], config_of(scheme="units-4-12"))
+    header, first, *_ = fold_table(plan)
+    assert header == ("fold", "training", "held out", "AU4", "AU12")
+    assert first == ("casme2-01", "3", "2", "1", "1")
+    labels = {row[2]: row[4:] for row in fold_rows(plan) if row[0] == "casme2-01"}
+    assert labels["casme2/02/EP02_01"] == ("2", "AU12")
+    assert labels["casme2/03/EP01_01"] == ("0", "none")
+
+
+def test_predictions_of_another_program_are_refused(store, tmp_path):
+    (tmp_path / "p.csv").write_text("clip_id,predicted\n")
+    with pytest.raises(MerError, match="answers with one class for each clip"):
+        import_predictions(tmp_path / "p.csv", [store], name="Mine", epoch_rule="last", scheme="units")
 
 
 def test_the_loss_is_the_mean_over_clips_and_units():
