@@ -8,7 +8,7 @@ from tiny_store import write_store
 from unit_runs import NAMES, drawn_labels, write_unit_run
 
 from mer_cli.api.store import open_store
-from mer_cli.datasets.units import bits_of, masks_of
+from mer_cli.datasets.unit_masks import bits_of, masks_of
 from mer_cli.errors import ConfigError, RunError
 from mer_cli.evaluation import unit_metrics
 from mer_cli.evaluation.calibrated_run import calibration_of
@@ -225,16 +225,15 @@ def test_predictions_have_columns_for_each_unit(tmp_path):
     assert [float(row[f"p_{name}"]) for name in NAMES] == pytest.approx(1 / (1 + np.exp(-logits)), abs=1e-6)
 
 
-def test_subjects_are_set_aside_so_that_every_unit_stays_in_training(tmp_path):
+def test_subjects_are_set_aside_so_that_each_unit_is_in_training_and_among_the_inner_clips():
     labels = dict.fromkeys((f"casme2/{subject:02d}/EP{clip}" for subject in range(6) for clip in range(3)), 0b01)
-    labels["casme2/03/EP0"] = 0b11  # the only subject with unit 1
-    run = read(tmp_path, labels, scheme="units-1-4", class_names=NAMES[:2], protocol_id="casme2-units-1-4/18")
-    fold = next(fold for fold in run.folds if fold.fold == "casme2-00")
-    train = tuple(clip for clip in labels if clip not in fold.clip_ids)
+    labels |= {"casme2/03/EP0": 0b11, "casme2/04/EP0": 0b10}  # the two subjects with unit 1, in different masks
+    held_out = tuple(clip for clip in labels if subject_of(clip) == "casme2/00")
+    fold = Fold("casme2-00", tuple(clip for clip in labels if clip not in held_out), (), held_out)
     for seed in range(5):
-        inner = set_aside(Fold("casme2-00", train, (), fold.clip_ids), labels, 2, seed, 2).inner
-        assert "casme2/03/EP0" not in inner
-        assert len(inner) == 6
+        inner = {subject_of(clip) for clip in set_aside(fold, labels, 2, seed, 2).inner}
+        assert len(inner) == 2
+        assert len(inner & {"casme2/03", "casme2/04"}) == 1
 
 
 def test_a_table_of_clips_without_its_checksum_is_refused(tmp_path):

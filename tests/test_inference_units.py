@@ -17,7 +17,7 @@ from scipy.special import expit
 from test_inference_predict import ask, smiling
 from tiny_store import EMOTIONS
 
-from mer_cli.datasets.units import bits_of
+from mer_cli.datasets.unit_masks import bits_of
 from mer_cli.evaluation.epoch_rules import evaluate
 from mer_cli.inference.answers import text_lines, to_csv, to_json
 from mer_cli.inference.export_model import export_model

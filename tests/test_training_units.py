@@ -15,7 +15,8 @@ from tiny_store import edited
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mer_cli.datasets.schemes import resolve_scheme
-from mer_cli.datasets.units import CD6ME, bits_of, mask_of, masks_of, predicts_units, shown_in, spell_mask
+from mer_cli.datasets.unit_masks import bits_of, mask_of, masks_of, shown_in, spell_mask
+from mer_cli.datasets.units import CD6ME, predicts_units
 from mer_cli.errors import ConfigError, MerError
 from mer_cli.models.canonical_cnn import CanonicalCNN
 from mer_cli.runs.config import resolve_config

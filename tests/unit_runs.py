@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mer_cli.datasets.units import bits_of
+from mer_cli.datasets.unit_masks import bits_of
 from mer_cli.records import FoldPredictions
 from mer_cli.runs.directory import Session, open_run, write_fold
 from mer_cli.runs.folds import dataset_folds, loso_folds, set_aside

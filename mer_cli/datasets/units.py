@@ -1,7 +1,6 @@
 """Action units as targets: the scheme `units`, under which a clip's label says which of some action units it shows.
 
-The label is a bit mask, so that it is a whole number as a class is: bit k is set if the unit of `class_names[k]` is
-coded. A clip with none of the units has the label 0.
+The label is a bit mask (`unit_masks`). A clip with none of the units stays, with the label 0.
 
 The units of `--scheme units` are the twelve of CD6ME, which is the field's protocol for them.
 
@@ -14,10 +13,7 @@ at 013b879, `meb/utils/utils.py`, `dataset_aus["cross"]`, the default of `meb/co
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
-
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from collections.abc import Iterable
 
 from mer_cli.datasets.action_units import LARGEST
 from mer_cli.datasets.dataset import Scheme
@@ -26,7 +22,6 @@ from mer_cli.errors import ConfigError
 UNITS = "units"
 CD6ME = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17)
 MOST = 32  # units of a scheme: a mask must fit into 64 bits
-NO_UNIT = "none"  # in place of a class name, for a clip that shows none of the units
 _NAME = re.compile(rf"{UNITS}(-\d+)*")
 
 
@@ -57,28 +52,3 @@ def units_scheme(name: str, datasets: Iterable[str]) -> Scheme:
         tuple(f"AU{number}" for number in numbers),
         {dataset: {} for dataset in datasets},
     )
-
-
-def mask_of(coded: Collection[int], class_names: Iterable[str]) -> int:
-    """Return the label of a clip whose coded action units have these numbers; other units leave no trace."""
-    return sum(1 << place for place, name in enumerate(class_names) if int(name.removeprefix("AU")) in coded)
-
-
-def bits_of(masks: ArrayLike, n_units: int) -> NDArray[np.bool_]:
-    """Return which units labels name: for masks of shape (...) an array of shape (..., n_units)."""
-    return np.asarray((np.asarray(masks, dtype=np.int64)[..., None] >> np.arange(n_units)) & 1 == 1)
-
-
-def masks_of(bits: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the labels that name these units, the inverse of `bits_of`."""
-    return np.asarray(bits.astype(np.int64) @ (1 << np.arange(bits.shape[-1], dtype=np.int64)))
-
-
-def shown_in(mask: int) -> tuple[int, ...]:
-    """Return the places in `class_names` of the units that a label names, ascending."""
-    return tuple(place for place in range(mask.bit_length()) if mask >> place & 1)
-
-
-def spell_mask(mask: int, class_names: tuple[str, ...]) -> str:
-    """Return the units that a label names, such as "AU1+AU4"; "none" if there are none."""
-    return "+".join(class_names[place] for place in shown_in(mask)) or NO_UNIT

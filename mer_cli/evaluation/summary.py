@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from mer_cli.datasets.units import bits_of
+from mer_cli.datasets.unit_masks import bits_of
 from mer_cli.evaluation.ceiling import CARE, TOLD, bounds_of, is_above
 from mer_cli.evaluation.ceiling_sources import RunCeiling, run_ceiling
 from mer_cli.evaluation.chance import NullControl, control_of, run_chance

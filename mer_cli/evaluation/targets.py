@@ -23,7 +23,7 @@ Predicted = NDArray[np.integer[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """How predictions of one kind are counted and scored; a label is a class, or a mask of units (`datasets.units`).
+    """How predictions of one kind are counted and scored; a label is a class or a mask (`datasets.unit_masks`).
 
     names : of the metrics, as tables print them, by "accuracy", "uf1" and "uar"
     decide : logits (..., K) to labels (...)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mer_cli.datasets.units import bits_of, masks_of
+from mer_cli.datasets.unit_masks import bits_of, masks_of
 from mer_cli.evaluation import metrics
 from mer_cli.evaluation.metrics import ClassScores, ratio
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_cli.datasets.units import masks_of, spell_mask
+from mer_cli.datasets.unit_masks import masks_of, spell_mask
 from mer_cli.errors import ConfigError
 from mer_cli.evaluation.calibration import as_two_classes, combine, says_nothing
 from mer_cli.faces.landmarks import FaceFinder

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mer_cli.datasets.units import bits_of
+from mer_cli.datasets.unit_masks import bits_of
 from mer_cli.errors import RunError, shortened
 from mer_cli.evaluation.calibration import as_two_classes, fit_temperature
 from mer_cli.evaluation.chance import run_chance

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_cli.datasets.units import bits_of
+from mer_cli.datasets.unit_masks import bits_of
 from mer_cli.errors import ConfigError
 from mer_cli.records import Fold, dataset_of, fold_id, parts_of, subject_of
 from mer_cli.runs.config import TrainConfig

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mer_cli.datasets.units import shown_in
+from mer_cli.datasets.unit_masks import shown_in
 from mer_cli.records import Fold, dataset_of, subject_of
 from mer_cli.runs.directory import Run
 

@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from mer_cli.datasets.dataset import Scheme, all_to, as_named
 from mer_cli.datasets.schemes import OWN_LABELS, SCHEMES
-from mer_cli.datasets.units import shown_in, spell_mask, units_scheme
+from mer_cli.datasets.unit_masks import shown_in, spell_mask
+from mer_cli.datasets.units import units_scheme
 from mer_cli.errors import ConfigError, RunError
 from mer_cli.runs.config import TrainConfig, resolve_config
 from mer_cli.runs.methods import MMNET

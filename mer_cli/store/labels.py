@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from mer_cli.datasets.action_units import EXPECTED, parse_units, unreadable_units
 from mer_cli.datasets.dataset import Scheme
 from mer_cli.datasets.registry import release_words
-from mer_cli.datasets.units import mask_of, predicts_units
+from mer_cli.datasets.unit_masks import mask_of
+from mer_cli.datasets.units import predicts_units
 from mer_cli.errors import DatasetError, StoreError
 from mer_cli.records import dataset_of
 from mer_cli.store.hdf5 import StoreInfo

@@ -26,7 +26,7 @@ def unit_loss(logits: Tensor, masks: Tensor) -> Tensor:
     Parameters
     ----------
     logits : (B, K) float, one for each unit
-    masks : (B,) int64, whose bit k says that the clip shows unit k (`datasets.units`)
+    masks : (B,) int64, whose bit k says that the clip shows unit k (`datasets.unit_masks`)
     """
     bits = (masks[:, None] >> torch.arange(logits.shape[1], device=masks.device)) & 1
     return F.binary_cross_entropy_with_logits(logits, bits.to(logits.dtype))

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from mer_cli.datasets.units import bits_of, masks_of
+from mer_cli.datasets.unit_masks import bits_of, masks_of
 from mer_cli.training.classical import ClassicalTrainer, Labels, Machine
 from mer_cli.training.support_vectors import UnitVectors
 
 
 class UnitTrainer(ClassicalTrainer):
-    """A trainer of machines for action units; its labels are masks of `n_classes` units (`datasets.units`)."""
+    """A trainer of machines for action units; its labels are masks of `n_classes` units (`datasets.unit_masks`)."""
 
     def fit(self, train_rows: NDArray[np.int64], train_labels: Labels) -> UnitVectors:
         """Train the machines of `train_fold`, and return them as plain arrays, for clips that are not in the features.
