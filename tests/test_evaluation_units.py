@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from complete_store import complete_store
+from moved_store import write_moved_store
 from run_factory import forget_checksum, write_run
 from sklearn.metrics import f1_score, recall_score
 from tiny_store import write_store
@@ -12,17 +14,20 @@ from mer_cli.datasets.unit_masks import bits_of, masks_of
 from mer_cli.errors import ConfigError, RunError
 from mer_cli.evaluation import unit_metrics
 from mer_cli.evaluation.calibrated_run import calibration_of
+from mer_cli.evaluation.ceiling_sources import read_coded_clips, scheme_ceilings
 from mer_cli.evaluation.chance import control_of, run_chance
 from mer_cli.evaluation.comparison import compare_runs, comparison_table
 from mer_cli.evaluation.epoch_rules import evaluate
 from mer_cli.evaluation.statistics import spread
 from mer_cli.evaluation.summary import prediction_table, summarise, summarise_seeds
 from mer_cli.evaluation.targets import CLASSES, UNITS
+from mer_cli.inference.explain import explain_run
 from mer_cli.records import Fold, dataset_of, subject_of
 from mer_cli.report.exports import write_megc_log
 from mer_cli.runs.directory import read_run
 from mer_cli.runs.folds import inner_labels, set_aside, training_labels
 from mer_cli.runs.rare_classes import rare_text_of
+from mer_cli.runs.run_config import OwnScheme
 from mer_cli.training.tuning import plan_tuning
 
 
@@ -262,3 +267,22 @@ def test_labels_of_a_store_are_classes(tmp_path):
 
 def test_a_run_of_classes_is_scored_as_ever(tmp_path):
     assert evaluate(read_run(write_run(tmp_path)), "last").targets is CLASSES
+
+
+def test_a_scheme_of_ones_own_from_before_may_be_called_units(tmp_path):
+    config = read(tmp_path).config
+    own = OwnScheme(class_of={"casme2": {"happiness": "AU1"}}, dropped={}, left_out=())
+    assert config.predicts_units
+    assert not config.model_copy(update={"own_scheme": own}).predicts_units
+
+
+def test_a_ceiling_of_units_is_refused(tmp_path):
+    store = complete_store(write_moved_store(tmp_path / "s.h5").path)
+    with pytest.raises(ConfigError, match="a ceiling is what action units allow to tell of classes"):
+        scheme_ceilings(read_coded_clips(store), "units")
+
+
+def test_maps_of_an_answer_of_units_are_refused(tmp_path):
+    path = write_unit_run(tmp_path)
+    with pytest.raises(ConfigError, match="mer explain: is for one class of each clip"):
+        explain_run(path, [], tmp_path / "out", lambda done, total: None)

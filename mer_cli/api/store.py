@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from mer_cli.datasets.dataset import Scheme
 from mer_cli.datasets.schemes import AUTO, resolve_scheme
-from mer_cli.datasets.units import predicts_units
 from mer_cli.engines.resumable import ignore_clip
 from mer_cli.errors import ConfigError, unknown_name
 from mer_cli.motion.cache import build_motion, read_motion
@@ -171,7 +170,7 @@ def label_clips(stores: Sequence[Store], scheme: str) -> tuple[Scheme, Mapping[s
     require_one_each(store.info for store in stores)
     emotions = {store.dataset: store.info.clips["emotion"].astype(str).to_dict() for store in stores}
     resolved = resolve_scheme(scheme, {dataset: set(held.values()) for dataset, held in emotions.items()})
-    if predicts_units(resolved.name) and not resolved.origin:
+    if resolved.of_units:
         raise ConfigError(
             f"scheme: {resolved.name} is of action units, several of which a clip may show, and a label here is one "
             "class. Give a scheme of classes; mer_cli.train takes units."

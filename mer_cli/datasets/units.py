@@ -51,4 +51,5 @@ def units_scheme(name: str, datasets: Iterable[str]) -> Scheme:
         "-".join((UNITS, *(map(str, numbers) if named else ()))),
         tuple(f"AU{number}" for number in numbers),
         {dataset: {} for dataset in datasets},
+        of_units=True,
     )

@@ -11,7 +11,6 @@ from mer_cli.datasets.dataset import Scheme
 from mer_cli.datasets.scheme_file import check_clips
 from mer_cli.datasets.schemes import OWN_LABELS, check_counts, protocol_id, resolve_scheme
 from mer_cli.datasets.table_alone import is_table, read_table_alone
-from mer_cli.datasets.units import predicts_units
 from mer_cli.errors import ConfigError, DatasetError, StoreError
 from mer_cli.evaluation.ceiling import Ceiling, ceiling_of, uncoded_datasets
 from mer_cli.records import FailedClip, Fold, dataset_of, subject_of
@@ -116,14 +115,14 @@ def scheme_ceilings(source: Coded, scheme: str | None) -> tuple[SchemeCeiling, .
     usual = [each.name for each in schemes_of(source.dataset) if not each.on_request]
     names = [scheme] if scheme else usual or [OWN_LABELS]
     emotions = {source.dataset: set(source.emotions.values())}
-    if scheme and predicts_units(scheme):
-        raise ConfigError(
-            f"--scheme {scheme}: a ceiling is what action units allow to tell of classes. Name a scheme of classes."
-        )
     return tuple(_under(source, resolve_scheme(name, emotions)) for name in names)
 
 
 def _under(source: Coded, scheme: Scheme) -> SchemeCeiling:
+    if scheme.of_units:
+        raise ConfigError(
+            f"--scheme {scheme.name}: a ceiling is what action units allow to tell of classes. Name one of classes."
+        )
     labels = labels_of(scheme, source.emotions)
     check_clips(scheme, [*source.emotions, *(clip.clip_id for clip in source.failed)], labels)
     subjects = sorted(set(map(subject_of, labels)))

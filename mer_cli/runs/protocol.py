@@ -58,7 +58,7 @@ def plan_protocol(
     infos = _read_all(stores, test_stores, _role(test_stores, folds_file, leave_dataset_out))
     scheme = resolve_scheme(config.scheme, {info.dataset: set(info.clips["emotion"]) for info, _ in infos})
     planned = tuple(PlannedStore(info, role, label_clips(info, scheme)) for info, role in infos)
-    if config.predicts_units:
+    if scheme.of_units:
         _check_units(planned, scheme)
     else:
         _check_classes(planned, scheme)
@@ -66,7 +66,7 @@ def plan_protocol(
     folds = _folds(planned, lists)
     if config.inner_val:
         labels = {clip_id: label for store in planned for clip_id, (_, label) in store.clips.items()}
-        n_units = len(scheme.class_names) if config.predicts_units else 0
+        n_units = len(scheme.class_names) if scheme.of_units else 0
         folds = [set_aside(fold, labels, config.inner_val, config.seed, n_units) for fold in folds]
     run_config = RunConfig(
         **config.model_copy(update={"scheme": scheme.name}).model_dump(),

@@ -8,7 +8,6 @@ from mer_cli.datasets.action_units import EXPECTED, parse_units, unreadable_unit
 from mer_cli.datasets.dataset import Scheme
 from mer_cli.datasets.registry import release_words
 from mer_cli.datasets.unit_masks import mask_of
-from mer_cli.datasets.units import predicts_units
 from mer_cli.errors import DatasetError, StoreError
 from mer_cli.records import dataset_of
 from mer_cli.store.hdf5 import StoreInfo
@@ -25,7 +24,7 @@ def label_clips(info: StoreInfo, scheme: Scheme) -> dict[str, tuple[str, int]]:
         If the scheme does not know an emotion; or the scheme is of action units, and they are absent or can't be read.
     """
     clips = sorted((str(clip_id), str(emotion)) for clip_id, emotion in info.clips["emotion"].items())
-    if predicts_units(scheme.name) and not scheme.origin:
+    if scheme.of_units:
         coded = units_of(
             {info.dataset: info},
             [clip_id for clip_id, _ in clips],
