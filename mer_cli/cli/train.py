@@ -144,7 +144,9 @@ def train(
     }
     with engine_of(engine, slurm) as opened:
         asked["machine"] = machine_of(opened, config.device, slurm)
-        plans = [*_plans(stores or [find_store()], config, seeds, asked)]
+        given = stores or [find_store()]
+        draw_with_progress(given, config)
+        plans = [*_plans(given, config, seeds, asked)]
         for plan in plans:
             check_replay(ctx, plan)
             show_plan(plan, out, save_weights)
@@ -159,6 +161,33 @@ def _plans(stores: Sequence[Path], config: TrainConfig, n_seeds: int, asked: Map
 
     for seed in range(config.seed, config.seed + n_seeds):
         yield plan_run(stores, config.model_copy(update={"seed": seed}), **asked)
+
+
+def draw_with_progress(
+    stores: Sequence[Path], config: TrainConfig, steps: Callable[[str], Any] = console.Steps
+) -> None:
+    """Draw the generated clips that --pretrain adds to those of stores, unless they are there, showing progress.
+
+    Parameters
+    ----------
+    steps : what shows the progress over clips
+    """
+    if not config.pretrain:
+        return
+    from mer_cli.store.added import draw_added, share_out
+    from mer_cli.store.hdf5 import read_store
+
+    infos = [read_store(store) for store in stores]
+    shares = share_out(infos, config.n_drawn)
+    for info in infos:
+        with steps(f"draw {info.dataset}") as drawn, steps(f"crop {info.dataset}") as cropped:
+            n_clips = shares[info.dataset]
+            draw_added(
+                info,
+                n_clips,
+                on_drawn=drawn.update,
+                on_cropped=lambda *_, shown=cropped, total=n_clips: shown.update(shown.done + 1, total),
+            )
 
 
 def _check_asked(protocols: Sequence[str], *, tensorboard: bool, trains_anew: bool) -> None:
@@ -306,8 +335,12 @@ def show_folds_file(file: Path | None, plan: RunPlan) -> None:
 
 def show_clips(plan: RunPlan) -> None:
     """Print on stderr what to know of a plan's clips: permuted labels, generated faces, wrong counts, rare classes."""
+    from mer_cli.evaluation.run_text import trained_with
+
     if plan.config.shuffle_labels:
         console.err.print("training labels are permuted: a null control, so its accuracy must be at chance")
+    if more := trained_with(plan.config):
+        console.err.print(f"{more}: they are in every fold's training clips, and never held out")
     show_faces([plan])
     console.print_lines((f"warning: {warning}" for warning in clip_warnings(plan)), console.err)
 

@@ -117,9 +117,10 @@ def recipe_and_changes(config: TrainConfig, dataset: str | None = None) -> str:
     tuned = tuned_on_test(config, dataset)
     stamp = f" ({tuned})" if tuned else ""
     recipe = stated_rule(config) or f"{variant}{config.recipe} recipe{stamp}"
-    changed = ((name.replace("_", " "), value) for name, value in changes(config).items())
+    changed = ((name.replace("_", " "), value) for name, value in changes(config).items() if name != "pretrain")
     named = (f", {name}" if value is True else f", {name} {value}" for name, value in changed)
-    return f"{recipe}{''.join(named)}"
+    added = f" + {_generated(config)}" if n_added(config) else ""
+    return f"{recipe}{''.join(named)}{added}"
 
 
 def stated_rule(config: TrainConfig) -> str:
@@ -136,7 +137,22 @@ def remarks(config: TrainConfig, dataset: str | None = None) -> tuple[str, ...]:
     dataset : the test dataset that is scored; all if left out
     """
     permuted = "permuted labels" if config.shuffle_labels else ""
-    return tuple(remark for remark in (permuted, tuned_on_test(config, dataset), stated_rule(config)) if remark)
+    found = (permuted, tuned_on_test(config, dataset), stated_rule(config), trained_with(config))
+    return tuple(remark for remark in found if remark)
+
+
+def trained_with(config: TrainConfig) -> str:
+    """Return "trained with 978 generated clips added", as what a score is of; "" if only the datasets' clips were."""
+    return f"trained with {_generated(config)} added" if n_added(config) else ""
+
+
+def n_added(config: TrainConfig) -> int:
+    """Return the number of generated clips that every fold trains on; 0 for settings that are not of a run."""
+    return config.n_added if isinstance(config, RunConfig) else 0
+
+
+def _generated(config: TrainConfig) -> str:
+    return "1 generated clip" if n_added(config) == 1 else f"{n_added(config):,} generated clips"
 
 
 def progress(run: Run) -> str:

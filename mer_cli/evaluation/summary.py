@@ -13,7 +13,15 @@ from mer_cli.evaluation.ceiling_sources import RunCeiling, run_ceiling
 from mer_cli.evaluation.chance import NullControl, control_of, run_chance
 from mer_cli.evaluation.epoch_rules import Scores, evaluate
 from mer_cli.evaluation.machines import machines_text, unlike_machines
-from mer_cli.evaluation.run_text import UNCHECKED, own_classes, remarks, settings, stated_rule, tuned_on_test
+from mer_cli.evaluation.run_text import (
+    UNCHECKED,
+    own_classes,
+    remarks,
+    settings,
+    stated_rule,
+    trained_with,
+    tuned_on_test,
+)
 from mer_cli.evaluation.statistics import Spread, counts_of, few_subjects, spread
 from mer_cli.records import parts_of
 from mer_cli.runs.directory import Run
@@ -91,6 +99,7 @@ def _facts(by_seed: Sequence[Scores], run: Run, dataset: str | None, seeds: tupl
         ("classes of your scheme", own_classes(config)),
         ("rare classes", rare_text_of(run)),
         ("few subjects", few),
+        ("training clips", trained_with(config)),
         (TUNED, TUNED_REASON.removeprefix(f"{TUNED}: ").replace("`", "") if tuned_on_test(config, dataset) else ""),
     )
     return (

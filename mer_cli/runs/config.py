@@ -7,6 +7,7 @@ is refused, because it would do nothing and still change the run's name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -81,6 +82,9 @@ class TrainConfig(BaseModel):
     """Number of training subjects held back in each fold to choose the epoch (rule inner-val)."""
     shuffle_labels: bool = setting(False, "protocol")
     """Permute the training labels of each fold: a null control, whose accuracy must be at chance level."""
+    pretrain: str = setting("", "protocol")
+    """Generated clips that are added to the training clips of every fold: synth:N draws N of them, in the layout of the
+    run's own dataset. They are never held out and never scored."""
     epochs: int = setting(74, "epochs", ge=1, le=MOST)
     """Number of passes over the training clips of a fold."""
     batch_size: int = setting(32, "training", ge=2, le=MOST)
@@ -169,6 +173,13 @@ class TrainConfig(BaseModel):
     def _names_steps(cls, text: str) -> str:
         return text_of_steps(steps_of(text))
 
+    @field_validator("pretrain")
+    @classmethod
+    def _names_number(cls, text: str) -> str:
+        if text and not (re.fullmatch(r"synth:[1-9]\d*", text) and int(text.removeprefix("synth:")) <= MOST):
+            raise ValueError(f"must be synth:N, with N from 1 to {MOST}")
+        return text
+
     @model_validator(mode="after")
     def _decay_ends_within_epochs(self) -> TrainConfig:
         if self.decay_epochs > self.epochs:
@@ -194,6 +205,11 @@ class TrainConfig(BaseModel):
     def steps(self) -> tuple[Step, ...]:
         """Steps that make the input of different people comparable, in their order (`motion.canonical`)."""
         return steps_of(self.input)
+
+    @property
+    def n_drawn(self) -> int:
+        """Number of generated clips that are drawn to be trained on beside the run's own."""
+        return int(self.pretrain.removeprefix("synth:") or 0)
 
     @property
     def has_epochs(self) -> bool:

@@ -18,7 +18,7 @@
 that trained it, `done` the SHA-256 of the others (`fold_files`). `done` is written last; a fold is filled under a
 temporary name and moved into place, so a folder that is there is whole.
 A fold that holds out a list of subjects is named after the list, and one that holds out a dataset after the dataset.
-Across datasets a clip that is only trained on has no fold.
+Across datasets a clip that is only trained on has no fold, and neither has a generated clip that every fold trains on.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from typing import Any
 
 from mer_cli.datasets.scheme_file import scheme_text
 from mer_cli.errors import DatasetError, RunError
-from mer_cli.records import Fold, FoldPredictions, dataset_of, fold_id, subject_of
+from mer_cli.records import Fold, FoldPredictions, dataset_of, fold_id, is_added, subject_of
 from mer_cli.runs.fold_files import (
     DONE,
     ENVIRONMENT,
@@ -80,6 +80,15 @@ class ClipTable:
     fold_of: dict[str, str]
     emotions: dict[str, str]
 
+    def without_added(self) -> ClipTable:
+        """Return the table without the generated clips that every fold trains on."""
+        own = [clip_id for clip_id in self.labels if not is_added(clip_id)]
+        return ClipTable(
+            {clip_id: self.labels[clip_id] for clip_id in own},
+            {clip_id: self.fold_of[clip_id] for clip_id in own},
+            {clip_id: self.emotions[clip_id] for clip_id in own},
+        )
+
 
 def clip_table(labels: Mapping[str, int], emotions: Mapping[str, str], folds: Sequence[Fold]) -> ClipTable:
     """Return the table of a run's clips: the held-out clips fold by fold, then the clips that are only trained on.
@@ -117,7 +126,7 @@ def read_clips(path: Path, config: RunConfig) -> ClipTable:
     table = ClipTable({}, {}, {})
     try:
         expected = stored_checksum(path)
-        n_clips = sum(map(int, re.findall(r"\d+", config.protocol_id.rpartition("/")[2])))
+        n_clips = sum(map(int, re.findall(r"\d+", config.protocol_id.rpartition("/")[2]))) + config.n_added
         content = read_bounded(file, min(ROOM + n_clips * 8192, LARGEST))  # 8 kB for a line is plenty
         if expected and hashlib.sha256(content).hexdigest() != expected:
             raise ValueError("it has changed since it was written")
@@ -259,6 +268,7 @@ class Run:
 
     labels, fold_of, emotions : class, fold id and emotion by clip id, for every clip of the run, also of unfinished
         folds; the fold of a clip that is only trained on is ""
+    added : class by clip id, of the generated clips that every fold trains on; they are not in the others
     folds : the finished folds, sorted by id · missing : ids of the unfinished folds
     sessions : the oldest first
     machines : facts about the machine that trained each fold, by fold id; only folds that recorded it
@@ -274,6 +284,7 @@ class Run:
     missing: tuple[str, ...]
     sessions: tuple[Session, ...]
     machines: Mapping[str, FoldFacts] = field(default_factory=dict)
+    added: Mapping[str, int] = field(default_factory=dict)
 
 
 def open_run(
@@ -412,18 +423,20 @@ def read_run(path: str | Path) -> Run:
     folds = tuple(
         read_fold(path / "folds" / fold, config, held_out[fold], clips.fold_of.keys(), run) for fold in finished
     )
+    own = clips.without_added() if config.added else clips
     machines = {fold: read_environment(path / "folds" / fold, run) for fold in finished}
     return Run(
         path,
         config,
         config.class_names,
-        clips.labels,
-        clips.fold_of,
-        clips.emotions,
+        own.labels,
+        own.fold_of,
+        own.emotions,
         folds=folds,
         missing=tuple(fold for fold in fold_ids if fold not in finished),
         sessions=_sessions_of(path, config),
         machines={fold: facts for fold, facts in machines.items() if facts},
+        added={clip_id: label for clip_id, label in clips.labels.items() if clip_id not in own.labels},
     )
 
 

@@ -12,13 +12,14 @@ from mer_cli.datasets.scheme_file import check_clips
 from mer_cli.datasets.schemes import check_counts, protocol_id, resolve_scheme
 from mer_cli.datasets.spelling import first_alike, spelt
 from mer_cli.errors import ConfigError
-from mer_cli.records import Fold, parts_of
+from mer_cli.records import Fold, is_added, parts_of
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.fold_lists import FoldLists, read_fold_lists
 from mer_cli.runs.folds import cross_folds, dataset_folds, list_folds, loso_folds, select_folds, set_aside
 from mer_cli.runs.frame_draw import cut_draw_warning
 from mer_cli.runs.plan import PlannedStore, RunPlan
-from mer_cli.runs.run_config import OwnScheme, Role, RunConfig, RunStore
+from mer_cli.runs.run_config import TRAINED_ON, AddedStore, OwnScheme, Role, RunConfig, RunStore
+from mer_cli.store.added import RELEASE, SEED, read_added, share_out
 from mer_cli.store.hdf5 import StoreInfo, read_store
 from mer_cli.store.same_pictures import shared_faces
 from mer_cli.store.whole_clips import clips_hash
@@ -56,27 +57,32 @@ def plan_protocol(
     scheme = resolve_scheme(config.scheme, {info.dataset: set(info.clips["emotion"]) for info, _ in infos})
     planned = tuple(PlannedStore(info, role, _classes(info, scheme)) for info, role in infos)
     _check_classes(planned, scheme)
+    added = _added(planned, config, scheme)
     lists = read_fold_lists(folds_file, planned, scheme.name) if folds_file else None
     folds = _folds(planned, lists)
     if config.inner_val:
         labels = {clip_id: label for store in planned for clip_id, (_, label) in store.clips.items()}
         folds = [set_aside(fold, labels, config.inner_val, config.seed) for fold in folds]
+    more = tuple(clip_id for store in added for clip_id in store.clips)  # never held back
+    folds = [replace(fold, train=fold.train + more) for fold in folds]
     run_config = RunConfig(
         **config.model_copy(update={"scheme": scheme.name}).model_dump(),
         stores=tuple(_record(store, config) for store in planned),
         protocol_id=_protocol_id(scheme, planned),
         class_names=scheme.class_names,
+        added=tuple(_record_added(store) for store in added),
         own_scheme=OwnScheme.of(scheme),
         fold_lists=lists,
         revision=config.method.revision,
     )
     counts = (_count_warning(scheme, store) for store in planned)
+    every = tuple(sorted((*planned, *added), key=lambda store: f"{store.info.dataset}/"))
     return RunPlan(
-        stores=planned,
+        stores=every,
         config=run_config,
         folds=tuple(folds),
         wanted=tuple(select_folds(folds, wanted)),
-        warnings=tuple(filter(None, (*counts, *_leaks(planned), cut_draw_warning(run_config, planned)))),
+        warnings=tuple(filter(None, (*counts, *_leaks(every), cut_draw_warning(run_config, every)))),
     )
 
 
@@ -115,9 +121,14 @@ def _read_all(stores: Sequence[Path], test_stores: Sequence[Path], role: Role) -
 
 
 def require_one_each(infos: Iterable[StoreInfo]) -> None:
-    """Raise a ConfigError if two stores are of one dataset."""
+    """Raise a ConfigError if two stores are of one dataset, or one holds clips that were generated to be added."""
     path_of: dict[str, Path] = {}
     for info in infos:
+        if is_added(f"{info.dataset}/"):
+            raise ConfigError(
+                f"{info.path}: holds clips that were generated to be trained on beside recorded ones. Give the store "
+                "of the recorded clips, and --pretrain."
+            )
         if info.dataset in path_of:
             raise ConfigError(
                 f"{info.path}: holds {info.dataset}, as does {path_of[info.dataset]}. Expected one store for each "
@@ -131,6 +142,47 @@ def _classes(info: StoreInfo, scheme: Scheme) -> dict[str, tuple[str, int]]:
     clips = sorted(zip(map(str, info.clips.index), info.clips["emotion"], strict=True))
     labelled = ((clip_id, str(emotion), scheme.label(clip_id, emotion)) for clip_id, emotion in clips)
     return {clip_id: (emotion, label) for clip_id, emotion, label in labelled if label is not None}
+
+
+def _added(planned: Sequence[PlannedStore], config: TrainConfig, scheme: Scheme) -> tuple[PlannedStore, ...]:
+    """Return the stores of generated clips that every fold trains on; none without --pretrain.
+
+    Their emotions make the classes that they make in the dataset in whose layout they are drawn; a clip whose emotion
+    is in no class is left out.
+    """
+    if not config.pretrain:
+        return ()
+    if config.method.sees.needs_clips(config.span):
+        raise ConfigError(
+            f"--pretrain: {config.model} sees whole clips, and of generated ones only the frames near onset and apex "
+            "are drawn. Leave --pretrain out, or choose another --model."
+        )
+    trained_on = [store.info for store in planned if store.role in TRAINED_ON]
+    added = []
+    for info in trained_on:
+        store = read_added(info, share_out(trained_on, config.n_drawn)[info.dataset])
+        class_of = scheme.class_of[info.dataset]
+        clips = sorted((str(clip_id), str(emotion)) for clip_id, emotion in store.clips["emotion"].items())
+        named = ((clip_id, emotion, class_of.get(emotion)) for clip_id, emotion in clips)
+        held = {clip_id: (emotion, scheme.class_names.index(name)) for clip_id, emotion, name in named if name}
+        added.append(PlannedStore(store, "added", held))
+    if not any(store.clips for store in added):
+        raise ConfigError(
+            f"--pretrain {config.pretrain}: none of the generated clips is of a class of scheme '{scheme.name}'. Give "
+            "a higher number, or leave it out."
+        )
+    return tuple(added)
+
+
+def _record_added(store: PlannedStore) -> AddedStore:
+    info = store.info
+    return AddedStore(
+        dataset=info.dataset,
+        content_hash=info.content_hash,
+        n_clips=len(store.clips),
+        release=RELEASE,
+        seed=SEED,
+    )
 
 
 def _check_classes(planned: Sequence[PlannedStore], scheme: Scheme) -> None:

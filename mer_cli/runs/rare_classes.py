@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mer_cli.records import Fold, dataset_of, subject_of
+from mer_cli.records import Fold, dataset_of, is_added, subject_of
 from mer_cli.runs.directory import Run
 
 MOST_NAMED = 3  # folds that are named; more are counted
@@ -65,10 +65,11 @@ def rare_classes(labels: Mapping[str, int], class_names: Sequence[str], folds: S
     Parameters
     ----------
     labels : class by clip id, of all clips of the folds
-    folds : all folds of the protocol
+    folds : all folds of the protocol; generated clips that every fold trains on count as training clips alone
     """
+    own = {clip_id: label for clip_id, label in labels.items() if not is_added(clip_id)}
     subjects: dict[int, set[str]] = {label: set() for label in range(len(class_names))}
-    for clip_id, label in labels.items():
+    for clip_id, label in own.items():
         subjects[label].add(subject_of(clip_id))
     n_trained = {fold.id: _count_subjects(fold, labels) for fold in folds}
     tested = {fold.id: {labels[clip_id] for clip_id in fold.test} for fold in folds if _holds_out_a_dataset(fold)}
@@ -79,7 +80,7 @@ def rare_classes(labels: Mapping[str, int], class_names: Sequence[str], folds: S
         )
         untested = tuple(dataset for dataset, there in tested.items() if label not in there)
         if without or of_one or untested:
-            n_clips = sum(other == label for other in labels.values())
+            n_clips = sum(other == label for other in own.values())
             found.append(RareClass(name, n_clips, len(subjects[label]), len(folds), without, of_one, untested))
     return tuple(found)
 
@@ -112,5 +113,5 @@ def rare_text_of(run: Run) -> str:
     for fold, test in held_out.items():
         aside = {*test, *inner.get(fold, ())}
         train = tuple(clip_id for clip_id in only_trained or run.labels if clip_id not in aside)
-        folds.append(Fold(fold, train, tuple(inner.get(fold, ())), tuple(test)))
-    return rare_text(run.labels, run.class_names, sorted(folds, key=lambda each: each.id))
+        folds.append(Fold(fold, (*train, *run.added), tuple(inner.get(fold, ())), tuple(test)))
+    return rare_text({**run.labels, **run.added}, run.class_names, sorted(folds, key=lambda each: each.id))

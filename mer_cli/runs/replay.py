@@ -125,7 +125,8 @@ def check_same_run(file: ConfigFile, plan: RunPlan, changed: Collection[str]) ->
             f"{file.path}: the run is {_words(recorded)}, and the command line asks for {_words(planned)}. It would be "
             "another run. Give the protocol and the stores of that run, or train without --config."
         )
-    for record, store, read in zip(recorded.stores, planned.stores, plan.stores, strict=True):
+    own = [store for store in plan.stores if store.role != "added"]
+    for record, store, read in zip(recorded.stores, planned.stores, own, strict=True):
         for hashed in HASHES:
             if getattr(store, hashed) != getattr(record, hashed):
                 raise _other_store(file.path, read.info.path, record, hashed, getattr(store, hashed))

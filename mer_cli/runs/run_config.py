@@ -29,7 +29,7 @@ PROTOCOL_VERSION = 4  # raised whenever a change of the code can move a stored l
 CHECKSUM = "clips_sha256"
 OWN_CHECKSUM = "config_sha256"  # of all that config.json says except this
 
-Role = Literal["loso", "list", "dataset", "train", "test"]
+Role = Literal["loso", "list", "dataset", "train", "test", "added"]
 TRAINED_ON: tuple[Role, ...] = ("loso", "list", "dataset", "train")  # in some fold, or in all
 
 GENERATED = "generated: not a result on any dataset"  # beside whatever such a run gives
@@ -55,6 +55,23 @@ class RunStore(BaseModel):
     """Whether the faces were generated, so that no score is a result on the dataset."""
     clips_hash: str = ""
     """Hash over the store's whole clips if the method sees them, otherwise ""."""
+
+
+class AddedStore(BaseModel):
+    """A store of generated clips that every fold trains on, beside its own training clips (`store.added`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    dataset: str
+    """Dataset of the clips, "synth-casme2" for those in the layout of casme2."""
+    content_hash: str
+    """Hash over the store's content."""
+    n_clips: int
+    """Number of its clips that the label scheme keeps, all of which are trained on."""
+    release: int
+    """Release of the generator that drew them."""
+    seed: int
+    """Seed that they were drawn with."""
 
 
 class OwnScheme(BaseModel):
@@ -98,6 +115,8 @@ class RunConfig(TrainConfig):
     """Scheme and number of clips: "casme2-5/249", "casme2-to-samm-megc3/145-to-133"."""
     class_names: tuple[str, ...]
     """Classes in label order."""
+    added: tuple[AddedStore, ...] = ()
+    """Stores of generated clips that every fold trains on, sorted by dataset; they are not among `stores`."""
     own_scheme: OwnScheme | None = None
     """What the label scheme says, if it came from the user's own file."""
     fold_lists: dict[str, tuple[str, ...]] | None = None
@@ -166,8 +185,13 @@ class RunConfig(TrainConfig):
 
     @property
     def generated(self) -> bool:
-        """Whether any store of the run has generated faces."""
+        """Whether any store of the run has generated faces; not those that are added to its training clips."""
         return any(store.generated for store in self.stores)
+
+    @property
+    def n_added(self) -> int:
+        """Number of generated clips that every fold trains on beside its own."""
+        return sum(store.n_clips for store in self.added)
 
     @property
     def run_name(self) -> str:
@@ -267,6 +291,8 @@ def config_text(config: RunConfig, clips_sha256: str) -> str:
     absent = {name for name in ("own_scheme", "fold_lists", "foreign") if getattr(config, name) is None}
     if config.revision == 1:
         absent.add("revision")
+    if not config.added:
+        absent |= {"added", "pretrain"}
     held = json.loads(config.model_dump_json(exclude=absent)) | {CHECKSUM: clips_sha256}
     return json.dumps(held | {OWN_CHECKSUM: _own_checksum(held)}, indent=2) + "\n"
 

@@ -50,7 +50,8 @@ class ClassicalTrainer:
     Parameters
     ----------
     features : (N, D), the descriptor's vector of each clip
-    subjects : the subject of each of the N clips, with the dataset in the subject's id
+    subjects : the subject of each of the N clips, with the dataset in the subject's id; "" for a generated clip that
+        every fold trains on
     """
 
     def __init__(self, features: Features, subjects: Sequence[str], n_classes: int, config: TrainConfig) -> None:
@@ -71,7 +72,8 @@ class ClassicalTrainer:
         """Train a machine on one fold's training clips; return its decision values for the held-out clips as logits.
 
         The training subjects are dealt to five parts (fewer if there are fewer subjects), and each part is predicted
-        from the others. C is the value with the best UF1 over all these predictions, the smaller of equals.
+        from the others. C is the value with the best UF1 over all these predictions, the smaller of equals. Generated
+        clips are in no part: each part is predicted from them as well.
 
         Parameters
         ----------
@@ -111,18 +113,20 @@ class ClassicalTrainer:
             return _Machine(seen, seen[:1], self.config).as_arrays(train_labels, best_c)
 
     def _choose_c(self, features: Features, labels: Labels, subjects: NDArray[np.str_]) -> tuple[float, float]:
-        """Return C and its UF1 over the inner folds."""
-        n_subjects = len(np.unique(subjects))
-        if n_subjects == 1:
+        """Return C and its UF1 over the inner folds, which hold back recorded clips only."""
+        is_held = subjects != ""
+        if len(np.unique(subjects[is_held])) == 1:
             return C_OF_ONE_SUBJECT, float("nan")
+        parts = np.full(len(labels), -1)  # in no part
+        parts[is_held] = deal_subjects(subjects[is_held], INNER_FOLDS)
         grid = C_GRID if self.config.scale == "each" else C_GRID_OF_ONE_SCALE
         predicted = np.empty((len(grid), len(labels)), dtype=np.int64)
-        for train, test in PredefinedSplit(deal_subjects(subjects, INNER_FOLDS)).split():
+        for train, test in PredefinedSplit(parts).split():
             machine, classes = _Machine(features[train], features[test], self.config), np.unique(labels[train])
             for row, c in enumerate(grid):
                 predicted[row, test] = classes[np.argmax(machine.decide(labels[train], c), axis=1)]
-        classes = np.unique(labels)
-        uf1 = [f1_score(labels, row, labels=classes, average="macro", zero_division=0) for row in predicted]
+        true, classes = labels[is_held], np.unique(labels[is_held])
+        uf1 = [f1_score(true, row[is_held], labels=classes, average="macro", zero_division=0) for row in predicted]
         best = int(np.argmax(np.round(uf1, 12)))  # the first of equals
         return grid[best], float(uf1[best])
 
