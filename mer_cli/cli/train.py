@@ -145,7 +145,7 @@ def train(
     with engine_of(engine, slurm) as opened:
         asked["machine"] = machine_of(opened, config.device, slurm)
         given = stores or [find_store()]
-        draw_with_progress(given, config)
+        draw_with_progress(given, config, console.Steps)
         plans = [*_plans(given, config, seeds, asked)]
         for plan in plans:
             check_replay(ctx, plan)
@@ -163,9 +163,7 @@ def _plans(stores: Sequence[Path], config: TrainConfig, n_seeds: int, asked: Map
         yield plan_run(stores, config.model_copy(update={"seed": seed}), **asked)
 
 
-def draw_with_progress(
-    stores: Sequence[Path], config: TrainConfig, steps: Callable[[str], Any] = console.Steps
-) -> None:
+def draw_with_progress(stores: Sequence[Path], config: TrainConfig, steps: Callable[[str, int], Any]) -> None:
     """Draw the generated clips that --pretrain adds to those of stores, unless they are there, showing progress.
 
     Parameters
@@ -174,20 +172,15 @@ def draw_with_progress(
     """
     if not config.pretrain:
         return
-    from mer_cli.store.added import draw_added, share_out
+    from mer_cli.store.added import draw_added, pack_added, share_out
     from mer_cli.store.hdf5 import read_store
 
-    infos = [read_store(store) for store in stores]
-    shares = share_out(infos, config.n_drawn)
-    for info in infos:
-        with steps(f"draw {info.dataset}") as drawn, steps(f"crop {info.dataset}") as cropped:
-            n_clips = shares[info.dataset]
-            draw_added(
-                info,
-                n_clips,
-                on_drawn=drawn.update,
-                on_cropped=lambda *_, shown=cropped, total=n_clips: shown.update(shown.done + 1, total),
-            )
+    infos = {info.dataset: info for info in map(read_store, stores)}
+    for dataset, n_clips in share_out(list(infos.values()), config.n_drawn).items():
+        with steps(f"draw {dataset}", n_clips) as shown:
+            draw_added(infos[dataset], n_clips, shown.on_clip)
+        with steps(f"crop {dataset}", n_clips) as shown:
+            pack_added(infos[dataset], n_clips, shown.on_clip)
 
 
 def _check_asked(protocols: Sequence[str], *, tensorboard: bool, trains_anew: bool) -> None:

@@ -10,14 +10,13 @@ The clips are of a dataset of their own, "synth-casme2": the generated subject 0
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from mer_cli.datasets.registry import DATASETS, load_release
 from mer_cli.engines.resumable import OnClip, ignore_clip, parts_dir
 from mer_cli.errors import ConfigError, StoreError
-from mer_cli.faces.crop import Align
 from mer_cli.faces.frames import HALF_WINDOW
 from mer_cli.records import ADDED, Release
 from mer_cli.store.build import build_store
@@ -89,38 +88,59 @@ def read_added(store: StoreInfo, n_clips: int) -> StoreInfo:
     return added
 
 
-def draw_added(
-    store: StoreInfo,
-    n_clips: int,
-    *,
-    on_drawn: Callable[[int, int], None] | None = None,
-    on_cropped: OnClip = ignore_clip,
-) -> None:
-    """Draw and pack the generated clips beside a store, unless they are there; continue an interrupted call.
+def draw_added(store: StoreInfo, n_clips: int, on_clip: OnClip = ignore_clip) -> None:
+    """Draw the images of the generated clips that are added to those of a store, unless `pack_added` has packed them.
+
+    An interrupted call is continued.
 
     Parameters
     ----------
-    on_drawn : called with the number of clips drawn and of all clips
-    on_cropped : as in `build_store`
+    on_clip : called with "" and "ok" as each clip ends
 
     Raises
     ------
     MerError
-        If the landmark model is absent, the disk is full or can't be written, or another process draws the clips.
+        If another process draws the clips, or a worker process dies.
     """
     from mer_cli.datasets.synthetic.writer import write_for_store  # not above: it loads Dlib and OpenCV
 
     path = added_path(store, n_clips)
     if path.exists():
         return
-    images = path.with_suffix("")
     path.parent.mkdir(parents=True, exist_ok=True)
-    align: Align = store.attributes["crop"]["align"]
+    told = 0
+
+    def on_drawn(done: int, _: int) -> None:
+        nonlocal told
+        for _ in range(done - told):
+            on_clip("", "ok")
+        told = done
+
+    images = path.with_suffix("")
     with lock_file(images):
         write_for_store(
             store.dataset, images, clips=n_clips, seed=SEED, release=RELEASE, near=HALF_WINDOW, on_clip=on_drawn
         )
-        build_store(_renamed(load_release(store.dataset, images)), path, align=align, on_clip=on_cropped)
+
+
+def pack_added(store: StoreInfo, n_clips: int, on_clip: OnClip = ignore_clip) -> None:
+    """Pack the images that `draw_added` drew into a store beside `store`, unless it is there, and remove them.
+
+    Parameters
+    ----------
+    on_clip : as in `build_store`
+
+    Raises
+    ------
+    MerError
+        If the landmark model is absent, the disk is full or can't be written, or another process packs the clips.
+    """
+    path = added_path(store, n_clips)
+    if path.exists():
+        return
+    images, align = path.with_suffix(""), store.attributes["crop"]["align"]
+    with lock_file(images):
+        build_store(_renamed(load_release(store.dataset, images)), path, align=align, on_clip=on_clip)
         shutil.rmtree(parts_dir(path), ignore_errors=True)  # kept for clips without a face, which stay without
         shutil.rmtree(images, ignore_errors=True)
 
