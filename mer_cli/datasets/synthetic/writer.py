@@ -164,7 +164,7 @@ def _near_labels(layout: GeneratedLayout, plan: ClipPlan, near: int) -> ClipPlan
 
     The offset frame isn't kept, but without it the release would seem to lack its last frames.
     """
-    if not layout.table or plan.absent or {"onset", "apex", "offset"} & plan.told.keys():
+    if not layout.has_apex or plan.absent or {"onset", "apex", "offset"} & plan.told.keys():
         return plan
     kept = {number + step for number in (plan.onset, plan.apex) for step in range(-near, near + 1)}
     return replace(plan, drawn=frozenset(kept | {plan.offset}))
