@@ -61,7 +61,7 @@ def test_a_drawn_frame_is_the_same_with_the_others_and_without():
     every = list(islice(next(draw_faces(None, SEED, [plan])).pictures, 6))
     for picture, index in zip(alone, (0, 1, 5), strict=True):
         difference = np.abs(picture.astype(int) - every[index])
-        assert difference.max() == 0 if index < 2 else difference.mean() < 0.01, index
+        assert difference.max() == 0 if index < 2 else difference.mean() < 0.02, index
 
 
 def test_an_interrupted_drawing_is_continued(tmp_path):
