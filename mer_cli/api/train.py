@@ -15,7 +15,7 @@ from mer_cli.api.notebook import NotebookSteps, NotebookTrainProgress
 from mer_cli.api.store import Stores, opened
 from mer_cli.cli import console
 from mer_cli.cli.engine import check_engine_flags, engine_of, machine_of
-from mer_cli.cli.train import draw_with_progress, prepare_with_progress, train_with_progress
+from mer_cli.cli.train import draw_with_progress, prepare_with_progress, read_init, train_with_progress
 from mer_cli.datasets.schemes import AUTO
 from mer_cli.engines.resumable import ignore_clip
 from mer_cli.runs.changed_code import changed_since
@@ -42,6 +42,7 @@ def train(
     out: str | Path = "runs",
     options: Mapping[str, Option] | None = None,
     features: str | None = None,
+    init: str | Path | None = None,
     folds: Sequence[str] | None = None,
     resume: bool = True,
     save_weights: Literal["last", "none"] = "last",
@@ -69,6 +70,7 @@ def train(
     out : folder of all runs
     options : arguments of your own class, by name
     features : what your own estimator learns from: "flow", or the name of a descriptor
+    init : model folder of `mer fit` whose weights each fold's network starts from, instead of random ones
     folds : subjects or fold ids to train; all if left out
     resume : False trains finished folds again
     save_weights : "last" keeps each fold's weights after the last epoch
@@ -100,6 +102,7 @@ def train(
             leave_dataset_out=leave_dataset_out,
             wanted=folds,
             machine=machine,
+            initial=read_init(Path(init) if init else None),
         )
         rare = rare_text(plan.labels, plan.config.class_names, plan.folds)
         for sentence in (*plan.warnings, *([rare] if rare else []), *changed_since(Path(out), plan)):

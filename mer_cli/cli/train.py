@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mer_cli.engines.engine import Engine
     from mer_cli.runs.config import TrainConfig
     from mer_cli.runs.plan import RunPlan
+    from mer_cli.training.initial import Initial
     from mer_cli.training.loggers import Loggers
     from mer_cli.training.time_limit import TimeLimit
     from mer_cli.training.train import FailedRun, Options
@@ -46,6 +47,13 @@ Features = Annotated[
 ]
 Folds = Annotated[
     str | None, typer.Option(metavar="ID,...", help="Train only these folds, by subject or name: 03,17 or samm-006.")
+]
+Init = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="MODEL",
+        help="Start each fold's network from the weights of a model folder of mer fit, instead of random ones.",
+    ),
 ]
 Seeds = Annotated[int, typer.Option(min=1, metavar="N", help="Number of runs, with seeds counting up from --seed.")]
 Out = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of all runs.")]
@@ -82,6 +90,7 @@ def train(
     leave_dataset_out: LeaveOneDatasetOut = False,
     set: Set = None,
     features: Features = None,
+    init: Init = None,
     folds: Folds = None,
     seeds: Seeds = 1,
     out: Out = Path("runs"),
@@ -141,6 +150,7 @@ def train(
         "folds_file": folds_file,
         "leave_dataset_out": leave_dataset_out,
         "wanted": folds.split(",") if folds else None,
+        "initial": read_init(init),
     }
     with engine_of(engine, slurm) as opened:
         asked["machine"] = machine_of(opened, config.device, slurm)
@@ -153,6 +163,15 @@ def train(
         show_folds_file(folds_file, plans[0])
         train_with_progress(plans, out, replace(options, engine=opened), seconds=expected_of(plans, out))
     show_time_limit(limit, plans, out)
+
+
+def read_init(path: Path | None) -> Initial | None:
+    """Return the weights of --init, if it is given."""
+    if path is None:
+        return None
+    from mer_cli.inference.model_folder import read_initial
+
+    return read_initial(path)
 
 
 def _plans(stores: Sequence[Path], config: TrainConfig, n_seeds: int, asked: Mapping[str, Any]) -> Iterator[RunPlan]:
@@ -333,7 +352,7 @@ def show_clips(plan: RunPlan) -> None:
     if plan.config.shuffle_labels:
         console.err.print("training labels are permuted: a null control, so its accuracy must be at chance")
     if more := trained_with(plan.config):
-        console.err.print(f"{more}: they are in every fold's training clips, and never held out")
+        console.err.print(f"{more}, in every fold; the scores are of the held-out clips alone")
     show_faces([plan])
     console.print_lines((f"warning: {warning}" for warning in clip_warnings(plan)), console.err)
 

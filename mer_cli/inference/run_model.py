@@ -85,6 +85,11 @@ def _require_networks(run: Run) -> None:
             f"{run.path}: was trained on permuted labels, as a null control, so its answers mean nothing. Give a run "
             "without --shuffle-labels."
         )
+    if config.init:
+        raise RunError(
+            f"{run.path}: its networks started from weights {config.init[:8]}, and the run doesn't say whom those had "
+            "seen, which an answer depends on. Give a run without --init, or a model that mer fit wrote."
+        )
     if not run.folds:
         raise RunError(f"{run.path}: has no finished fold yet. Continue with: {train_command(run)}")
 

@@ -85,6 +85,8 @@ class TrainConfig(BaseModel):
     pretrain: str = setting("", "protocol")
     """Generated clips that are added to the training clips of every fold: synth:N draws N of them, in the layout of the
     run's own dataset. They are never held out and never scored."""
+    init: str = setting("", "training")
+    """SHA-256 of the weights that every fold starts from; "" if they are drawn."""
     epochs: int = setting(74, "epochs", ge=1, le=MOST)
     """Number of passes over the training clips of a fold."""
     batch_size: int = setting(32, "training", ge=2, le=MOST)
@@ -234,7 +236,7 @@ def group_of(name: str) -> str:
     return str(extra["group"])
 
 
-SETTINGS = tuple(name for name in TrainConfig.model_fields if name != "foreign")  # each has a flag
+SETTINGS = tuple(name for name in TrainConfig.model_fields if name not in ("foreign", "init"))  # each has a flag
 # Settings of MMNet's parts: the keyword arguments of its class.
 PARTS = tuple(name for name in TrainConfig.model_fields if group_of(name) == "parts" and name != "variant")
 OF_NETWORK = ("model", "variant", *PARTS)  # settings that say which network it is

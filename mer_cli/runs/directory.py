@@ -184,7 +184,9 @@ def _label_by_scheme(clip_id: str, emotion: str, config: RunConfig) -> int | Non
 
 
 DEFAULT_ROOT = "runs"  # the folder of all runs, unless --out gives another
-CODE_GIVEN = "code"  # in a session's environment: your own method, as it was given to --model
+# In a session's environment:
+CODE_GIVEN = "code"  # your own method, as it was given to --model
+INIT_GIVEN = "init"  # the model whose weights the folds start from, as it was given to --init
 
 
 @dataclass(frozen=True)

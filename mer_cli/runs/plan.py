@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from mer_cli.records import Fold
 from mer_cli.runs.run_config import Role, RunConfig
@@ -30,6 +32,8 @@ class RunPlan:
     warnings : a sentence for each dataset with other counts than published, or than your scheme expects, for two
         subjects that seem to be one person, and one if the store cuts the released draw of frames
     weight_bytes : size of one fold's weights; 0 for a method without weights
+    initial : weights that every fold starts from, by name; those of other names are drawn
+    initial_path : the model that has them, as the user gave it
     """
 
     stores: tuple[PlannedStore, ...]
@@ -38,6 +42,8 @@ class RunPlan:
     wanted: tuple[Fold, ...]
     warnings: tuple[str, ...]
     weight_bytes: int = 0
+    initial: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    initial_path: str = ""
 
     @property
     def labels(self) -> dict[str, int]:

@@ -293,6 +293,8 @@ def config_text(config: RunConfig, clips_sha256: str) -> str:
         absent.add("revision")
     if not config.added:
         absent |= {"added", "pretrain"}
+    if not config.init:
+        absent.add("init")
     held = json.loads(config.model_dump_json(exclude=absent)) | {CHECKSUM: clips_sha256}
     return json.dumps(held | {OWN_CHECKSUM: _own_checksum(held)}, indent=2) + "\n"
 

@@ -150,8 +150,8 @@ def make_trainer(plan: RunPlan, arrays: Any) -> Trainer:
         subjects = ["" if is_added(clip_id) else subject_of(clip_id) for clip_id in plan.labels]
         return classical.ClassicalTrainer(arrays, subjects, n_classes, config)
     if isinstance(sees, MotionInput):
-        return FoldTrainer(MotionBatches(arrays, sees, config, device), n_classes, config)
-    return FoldTrainer(PairBatches(arrays, config, device), n_classes, config)
+        return FoldTrainer(MotionBatches(arrays, sees, config, device), n_classes, config, plan.initial)
+    return FoldTrainer(PairBatches(arrays, config, device), n_classes, config, plan.initial)
 
 
 @dataclass(frozen=True)

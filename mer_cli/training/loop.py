@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -239,10 +239,16 @@ class FoldTrainer:
 
     Your own network may keep state outside its state dict, such as a counter, so each fold gets a fresh module, unless
     the class says that it keeps none.
+
+    Parameters
+    ----------
+    initial : weights that every fold starts from, by name; those of other names are drawn
     """
 
-    def __init__(self, batches: Batches, n_classes: int, config: TrainConfig) -> None:
-        self.batches = batches
+    def __init__(
+        self, batches: Batches, n_classes: int, config: TrainConfig, initial: Mapping[str, Tensor] | None = None
+    ) -> None:
+        self.batches, self.initial = batches, initial or {}
         self.n_classes = n_classes
         self.config = config
         set_up_device(config)
@@ -303,7 +309,7 @@ class FoldTrainer:
         return int(np.random.SeedSequence(fold_seed(self.config.seed, fold_id, stream)).generate_state(1)[0])
 
     def _start_fold(self, fold_id: str, n_train: int) -> None:
-        """Set fresh weights, in place if one module serves all folds; seed what is drawn while training."""
+        """Set the weights to start from, in place if one module serves all folds; seed what is drawn while training."""
         foreign = self.config.foreign
         is_shared = foreign is None or foreign.keeps_no_state
         if is_shared:
@@ -315,6 +321,8 @@ class FoldTrainer:
         with torch.random.fork_rng(devices=[]):  # drawn on the CPU, so that weights are the same on every device
             torch.manual_seed(seed)
             fresh = self.config.method.build(self.n_classes, **self.config.network_options)
+        if self.initial:
+            fresh.load_state_dict(fresh.state_dict() | self.initial)
         if is_shared:
             self.steps.network.load_state_dict(fresh.state_dict())
         else:
