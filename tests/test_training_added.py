@@ -209,3 +209,12 @@ def test_clips_csv_names_the_generated_clips_without_a_fold(with_added):
     with (with_added / "clips.csv").open(encoding="utf-8") as file:
         fold_of = {row["clip_id"]: row["fold"] for row in csv.DictReader(file)}
     assert {clip_id for clip_id, fold in fold_of.items() if not fold} == {*KEPT}
+
+
+def test_a_run_on_recorded_faces_stays_one_and_says_what_was_added(tmp_path):
+    path = write_store(tmp_path / "casme2.h5", generated=False)
+    write_added(path)
+    config = plan_run([path], config_of(**SMALL, pretrain=PRETRAIN)).config
+    assert not config.generated
+    assert remarks(config) == (STAMP,)
+    assert plan_run([path], config_of(**SMALL)).config.added == ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from mer_cli.records import Fold
 from mer_cli.runs.run_config import Role, RunConfig
@@ -15,11 +15,12 @@ from mer_cli.store.hdf5 import StoreInfo
 class PlannedStore:
     """A store that a planned run uses, with its role in the protocol.
 
+    role : "added" if its clips were generated to be trained on in every fold, and are never held out
     clips : (emotion, class) by clip id, sorted by id, for the clips that the scheme keeps
     """
 
     info: StoreInfo
-    role: Role
+    role: Role | Literal["added"]
     clips: dict[str, tuple[str, int]]
 
 

@@ -206,6 +206,7 @@ def _check_classes(planned: Sequence[PlannedStore], scheme: Scheme) -> None:
 
 def _record(store: PlannedStore, config: TrainConfig) -> RunStore:
     info = store.info
+    assert store.role != "added", info.path
     return RunStore(
         dataset=info.dataset,
         role=store.role,

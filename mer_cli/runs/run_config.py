@@ -29,7 +29,7 @@ PROTOCOL_VERSION = 4  # raised whenever a change of the code can move a stored l
 CHECKSUM = "clips_sha256"
 OWN_CHECKSUM = "config_sha256"  # of all that config.json says except this
 
-Role = Literal["loso", "list", "dataset", "train", "test", "added"]
+Role = Literal["loso", "list", "dataset", "train", "test"]
 TRAINED_ON: tuple[Role, ...] = ("loso", "list", "dataset", "train")  # in some fold, or in all
 
 GENERATED = "generated: not a result on any dataset"  # beside whatever such a run gives
