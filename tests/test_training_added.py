@@ -218,3 +218,16 @@ def test_a_run_on_recorded_faces_stays_one_and_says_what_was_added(tmp_path):
     assert not config.generated
     assert remarks(config) == (STAMP,)
     assert plan_run([path], config_of(**SMALL)).config.added == ()
+
+
+def test_what_is_wrong_with_the_run_is_told_before_anything_is_drawn(tmp_path):
+    path = write_store(tmp_path / "casme2.h5")
+    for flags, told in (
+        (["--folds", "99"], "no fold '99'"),
+        (["--scheme", "samm-5"], "not for casme2"),
+        (["--model", "lbp-top"], "sees whole clips"),
+    ):
+        result = mer("train", path, "--loso", "--pretrain", "synth:50", "--out", tmp_path / "runs", *flags)
+        assert result.exit_code == 1
+        assert told in result.output
+    assert not (tmp_path / "synth").exists()

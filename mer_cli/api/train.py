@@ -91,19 +91,17 @@ def train(
     check_engine_flags(engine, gpus=str(gpus) if gpus else None, resume=resume)
     config = resolve_config(model=model, scheme=scheme, options=options, features=features, **settings)
     paths, test_paths = ([store.path for store in opened(each)] for each in (stores, test_stores))
-    draw_with_progress(paths, config, _steps(progress))
+    asked: dict[str, Any] = {
+        "test_stores": test_paths,
+        "folds_file": Path(folds_file) if folds_file else None,
+        "leave_dataset_out": leave_dataset_out,
+        "wanted": folds,
+        "initial": read_init(Path(init) if init else None),
+    }
     with engine_of(engine, slurm) as held:
-        machine = machine_of(held, config.device, slurm)
-        plan = plan_run(
-            paths,
-            config,
-            test_stores=test_paths,
-            folds_file=Path(folds_file) if folds_file else None,
-            leave_dataset_out=leave_dataset_out,
-            wanted=folds,
-            machine=machine,
-            initial=read_init(Path(init) if init else None),
-        )
+        asked["machine"] = machine_of(held, config.device, slurm)
+        draw_with_progress(paths, config, asked, _steps(progress))
+        plan = plan_run(paths, config, **asked)
         rare = rare_text(plan.labels, plan.config.class_names, plan.folds)
         for sentence in (*plan.warnings, *([rare] if rare else []), *changed_since(Path(out), plan)):
             warnings.warn(sentence, stacklevel=2)

@@ -155,7 +155,7 @@ def train(
     with engine_of(engine, slurm) as opened:
         asked["machine"] = machine_of(opened, config.device, slurm)
         given = stores or [find_store()]
-        draw_with_progress(given, config, console.Steps)
+        draw_with_progress(given, config, asked, console.Steps)
         plans = [*_plans(given, config, seeds, asked)]
         for plan in plans:
             check_replay(ctx, plan)
@@ -182,20 +182,31 @@ def _plans(stores: Sequence[Path], config: TrainConfig, n_seeds: int, asked: Map
         yield plan_run(stores, config.model_copy(update={"seed": seed}), **asked)
 
 
-def draw_with_progress(stores: Sequence[Path], config: TrainConfig, steps: Callable[[str, int], Any]) -> None:
+def draw_with_progress(
+    stores: Sequence[Path], config: TrainConfig, asked: Mapping[str, Any], steps: Callable[[str, int], Any]
+) -> None:
     """Draw the generated clips that --pretrain adds to those of stores, unless they are there, showing progress.
+
+    Whatever else is wrong with the run is told before anything is drawn, which takes minutes.
 
     Parameters
     ----------
-    steps : what shows the progress over clips
+    asked : further arguments of `plan_run` · steps : what shows the progress over clips
     """
     if not config.pretrain:
         return
-    from mer_cli.store.added import draw_added, pack_added, share_out
+    from mer_cli.runs.protocol import require_addable
+    from mer_cli.store.added import added_path, draw_added, pack_added, share_out
     from mer_cli.store.hdf5 import read_store
+    from mer_cli.training.plan import plan_run
 
     infos = {info.dataset: info for info in map(read_store, stores)}
-    for dataset, n_clips in share_out(list(infos.values()), config.n_drawn).items():
+    shares = share_out(list(infos.values()), config.n_drawn)
+    if all(added_path(infos[dataset], n_clips).exists() for dataset, n_clips in shares.items()):
+        return
+    require_addable(config)
+    plan_run(stores, config.model_copy(update={"pretrain": ""}), **asked)
+    for dataset, n_clips in shares.items():
         with steps(f"draw {dataset}", n_clips) as shown:
             draw_added(infos[dataset], n_clips, shown.on_clip)
         with steps(f"crop {dataset}", n_clips) as shown:

@@ -152,11 +152,7 @@ def _added(planned: Sequence[PlannedStore], config: TrainConfig, scheme: Scheme)
     """
     if not config.pretrain:
         return ()
-    if config.method.sees.needs_clips(config.span):
-        raise ConfigError(
-            f"--pretrain: {config.model} sees whole clips, and of generated ones only the frames near onset and apex "
-            "are drawn. Leave --pretrain out, or choose another --model."
-        )
+    require_addable(config)
     trained_on = [store.info for store in planned if store.role in TRAINED_ON]
     added = []
     for info in trained_on:
@@ -172,6 +168,15 @@ def _added(planned: Sequence[PlannedStore], config: TrainConfig, scheme: Scheme)
             "a higher number, or leave it out."
         )
     return tuple(added)
+
+
+def require_addable(config: TrainConfig) -> None:
+    """Raise a ConfigError if the run's method sees whole clips, which no added clip has."""
+    if config.method.sees.needs_clips(config.span):
+        raise ConfigError(
+            f"--pretrain: {config.model} sees whole clips, and of generated ones only the frames near onset and apex "
+            "are drawn. Leave --pretrain out, or choose another --model."
+        )
 
 
 def _record_added(store: PlannedStore) -> AddedStore:
