@@ -1,5 +1,5 @@
 # Every target that needs the environment runs `setup` first, which does nothing when nothing changed.
-.PHONY: setup demo test test-slow test-cuda campaign lint format docs bench wheel clean ci constraints
+.PHONY: setup demo test test-slow test-cuda campaign lint format docs bench weights wheel clean ci constraints
 
 PYTHON ?= python3
 SEED ?= 1
@@ -61,6 +61,10 @@ bench: setup
 # The wheel, in dist/. `twine check --strict dist/*` looks at it as a package index does.
 wheel: setup
 	rm -rf build dist && $(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist
+
+# Draws the faces that the models which come with mer are trained on, and trains them: mer_cli/inference/weights.
+weights: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m mer_cli.inference.shipped build/weights
 
 # Writes constraints.txt anew from the newest releases that fit pyproject.toml.
 constraints: setup

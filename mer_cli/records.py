@@ -73,6 +73,17 @@ def subject_of(clip_id: str) -> str:
     return "/".join(clip_id.split("/", 2)[:2])
 
 
+ADDED = "synth-"  # begins the name of a dataset of generated clips that are added to the training clips of others
+
+
+def is_added(clip_id: str) -> bool:
+    """Return whether a clip was generated to be trained on beside others (`store.added`): never held out or scored.
+
+    The name of any other dataset has no "-".
+    """
+    return clip_id.startswith(ADDED)
+
+
 def fold_id(clip_id: str) -> str:
     """Return the id of the LOSO fold in which a clip is held out: "casme2/01/EP02_01f" -> "casme2-01".
 

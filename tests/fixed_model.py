@@ -61,5 +61,8 @@ class FixedModel:
         self.shown += clips
         return np.repeat(self.given[:, None], len(clips), axis=1)
 
+    def half_logits(self, clips):
+        return None
+
     def maps(self, clips, classes):
         return np.stack([np.full((224, 224), label / 4, np.float32) for label in classes])

@@ -108,7 +108,7 @@ def test_variants_rules_and_tables_that_are_offered_are_accepted():
     assert len(offered("evaluate", "--rule", "")) == 3
     for rule in offered("evaluate", "--rule", ""):
         check_rule(rule)
-    assert len(offered("report", "--table", "")) == 10
+    assert len(offered("report", "--table", "")) == 11
     for table in offered("report", "--table", ""):
         assert table_ids(table)
     assert offered("ablate", "--table", "") == ["3", "4", "5", "motion"]

@@ -247,7 +247,7 @@ def test_an_unknown_scheme_is_named_with_the_nearest(name, hint):
     assert str(error.value) == (
         f"Unknown scheme '{name}'. Known: casme2-5, mmnet3, casme2-7, casme2-4, megc3, samm-5, samm-3, mmew-4, "
         f"mmew-6, mmew-3, smic-3, casme3-7, casme3-4, casme3-3, casme-8, dfme-7, dfme-3, "
-        f"casme3c-4, casme3c-3, 4dme-5, 4dme-3, labels.{hint}"
+        f"casme3c-4, casme3c-3, 4dme-5, 4dme-3, labels, units.{hint}"
     )
 
 

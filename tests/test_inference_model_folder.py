@@ -158,7 +158,7 @@ def test_plain_arrays_decide_as_a_machine_of_any_number_of_classes(kernel, n_cla
     features[:, 0] += labels
     sees = METHODS["flow-svm" if kernel == "rbf" else "bi-woof"]
     config = resolve_config(model=sees.name, scheme="mmnet3")
-    held = classical._Machine(features, features, config)
+    held = classical.Machine(features, features, config)
     arrays = held.as_arrays(labels, 0.5)
     others = random.normal(size=(40, 7)).astype(np.float32)
     scaled = held.scaler.transform(others.astype(np.float64))

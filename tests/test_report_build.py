@@ -29,14 +29,13 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_table_ids_are_one_or_all() -> None:
     assert table_ids("4") == ("4",)
     assert table_ids("methods") == ("methods",)
-    assert table_ids("all") == ("summary", "1", "2", "3", "4", "5", "6", "7", "methods")
+    assert table_ids("all") == ("summary", "1", "2", "3", "4", "5", "6", "7", "methods", "units")
 
 
 @pytest.mark.parametrize("wanted", ["8", "0", "three", "03", ""])
 def test_table_ids_refuses_what_is_not_a_table(wanted: str) -> None:
-    message = (
-        f"--table: a report has no table '{wanted}'. Expected one of summary, 1, 2, 3, 4, 5, 6, 7, methods, or all."
-    )
+    known = "summary, 1, 2, 3, 4, 5, 6, 7, methods, units, or all"
+    message = f"--table: a report has no table '{wanted}'. Expected one of {known}."
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
         table_ids(wanted)
 

@@ -46,6 +46,28 @@ def pipeline(model, c):
     return make_pipeline(StandardScaler(), machine)
 
 
+def test_generated_clips_are_trained_on_and_no_c_is_chosen_by_them():
+    features, labels = draw(3)
+    apart = draw(3, seed=1)[0]
+    both, of_both = np.concatenate([features, apart]), np.concatenate([labels, 1 - labels % 2])
+    subjects = np.concatenate([SUBJECTS, np.full(len(SUBJECTS), "")])
+    rows = np.concatenate([TRAIN, np.arange(len(SUBJECTS), len(both))])
+    fold = train(both, of_both, train_rows=rows, subjects=subjects)
+    parts = deal_subjects(SUBJECTS[TRAIN], 5)
+    found = []
+    for c in C_GRID:
+        predicted = np.empty(len(TRAIN), int)
+        for part in range(5):
+            seen = np.concatenate([TRAIN[parts != part], rows[len(TRAIN) :]])
+            machine = pipeline("flow-svm", c).fit(both[seen].astype(float), of_both[seen])
+            predicted[parts == part] = machine.predict(both[TRAIN[parts == part]].astype(float))
+        found.append(f1_score(labels[TRAIN], predicted, average="macro", zero_division=0))
+    (row,) = fold.history
+    assert (row["C"], row["inner_uf1"]) == (C_GRID[np.argmax(found)], pytest.approx(max(found)))
+    machine = pipeline("flow-svm", row["C"]).fit(both[rows].astype(float), of_both[rows])
+    np.testing.assert_array_equal(fold.logits[0].argmax(axis=1), machine.predict(features[TEST].astype(float)))
+
+
 @pytest.mark.parametrize("model", KERNELS)
 @pytest.mark.parametrize("n_classes", [2, 3, 5])
 def test_a_fold_predicts_what_scikit_learns_machine_does(model, n_classes):

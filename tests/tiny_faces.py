@@ -17,7 +17,7 @@ def draw_flat(view, seed, plans):
     """Each frame in one shade, which tells its number; grey where the release is grey."""
     channels = () if view is not None and view.is_grey else (3,)
     for plan in plans:
-        shades = (number * 7 % 256 for number in range(plan.first, plan.last + 1))
+        shades = (number * 7 % 256 for number in range(plan.first, plan.last + 1) if plan.is_drawn(number))
         pictures = (np.full((SIDE, SIDE, *channels), shade, np.uint8) for shade in shades)
         yield DrawnClip(pictures, np.zeros((SIDE, SIDE, 2), np.float32))
 

@@ -10,11 +10,12 @@ from mer_cli.inference import predict as prediction
 from mer_cli.inference.model import Model
 from mer_cli.inference.open_model import open_model
 from mer_cli.inference.predict import OnStep, Prediction
+from mer_cli.inference.shipped import open_shipped
 
 
 def predict(
     recording: Recording | str | Path,
-    model: Model | str | Path,
+    model: Model | str | Path | None = None,
     *,
     onset: int | None = None,
     apex: int | None = None,
@@ -28,7 +29,8 @@ def predict(
     Parameters
     ----------
     recording : a video, a folder of numbered images, or an object of your own with `read` (`faces.recording.Recording`)
-    model : a model folder, a run with weights, or an ONNX file, or what `open_model` returned for it
+    model : a model folder, a run with weights, or an ONNX file, or what `open_model` returned for it; None asks the two
+        models that come with mer, of emotions and of action units, which were trained on generated faces
     onset, apex : frame numbers; without an onset intervals are spotted, without an apex it is searched for
     fps : frames a second of a folder of images
     predictor : Dlib's model of 68 landmarks; None takes MER_PREDICTOR or the installed one
@@ -45,7 +47,9 @@ def predict(
         If the model can't be read.
     """
     held = open_recording(Path(recording), fps) if isinstance(recording, str | Path) else recording
+    units: Model | None = None
+    if model is None:
+        model, units = open_shipped()
     asked = open_model(Path(model)) if isinstance(model, str | Path) else model
-    return prediction.predict(
-        held, asked, find_predictor(predictor), on_step, onset=onset, apex=apex, with_maps=with_maps
-    )
+    found = find_predictor(predictor)
+    return prediction.predict(held, asked, found, on_step, units=units, onset=onset, apex=apex, with_maps=with_maps)

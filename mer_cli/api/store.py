@@ -170,6 +170,11 @@ def label_clips(stores: Sequence[Store], scheme: str) -> tuple[Scheme, Mapping[s
     require_one_each(store.info for store in stores)
     emotions = {store.dataset: store.info.clips["emotion"].astype(str).to_dict() for store in stores}
     resolved = resolve_scheme(scheme, {dataset: set(held.values()) for dataset, held in emotions.items()})
+    if resolved.of_units:
+        raise ConfigError(
+            f"scheme: {resolved.name} is of action units, several of which a clip may show, and a label here is one "
+            "class. Give a scheme of classes; mer_cli.train takes units."
+        )
     every = sorted((str(clip_id), emotion) for held in emotions.values() for clip_id, emotion in held.items())
     labels = ((clip_id, resolved.label(clip_id, emotion)) for clip_id, emotion in every)
     return resolved, {clip_id: label for clip_id, label in labels if label is not None}

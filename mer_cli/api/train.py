@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 from mer_cli.api.notebook import NotebookSteps, NotebookTrainProgress
 from mer_cli.api.store import Stores, opened
 from mer_cli.cli import console
 from mer_cli.cli.engine import check_engine_flags, engine_of, machine_of
-from mer_cli.cli.train import prepare_with_progress, train_with_progress
+from mer_cli.cli.train import draw_with_progress, prepare_with_progress, read_init, train_with_progress
 from mer_cli.datasets.schemes import AUTO
+from mer_cli.engines.resumable import ignore_clip
 from mer_cli.runs.changed_code import changed_since
 from mer_cli.runs.config import resolve_config
 from mer_cli.runs.directory import Run, read_run
@@ -39,6 +42,7 @@ def train(
     out: str | Path = "runs",
     options: Mapping[str, Option] | None = None,
     features: str | None = None,
+    init: str | Path | None = None,
     folds: Sequence[str] | None = None,
     resume: bool = True,
     save_weights: Literal["last", "none"] = "last",
@@ -66,6 +70,7 @@ def train(
     out : folder of all runs
     options : arguments of your own class, by name
     features : what your own estimator learns from: "flow", or the name of a descriptor
+    init : model folder of `mer fit` whose weights each fold's network starts from, instead of random ones
     folds : subjects or fold ids to train; all if left out
     resume : False trains finished folds again
     save_weights : "last" keeps each fold's weights after the last epoch
@@ -86,18 +91,19 @@ def train(
     check_engine_flags(engine, gpus=str(gpus) if gpus else None, resume=resume)
     config = resolve_config(model=model, scheme=scheme, options=options, features=features, **settings)
     paths, test_paths = ([store.path for store in opened(each)] for each in (stores, test_stores))
+    asked: dict[str, Any] = {
+        "test_stores": test_paths,
+        "folds_file": Path(folds_file) if folds_file else None,
+        "leave_dataset_out": leave_dataset_out,
+        "wanted": folds,
+        "initial": read_init(Path(init) if init else None),
+    }
     with engine_of(engine, slurm) as held:
-        machine = machine_of(held, config.device, slurm)
-        plan = plan_run(
-            paths,
-            config,
-            test_stores=test_paths,
-            folds_file=Path(folds_file) if folds_file else None,
-            leave_dataset_out=leave_dataset_out,
-            wanted=folds,
-            machine=machine,
-        )
-        rare = rare_text(plan.labels, plan.config.class_names, plan.folds)
+        asked["machine"] = machine_of(held, config.device, slurm)
+        draw_with_progress(paths, config, asked, _steps(progress))
+        plan = plan_run(paths, config, **asked)
+        config = plan.config
+        rare = rare_text(plan.labels, config.class_names, plan.folds, of_units=config.predicts_units)
         for sentence in (*plan.warnings, *([rare] if rare else []), *changed_since(Path(out), plan)):
             warnings.warn(sentence, stacklevel=2)
         how = Options(
@@ -112,10 +118,21 @@ def train(
         return read_run(_train(plan, Path(out), progress, how))
 
 
+def _steps(progress: bool | None) -> Callable[[str, int], Any]:
+    """Return what shows the progress over clips: for a notebook, for a terminal, or nothing (`_is_shown`)."""
+    if not _is_shown(progress):
+        return lambda what, total: nullcontext(SimpleNamespace(on_clip=ignore_clip))
+    return NotebookSteps if console.err.is_jupyter else console.Steps
+
+
+def _is_shown(progress: bool | None) -> bool:
+    """Return whether progress is shown: if that is asked for, or somebody can look at it."""
+    return console.err.is_jupyter or console.err.is_terminal if progress is None else progress
+
+
 def _train(plan: RunPlan, out: Path, progress: bool | None, options: Options) -> Path:
-    """Train a plan and return the run's directory; show progress if that is asked for, or somebody can look at it."""
-    in_notebook = console.err.is_jupyter
-    is_shown = in_notebook or console.err.is_terminal if progress is None else progress
+    """Train a plan and return the run's directory; show progress if `_is_shown`."""
+    in_notebook, is_shown = console.err.is_jupyter, _is_shown(progress)
     if is_shown and not in_notebook:
         train_with_progress([plan], out, options, on_run_end=lambda _: None)
         return out / plan.config.run_name

@@ -39,8 +39,9 @@ def complete_release(incomplete: str) -> list[str]:
 def complete_scheme(incomplete: str) -> list[str]:
     """Return the label schemes; in a list, those that it doesn't hold yet."""
     from mer_cli.datasets.schemes import AUTO, OWN_LABELS, SCHEMES
+    from mer_cli.datasets.units import UNITS
 
-    return _in_list(incomplete, (AUTO, *SCHEMES, OWN_LABELS))
+    return _in_list(incomplete, (AUTO, *SCHEMES, OWN_LABELS, UNITS))
 
 
 def complete_model(incomplete: str) -> list[str]:

@@ -127,6 +127,8 @@ def config_text(ctx: Any, config: TrainConfig) -> str:
     flags = {name: ctx.params[name] for name in _types_of_flags(ctx)}
     heading = "mer train --config FILE. No protocol (--loso) is given yet: what depends on the stores is auto."
     if any(flags[name] for name in PROTOCOLS):
+        from mer_cli.inference.model_folder import read_initial
+
         flags["stores"] = flags["stores"] or [find_store()]
         plan = plan_run(
             flags["stores"],
@@ -134,6 +136,7 @@ def config_text(ctx: Any, config: TrainConfig) -> str:
             test_stores=flags["test"] or (),
             folds_file=flags["folds_file"],
             leave_dataset_out=flags["leave_dataset_out"],
+            initial=read_initial(flags["init"]) if flags["init"] else None,
         )
         check_replay(ctx, plan)
         config, heading = plan.config, f"mer train --config FILE trains {plan.config.run_name}."

@@ -28,13 +28,14 @@ def predict(
         typer.Argument(metavar="VIDEO|FOLDER...", help="Recordings: videos, or folders of numbered images."),
     ],
     model: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             metavar="MODEL",
-            help="Folder of mer fit or mer import-official, a run with weights, or an ONNX file of mer export.",
+            help="Folder of mer fit or mer import-official, a run with weights, or an ONNX file of mer export. "
+            "Default: the two small models that come with mer, trained on generated faces.",
             autocompletion=complete_run,
         ),
-    ],
+    ] = None,
     onset: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Number of the onset frame. Default: intervals are spotted.")
     ] = None,
@@ -64,23 +65,36 @@ def predict(
     Without --onset, intervals are spotted first, which is hard: most of what is spotted is something else. A recording
     or clip gets no answer if the face can't be judged: no face or several, a small face, too few frames a second, a
     head that moves more than the face, a picture unlike the training clips, probabilities that say nothing.
+    Without --model you get action units, with the side of the face, and an emotion, from models that have seen
+    generated faces only: no score on real ones is known.
+
+    Example: mer predict talk.mp4
+
     Example: mer predict talk.mp4 --model casme2-mmnet --format html --out talk.html
     """
     from mer_cli.faces.landmarks import find_predictor
     from mer_cli.faces.recording import open_recording, require_different
     from mer_cli.inference.open_model import open_model
     from mer_cli.inference.predict import predict as predict_one
+    from mer_cli.inference.shipped import open_shipped
     from mer_cli.report.exports import require_writable
 
     if len(videos) > 1 and onset is not None:
         raise ConfigError(f"--onset names a frame of one recording, and {len(videos)} are given. Give one.")
     require_different(videos)
     require_writable(out)
-    landmarks, asked = find_predictor(predictor), open_model(model, store or (), code)
+    if model is None and (store or code):
+        raise ConfigError(
+            f"{'--store' if store else '--code'} has no effect without --model. Add it, or leave this out."
+        )
+    landmarks = find_predictor(predictor)
+    asked, units = open_shipped() if model is None else (open_model(model, store or (), code), None)
 
     def ask(video: Path, on_step: OnStep) -> Prediction:
-        frames, with_maps = {"onset": onset, "apex": apex}, format == "html"
-        return predict_one(open_recording(video, fps), asked, landmarks, on_step, **frames, with_maps=with_maps)
+        recording, with_maps = open_recording(video, fps), format == "html"
+        return predict_one(
+            recording, asked, landmarks, on_step, units=units, onset=onset, apex=apex, with_maps=with_maps
+        )
 
     predictions, failed, is_stopped = _ask_each(videos, ask)
     if predictions:

@@ -163,7 +163,9 @@ def report(
     table: Annotated[
         str,
         typer.Option(
-            metavar="TABLE", help="summary, 1 to 7 (the paper's), methods, or all.", autocompletion=complete_table
+            metavar="TABLE",
+            help="summary, 1 to 7 (the paper's), methods, units, or all.",
+            autocompletion=complete_table,
         ),
     ] = "all",
     format: Annotated[

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mer_cli.engines.engine import Engine
     from mer_cli.runs.config import TrainConfig
     from mer_cli.runs.plan import RunPlan
+    from mer_cli.training.initial import Initial
     from mer_cli.training.loggers import Loggers
     from mer_cli.training.time_limit import TimeLimit
     from mer_cli.training.train import FailedRun, Options
@@ -46,6 +47,13 @@ Features = Annotated[
 ]
 Folds = Annotated[
     str | None, typer.Option(metavar="ID,...", help="Train only these folds, by subject or name: 03,17 or samm-006.")
+]
+Init = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="MODEL",
+        help="Start each fold's network from the weights of a model folder of mer fit, instead of random ones.",
+    ),
 ]
 Seeds = Annotated[int, typer.Option(min=1, metavar="N", help="Number of runs, with seeds counting up from --seed.")]
 Out = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of all runs.")]
@@ -82,6 +90,7 @@ def train(
     leave_dataset_out: LeaveOneDatasetOut = False,
     set: Set = None,
     features: Features = None,
+    init: Init = None,
     folds: Folds = None,
     seeds: Seeds = 1,
     out: Out = Path("runs"),
@@ -141,10 +150,13 @@ def train(
         "folds_file": folds_file,
         "leave_dataset_out": leave_dataset_out,
         "wanted": folds.split(",") if folds else None,
+        "initial": read_init(init),
     }
     with engine_of(engine, slurm) as opened:
         asked["machine"] = machine_of(opened, config.device, slurm)
-        plans = [*_plans(stores or [find_store()], config, seeds, asked)]
+        given = stores or [find_store()]
+        draw_with_progress(given, config, asked, console.Steps)
+        plans = [*_plans(given, config, seeds, asked)]
         for plan in plans:
             check_replay(ctx, plan)
             show_plan(plan, out, save_weights)
@@ -153,12 +165,52 @@ def train(
     show_time_limit(limit, plans, out)
 
 
+def read_init(path: Path | None) -> Initial | None:
+    """Return the weights of --init, if it is given."""
+    if path is None:
+        return None
+    from mer_cli.inference.model_folder import read_initial
+
+    return read_initial(path)
+
+
 def _plans(stores: Sequence[Path], config: TrainConfig, n_seeds: int, asked: Mapping[str, Any]) -> Iterator[RunPlan]:
     """Yield the plan of the run with each seed; `asked` has further arguments of `plan_run`."""
     from mer_cli.training.plan import plan_run
 
     for seed in range(config.seed, config.seed + n_seeds):
         yield plan_run(stores, config.model_copy(update={"seed": seed}), **asked)
+
+
+def draw_with_progress(
+    stores: Sequence[Path], config: TrainConfig, asked: Mapping[str, Any], steps: Callable[[str, int], Any]
+) -> None:
+    """Draw the generated clips that --pretrain adds to those of stores, unless they are there, showing progress.
+
+    Whatever else is wrong with the run is told before anything is drawn, which takes minutes.
+
+    Parameters
+    ----------
+    asked : further arguments of `plan_run` · steps : what shows the progress over clips
+    """
+    if not config.pretrain:
+        return
+    from mer_cli.runs.protocol import require_addable
+    from mer_cli.store.added import added_path, draw_added, pack_added, share_out
+    from mer_cli.store.hdf5 import read_store
+    from mer_cli.training.plan import plan_run
+
+    infos = {info.dataset: info for info in map(read_store, stores)}
+    shares = share_out(list(infos.values()), config.n_drawn)
+    if all(added_path(infos[dataset], n_clips).exists() for dataset, n_clips in shares.items()):
+        return
+    require_addable(config)
+    plan_run(stores, config.model_copy(update={"pretrain": ""}), **asked)
+    for dataset, n_clips in shares.items():
+        with steps(f"draw {dataset}", n_clips) as shown:
+            draw_added(infos[dataset], n_clips, shown.on_clip)
+        with steps(f"crop {dataset}", n_clips) as shown:
+            pack_added(infos[dataset], n_clips, shown.on_clip)
 
 
 def _check_asked(protocols: Sequence[str], *, tensorboard: bool, trains_anew: bool) -> None:
@@ -306,8 +358,12 @@ def show_folds_file(file: Path | None, plan: RunPlan) -> None:
 
 def show_clips(plan: RunPlan) -> None:
     """Print on stderr what to know of a plan's clips: permuted labels, generated faces, wrong counts, rare classes."""
+    from mer_cli.evaluation.run_text import trained_with
+
     if plan.config.shuffle_labels:
         console.err.print("training labels are permuted: a null control, so its accuracy must be at chance")
+    if more := trained_with(plan.config):
+        console.err.print(f"{more}, in every fold; the scores are of the held-out clips alone")
     show_faces([plan])
     console.print_lines((f"warning: {warning}" for warning in clip_warnings(plan)), console.err)
 
@@ -316,7 +372,8 @@ def clip_warnings(plan: RunPlan) -> list[str]:
     """Return what is wrong with a plan's clips: counts other than published, classes that a fold can hardly learn."""
     from mer_cli.runs.rare_classes import rare_text
 
-    rare = rare_text(plan.labels, plan.config.class_names, plan.folds)
+    config = plan.config
+    rare = rare_text(plan.labels, config.class_names, plan.folds, of_units=config.predicts_units)
     return [warning for warning in (*plan.warnings, rare) if warning]
 
 

@@ -107,6 +107,8 @@ class Scheme:
     on_request : whether `mer compare-methods` uses the scheme only if --scheme names it
     origin : the user's file that describes the scheme, as it was typed; "" for a scheme of this program. The counts
         that such a file expects hold for any table, so their table version is ""
+    of_units : whether the classes are action units, several of which a clip may show; a label is then a mask
+        (`unit_masks`), which `store.labels` makes, and no emotion has a class
     """
 
     name: str
@@ -118,6 +120,7 @@ class Scheme:
     composite: str = ""
     on_request: bool = False
     origin: str = ""
+    of_units: bool = False
 
     @property
     def datasets(self) -> tuple[str, ...]:

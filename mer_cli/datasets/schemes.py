@@ -13,6 +13,7 @@ from mer_cli.datasets import casme2, samm, smic
 from mer_cli.datasets.dataset import Scheme, as_named
 from mer_cli.datasets.registry import DATASETS
 from mer_cli.datasets.scheme_file import is_scheme_file, read_scheme
+from mer_cli.datasets.units import UNITS, predicts_units, units_scheme
 from mer_cli.errors import ConfigError, unknown_name
 from mer_cli.records import subject_of
 
@@ -52,8 +53,9 @@ def resolve_scheme(name: str, emotions: Mapping[str, Iterable[str]]) -> Scheme:
     """Return the scheme of a name, after a check that it covers the datasets.
 
     The name `auto` means the first scheme that is made for just these datasets, or else the first that covers them.
-    The name `labels`, and `auto` for your own recordings, make every label a class. A name that ends in .toml is the
-    path of a file that describes a scheme of your own.
+    The name `labels`, and `auto` for your own recordings, make every label a class. The name `units` makes action
+    units the targets (`datasets.units`). A name that ends in .toml is the path of a file that describes a scheme of
+    your own.
 
     Parameters
     ----------
@@ -66,8 +68,10 @@ def resolve_scheme(name: str, emotions: Mapping[str, Iterable[str]]) -> Scheme:
         If there is no such scheme, the scheme does not cover the datasets, or its file has a mistake.
     """
     if is_scheme_file(name):
-        return read_scheme(Path(name), emotions, reserved=[*SCHEMES, AUTO, OWN_LABELS])
+        return read_scheme(Path(name), emotions, reserved=[*SCHEMES, AUTO, OWN_LABELS, UNITS])
     wanted, datasets = name.casefold(), sorted(emotions)
+    if predicts_units(wanted):
+        return units_scheme(wanted, datasets)
     covering = [scheme for scheme in SCHEMES.values() if set(datasets) <= set(scheme.datasets)]
     if wanted == AUTO and covering:
         return min(covering, key=lambda scheme: set(scheme.datasets) != set(datasets))
@@ -81,7 +85,7 @@ def resolve_scheme(name: str, emotions: Mapping[str, Iterable[str]]) -> Scheme:
             f"among {', '.join(COMPOSITES[0].datasets)}, or --scheme {OWN_LABELS}."
         )
     if wanted not in SCHEMES:
-        raise ConfigError(unknown_name("scheme", name, [*SCHEMES, OWN_LABELS]))
+        raise ConfigError(unknown_name("scheme", name, [*SCHEMES, OWN_LABELS, UNITS]))
     scheme = SCHEMES[wanted]
     if scheme not in covering:
         fitting = ", ".join([other.name for other in covering] or [OWN_LABELS])

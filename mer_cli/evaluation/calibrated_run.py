@@ -35,6 +35,7 @@ from mer_cli.evaluation.calibration import (
 from mer_cli.evaluation.epoch_rules import evaluate, folds_of
 from mer_cli.evaluation.statistics import interval_of_sums, mean_interval
 from mer_cli.records import subject_of
+from mer_cli.runs.config import require_classes
 from mer_cli.runs.directory import Run
 
 Array = NDArray[np.float64]
@@ -85,9 +86,12 @@ def calibration_of(run: Run, dataset: str | None = None) -> Calibration:
 
     Raises
     ------
+    ConfigError
+        If the run predicts action units.
     RunError
         As `evaluate`, or if there are held-out clips of one subject only.
     """
+    require_classes(run.config, f"{run.path}, --calibration")
     evaluate(run, "last", dataset)  # refuses folds that are missing, and logits that are not numbers
     found = {
         clip_id: logits

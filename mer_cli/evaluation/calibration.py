@@ -101,6 +101,14 @@ def combine(logits: Logits, temperature: float) -> tuple[Probabilities, Probabil
     return each.mean(axis=0), spread
 
 
+def as_two_classes(logits: Logits) -> Logits:
+    """Return the logits of action units, (...), as those of the classes "absent" and "shown", (..., 2).
+
+    The softmax over the two is the sigmoid, so what is said of classes holds for units.
+    """
+    return np.stack([np.zeros_like(logits), logits], axis=-1)
+
+
 def silence_threshold(clips_of_class: Sequence[int]) -> float:
     """Return the top probability up to which an answer says nothing, from the number of training clips of each class.
 

@@ -119,6 +119,10 @@ def scheme_ceilings(source: Coded, scheme: str | None) -> tuple[SchemeCeiling, .
 
 
 def _under(source: Coded, scheme: Scheme) -> SchemeCeiling:
+    if scheme.of_units:
+        raise ConfigError(
+            f"--scheme {scheme.name}: a ceiling is what action units allow to tell of classes. Name one of classes."
+        )
     labels = labels_of(scheme, source.emotions)
     check_clips(scheme, [*source.emotions, *(clip.clip_id for clip in source.failed)], labels)
     subjects = sorted(set(map(subject_of, labels)))
@@ -155,6 +159,8 @@ def run_ceiling(run: Run, dataset: str | None = None) -> RunCeiling:
     The run doesn't record action units. They are read from its stores, where its last session found them, if these are
     still there and have the content that the run was trained on.
     """
+    if run.config.predicts_units:
+        return RunCeiling(None, "it is what action units allow to tell of classes, and this run predicts the units")
     if run.config.averages_datasets and dataset is None:
         return RunCeiling(None, "the scores are means over datasets, each of which has a ceiling of its own")
     last = run.sessions[-1]

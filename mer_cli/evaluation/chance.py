@@ -6,6 +6,9 @@ independent between epochs, so under `best-test` it is an upper bound on what th
 by itself. Under `inner-val` the epoch is chosen without the held-out clips, so every epoch is as good as another, and a
 guesser's score is the same as under `last`.
 
+Of action units `always` predicts every unit of every clip, `never` none, and `prior-random` draws each unit by itself
+from its share of the training clips.
+
 A null control is a run on permuted training labels (`mer train --shuffle-labels`). It has nothing to learn, so under an
 honest rule its accuracy is what predictions without any knowledge reach: the sum over classes of predicted share times
 true share. Any accuracy that another rule reports beyond this shows how much that rule leaks. Leaving one subject
@@ -25,9 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_cli.errors import RunError
-from mer_cli.evaluation import metrics
-from mer_cli.evaluation.epoch_rules import Scores, check_rule, choose_epochs, folds_of, pooled_f1
+from mer_cli.evaluation.epoch_rules import Scores, check_rule, choose_epochs, folds_of
 from mer_cli.evaluation.statistics import bootstrap_interval, counts_of, score_of
+from mer_cli.evaluation.targets import CLASSES, UNITS, Targets, targets_of
 from mer_cli.records import dataset_of
 from mer_cli.runs.directory import Run
 
@@ -40,7 +43,8 @@ ROWS_AT_ONCE = 4096  # of drawn clips; they stay in the processor's cache
 class _Fold:
     """The labels of one fold, which are all that a guesser needs.
 
-    held_out : labels of the held-out clips, sorted · training : number of training clips of each class
+    held_out : labels of the held-out clips, sorted
+    training : number of training clips of each class; or that show each action unit, and of all
     """
 
     held_out: tuple[int, ...]
@@ -51,7 +55,7 @@ class _Fold:
 class ChanceScores:
     """The scores of one guesser under one epoch rule, averaged over `repetitions` draws of the whole experiment.
 
-    intervals : by metric, low and high end of the interval that holds 95 % of the draws; empty for `majority`
+    intervals : by metric, low and high end of the interval that holds 95 % of the draws; empty if nothing is drawn
     """
 
     name: str
@@ -74,8 +78,11 @@ def chance_rows(
     *,
     dataset: str | None = None,
     averaged: bool = False,
-) -> tuple[ChanceScores, ChanceScores]:
-    """Return the scores of the guessers `majority` and `prior-random` under an epoch rule, in this order.
+    targets: Targets = CLASSES,
+) -> tuple[ChanceScores, ...]:
+    """Return the scores of the guessers under an epoch rule: `majority` and `prior-random`, in this order.
+
+    Of action units they are `always`, `never` and `prior-random`.
 
     Parameters
     ----------
@@ -87,6 +94,7 @@ def chance_rows(
     inner : by fold, the clips that were set aside and not trained on
     dataset : score the held-out clips of this dataset only
     averaged : whether to average each score over the folds, of which each is a dataset, instead of pooling
+    targets : the kind of the labels; of action units there are `n_classes`
 
     Raises
     ------
@@ -108,23 +116,22 @@ def chance_rows(
             f"a guesser needs the clips of other subjects, and there is {len(by_fold)} fold. Train on a store with at "
             "least 2 subjects."
         )
-    everyone = np.bincount([label for of_fold in by_fold.values() for label in of_fold], minlength=n_classes)
+    everyone = targets.tally([label for of_fold in by_fold.values() for label in of_fold], n_classes)
     folds = []
     for fold in sorted(by_fold.keys() & held_out.keys() if scored is None else scored):
-        own = np.bincount(by_fold[fold], minlength=n_classes)
-        training = np.bincount(only_trained, minlength=n_classes) if only_trained else everyone - own
-        training = training - np.bincount([labels[clip] for clip in (inner or {}).get(fold, ())], minlength=n_classes)
+        own = targets.tally(by_fold[fold], n_classes)
+        training = targets.tally(only_trained, n_classes) if only_trained else everyone - own
+        training = training - targets.tally([labels[clip] for clip in (inner or {}).get(fold, ())], n_classes)
         folds.append(_Fold(tuple(sorted(held_out[fold])), tuple(training.tolist())))
     as_rule = "last" if rule == "inner-val" else rule
-    rows = (
-        _majority(as_rule, tuple(folds), n_classes, averaged),
-        _prior_random(as_rule, tuple(folds), n_epochs, n_classes, averaged),
-    )
-    return rows if as_rule == rule else (replace(rows[0], rule=rule), replace(rows[1], rule=rule))
+    given = (as_rule, tuple(folds), n_epochs, n_classes, averaged)
+    guessers = (_always, _never, _prior_units) if targets is UNITS else (_majority, _prior_random)
+    rows = tuple(guesser(*given) for guesser in guessers)
+    return rows if as_rule == rule else tuple(replace(row, rule=rule) for row in rows)
 
 
-def run_chance(run: Run, rule: str, dataset: str | None = None) -> tuple[ChanceScores, ChanceScores]:
-    """Return the scores of `majority` and `prior-random` on a run's clips (of `dataset` if given) under a rule."""
+def run_chance(run: Run, rule: str, dataset: str | None = None) -> tuple[ChanceScores, ...]:
+    """Return the scores of the guessers on a run's clips (of `dataset` if given) under a rule, as `chance_rows`."""
     folds = folds_of(run, dataset)
     return chance_rows(
         rule,
@@ -136,11 +143,12 @@ def run_chance(run: Run, rule: str, dataset: str | None = None) -> tuple[ChanceS
         {fold.fold: fold.inner_clip_ids for fold in folds},
         dataset=dataset,
         averaged=run.config.averages_datasets and dataset is None,
+        targets=targets_of(run.config),
     )
 
 
 @lru_cache(maxsize=64)
-def _majority(rule: str, folds: tuple[_Fold, ...], n_classes: int, averaged: bool) -> ChanceScores:
+def _majority(rule: str, folds: tuple[_Fold, ...], n_epochs: int, n_classes: int, averaged: bool) -> ChanceScores:
     guesses = (np.full((1, 1, len(fold.held_out)), np.argmax(fold.training)) for fold in folds)
     return _score("majority", rule, folds, guesses, 1, n_classes, averaged)
 
@@ -176,6 +184,34 @@ def draw_classes(
     return np.moveaxis(guesses.reshape(n_clips, *outer), 0, -1)
 
 
+@lru_cache(maxsize=64)
+def _always(rule: str, folds: tuple[_Fold, ...], n_epochs: int, n_units: int, averaged: bool) -> ChanceScores:
+    guesses = (np.full((1, 1, len(fold.held_out)), (1 << n_units) - 1) for fold in folds)
+    return _score("always", rule, folds, guesses, 1, n_units, averaged, UNITS)
+
+
+@lru_cache(maxsize=64)
+def _never(rule: str, folds: tuple[_Fold, ...], n_epochs: int, n_units: int, averaged: bool) -> ChanceScores:
+    guesses = (np.zeros((1, 1, len(fold.held_out)), np.int64) for fold in folds)
+    return _score("never", rule, folds, guesses, 1, n_units, averaged, UNITS)
+
+
+@lru_cache(maxsize=64)
+def _prior_units(rule: str, folds: tuple[_Fold, ...], n_epochs: int, n_units: int, averaged: bool) -> ChanceScores:
+    random = np.random.default_rng(SEED)
+    n_draws = 1 if rule == "last" else n_epochs
+
+    def draw(fold: _Fold) -> NDArray[np.int64]:
+        *n_shown, n_clips = fold.training
+        masks = np.zeros((REPETITIONS, n_draws, len(fold.held_out)), np.int64)
+        for unit, n_of_unit in enumerate(n_shown):
+            shares = np.array([n_clips - n_of_unit, n_of_unit]) / n_clips
+            masks |= draw_classes(random, masks.shape, shares).astype(np.int64) << unit
+        return masks
+
+    return _score("prior-random", rule, folds, map(draw, folds), REPETITIONS, n_units, averaged, UNITS)
+
+
 def _score(
     name: str,
     rule: str,
@@ -184,11 +220,12 @@ def _score(
     n_repetitions: int,
     n_classes: int,
     averaged: bool,
+    targets: Targets = CLASSES,
 ) -> ChanceScores:
     """Score a guesser from an array of classes for each fold, (repetitions, epochs, clips); 3,000 epochs take 20 MB."""
     corrects, chosen = [], []
     for fold, guess in zip(folds, guesses, strict=True):
-        correct, epoch = choose_epochs(rule, guess, np.array(fold.held_out), n_classes)
+        correct, epoch = choose_epochs(rule, guess, np.array(fold.held_out), n_classes, targets)
         corrects.append(correct)
         chosen.append(guess[np.arange(n_repetitions), epoch])
     parts = [[place] for place in range(len(folds))] if averaged else [list(range(len(folds)))]
@@ -196,10 +233,10 @@ def _score(
     for part in parts:
         truth = np.concatenate([folds[place].held_out for place in part])
         predicted = np.concatenate([chosen[place] for place in part], axis=1)
-        tables = [metrics.confusion_matrix(truth, row, n_classes) for row in predicted]
-        of_parts["accuracy"].append(np.sum([corrects[place] for place in part], axis=0) / truth.size)
-        of_parts["uf1"].append(np.array([pooled_f1(rule, table) for table in tables]))
-        of_parts["uar"].append(np.array([metrics.uar(table) for table in tables]))
+        tables = [targets.count(truth, row, n_classes) for row in predicted]
+        of_parts["accuracy"].append(np.sum([corrects[place] for place in part], axis=0) / tables[0].sum())
+        of_parts["uf1"].append(np.array([targets.f1(rule, table) for table in tables]))
+        of_parts["uar"].append(np.array([targets.uar(table) for table in tables]))
     drawn = {metric: np.mean(values, axis=0) for metric, values in of_parts.items()}
     return ChanceScores(
         name=name,
@@ -249,11 +286,12 @@ def control_of(by_seed: Sequence[Scores], run: Run) -> NullControl:
     `best-test` the accuracy comes from other epochs than the predictions that give the class shares.
     """
     counts = [counts_of(scores, run) for scores in by_seed]
-    expected = float(np.mean([score_of(of_seed, metrics.expected_accuracy) for of_seed in counts]))
-    found = float(np.mean([score_of(of_seed, metrics.over_chance) for of_seed in counts]))
+    targets = counts[0].targets
+    expected = float(np.mean([score_of(of_seed, targets.expected_accuracy) for of_seed in counts]))
+    found = float(np.mean([score_of(of_seed, targets.over_chance) for of_seed in counts]))
     low = high = None
     if min(counts[0].sizes) > 1:
-        interval = bootstrap_interval(counts, metrics.over_chance)
+        interval = bootstrap_interval(counts, targets.over_chance)
         low, high = max(0.0, expected + interval.low - found), min(1.0, expected + interval.high - found)
     return NullControl(
         rule=by_seed[0].rule,

@@ -1,15 +1,15 @@
-"""Compares two methods by their runs, one for each seed: the difference in UF1, and how sure it is."""
+"""Compares two methods by their runs, one for each seed: the difference in UF1 (or mean F1), and how sure it is."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
 from mer_cli.errors import RunError
-from mer_cli.evaluation import metrics
 from mer_cli.evaluation.epoch_rules import SELECTED_ON_TEST, Scores, evaluate
 from mer_cli.evaluation.run_text import settings
 from mer_cli.evaluation.statistics import Comparison, compare, counts_of
 from mer_cli.evaluation.summary import TextTable, fraction, signed_fraction
+from mer_cli.evaluation.targets import targets_of
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.directory import Run
 from mer_cli.runs.run_config import GENERATED
@@ -63,11 +63,12 @@ def compare_scores(first: Mapping[int, Scores], second: Mapping[int, Scores], ru
     run : any of the runs; all have the same clips, labels and folds
     """
     seeds = sorted(first.keys() & second.keys())
+    targets = first[seeds[0]].targets
     return compare(
         seeds,
         [counts_of(first[seed], run) for seed in seeds],
         [counts_of(second[seed], run) for seed in seeds],
-        metrics.uf1,
+        targets.uf1,
         _discordant(first[seeds[0]], second[seeds[0]], run),
     )
 
@@ -79,6 +80,7 @@ def comparison_table(comparison: Comparison, first: Run, second: Run, rule: str)
     ----------
     first, second : any run of the first method, and any of the second
     """
+    every = ", right if every unit is" if first.config.predicts_units else ""
     faces = [("faces", GENERATED)] if first.config.generated or second.config.generated else []
     selected = f": {SELECTED_ON_TEST}, so no p-value holds" if rule == "best-test" else ""
     return (
@@ -89,11 +91,14 @@ def comparison_table(comparison: Comparison, first: Run, second: Run, rule: str)
         ("first", f"{first.config.model}, {settings(first.config)}"),
         ("second", f"{second.config.model}, {settings(second.config)}"),
         ("seeds in common", str(comparison.n_seeds)),
-        ("UF1 of the first minus the second", signed_fraction(comparison.difference)),
+        (
+            f"{targets_of(first.config).names['uf1']} of the first minus the second",
+            signed_fraction(comparison.difference),
+        ),
         ("p, whole subjects swapped", fraction(comparison.p_value)),
         ("smallest difference found 4 times in 5", fraction(comparison.detectable)),
         (
-            f"p of McNemar's test, seed {comparison.mcnemar_seed} (over clips, so too small)",
+            f"p of McNemar's test, seed {comparison.mcnemar_seed} (over clips{every}, so too small)",
             fraction(comparison.mcnemar),
         ),
     )

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_cli.errors import ConfigError, RunError, unknown_name
-from mer_cli.evaluation import metrics
 from mer_cli.evaluation.run_text import stated_rule, unfinished
+from mer_cli.evaluation.targets import CLASSES, Targets, targets_of
 from mer_cli.records import EPOCH_RULES, FoldPredictions, dataset_of, subject_of
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.directory import Run
@@ -42,6 +42,9 @@ class Scores:
     Like the script, `uf1` then leaves out a class that is in neither labels nor predictions. The script has no UAR;
     `uar` is computed from the same predictions as `uf1`. `epochs` maps each fold to the epoch (from 1)
     whose predictions `confusion` counts, and `predicted` has these predictions by clip id.
+
+    Of action units `confusion` has a table for each unit, (units, 2, 2), and `uf1`, `uar` and `accuracy` are means over
+    units (`unit_metrics`); a prediction is a mask of units. There `best-test` has the same F1 as the other rules.
     """
 
     rule: str
@@ -55,6 +58,7 @@ class Scores:
     epochs: Mapping[str, int]
     predicted: Mapping[str, int]
     averaged: bool = field(default=False, kw_only=True)
+    targets: Targets = field(default=CLASSES, kw_only=True, repr=False)
 
     @property
     def selected_on_test(self) -> bool:
@@ -76,6 +80,7 @@ def apply_rule(
     inner_labels: Mapping[str, Mapping[str, int]] | None = None,
     *,
     averaged: bool = False,
+    targets: Targets = CLASSES,
 ) -> Scores:
     """Return the pooled scores of stored predictions under an epoch rule.
 
@@ -86,6 +91,7 @@ def apply_rule(
     labels : class (0..n_classes-1) by clip id, for at least the clips in the folds
     inner_labels : class by fold and clip id, if a fold's inner clips have other labels than `labels` (permuted labels)
     averaged : whether to average each score over the folds, of which each is a dataset, instead of pooling
+    targets : the kind of the labels; of action units there are `n_classes`
 
     Raises
     ------
@@ -103,22 +109,22 @@ def apply_rule(
     for fold in folds:
         _check_finite(fold.fold, fold.clip_ids, fold.logits)
         truth = np.array([labels[clip_id] for clip_id in fold.clip_ids], dtype=np.int64)
-        predicted = np.argmax(fold.logits, axis=-1)  # (epochs, clips); a tie goes to the lower class
+        predicted = targets.decide(fold.logits)  # (epochs, clips)
         of_inner = (inner_labels or {}).get(fold.fold, labels)
-        correct, epoch = _choose_epoch(rule, fold, predicted, truth, of_inner, n_classes)
+        correct, epoch = _choose_epoch(rule, fold, predicted, truth, of_inner, n_classes, targets)
         correct_of.append(correct)
         epochs[fold.fold] = epoch + 1
         chosen.append(predicted[epoch])
-        tables.append(metrics.confusion_matrix(truth, predicted[epoch], n_classes))
+        tables.append(targets.count(truth, predicted[epoch], n_classes))
     confusion = np.sum(tables, axis=0)
     parts = list(zip(correct_of, tables, strict=True)) if averaged else [(sum(correct_of), confusion)]
     return Scores(
         rule=rule,
         accuracy=float(np.mean([n_correct / int(table.sum()) for n_correct, table in parts])),
-        uf1=float(np.mean([pooled_f1(rule, table) for _, table in parts])),
-        uar=float(np.mean([metrics.uar(table) for _, table in parts])),
+        uf1=float(np.mean([targets.f1(rule, table) for _, table in parts])),
+        uar=float(np.mean([targets.uar(table) for _, table in parts])),
         confusion=confusion,
-        n_clips=int(confusion.sum()),
+        n_clips=sum(len(fold.clip_ids) for fold in folds),
         n_subjects=len({subject_of(clip_id) for fold in folds for clip_id in fold.clip_ids}),
         n_epochs=folds[0].logits.shape[0],
         epochs=dict(sorted(epochs.items())),
@@ -128,6 +134,7 @@ def apply_rule(
             for clip_id, label in zip(fold.clip_ids, of_fold, strict=True)
         },
         averaged=averaged,
+        targets=targets,
     )
 
 
@@ -138,36 +145,42 @@ def _choose_epoch(
     truth: NDArray[np.int64],
     inner_labels: Mapping[str, int],
     n_classes: int,
+    targets: Targets,
 ) -> tuple[int, int]:
-    """Return how many clips of a fold count as right under a rule, and the epoch that it chooses, from 0."""
+    """Return how many decisions on a fold's clips count as right, and the epoch that a rule chooses, from 0."""
     if rule == "inner-val":
-        chosen = choose_inner_epoch(fold, inner_labels, n_classes)
-        return int((predicted[chosen] == truth).sum()), chosen
-    correct, epoch = choose_epochs(rule, predicted, truth, n_classes)
+        chosen = choose_inner_epoch(fold, inner_labels, n_classes, targets)
+        return int(targets.count_right(predicted[chosen], truth, n_classes)), chosen
+    correct, epoch = choose_epochs(rule, predicted, truth, n_classes, targets)
     return int(correct), int(epoch)
 
 
 def choose_epochs(
-    rule: str, predicted: NDArray[np.integer[Any]], truth: NDArray[np.int64], n_classes: int
+    rule: str,
+    predicted: NDArray[np.integer[Any]],
+    truth: NDArray[np.int64],
+    n_classes: int,
+    targets: Targets = CLASSES,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Choose the epoch of one fold by a rule, for many repetitions at once if `predicted` has leading axes.
 
     Parameters
     ----------
     rule : `last` or `best-test`, which need no inner clips
-    predicted : (..., epochs, clips) int, the predicted class
+    predicted : (..., epochs, clips) int, the predicted class or mask
     truth : (clips,) int
 
     Returns
     -------
-    n_correct : (...) int, number of correct clips for the accuracy; under `best-test` it can be of another epoch
+    n_correct : (...) int, number of correct clips (or units of clips) for the accuracy; under `best-test` it can be of
+        another epoch
     epoch : (...) int, from 0, the epoch whose predictions give every other score
     """
-    correct = (predicted == truth).sum(axis=-1)
+    correct = targets.count_right(predicted, truth, n_classes)
     n_epochs = predicted.shape[-2]
     if rule == "last":
         return correct[..., -1], np.full(correct.shape[:-1], n_epochs - 1)
-    fold_f1 = _fold_f1(predicted, truth, n_classes)
+    fold_f1 = targets.f1_of_epochs(predicted, truth, n_classes)
     return correct.max(axis=-1), n_epochs - 1 - np.argmax(fold_f1[..., ::-1], axis=-1)
 
 
@@ -183,7 +196,9 @@ def _check_finite(fold: str, clip_ids: Sequence[str], logits: NDArray[np.float32
         )
 
 
-def choose_inner_epoch(fold: FoldPredictions, labels: Mapping[str, int], n_classes: int) -> int:
+def choose_inner_epoch(
+    fold: FoldPredictions, labels: Mapping[str, int], n_classes: int, targets: Targets = CLASSES
+) -> int:
     """Return the epoch, from 0, that `inner-val` chooses: the one with the best smoothed UF1 on the fold's inner clips.
 
     Smoothed means averaged over five epochs: two before, the epoch itself and two after (fewer at either end). A tie
@@ -198,10 +213,12 @@ def choose_inner_epoch(fold: FoldPredictions, labels: Mapping[str, int], n_class
     ------
     ours
     """
-    return int(np.argmax(inner_uf1(fold, labels, n_classes)))
+    return int(np.argmax(inner_uf1(fold, labels, n_classes, targets)))
 
 
-def inner_uf1(fold: FoldPredictions, labels: Mapping[str, int], n_classes: int) -> NDArray[np.float64]:
+def inner_uf1(
+    fold: FoldPredictions, labels: Mapping[str, int], n_classes: int, targets: Targets = CLASSES
+) -> NDArray[np.float64]:
     """Return the smoothed UF1 of each epoch on a fold's inner clips, as `choose_inner_epoch` compares it.
 
     Raises
@@ -213,15 +230,10 @@ def inner_uf1(fold: FoldPredictions, labels: Mapping[str, int], n_classes: int) 
         raise RunError(without_inner(f"fold {fold.fold}"))
     _check_finite(fold.fold, fold.inner_clip_ids, fold.inner_logits)
     truth = [labels[clip_id] for clip_id in fold.inner_clip_ids]
-    tables = [metrics.confusion_matrix(truth, row, n_classes) for row in np.argmax(fold.inner_logits, axis=-1)]
-    uf1 = metrics.uf1(np.array(tables))
+    tables = [targets.count(truth, row, n_classes) for row in targets.decide(fold.inner_logits)]
+    uf1 = targets.uf1(np.array(tables))
     total, n_summed = (_moving_sum(row) for row in (uf1, np.ones_like(uf1)))
     return np.round(total / n_summed, 12)
-
-
-def pooled_f1(rule: str, confusion: NDArray[np.int64]) -> float:
-    """Return the F1 of a pooled confusion matrix: `present_f1` under `best-test`, UF1 under any other rule."""
-    return float(metrics.present_f1(confusion) if rule == "best-test" else metrics.uf1(confusion))
 
 
 def usable_rules(config: TrainConfig) -> tuple[str, ...]:
@@ -264,28 +276,6 @@ def _moving_sum(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.convolve(values, np.ones(SMOOTHED_OVER))[SMOOTHED_OVER // 2 :][: len(values)]
 
 
-def _fold_f1(predicted: NDArray[np.integer[Any]], truth: NDArray[np.int64], n_classes: int) -> NDArray[np.float32]:
-    """Return the macro F1 of each epoch over the classes in the fold's labels or predictions, (..., epochs).
-
-    Like the released script it computes in float32 and sums in class order, so that the same epochs tie.
-    """
-    by_clip = np.moveaxis(predicted, -1, 0)  # (clips, ..., epochs): counts add up over whole arrays
-    total = np.zeros(predicted.shape[:-1], dtype=np.float32)
-    n_present = np.zeros(predicted.shape[:-1], dtype=np.float32)
-    for label in range(n_classes):
-        says, is_true = by_clip == label, truth == label
-        both = _count(says) + np.float32(is_true.sum())
-        twice_hits = 2 * _count(says[is_true])
-        total += twice_hits / np.maximum(both, 1)  # 0 if the class is in neither
-        n_present += both > 0
-    return total / n_present
-
-
-def _count(says: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Count the true values along the first axis (clips), for speed in the smallest integer type that can hold them."""
-    return np.asarray(says.sum(axis=0, dtype=np.min_scalar_type(len(says))), dtype=np.float32)
-
-
 def evaluate(run: Run, rule: str, dataset: str | None = None) -> Scores:
     """Score a finished run under an epoch rule.
 
@@ -305,7 +295,8 @@ def evaluate(run: Run, rule: str, dataset: str | None = None) -> Scores:
         folds = folds_of(run, dataset)
         inner = {fold.fold: inner_labels(fold.fold, fold.inner_clip_ids, run.labels, run.config) for fold in folds}
         averaged = run.config.averages_datasets and dataset is None
-        return apply_rule(rule, folds, run.labels, len(run.class_names), inner, averaged=averaged)
+        n_classes, targets = len(run.class_names), targets_of(run.config)
+        return apply_rule(rule, folds, run.labels, n_classes, inner, averaged=averaged, targets=targets)
     except RunError as error:
         raise RunError(f"{run.path}, {error}") from None
 

@@ -53,7 +53,7 @@ def confusion_matrix(truth: ArrayLike, predicted: ArrayLike, n_classes: int) -> 
 
 def accuracy(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the share of clips on the diagonal (also called micro F1 or WAR)."""
-    return _ratio(_hits(confusion).sum(axis=-1), confusion.sum(axis=(-2, -1)))
+    return ratio(_hits(confusion).sum(axis=-1), confusion.sum(axis=(-2, -1)))
 
 
 def expected_accuracy(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -65,7 +65,7 @@ def expected_accuracy(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
     """
     n_clips = confusion.sum(axis=(-2, -1))
     both = confusion.sum(axis=-2).astype(np.float64) * confusion.sum(axis=-1)
-    return _ratio(both.sum(axis=-1), n_clips.astype(np.float64) ** 2)
+    return ratio(both.sum(axis=-1), n_clips.astype(np.float64) ** 2)
 
 
 def over_chance(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -80,7 +80,7 @@ def uf1(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
 
 def uar(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the average over all classes of TP / n (n: clips of the class), also called balanced accuracy."""
-    return np.asarray(_ratio(_hits(confusion), confusion.sum(axis=-1)).mean(axis=-1))
+    return np.asarray(ratio(_hits(confusion), confusion.sum(axis=-1)).mean(axis=-1))
 
 
 def present_f1(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -93,14 +93,14 @@ def present_f1(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
     muse1998/MMNet, CASME2_5.py, the pooled score printed after each fold.
     """
     present = confusion.sum(axis=-2) + confusion.sum(axis=-1) > 0
-    return _ratio(_f1(confusion).sum(axis=-1), present.sum(axis=-1))  # an absent class has an F1 of 0
+    return ratio(_f1(confusion).sum(axis=-1), present.sum(axis=-1))  # an absent class has an F1 of 0
 
 
 def per_class(confusion: NDArray[np.int64]) -> tuple[ClassScores, ...]:
     """Return precision, recall, F1 and the number of clips of each class, in label order."""
     hits = _hits(confusion)
-    precision = _ratio(hits, confusion.sum(axis=0))
-    recall = _ratio(hits, confusion.sum(axis=1))
+    precision = ratio(hits, confusion.sum(axis=0))
+    recall = ratio(hits, confusion.sum(axis=1))
     columns = zip(precision, recall, _f1(confusion), confusion.sum(axis=1), strict=True)
     return tuple(ClassScores(float(p), float(r), float(f), int(n)) for p, r, f, n in columns)
 
@@ -110,10 +110,11 @@ def _hits(confusion: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _f1(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    return _ratio(2 * _hits(confusion), confusion.sum(axis=-2) + confusion.sum(axis=-1))
+    return ratio(2 * _hits(confusion), confusion.sum(axis=-2) + confusion.sum(axis=-1))
 
 
-def _ratio(part: ArrayLike, whole: ArrayLike) -> NDArray[np.float64]:
+def ratio(part: ArrayLike, whole: ArrayLike) -> NDArray[np.float64]:
+    """Return the quotients; 0/0 is 0."""
     numerator, denominator = np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64)
     quotient: NDArray[np.float64] = np.zeros_like(numerator)
     np.divide(numerator, denominator, out=quotient, where=denominator > 0)

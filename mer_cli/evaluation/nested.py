@@ -17,6 +17,7 @@ from mer_cli.evaluation.epoch_rules import Scores, apply_rule, folds_of, inner_u
 from mer_cli.evaluation.run_text import own_classes, remarks, unfinished
 from mer_cli.evaluation.statistics import METRICS, Spread, counts_of, few_subjects, spread
 from mer_cli.evaluation.summary import Facts, TextTable, fraction, percent, spread_text
+from mer_cli.evaluation.targets import targets_of
 from mer_cli.records import FoldPredictions
 from mer_cli.runs.directory import Run
 from mer_cli.runs.folds import inner_labels
@@ -68,7 +69,8 @@ def choose_settings(runs: Sequence[Run], dataset: str | None = None) -> Nested:
     taken = [of_run[place][name] for name, place in chosen.items()]
     labels = {name: _labels(runs[place], of_run[place][name]) for name, place in chosen.items()}
     averaged = runs[0].config.averages_datasets and dataset is None
-    scores = apply_rule("inner-val", taken, runs[0].labels, len(runs[0].class_names), labels, averaged=averaged)
+    n_classes, targets = len(runs[0].class_names), targets_of(runs[0].config)
+    scores = apply_rule("inner-val", taken, runs[0].labels, n_classes, labels, averaged=averaged, targets=targets)
     return Nested(scores, chosen, inner)
 
 
@@ -89,7 +91,7 @@ def _check_alike(first: Run, run: Run) -> None:
 def _judge(run: Run, fold: FoldPredictions) -> float:
     """Return the UF1 on the fold's inner clips at the epoch that `inner-val` chooses, smoothed as it is for that."""
     try:
-        return float(max(inner_uf1(fold, _labels(run, fold), len(run.class_names))))
+        return float(max(inner_uf1(fold, _labels(run, fold), len(run.class_names), targets_of(run.config))))
     except RunError as error:
         raise RunError(f"{run.path}, {error}") from None
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mer_cli.runs.config import PARTS, TrainConfig, resolve_config
-from mer_cli.runs.directory import CODE_GIVEN, DEFAULT_ROOT, FOLDS_FILE, SCHEME_FILE, Run, Session
+from mer_cli.runs.directory import CODE_GIVEN, DEFAULT_ROOT, FOLDS_FILE, INIT_GIVEN, SCHEME_FILE, Run, Session
 from mer_cli.runs.methods import MMNET
 from mer_cli.runs.run_config import RunConfig
 from mer_cli.runs.variants import TUNED, TUNED_ON
@@ -117,9 +117,12 @@ def recipe_and_changes(config: TrainConfig, dataset: str | None = None) -> str:
     tuned = tuned_on_test(config, dataset)
     stamp = f" ({tuned})" if tuned else ""
     recipe = stated_rule(config) or f"{variant}{config.recipe} recipe{stamp}"
-    changed = ((name.replace("_", " "), value) for name, value in changes(config).items())
+    told_below = ("pretrain", "init")
+    changed = ((name.replace("_", " "), value) for name, value in changes(config).items() if name not in told_below)
     named = (f", {name}" if value is True else f", {name} {value}" for name, value in changed)
-    return f"{recipe}{''.join(named)}"
+    added = f" + {_generated(config)}" if n_added(config) else ""
+    start = f", {_from_weights(config)}" if config.init else ""
+    return f"{recipe}{''.join(named)}{start}{added}"
 
 
 def stated_rule(config: TrainConfig) -> str:
@@ -136,7 +139,31 @@ def remarks(config: TrainConfig, dataset: str | None = None) -> tuple[str, ...]:
     dataset : the test dataset that is scored; all if left out
     """
     permuted = "permuted labels" if config.shuffle_labels else ""
-    return tuple(remark for remark in (permuted, tuned_on_test(config, dataset), stated_rule(config)) if remark)
+    found = (permuted, tuned_on_test(config, dataset), stated_rule(config), trained_with(config))
+    return tuple(remark for remark in found if remark)
+
+
+def trained_with(config: TrainConfig) -> str:
+    """Return what a run has learnt from beside the datasets' clips: "trained with 978 generated clips added".
+
+    Or "trained from weights 0a1b2c3d", or both; "" if it has learnt from nothing else.
+    """
+    start = [_from_weights(config)] if config.init else []
+    added = [f"with {_generated(config)} added"] if n_added(config) else []
+    return f"trained {' and '.join([*start, *added])}" if start or added else ""
+
+
+def _from_weights(config: TrainConfig) -> str:
+    return f"from weights {config.init[:8]}"
+
+
+def n_added(config: TrainConfig) -> int:
+    """Return the number of generated clips that every fold trains on; 0 for settings that are not of a run."""
+    return config.n_added if isinstance(config, RunConfig) else 0
+
+
+def _generated(config: TrainConfig) -> str:
+    return "1 generated clip" if n_added(config) == 1 else f"{n_added(config):,} generated clips"
 
 
 def progress(run: Run) -> str:
@@ -165,6 +192,7 @@ def train_command(run: Run) -> str:
         "recipe": config.recipe,
         "seed": config.seed,
         **changes(config),
+        **({"init": shlex.quote(str(session.environment.get(INIT_GIVEN, "MODEL")))} if config.init else {}),
     }
     return f"mer train {stores} {protocol} {_flags(run, named)}"
 
@@ -266,7 +294,9 @@ def without_private_paths(run: Run) -> Run:
         tuple(shown_path(path, f"data/{dataset}.h5") for path, dataset in zip(paths, of_role[is_test], strict=True))
         for is_test, paths in ((False, last.stores), (True, last.test_stores))
     )
-    environment = {name: value for name, value in last.environment.items() if name != CODE_GIVEN}
+    environment = {name: value for name, value in last.environment.items() if name not in (CODE_GIVEN, INIT_GIVEN)}
+    if INIT_GIVEN in last.environment:
+        environment[INIT_GIVEN] = shown_path(str(last.environment[INIT_GIVEN]), "MODEL")
     session = Session(stores, test_stores, shown_path(last.out, DEFAULT_ROOT), environment)
     return replace(run, sessions=(*run.sessions[:-1], session))
 

@@ -18,6 +18,7 @@ from scipy.stats import t as student
 
 from mer_cli.evaluation import metrics
 from mer_cli.evaluation.epoch_rules import Scores
+from mer_cli.evaluation.targets import CLASSES, Metric, Targets
 from mer_cli.records import dataset_of, subject_of
 from mer_cli.runs.directory import Run
 
@@ -27,21 +28,21 @@ LEVEL = 0.95
 FEW_SUBJECTS = 15  # with fewer an interval holds the true score less often than it says; see docs/protocol.md
 POWER_FACTOR = 1.96 + 0.84  # a two-sided test at .05 finds a difference of so many standard errors 4 times in 5
 
-Metric = Callable[[NDArray[np.int64]], NDArray[np.float64]]
-
 
 @dataclass(frozen=True)
 class SubjectCounts:
     """One confusion matrix for each held-out subject, of one run under one epoch rule.
 
     subjects : "dataset/subject", sorted
-    confusion : (subjects, classes, classes) int64, rows true
+    confusion : (subjects, classes, classes) int64, rows true; of action units (subjects, units, 2, 2)
     averaged : whether a score is the mean over the datasets' scores; else the counts of all subjects are pooled
+    targets : the kind of what is counted
     """
 
     subjects: tuple[str, ...]
     confusion: NDArray[np.int64] = field(repr=False)
     averaged: bool = False
+    targets: Targets = CLASSES
 
     @property
     def parts(self) -> tuple[slice, ...]:
@@ -60,7 +61,10 @@ class SubjectCounts:
 
 @dataclass(frozen=True)
 class Interval:
-    """A 95 % bootstrap interval; `lost` is the share of draws in which a class had no clip and counted 0."""
+    """A 95 % bootstrap interval; `lost` is the share of draws in which a class had no clip and counted 0.
+
+    An action unit without a clip is left out of that draw's mean instead.
+    """
 
     low: float
     high: float
@@ -94,25 +98,36 @@ class Comparison:
 
 def counts_of(scores: Scores, run: Run) -> SubjectCounts:
     """Return the counts of each subject by which scores of `run` are resampled."""
-    return count_by_subject(scores.predicted, run.labels, len(run.class_names), averaged=scores.averaged)
+    n_classes, targets = len(run.class_names), scores.targets
+    return count_by_subject(scores.predicted, run.labels, n_classes, averaged=scores.averaged, targets=targets)
 
 
 def count_by_subject(
-    predicted: Mapping[str, int], labels: Mapping[str, int], n_classes: int, *, averaged: bool = False
+    predicted: Mapping[str, int],
+    labels: Mapping[str, int],
+    n_classes: int,
+    *,
+    averaged: bool = False,
+    targets: Targets = CLASSES,
 ) -> SubjectCounts:
     """Return a confusion matrix for each subject ("dataset/subject") from the predictions of held-out clips.
 
     Parameters
     ----------
     predicted, labels : class by clip id; clips without a prediction are left out
-    averaged : as in `SubjectCounts`
+    averaged, targets : as in `SubjectCounts`
     """
-    subjects = tuple(sorted(set(map(subject_of, predicted))))
-    row_of = {subject: row for row, subject in enumerate(subjects)}
-    confusion = np.zeros((len(subjects), n_classes, n_classes), np.int64)
-    for clip_id, guess in predicted.items():
-        confusion[row_of[subject_of(clip_id)], labels[clip_id], guess] += 1
-    return SubjectCounts(subjects, confusion, averaged)
+    clips_of: dict[str, list[str]] = {}
+    for clip_id in predicted:
+        clips_of.setdefault(subject_of(clip_id), []).append(clip_id)
+    subjects = tuple(sorted(clips_of))
+    tables = [
+        targets.count(
+            [labels[clip] for clip in clips_of[name]], [predicted[clip] for clip in clips_of[name]], n_classes
+        )
+        for name in subjects
+    ]
+    return SubjectCounts(subjects, np.array(tables), averaged, targets)
 
 
 def score_of(counts: SubjectCounts, metric: Metric) -> float:
@@ -139,8 +154,9 @@ def bootstrap_interval(runs: Sequence[SubjectCounts], metric: Metric) -> Interva
     lost = np.zeros(len(draws), dtype=np.bool_)
     for part in runs[0].parts:
         of_part = runs[0].confusion[part]
-        n_of_class = _pool(draws[:, part], of_part).sum(axis=-1)  # (draws, classes)
-        lost |= (n_of_class[:, of_part.sum(axis=(0, 2)) > 0] == 0).any(axis=1)
+        support = runs[0].targets.support
+        n_of_class = support(_pool(draws[:, part], of_part))  # (draws, classes)
+        lost |= (n_of_class[:, support(of_part.sum(axis=0)) > 0] == 0).any(axis=1)
     low, high = np.quantile(scores, _ends(*runs[0].sizes))
     return Interval(float(low), float(high), float(lost.mean()))
 
@@ -336,10 +352,9 @@ def _drawn_subjects(*sizes: int) -> NDArray[np.int64]:
 
 
 def _pool(weights: NDArray[np.int64], confusion: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Sum the subjects' confusion matrices, weighted by `weights` (draws, subjects), to (draws, classes, classes)."""
-    n_classes = confusion.shape[-1]
+    """Sum the subjects' tables, weighted by `weights` (draws, subjects), to one for each draw: (draws, ...)."""
     flat = weights.astype(np.float64) @ confusion.reshape(len(confusion), -1).astype(np.float64)  # exact below 2^53
-    return flat.reshape(-1, n_classes, n_classes).astype(np.int64)
+    return flat.reshape(-1, *confusion.shape[1:]).astype(np.int64)
 
 
 METRICS: dict[str, Metric] = {"accuracy": metrics.accuracy, "uf1": metrics.uf1, "uar": metrics.uar}
@@ -378,5 +393,5 @@ def spread(name: str, by_seed: Sequence[Scores], run: Run) -> Spread:
     counts = [counts_of(scores, run) for scores in by_seed]
     if min(counts[0].sizes) < 2:
         return Spread(mean, sd)
-    interval = bootstrap_interval(counts, METRICS[name])
+    interval = bootstrap_interval(counts, getattr(counts[0].targets, name))
     return Spread(mean, sd, interval.low, interval.high, interval.lost)

@@ -6,16 +6,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
 
-from mer_cli.evaluation import metrics
+from mer_cli.datasets.unit_masks import bits_of
 from mer_cli.evaluation.ceiling import CARE, TOLD, bounds_of, is_above
 from mer_cli.evaluation.ceiling_sources import RunCeiling, run_ceiling
 from mer_cli.evaluation.chance import NullControl, control_of, run_chance
 from mer_cli.evaluation.epoch_rules import Scores, evaluate
 from mer_cli.evaluation.machines import machines_text, unlike_machines
-from mer_cli.evaluation.run_text import UNCHECKED, own_classes, remarks, settings, stated_rule, tuned_on_test
+from mer_cli.evaluation.run_text import (
+    UNCHECKED,
+    own_classes,
+    remarks,
+    settings,
+    stated_rule,
+    trained_with,
+    tuned_on_test,
+)
 from mer_cli.evaluation.statistics import Spread, counts_of, few_subjects, spread
-from mer_cli.records import parts_of
+from mer_cli.evaluation.targets import CLASSES
+from mer_cli.evaluation.unit_metrics import left_out
+from mer_cli.records import dataset_of, parts_of
 from mer_cli.runs.directory import Run
 from mer_cli.runs.rare_classes import rare_text_of
 from mer_cli.runs.run_config import GENERATED
@@ -29,7 +41,8 @@ Facts = tuple[tuple[str, str], ...]  # names and values
 class Summary:
     """What `mer evaluate` shows of one run, or of one of its test datasets, as text; each table begins with its header.
 
-    classes, confusion : empty if scores are averaged over datasets, each of which has a summary of its own
+    classes, confusion : empty if scores are averaged over datasets, each of which has a summary of its own. Action
+        units have no confusion, because a clip shows several
     datasets : if the score is of several datasets, rows for each dataset and for the guessers on it; else empty
     """
 
@@ -54,7 +67,7 @@ def summarise(run: Run, rule: str) -> tuple[Summary, ...]:
 def summarise_dataset(run: Run, rule: str, dataset: str | None) -> Summary:
     """Return what `mer evaluate` shows of a run on one of its test datasets; on all of them if that is None."""
     scores = evaluate(run, rule, dataset)
-    f1_name = _name_of_f1(scores)
+    names = _names_of(scores)
     protocol, *facts = _facts([scores], run, dataset, ("seed", str(run.config.seed)))
     faces = [("faces", GENERATED)] if run.config.generated else []
     unlike = machines_text(unlike_machines(run, dataset))
@@ -70,9 +83,9 @@ def summarise_dataset(run: Run, rule: str, dataset: str | None) -> Summary:
             *([("machines", machines)] if unlike else []),
         ),
         classes=() if scores.averaged else _class_table(scores, run.class_names),
-        confusion=() if scores.averaged else _confusion_table(scores, run.class_names),
-        chance=(("guesser", "accuracy %", f1_name, "UAR"), *_chance(run, scores, dataset)),
-        datasets=_dataset_table(run, scores, f1_name) if several else (),
+        confusion=() if scores.averaged or run.config.predicts_units else _confusion_table(scores, run.class_names),
+        chance=(("guesser", *names), *_chance(run, scores, dataset)),
+        datasets=_dataset_table(run, scores, names) if several else (),
     )
 
 
@@ -89,8 +102,10 @@ def _facts(by_seed: Sequence[Scores], run: Run, dataset: str | None, seeds: tupl
     few = "" if scores.selected_on_test else few_subjects(fewest, of_smallest=scores.averaged)
     told = (
         ("classes of your scheme", own_classes(config)),
-        ("rare classes", rare_text_of(run)),
+        ("rare action units" if config.predicts_units else "rare classes", rare_text_of(run)),
+        ("left out of the means", _left_out_text(run, scores, dataset)),
         ("few subjects", few),
+        ("training clips", trained_with(config)),
         (TUNED, TUNED_REASON.removeprefix(f"{TUNED}: ").replace("`", "") if tuned_on_test(config, dataset) else ""),
     )
     return (
@@ -113,10 +128,13 @@ def _score_facts(by_seed: Sequence[Scores], run: Run) -> Facts:
     ----------
     by_seed : the scores of each seed, on the clips of `run`; ± is their standard deviation
     """
+    what = "an action unit" if run.config.predicts_units else "a class"
+    accuracy, f1, uar = (spread(name, by_seed, run) for name in by_seed[0].targets.names)
+    accuracy_name, f1_name, uar_name = _names_of(by_seed[0])
     return (
-        ("accuracy", spread_text(spread("accuracy", by_seed, run), percent, " %")),
-        (_name_of_f1(by_seed[0]), spread_text(spread("uf1", by_seed, run), fraction)),
-        ("UAR", spread_text(spread("uar", by_seed, run), fraction)),
+        (accuracy_name.removesuffix(" %"), spread_text(accuracy, percent, " %", what)),
+        (f1_name, spread_text(f1, fraction, what=what)),
+        (uar_name, spread_text(uar, fraction, what=what)),
     )
 
 
@@ -134,18 +152,36 @@ def _ceiling_facts(ceiling: RunCeiling, accuracy: float) -> Facts:
     return tuple(facts)
 
 
-def spread_text(found: Spread, text: Callable[[float], str], unit: str = "") -> str:
+def spread_text(found: Spread, text: Callable[[float], str], unit: str = "", what: str = "a class") -> str:
     """Return a score with its deviation and interval: "71.08 ± 1.20 % (95 % interval over subjects 62.96 to 84.44)"."""
     score = text(found.mean) if found.sd is None else f"{text(found.mean)} ± {text(found.sd)}"
     if found.low is None or found.high is None:
         return f"{score}{unit}"
-    lost = f"; a class has no clip in {percent(found.lost)} % of the draws" if found.lost else ""
+    lost = f"; {what} has no clip in {percent(found.lost)} % of the draws" if found.lost else ""
     return f"{score}{unit} (95 % interval over subjects {text(found.low)} to {text(found.high)}{lost})"
 
 
-def _name_of_f1(scores: Scores) -> str:
-    """Return the heading of the F1: "UF1", or under `best-test` "F1 of the released script", which is not UF1."""
-    return "F1 of the released script" if scores.selected_on_test else "UF1"
+def _names_of(scores: Scores) -> tuple[str, str, str]:
+    """Return the headings of accuracy, F1 and UAR; of classes under `best-test` the F1 is the script's, not UF1."""
+    names = scores.targets.names
+    is_scripts = scores.selected_on_test and scores.targets is CLASSES
+    return f"{names['accuracy']} %", "F1 of the released script" if is_scripts else names["uf1"], names["uar"]
+
+
+def _left_out_text(run: Run, scores: Scores, dataset: str | None) -> str:
+    """Return the action units that the means leave out, because no scored clip shows them; "" of classes, or if none.
+
+    If datasets are scored by themselves as well, each with its name: "casme2: AU9; samm: AU9, AU15".
+    """
+    if not run.config.predicts_units:
+        return ""
+    several = dataset is None and len(run.config.test_datasets) > 1
+    parts: dict[str, list[int]] = {}
+    for clip_id in scores.predicted:
+        parts.setdefault(dataset_of(clip_id) if several else "", []).append(run.labels[clip_id])
+    found = {part: left_out(masks, run.class_names) for part, masks in sorted(parts.items())}
+    said = [f"{f'{part}: ' if part else ''}{', '.join(units)}" for part, units in found.items() if units]
+    return f"{'; '.join(said)} (no clip shows them)" if said else ""
 
 
 def _rule_text(run: Run, scores: Scores) -> str:
@@ -173,14 +209,14 @@ def _control_text(control: NullControl) -> str:
     return f"{expected}, {interval}; {off}, {verdict}"
 
 
-def _dataset_table(run: Run, scores: Scores, f1_name: str) -> TextTable:
+def _dataset_table(run: Run, scores: Scores, names: tuple[str, str, str]) -> TextTable:
     """Return rows of scores: on all datasets (MEGC calls it "full"), then on each dataset, followed by its guessers."""
     rows = [_dataset_row(run, "mean" if scores.averaged else "full", scores)]
     for dataset in run.config.test_datasets:
         of_one = evaluate(run, scores.rule, dataset)
         rows.append(_dataset_row(run, dataset, of_one))
         rows += [(dataset, row[0], "", "", *row[1:]) for row in _chance(run, of_one, dataset)]
-    return (("dataset", "by", "clips", "subjects", "accuracy %", f1_name, "UAR"), *rows)
+    return (("dataset", "by", "clips", "subjects", *names), *rows)
 
 
 def _dataset_row(run: Run, name: str, scores: Scores) -> tuple[str, ...]:
@@ -200,12 +236,13 @@ def _table_versions(run: Run) -> str:
 
 
 def _class_table(scores: Scores, class_names: Sequence[str]) -> TextTable:
-    """Return a table with number of clips, precision, recall and F1 of every class."""
-    rows = zip(class_names, metrics.per_class(scores.confusion), strict=True)
-    return (
-        ("class", "clips", "precision", "recall", "F1"),
-        *((name, str(row.n), fraction(row.precision), fraction(row.recall), fraction(row.f1)) for name, row in rows),
-    )
+    """Return a table with number of clips, precision, recall and F1 of every class or action unit."""
+    is_class = scores.targets is CLASSES
+    rows = [("class" if is_class else "action unit", "clips", "precision", "recall", "F1")]
+    for name, row in zip(class_names, scores.targets.per_class(scores.confusion), strict=True):
+        numbers = (fraction(row.precision), fraction(row.recall), fraction(row.f1))
+        rows.append((name, str(row.n), *(numbers if row.n or is_class else ("", "", ""))))
+    return tuple(rows)
 
 
 def _confusion_table(scores: Scores, class_names: Sequence[str]) -> TextTable:
@@ -222,6 +259,8 @@ def prediction_table(run: Run, scores: Scores, told: Sequence[str] = ()) -> Text
     generated ("true" or "false"), `remarks` holds the warnings that must stand beside a score of these predictions
     ("selected on the test subject; tuned on test", often nothing). Under `best-test` the epoch is the one picked for
     F1; the accuracy comes from other epochs. The epoch rule of predictions that were made elsewhere is their stamp.
+    Of action units there are columns for each: gt_AU1 and pred_AU1 say whether it is shown (0 or 1), p_AU1 is its
+    probability (sigmoid).
 
     Parameters
     ----------
@@ -233,16 +272,26 @@ def prediction_table(run: Run, scores: Scores, told: Sequence[str] = ()) -> Text
     rows = []
     for fold in run.folds:
         logits = fold.logits[scores.epochs[fold.fold] - 1].astype(np.float64)  # (clips, classes)
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        shares = powers / powers.sum(axis=1, keepdims=True)
-        for clip_id, clip_logits, clip_shares in zip(fold.clip_ids, logits, shares, strict=True):
+        for clip_id, clip_logits in zip(fold.clip_ids, logits, strict=True):
             dataset, subject, clip = parts_of(clip_id)
-            classes = (str(run.labels[clip_id]), str(int(np.argmax(clip_logits))))
-            probabilities = (f"{share:.6f}" for share in clip_shares)
+            said = _said_of(run, run.labels[clip_id], clip_logits)
             named = (dataset, subject, clip, fold.fold, str(run.config.seed), rule)
-            rows.append((*named, *classes, *probabilities, generated, warnings))
-    header = ("dataset", "subject", "clip", "fold", "seed", "epoch rule", "gt", "pred")
-    return ((*header, *(f"p_{index}" for index in range(1, n_classes + 1)), "generated", "remarks"), *sorted(rows))
+            rows.append((*named, *said, generated, warnings))
+    header = ("dataset", "subject", "clip", "fold", "seed", "epoch rule")
+    columns = ("gt", "pred", *(f"p_{index}" for index in range(1, n_classes + 1)))
+    if run.config.predicts_units:
+        columns = tuple(f"{what}_{name}" for what in ("gt", "pred", "p") for name in run.class_names)
+    return ((*header, *columns, "generated", "remarks"), *sorted(rows))
+
+
+def _said_of(run: Run, label: int, logits: NDArray[np.float64]) -> tuple[str, ...]:
+    """Return the cells on a clip's truth, prediction and probabilities."""
+    if run.config.predicts_units:
+        truth, shares = bits_of(label, len(logits)), expit(logits)
+        decided = [str(int(is_shown)) for is_shown in (*truth, *(logits > 0))]
+        return (*decided, *(f"{share:.6f}" for share in shares))
+    powers = np.exp(logits - logits.max())
+    return (str(label), str(int(np.argmax(logits))), *(f"{share:.6f}" for share in powers / powers.sum()))
 
 
 def percent(share: float) -> str:

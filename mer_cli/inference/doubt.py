@@ -49,7 +49,9 @@ def unlike_training(fps: float | None, predictor: Path, facts: Facts) -> Iterato
             f"the training clips have {_range(*facts.fps)} frames a second, and this recording {fps:.3g}: onset and "
             "apex are less exact than the model is used to"
         )
-    if not facts.look:
+    if not facts.look and facts.generated:
+        yield "the model has seen drawn faces only, and how good it is on recorded ones nobody has measured"
+    elif not facts.look:
         yield "nobody knows what the training clips look like, so a picture that is unlike them gets an answer, too"
     if facts.predictor_sha256 and (found := file_sha256(predictor)) != facts.predictor_sha256:
         yield (

@@ -14,6 +14,7 @@ from mer_cli.inference.gallery import draw_class_means, draw_clips, one_of_each_
 from mer_cli.inference.maps import Maps, find_all_stores, read_maps, require_network
 from mer_cli.inference.run_files import find_clips
 from mer_cli.inference.truth import Measured, Regions, measure_runs, read_regions
+from mer_cli.runs.config import require_classes
 from mer_cli.runs.directory import Run, read_run
 from mer_cli.runs.own_method import find_any_method
 from mer_cli.training.hardware import resolve_hardware
@@ -108,6 +109,7 @@ def _check(runs: Sequence[Run], truth: Path | None) -> None:
     """Refuse what can be refused before anything is computed."""
     first = runs[0]
     for run in runs:
+        require_classes(run.config, f"{run.path}, mer explain")
         require_network(run)
         if (run.labels, run.fold_of, run.config.stores) != (first.labels, first.fold_of, first.config.stores):
             raise RunError(

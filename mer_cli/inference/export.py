@@ -58,7 +58,7 @@ class WholeNetwork(nn.Module):
     def __init__(self, network: nn.Module, config: TrainConfig, fixed: Fixed, temperature: float) -> None:
         super().__init__()
         self.network, self.normalisation, self.temperature = network, normalisation_of(config), temperature
-        self.is_on_motion = isinstance(config.method.sees, MotionInput)
+        self.is_on_motion, self.predicts_units = isinstance(config.method.sees, MotionInput), config.predicts_units
         if not self.is_on_motion:
             fixed = Fixed(np.array(IMAGENET_MEAN, np.float32), np.array(IMAGENET_STD, np.float32))
         for name, value in vars(fixed).items():
@@ -71,7 +71,8 @@ class WholeNetwork(nn.Module):
         else:  # contiguous, so that MMNet takes its plain layers, without padding
             inputs = [plain_images(image, self.fixed_mean, self.fixed_deviation).contiguous() for image in seen]
         logits = self.network(*inputs).float()
-        return logits, torch.softmax(logits / self.temperature, dim=1)
+        divided = logits / self.temperature
+        return logits, torch.sigmoid(divided) if self.predicts_units else torch.softmax(divided, dim=1)
 
     def _normalised(self, planes: Tensor) -> Tensor:
         """Return planes, (B, P, S, S), normalised as `motion.images.normalise` does."""
@@ -174,6 +175,7 @@ def make_record(config: TrainConfig, facts: Facts, model: str, fold: str) -> Rec
     if config.steps:
         taken = f", after the steps {', '.join(config.steps)} of mer's docs/canonical.md"
         inputs = {name: text + taken for name, text in inputs.items()}
+    made_by = "sigmoid" if config.predicts_units else "softmax"
     divided = f" divided by the temperature {facts.temperature:.4g}" if facts.temperature else ", not calibrated"
     return Record(
         format=FORMAT if config.steps else FORMAT_WITHOUT_STEPS,
@@ -185,7 +187,7 @@ def make_record(config: TrainConfig, facts: Facts, model: str, fold: str) -> Rec
         inputs=inputs,
         outputs={
             LOGITS: f"float32 ({ANY_NUMBER}, {n_classes}), in the order of facts.class_names",
-            PROBABILITIES: f"float32 ({ANY_NUMBER}, {n_classes}): softmax of the logits{divided}",
+            PROBABILITIES: f"float32 ({ANY_NUMBER}, {n_classes}): {made_by} of the logits{divided}",
         },
         motion=motion,
         flow=config.flow if motion and motion.needs_flow("apex") else None,

@@ -28,7 +28,7 @@ def facts_of(
 
     Parameters
     ----------
-    stores : those that it was trained on · labels : class by clip id, of its training clips
+    stores : those that it was trained on · labels : class or action units by clip id, of its training clips
 
     Raises
     ------
@@ -37,7 +37,7 @@ def facts_of(
     StoreError
         If a store can't be read.
     """
-    counts = Counter(labels.values())
+    counts = Counter(place for label in labels.values() for place in config.shown_by(label))
     tables = [store.clips.loc[[clip for clip in labels if clip in store.clips.index]] for store in stores]
     fps = np.concatenate([table["fps"].to_numpy(np.float64) for table in tables])
     rise = np.concatenate([(table["apex"] - table["onset"]).to_numpy(np.float64) for table in tables])

@@ -5,6 +5,10 @@ from __future__ import annotations
 from mer_cli.evaluation.statistics import few_subjects
 from mer_cli.inference.model import Facts, Score
 
+# Names of F1, recall and accuracy, and what the guesser names.
+_CLASSES = ("UF1", "UAR", "accuracy", "the commonest class")
+_UNITS = ("mean F1", "mean recall", "of the decisions about units right", "every action unit")
+
 
 def trained_on(facts: Facts) -> str:
     """Return what a model is and what it was trained on, as a sentence."""
@@ -15,29 +19,43 @@ def trained_on(facts: Facts) -> str:
     return f"{facts.title}, trained on {facts.n_clips} clips of {subjects} ({', '.join(facts.datasets)}).{faces}"
 
 
-def quoted(score: Score) -> str:
-    """Return the sentences that quote a run: its scores with interval, chance, protocol, epoch rule, clips and seed."""
+def quoted(score: Score, *, of_units: bool = False) -> str:
+    """Return the sentences that quote a run: its scores with interval, chance, protocol, epoch rule, clips and seed.
+
+    Parameters
+    ----------
+    of_units : whether the scores are of action units, not of classes
+    """
+    f1, recall, accuracy, always = _UNITS if of_units else _CLASSES
     low, high = score.uf1_interval
     generated = " Its faces were generated: that is not a result on any dataset." if score.generated else ""
     few = few_subjects(score.n_subjects)
     return (
         f"The run `{score.run}` has the same settings ({score.protocol}). On {score.n_clips} clips of "
-        f"{score.n_subjects} subjects whom its networks had not seen, it reached UF1 {score.uf1:.4f} (95 % interval "
-        f"over subjects {low:.4f} to {high:.4f}), UAR {score.uar:.4f} and {100 * score.accuracy:.2f} % accuracy. "
-        f"Always naming the commonest class has UF1 {score.chance_uf1:.4f}. Epoch rule {score.rule}, seed {score.seed}."
+        f"{score.n_subjects} subjects whom its networks had not seen, it reached {f1} {score.uf1:.4f} (95 % interval "
+        f"over subjects {low:.4f} to {high:.4f}), {recall} {score.uar:.4f} and {100 * score.accuracy:.2f} % {accuracy}"
+        f". Always naming {always} has {f1} {score.chance_uf1:.4f}. Epoch rule {score.rule}, seed {score.seed}."
         f"{generated}{f' {few}' if few else ''}"
     )
 
 
-def how_good(score: Score | None) -> str:
+def how_good(score: Score | None, *, of_units: bool = False) -> str:
     """Return how good a model's settings are for people that they were not trained on, in sentences."""
     if score is None:
         return "Nobody has measured how good it is: it quotes no finished leave-one-subject-out run."
-    return f"{quoted(score)} Its onsets and apexes were annotated: on spotted intervals it may be worse."
+    told = quoted(score, of_units=of_units)
+    return f"{told} Its onsets and apexes were annotated: on spotted intervals it may be worse."
 
 
 def calibration_text(facts: Facts) -> str:
     """Return what the probabilities rest on, as a sentence."""
+    if facts.temperature is None and facts.predicts_units:
+        return "Its probabilities are not calibrated: it may be surer than it is right. mer fit --calibrate RUN helps."
     if facts.temperature is None:
         return "Its probabilities are not calibrated, so they are not shown: mer fit --calibrate RUN makes them so."
     return f"Its probabilities are calibrated on held-out subjects (temperature {facts.temperature:.2f})."
+
+
+def known_of(facts: Facts) -> tuple[str, str, str]:
+    """Return what stands beside each answer of a model: what it was trained on, how good it is, its probabilities."""
+    return trained_on(facts), how_good(facts.score, of_units=facts.predicts_units), calibration_text(facts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from mer_cli.datasets.units import predicts_units
 from mer_cli.faces.crop import Align, Landmarks
 from mer_cli.faces.pictures import Image
 from mer_cli.motion.inputs import Step
@@ -57,15 +59,15 @@ class Score(BaseModel):
     n_subjects: int
     """Number of their subjects."""
     accuracy: float
-    """Share of right answers."""
+    """Share of right answers; of action units, over all units and clips."""
     uf1: float
-    """Unweighted mean of the classes' F1."""
+    """Unweighted mean of the F1 of the classes, or of the action units that a clip shows."""
     uf1_interval: tuple[float, float]
     """95 % interval of UF1, a bootstrap over subjects."""
     uar: float
-    """Unweighted mean of the classes' recall."""
+    """Unweighted mean of the recall of the classes or action units."""
     chance_uf1: float
-    """UF1 of always naming the largest class."""
+    """UF1 of always naming the largest class, or every action unit."""
     generated: bool
     """Whether the faces were generated."""
 
@@ -80,7 +82,7 @@ class Facts(BaseModel):
     title: str
     """Its title, as in the tables."""
     class_names: tuple[str, ...]
-    """Classes in the order of the logits."""
+    """Classes, or action units, in the order of the logits."""
     scheme: str
     """Label scheme."""
     datasets: tuple[str, ...]
@@ -94,7 +96,7 @@ class Facts(BaseModel):
     n_subjects: int
     """Number of their subjects."""
     clips_of_class: dict[str, int]
-    """Number of training clips of each class."""
+    """Number of training clips of each class, or that show each action unit."""
     align: Align
     """How faces were cropped: "box", "eyes" or "none"."""
     crop: dict[str, Any]
@@ -115,11 +117,16 @@ class Facts(BaseModel):
     @model_validator(mode="after")
     def _check_classes(self) -> Self:
         names = set(self.class_names)
-        if len(names) < 2 or len(names) != len(self.class_names):
+        if len(names) < (1 if self.predicts_units else 2) or len(names) != len(self.class_names):
             raise ValueError("at least two classes are needed, each with a name of its own")
         if names != set(self.clips_of_class):
             raise ValueError("the number of training clips must be known for each class and for nothing else")
         return self
+
+    @property
+    def predicts_units(self) -> bool:
+        """Whether the model answers with the action units that a clip shows, not with one class."""
+        return predicts_units(self.scheme) and all(re.fullmatch(r"AU\d+", name) for name in self.class_names)
 
 
 class Model(Protocol):
@@ -145,4 +152,11 @@ class Model(Protocol):
         Parameters
         ----------
         classes : the class that was answered for each clip
+        """
+
+    def half_logits(self, clips: Sequence[NewClip]) -> NDArray[np.float32] | None:
+        """Return the logits of each member for two symmetrical faces made of each clip, (2, members, n, classes).
+
+        The first is made of the person's left half and its mirror image, the second of the right half. None if the
+        model can't tell the halves of a face apart, because it does not see its motion on the mean face.
         """

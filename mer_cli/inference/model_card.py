@@ -50,9 +50,10 @@ def _goodness(facts: Facts, plan: RunPlan, folder: str) -> Iterator[str]:
     if facts.score is None:
         yield "**Nobody knows how good it is.** These two commands would tell:"
         yield f"    {_train_command(plan)}\n    {_fit_command(plan, folder)} --calibrate runs/{plan.config.run_name}"
-        yield "Its probabilities are not calibrated: it may name a class with 99 % and be right half the time."
+        what = "an action unit" if facts.predicts_units else "a class"
+        yield f"Its probabilities are not calibrated: it may name {what} with 99 % and be right half the time."
         return
-    yield quoted(facts.score)
+    yield quoted(facts.score, of_units=facts.predicts_units)
     assert facts.temperature is not None
     yield (
         f"To make probabilities its logits are divided by {facts.temperature:.3g}, the temperature under which the "
@@ -64,7 +65,11 @@ def _data(facts: Facts, config: RunConfig) -> Iterator[str]:
     subjects = "1 subject" if facts.n_subjects == 1 else f"{facts.n_subjects} subjects"
     yield f"{facts.n_clips} clips of {subjects}, label scheme {facts.scheme}:"
     yield "\n".join(
-        ["| class | clips |", "|---|---|", *(f"| {name} | {n} |" for name, n in facts.clips_of_class.items())]
+        [
+            f"| {'action unit' if facts.predicts_units else 'class'} | clips |",
+            "|---|---|",
+            *(f"| {name} | {n} |" for name, n in facts.clips_of_class.items()),
+        ]
     )
     yield "\n".join(f"- {sentence}" for sentence in facts.licences)
     hashes = ", ".join(f"{store.dataset} {store.content_hash[:12]}" for store in config.stores)
@@ -104,16 +109,30 @@ def _recipe(facts: Facts, config: RunConfig) -> Iterator[str]:
 def _limits(facts: Facts) -> Iterator[str]:
     rare = [name for name, n in facts.clips_of_class.items() if n == 0]
     limits = [
-        f"It knows {len(facts.class_names)} classes ({', '.join(facts.class_names)}), and names one of them whatever "
-        "it is shown: also for a face that shows nothing, or something else.",
+        _known(facts),
         "It was shown clips of which people had decided that a micro-expression is in them. Whether there is one in a "
         "new video it can't tell.",
         f"It has seen {facts.n_subjects} people, in the light and with the camera of these recordings. For other "
         "people it may be worse, and nothing here can tell by how much.",
-        "A class is what coders called it. What a person felt nobody measured.",
+        "An action unit is what coders saw: a doubtful one counts as shown."
+        if facts.predicts_units
+        else "A class is what coders called it. What a person felt nobody measured.",
         *([f"It never saw a clip of {' and '.join(rare)}."] if rare else []),
     ]
     yield "\n".join(f"- {limit}" for limit in limits)
+
+
+def _known(facts: Facts) -> str:
+    names = f"({', '.join(facts.class_names)})"
+    if facts.predicts_units:
+        return (
+            f"It knows {len(facts.class_names)} action units {names}. Of any other it says nothing, nor "
+            "of a unit's strength. Sides of the face were not taught."
+        )
+    return (
+        f"It knows {len(facts.class_names)} classes {names}, and names one of them whatever it is shown: also for a "
+        "face that shows nothing, or something else."
+    )
 
 
 def _train_command(plan: RunPlan) -> str:

@@ -17,11 +17,13 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from mer_cli import __version__
-from mer_cli.errors import RunError
+from mer_cli.errors import ConfigError, RunError
 from mer_cli.inference.model import Facts
 from mer_cli.runs.run_config import PROTOCOL_VERSION, RunConfig
 from mer_cli.system.documents import parse_json, short_repr
 from mer_cli.system.files import may_be_whole, read_bounded, unread, write_folder
+from mer_cli.training.fit import DEVIATION, GRAPH, MEAN
+from mer_cli.training.initial import Initial
 
 MODEL, WEIGHTS, CARD = "model.json", "model.safetensors", "card.md"
 FORMAT, FORMAT_VERSION = "mer-model", 1
@@ -133,6 +135,30 @@ def read_model_folder(folder: Path) -> tuple[ModelFile, dict[str, Tensor]]:
         return said, load(content)
     except SafetensorError as error:
         raise RunError(f"{folder / WEIGHTS}: can't be read as weights ({error}). {AGAIN}.") from None
+
+
+def read_initial(path: Path) -> Initial:
+    """Return the weights of a model folder, for a training that starts from them.
+
+    Parameters
+    ----------
+    path : the folder, or the file of weights in it
+
+    Raises
+    ------
+    RunError
+        As `read_model_folder`.
+    ConfigError
+        If it isn't recorded on what they were trained, or generated clips were added to that.
+    """
+    said, weights = read_model_folder(path.parent if path.name == WEIGHTS else path)
+    if said.config is None:
+        raise ConfigError(
+            f"--init {path}: nobody here knows on whom these weights were trained, so a score could be of people that "
+            "they have seen. Give a model that mer fit wrote."
+        )
+    own = {name: tensor for name, tensor in weights.items() if name not in (MEAN, DEVIATION, GRAPH)}
+    return Initial(path, said.weights_sha256, said.config, own)
 
 
 def read_model_file(folder: Path) -> ModelFile:

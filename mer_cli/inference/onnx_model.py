@@ -50,6 +50,9 @@ class OnnxModel:
     def maps(self, clips: Sequence[NewClip], classes: Sequence[int]) -> None:
         """Return None: an ONNX file has no gradients."""
 
+    def half_logits(self, clips: Sequence[NewClip]) -> None:
+        """Return None: only mer's own networks are asked about half a face."""
+
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
         """Return logits and probabilities, (n, classes) each, for inputs by name, as the record describes them.
 

@@ -19,7 +19,7 @@ from mer_cli.runs.own_code import is_known
 from mer_cli.runs.own_method import find_any_method
 from mer_cli.runs.run_config import parse_config
 from mer_cli.training.fit import DEVIATION, GRAPH, MEAN, OF_MACHINE
-from mer_cli.training.support_vectors import SupportVectors
+from mer_cli.training.support_vectors import SupportVectors, UnitVectors
 
 CONFIG = "config.json"
 
@@ -58,7 +58,7 @@ def open_model(path: Path, stores: Sequence[Path] = (), code: str | None = None)
     said, weights = read_model_folder(path)
     if said.config:
         _require_code(path, said.config.foreign, code)
-    return _of_folder(path, said, weights)
+    return open_folder(path, said, weights)
 
 
 def is_run(path: Path) -> bool:
@@ -88,12 +88,14 @@ def _require_code(path: Path, foreign: Foreign | None, code: str | None) -> None
         )
 
 
-def _of_folder(path: Path, said: ModelFile, weights: Mapping[str, Tensor]) -> Model:
+def open_folder(path: Path, said: ModelFile, weights: Mapping[str, Tensor]) -> Model:
+    """Return the model of a model folder that was read."""
     config: TrainConfig = said.config or resolve_config(model=said.facts.method, **said.network)
     arrays = {name: tensor.numpy() for name, tensor in weights.items()}
     if config.method.kind == "classical":
         fields = {name.removeprefix(OF_MACHINE): held for name, held in arrays.items()}
-        return MachineModel(path, said.facts, config, SupportVectors(**fields))
+        machine = UnitVectors(**fields) if config.predicts_units else SupportVectors(**fields)
+        return MachineModel(path, said.facts, config, machine)
     fixed = Fixed(*(arrays.get(name) for name in (MEAN, DEVIATION, GRAPH)))
     own = {name: tensor for name, tensor in weights.items() if name not in (MEAN, DEVIATION, GRAPH)}
     return NetworkModel(path, said.facts, config, [Member("the network", lambda: own, fixed)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_cli.datasets.unit_masks import NO_UNIT, masks_of, spell_mask
 from mer_cli.errors import ConfigError
-from mer_cli.evaluation.calibration import combine, says_nothing
+from mer_cli.evaluation.calibration import as_two_classes, combine, says_nothing
 from mer_cli.faces.landmarks import FaceFinder
 from mer_cli.faces.recording import Recording
 from mer_cli.inference.doubt import doubts, nothing_to_find, too_slow, unlike_training
@@ -22,6 +23,7 @@ from mer_cli.spotting.spot import slow_note, spot
 
 LONGEST_RISE_S = 0.5  # from onset to apex, where only the onset is given: a micro-expression is over by then
 LONGEST_RISE = 100  # frames, where nobody knows the frames a second
+WITHOUT_UNITS = "No action unit was seen in it, and an emotion without any is only a guess."
 MOST_FRAMES = 2000  # from a given onset to its apex; a method that sees whole clips keeps the crops of twice as many
 
 OnStep = Callable[[str, int, int | None], None]
@@ -32,10 +34,15 @@ class Answer:
     """What a model says of one clip of a recording, or why it says nothing.
 
     score : of spotting; None if onset and apex were given
-    label : the most probable class; None if it abstains
-    probabilities : (classes,), calibrated; None if it abstains or the model is not calibrated
+    label : the most probable class, or the action units whose probability is above .5, such as "AU4+AU7" ("none" if
+        there are none); None if it abstains
+    probabilities : (classes,), calibrated; None if it abstains or the model is not calibrated. Of action units also if
+        it is not
     spread : (classes,), standard deviation over the model's networks; None with a single network
     abstains : the reasons for which there is no answer, as sentences
+    sides : for each action unit of a model of units "left", "right" or "both", the person's sides on which it was seen,
+        or "" for none; None if the model can't tell
+    units : what a second model, which is one of action units, says of the same clip; None without one
     cut : the clip itself
     attention : (224, 224) float32, 0..1, the parts of the crop that the answer rests on; None if not asked for
     """
@@ -47,6 +54,8 @@ class Answer:
     abstains: tuple[str, ...]
     cut: CutClip = field(repr=False)
     attention: NDArray[np.float32] | None = field(default=None, repr=False)
+    sides: tuple[str, ...] | None = None
+    units: Answer | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,7 @@ class Prediction:
     """The answers for a recording.
 
     spotted : what spotting found; None if onset and apex were given
+    units_facts : what is known of the second model, which is one of action units; None without one
     abstains : the reasons for which the recording as a whole gets no answer
     is_whole : False if Ctrl-C ended it early
     """
@@ -66,6 +76,7 @@ class Prediction:
     abstains: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     is_whole: bool = True
+    units_facts: Facts | None = None
 
 
 def predict(
@@ -74,6 +85,7 @@ def predict(
     predictor: Path,
     on_step: OnStep,
     *,
+    units: Model | None = None,
     onset: int | None = None,
     apex: int | None = None,
     with_maps: bool = False,
@@ -82,6 +94,8 @@ def predict(
 
     Parameters
     ----------
+    units : a second model, of action units, that is asked about the same clips and needs no other frames than `model`.
+        A clip in which it sees no unit gets no class from `model`
     predictor : file of Dlib's model of 68 landmarks
     on_step : called with what is done ("frames", "clips"), the number of steps done and of all (None if unknown)
     onset : number of the onset frame; None spots intervals
@@ -97,14 +111,14 @@ def predict(
     """
     _check_frames(recording, onset, apex)
     facts, whole, near = model.facts, model.needs_clips, "average" in model.steps
-    answered = partial(Prediction, recording.path, facts, recording.fps)
+    answered = partial(Prediction, recording.path, facts, recording.fps, units_facts=units.facts if units else None)
     if slow := too_slow(recording.fps):
         return answered(None, (), (slow,), recording.notes)
     finder = FaceFinder(predictor)
     if onset is not None:
         given = _given(recording, onset, apex, whole=whole, near=near)
         cut = list(cut_clips(recording, [given], finder, facts.align, whole=whole, near=near))
-        answers = _answers(model, cut, [None], with_maps=with_maps)
+        answers = _answers(model, units, cut, [None], with_maps=with_maps)
         return answered(None, answers, (), _notes(recording, facts, predictor))
     spotted = spot(recording, predictor, lambda done, total: on_step("frames", done, total))
     spans = [Span(found.onset, found.apex, found.offset) for found in spotted.intervals]
@@ -117,7 +131,7 @@ def predict(
         is_whole = False
     scores = {(found.onset, found.apex, found.offset): found.score for found in spotted.intervals}
     of_cut = [scores[one.onset, one.apex, one.offset] for one in cut]
-    answers, reasons = _answers(model, cut, of_cut, with_maps=with_maps), tuple(nothing_to_find(spotted))
+    answers, reasons = _answers(model, units, cut, of_cut, with_maps=with_maps), tuple(nothing_to_find(spotted))
     return answered(spotted, answers, reasons, _notes(recording, facts, predictor, spotted), is_whole)
 
 
@@ -167,23 +181,48 @@ def _given(recording: Recording, onset: int, apex: int | None, *, whole: bool, n
 
 
 def _answers(
-    model: Model, cuts: Sequence[CutClip], scores: Sequence[float | None], *, with_maps: bool
+    model: Model,
+    units: Model | None,
+    cuts: Sequence[CutClip],
+    scores: Sequence[float | None],
+    *,
+    with_maps: bool,
 ) -> tuple[Answer, ...]:
-    """Return an answer for each clip; only clips without doubts are shown to the model."""
+    """Return an answer for each clip; only clips without doubts are shown to the models."""
     reasons = [tuple(doubts(cut, model.facts, model.steps)) for cut in cuts]
-    clear = [cut.clip for cut, doubted in zip(cuts, reasons, strict=True) if not doubted and cut.clip]
-    values = iter(np.moveaxis(model.logits(clear), 1, 0)) if clear else iter(())
+    clear = [(cut, score) for cut, doubted, score in zip(cuts, reasons, scores, strict=True) if not doubted]
+    said = _ask(model, clear)
+    if units:
+        said = map(_with_units, said, _ask(units, clear))
     answers = tuple(
-        Answer(score, None, None, None, doubted, cut) if doubted else _answer(model.facts, next(values), score, cut)
+        Answer(score, None, None, None, doubted, cut) if doubted else next(said)
         for cut, doubted, score in zip(cuts, reasons, scores, strict=True)
     )
     return _mapped(model, answers) if with_maps else answers
 
 
+def _ask(model: Model, cuts: Sequence[tuple[CutClip, float | None]]) -> Iterator[Answer]:
+    """Yield what a model says of each clip, which has a score of spotting or None."""
+    clips = [cut.clip for cut, _ in cuts if cut.clip]
+    if not clips:
+        return
+    logits, halves = model.logits(clips), model.half_logits(clips) if model.facts.predicts_units else None
+    for place, (cut, score) in enumerate(cuts):
+        of_halves = None if halves is None else halves[:, :, place]
+        yield _answer(model.facts, logits[:, place], of_halves, score, cut)
+
+
+def _with_units(answer: Answer, units: Answer) -> Answer:
+    """Add what a model of action units says of a clip; a class is not named without any unit."""
+    if units.label != NO_UNIT or answer.label is None:
+        return replace(answer, units=units)
+    return Answer(answer.score, None, None, None, (WITHOUT_UNITS,), answer.cut, units=units)
+
+
 def _mapped(model: Model, answers: tuple[Answer, ...]) -> tuple[Answer, ...]:
     """Add to each answer where in its clip it comes from, if the model can tell."""
     named = [answer for answer in answers if answer.label is not None and answer.cut.clip]
-    if not named:
+    if not named or model.facts.predicts_units:  # an answer of several units has no map of its own
         return answers
     classes = [model.facts.class_names.index(answer.label) for answer in named if answer.label]
     maps = model.maps([answer.cut.clip for answer in named if answer.cut.clip], classes)
@@ -193,10 +232,23 @@ def _mapped(model: Model, answers: tuple[Answer, ...]) -> tuple[Answer, ...]:
     return tuple(replace(answer, attention=of_answer.get(id(answer))) for answer in answers)
 
 
-def _answer(facts: Facts, logits: NDArray[np.float32], score: float | None, cut: CutClip) -> Answer:
-    """Return the answer for one clip from the logits of all members, (members, classes)."""
+def _answer(
+    facts: Facts,
+    logits: NDArray[np.float32],
+    halves: NDArray[np.float32] | None,
+    score: float | None,
+    cut: CutClip,
+) -> Answer:
+    """Return the answer for one clip from the logits of all members, (members, classes).
+
+    Parameters
+    ----------
+    halves : (2, members, classes), the logits for the left and the right half of the face; None if nobody knows them
+    """
     if not np.isfinite(logits).all():
         return Answer(score, None, None, None, ("The model's logits are not finite numbers.",), cut)
+    if facts.predicts_units:
+        return _unit_answer(facts, logits, halves, score, cut)
     probabilities, spread = (each[0] for each in combine(logits[:, None], facts.temperature or 1.0))
     label = facts.class_names[int(np.argmax(probabilities))]
     if facts.temperature is None:  # a softmax that nobody has checked looks like knowledge
@@ -206,3 +258,28 @@ def _answer(facts: Facts, logits: NDArray[np.float32], score: float | None, cut:
         return Answer(score, None, None, None, (text,), cut)
     spreads = tuple(spread.tolist()) if len(logits) > 1 else None
     return Answer(score, label, tuple(probabilities.tolist()), spreads, (), cut)
+
+
+def _unit_answer(
+    facts: Facts,
+    logits: NDArray[np.float32],
+    halves: NDArray[np.float32] | None,
+    score: float | None,
+    cut: CutClip,
+) -> Answer:
+    """Return the answer of a model of action units: the probability of each, which are above .5, and on which side."""
+    each = combine(as_two_classes(logits), facts.temperature or 1.0)
+    probabilities, spread = (found[..., 1] for found in each)  # (units,)
+    is_shown = probabilities > 0.5
+    label = spell_mask(int(masks_of(is_shown)), facts.class_names)
+    spreads = tuple(spread.tolist()) if len(logits) > 1 else None
+    sides = None if halves is None else _sides(is_shown, halves, facts.temperature or 1.0)
+    return Answer(score, label, tuple(probabilities.tolist()), spreads, (), cut, sides=sides)
+
+
+def _sides(is_shown: NDArray[np.bool_], halves: NDArray[np.float32], temperature: float) -> tuple[str, ...]:
+    """Return on which of the person's sides each unit that is shown, (units,), was seen, from `halves` as above."""
+    left, right = (combine(as_two_classes(half), temperature)[0][..., 1] > 0.5 for half in halves)
+    words = {(True, True): "both", (True, False): "left", (False, True): "right"}
+    seen = zip(is_shown.tolist(), left.tolist(), right.tolist(), strict=True)
+    return tuple(words.get((on_left, on_right), "") if shown else "" for shown, on_left, on_right in seen)

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from mer_cli.datasets.unit_masks import bits_of
 from mer_cli.errors import RunError, shortened
-from mer_cli.evaluation.calibration import fit_temperature
+from mer_cli.evaluation.calibration import as_two_classes, fit_temperature
 from mer_cli.evaluation.chance import run_chance
 from mer_cli.evaluation.epoch_rules import evaluate
 from mer_cli.evaluation.statistics import spread
@@ -85,6 +86,9 @@ def quote(run: Run) -> Quoted:
         chance_uf1=run_chance(run, RULE)[0].uf1,
         generated=run.config.generated,
     )
+    if run.config.predicts_units:  # each unit of each clip is a case of its own
+        n_units = len(run.class_names)
+        logits, labels = as_two_classes(logits).reshape(-1, 2), bits_of(labels, n_units).ravel().astype(np.int64)
     return Quoted(score, fit_temperature(logits, labels))
 
 

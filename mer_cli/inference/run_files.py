@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from mer_cli.errors import RunError, did_you_mean
+from mer_cli.evaluation.run_text import trained_with
 from mer_cli.runs.directory import Run
 from mer_cli.runs.fold_files import WEIGHTS
 from mer_cli.runs.run_config import RunConfig
@@ -69,10 +70,15 @@ def find_stores(run: Run, given: Sequence[Path], *, trained_on: bool = False) ->
     Raises
     ------
     RunError
-        If a store is not the one that the run was trained on.
+        If a store is not the one that the run was trained on, or generated clips were added to the run's own.
     StoreError
         If a store is absent or damaged.
     """
+    if run.config.added:
+        raise RunError(
+            f"{run.path}: {trained_with(run.config)}, which fix a part of its networks' input and are in no store of "
+            "the run. Give a run without --pretrain."
+        )
     last = run.sessions[-1]
     wanted = [store for store in run.config.stores if store.role != ("test" if trained_on else "train")]
     typed = last.test_stores if run.config.is_across and not trained_on else last.stores

@@ -32,7 +32,7 @@ from mer_cli.runs.fold_files import check_weights
 from mer_cli.runs.run_config import has_all_checksums
 from mer_cli.store.hdf5 import StoreInfo
 from mer_cli.system.workers import default_jobs
-from mer_cli.training.inputs import units_of
+from mer_cli.training.inputs import graph_units
 
 
 def open_run(path: Path, stores: Sequence[Path]) -> NetworkModel:
@@ -85,6 +85,11 @@ def _require_networks(run: Run) -> None:
             f"{run.path}: was trained on permuted labels, as a null control, so its answers mean nothing. Give a run "
             "without --shuffle-labels."
         )
+    if config.init:
+        raise RunError(
+            f"{run.path}: its networks started from weights {config.init[:8]}, and the run doesn't say whom those had "
+            "seen, which an answer depends on. Give a run without --init, or a model that mer fit wrote."
+        )
     if not run.folds:
         raise RunError(f"{run.path}: has no finished fold yet. Continue with: {train_command(run)}")
 
@@ -107,7 +112,7 @@ def _fixed(run: Run, clip_ids: Sequence[str], stores: Mapping[str, StoreInfo]) -
         yield from (Fixed() for _ in run.folds)
         return
     images = _read_planes(config, sees, clip_ids, stores) if config.normalisation == "standard" else None
-    units = units_of(stores, clip_ids, config.model) if sees.units else {}
+    units = graph_units(stores, clip_ids, config.model) if sees.units else {}
     row_of = {clip_id: row for row, clip_id in enumerate(clip_ids)}
     for fold in finished_folds(run):
         rows = np.array([row_of[clip] for clip in fold.train], np.int64)

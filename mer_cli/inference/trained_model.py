@@ -17,12 +17,13 @@ from mer_cli.faces.mean_face import MEAN_FACE, on_own_face
 from mer_cli.inference.model import Facts, NewClip
 from mer_cli.inference.saliency import explain_clips
 from mer_cli.inference.seen import Drawn, Fixed, draw, network_inputs, vectors
+from mer_cli.models.canonical_cnn import symmetrical
 from mer_cli.motion.inputs import MotionInput, PairInput
 from mer_cli.runs.config import TrainConfig
 from mer_cli.training.hardware import memory_layout
 from mer_cli.training.loop import HELD_OUT_BATCH
 from mer_cli.training.own_network import blamed_on_own_code, check_logits
-from mer_cli.training.support_vectors import SupportVectors, over_all_classes
+from mer_cli.training.support_vectors import SupportVectors, UnitVectors
 
 
 @dataclass(frozen=True)
@@ -114,19 +115,37 @@ class NetworkModel:
         maps = np.asarray(np.mean(found, axis=0), np.float32)
         return np.stack([on_own_face(*pair) for pair in zip(maps, own, strict=True)]) if on_mean_face else maps
 
-    @torch.no_grad()
+    def half_logits(self, clips: Sequence[NewClip]) -> NDArray[np.float32] | None:
+        """Return the logits for the symmetrical faces of each clip's left and right half, (2, members, n, classes).
+
+        None unless the network sees u and v of the flow on the mean face, whose middle is that of the image.
+        """
+        sees = self.config.method.sees
+        if not (isinstance(sees, MotionInput) and sees.channels == ("u", "v") and "shape" in self.config.steps):
+            return None
+        found = [
+            [self._forward(network, (face,)) for face in symmetrical(self.inputs(clips, member)[0])]
+            for member, network in self.networks()
+        ]
+        return np.asarray(found, np.float32).swapaxes(0, 1)
+
     def _logits(self, network: nn.Module, member: Member, drawn: Drawn) -> NDArray[np.float32]:
-        layout, parts = memory_layout(self.config), []
-        for start in range(0, len(drawn), HELD_OUT_BATCH):
-            inputs = network_inputs(drawn, slice(start, start + HELD_OUT_BATCH), self.config, member.fixed)
-            laid_out = [held.contiguous(memory_format=layout) if held.ndim == 4 else held for held in inputs]
-            is_bf16 = self.config.precision == "bf16"
-            with blamed_on_own_code(self.config), torch.autocast("cpu", torch.bfloat16, enabled=is_bf16):
-                output = network(*laid_out)
-                if self.config.foreign:
-                    check_logits(output, len(inputs[0]), len(self.facts.class_names), self.config.foreign.code)
-            parts.append(output.float().numpy())
-        return np.concatenate(parts)
+        batches = range(0, len(drawn), HELD_OUT_BATCH)
+        rows = (slice(start, start + HELD_OUT_BATCH) for start in batches)
+        return np.concatenate(
+            [self._forward(network, network_inputs(drawn, part, self.config, member.fixed)) for part in rows]
+        )
+
+    @torch.no_grad()
+    def _forward(self, network: nn.Module, inputs: tuple[Tensor, ...]) -> NDArray[np.float32]:
+        layout = memory_layout(self.config)
+        laid_out = [held.contiguous(memory_format=layout) if held.ndim == 4 else held for held in inputs]
+        is_bf16 = self.config.precision == "bf16"
+        with blamed_on_own_code(self.config), torch.autocast("cpu", torch.bfloat16, enabled=is_bf16):
+            output = network(*laid_out)
+            if self.config.foreign:
+                check_logits(output, len(inputs[0]), len(self.facts.class_names), self.config.foreign.code)
+        return np.asarray(output.float().numpy(), np.float32)
 
     def _build(self) -> Any:
         with blamed_on_own_code(self.config), torch.random.fork_rng(devices=[]):
@@ -149,11 +168,11 @@ class NetworkModel:
 
 
 class MachineModel:
-    """A model of a descriptor and a support-vector machine (a `Model`)."""
+    """A model of a descriptor and a support-vector machine, or a machine for each action unit (a `Model`)."""
 
     members = 1
 
-    def __init__(self, path: Path, facts: Facts, config: TrainConfig, machine: SupportVectors) -> None:
+    def __init__(self, path: Path, facts: Facts, config: TrainConfig, machine: SupportVectors | UnitVectors) -> None:
         self.path, self.facts, self.config, self.machine = path, facts, config, machine
         self.needs_clips = config.method.sees.needs_clips(config.span)
         self.steps = config.steps
@@ -163,8 +182,10 @@ class MachineModel:
         n_classes = len(self.facts.class_names)
         if not clips:
             return np.empty((1, 0, n_classes), np.float32)
-        values = self.machine.decide(vectors(clips, self.config))
-        return over_all_classes(values, self.machine.classes, n_classes)[None]
+        return self.machine.logits(vectors(clips, self.config), n_classes)[None]
 
     def maps(self, clips: Sequence[NewClip], classes: Sequence[int]) -> None:
         """Return None: a support-vector machine has no maps."""
+
+    def half_logits(self, clips: Sequence[NewClip]) -> None:
+        """Return None: only networks are asked about half a face."""

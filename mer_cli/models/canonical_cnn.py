@@ -25,8 +25,9 @@ class CanonicalCNN(nn.Module):
 
     Parameters
     ----------
-    n_classes : number of emotion classes, K
+    n_classes : number of emotion classes or action units, K
     n_members : M
+    predicts_units : whether each logit is of an action unit, and not one of a softmax over classes
 
     Source
     ------
@@ -35,9 +36,10 @@ class CanonicalCNN(nn.Module):
 
     INPUT = MotionInput(SIZE, ("u", "v"))
 
-    def __init__(self, n_classes: int = 5, *, n_members: int = 3) -> None:
+    def __init__(self, n_classes: int = 5, *, n_members: int = 3, predicts_units: bool = False) -> None:
         super().__init__()
         self.n_members = n_members
+        self.predicts_units = predicts_units
         first, second = (width * n_members for width in WIDTHS)
         self.features = nn.Sequential(
             nn.Conv2d(2, first, kernel_size=3, stride=2, padding=1, bias=False),  # 8x8
@@ -55,15 +57,28 @@ class CanonicalCNN(nn.Module):
     def forward(self, motion: Tensor) -> Tensor:
         """Return the logits of clips, (B, K): the members' log probabilities, averaged, of a clip and its mirror image.
 
+        Of action units the logits themselves are averaged, because a clip may show several.
+
         Parameters
         ----------
         motion : (B, 2, 16, 16) float, u and v
         """
         maps = self.features(torch.cat([motion, mirrored(motion)]))  # (2B, M C, 4, 4)
-        logits = self.head(maps).view(2, motion.shape[0], self.n_members, -1)  # (2, B, M, K)
-        return F.log_softmax(logits, dim=-1).mean(dim=(0, 2))
+        logits: Tensor = self.head(maps).view(2, motion.shape[0], self.n_members, -1)  # (2, B, M, K)
+        return (logits if self.predicts_units else F.log_softmax(logits, dim=-1)).mean(dim=(0, 2))
 
 
 def mirrored(motion: Tensor) -> Tensor:
     """Return the motion that a mirror shows, (B, 2, S, S): left and right change places, and u its sign."""
     return motion.flip(-1) * motion.new_tensor([-1.0, 1.0]).view(1, 2, 1, 1)
+
+
+def symmetrical(motion: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the motion of the two symmetrical faces that are made of a face's halves, (B, 2, S, S) each.
+
+    The first is made of the person's left half, which is on the right of the image, and its mirror image.
+    """
+    half, other = motion.shape[-1] // 2, mirrored(motion)
+    of_right = torch.cat([motion[..., :half], other[..., half:]], dim=-1)
+    of_left = torch.cat([other[..., :half], motion[..., half:]], dim=-1)
+    return of_left, of_right

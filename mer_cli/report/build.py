@@ -9,9 +9,10 @@ from mer_cli.errors import ConfigError, StoreError
 from mer_cli.report.count_tables import build_count_table
 from mer_cli.report.entries import Entry, score_runs
 from mer_cli.report.method_tables import build_method_table
-from mer_cli.report.model import ALL, COUNT_TABLES, EVERY_TABLE, METHODS, NUMBERS, SUMMARY, Table
+from mer_cli.report.model import ALL, COUNT_TABLES, EVERY_TABLE, METHODS, NUMBERS, SUMMARY, UNITS, Table
 from mer_cli.report.placing import Places, place_runs
 from mer_cli.report.summary import build_summary
+from mer_cli.report.unit_table import build_unit_table
 from mer_cli.runs.directory import Run
 from mer_cli.store.hdf5 import StoreInfo, find_stores, read_store
 
@@ -61,7 +62,8 @@ def build_report(ids: Sequence[str], runs: Sequence[Run], stores: Sequence[Store
     """Build a report with the tables `ids`, in their order.
 
     In a report of several tables, a table without a run of yours is collapsed, and the table of all methods has only
-    the protocols of runs that no table of the paper has a place for.
+    the protocols of runs that no table of the paper has a place for. Runs that predict action units are in a table of
+    their own, and in no other.
 
     Parameters
     ----------
@@ -73,17 +75,22 @@ def build_report(ids: Sequence[str], runs: Sequence[Run], stores: Sequence[Store
     RunError
         If two runs share configuration and seed, or a run cannot be scored.
     """
+    of_units = [run for run in runs if run.config.predicts_units]
+    runs = [run for run in runs if not run.config.predicts_units]
     places = place_runs(runs)
     wanted = [number for number in NUMBERS if str(number) in ids]
     has_all = SUMMARY in ids or METHODS in ids
     shown = [run for run in runs if has_all or any(number in places[run.path].rows for number in wanted)]
     entries = score_runs(shown, places)
-    tables = [_build(id, entries, stores, alone=len(ids) == 1) for id in ids]
+    tables = [
+        build_unit_table(of_units) if id == UNITS else _build(id, entries, stores, alone=len(ids) == 1) for id in ids
+    ]
     if len(ids) > 1:
-        tables = [_collapsed(table, bool(runs)) for table in tables if table.id != METHODS or table.blocks]
+        tables = [_collapsed(table, bool(runs)) for table in tables if table.id not in (METHODS, UNITS) or table.blocks]
     paths = {run.path for run in shown}
     elsewhere = [run for run in runs if run.path not in paths]
-    return Report(tuple(tables), tuple(shown), _notes(elsewhere, places))
+    homes = _homes(elsewhere, places) + [UNITS] * (len(of_units) if UNITS not in ids else 0)
+    return Report(tuple(tables), tuple(shown), _notes(homes))
 
 
 def _build(id: str, entries: Sequence[Entry], stores: Sequence[StoreInfo], *, alone: bool) -> Table:
@@ -111,11 +118,20 @@ def _collapsed(table: Table, has_runs: bool) -> Table:
     return replace(table, collapsed="line" if has_runs else "closed") if table.absent else table
 
 
-def _notes(runs: Collection[Run], places: Places) -> tuple[str, ...]:
-    """Return a sentence that names the `--table` to ask for to see `runs`, which are in none of the wanted tables."""
-    if not runs:
+def _homes(runs: Collection[Run], places: Places) -> list[str]:
+    """Return the table that each of the runs is in."""
+    return [next((str(number) for number in NUMBERS if number in places[run.path].rows), METHODS) for run in runs]
+
+
+def _notes(homes: Sequence[str]) -> tuple[str, ...]:
+    """Return a sentence that names the `--table` to ask for to see runs that are in none of the wanted tables.
+
+    Parameters
+    ----------
+    homes : the table of each of these runs
+    """
+    if not homes:
         return ()
-    homes = {next((str(number) for number in NUMBERS if number in places[run.path].rows), METHODS) for run in runs}
-    others = ", ".join(f"--table {id}" for id in sorted(homes))
-    are = "1 run is in another table" if len(runs) == 1 else f"{len(runs)} runs are in other tables"
+    others = ", ".join(f"--table {id}" for id in sorted(set(homes)))
+    are = "1 run is in another table" if len(homes) == 1 else f"{len(homes)} runs are in other tables"
     return (f"{are}: the same command with {others}",)

@@ -8,7 +8,7 @@ from itertools import groupby
 
 from mer_cli.datasets.registry import DATASETS
 from mer_cli.evaluation.epoch_rules import Scores, evaluate, usable_rules
-from mer_cli.evaluation.run_text import own_classes, stated_rule, tuned_on_test
+from mer_cli.evaluation.run_text import own_classes, stated_rule, trained_with, tuned_on_test
 from mer_cli.evaluation.statistics import METRICS, Spread, few_subjects, spread
 from mer_cli.report.collect import group_seeds
 from mer_cli.report.model import NOT_A_RESULT, Note
@@ -49,9 +49,11 @@ class Entry:
     def competes(self) -> bool:
         """Whether the entry is ranked: finished, not on permuted labels, recipe not tuned on the test subjects.
 
+        Runs that trained on more than the dataset's clips are not: the other rows did not.
         Predictions that were made elsewhere are not: their epoch rule is what their author says (`is_stated`).
         """
-        return self.is_finished and not (self.config.shuffle_labels or self.is_tuned or self.is_stated)
+        has_more = bool(trained_with(self.config))
+        return self.is_finished and not (self.config.shuffle_labels or self.is_tuned or self.is_stated or has_more)
 
     @property
     def is_tuned(self) -> bool:

@@ -16,6 +16,7 @@ from mer_cli.evaluation.epoch_rules import SELECTED_ON_TEST, evaluate
 from mer_cli.evaluation.summary import prediction_table
 from mer_cli.evaluation.tried import SETTINGS_TRIED, settings_beside
 from mer_cli.report.collect import RunGroup, group_seeds
+from mer_cli.runs.config import require_classes
 from mer_cli.runs.directory import Run
 from mer_cli.system.files import replacing, write_bytes
 from mer_cli.system.shown_text import csv_cell
@@ -95,6 +96,8 @@ def write_megc_log(path: Path, runs: Sequence[Run], rule: str, *, yes_selected_o
             "pred can't say so. Give --rule last, or add --yes-selected-on-test to write them into a file with that in "
             "its name."
         )
+    for run in runs:
+        require_classes(run.config, f"--export-megc {path}")
     if len(runs) != 1:
         named = ", ".join(run.path.name for run in runs)
         raise RunError(

@@ -54,7 +54,8 @@ _OURS = Note(
 )
 _RANK = Note(
     "Rank: by UF1 under `last`, among the block's finished rows; equal values share a rank. Controls, guessers, "
-    "recipes that were tuned on the test subjects, and other settings of a method than its own recipe are not ranked."
+    "recipes that were tuned on the test subjects, other settings of a method than its own recipe, and runs that "
+    "trained on more than the dataset's clips are not ranked."
 )
 _TUNED = Note(f"{TUNED_REASON} They are not ranked there, and never bold.")
 _CLASSICAL = Note(

@@ -18,9 +18,10 @@ ANY_DATASET = NOT_A_RESULT.format("any dataset")
 
 SUMMARY = "summary"  # ids of the tables that are not the paper's
 METHODS = "methods"
+UNITS = "units"
 COUNT_TABLES = ("1", "2")
 NUMBERS = (3, 4, 5, 6, 7)  # of the paper's tables with scores
-EVERY_TABLE = (SUMMARY, *COUNT_TABLES, *map(str, NUMBERS), METHODS)
+EVERY_TABLE = (SUMMARY, *COUNT_TABLES, *map(str, NUMBERS), METHODS, UNITS)
 ALL = "all"  # of them
 
 
@@ -100,7 +101,7 @@ class Block:
 class Table:
     """One table of a report: the summary of the runs, a table of the paper, or the methods of every protocol.
 
-    id : "summary", "3" or "methods"
+    id : "summary", "3", "methods" or "units"
     notes : notes that hold for more than one block; cells of any block may refer to them
     absent : why the table has nothing of yours: "nothing here was trained for it"; "" if it has a run of yours
     collapsed : how a page for people shows it: "open"; "closed", hidden in HTML until you click, and printed in the

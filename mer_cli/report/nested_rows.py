@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from mer_cli.errors import RunError
 from mer_cli.evaluation.epoch_rules import Scores
 from mer_cli.evaluation.nested import choose_settings, nested_text
-from mer_cli.evaluation.run_text import settings_key
+from mer_cli.evaluation.run_text import settings_key, trained_with
 from mer_cli.evaluation.statistics import spread
 from mer_cli.report.entries import Entry, metrics_of
 from mer_cli.report.lines import with_form
@@ -56,11 +56,12 @@ def _row(tried: Sequence[Entry], seeds: Sequence[int]) -> NestedRow:
     by_seed = [[_run_of(entry, seed) for entry in tried] for seed in seeds]
     scores: list[Scores] = [choose_settings(runs, tried[0].dataset).scores for runs in by_seed]
     is_tuned = any(entry.is_tuned for entry in tried)
+    has_more = any(trained_with(entry.config) for entry in tried)
     stamp = f" ({TUNED})" if is_tuned else ""
     cells = {"method": Cell(f"{with_form(tried[0].config.method)}, {nested_text(by_seed[0])}{stamp}")}
     for metric in metrics_of(RULE):
         cells[key_of(RULE, metric)] = score_cell(metric, spread(metric, scores, by_seed[0][0]))
-    return NestedRow(cells | {"seeds": Cell(", ".join(map(str, seeds)))}, not is_tuned)
+    return NestedRow(cells | {"seeds": Cell(", ".join(map(str, seeds)))}, not (is_tuned or has_more))
 
 
 def _run_of(entry: Entry, seed: int) -> Run:

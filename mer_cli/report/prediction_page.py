@@ -11,8 +11,8 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from mer_cli.faces.pictures import Image
-from mer_cli.inference.answers import answer_text, place_text
-from mer_cli.inference.facts_text import calibration_text, how_good, trained_on
+from mer_cli.inference.answers import answer_text, models_of, place_text
+from mer_cli.inference.facts_text import known_of
 from mer_cli.inference.new_clips import CutClip
 from mer_cli.inference.predict import Answer, Prediction
 from mer_cli.inference.purpose import PURPOSE
@@ -38,7 +38,7 @@ class Shown:
 def render_page(predictions: Sequence[Prediction]) -> str:
     """Return one HTML page with a section for each recording; the same predictions give the same bytes."""
     style = Markup("{}{}").format(asset("report.css"), asset("prediction.css"))
-    facts = predictions[0].facts if predictions else None
+    models = models_of(predictions[0]) if predictions else []
     return visible(
         environment()
         .get_template("prediction.html.j2")
@@ -46,8 +46,13 @@ def render_page(predictions: Sequence[Prediction]) -> str:
             style=style,
             style_hash=policy_hash(style),
             purpose=PURPOSE,
-            model=[trained_on(facts), how_good(facts.score), calibration_text(facts)] if facts else [],
-            licences=facts.licences if facts else (),
+            model=[
+                sentence
+                for name, facts in models
+                for trained, *others in (known_of(facts),)
+                for sentence in (f"{name}: {trained}", *others)
+            ],
+            licences=dict.fromkeys(sentence for _, facts in models for sentence in facts.licences),
             recordings=[
                 (prediction, _timeline(f"t{place}", prediction), [*_answers(f"r{place}", prediction)])
                 for place, prediction in enumerate(predictions, start=1)
@@ -56,15 +61,22 @@ def render_page(predictions: Sequence[Prediction]) -> str:
     )
 
 
-def _answers(key: str, prediction: Prediction) -> Iterator[tuple[Answer, str, Markup | None, list[Shown]]]:
-    """Yield each answer, its heading, its chart of probabilities and its images."""
-    names = prediction.facts.class_names
+def _answers(key: str, prediction: Prediction) -> Iterator[tuple[Answer, str, list[Markup], list[Shown]]]:
+    """Yield each answer, its heading, its charts of probabilities and its images."""
     for place, answer in enumerate(prediction.answers, start=1):
-        chart = None
-        if answer.probabilities:
-            chart = probability_chart(f"{key}-{place}", names, answer.probabilities, answer.spread)
-        heading = f"{place_text(answer)}: {answer_text(answer) if answer.label else 'no answer'}"
-        yield answer, heading[0].upper() + heading[1:], chart, list(_images(answer))
+        heading = f"{place_text(answer)}: {answer_text(answer, prediction) if answer.label else 'no answer'}"
+        charts = list(_charts(f"{key}-{place}", prediction, answer))
+        yield answer, heading[0].upper() + heading[1:], charts, list(_images(answer))
+
+
+def _charts(key: str, prediction: Prediction, answer: Answer) -> Iterator[Markup]:
+    """Yield a chart of the probabilities that each model gives for a clip."""
+    if answer.probabilities:
+        what, names = "action unit" if prediction.facts.predicts_units else "class", prediction.facts.class_names
+        yield probability_chart(key, names, answer.probabilities, answer.spread, what)
+    units, facts = answer.units, prediction.units_facts
+    if units and facts and units.probabilities:
+        yield probability_chart(f"{key}-units", facts.class_names, units.probabilities, units.spread, "action unit")
 
 
 def _images(answer: Answer) -> Iterator[Shown]:

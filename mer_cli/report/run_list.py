@@ -78,7 +78,8 @@ def _row(path: Path) -> RunRow:
 def _marks(config: RunConfig) -> tuple[str, ...]:
     protocol = "" if config.is_loso or config.is_across else config.protocol()
     generated = "generated faces" if config.generated else ""
-    return tuple(filter(None, (*own_options(config), protocol, generated, *remarks(config))))
+    units = "scores are means over action units" if config.predicts_units else ""
+    return tuple(filter(None, (*own_options(config), protocol, units, generated, *remarks(config))))
 
 
 def _scores(run: Run) -> Scores | None:

@@ -128,8 +128,8 @@ NO_RUNS = Note(
 _SCORES = Note(
     "Scores are of the last epoch of each fold (`last`): nothing was chosen. Several seeds: mean ± standard deviation. "
     "[low, high]: 95 % interval, drawn over subjects. Bold: the best of the protocol; runs on permuted labels, "
-    "unfinished ones, recipes that were tuned on the test subjects, and other settings of a method than its own recipe "
-    "don't compete."
+    "unfinished ones, recipes that were tuned on the test subjects, other settings of a method than its own recipe, "
+    "and runs that trained on more than the dataset's clips don't compete."
 )
 _STATED = Note(
     "Predictions of a method that was trained outside mer don't compete either. Their author states the epoch rule: "

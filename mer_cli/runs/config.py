@@ -7,11 +7,13 @@ is refused, because it would do nothing and still change the run's name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from mer_cli.datasets.units import predicts_units
 from mer_cli.errors import ConfigError, unknown_name
 from mer_cli.motion.inputs import (
     CROP,
@@ -64,7 +66,7 @@ class TrainConfig(BaseModel):
 
     scheme: str = setting("auto", "protocol")
     """Label scheme, which says which emotions make which class: a name, or a .toml file of your own; auto uses the
-    dataset's own."""
+    dataset's own; units predicts action units instead."""
     foreign: Foreign | None = setting(None, "method")
     """Record of a method that is your own, otherwise None."""
     model: str = setting(MMNET, "method")
@@ -81,6 +83,11 @@ class TrainConfig(BaseModel):
     """Number of training subjects held back in each fold to choose the epoch (rule inner-val)."""
     shuffle_labels: bool = setting(False, "protocol")
     """Permute the training labels of each fold: a null control, whose accuracy must be at chance level."""
+    pretrain: str = setting("", "protocol")
+    """Generated clips that are added to the training clips of every fold: synth:N draws N of them, in the layout of the
+    run's own dataset. They are never held out and never scored."""
+    init: str = setting("", "training")
+    """SHA-256 of the weights that every fold starts from; "" if they are drawn."""
     epochs: int = setting(74, "epochs", ge=1, le=MOST)
     """Number of passes over the training clips of a fold."""
     batch_size: int = setting(32, "training", ge=2, le=MOST)
@@ -169,6 +176,13 @@ class TrainConfig(BaseModel):
     def _names_steps(cls, text: str) -> str:
         return text_of_steps(steps_of(text))
 
+    @field_validator("pretrain")
+    @classmethod
+    def _names_number(cls, text: str) -> str:
+        if text and not (re.fullmatch(r"synth:[1-9]\d*", text) and int(text.removeprefix("synth:")) <= MOST):
+            raise ValueError(f"must be synth:N, with N from 1 to {MOST}")
+        return text
+
     @model_validator(mode="after")
     def _decay_ends_within_epochs(self) -> TrainConfig:
         if self.decay_epochs > self.epochs:
@@ -186,6 +200,11 @@ class TrainConfig(BaseModel):
         return foreign
 
     @property
+    def predicts_units(self) -> bool:
+        """Whether the targets are action units, several of which a clip may show, not one class of a clip."""
+        return predicts_units(self.scheme)
+
+    @property
     def method(self) -> Method:
         """The run's method: its entry in `METHODS`, or what the run records of your own method."""
         return method_of(self.model, self.foreign) if self.foreign else METHODS[self.model]
@@ -196,20 +215,36 @@ class TrainConfig(BaseModel):
         return steps_of(self.input)
 
     @property
+    def n_drawn(self) -> int:
+        """Number of generated clips that are drawn to be trained on beside the run's own."""
+        return int(self.pretrain.removeprefix("synth:") or 0)
+
+    @property
     def has_epochs(self) -> bool:
         """Whether predictions were kept after several epochs, or at least could be, so that an epoch can be chosen."""
         return self.method.is_network or self.epochs > 1
 
     @property
     def network_options(self) -> dict[str, Any]:
-        """Keyword arguments of the method's class: MMNet's parts, or the options of your own method."""
+        """Keyword arguments of the method's class, such as MMNet's parts, or the options of your own method."""
         if self.foreign:
             return dict(self.foreign.options)
-        return {name: getattr(self, name) for name in PARTS} if "parts" in self.method.groups else {}
+        if "parts" in self.method.groups:
+            return {name: getattr(self, name) for name in PARTS}
+        return {"predicts_units": True} if self.predicts_units and self.method.averages else {}
 
     def learning_rate_in(self, epoch: int) -> float:
         """Return the learning rate of an epoch, counted from 0."""
         return self.learning_rate * self.decay ** (min(epoch, self.decay_epochs) // self.decay_every)
+
+
+def require_classes(config: TrainConfig, what: str) -> None:
+    """Raise a ConfigError that begins with `what`, something for classes alone, if the targets are action units."""
+    if config.predicts_units:
+        raise ConfigError(
+            f"{what}: is for one class of each clip, and --scheme {config.scheme} predicts action units, several of "
+            "which a clip may show. Give another --scheme, or a run of classes."
+        )
 
 
 def group_of(name: str) -> str:
@@ -218,7 +253,7 @@ def group_of(name: str) -> str:
     return str(extra["group"])
 
 
-SETTINGS = tuple(name for name in TrainConfig.model_fields if name != "foreign")  # each has a flag
+SETTINGS = tuple(name for name in TrainConfig.model_fields if name not in ("foreign", "init"))  # each has a flag
 # Settings of MMNet's parts: the keyword arguments of its class.
 PARTS = tuple(name for name in TrainConfig.model_fields if group_of(name) == "parts" and name != "variant")
 OF_NETWORK = ("model", "variant", *PARTS)  # settings that say which network it is

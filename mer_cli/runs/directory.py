@@ -18,7 +18,7 @@
 that trained it, `done` the SHA-256 of the others (`fold_files`). `done` is written last; a fold is filled under a
 temporary name and moved into place, so a folder that is there is whole.
 A fold that holds out a list of subjects is named after the list, and one that holds out a dataset after the dataset.
-Across datasets a clip that is only trained on has no fold.
+Across datasets a clip that is only trained on has no fold, and neither has a generated clip that every fold trains on.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from typing import Any
 
 from mer_cli.datasets.scheme_file import scheme_text
 from mer_cli.errors import DatasetError, RunError
-from mer_cli.records import Fold, FoldPredictions, dataset_of, fold_id, subject_of
+from mer_cli.records import Fold, FoldPredictions, dataset_of, fold_id, is_added, subject_of
 from mer_cli.runs.fold_files import (
     DONE,
     ENVIRONMENT,
@@ -80,6 +80,15 @@ class ClipTable:
     fold_of: dict[str, str]
     emotions: dict[str, str]
 
+    def without_added(self) -> ClipTable:
+        """Return the table without the generated clips that every fold trains on."""
+        own = [clip_id for clip_id in self.labels if not is_added(clip_id)]
+        return ClipTable(
+            {clip_id: self.labels[clip_id] for clip_id in own},
+            {clip_id: self.fold_of[clip_id] for clip_id in own},
+            {clip_id: self.emotions[clip_id] for clip_id in own},
+        )
+
 
 def clip_table(labels: Mapping[str, int], emotions: Mapping[str, str], folds: Sequence[Fold]) -> ClipTable:
     """Return the table of a run's clips: the held-out clips fold by fold, then the clips that are only trained on.
@@ -95,14 +104,14 @@ def clip_table(labels: Mapping[str, int], emotions: Mapping[str, str], folds: Se
     )
 
 
-def write_clips(file: Path, table: ClipTable, class_names: Sequence[str]) -> None:
-    """Write the table of a run's clips as a CSV file, with the name of the class beside each label."""
+def write_clips(file: Path, table: ClipTable, config: RunConfig) -> None:
+    """Write the table of a run's clips as a CSV file, with the class or the action units in words beside each label."""
     with file.open("w", newline="", encoding="utf-8") as opened:
         writer = csv.writer(opened, lineterminator="\n")
         writer.writerow(CLIP_COLUMNS)
         for clip_id, fold in table.fold_of.items():
             label = table.labels[clip_id]
-            writer.writerow((clip_id, fold, table.emotions[clip_id], label, class_names[label]))
+            writer.writerow((clip_id, fold, table.emotions[clip_id], label, config.name_of(label)))
 
 
 def read_clips(path: Path, config: RunConfig) -> ClipTable:
@@ -117,7 +126,7 @@ def read_clips(path: Path, config: RunConfig) -> ClipTable:
     table = ClipTable({}, {}, {})
     try:
         expected = stored_checksum(path)
-        n_clips = sum(map(int, re.findall(r"\d+", config.protocol_id.rpartition("/")[2])))
+        n_clips = sum(map(int, re.findall(r"\d+", config.protocol_id.rpartition("/")[2]))) + config.n_added
         content = read_bounded(file, min(ROOM + n_clips * 8192, LARGEST))  # 8 kB for a line is plenty
         if expected and hashlib.sha256(content).hexdigest() != expected:
             raise ValueError("it has changed since it was written")
@@ -127,7 +136,7 @@ def read_clips(path: Path, config: RunConfig) -> ClipTable:
             _check_rows(rows, config)
         for row in rows:
             clip_id = row["clip_id"]
-            table.labels[clip_id] = range(len(config.class_names))[int(row["label"])]
+            table.labels[clip_id] = range(config.n_labels)[int(row["label"])]
             table.fold_of[clip_id], table.emotions[clip_id] = row["fold"], row["emotion"]
     except (OSError, LookupError, ValueError, TypeError, csv.Error) as error:
         if may_be_whole(error):
@@ -141,6 +150,8 @@ def read_clips(path: Path, config: RunConfig) -> ClipTable:
 
 def _check_rows(rows: Sequence[Mapping[str, str]], config: RunConfig) -> None:
     """Raise a ValueError if a table contradicts itself or the config: all that can be seen without a checksum."""
+    if config.predicts_units:
+        raise ValueError("the checksum of clips.csv is missing")
     ids = [row["clip_id"] for row in rows]
     twice = next((clip_id for clip_id, count in Counter(ids).items() if count > 1), None)
     if twice:
@@ -175,7 +186,9 @@ def _label_by_scheme(clip_id: str, emotion: str, config: RunConfig) -> int | Non
 
 
 DEFAULT_ROOT = "runs"  # the folder of all runs, unless --out gives another
-CODE_GIVEN = "code"  # in a session's environment: your own method, as it was given to --model
+# In a session's environment:
+CODE_GIVEN = "code"  # your own method, as it was given to --model
+INIT_GIVEN = "init"  # the model whose weights the folds start from, as it was given to --init
 
 
 @dataclass(frozen=True)
@@ -259,6 +272,7 @@ class Run:
 
     labels, fold_of, emotions : class, fold id and emotion by clip id, for every clip of the run, also of unfinished
         folds; the fold of a clip that is only trained on is ""
+    added : class by clip id, of the generated clips that every fold trains on; they are not in the others
     folds : the finished folds, sorted by id · missing : ids of the unfinished folds
     sessions : the oldest first
     machines : facts about the machine that trained each fold, by fold id; only folds that recorded it
@@ -274,6 +288,7 @@ class Run:
     missing: tuple[str, ...]
     sessions: tuple[Session, ...]
     machines: Mapping[str, FoldFacts] = field(default_factory=dict)
+    added: Mapping[str, int] = field(default_factory=dict)
 
 
 def open_run(
@@ -317,7 +332,7 @@ def open_run(
 
     def fill(partial: Path) -> None:
         clips_file = partial / "clips.csv"
-        write_clips(clips_file, clips, config.class_names)
+        write_clips(clips_file, clips, config)
         (partial / "environment.json").write_text(sessions_text([session]), encoding="utf-8")
         (partial / "folds").mkdir()
         for name, content in (sources or {}).items():
@@ -412,18 +427,20 @@ def read_run(path: str | Path) -> Run:
     folds = tuple(
         read_fold(path / "folds" / fold, config, held_out[fold], clips.fold_of.keys(), run) for fold in finished
     )
+    own = clips.without_added() if config.added else clips
     machines = {fold: read_environment(path / "folds" / fold, run) for fold in finished}
     return Run(
         path,
         config,
         config.class_names,
-        clips.labels,
-        clips.fold_of,
-        clips.emotions,
+        own.labels,
+        own.fold_of,
+        own.emotions,
         folds=folds,
         missing=tuple(fold for fold in fold_ids if fold not in finished),
         sessions=_sessions_of(path, config),
         machines={fold: facts for fold, facts in machines.items() if facts},
+        added={clip_id: label for clip_id, label in clips.labels.items() if clip_id not in own.labels},
     )
 
 

@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_cli.datasets.unit_masks import bits_of
 from mer_cli.errors import ConfigError
 from mer_cli.records import Fold, dataset_of, fold_id, parts_of, subject_of
 from mer_cli.runs.config import TrainConfig
@@ -140,7 +141,7 @@ def fold_seed(seed: int, fold_id: str, stream: Stream) -> list[int]:
 N_SETS = 1000
 
 
-def set_aside(fold: Fold, labels: Mapping[str, int], n_subjects: int, seed: int) -> Fold:
+def set_aside(fold: Fold, labels: Mapping[str, int], n_subjects: int, seed: int, n_units: int = 0) -> Fold:
     """Return the fold with the clips of `n_subjects` training subjects moved from `train` to `inner`.
 
     1000 sets of that many subjects are drawn from the seed and the fold's id. The set is chosen that leaves the fewest
@@ -152,6 +153,7 @@ def set_aside(fold: Fold, labels: Mapping[str, int], n_subjects: int, seed: int)
     Parameters
     ----------
     labels : class by clip id, of the training clips at least
+    n_units : number of action units if the labels are masks of them, which then stand in place of the classes
 
     Raises
     ------
@@ -169,7 +171,7 @@ def set_aside(fold: Fold, labels: Mapping[str, int], n_subjects: int, seed: int)
             f"{max(len(subjects) - n_subjects, 0)} to train on, and at least 2 are needed. Lower it, or use a store "
             "with more subjects."
         )
-    counts = _count_classes(fold, labels, subjects)
+    counts = _count_classes(fold, labels, subjects, n_units)
     random = np.random.default_rng(fold_seed(seed, fold.id, "inner"))
     order = random.permuted(np.tile(np.arange(len(subjects)), (N_SETS, 1)), axis=1)
     is_inner = np.zeros(order.shape, dtype=np.int64)
@@ -179,7 +181,7 @@ def set_aside(fold: Fold, labels: Mapping[str, int], n_subjects: int, seed: int)
     n_lost = (inner == everyone).sum(axis=1)
     distance = np.abs(len(subjects) * inner - n_subjects * everyone).sum(axis=1)  # times the subjects: whole numbers
     best = int(np.lexsort((distance, (inner == 0).sum(axis=1), n_lost))[0])  # stable: the first drawn of equals
-    if len(everyone) - n_lost[best] < 2:
+    if len(everyone) - n_lost[best] < 2 and not n_units:
         raise ConfigError(
             f"--inner-val: {n_subjects} of the {len(subjects)} training subjects of fold {fold.id} leave clips of one "
             "class only to train on. Lower it, or use a store with more subjects."
@@ -192,13 +194,13 @@ def set_aside(fold: Fold, labels: Mapping[str, int], n_subjects: int, seed: int)
     )
 
 
-def _count_classes(fold: Fold, labels: Mapping[str, int], subjects: list[str]) -> NDArray[np.int64]:
-    """Count the training clips of each subject and class, (subjects, classes)."""
-    classes = sorted({labels[clip_id] for clip_id in fold.train})
-    counts = np.zeros((len(subjects), len(classes)), dtype=np.int64)
-    for clip_id in fold.train:
-        counts[subjects.index(subject_of(clip_id)), classes.index(labels[clip_id])] += 1
-    return counts
+def _count_classes(fold: Fold, labels: Mapping[str, int], subjects: list[str], n_units: int) -> NDArray[np.int64]:
+    """Count the training clips of each subject and class, (subjects, classes); or of each action unit that occurs."""
+    masks = np.array([labels[clip_id] for clip_id in fold.train], dtype=np.int64)
+    shows = bits_of(masks, n_units) if n_units else masks[:, None] == np.unique(masks)
+    counts = np.zeros((len(subjects), shows.shape[1]), dtype=np.int64)
+    np.add.at(counts, [subjects.index(subject_of(clip_id)) for clip_id in fold.train], shows)
+    return counts[:, counts.any(axis=0)]
 
 
 def training_labels(

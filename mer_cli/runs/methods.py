@@ -47,6 +47,7 @@ class Method:
     foreign : the record of a method from outside the package; None for a method of the table
     revision : counts the versions of the method's code that give other logits. It is part of a run's settings, so that
         earlier runs are read, but not continued
+    averages : whether the network averages answers, and so must be told what kind they are (`predicts_units`)
     """
 
     name: str
@@ -64,6 +65,7 @@ class Method:
     variants: Mapping[str, Settings] = field(default_factory=dict)
     foreign: Foreign | None = None
     revision: int = 1
+    averages: bool = False
 
     def __post_init__(self) -> None:
         forgotten = [name for name in ("recipes", "source") if not getattr(self, name)] if self.code else []
@@ -281,6 +283,7 @@ _ALL = (
         sees=MotionInput(16, ("u", "v")),
         recipes=_on_motion("adam", 3e-3, 25, 32, weight_decay=1e-4, input=CANONICAL, flow="fast"),
         source="ours, chosen on generated faces (docs/canonical.md)",
+        averages=True,
     ),
     Method(
         *("dssn", "DSSN", "A-", "u, v, strain, magnitude at 227x227", "ICIP 2019", 2019),
@@ -426,9 +429,7 @@ _ALL = (
     ),
     Method("skd-tstsan", "SKD-TSTSAN", "B", "48x48, magnified", "arXiv 2406.17538", 2024, "magnification weights"),
     Method(
-        *("au-gcn", "AU-GCN", "B", "30 landmark patches, magnified; AU labels"),
-        "CVPR Workshops 2021",
-        2021,
+        *("au-gcn", "AU-GCN", "B", "30 landmark patches, magnified; AU labels", "CVPR Workshops 2021", 2021),
         "magnification weights (MagNet)",
     ),
     Method("geme", "GEME", "C", "dynamic image", "Neurocomputing 2021", 2021, "gender labels; second stream"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from mer_cli.records import Fold
 from mer_cli.runs.run_config import Role, RunConfig
@@ -13,11 +15,12 @@ from mer_cli.store.hdf5 import StoreInfo
 class PlannedStore:
     """A store that a planned run uses, with its role in the protocol.
 
+    role : "added" if its clips were generated to be trained on in every fold, and are never held out
     clips : (emotion, class) by clip id, sorted by id, for the clips that the scheme keeps
     """
 
     info: StoreInfo
-    role: Role
+    role: Role | Literal["added"]
     clips: dict[str, tuple[str, int]]
 
 
@@ -30,6 +33,8 @@ class RunPlan:
     warnings : a sentence for each dataset with other counts than published, or than your scheme expects, for two
         subjects that seem to be one person, and one if the store cuts the released draw of frames
     weight_bytes : size of one fold's weights; 0 for a method without weights
+    initial : weights that every fold starts from, by name; those of other names are drawn
+    initial_path : the model that has them, as the user gave it
     """
 
     stores: tuple[PlannedStore, ...]
@@ -38,6 +43,8 @@ class RunPlan:
     wanted: tuple[Fold, ...]
     warnings: tuple[str, ...]
     weight_bytes: int = 0
+    initial: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    initial_path: str = ""
 
     @property
     def labels(self) -> dict[str, int]:

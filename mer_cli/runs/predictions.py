@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -61,18 +62,22 @@ def fold_rows(plan: RunPlan) -> Iterator[tuple[str, ...]]:
             known: Mapping[str, int] = {"train": trained_on, "inner": inner}.get(part, {})
             for clip_id in clip_ids:
                 label = known.get(clip_id)
-                said = ("", "") if label is None else (str(label), without_formula(plan.config.class_names[label]))
+                said = ("", "") if label is None else (str(label), without_formula(plan.config.name_of(label)))
                 yield (fold.id, part, clip_id, subject_of(clip_id), *said)
 
 
 def fold_table(plan: RunPlan) -> list[tuple[str, ...]]:
-    """Return the folds as rows of text below a header: number of clips of each part, and of training clips by class."""
+    """Return the folds as rows of text below a header: number of clips of each part, and of training clips by class.
+
+    Of action units they are the training clips that show each unit.
+    """
     parts = ("training", *(["inner"] if plan.config.inner_val else []), "held out")
     rows: list[tuple[str, ...]] = [("fold", *parts, *plan.config.class_names)]
     for fold in plan.folds:
         clips = {"training": fold.train, "inner": fold.inner, "held out": fold.test}
-        trained_on = list(training_labels(fold.id, fold.train, plan.labels, plan.config).values())
-        of_class = (str(trained_on.count(label)) for label in range(len(plan.config.class_names)))
+        trained_on = training_labels(fold.id, fold.train, plan.labels, plan.config).values()
+        shown = Counter(place for label in trained_on for place in plan.config.shown_by(label))
+        of_class = (str(shown[place]) for place in range(len(plan.config.class_names)))
         rows.append((fold.id, *(str(len(clips[part])) for part in parts), *of_class))
     return rows
 

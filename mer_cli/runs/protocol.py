@@ -12,14 +12,16 @@ from mer_cli.datasets.scheme_file import check_clips
 from mer_cli.datasets.schemes import check_counts, protocol_id, resolve_scheme
 from mer_cli.datasets.spelling import first_alike, spelt
 from mer_cli.errors import ConfigError
-from mer_cli.records import Fold, parts_of
+from mer_cli.records import Fold, is_added, parts_of
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.fold_lists import FoldLists, read_fold_lists
 from mer_cli.runs.folds import cross_folds, dataset_folds, list_folds, loso_folds, select_folds, set_aside
 from mer_cli.runs.frame_draw import cut_draw_warning
 from mer_cli.runs.plan import PlannedStore, RunPlan
-from mer_cli.runs.run_config import OwnScheme, Role, RunConfig, RunStore
+from mer_cli.runs.run_config import TRAINED_ON, AddedStore, OwnScheme, Role, RunConfig, RunStore
+from mer_cli.store.added import RELEASE, SEED, read_added, share_out
 from mer_cli.store.hdf5 import StoreInfo, read_store
+from mer_cli.store.labels import label_clips
 from mer_cli.store.same_pictures import shared_faces
 from mer_cli.store.whole_clips import clips_hash
 
@@ -52,31 +54,42 @@ def plan_protocol(
         If a store can't be read, two stores are of one dataset, the scheme does not fit them, two protocols are asked
         for, the lists don't fit the stores, a fold is unknown, or too many subjects are to be set aside.
     """
+    if config.predicts_units:
+        _check_method(config)
     infos = _read_all(stores, test_stores, _role(test_stores, folds_file, leave_dataset_out))
     scheme = resolve_scheme(config.scheme, {info.dataset: set(info.clips["emotion"]) for info, _ in infos})
-    planned = tuple(PlannedStore(info, role, _classes(info, scheme)) for info, role in infos)
-    _check_classes(planned, scheme)
+    planned = tuple(PlannedStore(info, role, label_clips(info, scheme)) for info, role in infos)
+    if scheme.of_units:
+        _check_units(planned, scheme)
+    else:
+        _check_classes(planned, scheme)
+    added = _added(planned, config, scheme)
     lists = read_fold_lists(folds_file, planned, scheme.name) if folds_file else None
     folds = _folds(planned, lists)
     if config.inner_val:
         labels = {clip_id: label for store in planned for clip_id, (_, label) in store.clips.items()}
-        folds = [set_aside(fold, labels, config.inner_val, config.seed) for fold in folds]
+        n_units = len(scheme.class_names) if scheme.of_units else 0
+        folds = [set_aside(fold, labels, config.inner_val, config.seed, n_units) for fold in folds]
+    more = tuple(clip_id for store in added for clip_id in store.clips)  # never held back
+    folds = [replace(fold, train=fold.train + more) for fold in folds]
     run_config = RunConfig(
         **config.model_copy(update={"scheme": scheme.name}).model_dump(),
         stores=tuple(_record(store, config) for store in planned),
         protocol_id=_protocol_id(scheme, planned),
         class_names=scheme.class_names,
+        added=tuple(_record_added(store) for store in added),
         own_scheme=OwnScheme.of(scheme),
         fold_lists=lists,
         revision=config.method.revision,
     )
     counts = (_count_warning(scheme, store) for store in planned)
+    every = tuple(sorted((*planned, *added), key=lambda store: f"{store.info.dataset}/"))
     return RunPlan(
-        stores=planned,
+        stores=every,
         config=run_config,
         folds=tuple(folds),
         wanted=tuple(select_folds(folds, wanted)),
-        warnings=tuple(filter(None, (*counts, *_leaks(planned), cut_draw_warning(run_config, planned)))),
+        warnings=tuple(filter(None, (*counts, *_leaks(every), cut_draw_warning(run_config, every)))),
     )
 
 
@@ -115,9 +128,14 @@ def _read_all(stores: Sequence[Path], test_stores: Sequence[Path], role: Role) -
 
 
 def require_one_each(infos: Iterable[StoreInfo]) -> None:
-    """Raise a ConfigError if two stores are of one dataset."""
+    """Raise a ConfigError if two stores are of one dataset, or one holds clips that were generated to be added."""
     path_of: dict[str, Path] = {}
     for info in infos:
+        if is_added(f"{info.dataset}/"):
+            raise ConfigError(
+                f"{info.path}: holds clips that were generated to be trained on beside recorded ones. Give the store "
+                "of the recorded clips, and --pretrain."
+            )
         if info.dataset in path_of:
             raise ConfigError(
                 f"{info.path}: holds {info.dataset}, as does {path_of[info.dataset]}. Expected one store for each "
@@ -126,11 +144,69 @@ def require_one_each(infos: Iterable[StoreInfo]) -> None:
         path_of[info.dataset] = info.path
 
 
-def _classes(info: StoreInfo, scheme: Scheme) -> dict[str, tuple[str, int]]:
-    """Return emotion and class of every clip that the scheme keeps, sorted by clip id."""
-    clips = sorted(zip(map(str, info.clips.index), info.clips["emotion"], strict=True))
-    labelled = ((clip_id, str(emotion), scheme.label(clip_id, emotion)) for clip_id, emotion in clips)
-    return {clip_id: (emotion, label) for clip_id, emotion, label in labelled if label is not None}
+def _check_method(config: TrainConfig) -> None:
+    """Refuse your own method for action units, unless mer gives its loss: what it is taught is one class of a clip."""
+    foreign = config.foreign
+    if foreign and foreign.door != "network":
+        raise ConfigError(
+            f"--scheme {config.scheme}: {foreign.code} answers with one class for each clip, and a clip may show "
+            "several action units. Expected a network, or a built-in method. Choose another --scheme or --model."
+        )
+
+
+def _check_units(planned: Sequence[PlannedStore], scheme: Scheme) -> None:
+    """Refuse a store that shows none of the units: it would have no score."""
+    for store in planned:
+        if not any(mask for _, mask in store.clips.values()):
+            raise ConfigError(
+                f"{store.info.path}: no clip shows any of {', '.join(scheme.class_names)}. Leave this store out, or "
+                "name units that it has, as in --scheme units-1-4-12."
+            )
+
+
+def _added(planned: Sequence[PlannedStore], config: TrainConfig, scheme: Scheme) -> tuple[PlannedStore, ...]:
+    """Return the stores of generated clips that every fold trains on; none without --pretrain.
+
+    Their emotions make the classes that they make in the dataset in whose layout they are drawn; a clip whose emotion
+    is in no class is left out.
+    """
+    if not config.pretrain:
+        return ()
+    require_addable(config)
+    trained_on = [store.info for store in planned if store.role in TRAINED_ON]
+    added = []
+    for info in trained_on:
+        store = read_added(info, share_out(trained_on, config.n_drawn)[info.dataset])
+        # An emotion that the dataset's clips don't have, and so the user's own scheme may not name, is in no class.
+        class_of = {**dict.fromkeys(store.clips["emotion"].astype(str)), **scheme.class_of[info.dataset]}
+        labelled = label_clips(store, replace(scheme, class_of={store.dataset: class_of}))
+        added.append(PlannedStore(store, "added", labelled))
+    if not any(store.clips for store in added):
+        raise ConfigError(
+            f"--pretrain {config.pretrain}: none of the generated clips is of a class of scheme '{scheme.name}'. Give "
+            "a higher number, or leave it out."
+        )
+    return tuple(added)
+
+
+def require_addable(config: TrainConfig) -> None:
+    """Raise a ConfigError if the run's method sees whole clips, which no added clip has."""
+    if config.method.sees.needs_clips(config.span):
+        raise ConfigError(
+            f"--pretrain: {config.model} sees whole clips, and of generated ones only the frames near onset and apex "
+            "are drawn. Leave --pretrain out, or choose another --model."
+        )
+
+
+def _record_added(store: PlannedStore) -> AddedStore:
+    info = store.info
+    return AddedStore(
+        dataset=info.dataset,
+        content_hash=info.content_hash,
+        n_clips=len(store.clips),
+        release=RELEASE,
+        seed=SEED,
+    )
 
 
 def _check_classes(planned: Sequence[PlannedStore], scheme: Scheme) -> None:
@@ -154,6 +230,7 @@ def _check_classes(planned: Sequence[PlannedStore], scheme: Scheme) -> None:
 
 def _record(store: PlannedStore, config: TrainConfig) -> RunStore:
     info = store.info
+    assert store.role != "added", info.path
     return RunStore(
         dataset=info.dataset,
         role=store.role,

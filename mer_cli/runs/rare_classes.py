@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mer_cli.records import Fold, dataset_of, subject_of
+from mer_cli.datasets.unit_masks import shown_in
+from mer_cli.records import Fold, dataset_of, is_added, subject_of
 from mer_cli.runs.directory import Run
 
 MOST_NAMED = 3  # folds that are named; more are counted
@@ -24,6 +25,7 @@ class RareClass:
     without : ids of the folds that have no training clip of the class
     of_one : ids of the folds whose training clips of the class are of one subject
     untested : datasets that are held out whole and have no clip of the class
+    is_unit : whether it is an action unit, one of several that a clip may show
     """
 
     name: str
@@ -33,6 +35,7 @@ class RareClass:
     without: tuple[str, ...]
     of_one: tuple[str, ...]
     untested: tuple[str, ...] = ()
+    is_unit: bool = False
 
     @property
     def sentence(self) -> str:
@@ -47,7 +50,8 @@ class RareClass:
         if self.of_one:
             parts.append(f"training clips of one subject only in {self._spell(self.of_one)}")
         if self.untested:
-            parts.append(f"no clip of it in {' and '.join(self.untested)}, so it counts 0 in UF1 and UAR there")
+            counts = "is left out of the mean there" if self.is_unit else "counts 0 in UF1 and UAR there"
+            parts.append(f"no clip of it in {' and '.join(self.untested)}, so it {counts}")
         return ", ".join(parts)
 
     def _spell(self, folds: Sequence[str]) -> str:
@@ -57,21 +61,30 @@ class RareClass:
         return f"folds {', '.join(first)} and {last}" if first else f"fold {last}"
 
 
-def rare_classes(labels: Mapping[str, int], class_names: Sequence[str], folds: Sequence[Fold]) -> tuple[RareClass, ...]:
+def rare_classes(
+    labels: Mapping[str, int], class_names: Sequence[str], folds: Sequence[Fold], *, of_units: bool = False
+) -> tuple[RareClass, ...]:
     """Return the classes that have no clip, or that some fold has training clips of fewer than two subjects of.
 
     Classes that a dataset has no clip of are among them if the whole dataset is held out.
 
     Parameters
     ----------
-    labels : class by clip id, of all clips of the folds
-    folds : all folds of the protocol
+    labels : class by clip id, of all clips of the folds; or if `of_units`, the mask of the clip's action units
+    folds : all folds of the protocol; generated clips that every fold trains on count as training clips alone
     """
+    shown = {clip_id: shown_in(label) if of_units else (label,) for clip_id, label in labels.items()}
+    own = {clip_id: in_clip for clip_id, in_clip in shown.items() if not is_added(clip_id)}
     subjects: dict[int, set[str]] = {label: set() for label in range(len(class_names))}
-    for clip_id, label in labels.items():
-        subjects[label].add(subject_of(clip_id))
-    n_trained = {fold.id: _count_subjects(fold, labels) for fold in folds}
-    tested = {fold.id: {labels[clip_id] for clip_id in fold.test} for fold in folds if _holds_out_a_dataset(fold)}
+    for clip_id, in_clip in own.items():
+        for label in in_clip:
+            subjects[label].add(subject_of(clip_id))
+    n_trained = {fold.id: _count_subjects(fold, shown) for fold in folds}
+    tested = {
+        fold.id: {label for clip_id in fold.test for label in shown[clip_id]}
+        for fold in folds
+        if _holds_out_a_dataset(fold)
+    }
     found = []
     for label, name in enumerate(class_names):
         without, of_one = (
@@ -79,8 +92,9 @@ def rare_classes(labels: Mapping[str, int], class_names: Sequence[str], folds: S
         )
         untested = tuple(dataset for dataset, there in tested.items() if label not in there)
         if without or of_one or untested:
-            n_clips = sum(other == label for other in labels.values())
-            found.append(RareClass(name, n_clips, len(subjects[label]), len(folds), without, of_one, untested))
+            n_clips = sum(label in in_clip for in_clip in own.values())
+            rare = RareClass(name, n_clips, len(subjects[label]), len(folds), without, of_one, untested, of_units)
+            found.append(rare)
     return tuple(found)
 
 
@@ -88,17 +102,20 @@ def _holds_out_a_dataset(fold: Fold) -> bool:
     return {fold.id} == set(map(dataset_of, fold.test)) and fold.id not in map(dataset_of, (*fold.train, *fold.inner))
 
 
-def _count_subjects(fold: Fold, labels: Mapping[str, int]) -> dict[int, int]:
+def _count_subjects(fold: Fold, shown: Mapping[str, Sequence[int]]) -> dict[int, int]:
     """Return the number of training subjects of each class that the fold has training clips of."""
     subjects: dict[int, set[str]] = {}
     for clip_id in fold.train:
-        subjects.setdefault(labels[clip_id], set()).add(subject_of(clip_id))
+        for label in shown[clip_id]:
+            subjects.setdefault(label, set()).add(subject_of(clip_id))
     return {label: len(found) for label, found in subjects.items()}
 
 
-def rare_text(labels: Mapping[str, int], class_names: Sequence[str], folds: Sequence[Fold]) -> str:
+def rare_text(
+    labels: Mapping[str, int], class_names: Sequence[str], folds: Sequence[Fold], *, of_units: bool = False
+) -> str:
     """Return what is wrong with the classes that `rare_classes` finds, in words without a full stop; "" if none."""
-    return "; ".join(rare.sentence for rare in rare_classes(labels, class_names, folds))
+    return "; ".join(rare.sentence for rare in rare_classes(labels, class_names, folds, of_units=of_units))
 
 
 def rare_text_of(run: Run) -> str:
@@ -112,5 +129,6 @@ def rare_text_of(run: Run) -> str:
     for fold, test in held_out.items():
         aside = {*test, *inner.get(fold, ())}
         train = tuple(clip_id for clip_id in only_trained or run.labels if clip_id not in aside)
-        folds.append(Fold(fold, train, tuple(inner.get(fold, ())), tuple(test)))
-    return rare_text(run.labels, run.class_names, sorted(folds, key=lambda each: each.id))
+        folds.append(Fold(fold, (*train, *run.added), tuple(inner.get(fold, ())), tuple(test)))
+    folds.sort(key=lambda each: each.id)
+    return rare_text({**run.labels, **run.added}, run.class_names, folds, of_units=run.config.predicts_units)

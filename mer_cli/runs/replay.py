@@ -8,7 +8,7 @@ from typing import Any
 
 from mer_cli.errors import ConfigError
 from mer_cli.runs.config_file import SET, ConfigFile, settings_of
-from mer_cli.runs.directory import FOLDS_FILE, SCHEME_FILE, read_sessions
+from mer_cli.runs.directory import FOLDS_FILE, INIT_GIVEN, SCHEME_FILE, read_sessions
 from mer_cli.runs.foreign import Foreign
 from mer_cli.runs.plan import RunPlan
 from mer_cli.runs.run_config import RunConfig, RunStore, read_config
@@ -38,6 +38,8 @@ def read_recorded(path: Path, given: Collection[str]) -> ConfigFile:
     if recorded.fold_lists and "folds_file" not in given:
         flags["folds_file"] = path.with_name(FOLDS_FILE)
     settings = settings_of(recorded)
+    if recorded.init and "init" not in given:
+        flags["init"] = _find_init(path)
     if recorded.own_scheme:
         settings["scheme"] = str(path.with_name(SCHEME_FILE))
     if recorded.foreign:
@@ -65,6 +67,11 @@ def _of_own_method(path: Path, foreign: Foreign, given: Collection[str]) -> dict
         )
     options = [f"{name}={value}" for name, value in foreign.options.items()]
     return {SET: options} | ({"features": foreign.features} if foreign.features else {})
+
+
+def _find_init(path: Path) -> Path:
+    """Return the path of the weights that a run started from, as its newest session has it."""
+    return Path(str(read_sessions(path.parent)[-1].environment.get(INIT_GIVEN, "")))
 
 
 def _find_store(path: Path, record: RunStore, recorded: RunConfig) -> Path:
@@ -125,7 +132,8 @@ def check_same_run(file: ConfigFile, plan: RunPlan, changed: Collection[str]) ->
             f"{file.path}: the run is {_words(recorded)}, and the command line asks for {_words(planned)}. It would be "
             "another run. Give the protocol and the stores of that run, or train without --config."
         )
-    for record, store, read in zip(recorded.stores, planned.stores, plan.stores, strict=True):
+    own = [store for store in plan.stores if store.role != "added"]
+    for record, store, read in zip(recorded.stores, planned.stores, own, strict=True):
         for hashed in HASHES:
             if getattr(store, hashed) != getattr(record, hashed):
                 raise _other_store(file.path, read.info.path, record, hashed, getattr(store, hashed))

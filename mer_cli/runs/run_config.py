@@ -17,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from mer_cli.datasets.dataset import Scheme, all_to, as_named
 from mer_cli.datasets.schemes import OWN_LABELS, SCHEMES
+from mer_cli.datasets.unit_masks import shown_in, spell_mask
+from mer_cli.datasets.units import units_scheme
 from mer_cli.errors import ConfigError, RunError
 from mer_cli.runs.config import TrainConfig, resolve_config
 from mer_cli.runs.methods import MMNET
@@ -55,6 +57,23 @@ class RunStore(BaseModel):
     """Whether the faces were generated, so that no score is a result on the dataset."""
     clips_hash: str = ""
     """Hash over the store's whole clips if the method sees them, otherwise ""."""
+
+
+class AddedStore(BaseModel):
+    """A store of generated clips that every fold trains on, beside its own training clips (`store.added`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    dataset: str
+    """Dataset of the clips, "synth-casme2" for those in the layout of casme2."""
+    content_hash: str
+    """Hash over the store's content."""
+    n_clips: int
+    """Number of its clips that the label scheme keeps, all of which are trained on."""
+    release: int
+    """Release of the generator that drew them."""
+    seed: int
+    """Seed that they were drawn with."""
 
 
 class OwnScheme(BaseModel):
@@ -98,6 +117,8 @@ class RunConfig(TrainConfig):
     """Scheme and number of clips: "casme2-5/249", "casme2-to-samm-megc3/145-to-133"."""
     class_names: tuple[str, ...]
     """Classes in label order."""
+    added: tuple[AddedStore, ...] = ()
+    """Stores of generated clips that every fold trains on, sorted by dataset; they are not among `stores`."""
     own_scheme: OwnScheme | None = None
     """What the label scheme says, if it came from the user's own file."""
     fold_lists: dict[str, tuple[str, ...]] | None = None
@@ -118,6 +139,24 @@ class RunConfig(TrainConfig):
         return tuple(sorted(stores, key=lambda store: store.dataset))
 
     @property
+    def predicts_units(self) -> bool:
+        """As of `TrainConfig`; a scheme from a file may have such a name in runs from before."""
+        return super().predicts_units and self.own_scheme is None
+
+    @property
+    def n_labels(self) -> int:
+        """The number of labels that a clip can have: the classes, or all sets of the action units."""
+        return 1 << len(self.class_names) if self.predicts_units else len(self.class_names)
+
+    def shown_by(self, label: int) -> tuple[int, ...]:
+        """Return the places in `class_names` of what a clip with this label shows: its class, or its action units."""
+        return shown_in(label) if self.predicts_units else (label,)
+
+    def name_of(self, label: int) -> str:
+        """Return a label in words: the name of the class, or action units such as "AU1+AU4"."""
+        return spell_mask(label, self.class_names) if self.predicts_units else self.class_names[label]
+
+    @property
     def label_scheme(self) -> Scheme | None:
         """The run's label scheme, without expected counts; None if this version of the program does not have it."""
         if self.own_scheme:
@@ -131,6 +170,8 @@ class RunConfig(TrainConfig):
         if self.scheme == OWN_LABELS:
             class_of = {store.dataset: as_named(*self.class_names) for store in self.stores}
             return Scheme(self.scheme, self.class_names, class_of)
+        if self.predicts_units:
+            return units_scheme(self.scheme, [store.dataset for store in self.stores])
         return SCHEMES.get(self.scheme)
 
     @property
@@ -166,8 +207,13 @@ class RunConfig(TrainConfig):
 
     @property
     def generated(self) -> bool:
-        """Whether any store of the run has generated faces."""
+        """Whether any store of the run has generated faces; not those that are added to its training clips."""
         return any(store.generated for store in self.stores)
+
+    @property
+    def n_added(self) -> int:
+        """Number of generated clips that every fold trains on beside its own."""
+        return sum(store.n_clips for store in self.added)
 
     @property
     def run_name(self) -> str:
@@ -267,6 +313,10 @@ def config_text(config: RunConfig, clips_sha256: str) -> str:
     absent = {name for name in ("own_scheme", "fold_lists", "foreign") if getattr(config, name) is None}
     if config.revision == 1:
         absent.add("revision")
+    if not config.added:
+        absent |= {"added", "pretrain"}
+    if not config.init:
+        absent.add("init")
     held = json.loads(config.model_dump_json(exclude=absent)) | {CHECKSUM: clips_sha256}
     return json.dumps(held | {OWN_CHECKSUM: _own_checksum(held)}, indent=2) + "\n"
 

@@ -29,7 +29,7 @@ from mer_cli.motion.inputs import DescriptorInput
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.folds import fold_seed
 from mer_cli.training.loop import TrainedFold
-from mer_cli.training.support_vectors import SupportVectors, over_all_classes
+from mer_cli.training.support_vectors import SupportVectors, UnitVectors, over_all_classes
 
 # The field's grid starts at 2^-5, which is too large for a linear machine on thousands of numbers: every fold of raw
 # flow chose that first value.
@@ -50,7 +50,8 @@ class ClassicalTrainer:
     Parameters
     ----------
     features : (N, D), the descriptor's vector of each clip
-    subjects : the subject of each of the N clips, with the dataset in the subject's id
+    subjects : the subject of each of the N clips, with the dataset in the subject's id; "" for a generated clip that
+        every fold trains on
     """
 
     def __init__(self, features: Features, subjects: Sequence[str], n_classes: int, config: TrainConfig) -> None:
@@ -71,7 +72,8 @@ class ClassicalTrainer:
         """Train a machine on one fold's training clips; return its decision values for the held-out clips as logits.
 
         The training subjects are dealt to five parts (fewer if there are fewer subjects), and each part is predicted
-        from the others. C is the value with the best UF1 over all these predictions, the smaller of equals.
+        from the others. C is the value with the best UF1 over all these predictions, the smaller of equals. Generated
+        clips are in no part: each part is predicted from them as well.
 
         Parameters
         ----------
@@ -88,11 +90,11 @@ class ClassicalTrainer:
         seen, subjects = self.features[train_rows], self.subjects[train_rows]
         with threadpool_limits(1):  # the arrays are small, and the number of cores must not change a digit
             best_c, inner_uf1 = self._choose_c(seen, train_labels, subjects)
-            values = _Machine(seen, self.features[test_rows], self.config).decide(train_labels, best_c)
+            logits = self._logits(Machine(seen, self.features[test_rows], self.config), train_labels, best_c)
         history = [{"C": best_c, "inner_uf1": inner_uf1, "seconds": time.monotonic() - started}]
-        return _trained(values, np.unique(train_labels), self.n_classes, history)
+        return _trained(logits, history)
 
-    def fit(self, train_rows: NDArray[np.int64], train_labels: Labels) -> SupportVectors:
+    def fit(self, train_rows: NDArray[np.int64], train_labels: Labels) -> SupportVectors | UnitVectors:
         """Train the machine of `train_fold`, and return it as plain arrays, for clips that are not in the features.
 
         Raises
@@ -108,23 +110,35 @@ class ClassicalTrainer:
             )
         with threadpool_limits(1):
             best_c, _ = self._choose_c(seen, train_labels, subjects)
-            return _Machine(seen, seen[:1], self.config).as_arrays(train_labels, best_c)
+            return Machine(seen, seen[:1], self.config).as_arrays(train_labels, best_c)
 
     def _choose_c(self, features: Features, labels: Labels, subjects: NDArray[np.str_]) -> tuple[float, float]:
-        """Return C and its UF1 over the inner folds."""
-        n_subjects = len(np.unique(subjects))
-        if n_subjects == 1:
+        """Return C and its UF1 over the inner folds, which hold back recorded clips only."""
+        is_held = subjects != ""
+        if len(np.unique(subjects[is_held])) == 1:
             return C_OF_ONE_SUBJECT, float("nan")
+        parts = np.full(len(labels), -1)  # in no part
+        parts[is_held] = deal_subjects(subjects[is_held], INNER_FOLDS)
         grid = C_GRID if self.config.scale == "each" else C_GRID_OF_ONE_SCALE
         predicted = np.empty((len(grid), len(labels)), dtype=np.int64)
-        for train, test in PredefinedSplit(deal_subjects(subjects, INNER_FOLDS)).split():
-            machine, classes = _Machine(features[train], features[test], self.config), np.unique(labels[train])
+        for train, test in PredefinedSplit(parts).split():
+            machine = Machine(features[train], features[test], self.config)
             for row, c in enumerate(grid):
-                predicted[row, test] = classes[np.argmax(machine.decide(labels[train], c), axis=1)]
-        classes = np.unique(labels)
-        uf1 = [f1_score(labels, row, labels=classes, average="macro", zero_division=0) for row in predicted]
+                predicted[row, test] = self._predicted(machine, labels[train], c)
+        uf1 = [self._uf1(labels[is_held], row[is_held]) for row in predicted]
         best = int(np.argmax(np.round(uf1, 12)))  # the first of equals
         return grid[best], float(uf1[best])
+
+    def _logits(self, machine: Machine, labels: Labels, c: float) -> NDArray[np.float32]:
+        """Return the logits of the machine's other clips, (m, n_classes)."""
+        return over_all_classes(machine.decide(labels, c), np.unique(labels), self.n_classes)
+
+    def _predicted(self, machine: Machine, labels: Labels, c: float) -> Labels:
+        """Return the labels that are predicted of the machine's other clips."""
+        return np.asarray(np.unique(labels)[np.argmax(machine.decide(labels, c), axis=1)])
+
+    def _uf1(self, labels: Labels, predicted: Labels) -> float:
+        return float(f1_score(labels, predicted, labels=np.unique(labels), average="macro", zero_division=0))
 
 
 class EstimatorTrainer:
@@ -174,7 +188,7 @@ class EstimatorTrainer:
                 )
             values = self._values(estimator, self.features[test_rows])
         history = [{"seconds": time.monotonic() - started}]
-        return _trained(values, np.asarray(estimator.classes_), self.n_classes, history)
+        return _trained(over_all_classes(values, np.asarray(estimator.classes_), self.n_classes), history)
 
     def _fresh(self, fold_id: str) -> Any:
         found = self.config.method.load()
@@ -210,18 +224,9 @@ class EstimatorTrainer:
         return np.where(predicted[:, None] == classes, 1.0, 0.0)
 
 
-def _trained(
-    values: NDArray[np.float64], classes: NDArray[Any], n_classes: int, history: list[dict[str, float]]
-) -> TrainedFold:
-    """Return a fold of one epoch; a class without a training clip gets less than every other class.
-
-    Parameters
-    ----------
-    values : (m, k), of the held-out clips for the k classes in `classes`
-    """
-    logits = over_all_classes(values, classes, n_classes)[None]
-    none = np.empty((1, 0, n_classes), dtype=np.float32)
-    return TrainedFold(logits, none, history, weights={})
+def _trained(logits: NDArray[np.float32], history: list[dict[str, float]]) -> TrainedFold:
+    """Return a fold of one epoch from the logits of its held-out clips, (m, n_classes)."""
+    return TrainedFold(logits[None], logits[None, :0], history, weights={})
 
 
 def deal_subjects(subjects: NDArray[np.str_], n_parts: int) -> NDArray[np.int64]:
@@ -243,7 +248,7 @@ def deal_subjects(subjects: NDArray[np.str_], n_parts: int) -> NDArray[np.int64]
     return part_of_subject[subject_of_clip]
 
 
-class _Machine:
+class Machine:
     """The kernels of training clips and of other clips, both standardised by the training clips, for every C."""
 
     def __init__(self, train: Features, others: Features, config: TrainConfig) -> None:
@@ -265,12 +270,12 @@ class _Machine:
         """Return the other clips' decision values for each class in `labels`, (m, k); the highest is the prediction."""
         if len(np.unique(labels)) == 1:
             return np.zeros((len(self.of_others), 1))
-        values: NDArray[np.float64] = self._fitted(labels, c).decision_function(self.of_others)
+        values: NDArray[np.float64] = self.fitted(labels, c).decision_function(self.of_others)
         return values if values.ndim == 2 else np.stack([-values, values], axis=1)
 
     def as_arrays(self, labels: Labels, c: float) -> SupportVectors:
         """Return the machine that `decide` asks, as plain arrays."""
-        machine = self._fitted(labels, c)
+        machine = self.fitted(labels, c)
         return SupportVectors(
             mean=self.scaler.mean_,
             scale=self.scaler.scale_,
@@ -282,7 +287,8 @@ class _Machine:
             gamma=np.array([self.gamma]),
         )
 
-    def _fitted(self, labels: Labels, c: float) -> SVC:
+    def fitted(self, labels: Labels, c: float) -> SVC:
+        """Return scikit-learn's machine, fitted to the training clips' kernel."""
         machine = SVC(
             C=c,
             kernel="precomputed",

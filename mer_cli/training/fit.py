@@ -54,6 +54,8 @@ def plan_fit(stores: Sequence[Path], config: TrainConfig) -> RunPlan:
         raise ConfigError("--inner-val has no effect with mer fit, which holds nobody back. Leave it out.")
     if config.shuffle_labels:
         raise ConfigError("--shuffle-labels would fit a model that knows nothing. Leave it out.")
+    if config.pretrain:
+        raise ConfigError("--pretrain has no effect with mer fit, which learns from recorded clips. Leave it out.")
     plan = plan_run(stores, config)
     return replace(plan, wanted=(Fold(EVERYBODY, tuple(plan.labels), inner=(), test=()),))
 

@@ -28,7 +28,7 @@ from mer_cli.engines.engine import TRIES, Needs, OnStep
 from mer_cli.errors import MerError, RunError
 from mer_cli.motion.images import redraw_windows
 from mer_cli.motion.inputs import MotionInput
-from mer_cli.records import Fold, FoldPredictions, subject_of
+from mer_cli.records import Fold, FoldPredictions, is_added, subject_of
 from mer_cli.runs.claims import Claims
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.directory import is_finished, write_fold
@@ -147,11 +147,15 @@ def make_trainer(plan: RunPlan, arrays: Any) -> Trainer:
 
         if config.method.kind == "estimator":
             return classical.EstimatorTrainer(arrays, n_classes, config)
-        subjects = [subject_of(clip_id) for clip_id in plan.labels]
+        subjects = ["" if is_added(clip_id) else subject_of(clip_id) for clip_id in plan.labels]
+        if config.predicts_units:
+            from mer_cli.training.unit_machines import UnitTrainer
+
+            return UnitTrainer(arrays, subjects, n_classes, config)
         return classical.ClassicalTrainer(arrays, subjects, n_classes, config)
     if isinstance(sees, MotionInput):
-        return FoldTrainer(MotionBatches(arrays, sees, config, device), n_classes, config)
-    return FoldTrainer(PairBatches(arrays, config, device), n_classes, config)
+        return FoldTrainer(MotionBatches(arrays, sees, config, device), n_classes, config, plan.initial)
+    return FoldTrainer(PairBatches(arrays, config, device), n_classes, config, plan.initial)
 
 
 @dataclass(frozen=True)

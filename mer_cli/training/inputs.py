@@ -23,8 +23,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mer_cli.datasets.action_units import EXPECTED, parse_units, unreadable_units
-from mer_cli.datasets.registry import release_words
 from mer_cli.engines.engine import Engine
 from mer_cli.engines.resumable import (
     Array,
@@ -36,22 +34,20 @@ from mer_cli.engines.resumable import (
     load_arrays,
     save_arrays,
 )
-from mer_cli.errors import DatasetError, StoreError
+from mer_cli.errors import StoreError
 from mer_cli.motion.cache import build_motion, motion_settings
 from mer_cli.motion.cache import read_motion as read_flow
 from mer_cli.motion.flow import grey, optical_flow
 from mer_cli.motion.images import normalise, read_images, unit_adjacency
 from mer_cli.motion.inputs import DescriptorInput, MotionInput, Seen
 from mer_cli.motion.interpolate import interpolate
-from mer_cli.records import dataset_of
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.plan import PlannedStore, RunPlan
 from mer_cli.runs.run_config import PROTOCOL_VERSION
 from mer_cli.store.hdf5 import StoreInfo, read_landmarks
+from mer_cli.store.labels import Units, units_of
 from mer_cli.store.whole_clips import clips_hash, read_clip
 from mer_cli.system.workers import default_jobs
-
-Units = frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -179,47 +175,15 @@ def _read_units(plan: RunPlan) -> dict[int, Units]:
     """Return the action units of every clip that some fold trains on, by the clip's row."""
     trained_on = {clip_id for fold in plan.wanted for clip_id in fold.train}
     stores = {store.info.dataset: store.info for store in plan.stores}
-    found = units_of(stores, [clip_id for clip_id in plan.labels if clip_id in trained_on], plan.config.model)
+    found = graph_units(stores, [clip_id for clip_id in plan.labels if clip_id in trained_on], plan.config.model)
     rows = {clip_id: row for row, clip_id in enumerate(plan.labels)}
     return {rows[clip_id]: units for clip_id, units in found.items()}
 
 
-def units_of(stores: Mapping[str, StoreInfo], clip_ids: Sequence[str], model: str) -> dict[str, Units]:
-    """Return the action units of clips, by clip id.
-
-    Parameters
-    ----------
-    stores : by dataset · model : short name of the method that needs them, for errors
-
-    Raises
-    ------
-    StoreError
-        If a store has no action units at all.
-    DatasetError
-        If the units of a clip can't be read.
-    """
-    found: dict[str, Units] = {}
-    for dataset, store in stores.items():
-        cells = store.clips["action_units"].astype(str).to_dict()
-        of_store = {clip_id: cells[clip_id] for clip_id in clip_ids if dataset_of(clip_id) == dataset}
-        _require_units(store, of_store, model)
-        found |= {clip_id: parse_units(cell, clip_id) for clip_id, cell in of_store.items()}
-    return found
-
-
-def _require_units(store: StoreInfo, cells: Mapping[str, str], model: str) -> None:
-    """Refuse action units, by clip id, if no graph can be made of them."""
-    if cells and not any(cell.strip() for cell in cells.values()):
-        raise StoreError(
-            f"{store.path}: has no action units, and {model} needs them for its graph (SMIC's coding table has none). "
-            "Leave this store out, or take another method: --model, or --methods of a comparison."
-        )
-    found = unreadable_units(cells)
-    if found:
-        raise DatasetError(
-            f"{store.path}: {found}; {model} needs them for its graph. {EXPECTED} Correct the coding table, and build "
-            f"the store again: mer preprocess {release_words(store.dataset)} --out {store.path}."
-        )
+def graph_units(stores: Mapping[str, StoreInfo], clip_ids: Sequence[str], model: str) -> dict[str, Units]:
+    """Return the action units of clips for a method's graph (`store.labels.units_of`); `model` is the method's name."""
+    instead = "take another method: --model, or --methods of a comparison"
+    return units_of(stores, clip_ids, f"{model} needs them for its graph", instead)
 
 
 def read_features(plan: RunPlan) -> NDArray[np.float32]:

@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -28,6 +27,7 @@ from mer_cli.runs.folds import Stream, fold_seed
 from mer_cli.training.captured import CapturedSteps
 from mer_cli.training.hardware import memory_layout, set_up_device
 from mer_cli.training.own_network import check_logits, check_loss
+from mer_cli.training.targets import loss_of
 
 
 class EpochLog:
@@ -111,9 +111,7 @@ class Steps:
             self.full_batch_network = torch.compile(network, dynamic=False)
         if config.compile == "on" and self.on_gpu:  # there, making the images is a ninth of the step
             self.full_batch = torch.compile(batches.training_batch, dynamic=False)
-        self.loss: Callable[[Tensor, Tensor], Tensor] = (
-            getattr(network, "loss", F.cross_entropy) if foreign else F.cross_entropy
-        )
+        self.loss = loss_of(config, network)
         self.optimiser = self._new_optimiser()
         self.captured: CapturedSteps | None = None
 
@@ -148,7 +146,7 @@ class Steps:
 
         Parameters
         ----------
-        labels : (n,) int64, classes of the clips in the order of the draw
+        labels : (n,) int64, classes of the clips in the order of the draw, or masks of their action units
         """
         self.network.train()
         n_clips, size = len(labels), self.config.batch_size
@@ -239,10 +237,16 @@ class FoldTrainer:
 
     Your own network may keep state outside its state dict, such as a counter, so each fold gets a fresh module, unless
     the class says that it keeps none.
+
+    Parameters
+    ----------
+    initial : weights that every fold starts from, by name; those of other names are drawn
     """
 
-    def __init__(self, batches: Batches, n_classes: int, config: TrainConfig) -> None:
-        self.batches = batches
+    def __init__(
+        self, batches: Batches, n_classes: int, config: TrainConfig, initial: Mapping[str, Tensor] | None = None
+    ) -> None:
+        self.batches, self.initial = batches, initial or {}
         self.n_classes = n_classes
         self.config = config
         set_up_device(config)
@@ -266,7 +270,7 @@ class FoldTrainer:
         Parameters
         ----------
         fold_id : decides the random streams, together with the seed
-        train_rows, train_labels : (n,) rows of the training clips in the batches, and their classes
+        train_rows, train_labels : (n,) rows of the training clips in the batches, and their classes (or action units)
         test_rows, inner_rows : (m,), (k,) rows of the held-out and of the inner clips; both may be empty
         on_epoch : called with the number of finished epochs and the average training loss of the last epoch
         """
@@ -303,7 +307,7 @@ class FoldTrainer:
         return int(np.random.SeedSequence(fold_seed(self.config.seed, fold_id, stream)).generate_state(1)[0])
 
     def _start_fold(self, fold_id: str, n_train: int) -> None:
-        """Set fresh weights, in place if one module serves all folds; seed what is drawn while training."""
+        """Set the weights to start from, in place if one module serves all folds; seed what is drawn while training."""
         foreign = self.config.foreign
         is_shared = foreign is None or foreign.keeps_no_state
         if is_shared:
@@ -315,6 +319,8 @@ class FoldTrainer:
         with torch.random.fork_rng(devices=[]):  # drawn on the CPU, so that weights are the same on every device
             torch.manual_seed(seed)
             fresh = self.config.method.build(self.n_classes, **self.config.network_options)
+        if self.initial:
+            fresh.load_state_dict(fresh.state_dict() | self.initial)
         if is_shared:
             self.steps.network.load_state_dict(fresh.state_dict())
         else:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mer_cli.errors import ConfigError, MerError, RunError
@@ -21,6 +20,7 @@ from mer_cli.runs.methods import Method
 from mer_cli.runs.own_code import line_in, own_files
 from mer_cli.runs.process_state import unchanged_process
 from mer_cli.training.cost import input_shapes
+from mer_cli.training.targets import loss_of
 
 if TYPE_CHECKING:
     from mer_cli.training.loop import TrainedFold
@@ -140,6 +140,11 @@ def try_network(config: TrainConfig, n_classes: int) -> None:
                 f"{code}: forward makes the parameter {later[0]}, which would never be trained, because the optimiser "
                 "has the parameters of before. Make it in __init__."
             )
-        check_loss(getattr(network, "loss", F.cross_entropy)(logits.float(), torch.arange(2) % n_classes), code)
+        if config.predicts_units and hasattr(network, "loss"):
+            raise ConfigError(
+                f"{code}: has a loss of its own, which is for classes, and --scheme {config.scheme} trains with the "
+                "binary cross-entropy of each action unit. Take loss out of the class, or choose another --scheme."
+            )
+        check_loss(loss_of(config, network)(logits.float(), torch.arange(2) % n_classes), code)
         with torch.no_grad():  # a subject may have a single clip
             check_logits(network.eval()(*random_inputs(config.method, 1)), 1, n_classes, code)

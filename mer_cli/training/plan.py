@@ -12,6 +12,7 @@ from mer_cli.runs.protocol import plan_protocol
 from mer_cli.runs.run_config import RunConfig
 from mer_cli.training.cost import count_weight_bytes
 from mer_cli.training.hardware import resolve_hardware
+from mer_cli.training.initial import Initial, fitting_weights, require_no_leak
 from mer_cli.training.inputs import check_inputs
 from mer_cli.training.machine import Machine
 from mer_cli.training.own_network import blamed_on_own_code, try_network
@@ -26,6 +27,7 @@ def plan_run(
     leave_dataset_out: bool = False,
     wanted: Sequence[str] | None = None,
     machine: Machine | None = None,
+    initial: Initial | None = None,
 ) -> RunPlan:
     """Plan a run: read the stores' tables, and decide scheme, clips, folds, device, precision and compilation.
 
@@ -33,13 +35,17 @@ def plan_run(
     ----------
     stores, test_stores, folds_file, leave_dataset_out, wanted : as in `plan_protocol`
     machine : the machine that will train, if it is not this one
+    initial : weights that every fold starts from; None draws them
 
     Raises
     ------
     MerError
         As `plan_protocol`, or if the machine lacks what the config asks for, or a store what the method needs
-        (`check_inputs`).
+        (`check_inputs`);
+        or the initial weights don't fit, or were trained on subjects that the run holds out.
     """
+    if initial:
+        config = config.model_copy(update={"init": initial.sha256})
     plan = plan_protocol(
         stores,
         config,
@@ -52,9 +58,20 @@ def plan_run(
     run_config = resolve_hardware(plan.config, n_pairs, machine)
     plan = replace(plan, config=run_config)
     check_inputs(plan)
+    if initial:
+        plan = _started_from(plan, initial)
     if run_config.foreign and run_config.method.is_network:
         try_network(run_config, len(run_config.class_names))
     return replace(plan, weight_bytes=_weight_bytes(run_config))
+
+
+def _started_from(plan: RunPlan, initial: Initial) -> RunPlan:
+    """Return the plan with the weights that every fold starts from."""
+    weights, drawn = fitting_weights(initial, plan.config)
+    require_no_leak(initial, plan.config)
+    told = f"--init {initial.path}: its classes are not those of this run, so {' and '.join(drawn)} are drawn as usual."
+    warnings = (*plan.warnings, *([told] if drawn else []))
+    return replace(plan, initial=weights, initial_path=str(initial.path), warnings=warnings)
 
 
 def _weight_bytes(config: RunConfig) -> int:

@@ -48,7 +48,7 @@ class SupportVectors:
         ------
         scikit-learn, `SVC.decision_function` with `decision_function_shape="ovr"`; Chang and Lin, LIBSVM, 2011
         """
-        kernel = self._kernel((features.astype(np.float64) - self.mean) / self.scale)
+        kernel = _kernel((features.astype(np.float64) - self.mean) / self.scale, self.support, float(self.gamma[0]))
         if len(self.classes) == 2:
             values = kernel @ self.coefficients[0] + self.intercept[0]
             return np.stack([-values, values], axis=1)
@@ -65,13 +65,48 @@ class SupportVectors:
         # The sums only decide between classes with as many votes.
         return np.asarray(votes + sums / (3 * (np.abs(sums) + 1)))
 
-    def _kernel(self, scaled: Array) -> Array:
-        """Return the kernel of clips with all support vectors, (m, n)."""
-        products: Array = scaled @ self.support.T
-        if not self.gamma[0]:
-            return products
-        squares = (scaled**2).sum(axis=1)[:, None] - 2 * products + (self.support**2).sum(axis=1)[None]
-        return np.asarray(np.exp(-self.gamma[0] * np.maximum(squares, 0)))
+    def logits(self, features: NDArray[np.floating[Any]], n_classes: int) -> NDArray[np.float32]:
+        """Return logits of clips for all classes, (m, n_classes), from what `decide` returns."""
+        return over_all_classes(self.decide(features), self.classes, n_classes)
+
+
+@dataclass(frozen=True)
+class UnitVectors:
+    """A scaler, and a machine for each of K action units on what it scales, all on the same n clips of D numbers.
+
+    mean, scale : (D,), as of `SupportVectors`
+    support : (n, D), the training clips, scaled
+    coefficients : (K, n), 0 where a clip is not a support vector of the unit's machine
+    intercept : (K,); of a unit that all or none of the training clips show it is the whole answer
+    gamma : (1,), of the RBF kernel; 0 stands for the linear kernel
+    """
+
+    mean: Array
+    scale: Array
+    support: Array = field(repr=False)
+    coefficients: Array = field(repr=False)
+    intercept: Array
+    gamma: Array
+
+    def logits(self, features: NDArray[np.floating[Any]], n_units: int) -> NDArray[np.float32]:
+        """Return the decision values of clips for each unit, (m, n_units); above 0 the unit is shown.
+
+        Parameters
+        ----------
+        features : (m, D), not scaled
+        """
+        assert len(self.intercept) == n_units
+        kernel = _kernel((features.astype(np.float64) - self.mean) / self.scale, self.support, float(self.gamma[0]))
+        return (kernel @ self.coefficients.T + self.intercept).astype(np.float32)
+
+
+def _kernel(scaled: Array, support: Array, gamma: float) -> Array:
+    """Return the kernel of clips with all support vectors, (m, n); 0 for `gamma` means the linear one."""
+    products: Array = scaled @ support.T
+    if not gamma:
+        return products
+    squares = (scaled**2).sum(axis=1)[:, None] - 2 * products + (support**2).sum(axis=1)[None]
+    return np.asarray(np.exp(-gamma * np.maximum(squares, 0)))
 
 
 def over_all_classes(values: Array, classes: NDArray[Any], n_classes: int) -> NDArray[np.float32]:

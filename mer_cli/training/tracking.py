@@ -84,7 +84,10 @@ class WandbLogger:
 def _described(config: RunConfig) -> dict[str, Any]:
     """Return the settings that have an effect on the run, its protocol, and its stores by their content."""
     stores = ", ".join(f"{store.dataset} ({store.role}) {store.content_hash[:12]}" for store in config.stores)
-    return settings_of(config) | {"protocol": f"{config.protocol_id}, {config.protocol()}", "stores": stores}
+    more = {"init": config.init} if config.init else {}
+    if config.added:
+        more["added"] = ", ".join(f"{store.dataset} {store.content_hash[:12]}" for store in config.added)
+    return settings_of(config) | {"protocol": f"{config.protocol_id}, {config.protocol()}", "stores": stores} | more
 
 
 def _rate(learning_rate: float | None) -> dict[str, float]:

@@ -22,7 +22,7 @@ from mer_cli.engines.engine import Ended, Engine, Needs, Task
 from mer_cli.engines.local import LocalEngine
 from mer_cli.errors import MerError, RunError
 from mer_cli.records import Fold
-from mer_cli.runs.directory import CODE_GIVEN, Session, folds_to_train, open_run, record_session
+from mer_cli.runs.directory import CODE_GIVEN, INIT_GIVEN, Session, folds_to_train, open_run, record_session
 from mer_cli.runs.failures import forget_failures, read_failures
 from mer_cli.runs.own_code import origin_known, sources_of
 from mer_cli.runs.plan import RunPlan
@@ -462,5 +462,7 @@ def _open_run(plan: RunPlan, out: Path, needs: Needs) -> tuple[Path, Session]:
     if config.foreign:
         environment[CODE_GIVEN] = origin_known(config.foreign).text
         sources = sources_of(config.foreign)
+    if plan.initial_path:
+        environment[INIT_GIVEN] = plan.initial_path
     session = Session(plan.paths(*TRAINED_ON), plan.paths("test"), str(out), environment)
     return open_run(out, config, plan.labels, plan.emotions, plan.folds, session, sources), session

@@ -14,7 +14,7 @@ from typing import Any, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from mer_cli.errors import ConfigError, unknown_name
-from mer_cli.runs.config import SETTINGS, TrainConfig, group_of, has_effect, resolve_config
+from mer_cli.runs.config import SETTINGS, TrainConfig, group_of, has_effect, require_classes, resolve_config
 from mer_cli.runs.own_method import parse_options
 from mer_cli.training.grids import Cell, cell_of
 from mer_cli.training.machine import Machine
@@ -99,6 +99,7 @@ def plan_tuning(
         flag = name.replace("_", "-")
         raise ConfigError(f"--{flag} is given beside --try {flag}. Leave one of them out.")
     plain = resolve_config(**{**given, "inner_val": None}, options=parse_options(options))
+    require_classes(plain, "mer tune")
     if not has_effect(plain.method, "inner_val", given):
         raise ConfigError(
             f"mer tune: {plain.model} has no epochs, so there is nothing to choose on inner subjects. It chooses "

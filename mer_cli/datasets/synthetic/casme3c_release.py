@@ -61,4 +61,5 @@ LAYOUT = GeneratedLayout(
     first_person=7000,
     table=DATASET.tables[0],
     sheets=_sheets,
+    has_apex=False,
 )

@@ -132,7 +132,8 @@ def draw_frames(
 def film(plan: ClipPlan, place: Place, on_pose: OnPose | None = None) -> Iterator[NDArray[np.uint8]]:
     """Yield the frames of a planned clip as a camera records them: (HEIGHT, WIDTH, 3) uint8, blue green red.
 
-    The head moves a little in the picture, lamps flicker, and the sensor adds noise.
+    The head moves a little in the picture, lamps flicker, and the sensor adds noise. A frame that is not drawn is left
+    out; the others are the same with it and without, but for the last digits of where a turned head is.
     """
     rng = np.random.default_rng([*plan.seed, 2])
     flicker, phase, slow = rng.uniform([0.002, 0.0, 0.5], [0.008, 2 * np.pi, 3.0])
@@ -146,6 +147,9 @@ def film(plan: ClipPlan, place: Place, on_pose: OnPose | None = None) -> Iterato
         matrix = pose_matrix(pose)
         if on_pose is not None:
             on_pose(matrix)
+        tile = _noise_tile(noise, rng)
+        if not plan.is_drawn(plan.first + frame):
+            continue
         picture = place(frame, np.asarray(cv2.invertAffineTransform(matrix), np.float64))
         time = frame / plan.fps
         waves = flicker * np.sin(2 * np.pi * MAINS * time + phase), SLOW * np.sin(2 * np.pi * slow * time + phase)
@@ -154,7 +158,7 @@ def film(plan: ClipPlan, place: Place, on_pose: OnPose | None = None) -> Iterato
         noisy /= 128
         np.sqrt(noisy, out=noisy)
         noisy *= np.float32(NOISE * plan.noise)
-        noisy *= _noise_tile(noise, rng)
+        noisy *= tile
         noisy += lit
         noisy += 0.5
         yield np.clip(noisy, 0, 255, out=noisy).astype(np.uint8)

@@ -18,7 +18,7 @@ from mer_cli.datasets.synthetic.subject import draw_subject
 
 
 class DrawnClip(NamedTuple):
-    """A clip's images, from its first to its last frame, and how far each pixel has moved at the apex.
+    """A clip's images, those of its frames that are drawn, and how far each pixel has moved at the apex.
 
     pictures : (height, width, 3) uint8, blue green red, or (height, width) uint8
     displacement : (height, width, 2) float32, pixels (x, y) of these images

@@ -35,6 +35,7 @@ class GeneratedLayout:
     view : how a drawn face is shown; None leaves the drawn image as it is
     table : the coding table, relative to the release; "" for a release without one
     sheets : returns what the coding table holds, for the planned clips
+    has_apex : whether the apex of a clip is annotated
     more_tables : returns further coding tables, by their path in the release, and what they hold
     """
 
@@ -51,6 +52,7 @@ class GeneratedLayout:
     view: View | None = None
     table: str = ""
     sheets: Callable[[Sequence[ClipPlan]], Sheets] | None = None
+    has_apex: bool = True
     more_tables: Callable[[Sequence[ClipPlan]], Mapping[str, Sheets]] | None = None
 
     @property

@@ -66,13 +66,14 @@ class LivelySubject:
 
 
 class LivelyClip:
-    """The face of a planned clip in each of its frames, which are asked for in their order."""
+    """The face of a planned clip in each of its frames, which are asked for in their order; some may be left out."""
 
     def __init__(self, lively: LivelySubject, plan: ClipPlan, motion: Motion) -> None:
         self.lively, self.subject = lively, lively.subject
         self.happens = draw_distractors(plan)
         self.onset = plan.onset - plan.first
-        self.head: Map | None = None  # where the pixels of the last frame came from
+        self.head: Map | None = None  # where the pixels of the last drawn frame came from
+        self.last = 0  # that frame
         self.look: tuple[tuple[float, float], Map] | None = None  # where the eyes last looked, and what that changes
         self.motion = motion
         if self.happens.mouth.any():
@@ -106,7 +107,8 @@ class LivelyClip:
 
     def _turned_back(self, pixels: Map, frame: int) -> Map:
         """Return where pixels were before the head turned; a frame's solution is nearly that of the frame before."""
-        if self.head is None:
+        before, self.last = self.last, frame
+        if self.head is None or frame != before + 1:
             return undo(pixels, self._turned(frame))
         turned = cv2.remap(self._turned(frame), self.head, NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(pixels - turned, np.float32)

@@ -88,6 +88,7 @@ class ClipPlan:
     again : frame numbers at which the same expression starts again
     release : number of the generator's release that draws it, a key of `realism.RELEASES`
     light, noise : factors on the flicker and drift of the light, and on the sensor's noise
+    drawn : numbers of the only frames that are drawn; None draws all
     """
 
     subject: int
@@ -109,6 +110,7 @@ class ClipPlan:
     release: int = 1
     light: float = 1.0
     noise: float = 1.0
+    drawn: frozenset[int] | None = None
 
     @property
     def first(self) -> int:
@@ -119,6 +121,10 @@ class ClipPlan:
     def last(self) -> int:
         """Number of the last frame that is drawn."""
         return self.offset + self.after
+
+    def is_drawn(self, number: int) -> bool:
+        """Return whether the frame of this number is drawn."""
+        return self.drawn is None or number in self.drawn
 
     @property
     def unit_codes(self) -> str:

@@ -172,6 +172,7 @@ LAYOUT = GeneratedLayout(
     folder=PICTURES,
     first_person=FIRST_PERSON,
     view=View(WIDTH * 3 // 4, HEIGHT * 3 // 4, 0.75),
+    has_apex=False,
 )
 LONG_LAYOUT = GeneratedLayout(
     name="smic-long",
@@ -186,4 +187,5 @@ LONG_LAYOUT = GeneratedLayout(
     first_person=FIRST_PERSON,
     table=f"{LONG_PICTURES}/{DATASET.tables[0]}",
     sheets=_sheets,
+    has_apex=False,
 )

@@ -148,9 +148,18 @@ def curve_chart(key: str, title: str, values: Sequence[float], *, in_percent: bo
 
 
 def probability_chart(
-    key: str, class_names: Sequence[str], probabilities: Sequence[float], spread: Sequence[float] | None
+    key: str,
+    class_names: Sequence[str],
+    probabilities: Sequence[float],
+    spread: Sequence[float] | None,
+    what: str = "class",
 ) -> Markup:
-    """Draw the probability of each class as a bar from 0 to 1, with a line for its spread over several networks."""
+    """Draw the probability of each class as a bar from 0 to 1, with a line for its spread over several networks.
+
+    Parameters
+    ----------
+    what : what the names are of, for the chart's title
+    """
     top, pitch = 26, _BAR_HEIGHT + 10
     bottom = top + len(class_names) * pitch
     parts = []
@@ -173,7 +182,9 @@ def probability_chart(
             text += f" ±{spread[place]:.0%}"
         parts.append(_text(_NAME_WIDTH + _BAR_WIDTH + 8, y + 11, text, "small"))
         said.append(f"{name} {text}.")
-    return _chart(key, "Probability of each class", " ".join(said), (_NAME_WIDTH + _BAR_WIDTH + 76, bottom + 2), parts)
+    return _chart(
+        key, f"Probability of each {what}", " ".join(said), (_NAME_WIDTH + _BAR_WIDTH + 76, bottom + 2), parts
+    )
 
 
 @dataclass(frozen=True)
