@@ -96,6 +96,8 @@ def test_only_a_network_on_the_mean_face_is_asked_about_halves(tmp_path):
     assert units.half_logits(clips).shape == (2, 1, 5, 12)
     crop = type(units)(units.path, units.facts, units.config.model_copy(update={"input": "crop"}), units._members)
     assert crop.half_logits(clips) is None
+    stretched = units.config.model_copy(update={"normalisation": "minmax"})
+    assert type(units)(units.path, units.facts, stretched, units._members).half_logits(clips) is None
     assert isinstance(units._network, CanonicalCNN)
 
 

@@ -79,6 +79,15 @@ def test_seeds_share_a_row_and_controls_and_unfinished_runs_do_not_compete(tmp_p
     assert rows["1incomplete"]["remarks"].text == "2 of 5 folds"
 
 
+def test_a_run_that_learnt_from_more_than_the_dataset_is_never_the_best(tmp_path):
+    labels = drawn_labels()
+    write_unit_run(tmp_path, labels, skill=0.5)
+    write_unit_run(tmp_path, labels, skill=9.0, init="0" * 64)
+    (table,) = report(tmp_path, "units").tables
+    best = [cells["last_uf1"].best for kind, cells in rows_of(table) if kind == "method"]
+    assert best == [False, True]  # the better score comes first
+
+
 def test_the_published_numbers_stand_beside_the_six_datasets_only(tmp_path):
     names = tuple(f"AU{number}" for number in CD6ME)
     scheme = {"scheme": "units", "class_names": names, "by_dataset": True}

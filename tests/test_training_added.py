@@ -167,6 +167,15 @@ def test_two_datasets_share_the_clips_out(tmp_path):
         assert sum(clip_id.startswith("synth-") for clip_id in fold.train) == 6
 
 
+def test_a_fold_that_holds_out_a_dataset_gets_no_clips_in_its_layout(tmp_path):
+    stores = [write_store(tmp_path / "casme2.h5"), write_store(tmp_path / "samm.h5", SAMM_EMOTIONS)]
+    write_added(stores[0])
+    write_added(stores[1], {f"synth-samm/006/{number}": "anger" for number in range(3)})
+    plan = plan_run(stores, config_of(scheme="megc3", pretrain="synth:7"), leave_dataset_out=True)
+    of_fold = {fold.id: {clip.split("/")[0] for clip in fold.train if clip.startswith("synth-")} for fold in plan.folds}
+    assert of_fold == {"casme2": {"synth-samm"}, "samm": {"synth-casme2"}}
+
+
 @pytest.mark.parametrize("value", ["synth", "synth:0", "synth:-3", "synth:1e3", "real:5", "synth:1000001"])
 def test_what_is_not_a_number_of_clips_is_refused(value):
     with pytest.raises(ConfigError, match=r"--pretrain must be synth:N, with N from 1 to 1000000"):
@@ -176,7 +185,7 @@ def test_what_is_not_a_number_of_clips_is_refused(value):
 def test_what_cannot_be_added_honestly_is_refused(store, with_added, tmp_path):
     with pytest.raises(StoreError, match="not drawn yet"):
         plan_run([store], config_of(pretrain="synth:5"))
-    with pytest.raises(ConfigError, match="lbp-top sees whole clips"):
+    with pytest.raises(StoreError, match="lbp-top sees whole clips"):
         plan_run([store], config_of(model="lbp-top", epochs=None, batch_size=None, device=None, pretrain=PRETRAIN))
     with pytest.raises(ConfigError, match="no effect with mer fit"):
         plan_fit([store], config_of(pretrain=PRETRAIN))

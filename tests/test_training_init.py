@@ -1,6 +1,7 @@
 """Folds that start from the weights of a fitted model: what fits, what is refused, and how it is told."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -140,6 +141,28 @@ def test_a_run_is_continued_and_replayed_from_its_weights(fitted, store, started
     with pytest.warns(UserWarning, match="training clips of one subject only"):
         run = mer_cli.train(store, init=fitted, out=started.parent, progress=False, batch_size=2, device="cpu", **PLAIN)
     assert run.path == started
+
+
+def test_a_control_that_must_have_nothing_to_learn_starts_from_no_weights(fitted, store):
+    with pytest.raises(ConfigError) as error:
+        plan_from(fitted, store, shuffle_labels=True)
+    assert str(error.value) == (
+        f"--init {fitted}: with --shuffle-labels a run must have nothing to learn, and these weights know true labels. "
+        "Leave one of the two out."
+    )
+
+
+def test_a_replay_whose_weights_are_gone_says_how_to_name_them(fitted, store, tmp_path):
+    moved = tmp_path / "model"
+    shutil.copytree(fitted, moved)
+    run = train_run(plan_from(moved, store), tmp_path / "runs")
+    shutil.rmtree(moved)
+    shown = CliRunner().invoke(main.app, ["train", "--config", str(run / "config.json")])
+    assert shown.exit_code == 1
+    assert shown.stderr == (
+        f"error: {run / 'config.json'}: the weights that the run started from are not at {moved}. Name their place: "
+        "--init MODEL.\n"
+    )
 
 
 def test_people_whom_the_run_holds_out_must_be_unknown_to_the_weights(data, fitted, store, tmp_path):

@@ -41,7 +41,8 @@ def units_scheme(name: str, datasets: Iterable[str]) -> Scheme:
     named = [int(number) for number in name.split("-")[1:]]
     wrong = [number for number in named if not 1 <= number <= LARGEST or named.count(number) > 1]
     if wrong or len(named) > MOST:
-        problem = f"names AU{wrong[0]}" if wrong else f"names {len(named)} units"
+        twice = " twice" if wrong and named.count(wrong[0]) > 1 else ""
+        problem = f"names AU{wrong[0]}{twice}" if wrong else f"names {len(named)} units"
         raise ConfigError(
             f"--scheme {name}: {problem}. Expected up to {MOST} action units between 1 and {LARGEST}, each once, as in "
             f"{UNITS}-1-4-12; {UNITS} alone means {', '.join(map(str, CD6ME))}."

@@ -16,12 +16,12 @@ from mer_cli.runs.plan import RunPlan
 from mer_cli.runs.run_config import GENERATED, RunConfig
 
 
-def card_text(facts: Facts, plan: RunPlan, folder: str) -> str:
+def card_text(facts: Facts, plan: RunPlan, folder: str | None) -> str:
     """Return the card of a model that was trained on all clips of a plan, as Markdown.
 
     Parameters
     ----------
-    folder : where the model is written, for the commands that it names
+    folder : where the model is written, for the commands that it names; None for a reader who has not its clips
     """
     config = plan.config
     parts = [
@@ -45,11 +45,13 @@ def _names(facts: Facts) -> str:
     return f"generated faces in the layout of {names}" if facts.generated else names
 
 
-def _goodness(facts: Facts, plan: RunPlan, folder: str) -> Iterator[str]:
+def _goodness(facts: Facts, plan: RunPlan, folder: str | None) -> Iterator[str]:
     yield "It has no score of its own: it was trained on everybody, so no clip is left to test it on."
     if facts.score is None:
-        yield "**Nobody knows how good it is.** These two commands would tell:"
-        yield f"    {_train_command(plan)}\n    {_fit_command(plan, folder)} --calibrate runs/{plan.config.run_name}"
+        yield f"**Nobody knows how good it is.**{' These two commands would tell:' if folder else ''}"
+        if folder:
+            fit = f"{_fit_command(plan, folder)} --calibrate runs/{plan.config.run_name}"
+            yield f"    {_train_command(plan)}\n    {fit}"
         what = "an action unit" if facts.predicts_units else "a class"
         yield f"Its probabilities are not calibrated: it may name {what} with 99 % and be right half the time."
         return

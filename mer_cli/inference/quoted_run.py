@@ -21,7 +21,7 @@ from mer_cli.evaluation.statistics import spread
 from mer_cli.inference.model import Score
 from mer_cli.runs.directory import Run, read_run
 from mer_cli.runs.foreign import Foreign
-from mer_cli.runs.run_config import RunConfig
+from mer_cli.runs.run_config import AddedStore, RunConfig
 
 RULE = "last"
 # A seed is drawn, not chosen, and the machine is not a setting. What the variant says, the network's parts say.
@@ -122,4 +122,6 @@ def _spell(value: Any) -> str:
     if isinstance(value, Foreign):
         options = ", ".join(f"{name}={option}" for name, option in value.options.items())
         return f"{value.code} ({', '.join(filter(None, (value.source_sha256[:12], options)))})"
-    return shortened(str(value))
+    if isinstance(value, tuple) and all(isinstance(part, AddedStore) for part in value):
+        return ", ".join(f"{part.n_clips:,} clips of {part.dataset}" for part in value)
+    return shortened(str(value)) or "not given"

@@ -83,7 +83,7 @@ def make_shipped(work: Path, out: Path = FOLDER, tell: Callable[[str], object] =
         weights = fit(plan, lambda epoch, loss: None)
         facts = facts_of(plan.config, [held.info for held in plan.stores], plan.labels)
         about = ABOUT.format(n=facts.n_clips, release=RELEASE, seed=SEED)
-        card = card_text(facts, plan, name) + about
+        card = card_text(facts, plan, None) + about
         shutil.rmtree(out / name, ignore_errors=True)
         write_model(out / name, weights, card, facts, plan.config, plan.config.network_options)
 

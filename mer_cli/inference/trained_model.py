@@ -118,15 +118,18 @@ class NetworkModel:
     def half_logits(self, clips: Sequence[NewClip]) -> NDArray[np.float32] | None:
         """Return the logits for the symmetrical faces of each clip's left and right half, (2, members, n, classes).
 
-        None unless the network sees u and v of the flow on the mean face, whose middle is that of the image.
+        None unless the network sees u and v of the flow on the mean face, whose middle is that of the image, and the
+        sign of u still means a direction: not if each clip's motion is stretched to a range.
         """
-        sees = self.config.method.sees
-        if not (isinstance(sees, MotionInput) and sees.channels == ("u", "v") and "shape" in self.config.steps):
+        sees, config = self.config.method.sees, self.config
+        sees_halves = isinstance(sees, MotionInput) and sees.channels == ("u", "v") and "shape" in config.steps
+        if not sees_halves or config.normalisation != "standard":
             return None
-        found = [
-            [self._forward(network, (face,)) for face in symmetrical(self.inputs(clips, member)[0])]
-            for member, network in self.networks()
-        ]
+        drawn = draw(clips, config)
+        found = []
+        for member, network in self.networks():
+            (motion,) = network_inputs(drawn, slice(None), config, member.fixed)
+            found.append([self._forward(network, (face,)) for face in symmetrical(motion)])
         return np.asarray(found, np.float32).swapaxes(0, 1)
 
     def _logits(self, network: nn.Module, member: Member, drawn: Drawn) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ import numpy as np
 from mer_cli.datasets.units import CD6ME
 from mer_cli.evaluation.chance import run_chance
 from mer_cli.evaluation.epoch_rules import Scores, evaluate
-from mer_cli.evaluation.run_text import progress, remarks, settings
+from mer_cli.evaluation.run_text import progress, remarks, settings, trained_with, tuned_on_test
 from mer_cli.evaluation.statistics import Spread, few_subjects, spread
 from mer_cli.evaluation.summary import fraction
 from mer_cli.evaluation.unit_metrics import left_out
@@ -24,6 +24,7 @@ from mer_cli.report.lines import with_form
 from mer_cli.report.model import ANY_DATASET, UNITS, Block, Cell, Column, Note, Row, RowKind, Table
 from mer_cli.report.rows import key_of, score_cell, table_row
 from mer_cli.runs.directory import Run
+from mer_cli.runs.run_config import RunConfig
 
 RULE = "last"
 HEADINGS = {"uf1": "Mean F1", "uar": "Mean recall", "accuracy": "Accuracy %"}
@@ -89,7 +90,7 @@ def _block(groups: Sequence[Standing], part: str | None, columns: Sequence[Colum
     first = groups[0][0]
     filled = [(runs, _cells(runs, part)) for runs in groups]
     filled.sort(key=lambda pair: -(pair[1][key_of(RULE, "uf1")].value or -1.0))
-    _mark_best([cells for runs, cells in filled if _kind(runs) == "method"])
+    _mark_best([cells for runs, cells in filled if _kind(runs) == "method" and _competes(runs[0].config, part)])
     rows = [table_row(_kind(runs), cells, columns) for runs, cells in filled]
     finished = next((runs[0] for runs, _ in filled if not runs[0].missing), None)
     return Block(
@@ -106,6 +107,11 @@ def _mark_best(ranked: Sequence[dict[str, Cell]]) -> None:
     for cells in ranked:
         if cells[key].value == max(other[key].value or 0.0 for other in ranked):
             cells[key] = replace(cells[key], best=True)
+
+
+def _competes(config: RunConfig, part: str | None) -> bool:
+    """Return whether a row may be the best: it learnt from the dataset's clips alone, and nobody tuned it on them."""
+    return not (trained_with(config) or tuned_on_test(config, part))
 
 
 def _kind(runs: Standing) -> RowKind:

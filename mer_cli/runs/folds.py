@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mer_cli.datasets.unit_masks import bits_of
 from mer_cli.errors import ConfigError
-from mer_cli.records import Fold, dataset_of, fold_id, parts_of, subject_of
+from mer_cli.records import ADDED, Fold, dataset_of, fold_id, parts_of, subject_of
 from mer_cli.runs.config import TrainConfig
 
 
@@ -90,6 +90,15 @@ def cross_folds(train_ids: Iterable[str], test_ids: Iterable[str]) -> list[Fold]
     train = tuple(sorted(train_ids))
     by_dataset = _grouped(test_ids, dataset_of)
     return [Fold(dataset, train, inner=(), test=tuple(by_dataset[dataset])) for dataset in sorted(by_dataset)]
+
+
+def added_to(fold_id: str, added: Iterable[str]) -> tuple[str, ...]:
+    """Return the generated clips that a fold trains on, beside its own training clips.
+
+    A fold that holds out a whole dataset gets none in its layout: their classes and action units are as frequent as in
+    its coding table.
+    """
+    return tuple(clip_id for clip_id in added if dataset_of(clip_id) != f"{ADDED}{fold_id}")
 
 
 def select_folds(folds: Sequence[Fold], wanted: Sequence[str] | None) -> list[Fold]:

@@ -11,11 +11,19 @@ from mer_cli.datasets.dataset import Scheme
 from mer_cli.datasets.scheme_file import check_clips
 from mer_cli.datasets.schemes import check_counts, protocol_id, resolve_scheme
 from mer_cli.datasets.spelling import first_alike, spelt
-from mer_cli.errors import ConfigError
+from mer_cli.errors import ConfigError, StoreError
 from mer_cli.records import Fold, is_added, parts_of
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.fold_lists import FoldLists, read_fold_lists
-from mer_cli.runs.folds import cross_folds, dataset_folds, list_folds, loso_folds, select_folds, set_aside
+from mer_cli.runs.folds import (
+    added_to,
+    cross_folds,
+    dataset_folds,
+    list_folds,
+    loso_folds,
+    select_folds,
+    set_aside,
+)
 from mer_cli.runs.frame_draw import cut_draw_warning
 from mer_cli.runs.plan import PlannedStore, RunPlan
 from mer_cli.runs.run_config import TRAINED_ON, AddedStore, OwnScheme, Role, RunConfig, RunStore
@@ -54,15 +62,11 @@ def plan_protocol(
         If a store can't be read, two stores are of one dataset, the scheme does not fit them, two protocols are asked
         for, the lists don't fit the stores, a fold is unknown, or too many subjects are to be set aside.
     """
-    if config.predicts_units:
-        _check_method(config)
+    _check_method(config)
     infos = _read_all(stores, test_stores, _role(test_stores, folds_file, leave_dataset_out))
     scheme = resolve_scheme(config.scheme, {info.dataset: set(info.clips["emotion"]) for info, _ in infos})
     planned = tuple(PlannedStore(info, role, label_clips(info, scheme)) for info, role in infos)
-    if scheme.of_units:
-        _check_units(planned, scheme)
-    else:
-        _check_classes(planned, scheme)
+    (_check_units if scheme.of_units else _check_classes)(planned, scheme)
     added = _added(planned, config, scheme)
     lists = read_fold_lists(folds_file, planned, scheme.name) if folds_file else None
     folds = _folds(planned, lists)
@@ -70,8 +74,8 @@ def plan_protocol(
         labels = {clip_id: label for store in planned for clip_id, (_, label) in store.clips.items()}
         n_units = len(scheme.class_names) if scheme.of_units else 0
         folds = [set_aside(fold, labels, config.inner_val, config.seed, n_units) for fold in folds]
-    more = tuple(clip_id for store in added for clip_id in store.clips)  # never held back
-    folds = [replace(fold, train=fold.train + more) for fold in folds]
+    more = [clip_id for store in added for clip_id in store.clips]  # never held back
+    folds = [replace(fold, train=fold.train + added_to(fold.id, more)) for fold in folds]
     run_config = RunConfig(
         **config.model_copy(update={"scheme": scheme.name}).model_dump(),
         stores=tuple(_record(store, config) for store in planned),
@@ -147,7 +151,7 @@ def require_one_each(infos: Iterable[StoreInfo]) -> None:
 def _check_method(config: TrainConfig) -> None:
     """Refuse your own method for action units, unless mer gives its loss: what it is taught is one class of a clip."""
     foreign = config.foreign
-    if foreign and foreign.door != "network":
+    if config.predicts_units and foreign and foreign.door != "network":
         raise ConfigError(
             f"--scheme {config.scheme}: {foreign.code} answers with one class for each clip, and a clip may show "
             "several action units. Expected a network, or a built-in method. Choose another --scheme or --model."
@@ -190,9 +194,9 @@ def _added(planned: Sequence[PlannedStore], config: TrainConfig, scheme: Scheme)
 
 
 def require_addable(config: TrainConfig) -> None:
-    """Raise a ConfigError if the run's method sees whole clips, which no added clip has."""
+    """Raise a StoreError if the run's method sees whole clips, which no added clip has."""
     if config.method.sees.needs_clips(config.span):
-        raise ConfigError(
+        raise StoreError(
             f"--pretrain: {config.model} sees whole clips, and of generated ones only the frames near onset and apex "
             "are drawn. Leave --pretrain out, or choose another --model."
         )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from mer_cli.datasets.unit_masks import shown_in
 from mer_cli.records import Fold, dataset_of, is_added, subject_of
 from mer_cli.runs.directory import Run
+from mer_cli.runs.folds import added_to
 
 MOST_NAMED = 3  # folds that are named; more are counted
 
@@ -129,6 +130,6 @@ def rare_text_of(run: Run) -> str:
     for fold, test in held_out.items():
         aside = {*test, *inner.get(fold, ())}
         train = tuple(clip_id for clip_id in only_trained or run.labels if clip_id not in aside)
-        folds.append(Fold(fold, (*train, *run.added), tuple(inner.get(fold, ())), tuple(test)))
+        folds.append(Fold(fold, (*train, *added_to(fold, run.added)), tuple(inner.get(fold, ())), tuple(test)))
     folds.sort(key=lambda each: each.id)
     return rare_text({**run.labels, **run.added}, run.class_names, folds, of_units=run.config.predicts_units)

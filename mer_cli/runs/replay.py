@@ -71,7 +71,12 @@ def _of_own_method(path: Path, foreign: Foreign, given: Collection[str]) -> dict
 
 def _find_init(path: Path) -> Path:
     """Return the path of the weights that a run started from, as its newest session has it."""
-    return Path(str(read_sessions(path.parent)[-1].environment.get(INIT_GIVEN, "")))
+    typed = Path(str(read_sessions(path.parent)[-1].environment.get(INIT_GIVEN, "")))
+    if not typed.exists() or typed == Path():
+        raise ConfigError(
+            f"{path}: the weights that the run started from are not at {typed}. Name their place: --init MODEL."
+        )
+    return typed
 
 
 def _find_store(path: Path, record: RunStore, recorded: RunConfig) -> Path:

@@ -18,7 +18,7 @@ import torch
 from mer_cli.datasets.scheme_file import datasets_in, is_scheme_file
 from mer_cli.datasets.schemes import AUTO, SCHEMES, resolve_scheme
 from mer_cli.errors import ConfigError, DatasetError, StoreError, unknown_name
-from mer_cli.runs.config import OF_NETWORK, TrainConfig, check_settings, has_effect, resolve_config
+from mer_cli.runs.config import OF_NETWORK, TrainConfig, check_settings, has_effect, require_classes, resolve_config
 from mer_cli.runs.directory import is_finished
 from mer_cli.runs.fold_files import read_history
 from mer_cli.runs.methods import LIVE, METHODS, MMNET, Method
@@ -89,6 +89,8 @@ def plan_grid(
             is_random = METHODS[row.get("model", MMNET)].is_random or settings.get("shuffle_labels")
             for seed in range(first_seed, first_seed + n_seeds) if is_random else [None]:
                 config = resolve_config(**wanted, seed=seed)
+                if table != MOTION:
+                    require_classes(config, f"--table {table}")
                 cells.append(cell_of(name, plan_run([store], config, machine=machine), out, machine))
     return cells
 

@@ -98,7 +98,9 @@ def _require_same_network(initial: Initial, config: RunConfig) -> None:
             f"{said} with --model {theirs.model}{code}, and this run has {config.model}. Give weights of that method, "
             "or the method of these weights."
         )
-    named = {name: (value, config.network_options.get(name)) for name, value in theirs.network_options.items()}
+    ours = config.network_options
+    # Whether the logits are of units or of classes changes no weight, and the last layer is drawn if they differ.
+    named = {name: (each, ours.get(name)) for name, each in theirs.network_options.items() if name != "predicts_units"}
     named |= {
         name: (getattr(theirs, name), getattr(config, name))
         for name in TrainConfig.model_fields

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from mer_cli.errors import ConfigError
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.plan import RunPlan
 from mer_cli.runs.protocol import plan_protocol
@@ -67,6 +68,11 @@ def plan_run(
 
 def _started_from(plan: RunPlan, initial: Initial) -> RunPlan:
     """Return the plan with the weights that every fold starts from."""
+    if plan.config.shuffle_labels:
+        raise ConfigError(
+            f"--init {initial.path}: with --shuffle-labels a run must have nothing to learn, and these weights know "
+            "true labels. Leave one of the two out."
+        )
     weights, drawn = fitting_weights(initial, plan.config)
     require_no_leak(initial, plan.config)
     told = f"--init {initial.path}: its classes are not those of this run, so {' and '.join(drawn)} are drawn as usual."

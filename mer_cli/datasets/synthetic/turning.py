@@ -64,7 +64,7 @@ class Turning:
 
 
 def _rotation(yaw: float, pitch: float) -> Floats:
-    """Return the rotation (3, 3) of a head in the camera's axes; positive yaw turns it to the image's right, pitch down."""
+    """Return the rotation (3, 3) of a head in the camera's axes; positive angles turn it right and down."""
     (sin_y, sin_p), (cos_y, cos_p) = np.sin(np.radians([yaw, pitch])), np.cos(np.radians([yaw, pitch]))
     about_y = np.array([[cos_y, 0, sin_y], [0, 1, 0], [-sin_y, 0, cos_y]])
     about_x = np.array([[1, 0, 0], [0, cos_p, -sin_p], [0, sin_p, cos_p]])
