@@ -73,7 +73,7 @@ def test_units_can_be_chosen_and_stand_in_their_order():
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("units-4-4", "names AU4"),
+        ("units-4-4", "names AU4 twice"),
         ("units-0", "names AU0"),
         ("units-99", "names AU99"),
         ("units-" + "-".join(map(str, range(1, 34))), "names 33 units"),
