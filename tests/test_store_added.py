@@ -12,6 +12,7 @@ from mer_cli.datasets.registry import DATASETS, load_release
 from mer_cli.datasets.synthetic.drawing import draw_faces
 from mer_cli.datasets.synthetic.writer import GROUND_TRUTH, LAYOUTS, write_for_store
 from mer_cli.errors import StoreError
+from mer_cli.faces.mean_face import NOT_A_FACE, is_a_face
 from mer_cli.store.added import SEED, draw_added, pack_added, read_added
 from mer_cli.store.hdf5 import read_store
 from mer_cli.system.files import lock_file
@@ -124,3 +125,21 @@ def test_windows_of_generated_clips_hold_frames_on_both_sides(tmp_path):
     for plan, clip in zip(sorted(plans, key=lambda plan: plan.name), release.clips, strict=True):
         assert {frame.number for frame in clip.frames} >= {*range(plan.apex - 3, min(plan.apex + 4, plan.offset + 1))}
         assert np.isin([clip.onset, clip.offset], [frame.number for frame in clip.frames]).all()
+
+
+def test_a_drawn_clip_that_cannot_be_compared_with_the_mean_face_is_left_out(tmp_path, monkeypatch):
+    store, judged = read_store(write_store(tmp_path / "casme2.h5")), []
+
+    def is_first_or_later(landmarks):
+        judged.append(is_a_face(landmarks))
+        return len(judged) > 1
+
+    monkeypatch.setattr("mer_cli.store.added.is_a_face", is_first_or_later)
+    draw_added(store, 2)
+    pack_added(store, 2)
+    added = read_added(store, 2)
+    assert judged == [True, True]
+    assert len(added.clips) == 1
+    (failed,) = added.attributes["failed"]
+    assert failed["reason"] == NOT_A_FACE
+    assert failed["clip_id"] not in added.clips.index

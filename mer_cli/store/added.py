@@ -10,7 +10,7 @@ The clips are of a dataset of their own, "synth-casme2": the generated subject 0
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,9 +18,10 @@ from mer_cli.datasets.registry import DATASETS, load_release
 from mer_cli.engines.resumable import OnClip, ignore_clip, parts_dir
 from mer_cli.errors import ConfigError, StoreError
 from mer_cli.faces.frames import HALF_WINDOW
-from mer_cli.records import ADDED, Release
+from mer_cli.faces.mean_face import NOT_A_FACE, is_a_face
+from mer_cli.records import ADDED, FailedClip, Release
 from mer_cli.store.build import build_store
-from mer_cli.store.hdf5 import StoreInfo, read_store
+from mer_cli.store.hdf5 import StoreInfo, read_landmarks, read_store
 from mer_cli.system.files import lock_file
 
 RELEASE = 2  # of the generator
@@ -126,6 +127,9 @@ def draw_added(store: StoreInfo, n_clips: int, on_clip: OnClip = ignore_clip) ->
 def pack_added(store: StoreInfo, n_clips: int, on_clip: OnClip = ignore_clip) -> None:
     """Pack the images that `draw_added` drew into a store beside `store`, unless it is there, and remove them.
 
+    Of a thousand clips one or two may have landmarks that don't lie as those of a face. They are left out: nobody could
+    mend a drawn clip, and a run that compares faces (`--input`) refuses a store with one.
+
     Parameters
     ----------
     on_clip : as in `build_store`
@@ -140,9 +144,27 @@ def pack_added(store: StoreInfo, n_clips: int, on_clip: OnClip = ignore_clip) ->
         return
     images, align = path.with_suffix(""), store.attributes["crop"]["align"]
     with lock_file(images):
-        build_store(_renamed(load_release(store.dataset, images)), path, align=align, on_clip=on_clip)
+        release = _renamed(load_release(store.dataset, images))
+        build_store(release, path, align=align, on_clip=on_clip)
+        if unlike := _unlike_faces(path):
+            path.unlink()
+            build_store(_without(release, unlike), path, align=align)
         shutil.rmtree(parts_dir(path), ignore_errors=True)  # kept for clips without a face, which stay without
         shutil.rmtree(images, ignore_errors=True)
+
+
+def _unlike_faces(path: Path) -> frozenset[str]:
+    """Return the clips of a store whose landmarks don't lie as those of a face."""
+    clip_ids = list(map(str, read_store(path).clips.index))
+    landmarks = read_landmarks(path, clip_ids)
+    return frozenset(clip_id for clip_id, of_clip in zip(clip_ids, landmarks, strict=True) if not is_a_face(of_clip))
+
+
+def _without(release: Release, clip_ids: Collection[str]) -> Release:
+    """Return a release in which some clips have failed."""
+    failed = (FailedClip(clip.clip_id, clip.emotion, NOT_A_FACE) for clip in release.clips if clip.clip_id in clip_ids)
+    kept = tuple(clip for clip in release.clips if clip.clip_id not in clip_ids)
+    return replace(release, clips=kept, failed=(*release.failed, *failed))
 
 
 def _renamed(release: Release) -> Release:
