@@ -13,6 +13,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import chdir
 from itertools import groupby, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -240,4 +241,6 @@ def demo(
     from mer_cli.runs.directory import read_run
 
     runs = run_demo(out, seed, lambda line: console.out.print(f"\n[bold]$ {escape(line)}[/bold]"))
-    show_demo(out, summarise_runs([read_run(run) for run in runs]))
+    with chdir(out):  # where the runs' stores are, from which the ceiling is read
+        rows = summarise_runs([read_run(run.relative_to(out)) for run in runs])
+    show_demo(out, rows)
