@@ -164,7 +164,7 @@ class SlurmEngine:
         return result[1]
 
     def tell_unusual(self, job: Job, told: set[str]) -> None:
-        """Tell why a job waits, if that is no usual reason and not among those told already, where it is then added."""
+        """Tell why a job waits, if the reason is neither usual nor told already; then add it to those told."""
         if job.reason not in {*USUAL_REASONS, *told}:
             told.add(job.reason)
             self.say(f"SLURM: job {job.number} waits: {job.reason}. `scontrol show job {job.number}` tells more.")

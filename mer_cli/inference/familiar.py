@@ -35,7 +35,7 @@ class Measure:
 
     too_low, too_high : how the face then differs from those of the training clips
     lowest, highest : smallest and largest possible value
-    smallest_sd : spread that is always allowed, so that one level of grey is no reason to refuse
+    smallest_sd : spread that is always allowed, so that one level of grey is not a reason to refuse
     is_ratio : whether twice as much is as far as half as much, so that logarithms are compared
     unit : printed behind the value
     """

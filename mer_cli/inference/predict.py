@@ -208,8 +208,13 @@ def _ask(model: Model, cuts: Sequence[tuple[CutClip, float | None]]) -> Iterator
         return
     logits, halves = model.logits(clips), model.half_logits(clips) if model.facts.predicts_units else None
     for place, (cut, score) in enumerate(cuts):
-        of_halves = None if halves is None else halves[:, :, place]
-        yield _answer(model.facts, logits[:, place], of_halves, score, cut)
+        if not np.isfinite(logits[:, place]).all():
+            yield Answer(score, None, None, None, ("The model's logits are not finite numbers.",), cut)
+        elif model.facts.predicts_units:
+            of_halves = None if halves is None else halves[:, :, place]
+            yield _unit_answer(model.facts, logits[:, place], of_halves, score, cut)
+        else:
+            yield _answer(model.facts, logits[:, place], score, cut)
 
 
 def _with_units(answer: Answer, units: Answer) -> Answer:
@@ -232,23 +237,8 @@ def _mapped(model: Model, answers: tuple[Answer, ...]) -> tuple[Answer, ...]:
     return tuple(replace(answer, attention=of_answer.get(id(answer))) for answer in answers)
 
 
-def _answer(
-    facts: Facts,
-    logits: NDArray[np.float32],
-    halves: NDArray[np.float32] | None,
-    score: float | None,
-    cut: CutClip,
-) -> Answer:
-    """Return the answer for one clip from the logits of all members, (members, classes).
-
-    Parameters
-    ----------
-    halves : (2, members, classes), the logits for the left and the right half of the face; None if nobody knows them
-    """
-    if not np.isfinite(logits).all():
-        return Answer(score, None, None, None, ("The model's logits are not finite numbers.",), cut)
-    if facts.predicts_units:
-        return _unit_answer(facts, logits, halves, score, cut)
+def _answer(facts: Facts, logits: NDArray[np.float32], score: float | None, cut: CutClip) -> Answer:
+    """Return the answer for one clip from the logits of all members, (members, classes)."""
     probabilities, spread = (each[0] for each in combine(logits[:, None], facts.temperature or 1.0))
     label = facts.class_names[int(np.argmax(probabilities))]
     if facts.temperature is None:  # a softmax that nobody has checked looks like knowledge
@@ -267,7 +257,12 @@ def _unit_answer(
     score: float | None,
     cut: CutClip,
 ) -> Answer:
-    """Return the answer of a model of action units: the probability of each, which are above .5, and on which side."""
+    """Return the answer of a model of action units: the probability of each, which are above .5, and on which side.
+
+    Parameters
+    ----------
+    halves : (2, members, units), the logits for the left and the right half of the face; None if nobody knows them
+    """
     each = combine(as_two_classes(logits), facts.temperature or 1.0)
     probabilities, spread = (found[..., 1] for found in each)  # (units,)
     is_shown = probabilities > 0.5

@@ -285,7 +285,7 @@ def _read_options(found: Any, given: Mapping[str, str | Option], door: Door, ori
         raise ConfigError(f"{origin.text}: needs a value for '{missing[0]}'. Give it: --set {missing[0]}=VALUE.")
     hints = _hints_of(found)
     typed = {name: _typed(name, value, hints.get(name), known.get(name)) for name, value in given.items()}
-    # A default that is given is no other network; the source has it.
+    # A default that is given doesn't change the network; the source has it.
     defaults = {
         name: each.default for name, each in known.items() if isinstance(each.default, bool | int | float | str)
     }
