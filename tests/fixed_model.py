@@ -55,6 +55,7 @@ class FixedModel:
     def __init__(self, logits=((4.0, 0.0, 0.0),), needs_clips=False, **facts):
         self.given, self.facts, self.needs_clips = np.array(logits, np.float32), facts_of(**facts), needs_clips
         self.steps = ()
+        self.halves = None  # (2, members, classes)
         self.members, self.shown = len(self.given), []
 
     def logits(self, clips):
@@ -62,7 +63,7 @@ class FixedModel:
         return np.repeat(self.given[:, None], len(clips), axis=1)
 
     def half_logits(self, clips):
-        return None
+        return None if self.halves is None else np.repeat(self.halves[:, :, None], len(clips), axis=2)
 
     def maps(self, clips, classes):
         return np.stack([np.full((224, 224), label / 4, np.float32) for label in classes])

@@ -35,7 +35,7 @@ UNITS = ("AU4", "AU7", "AU12")
 
 
 def unit_facts(**changes):
-    fields = {"class_names": UNITS, "scheme": "units-4-7-12", "score": None, "temperature": None}
+    fields = {"class_names": UNITS, "scheme": "units-4-7-12", "score": None, "temperature": 1.0}
     return facts_of(**fields | {"clips_of_class": dict(zip(UNITS, (40, 30, 3), strict=True))} | changes)
 
 
@@ -87,14 +87,26 @@ def test_several_networks_answer_with_the_mean_of_their_probabilities():
     assert answer.label == "AU4"
 
 
-def test_a_clip_that_shows_no_unit_is_no_missing_answer():
+def test_a_model_that_is_not_calibrated_names_units_without_a_number():
+    held = unit_model([2.0, -0.1, 0.1], [2.0, -0.2, 0.2], temperature=None)
+    held.halves = np.array([[[9.0, 9.0, -9.0]], [[9.0, -9.0, 9.0]]])
+    (answer,) = ask(smiling(), held, onset=1, apex=5).answers
+    assert (answer.label, answer.probabilities, answer.spread) == ("AU4+AU12", None, None)
+    assert answer.sides == ("both", "", "right")
+
+
+def test_a_clip_that_shows_no_unit_is_not_a_missing_answer():
     (answer,) = ask(smiling(), unit_model([-2.0, -1.0, -3.0]), onset=1, apex=5).answers
     assert (answer.label, answer.abstains) == ("none", ())
 
 
-def said(**changes):
+def said(temperature=1.0, **changes):
     fields = {"label": "AU4+AU7", "probabilities": (0.75, 0.625, 0.125), "spread": None}
-    return prediction_of(answered(**fields | changes), silent(), facts=unit_facts())
+    return prediction_of(answered(**fields | changes), silent(), facts=unit_facts(temperature=temperature))
+
+
+def unsure(**changes):
+    return said(None, probabilities=None, **changes)
 
 
 def test_text_names_the_units_above_a_half_or_the_likeliest():
@@ -102,12 +114,21 @@ def test_text_names_the_units_above_a_half_or_the_likeliest():
     assert lines[1] == "  frames 101 to 121 (0.50 to 0.60 s): AU4 75%, AU7 62%"
     assert lines[2].endswith("no answer. No face was found on frame 401.")
     assert lines[4].endswith("): none of the 3 action units; the likeliest: AU7 38%")
-    assert (
-        "Its probabilities are not calibrated: it may be surer than it is right. mer fit --calibrate RUN helps."
-        in lines
-    )
     (of_several,) = list(text_lines([said(spread=(0.1, 0.2, 0.3))]))[1:2]
     assert of_several.endswith("AU4 75% ±10% over the networks, AU7 62% ±20% over the networks")
+
+
+def test_text_of_a_model_that_is_not_calibrated_has_no_number():
+    lines = list(text_lines([unsure(sides=("left", "both", "")), unsure(label="none")]))
+    assert lines[1].endswith("): AU4 on the left, AU7; how sure that is, nobody knows")
+    assert lines[4].endswith("): none of the 3 action units; how sure that is, nobody knows")
+    told = "Its probabilities are not calibrated, so they are not shown: mer fit --calibrate RUN makes them so."
+    assert told in lines
+
+
+def test_csv_of_a_model_that_is_not_calibrated_has_units_and_sides():
+    first = next(csv.DictReader(io.StringIO(to_csv([unsure(sides=("left", "", ""))]))))
+    assert (first["units"], first["sides"], first["p_AU4"]) == ("AU4+AU7", "AU4 left", "")
 
 
 def test_csv_has_the_units_and_a_column_for_each():
@@ -137,10 +158,11 @@ def test_json_has_a_list_of_units_and_no_emotion():
     assert "emotion" not in first
 
 
-def test_the_page_draws_a_bar_for_each_unit():
+def test_the_page_draws_a_bar_for_each_unit_of_a_calibrated_model():
     page = render_page([said()])
     assert "Probability of each action unit" in page
     assert "AU4 75%, AU7 62%" in page
+    assert "Probability of each action unit" not in render_page([unsure()])
 
 
 def test_a_quoted_run_calibrates_each_unit_of_each_clip_and_gives_the_mean_f1(store, tmp_path):

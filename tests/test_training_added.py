@@ -240,3 +240,12 @@ def test_what_is_wrong_with_the_run_is_told_before_anything_is_drawn(tmp_path):
         assert result.exit_code == 1
         assert told in result.output
     assert not (tmp_path / "synth").exists()
+
+
+def test_another_store_is_refused_before_clips_are_drawn_for_it(with_added, tmp_path):
+    path = write_store(tmp_path / "casme2.h5", repainted=EMOTIONS)
+    result = mer("train", path, "--config", with_added / "config.json", "--out", tmp_path / "runs")
+    assert result.exit_code == 1
+    assert f"error: {path}: its content hash is " in result.output
+    assert "It would be another run." in " ".join(result.output.split())
+    assert not (tmp_path / "synth").exists()

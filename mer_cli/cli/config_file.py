@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
@@ -102,13 +102,18 @@ def _as_texts(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def check_replay(ctx: Any, plan: RunPlan) -> None:
-    """Raise a ConfigError if the command replays a run, and the plan is that of another run."""
+def check_replay(ctx: Any, plan: RunPlan, also: Collection[str] = ()) -> None:
+    """Raise a ConfigError if the command replays a run, and the plan is that of another run.
+
+    Parameters
+    ----------
+    also : settings in which the plan differs beside those that the command line overrides
+    """
     from mer_cli.runs.replay import check_same_run
 
     if HELD in ctx.meta:
         file, changed = ctx.meta[HELD]
-        check_same_run(file, plan, changed)
+        check_same_run(file, plan, [*changed, *also])
 
 
 def config_text(ctx: Any, config: TrainConfig) -> str:

@@ -155,7 +155,7 @@ def train(
     with engine_of(engine, slurm) as opened:
         asked["machine"] = machine_of(opened, config.device, slurm)
         given = stores or [find_store()]
-        draw_with_progress(given, config, asked, console.Steps)
+        draw_with_progress(given, config, asked, console.Steps, partial(check_replay, ctx, also=("pretrain",)))
         plans = [*_plans(given, config, seeds, asked)]
         for plan in plans:
             check_replay(ctx, plan)
@@ -183,7 +183,11 @@ def _plans(stores: Sequence[Path], config: TrainConfig, n_seeds: int, asked: Map
 
 
 def draw_with_progress(
-    stores: Sequence[Path], config: TrainConfig, asked: Mapping[str, Any], steps: Callable[[str, int], Any]
+    stores: Sequence[Path],
+    config: TrainConfig,
+    asked: Mapping[str, Any],
+    steps: Callable[[str, int], Any],
+    check: Callable[[RunPlan], None] | None = None,
 ) -> None:
     """Draw the generated clips that --pretrain adds to those of stores, unless they are there, showing progress.
 
@@ -192,6 +196,7 @@ def draw_with_progress(
     Parameters
     ----------
     asked : further arguments of `plan_run` · steps : what shows the progress over clips
+    check : raises an error if the run, planned without these clips, must not be trained
     """
     if not config.pretrain:
         return
@@ -205,7 +210,9 @@ def draw_with_progress(
     if all(added_path(infos[dataset], n_clips).exists() for dataset, n_clips in shares.items()):
         return
     require_addable(config)
-    plan_run(stores, config.model_copy(update={"pretrain": ""}), **asked)
+    plan = plan_run(stores, config.model_copy(update={"pretrain": ""}), **asked)
+    if check:
+        check(plan)
     for dataset, n_clips in shares.items():
         with steps(f"draw {dataset}", n_clips) as shown:
             draw_added(infos[dataset], n_clips, shown.on_clip)

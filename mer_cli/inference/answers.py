@@ -45,16 +45,19 @@ def _one_text(answer: Answer, facts: Facts) -> str:
 
 
 def _units_text(answer: Answer, facts: Facts) -> str:
-    """Return the units above .5 with their probabilities; the likeliest one if there are none."""
+    """Return the units above .5, with their probabilities if these are known; if there are none, the likeliest one."""
     shares = _by_class(answer.probabilities, facts) or {}
     spreads = _by_class(answer.spread, facts) or {}
-    sides = _sides(answer, facts) or dict.fromkeys(facts.class_names, "")
+    sides = _sides(answer, facts) or {}
     on_side = {"left": " on the left", "right": " on the right"}
-    said = {name: f"{name}{on_side.get(sides[name], '')} {shares[name]:.0%}" for name in shares}
+    said = {name: f"{name}{on_side.get(sides.get(name, ''), '')}" for name in facts.class_names}
+    said |= {name: f"{said[name]} {shares[name]:.0%}" for name in shares}
     said |= {name: f"{said[name]} ±{spreads[name]:.0%} over the networks" for name in spreads}
-    if found := _shown_units(answer, facts):
-        return ", ".join(said[name] for name in found)
-    return f"none of the {len(said)} action units; the likeliest: {said[max(shares, key=shares.__getitem__)]}"
+    found = _shown_units(answer, facts)
+    text = ", ".join(said[name] for name in found) or f"none of the {len(said)} action units"
+    if not shares:
+        return f"{text}; how sure that is, nobody knows"
+    return text if found else f"{text}; the likeliest: {said[max(shares, key=shares.__getitem__)]}"
 
 
 def _shown_units(answer: Answer, facts: Facts) -> list[str]:
@@ -149,19 +152,19 @@ def _place(answer: Answer) -> Iterator[str]:
 
 def _said(answer: Answer | None, facts: Facts) -> Iterator[str]:
     """Yield what a model says of a clip, a cell for each of `_titles`; None: it was not asked."""
-    n_cells = len(_titles(facts)) - len(facts.class_names) - 1
-    yield answer.label or "" if answer else ""
-    if answer is None or answer.probabilities is None:
-        yield from [""] * (n_cells + len(facts.class_names))
+    if answer is None:
+        yield from [""] * len(_titles(facts))
         return
+    yield answer.label or ""
+    probabilities = answer.probabilities
     if facts.predicts_units:
         sides = _sides(answer, facts) or {}
         yield "+".join(f"{name} {sides[name]}" for name in _shown_units(answer, facts) if sides.get(name))
     else:
-        best = answer.probabilities.index(max(answer.probabilities))
-        yield f"{answer.probabilities[best]:.4f}"
+        best = probabilities.index(max(probabilities)) if probabilities else 0
+        yield f"{probabilities[best]:.4f}" if probabilities else ""
         yield f"{answer.spread[best]:.4f}" if answer.spread else ""
-    yield from (f"{probability:.4f}" for probability in answer.probabilities)
+    yield from (f"{share:.4f}" for share in probabilities) if probabilities else [""] * len(facts.class_names)
 
 
 def to_json(predictions: Sequence[Prediction]) -> str:

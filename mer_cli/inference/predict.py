@@ -36,8 +36,7 @@ class Answer:
     score : of spotting; None if onset and apex were given
     label : the most probable class, or the action units whose probability is above .5, such as "AU4+AU7" ("none" if
         there are none); None if it abstains
-    probabilities : (classes,), calibrated; None if it abstains or the model is not calibrated. Of action units also if
-        it is not
+    probabilities : (classes,), calibrated; None if it abstains or the model is not calibrated
     spread : (classes,), standard deviation over the model's networks; None with a single network
     abstains : the reasons for which there is no answer, as sentences
     sides : for each action unit of a model of units "left", "right" or "both", the person's sides on which it was seen,
@@ -267,8 +266,10 @@ def _unit_answer(
     probabilities, spread = (found[..., 1] for found in each)  # (units,)
     is_shown = probabilities > 0.5
     label = spell_mask(int(masks_of(is_shown)), facts.class_names)
-    spreads = tuple(spread.tolist()) if len(logits) > 1 else None
     sides = None if halves is None else _sides(is_shown, halves, facts.temperature or 1.0)
+    if facts.temperature is None:
+        return Answer(score, label, None, None, (), cut, sides=sides)
+    spreads = tuple(spread.tolist()) if len(logits) > 1 else None
     return Answer(score, label, tuple(probabilities.tolist()), spreads, (), cut, sides=sides)
 
 
