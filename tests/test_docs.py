@@ -13,8 +13,9 @@ from mer_cli.runs.variants import RECIPES
 
 ROOT = Path(__file__).parents[1]
 CLI = (ROOT / "docs/cli.md").read_text()
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-COMMANDS = typer.main.get_command(app).commands
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+GROUP = typer.main.get_command(app)
+COMMANDS = GROUP.commands
 SUBCOMMANDS = {
     f"{name} {sub}": command
     for name, group in COMMANDS.items()
@@ -43,6 +44,19 @@ def test_every_command_and_flag_is_documented(name):
 @pytest.mark.parametrize("name", [*COMMANDS, *SUBCOMMANDS])
 def test_every_command_has_help_with_an_example(name):
     assert f"Example: mer {name}" in " ".join((COMMANDS | SUBCOMMANDS)[name].help.split())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_folded_to_the_terminal_and_each_example_stands_alone(name):
+    help_text = GROUP.get_command(typer.Context(GROUP), name).help
+    assert not re.search(r"[^\n]\n[^\n]", help_text)
+    assert all(part.startswith("Example: mer ") for part in help_text.split("\n\n") if "Example" in part)
+
+
+def test_help_of_fit_names_no_setting_that_it_refuses():
+    hidden = {flag.name for flag in COMMANDS["fit"].get_params(typer.Context(COMMANDS["fit"])) if flag.hidden}
+    assert {"inner_val", "shuffle_labels", "pretrain"} <= hidden
+    assert "epochs" not in hidden
 
 
 @pytest.mark.parametrize("name", ["ablate", "compare-methods"])

@@ -92,7 +92,7 @@ class Store:
 
         Parameters
         ----------
-        backend : "tvl1" (TV-L1), or "fast" (DIS), which takes a thirtieth of the time
+        backend : "tvl1" (TV-L1), or "fast" (DIS), which takes a small part of the time
         """
         if backend not in get_args(Backend):
             raise ConfigError(f"backend: {unknown_name('optical flow', str(backend), get_args(Backend))}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from typing import Annotated, Any
 
 import typer
@@ -33,6 +34,14 @@ class Commands(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the commands in the order in which the help lists them."""
         return sorted(self.commands, key=ORDER.index)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command, whose help is folded to the terminal's width and not where its docstring is."""
+        command = super().get_command(ctx, cmd_name)
+        if command and command.help:
+            paragraphs = re.sub(r"\s+(?=Example: )", "\n\n", command.help)
+            command.help = re.sub(r"(?<=\S)\n(?=\S)", " ", paragraphs)
+        return command
 
     def invoke(self, ctx: Any) -> Any:
         try:

@@ -60,7 +60,7 @@ Part = Literal["step", "epoch", "loso", "preprocess", "load", "cluster", "flow",
 
 @app.command()
 def bench(
-    part: Annotated[Part, typer.Argument(help="What to measure; step, epoch, loso and load if left out.")] = "all",
+    part: Annotated[Part, typer.Argument(help="What to measure; all means step, epoch, loso and load.")] = "all",
     as_json: Annotated[bool, typer.Option("--json", help="Figures as JSON.")] = False,
     device: Annotated[Literal["auto", "cuda", "cpu"], typer.Option(help="Where to measure.")] = "auto",
     repeats: Annotated[
@@ -112,11 +112,12 @@ def bench(
         Path | None, typer.Option(help="With threshold: folder of the drawn clips and the runs, used again next time.")
     ] = None,
 ) -> None:
-    """Compare training with a plain float32 script and with the machine's limits, and reading with decompressing.
+    """Measure training, reading and preprocessing on this machine, optical flows, or the motion that a method needs.
 
-    Takes minutes on a GPU, half an hour on two cores. cluster: simulate Table 6 on several nodes. flow: optical flows
-    against the true motion of drawn faces. threshold: the motion at which a method is half-way between chance and
-    ceiling.
+    step, epoch and loso: training, against a plain float32 script and the machine's limits. load: reading, against
+    decompressing. all: these four, in minutes on a GPU, half an hour on two cores. cluster: simulate Table 6 on
+    several nodes. flow: optical flows against the true motion of drawn faces. threshold: the motion at which a method
+    is half-way between chance and ceiling.
 
     Example: mer bench step --json
 

@@ -51,8 +51,8 @@ def ceiling(
 ) -> None:
     """Show what the labels allow: how well the coded action units alone tell the classes, with no image at all.
 
-    Give a store, or a release's coding table, which holds no images. The most that any rule on the units can reach, and
-    what can be learnt from them, leaving one subject out.
+    Give a store, or a release's coding table, which holds no images. It prints the most that any rule on the units can
+    reach, and what can be learnt from them when one subject is left out.
     Example: mer ceiling CASME2-coding-20190701.xlsx --scheme casme2-5
     """
     from mer_cli.datasets.table_alone import is_table

@@ -20,7 +20,7 @@ EngineFlag = Annotated[
     typer.Option(
         "--engine",
         metavar="NAME",
-        help="What does the work: local (this machine), ray, ray:ADDRESS (a cluster that runs) or slurm (jobs).",
+        help="Where the work is done: local (this machine), ray, ray:ADDRESS (a running cluster) or slurm (jobs).",
     ),
 ]
 SlurmFlag = Annotated[

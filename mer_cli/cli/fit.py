@@ -10,12 +10,12 @@ import typer
 from mer_cli.cli import console
 from mer_cli.cli.app import app
 from mer_cli.cli.completion import complete_run
-from mer_cli.cli.flags import SettingsCommand, Stores
+from mer_cli.cli.flags import FitCommand, Stores
 from mer_cli.cli.train import Set, prepare_with_progress, show_clips
 from mer_cli.inference.purpose import PURPOSE
 
 
-@app.command(cls=SettingsCommand, epilog=PURPOSE)
+@app.command(cls=FitCommand, epilog=PURPOSE)
 def fit(
     ctx: typer.Context,
     stores: Stores = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from copy import copy
 from functools import cache
 from itertools import pairwise
@@ -39,7 +39,8 @@ TimeLimitFlag = Annotated[
     str | None,
     typer.Option(
         metavar="TIME",
-        help="Time the command may take, like 4m or 1h30m: no fold begins that would end later. Repeat it to go on.",
+        help="Time the command may take, like 4m or 1h30m: no fold begins that would end later. Repeat the command to "
+        "continue.",
     ),
 ]
 METAVARS = {int: "N", float: "X", str: "NAME"}
@@ -55,6 +56,7 @@ class SettingsCommand(TyperCommand):
     """
 
     rows_are_networks = False
+    refused: Container[str] = ()  # settings that the command never takes
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Note the method in `--model`, which the help is about, then read the flags."""
@@ -89,11 +91,17 @@ class SettingsCommand(TyperCommand):
         yield from (help_all, config)
         is_of_all = ctx.meta.get("help_all") or self.rows_are_networks
         for flag in flags:
-            is_refused = self.rows_are_networks and flag.name in OF_NETWORK
+            is_refused = flag.name in (OF_NETWORK if self.rows_are_networks else self.refused)
             flag.hidden = is_refused or not (is_of_all or group_of(flag.name) in shown)
             if not is_of_all:
-                flag.help = f"{flag.help} Default: {_spell(getattr(defaults, flag.name))}."
+                flag.help = f"{flag.help} Default: {_spell(getattr(defaults, flag.name)) or 'none'}."
             yield flag
+
+
+class FitCommand(SettingsCommand):
+    """The command that trains on every clip: its help hides the settings that would hold some back or add others."""
+
+    refused = ("inner_val", "shuffle_labels", "pretrain")
 
 
 class GridCommand(SettingsCommand):

@@ -64,7 +64,7 @@ def predict(
 
     Without --onset, intervals are spotted first, which is hard: most of what is spotted is something else. A recording
     or clip gets no answer if the face can't be judged: no face or several, a small face, too few frames a second, a
-    head that moves more than the face, a picture unlike the training clips, probabilities that say nothing.
+    head that moves more than the face, an image unlike the training clips, probabilities that say nothing.
     Without --model you get action units, with the side of the face, and an emotion, from models that have seen
     generated faces only: no score on real ones is known.
 

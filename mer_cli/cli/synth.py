@@ -29,7 +29,8 @@ def synth(
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write the release into.")],
     subjects: Annotated[
-        int | None, typer.Option(help=f"Number of subjects; the dataset's own if left out, of long {USUAL.subjects}.")
+        int | None,
+        typer.Option(help=f"Number of subjects. Default: as many as the dataset has; {USUAL.subjects} for long."),
     ] = None,
     clips: Annotated[int | None, typer.Option(help="Number of clips in all; the dataset's own if left out.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same images.")] = 0,
@@ -40,7 +41,11 @@ def synth(
         str | None, typer.Option(help="Only these emotions, in equal numbers: happiness,surprise.")
     ] = None,
     release: Annotated[
-        int, typer.Option(help="Release of the generator: 1, whose images stay as they are, or 2, nearer to real ones.")
+        int,
+        typer.Option(
+            metavar="1|2",
+            help="Version of the generator: 1, whose images never change, or 2, nearer to real recordings.",
+        ),
     ] = 1,
     light: Annotated[float, typer.Option(help="Factor on the flicker and the drift of the light.")] = 1.0,
     noise: Annotated[float, typer.Option(help="Factor on the noise of the images.")] = 1.0,

@@ -52,8 +52,7 @@ def _goodness(facts: Facts, plan: RunPlan, folder: str | None) -> Iterator[str]:
         if folder:
             fit = f"{_fit_command(plan, folder)} --calibrate runs/{plan.config.run_name}"
             yield f"    {_train_command(plan)}\n    {fit}"
-        what = "an action unit" if facts.predicts_units else "a class"
-        yield f"Its probabilities are not calibrated: it may name {what} with 99 % and be right half the time."
+        yield "Its probabilities are not calibrated, so `mer predict` shows none."
         return
     yield quoted(facts.score, of_units=facts.predicts_units)
     assert facts.temperature is not None

@@ -84,7 +84,7 @@ class TrainConfig(BaseModel):
     shuffle_labels: bool = setting(False, "protocol")
     """Permute the training labels of each fold: a null control, whose accuracy must be at chance level."""
     pretrain: str = setting("", "protocol")
-    """Generated clips that are added to the training clips of every fold: synth:N draws N of them, in the layout of the
+    """Generated clips to add to the training clips of every fold: synth:N for N of them, drawn in the layout of the
     run's own dataset. They are never held out and never scored."""
     init: str = setting("", "training")
     """SHA-256 of the weights that every fold starts from; "" if they are drawn."""
@@ -120,7 +120,7 @@ class TrainConfig(BaseModel):
     the steps head (the head's motion is taken away), face (what isn't the face counts as still), shape (every face is
     brought to one mean face), average (the flow is averaged over the frames near onset and apex), joined by +."""
     flow: Backend = setting("tvl1", "flow")
-    """Optical flow: tvl1 (TV-L1), or fast (DIS), which takes a thirtieth of the time."""
+    """Optical flow: tvl1 (TV-L1), or fast (DIS), which takes a small part of the time."""
     normalisation: Normalisation = setting("standard", "normalisation")
     """Normalisation of motion: standard, by mean and deviation of the training clips; minmax and minmax8, each plane
     of a clip stretched to 0..1, or to whole numbers 0..255."""
