@@ -111,6 +111,10 @@ def test_a_ladder_can_be_of_the_second_release():
             ("--model", "flow-smv", "--out", "{out}/ladder"),
             "--model: Unknown method 'flow-smv'.",
         ),
+        (
+            ("--model", "lbp-top,", "--flow", "fast", "--out", "{out}/ladder"),
+            "--flow has no effect with lbp-top. Leave it out.",
+        ),
     ],
 )
 def test_a_ladder_that_cannot_be_drawn_is_refused_before_anything_is_drawn(arguments, told, tmp_path):

@@ -174,6 +174,20 @@ def test_a_dataset_without_action_units_is_an_error_that_says_so():
     assert (result.exit_code, result.stderr) == (1, expected)
 
 
+def test_a_store_without_action_units_in_data_is_left_out_with_a_note():
+    store_with(Path("data/smic.h5"), {})
+    result = mer("--json")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        f"error: {Path('data/smic.h5')}: no clip has a coded action unit, so they can't say what the labels allow. "
+        "Give a store or a coding table with action units.\n",
+    )
+    store_with(Path("data/casme2.h5"))
+    result = mer("--json")
+    assert {each["file"] for each in json.loads(result.stdout)} == {str(Path("data/casme2.h5"))}
+    assert f"note: {Path('data/smic.h5')} is left out: none of its clips has a coded action unit" in result.stderr
+
+
 def test_flags_of_tables_have_no_effect_on_stores():
     store = store_with(Path("casme2.h5"))
     for flags in (["--dataset", "casme2"], ["--join-spellings"]):

@@ -190,6 +190,13 @@ def test_each_mistake_in_a_file_is_named(write, changes, message):
     refuse(f"mine.toml: {message}")
 
 
+@pytest.mark.parametrize("name", ["units", "Units-1-4", "mylab-units-12"])
+def test_the_names_of_action_units_as_targets_are_taken(write, name):
+    write(('name = "mine"', f'name = "{name}"'))
+    alias = name.casefold().removeprefix("mylab-")
+    refuse(f"mine.toml: name is '{name}', and mer has a scheme '{alias}' of its own. Choose another name.")
+
+
 def test_a_file_that_is_not_toml_is_refused_with_the_line(write):
     path = write(('smile = "good"', "smile = good"))
     with pytest.raises(tomllib.TOMLDecodeError) as problem:

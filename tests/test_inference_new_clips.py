@@ -9,7 +9,9 @@ import pytest
 from photo_release import head, write_clip
 from tiny_recording import FramesInMemory, moved_mouth
 
+from mer_cli.errors import FaceError
 from mer_cli.faces.landmarks import FaceFinder, find_predictor
+from mer_cli.faces.recording import open_recording
 from mer_cli.inference.new_clips import Span, cut_clips
 from mer_cli.store.cut import cut_clip
 
@@ -45,6 +47,25 @@ def read_all(clip):
     from mer_cli.faces.frames import read_frames
 
     return [image for _, image in read_frames(clip.frames)]
+
+
+def test_images_that_a_folder_lacks_near_onset_and_apex_are_gaps_as_in_a_store(tmp_path, finder):
+    clip = write_clip(tmp_path)
+    folder = clip.frames[0].path.parent
+    for frame in clip.frames[2], clip.frames[7]:  # 42 and 47
+        frame.path.unlink()
+    recording = open_recording(folder, 200.0)
+    assert recording.missing == {42, 47}
+    (cut,) = cut_clips(recording, [Span(40, 46, 51)], finder, "box", near=True)
+    (whole,) = cut_clips(
+        FramesInMemory(read_all(write_clip(tmp_path / "whole"))), [Span(1, 7, 12)], finder, "box", near=True
+    )
+    np.testing.assert_array_equal(cut.clip.apex, whole.clip.apex)
+    assert (len(whole.clip.others), len(cut.clip.others)) == (2, 1)
+    with pytest.raises(FaceError, match="frame 47 has no image"):
+        list(cut_clips(recording, [Span(40, 47, 51)], finder, "box", near=True))
+    with pytest.raises(FaceError, match="frame 42 has no image"):
+        list(cut_clips(recording, [Span(40, 46, 51)], finder, "box", whole=True))
 
 
 def test_landmarks_and_sizes_are_told(finder, landmarks):

@@ -122,6 +122,8 @@ def test_csv_and_json_have_the_columns_of_both_models():
         *("disgust", ""),
         *("AU4+AU12", "AU4 left"),
     )
+    assert first["how_good"].count("Nobody has measured how good it is") == 1  # of the units; emotions quote a run
+    assert first["trained_on"].count("trained on ") == 2
     assert (first["p_AU12"], first["p_disgust"], second["units"], second["p_AU4"]) == ("0.6250", "", "", "")
     held = json.loads(to_json([both()]))
     clip, abstained = held["recordings"][0]["clips"]

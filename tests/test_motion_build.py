@@ -8,13 +8,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from complete_store import complete_store
 from moved_store import SHIFTS, write_moved_store
 from tiny_store import edited
 
 from mer_cli.engines.resumable import ByClip, build_by_clip, parts_dir
 from mer_cli.errors import StoreError
+from mer_cli.faces.mean_face import MEAN_FACE, NOT_A_FACE
 from mer_cli.motion.cache import build_motion, is_current, motion_path, read_motion
-from mer_cli.store.hdf5 import find_store, read_store
+from mer_cli.motion.images import read_images, redraw_windows
+from mer_cli.motion.inputs import STEPS, MotionInput
+from mer_cli.store.hdf5 import find_store, read_store, read_windows
 from mer_cli.system.files import lock_file
 
 CLIPS = list(SHIFTS)
@@ -218,3 +222,46 @@ def test_a_build_that_another_process_is_at_is_said(copy):
 def test_a_store_that_is_gone_is_said(built, tmp_path):
     with pytest.raises(StoreError, match="no such store"):
         build(replace(built, path=tmp_path / "gone.h5"))
+
+
+def folded(store, row):
+    """The store, in which the landmarks of a clip's row are no longer those of a face."""
+    complete_store(store.path)
+    with edited(store.path) as file:
+        file["landmarks"][row] = MEAN_FACE[:, ::-1]
+    return read_store(store.path)
+
+
+def test_a_clip_without_the_landmarks_of_a_face_stops_only_those_who_need_it(tmp_path):
+    store = folded(write_moved_store(tmp_path / "casme2.h5"), 1)
+    others = [clip_id for clip_id in CLIPS if clip_id != CLIPS[1]]
+    told = (
+        f"{store.path}: clip {CLIPS[1]}: {NOT_A_FACE}. Look at the clip in the audit of its store. Take fewer steps "
+        "(--input crop takes none), or leave the clip out with a label scheme of your own (leave_out in "
+        "docs/labels.md)."
+    )
+    arguments = {"jobs": 1, "on_clip": lambda *_: None, "steps": STEPS}
+    with pytest.raises(StoreError) as caught:
+        build_motion(store, "fast", needed=CLIPS, **arguments)
+    assert str(caught.value) == told
+    build_motion(store, "fast", needed=others, **arguments)
+    assert is_current(store, "fast", STEPS)
+    assert np.isfinite(read_motion(store, "fast", others, STEPS)).all()
+    with pytest.raises(StoreError) as caught:
+        read_motion(store, "fast", CLIPS, STEPS)
+    assert str(caught.value) == told
+    with edited(motion_path(store.path, "fast", STEPS)) as file:
+        file["flow"][0] = np.nan
+    assert not is_current(store, "fast", STEPS)
+    with pytest.raises(StoreError, match="damaged, the flow of clip"):
+        read_motion(store, "fast", CLIPS[:1], STEPS)
+
+
+def test_images_of_such_a_clip_are_refused_with_its_name(tmp_path):
+    store = folded(write_moved_store(tmp_path / "casme2.h5"), 1)
+    onset, _, apex, _ = read_windows(store.path, CLIPS)
+    with pytest.raises(StoreError, match=f"clip {CLIPS[1]}: its landmarks don't lie"):
+        redraw_windows(store.path, CLIPS, onset, apex, STEPS)
+    wanted = MotionInput(28, ("apex-grid",))
+    with pytest.raises(StoreError, match=f"clip {CLIPS[1]}: its landmarks don't lie"):
+        read_images(store, "fast", CLIPS, wanted, STEPS)

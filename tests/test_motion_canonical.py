@@ -139,13 +139,20 @@ def test_a_step_that_is_not_known_is_refused(text):
     )
 
 
-def test_averaging_has_no_effect_on_images():
+@pytest.mark.parametrize("text", ["average", "head+average"])
+def test_averaging_has_no_effect_on_images(text):
     with pytest.raises(ConfigError) as caught:
-        resolve_config(input="average")
+        resolve_config(input=text)
     assert str(caught.value) == (
-        "--input average has no effect with --model mmnet, which sees two images and no flow. Expected crop, "
+        f"--input {text}: average has no effect with --model mmnet, which sees two images and no flow. Expected crop, "
         "canonical, or some of head, face and shape, joined by +."
     )
+
+
+def test_the_same_input_of_images_has_one_name():
+    assert resolve_config(input="shape+head+face") == resolve_config(input="canonical")
+    assert resolve_config(input="head+face").input == "head+face"
+    assert resolve_config(model="ststnet", input="head+face+shape").input == "head+face+shape"
 
 
 def test_the_input_has_no_effect_on_whole_clips():

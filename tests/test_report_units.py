@@ -79,6 +79,14 @@ def test_seeds_share_a_row_and_controls_and_unfinished_runs_do_not_compete(tmp_p
     assert rows["1incomplete"]["remarks"].text == "2 of 5 folds"
 
 
+def test_guessers_stand_beside_a_score_whichever_seed_is_finished(tmp_path):
+    labels = drawn_labels()
+    write_unit_run(tmp_path, labels, seed=1, finished=2)
+    write_unit_run(tmp_path, labels, seed=2)
+    (table,) = report(tmp_path, "units").tables
+    assert [kind for kind, _ in rows_of(table)].count("chance") == 3
+
+
 def test_a_run_that_learnt_from_more_than_the_dataset_is_never_the_best(tmp_path):
     labels = drawn_labels()
     write_unit_run(tmp_path, labels, skill=0.5)

@@ -5,6 +5,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from added_store import ADDED_EMOTIONS, write_added
 from tiny_faces import draw_flat, write_tiny_release
 from tiny_store import write_store
 
@@ -12,6 +13,7 @@ from mer_cli.datasets.registry import DATASETS, load_release
 from mer_cli.datasets.synthetic.drawing import draw_faces
 from mer_cli.datasets.synthetic.writer import GROUND_TRUTH, LAYOUTS, write_for_store
 from mer_cli.errors import StoreError
+from mer_cli.faces.crop import CROP_SETTINGS
 from mer_cli.faces.mean_face import NOT_A_FACE, is_a_face
 from mer_cli.store.added import SEED, draw_added, pack_added, read_added
 from mer_cli.store.hdf5 import read_store
@@ -85,8 +87,12 @@ def test_an_interrupted_drawing_is_continued(tmp_path):
     assert {path: path.read_bytes() for path in out.rglob("*.jpg")} == whole
 
 
+def own_store(folder):
+    return read_store(write_store(folder / "casme2.h5", crop=CROP_SETTINGS | {"align": "box", "window": 7, "bits": 12}))
+
+
 def test_the_store_is_of_a_dataset_of_its_own_and_is_made_once(tmp_path):
-    store = read_store(write_store(tmp_path / "casme2.h5"))
+    store = own_store(tmp_path)
     drawn, packed = [], []
     draw_added(store, 2, lambda *clip: drawn.append(clip))
     pack_added(store, 2, lambda *clip: packed.append(clip))
@@ -113,6 +119,36 @@ def test_two_commands_do_not_draw_at_once(tmp_path):
         draw_added(store, 2)
 
 
+def test_a_packing_that_is_interrupted_leaves_no_store_that_nobody_has_judged(tmp_path, monkeypatch):
+    store = own_store(tmp_path)
+    draw_added(store, 2)
+
+    def interrupt(landmarks):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("mer_cli.store.added.is_a_face", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            pack_added(store, 2)
+    with pytest.raises(StoreError, match="are not drawn yet"):
+        read_added(store, 2)
+    pack_added(store, 2)
+    assert len(read_added(store, 2).clips) == 2
+    assert {path.name for path in (tmp_path / "synth").iterdir()} == {"casme2-r2-s70007-n2.h5", "audit"}
+
+
+def test_clips_of_another_crop_are_refused(tmp_path):
+    store = read_store(write_store(tmp_path / "casme2.h5", crop={"align": "box", "box_scale": 2}))
+    path = write_added(store.path)
+    with pytest.raises(StoreError) as caught:
+        read_added(store, len(ADDED_EMOTIONS))
+    assert str(caught.value) == (
+        f"{path}: its generated clips are cropped with other settings than the clips of {store.path}. Build the older "
+        "of the two again: `mer preprocess` builds the store, and `mer train` draws the clips if you move their file "
+        "away."
+    )
+
+
 def test_another_crop_has_a_store_of_its_own(tmp_path):
     store = read_store(write_store(tmp_path / "casme2.h5", crop={"align": "eyes"}))
     with pytest.raises(StoreError, match="casme2-r2-s70007-n2-eyes.h5: the generated clips"):
@@ -128,7 +164,7 @@ def test_windows_of_generated_clips_hold_frames_on_both_sides(tmp_path):
 
 
 def test_a_drawn_clip_that_cannot_be_compared_with_the_mean_face_is_left_out(tmp_path, monkeypatch):
-    store, judged = read_store(write_store(tmp_path / "casme2.h5")), []
+    store, judged = own_store(tmp_path), []
 
     def is_first_or_later(landmarks):
         judged.append(is_a_face(landmarks))

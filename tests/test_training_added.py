@@ -21,7 +21,7 @@ from mer_cli.inference.run_files import find_stores
 from mer_cli.report.entries import score_runs
 from mer_cli.report.placing import place_runs
 from mer_cli.runs.directory import read_run
-from mer_cli.runs.folds import training_labels
+from mer_cli.runs.folds import added_to, training_labels
 from mer_cli.store.added import read_added, share_out
 from mer_cli.store.hdf5 import read_store
 from mer_cli.training.fit import plan_fit
@@ -174,6 +174,35 @@ def test_a_fold_that_holds_out_a_dataset_gets_no_clips_in_its_layout(tmp_path):
     plan = plan_run(stores, config_of(scheme="megc3", pretrain="synth:7"), leave_dataset_out=True)
     of_fold = {fold.id: {clip.split("/")[0] for clip in fold.train if clip.startswith("synth-")} for fold in plan.folds}
     assert of_fold == {"casme2": {"synth-samm"}, "samm": {"synth-casme2"}}
+
+
+def test_a_list_that_is_named_like_a_dataset_gets_the_clips_as_others_do(store, tmp_path):
+    lists = tmp_path / "lists.csv"
+    subjects = sorted({clip_id.split("/")[1] for clip_id in EMOTIONS})
+    rows = (f"{subject},{'casme2' if place == 0 else 'rest'}" for place, subject in enumerate(subjects))
+    lists.write_text("\n".join(["subject,fold", *rows]), encoding="utf-8")
+    plan = plan_run([store], config_of(pretrain=PRETRAIN), folds_file=lists)
+    assert {fold.id: sum(clip in fold.train for clip in KEPT) for fold in plan.folds} == {"casme2": 3, "rest": 3}
+    assert added_to(plan.folds[0], KEPT) == KEPT
+
+
+def test_held_out_datasets_are_told_at_most_how_many_clips_a_fold_gets(tmp_path):
+    stores = [write_store(tmp_path / "casme2.h5"), write_store(tmp_path / "samm.h5", SAMM_EMOTIONS)]
+    write_added(stores[0])
+    write_added(stores[1], {f"synth-samm/006/{number}": "anger" for number in range(3)})
+    config = plan_run(stores, config_of(scheme="megc3", pretrain="synth:7"), leave_dataset_out=True).config
+    assert config.n_added == 6
+    assert remarks(config) == ("trained with up to 3 generated clips added",)
+    assert "up to 3 generated clips" in settings(config)
+
+
+def test_a_dataset_whose_generated_clips_are_in_no_class_is_left_out(tmp_path):
+    stores = [write_store(tmp_path / "casme2.h5"), write_store(tmp_path / "samm.h5", SAMM_EMOTIONS)]
+    write_added(stores[0])
+    write_added(stores[1], {f"synth-samm/006/{number}": "others" for number in range(3)})
+    plan = plan_run(stores, config_of(scheme="megc3", pretrain="synth:7"))
+    assert [added.dataset for added in plan.config.added] == ["synth-casme2"]
+    assert [held.info.dataset for held in plan.stores] == ["casme2", "samm", "synth-casme2"]
 
 
 @pytest.mark.parametrize("value", ["synth", "synth:0", "synth:-3", "synth:1e3", "real:5", "synth:1000001"])

@@ -70,6 +70,11 @@ def test_units_can_be_chosen_and_stand_in_their_order():
     ]
 
 
+def test_the_usual_units_have_one_name_however_they_are_asked_for():
+    numbers = "-".join(name.removeprefix("AU") for name in reversed(NAMES))
+    assert resolve_scheme(f"units-{numbers}", {"casme2": {"happiness"}}).name == "units"
+
+
 @pytest.mark.parametrize(
     ("name", "problem"),
     [

@@ -156,8 +156,9 @@ def bench_flow(
     sums: dict[str, list[NDArray[np.float64]]] = {name: [] for name in flows}
     seconds: dict[str, list[float]] = {name: [] for name in flows}
     head_errors: dict[str, list[float]] = {name: [] for name in flows}
-    threads = cv2.getNumThreads()
+    threads = cv2.getNumThreads(), torch.get_num_threads()
     cv2.setNumThreads(1)  # as in a worker
+    torch.set_num_threads(1)
     try:
         for clip in clips:
             ids.append(clip.clip_id)
@@ -172,7 +173,8 @@ def bench_flow(
                 head_errors[name].append(head_error)
             on_clip()
     finally:
-        cv2.setNumThreads(threads)
+        cv2.setNumThreads(threads[0])
+        torch.set_num_threads(threads[1])
     totals = np.sum(next(iter(sums.values())), axis=0)
     shown = totals[GROUPS.index(FACE), 0] + totals[GROUPS.index(OUTSIDE), 0]
     return {

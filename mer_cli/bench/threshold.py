@@ -39,15 +39,13 @@ from mer_cli.evaluation.ceiling import best_rule
 from mer_cli.evaluation.chance import run_chance
 from mer_cli.evaluation.epoch_rules import evaluate
 from mer_cli.evaluation.statistics import interval_of_sums
-from mer_cli.runs.config import resolve_config
+from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.directory import Run, read_run
-from mer_cli.runs.methods import Method
-from mer_cli.runs.own_method import find_any_method
 from mer_cli.store.add_clips import add_clips
 from mer_cli.store.build import build_store
 from mer_cli.system.files import write_text
 from mer_cli.system.workers import default_jobs
-from mer_cli.training.grids import Cell, plan_comparison
+from mer_cli.training.grids import Cell, method_configs, plan_comparison
 from mer_cli.training.train import Options, Silent, train_runs
 
 DATASET, SCHEME, RULE = "casme2", "casme2-5", "last"
@@ -105,15 +103,19 @@ def forecast_s(ladder: Ladder) -> float:
     return a_frame * n_frames / min(default_jobs(), ladder.subjects)
 
 
-def check_out(out: Path, ladder: Ladder, methods: str) -> None:
+def check_out(out: Path, ladder: Ladder, methods: str, settings: Mapping[str, Any]) -> None:
     """Check what is wanted before anything is drawn, and note in a folder what is drawn there.
+
+    Parameters
+    ----------
+    methods, settings : as in `bench_threshold`
 
     Raises
     ------
     ConfigError
-        If a number can't be used, a method is unknown, or the folder holds something else.
+        If a number or a setting can't be used, a method is unknown, or the folder holds something else.
     """
-    _named(methods)
+    _configs(methods, settings)
     if ladder.subjects < 2:
         raise ConfigError(f"--subjects must be at least 2, because one is held out, got {ladder.subjects}.")
     ladder.plan(ladder.intensities[0])
@@ -150,16 +152,16 @@ def bench_threshold(
     Returns
     -------
     seed, release, subjects, clips, rule; left_out, the number of clips that could not be used at every intensity;
-    chance and ceiling, accuracies that don't depend on the method; steps, a list with the intensity and peak_px, the
-    median over clips of the largest peak among a clip's action units, in pixels of the crop; methods, by name: accuracy
-    and uf1 at each step, and what `fit_threshold` returns
+    chance (over all clips of the last step) and ceiling, accuracies that don't depend on the method; steps, a list with
+    the intensity and peak_px, the median over clips of the largest peak among a clip's action units, in pixels of the
+    crop; methods, by name: accuracy and uf1 (over all clips) at each step, and what `fit_threshold` returns
 
     Raises
     ------
     MerError
         If the folder holds something else, a method or a setting can't be used, or drawing or training fails.
     """
-    check_out(out, ladder, methods)
+    check_out(out, ladder, methods, settings)
     runs: dict[str, list[Run]] = {}
     for done, intensity in enumerate(ladder.intensities, start=1):
         started = time.perf_counter()
@@ -209,18 +211,15 @@ def _plan_step(
         (folder / DRAWN).touch()
     release = load_release(DATASET, raw)
     build_store(release, store)
-    if any(_needs_clips(method) for method in _named(methods)):
+    if any(config.method.sees.needs_clips(config.span) for config in _configs(methods, settings).values()):
         add_clips(release, store, jobs=default_jobs(), resume=True, on_clip=ignore_clip)
     return plan_comparison([store], {**settings, "scheme": SCHEME}, 1, out / "runs", methods=methods).cells
 
 
-def _named(methods: str) -> list[Method]:
-    return [find_any_method(name.strip(), flag="--model") for name in methods.split(",")]
-
-
-def _needs_clips(method: Method) -> bool:
-    """Tell whether a method sees every frame of a clip, and not only its onset and apex."""
-    return method.sees.needs_clips(resolve_config(model=method.name, foreign=method.foreign).span)
+def _configs(methods: str, settings: Mapping[str, Any]) -> dict[str, TrainConfig]:
+    """Return the settings of the methods, by name; raise a ConfigError if one can't be used."""
+    given = {name: value for name, value in settings.items() if value is not None}
+    return method_configs(methods, given, flag="--model")
 
 
 def _ceiling(plans: Sequence[ClipPlan], labels: Mapping[str, int]) -> float:

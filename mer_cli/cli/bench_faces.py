@@ -105,7 +105,7 @@ def measure_threshold(
         clips=clips or usual.clips,
         release=usual.release if release is None else release,
     )
-    check_out(out, ladder, methods)
+    check_out(out, ladder, methods, settings)
     n_steps = len(ladder.intensities)
     console.print_lines(
         [

@@ -56,7 +56,7 @@ def ceiling(
     Example: mer ceiling CASME2-coding-20190701.xlsx --scheme casme2-5
     """
     from mer_cli.datasets.table_alone import is_table
-    from mer_cli.evaluation.ceiling_sources import read_coded_clips, scheme_ceilings
+    from mer_cli.evaluation.ceiling_sources import read_coded_clips, read_coded_stores, scheme_ceilings
     from mer_cli.evaluation.ceiling_text import as_json as fields_of
     from mer_cli.evaluation.ceiling_text import source_notes
     from mer_cli.store.hdf5 import find_stores
@@ -66,7 +66,12 @@ def ceiling(
         for flag, given in (("--dataset", dataset is not None), ("--join-spellings", join_spellings)):
             if given:
                 raise ConfigError(f"{flag} has no effect on a store, only on a coding table. Leave it out.")
-    sources = [read_coded_clips(path, dataset, join_spellings=join_spellings) for path in paths]
+    sources, without = (
+        ([read_coded_clips(path, dataset, join_spellings=join_spellings) for path in paths], [])
+        if files
+        else read_coded_stores(paths)
+    )
+    console.print_notes(f"{path} is left out: none of its clips has a coded action unit" for path in without)
     found = [scheme_ceilings(source, scheme) for source in sources]
     console.print_notes(note for source in sources for note in source_notes(source))
     if as_json:

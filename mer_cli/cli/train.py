@@ -370,7 +370,7 @@ def show_clips(plan: RunPlan) -> None:
     if plan.config.shuffle_labels:
         console.err.print("training labels are permuted: a null control, so its accuracy must be at chance")
     if more := trained_with(plan.config):
-        console.err.print(f"{more}, in every fold; the scores are of the held-out clips alone")
+        console.err.print(f"{more}; the scores are of the held-out clips alone")
     show_faces([plan])
     console.print_lines((f"warning: {warning}" for warning in clip_warnings(plan)), console.err)
 

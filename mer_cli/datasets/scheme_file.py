@@ -29,6 +29,7 @@ from typing import Any
 from mer_cli.datasets.dataset import Scheme
 from mer_cli.datasets.registry import DATASETS
 from mer_cli.datasets.spelling import looks, spelt
+from mer_cli.datasets.units import predicts_units
 from mer_cli.errors import ConfigError, did_you_mean, unknown_name
 from mer_cli.system.documents import read_toml, short_repr
 from mer_cli.system.toml import spell
@@ -199,7 +200,7 @@ def _name(path: Path, held: Mapping[str, Any], datasets: Iterable[str], reserved
         spelt,
         *(way for dataset in datasets for way in (f"{dataset}-{spelt}", spelt.removeprefix(f"{dataset}-"))),
     ):
-        if alias in taken:
+        if alias in taken or predicts_units(alias):
             raise ConfigError(
                 f"{path}: {NAME} is '{name}', and mer has a scheme '{alias}' of its own. Choose another name."
             )

@@ -47,9 +47,9 @@ def units_scheme(name: str, datasets: Iterable[str]) -> Scheme:
             f"--scheme {name}: {problem}. Expected up to {MOST} action units between 1 and {LARGEST}, each once, as in "
             f"{UNITS}-1-4-12; {UNITS} alone means {', '.join(map(str, CD6ME))}."
         )
-    numbers = sorted(named) or CD6ME
+    numbers = tuple(sorted(named)) or CD6ME
     return Scheme(
-        "-".join((UNITS, *(map(str, numbers) if named else ()))),
+        UNITS if numbers == CD6ME else "-".join((UNITS, *map(str, numbers))),
         tuple(f"AU{number}" for number in numbers),
         {dataset: {} for dataset in datasets},
         of_units=True,

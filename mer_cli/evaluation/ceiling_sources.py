@@ -68,9 +68,37 @@ def read_coded_clips(path: Path, dataset: str | None = None, *, join_spellings: 
     MerError
         If the file can't be read, it can't be told whose table it is, or none of its clips has a coded unit.
     """
+    coded = _read(path, dataset, join_spellings=join_spellings)
+    if uncoded_datasets(coded.cells):
+        raise (DatasetError if is_table(path) else StoreError)(
+            f"{path}: none of its {len(coded.cells)} clips has a coded action unit (SMIC's table has none), so they "
+            "can't say what the labels allow. Leave it out, or give a store or a coding table with action units."
+        )
+    return coded
+
+
+def read_coded_stores(paths: Sequence[Path]) -> tuple[list[Coded], list[Path]]:
+    """Read the stores among some that have coded action units, and return them and the paths of the others.
+
+    Raises
+    ------
+    StoreError
+        If a store can't be read, or none of the stores has a coded action unit.
+    """
+    every = [_read(path) for path in paths]
+    coded = [each for each in every if not uncoded_datasets(each.cells)]
+    if not coded:
+        raise StoreError(
+            f"{', '.join(map(str, paths))}: no clip has a coded action unit, so they can't say what the labels allow. "
+            "Give a store or a coding table with action units."
+        )
+    return coded, [each.path for each in every if each not in coded]
+
+
+def _read(path: Path, dataset: str | None = None, *, join_spellings: bool = False) -> Coded:
     if is_table(path):
         table = read_table_alone(path, dataset, join_spellings=join_spellings)
-        coded = Coded(
+        return Coded(
             path,
             table.dataset,
             table_fact(table.dataset, path.name, table.version, table.sha256),
@@ -81,25 +109,18 @@ def read_coded_clips(path: Path, dataset: str | None = None, *, join_spellings: 
             table.generated,
             table.notes,
         )
-    else:
-        info = read_store(path)
-        coded = Coded(
-            path,
-            info.dataset,
-            store_table(info.attributes),
-            info.table_version,
-            _column(info, "emotion"),
-            _column(info, "action_units"),
-            tuple(FailedClip(**entry) for entry in info.attributes["failed"]),
-            info.generated,
-            store_table_notes(info.attributes),
-        )
-    if uncoded_datasets(coded.cells):
-        raise (DatasetError if is_table(path) else StoreError)(
-            f"{path}: none of its {len(coded.cells)} clips has a coded action unit (SMIC's table has none), so they "
-            "can't say what the labels allow. Leave it out, or give a store or a coding table with action units."
-        )
-    return coded
+    info = read_store(path)
+    return Coded(
+        path,
+        info.dataset,
+        store_table(info.attributes),
+        info.table_version,
+        _column(info, "emotion"),
+        _column(info, "action_units"),
+        tuple(FailedClip(**entry) for entry in info.attributes["failed"]),
+        info.generated,
+        store_table_notes(info.attributes),
+    )
 
 
 def scheme_ceilings(source: Coded, scheme: str | None) -> tuple[SchemeCeiling, ...]:

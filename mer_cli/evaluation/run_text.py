@@ -158,12 +158,16 @@ def _from_weights(config: TrainConfig) -> str:
 
 
 def n_added(config: TrainConfig) -> int:
-    """Return the number of generated clips that every fold trains on; 0 for settings that are not of a run."""
+    """Return the number of generated clips that folds train on; 0 for settings that are not of a run."""
     return config.n_added if isinstance(config, RunConfig) else 0
 
 
 def _generated(config: TrainConfig) -> str:
-    return "1 generated clip" if n_added(config) == 1 else f"{n_added(config):,} generated clips"
+    """Return how many generated clips a fold trains on; if it holds out a whole dataset, it gets none in its layout."""
+    most, limit = n_added(config), ""
+    if isinstance(config, RunConfig) and config.averages_datasets:
+        most, limit = most - min(store.n_clips for store in config.added), "up to "
+    return f"{limit}{'1 generated clip' if most == 1 else f'{most:,} generated clips'}"
 
 
 def progress(run: Run) -> str:

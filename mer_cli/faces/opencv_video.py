@@ -22,6 +22,7 @@ class OpencvVideo:
     """A video, read by OpenCV; see `Recording`."""
 
     notes: tuple[str, ...] = (INEXACT,)
+    missing: frozenset[int] = frozenset()
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -27,6 +27,8 @@ QUARTER = 90
 class PyavVideo:
     """A video, read by PyAV; see `Recording`. Reading it to its end adds notes on damage."""
 
+    missing: frozenset[int] = frozenset()
+
     def __init__(self, path: Path) -> None:
         self.path = path
         with Pass(path) as start:

@@ -106,7 +106,7 @@ def to_csv(predictions: Sequence[Prediction]) -> str:
     said = [title for facts in models for title in _titles(facts)]
     writer.writerow(map(csv_cell, (*columns, *said, "abstains", "trained_on", "how_good")))
     for prediction in predictions:
-        facts = known_of(prediction.facts)[:2]
+        facts = [" ".join(told) for told in zip(*(known_of(of_model)[:2] for of_model in models), strict=True)]
         video = str(prediction.path)
         length = _length(prediction)
         if not prediction.answers:

@@ -50,7 +50,8 @@ def how_good(score: Score | None, *, of_units: bool = False) -> str:
 def calibration_text(facts: Facts) -> str:
     """Return what the probabilities rest on, as a sentence."""
     if facts.temperature is None:
-        return "Its probabilities are not calibrated, so they are not shown: mer fit --calibrate RUN makes them so."
+        advice = "" if facts.generated else ": mer fit --calibrate RUN makes them so"
+        return f"Its probabilities are not calibrated, so they are not shown{advice}."
     return f"Its probabilities are calibrated on held-out subjects (temperature {facts.temperature:.2f})."
 
 

@@ -149,7 +149,7 @@ def read_initial(path: Path) -> Initial:
     RunError
         As `read_model_folder`.
     ConfigError
-        If it isn't recorded on what they were trained, or generated clips were added to that.
+        If it isn't recorded on what they were trained.
     """
     said, weights = read_model_folder(path.parent if path.name == WEIGHTS else path)
     if said.config is None:

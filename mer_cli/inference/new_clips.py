@@ -5,7 +5,7 @@ Frames are read once, in their order, and only crops are kept, so the memory doe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -87,9 +87,11 @@ def cut_clips(
     Raises
     ------
     FaceError
-        If a frame can't be read, or the recording ends before a wanted frame.
+        If a frame can't be read, or the recording ends before a wanted frame. Of a folder that lacks images, onset
+        and apex must be there, and all images between for `whole`.
     """
-    waiting = [_Cutter(span, finder, align, whole, HALF_WINDOW if near else 0) for span in spans]
+    reach = HALF_WINDOW if near else 0
+    waiting = [_Cutter(span, finder, align, whole, reach, recording.missing) for span in spans]
     for frame in recording.read(sorted({number for cutter in waiting for number in cutter.wanted})):
         for cutter in waiting:
             if frame.number in cutter.wanted:
@@ -101,12 +103,16 @@ def cut_clips(
 class _Cutter:
     """The clip of one span, to which its frames are added in their order."""
 
-    def __init__(self, span: Span, finder: FaceFinder, align: Align, whole: bool, reach: int) -> None:
+    def __init__(
+        self, span: Span, finder: FaceFinder, align: Align, whole: bool, reach: int, missing: Collection[int]
+    ) -> None:
         self.span, self.finder, self.align = span, finder, align
         self.keeps_all, self.reach = whole, reach
         self.wanted = {*range(span.onset, span.offset + 1)}
         if not whole and span.apex is not None:
             self.wanted &= self._near([span.onset, span.apex])
+        if not whole:  # as in a store, whose windows have gaps where the release has them
+            self.wanted -= {*missing} - {span.onset, span.apex}
         self.last = max(self.wanted)
         self.n_faces, self.face_pixels = 0, 0.0
         self.transform: Transform | None = None

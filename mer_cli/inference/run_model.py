@@ -128,8 +128,10 @@ def _read_planes(
     parts = []
     for dataset in dict.fromkeys(map(dataset_of, clip_ids)):
         store = stores[dataset]
-        if sees.needs_flow("apex"):
-            build_motion(store, config.flow, jobs=default_jobs(), on_clip=ignore_clip, steps=config.steps)
         of_store = [clip for clip in clip_ids if dataset_of(clip) == dataset]
+        if sees.needs_flow("apex"):
+            build_motion(
+                store, config.flow, jobs=default_jobs(), on_clip=ignore_clip, steps=config.steps, needed=of_store
+            )
         parts.append(read_images(store, config.flow, of_store, sees, config.steps))
     return np.concatenate(parts)

@@ -128,8 +128,8 @@ class NetworkModel:
         drawn = draw(clips, config)
         found = []
         for member, network in self.networks():
-            (motion,) = network_inputs(drawn, slice(None), config, member.fixed)
-            found.append([self._forward(network, (face,)) for face in symmetrical(motion)])
+            motion, *graph = network_inputs(drawn, slice(None), config, member.fixed)
+            found.append([self._forward(network, (face, *graph)) for face in symmetrical(motion)])
         return np.asarray(found, np.float32).swapaxes(0, 1)
 
     def _logits(self, network: nn.Module, member: Member, drawn: Drawn) -> NDArray[np.float32]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -32,18 +32,20 @@ from mer_cli.engines.engine import Engine
 from mer_cli.engines.resumable import ByClip, build_by_clip, fingerprint
 from mer_cli.errors import FaceError, StoreError
 from mer_cli.faces.crop import CROP_SIZE, Landmarks
+from mer_cli.faces.mean_face import NOT_A_FACE, is_a_face
 from mer_cli.faces.pictures import Image
 from mer_cli.motion.canonical import canonical_flow, canonical_settings, pairs_of_frames
 from mer_cli.motion.flow import flow_settings, grey, optical_flow
 from mer_cli.motion.inputs import Backend, Step, text_of_steps
 from mer_cli.store.checked import Checked, UnreadStoreError, open_checked
 from mer_cli.store.hdf5 import LIBRARY_VERSIONS, StoreInfo, read_landmarks, read_windows, rows_of
-from mer_cli.store.schema import CHECKSUMS, CONTENT_HASH, TEXT
+from mer_cli.store.schema import CHECKSUMS, CONTENT_HASH, TEXT, has_face
 from mer_cli.store.seal import DamageError, write_seal
 
 FLOW = "flow"
-WITHOUT_SHAPE = (
-    "Look at the clip in the audit of its store. Leave the step out (--input head+face), or the clip out of the store."
+WITHOUT_STEPS = (
+    "Look at the clip in the audit of its store. Take fewer steps (--input crop takes none), or leave the clip out "
+    "with a label scheme of your own (leave_out in docs/labels.md)."
 )
 FLOW_SHAPE = (2, CROP_SIZE, CROP_SIZE)
 SETTINGS_ATTRIBUTE = "settings"
@@ -85,19 +87,27 @@ def read_motion(store: StoreInfo, backend: Backend, clip_ids: Sequence[str], ste
         flows = np.empty((len(clip_ids), *FLOW_SHAPE), np.float16)
         for position, (clip_id, row) in enumerate(zip(clip_ids, rows, strict=True)):
             checked.read_row(stored, row, flows[position])
-            _check_finite(flows[position], path, clip_id, store)
+            if np.isfinite(flows[position]).all():
+                continue
+            if _has_none(store, clip_id, steps):
+                raise not_a_face(store.path, clip_id)
+            raise StoreError(f"{path}: damaged, the flow of clip {clip_id} is not finite. {_again(store)}")
     return flows
 
 
 def is_current(store: StoreInfo, backend: Backend, steps: Steps = ()) -> bool:
-    """Tell whether the store's flow file is there, up to date and undamaged; every number in it is checked."""
+    """Tell whether the store's flow file is there, up to date and undamaged; every number in it is checked.
+
+    Of a clip whose landmarks are not those of a face it may hold NaN (`build_motion`).
+    """
     path = motion_path(store.path, backend, steps)
     try:
         with _open_motion(path, store, backend, steps) as (checked, stored):
             flow = np.empty(FLOW_SHAPE, np.float16)
             for row, clip_id in enumerate(map(str, store.clips.index)):
                 checked.read_row(stored, row, flow)
-                _check_finite(flow, path, clip_id, store)
+                if not np.isfinite(flow).all() and not _has_none(store, clip_id, steps):
+                    return False
         return True
     except UnreadStoreError:
         raise
@@ -118,9 +128,16 @@ def write_motion(store: StoreInfo, backend: Backend, flows: StoredFlow, path: Pa
     write_seal(path, {FLOW: 1})
 
 
-def _check_finite(flow: StoredFlow, path: Path, clip_id: str, store: StoreInfo) -> None:
-    if not np.isfinite(flow).all():
-        raise StoreError(f"{path}: damaged, the flow of clip {clip_id} is not finite. {_again(store)}")
+def _has_none(store: StoreInfo, clip_id: str, steps: Steps) -> bool:
+    """Tell whether a clip can have no flow with these steps, because its landmarks are not those of a face."""
+    if not steps:
+        return False
+    return not has_face(str(store.clips["note"][clip_id])) or not is_a_face(read_landmarks(store.path, [clip_id])[0])
+
+
+def not_a_face(path: Path, clip_id: str) -> StoreError:
+    """Return the error that the steps of `--input` can't be taken with a clip of the store at `path`."""
+    return StoreError(f"{path}: clip {clip_id}: {NOT_A_FACE}. {WITHOUT_STEPS}")
 
 
 def _again(store: StoreInfo) -> str:
@@ -167,6 +184,7 @@ def build_motion(
     on_clip: Callable[[str, str], None],
     engine: Engine | None = None,
     steps: Steps = (),
+    needed: Collection[str] | None = None,
 ) -> Path:
     """Compute the flow of a store unless its file is there, undamaged and up to date; return the path of that file.
 
@@ -174,18 +192,20 @@ def build_motion(
     ----------
     jobs, on_clip, engine : as in `build_by_clip`
     steps : taken after the flow was computed (`canonical`)
+    needed : clips whose flow must be computed. Of another clip whose landmarks are not those of a face, NaN is kept; a
+        label scheme leaves it out. None: all clips
 
     Raises
     ------
     StoreError
-        If the store can't be read, or for a reason that `build_by_clip` names.
+        If the store can't be read, steps can't be taken with a needed clip, or for a reason that `build_by_clip` names.
     """
     clip_ids = list(map(str, store.clips.index))
     wanted = ByClip(
         what="the flow",
         path=motion_path(store.path, backend, steps),
         clip_ids=clip_ids,
-        compute=partial(_flow_of, store, backend, steps),
+        compute=partial(_flow_of, store, backend, steps, None if needed is None else frozenset(needed)),
         key=fingerprint({"store": store.content_hash, "flow": motion_settings(backend, steps)}),
         room=f"{math.ceil(len(clip_ids) * math.prod(FLOW_SHAPE) * np.dtype(np.float16).itemsize / 1e6)} MB of flow",
     )
@@ -200,13 +220,21 @@ def build_motion(
     return wanted.path
 
 
-def _flow_of(store: StoreInfo, backend: Backend, steps: Steps, clip_id: str) -> StoredFlow:
-    """Return the flow of a clip, between its labelled frames or averaged over more."""
+def _flow_of(
+    store: StoreInfo, backend: Backend, steps: Steps, needed: frozenset[str] | None, clip_id: str
+) -> StoredFlow:
+    """Return the flow of a clip, between its labelled frames or averaged over more; NaN as in `build_motion`."""
+    is_needed = needed is None or clip_id in needed
+    nothing = np.full(FLOW_SHAPE, np.nan, np.float16)
+    if steps and not is_needed and not has_face(str(store.clips["note"][clip_id])):
+        return nothing
     landmarks = read_landmarks(store.path, [clip_id])[0] if steps else None
     try:
         return kept_flow(read_near(store, clip_id), landmarks, backend, steps)
-    except FaceError as error:
-        raise StoreError(f"{store.path}: clip {clip_id}: {error}. {WITHOUT_SHAPE}") from None
+    except FaceError:
+        if is_needed:
+            raise not_a_face(store.path, clip_id) from None
+        return nothing
 
 
 def read_near(store: StoreInfo, clip_id: str) -> list[tuple[Image, Image]]:

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_cli.errors import FaceError
 from mer_cli.faces.crop import CROP_SIZE, Landmarks
 from mer_cli.faces.frames import HALF_WINDOW
 from mer_cli.faces.mean_face import MEAN_FACE
 from mer_cli.faces.pictures import Image
-from mer_cli.motion.cache import read_motion
+from mer_cli.motion.cache import not_a_face, read_motion
 from mer_cli.motion.canonical import canonical_images
 from mer_cli.motion.flow import Flow, Grey, grey, strain
 from mer_cli.motion.inputs import (
@@ -173,7 +174,8 @@ def read_images(
     Raises
     ------
     StoreError
-        As `read_motion`, `read_windows`, `read_landmarks` and `read_clip`, if a channel needs them.
+        As `read_motion`, `read_windows`, `read_landmarks` and `read_clip`, if a channel needs them, or if steps can't
+        be taken with a clip.
     """
     path = store.path
     flows = read_motion(store, backend, clip_ids, steps) if wanted.needs_flow("apex") else None
@@ -182,13 +184,13 @@ def read_images(
     for row, clip_id in enumerate(clip_ids):
         onset, _, apex, _ = read_windows(path, [clip_id]) if wanted.needs_apex else 4 * (None,)
         of_clip = None if landmarks is None else landmarks[row]
-        sources = sources_of(
-            None if flows is None else flows[row].astype(np.float32),
-            None if onset is None or apex is None else (onset[0, HALF_WINDOW], apex[0, HALF_WINDOW]),
-            of_clip,
-            read_clip(path, clip_id) if wanted.needs_clips("clip") else None,
-            steps,
-        )
+        flow = None if flows is None else flows[row].astype(np.float32)
+        pair = None if onset is None or apex is None else (onset[0, HALF_WINDOW], apex[0, HALF_WINDOW])
+        frames = read_clip(path, clip_id) if wanted.needs_clips("clip") else None
+        try:
+            sources = sources_of(flow, pair, of_clip, frames, steps)
+        except FaceError:
+            raise not_a_face(path, clip_id) from None
         images[row] = draw_motion(sources, wanted)
     return images
 
@@ -204,14 +206,17 @@ def redraw_windows(path: Path, clip_ids: Sequence[str], onsets: Image, apexes: I
     Raises
     ------
     StoreError
-        As `read_landmarks`, if there are steps.
+        As `read_landmarks`, if there are steps, or if they can't be taken with a clip.
     """
     if not steps:
         return
     for row, landmarks in enumerate(read_landmarks(path, clip_ids)):
         onset = onsets[row, HALF_WINDOW].copy()
         both = np.concatenate([onsets[row], apexes[row]])
-        onsets[row], apexes[row] = np.split(canonical_images(both, onset, landmarks, steps), 2)
+        try:
+            onsets[row], apexes[row] = np.split(canonical_images(both, onset, landmarks, steps), 2)
+        except FaceError:
+            raise not_a_face(path, clip_ids[row]) from None
 
 
 def sources_of(

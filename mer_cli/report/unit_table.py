@@ -92,7 +92,7 @@ def _block(groups: Sequence[Standing], part: str | None, columns: Sequence[Colum
     filled.sort(key=lambda pair: -(pair[1][key_of(RULE, "uf1")].value or -1.0))
     _mark_best([cells for runs, cells in filled if _kind(runs) == "method" and _competes(runs[0].config, part)])
     rows = [table_row(_kind(runs), cells, columns) for runs, cells in filled]
-    finished = next((runs[0] for runs, _ in filled if not runs[0].missing), None)
+    finished = next((run for runs, _ in filled for run in runs if not run.missing), None)
     return Block(
         heading=f"{first.config.protocol_id}, {first.config.protocol([part] if part else None)}",
         rows=(*rows, *(_guessers(finished, part, columns) if finished else ())),

@@ -16,7 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from mer_cli.datasets.units import predicts_units
 from mer_cli.errors import ConfigError, unknown_name
 from mer_cli.motion.inputs import (
+    CANONICAL,
     CROP,
+    STEPS,
     Backend,
     Interpolation,
     Normalisation,
@@ -310,6 +312,8 @@ def resolve_config(
         config = TrainConfig(recipe=recipe, variant=variant or MMNET, **settings)
     except ValidationError as error:
         raise ConfigError(describe_invalid(error)) from None
+    if isinstance(method.sees, PairInput) and {"average", *config.steps} == {*STEPS}:  # one name for one input
+        config = config.model_copy(update={"input": CANONICAL})
     return config.model_copy(update={"variant": _nearest_variant(config)}) if method.variants else config
 
 
@@ -339,10 +343,11 @@ def check_settings(method: Method, given: Mapping[str, Any]) -> None:
         elif group_of(name) == "clips" and "clips" in method.groups:
             why = f"with --span {given['span']}"
         raise ConfigError(f"{flag} has no effect {why}. Leave it out.")
-    if given.get("input") == "average" and isinstance(method.sees, PairInput):
+    wanted = str(given.get("input"))
+    if "average" in wanted.split("+") and isinstance(method.sees, PairInput):
         raise ConfigError(
-            f"--input average has no effect with --model {method.name}, which sees two images and no flow. Expected "
-            "crop, canonical, or some of head, face and shape, joined by +."
+            f"--input {wanted}: average has no effect with --model {method.name}, which sees two images and no flow. "
+            "Expected crop, canonical, or some of head, face and shape, joined by +."
         )
     n_frames, needed = given.get("clip_frames") or 0, getattr(method.sees, "min_frames", 0)
     if isinstance(n_frames, int) and 0 < n_frames < needed:

@@ -92,13 +92,15 @@ def cross_folds(train_ids: Iterable[str], test_ids: Iterable[str]) -> list[Fold]
     return [Fold(dataset, train, inner=(), test=tuple(by_dataset[dataset])) for dataset in sorted(by_dataset)]
 
 
-def added_to(fold_id: str, added: Iterable[str]) -> tuple[str, ...]:
+def added_to(fold: Fold, added: Iterable[str]) -> tuple[str, ...]:
     """Return the generated clips that a fold trains on, beside its own training clips.
 
     A fold that holds out a whole dataset gets none in its layout: their classes and action units are as frequent as in
     its coding table.
     """
-    return tuple(clip_id for clip_id in added if dataset_of(clip_id) != f"{ADDED}{fold_id}")
+    learnt = set(map(dataset_of, (*fold.train, *fold.inner)))
+    whole = {f"{ADDED}{dataset}" for dataset in map(dataset_of, fold.test) if dataset not in learnt}
+    return tuple(clip_id for clip_id in added if dataset_of(clip_id) not in whole)
 
 
 def select_folds(folds: Sequence[Fold], wanted: Sequence[str] | None) -> list[Fold]:

@@ -75,7 +75,7 @@ def plan_protocol(
         n_units = len(scheme.class_names) if scheme.of_units else 0
         folds = [set_aside(fold, labels, config.inner_val, config.seed, n_units) for fold in folds]
     more = [clip_id for store in added for clip_id in store.clips]  # never held back
-    folds = [replace(fold, train=fold.train + added_to(fold.id, more)) for fold in folds]
+    folds = [replace(fold, train=fold.train + added_to(fold, more)) for fold in folds]
     run_config = RunConfig(
         **config.model_copy(update={"scheme": scheme.name}).model_dump(),
         stores=tuple(_record(store, config) for store in planned),
@@ -169,7 +169,7 @@ def _check_units(planned: Sequence[PlannedStore], scheme: Scheme) -> None:
 
 
 def _added(planned: Sequence[PlannedStore], config: TrainConfig, scheme: Scheme) -> tuple[PlannedStore, ...]:
-    """Return the stores of generated clips that every fold trains on; none without --pretrain.
+    """Return the stores of generated clips that folds train on, those that have a clip; none without --pretrain.
 
     Their emotions make the classes that they make in the dataset in whose layout they are drawn; a clip whose emotion
     is in no class is left out.
@@ -185,12 +185,13 @@ def _added(planned: Sequence[PlannedStore], config: TrainConfig, scheme: Scheme)
         class_of = {**dict.fromkeys(store.clips["emotion"].astype(str)), **scheme.class_of[info.dataset]}
         labelled = label_clips(store, replace(scheme, class_of={store.dataset: class_of}))
         added.append(PlannedStore(store, "added", labelled))
-    if not any(store.clips for store in added):
+    kept = tuple(store for store in added if store.clips)
+    if not kept:
         raise ConfigError(
             f"--pretrain {config.pretrain}: none of the generated clips is of a class of scheme '{scheme.name}'. Give "
             "a higher number, or leave it out."
         )
-    return tuple(added)
+    return kept
 
 
 def require_addable(config: TrainConfig) -> None:

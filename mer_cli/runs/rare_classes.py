@@ -8,7 +8,7 @@ told before training and beside every score.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mer_cli.datasets.unit_masks import shown_in
 from mer_cli.records import Fold, dataset_of, is_added, subject_of
@@ -130,6 +130,7 @@ def rare_text_of(run: Run) -> str:
     for fold, test in held_out.items():
         aside = {*test, *inner.get(fold, ())}
         train = tuple(clip_id for clip_id in only_trained or run.labels if clip_id not in aside)
-        folds.append(Fold(fold, (*train, *added_to(fold, run.added)), tuple(inner.get(fold, ())), tuple(test)))
+        own = Fold(fold, train, tuple(inner.get(fold, ())), tuple(test))
+        folds.append(replace(own, train=(*train, *added_to(own, run.added))))
     folds.sort(key=lambda each: each.id)
     return rare_text({**run.labels, **run.added}, run.class_names, folds, of_units=run.config.predicts_units)

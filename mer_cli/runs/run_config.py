@@ -60,7 +60,7 @@ class RunStore(BaseModel):
 
 
 class AddedStore(BaseModel):
-    """A store of generated clips that every fold trains on, beside its own training clips (`store.added`)."""
+    """A store of generated clips that folds train on, beside their own training clips (`runs.folds.added_to`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -69,7 +69,7 @@ class AddedStore(BaseModel):
     content_hash: str
     """Hash over the store's content."""
     n_clips: int
-    """Number of its clips that the label scheme keeps, all of which are trained on."""
+    """Number of its clips that the label scheme keeps."""
     release: int
     """Release of the generator that drew them."""
     seed: int
@@ -118,7 +118,7 @@ class RunConfig(TrainConfig):
     class_names: tuple[str, ...]
     """Classes in label order."""
     added: tuple[AddedStore, ...] = ()
-    """Stores of generated clips that every fold trains on, sorted by dataset; they are not among `stores`."""
+    """Stores of generated clips that folds train on, sorted by dataset; they are not among `stores`."""
     own_scheme: OwnScheme | None = None
     """What the label scheme says, if it came from the user's own file."""
     fold_lists: dict[str, tuple[str, ...]] | None = None
@@ -212,7 +212,7 @@ class RunConfig(TrainConfig):
 
     @property
     def n_added(self) -> int:
-        """Number of generated clips that every fold trains on beside its own."""
+        """Number of generated clips that folds train on beside their own."""
         return sum(store.n_clips for store in self.added)
 
     @property

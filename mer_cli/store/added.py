@@ -13,10 +13,12 @@ import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mer_cli.datasets.registry import DATASETS, load_release
 from mer_cli.engines.resumable import OnClip, ignore_clip, parts_dir
 from mer_cli.errors import ConfigError, StoreError
+from mer_cli.faces.depth import BITS
 from mer_cli.faces.frames import HALF_WINDOW
 from mer_cli.faces.mean_face import NOT_A_FACE, is_a_face
 from mer_cli.records import ADDED, FailedClip, Release
@@ -81,12 +83,23 @@ def read_added(store: StoreInfo, n_clips: int) -> StoreInfo:
         )
     added = read_store(path)
     n_held = len(added.clips) + len(added.attributes["failed"])
+    if _cropped(added) != _cropped(store):
+        raise StoreError(
+            f"{path}: its generated clips are cropped with other settings than the clips of {store.path}. Build the "
+            "older of the two again: `mer preprocess` builds the store, and `mer train` draws the clips if you move "
+            "their file away."
+        )
     if (added.dataset, added.generated, n_held) != (f"{ADDED}{store.dataset}", True, n_clips):
         raise StoreError(
             f"{path}: holds {n_held} clips of {added.dataset}. Expected {n_clips} generated clips of "
             f"{ADDED}{store.dataset}. Move the file away, and `mer train` draws them."
         )
     return added
+
+
+def _cropped(store: StoreInfo) -> dict[str, Any]:
+    """Return how a store's images are cropped, without the bits of its recordings: drawn ones have eight."""
+    return {name: value for name, value in store.attributes["crop"].items() if name != BITS}
 
 
 def draw_added(store: StoreInfo, n_clips: int, on_clip: OnClip = ignore_clip) -> None:
@@ -143,13 +156,15 @@ def pack_added(store: StoreInfo, n_clips: int, on_clip: OnClip = ignore_clip) ->
     if path.exists():
         return
     images, align = path.with_suffix(""), store.attributes["crop"]["align"]
+    unjudged = path.with_suffix(".unjudged.h5")
     with lock_file(images):
         release = _renamed(load_release(store.dataset, images))
-        build_store(release, path, align=align, on_clip=on_clip)
-        if unlike := _unlike_faces(path):
-            path.unlink()
-            build_store(_without(release, unlike), path, align=align)
-        shutil.rmtree(parts_dir(path), ignore_errors=True)  # kept for clips without a face, which stay without
+        build_store(release, unjudged, align=align, on_clip=on_clip)
+        if unlike := _unlike_faces(unjudged):
+            unjudged.unlink()
+            build_store(_without(release, unlike), unjudged, align=align)
+        shutil.rmtree(parts_dir(unjudged), ignore_errors=True)  # kept for clips without a face, which stay without
+        unjudged.replace(path)
         shutil.rmtree(images, ignore_errors=True)
 
 

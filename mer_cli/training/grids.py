@@ -184,13 +184,8 @@ def plan_comparison(
     """
     _refuse_network(settings, "each method (--methods)")
     given = {name: value for name, value in settings.items() if value is not None and name != "scheme"}
-    named = _named(methods)
-    _check_useful(given, named)
+    configs = method_configs(methods, given)
     protocols = [*_protocols([read_store(path) for path in stores], settings.get("scheme"), together=together)]
-    configs = {}
-    for method in named:
-        fitting = {setting: value for setting, value in given.items() if _is_of_use(method, setting, given)}
-        configs[method.name] = resolve_config(**fitting, model=method.name, foreign=method.foreign)
     cells: list[Cell] = []
     left_out: list[LeftOut] = []
     for name in sorted(configs, key=lambda name: running_order(configs[name])):
@@ -240,19 +235,42 @@ def _guess_rate(cell: Cell, cells: Sequence[Cell], rates: Mapping[str, float]) -
     return nearest * ratios[nearest]
 
 
-def _named(methods: str | None) -> list[Method]:
+def method_configs(methods: str | None, given: Mapping[str, Any], *, flag: str = "--methods") -> dict[str, TrainConfig]:
+    """Return the settings of several methods, by the method's name.
+
+    Parameters
+    ----------
+    methods : as in `plan_comparison`
+    given : arguments of `resolve_config`, each of which goes to the methods that use it
+    flag : that named the methods, for errors
+
+    Raises
+    ------
+    ConfigError
+        If a name or a setting can't be used, or a setting has no effect with any of the methods.
+    """
+    named = _named(methods, flag)
+    _check_useful(given, named)
+    configs = {}
+    for method in named:
+        fitting = {setting: value for setting, value in given.items() if _is_of_use(method, setting, given)}
+        configs[method.name] = resolve_config(**fitting, model=method.name, foreign=method.foreign)
+    return configs
+
+
+def _named(methods: str | None, flag: str) -> list[Method]:
     """Return the named methods in the table's order, then your own; all that run here if `methods` is None."""
     if methods is None:
         return list(LIVE)
     wanted = [name for part in methods.split(",") if (name := part.strip())]
     if not wanted:
-        raise ConfigError(f"--methods: {methods!r} names no method. Separate names by commas: ststnet,flow-svm.")
-    named = [find_any_method(name if is_own(name) else name.casefold(), flag="--methods") for name in wanted]
+        raise ConfigError(f"{flag}: {methods!r} names no method. Separate names by commas: ststnet,flow-svm.")
+    named = [find_any_method(name if is_own(name) else name.casefold(), flag=flag) for name in wanted]
     own = list(dict.fromkeys(method for method in named if method.foreign))
     for one, other in combinations(own, 2):
         if one.name == other.name:
             raise ConfigError(
-                f"--methods: {one.code} and {other.code} are both called '{one.name}'. Give one of the classes another "
+                f"{flag}: {one.code} and {other.code} are both called '{one.name}'. Give one of the classes another "
                 "NAME."
             )
     return [*(method for method in LIVE if method in named), *own]

@@ -148,7 +148,13 @@ def compute_flow(plan: RunPlan, on_clip: OnClip, engine: Engine | None = None) -
             if is_described and _has_all(_wanted(store, config)):
                 continue  # its vectors are there
             build_motion(
-                store.info, config.flow, jobs=default_jobs(), on_clip=on_clip, engine=engine, steps=config.steps
+                store.info,
+                config.flow,
+                jobs=default_jobs(),
+                on_clip=on_clip,
+                engine=engine,
+                steps=config.steps,
+                needed=store.clips,
             )
 
 
