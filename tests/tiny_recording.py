@@ -11,7 +11,7 @@ from mer_cli.faces.recording import Frame
 class FramesInMemory:
     """A `Recording` that counts which frames were read."""
 
-    missing = frozenset()
+    numbers = None
 
     def __init__(self, frames, fps=200.0, path=Path("talk.mp4"), notes=()):
         self.frames, self.fps, self.path, self.notes = list(frames), fps, path, notes

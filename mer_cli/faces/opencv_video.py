@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ class OpencvVideo:
     """A video, read by OpenCV; see `Recording`."""
 
     notes: tuple[str, ...] = (INEXACT,)
-    missing: frozenset[int] = frozenset()
+    numbers: Collection[int] | None = None
 
     def __init__(self, path: Path) -> None:
         self.path = path

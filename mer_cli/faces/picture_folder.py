@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -29,9 +29,8 @@ class PictureFolder:
         self.last: int | None = self._frames[-1].number
         self._bits = bits_of(self._frames[:: math.ceil(len(self._frames) / N_SAMPLES)])
         self.height, self.width = read_picture(self._frames[0].path, self._bits).shape[:2]
-        numbers = [frame.number for frame in self._frames]
-        self.missing = frozenset(range(numbers[0], numbers[-1])) - {*numbers}
-        self.notes = _notes(numbers)
+        self.numbers: Collection[int] | None = frozenset(frame.number for frame in self._frames)
+        self.notes = _notes([frame.number for frame in self._frames])
 
     def read(self, numbers: Iterable[int] | None = None, step: int = 1) -> Iterator[Frame]:
         """Read images in the order of their numbers; see `Recording.read`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ QUARTER = 90
 class PyavVideo:
     """A video, read by PyAV; see `Recording`. Reading it to its end adds notes on damage."""
 
-    missing: frozenset[int] = frozenset()
+    numbers: Collection[int] | None = None
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -22,7 +22,7 @@ class Recording(Protocol):
     fps : frames a second, the average over the recording; None if nobody knows it (a folder of images)
     n_frames : number of frames as the header says, which may be wrong; None if it says nothing
     last : number of the last frame, in a folder that of the last image; otherwise as `n_frames`
-    missing : numbers between the first and the last of which a folder has no image
+    numbers : those of a folder's images; None for a video, whose frames are all there
     notes : a sentence for each unusual thing, for example that frames are not equally far apart; reading to the end
         may add some, for example that the file is cut short
     """
@@ -33,7 +33,7 @@ class Recording(Protocol):
     fps: float | None
     n_frames: int | None
     last: int | None
-    missing: frozenset[int]
+    numbers: Collection[int] | None
     notes: tuple[str, ...]
 
     def read(self, numbers: Iterable[int] | None = None, step: int = 1) -> Iterator[Frame]:

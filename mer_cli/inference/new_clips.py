@@ -91,7 +91,7 @@ def cut_clips(
         and apex must be there, and all images between for `whole`.
     """
     reach = HALF_WINDOW if near else 0
-    waiting = [_Cutter(span, finder, align, whole, reach, recording.missing) for span in spans]
+    waiting = [_Cutter(span, finder, align, whole, reach, recording.numbers) for span in spans]
     for frame in recording.read(sorted({number for cutter in waiting for number in cutter.wanted})):
         for cutter in waiting:
             if frame.number in cutter.wanted:
@@ -104,15 +104,16 @@ class _Cutter:
     """The clip of one span, to which its frames are added in their order."""
 
     def __init__(
-        self, span: Span, finder: FaceFinder, align: Align, whole: bool, reach: int, missing: Collection[int]
+        self, span: Span, finder: FaceFinder, align: Align, whole: bool, reach: int, numbers: Collection[int] | None
     ) -> None:
         self.span, self.finder, self.align = span, finder, align
         self.keeps_all, self.reach = whole, reach
         self.wanted = {*range(span.onset, span.offset + 1)}
         if not whole and span.apex is not None:
             self.wanted &= self._near([span.onset, span.apex])
-        if not whole:  # as in a store, whose windows have gaps where the release has them
-            self.wanted -= {*missing} - {span.onset, span.apex}
+        if not whole and numbers is not None:  # as in a store, whose windows have gaps where the release has them
+            labelled = {span.onset} if span.apex is None else {span.onset, span.apex}
+            self.wanted = labelled | {number for number in self.wanted if number in numbers}
         self.last = max(self.wanted)
         self.n_faces, self.face_pixels = 0, 0.0
         self.transform: Transform | None = None
