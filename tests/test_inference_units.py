@@ -67,6 +67,34 @@ def test_a_fitted_model_answers_with_a_logit_for_each_unit(store, tmp_path, mode
     assert "names one of them" not in card
 
 
+WITH_GRAPH = """
+import mer_cli
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    INPUT = mer_cli.MotionInput(16, ("u", "v"), units=(4, 12))
+    RECIPE = {"epochs": 1, "input": "canonical", "flow": "fast"}
+
+    def __init__(self, n_classes):
+        super().__init__()
+        self.head = nn.Linear(512 + 4, n_classes)
+
+    def forward(self, motion, graph):
+        return self.head(torch.cat([motion.flatten(1), graph.reshape(1, -1).expand(len(motion), -1)], 1))
+"""
+
+
+def test_your_own_network_that_sees_a_graph_of_units_is_asked_about_halves_too(store, tmp_path):
+    (tmp_path / "net.py").write_text(WITH_GRAPH, encoding="utf-8")
+    code = f"{tmp_path / 'net.py'}:Net"
+    plan = plan_fit([store], resolve_config(model=code, scheme="units-4-7-12", device="cpu"))
+    facts = check_fit(plan, tmp_path / "m", None)
+    compute_inputs(plan)
+    held = open_model(fit_model(plan, tmp_path / "m", facts, lambda epoch, loss: None), code=code)
+    assert held.half_logits(new_clips(store, EMOTIONS)).shape == (2, 1, 5, 3)
+
+
 def unit_model(*logits, **facts):
     held = FixedModel(logits)
     held.facts = unit_facts(**facts)
