@@ -116,6 +116,14 @@ def test_text_names_emotion_units_and_sides_and_both_models():
     ]
 
 
+def test_text_says_once_that_nobody_knows_how_sure_two_models_are():
+    units = answered(label="AU4", probabilities=None, spread=None, sides=("left", "", ""))
+    answer = answered(probabilities=None, spread=None, units=units)
+    facts = {"facts": facts_of(temperature=None), "units_facts": unit_facts(temperature=None)}
+    line = list(text_lines([prediction_of(answer, silent(), **facts)]))[1]
+    assert line.endswith("disgust; action units: AU4 on the left; how sure that is, nobody knows")
+
+
 def test_csv_and_json_have_the_columns_of_both_models():
     first, second = csv.DictReader(io.StringIO(to_csv([both()])))
     assert (first["emotion"], first["probability"], first["units"], first["sides"]) == (

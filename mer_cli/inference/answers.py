@@ -15,6 +15,8 @@ from mer_cli.inference.predict import Answer, Prediction
 from mer_cli.inference.purpose import PURPOSE
 from mer_cli.system.shown_text import csv_cell, visible_json
 
+UNSURE = "how sure that is, nobody knows"
+
 
 def place_text(answer: Answer) -> str:
     """Return where in its recording a clip is: the numbers of its frames, and their times if they are known."""
@@ -26,19 +28,27 @@ def place_text(answer: Answer) -> str:
 
 def answer_text(answer: Answer, prediction: Prediction) -> str:
     """Return the answer for a clip as a sentence: the class, the units, or both, or why there is none."""
-    said = _one_text(answer, prediction.facts)
+    said = {_one_text(answer, prediction.facts): _is_unsure(answer)}
     units, facts = answer.units, prediction.units_facts
-    return f"{said}; action units: {_one_text(units, facts)}" if units and facts and answer.label else said
+    if units and facts and answer.label:
+        said[f"action units: {_one_text(units, facts)}"] = _is_unsure(units)
+    if all(said.values()):
+        return "; ".join((*said, UNSURE))
+    return "; ".join(f"{text}; {UNSURE}" if is_unsure else text for text, is_unsure in said.items())
+
+
+def _is_unsure(answer: Answer) -> bool:
+    return answer.label is not None and answer.probabilities is None
 
 
 def _one_text(answer: Answer, facts: Facts) -> str:
-    """Return what one model says, with probabilities."""
+    """Return what one model says, with probabilities if they are known."""
     if answer.label is None:
         return f"no answer. {' '.join(answer.abstains)}"
     if facts.predicts_units:
         return _units_text(answer, facts)
     if answer.probabilities is None:
-        return f"{answer.label}; how sure that is, nobody knows"
+        return answer.label
     best = answer.probabilities.index(max(answer.probabilities))
     spread = f" ±{answer.spread[best]:.0%} over the networks" if answer.spread else ""
     return f"{answer.label} {answer.probabilities[best]:.0%}{spread}"
@@ -55,9 +65,7 @@ def _units_text(answer: Answer, facts: Facts) -> str:
     said |= {name: f"{said[name]} ±{spreads[name]:.0%} over the networks" for name in spreads}
     found = _shown_units(answer, facts)
     text = ", ".join(said[name] for name in found) or f"none of the {len(said)} action units"
-    if not shares:
-        return f"{text}; how sure that is, nobody knows"
-    return text if found else f"{text}; the likeliest: {said[max(shares, key=shares.__getitem__)]}"
+    return text if found or not shares else f"{text}; the likeliest: {said[max(shares, key=shares.__getitem__)]}"
 
 
 def _shown_units(answer: Answer, facts: Facts) -> list[str]:
