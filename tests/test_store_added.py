@@ -103,6 +103,7 @@ def test_the_store_is_of_a_dataset_of_its_own_and_is_made_once(tmp_path):
     assert set(added.clips["emotion"]) <= {*DATASETS["casme2"].emotions}
     assert all(clip_id.startswith("synth-casme2/") for clip_id in added.clips.index)
     assert {path.name for path in added.path.parent.iterdir()} == {added.path.name, "audit"}
+    assert [folder.name for folder in (added.path.parent / "audit").iterdir()] == [added.path.stem]
     before = added.path.read_bytes()
     draw_added(store, 2, lambda *clip: drawn.append(clip))
     pack_added(store, 2, lambda *clip: packed.append(clip))

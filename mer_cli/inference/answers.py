@@ -28,13 +28,13 @@ def place_text(answer: Answer) -> str:
 
 def answer_text(answer: Answer, prediction: Prediction) -> str:
     """Return the answer for a clip as a sentence: the class, the units, or both, or why there is none."""
-    said = {_one_text(answer, prediction.facts): _is_unsure(answer)}
+    said = [(_one_text(answer, prediction.facts), _is_unsure(answer))]
     units, facts = answer.units, prediction.units_facts
     if units and facts and answer.label:
-        said[f"action units: {_one_text(units, facts)}"] = _is_unsure(units)
-    if all(said.values()):
-        return "; ".join((*said, UNSURE))
-    return "; ".join(f"{text}; {UNSURE}" if is_unsure else text for text, is_unsure in said.items())
+        said.append((f"action units: {_one_text(units, facts)}", _is_unsure(units)))
+    if all(is_unsure for _, is_unsure in said):
+        return "; ".join((*(text for text, _ in said), UNSURE))
+    return "; ".join(f"{text}; {UNSURE}" if is_unsure else text for text, is_unsure in said)
 
 
 def _is_unsure(answer: Answer) -> bool:

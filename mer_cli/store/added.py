@@ -22,6 +22,7 @@ from mer_cli.faces.depth import BITS
 from mer_cli.faces.frames import HALF_WINDOW
 from mer_cli.faces.mean_face import NOT_A_FACE, is_a_face
 from mer_cli.records import ADDED, FailedClip, Release
+from mer_cli.store.audit import audit_dir
 from mer_cli.store.build import build_store
 from mer_cli.store.hdf5 import StoreInfo, read_landmarks, read_store
 from mer_cli.system.files import lock_file
@@ -164,6 +165,8 @@ def pack_added(store: StoreInfo, n_clips: int, on_clip: OnClip = ignore_clip) ->
             unjudged.unlink()
             build_store(_without(release, unlike), unjudged, align=align)
         shutil.rmtree(parts_dir(unjudged), ignore_errors=True)  # kept for clips without a face, which stay without
+        shutil.rmtree(audit_dir(path), ignore_errors=True)
+        audit_dir(unjudged).replace(audit_dir(path))
         unjudged.replace(path)
         shutil.rmtree(images, ignore_errors=True)
 
