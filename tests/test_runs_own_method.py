@@ -324,6 +324,43 @@ def test_a_recipe_with_a_setting_without_effect_is_refused_unless_its_value_is_w
     assert config_of(text.replace("5", "1"), features="flow").epochs == 1
 
 
+ON_FLOW = """
+import mer_cli
+from torch import nn
+
+class Net(nn.Module):
+    INPUT = mer_cli.MotionInput(28)
+
+    def __init__(self, n_classes):
+        super().__init__()
+        self.layers = nn.Linear(3, n_classes)
+
+    def forward(self, motion):
+        return self.layers(motion.mean((2, 3)))
+"""
+LEARNER_ON_FLOW = "import mer_cli\n" + LEARNER.replace("Learner:", "Net:\n    INPUT = mer_cli.ViewInput(('flow',))")
+
+
+@pytest.mark.parametrize("text", [ON_FLOW, LEARNER_ON_FLOW])
+def test_your_own_method_sees_the_flow_that_finds_most_unless_you_say_otherwise(text):
+    of_class = text.replace("    INPUT", "    RECIPE = {'flow': 'tvl1'}\n    INPUT")
+    assert (config_of(text).flow, config_of(text, flow="tvl1").flow, config_of(of_class).flow) == (
+        "fast",
+        "tvl1",
+        "tvl1",
+    )
+
+
+def test_an_estimator_sees_the_flow_of_its_descriptor():
+    text = "from sklearn.svm import SVC\nNet = SVC()\n"
+    assert [config_of(text, features=name).flow for name in ("flow", "bi-woof", "canonical-svm", "hoof")] == [
+        "tvl1",
+        "tvl1",
+        "fast",
+        "fast",
+    ]
+
+
 def test_unknown_features_name_the_nearest():
     assert error_of("from sklearn.svm import SVC\nNet = SVC()\n", features="lbptop") == (
         "--features: Unknown descriptor 'lbptop'. Known: flow, flow-svm, canonical-svm, bi-woof, hoof, fhoof, fhofo, "

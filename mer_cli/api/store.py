@@ -84,7 +84,7 @@ class Store:
         """
         return read_clip(self.path, clip_id)
 
-    def flow(self, ids: Ids = None, backend: Backend = "tvl1") -> NDArray[np.float32]:
+    def flow(self, ids: Ids = None, backend: Backend = "fast") -> NDArray[np.float32]:
         """Return the optical flow from onset to apex of some clips, (N, 2, 224, 224) float32, u and v in pixels.
 
         The first call computes the flow of all clips in worker processes, and keeps it beside the store, where training
@@ -92,7 +92,7 @@ class Store:
 
         Parameters
         ----------
-        backend : "tvl1" (TV-L1), or "fast" (DIS), which takes a small part of the time
+        backend : "fast" (DIS), or "tvl1" (TV-L1), which most published methods name
         """
         if backend not in get_args(Backend):
             raise ConfigError(f"backend: {unknown_name('optical flow', str(backend), get_args(Backend))}")
