@@ -101,6 +101,22 @@ def test_a_dataset_without_known_lengths_keeps_those_of_release_1():
     assert np.mean(lengths[0]) == pytest.approx(np.mean(lengths[1]), abs=4)
 
 
+def test_dfme_is_as_long_as_casme2_in_seconds_whatever_a_clip_s_frame_rate():
+    drawn = [plan for seed in range(10, 14) for plan in LAYOUTS["dfme"].plan(seed=seed, release=2)]
+    assert {plan.fps for plan in drawn} == {200.0, 300.0, 500.0}
+    for fps in (200.0, 300.0, 500.0):
+        own = [plan for plan in drawn if plan.fps == fps]
+        assert np.mean([(plan.offset - plan.onset) / fps for plan in own]) == pytest.approx(0.33, abs=0.03)
+        assert np.mean([(plan.apex - plan.onset) / fps for plan in own]) == pytest.approx(0.16, abs=0.02)
+        assert max(plan.offset - plan.onset for plan in own) <= 140 * fps / 200
+
+
+def test_dfme_shows_the_sets_of_casme2_for_the_emotions_of_both():
+    for emotion in ("disgust", "happiness", "surprise"):
+        assert RELEASES[2].habit("dfme", emotion, 10, 3).sets == tuple(CASME2_SETS[emotion])
+    assert RELEASES[2].habit("dfme", "anger", 10, 3).sets == usual_habit("anger").sets
+
+
 @pytest.mark.parametrize("emotion", CASME2_SETS)
 def test_the_sets_of_action_units_have_the_shares_of_the_table_over_many_people(emotion):
     habits = [RELEASES[2].habit("casme2", emotion, 10, person) for person in range(1000)]

@@ -6,7 +6,7 @@
 
 By default there are a tenth of the clips and subjects of the real parts, in the proportions of their emotions. Images
 have three quarters of the drawn size (240x270), because they are not compressed: 262 clips take 0.5 GB. A subject is in
-one part only, and clips are far shorter than the real ones.
+one part only, and clips are far shorter than the real ones (in release 2 of the generator as long as CASME II's).
 """
 
 from __future__ import annotations

@@ -111,7 +111,8 @@ class GeneratedLayout:
             person = self.first_person + subject
             habit = realism.habit(self.name, emotion, seed, person)
             drafts.append(draft_clip(seed, subject, person, order, emotion, pace, intensity, habit))
-        return [replace(plan, release=release, light=light, noise=noise) for plan in self.place(drafts)]
+        plans = [replace(plan, release=release, light=light, noise=noise) for plan in self.place(drafts)]
+        return [_at_own_rate(plan, pace.fps) for plan in plans] if self.name in realism.lengths else plans
 
     def _people(self, n_subjects: int) -> list[int]:
         """Return `n_subjects` subject numbers: the real release's first, then the numbers after the largest of them."""
@@ -128,6 +129,12 @@ class GeneratedLayout:
         for emotion in emotions or ():
             if emotion not in self.emotions:
                 raise ConfigError(f"--emotions: {unknown_name('emotion', emotion, self.emotions)}")
+
+
+def _at_own_rate(plan: ClipPlan, fps: float) -> ClipPlan:
+    """Return a clip that was planned at a frame rate with the frames that it has at its own."""
+    apex, offset = (plan.onset + round((number - plan.onset) * plan.fps / fps) for number in (plan.apex, plan.offset))
+    return replace(plan, apex=apex, offset=offset)
 
 
 def equal_numbers(subjects: Sequence[int], clips: int, emotions: Sequence[str]) -> Pairs:

@@ -55,7 +55,7 @@ class Lengths:
 class Realism:
     """What a release of the generator decides; the defaults are those of release 1.
 
-    lengths : by layout; the other layouts keep their own
+    lengths : by layout, at the frame rate of its `Pace`; the other layouts keep their own
     sets : by layout and emotion, how many clips show which action units; other emotions are shown as in release 1
     firmness : of a subject's habits. The shares of an emotion's sets are drawn for each subject from a Dirichlet
         distribution around the common ones with this sum of parameters: the smaller, the more each subject keeps to a
@@ -95,15 +95,18 @@ class Realism:
         return Habit(common.sets, tuple(own.tolist()), one_sided, (left, 1 - left))
 
 
+# At 200 frames a second. Onset to apex: median 30 and average 33 frames in CASME II, average 33 in SAMM.
+CASME2_LENGTHS = Lengths(67.2, 22.6, 24, 141, (0.25, 0.72))
 RELEASES: Mapping[int, Realism] = {
     1: Realism(),
     2: Realism(
         lengths={
-            # Onset to apex: median 30 and average 33 frames in CASME II, average 33 in SAMM.
-            "casme2": Lengths(67.2, 22.6, 24, 141, (0.25, 0.72)),
+            "casme2": CASME2_LENGTHS,
             "samm": Lengths(74.3, 19.0, 30, 101, (0.2, 0.69)),
+            "dfme": CASME2_LENGTHS,  # in seconds, as its own were not counted; its clips have up to 500 frames a second
         },
-        sets={"casme2": CASME2_SETS},
+        # DFME's sets were not counted either: those of the emotions that it has in common with CASME II are CASME II's.
+        sets={"casme2": CASME2_SETS, "dfme": {word: CASME2_SETS[word] for word in ("disgust", "happiness", "surprise")}},
         firmness=3.0,
         is_dressed=True,
         is_lively=True,
