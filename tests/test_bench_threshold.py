@@ -9,10 +9,12 @@ import pytest
 from tiny_faces import person_of
 from typer.testing import CliRunner
 
-from mer_cli.bench.threshold import Ladder, bench_threshold, fit_threshold, peak_px
+from mer_cli.bench.threshold import Ladder, bench_threshold, fit_threshold, forecast_s, peak_px
 from mer_cli.cli.bench_faces import show_threshold
 from mer_cli.cli.main import app
+from mer_cli.datasets.synthetic.drawing import draw_faces
 from mer_cli.errors import ConfigError
+from mer_cli.faces.mean_face import is_a_face
 from mer_cli.runs.directory import read_run
 
 PEAKS = (0.3, 0.5, 0.8, 1.2, 2.0, 3.0)
@@ -30,7 +32,7 @@ def test_a_threshold_is_found_from_answers_along_a_known_curve(threshold, slope)
     shares = [0.2 + (0.88 - 0.2) / (1 + (threshold / peak) ** slope) for peak in PEAKS]
     found = fit_threshold(*answers(shares), PEAKS, 0.2, 0.88)
     assert found["threshold_px"] == pytest.approx(threshold, rel=0.05)
-    assert found["side"] == "within"
+    assert (found["threshold_side"], found["low_side"], found["high_side"]) == ("within",) * 3
     assert found["slope"] == pytest.approx(slope, rel=0.2)
     assert found["low_px"] <= found["threshold_px"] <= found["high_px"]
 
@@ -48,9 +50,10 @@ def test_the_interval_is_over_subjects():
 
 
 @pytest.mark.parametrize(("shares", "side"), [([0.2] * 6, "above"), ([0.88] * 6, "below")])
-def test_a_method_that_does_not_cross_has_no_threshold(shares, side):
+def test_a_method_that_does_not_cross_has_no_threshold_and_both_ends_of_its_interval_lie_there(shares, side):
     found = fit_threshold(*answers(shares), PEAKS, 0.2, 0.88)
-    assert (found["threshold_px"], found["side"], found["low_px"], found["high_px"]) == (None, side, None, None)
+    assert [found[f"{name}_px"] for name in ("threshold", "low", "high")] == [None] * 3
+    assert [found[f"{name}_side"] for name in ("threshold", "low", "high")] == [side] * 3
 
 
 def test_a_ceiling_at_chance_is_refused():
@@ -150,17 +153,40 @@ def test_a_small_ladder_is_drawn_trained_and_used_again(tmp_path, monkeypatch):
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.jpg")} == written
 
 
+@pytest.mark.slow
+def test_a_clip_whose_face_can_t_be_compared_is_left_out_of_a_ladder(tmp_path, monkeypatch):
+    monkeypatch.setattr("mer_cli.datasets.synthetic.drawing.draw_subject", person_of)
+    judged = []
+
+    def is_first_or_later(landmarks):
+        judged.append(is_a_face(landmarks))
+        return len(judged) > 1
+
+    monkeypatch.setattr("mer_cli.store.added.is_a_face", is_first_or_later)
+    figures = bench_threshold(Ladder(3, subjects=2, clips=10, intensities=(1.0,)), "canonical-svm", {}, tmp_path / "l")
+    assert judged == [True] * 10
+    assert (figures["clips"], figures["left_out"]) == (9, 1)
+
+
+def test_the_time_of_drawing_is_that_of_the_ladder_s_own_release(monkeypatch):
+    timed = []
+
+    def draw(view, seed, plans):
+        timed.extend(plans)
+        return draw_faces(view, seed, plans)
+
+    monkeypatch.setattr("mer_cli.datasets.synthetic.drawing.draw_subject", person_of)
+    monkeypatch.setattr("mer_cli.bench.threshold.draw_faces", draw)
+    assert forecast_s(Ladder(3, subjects=2, clips=10, release=2)) > 0
+    assert [plan.release for plan in timed] == [2]  # a frame of it takes longer
+
+
 def test_thresholds_are_shown_lowest_first_with_what_lies_outside_the_ladder(capsys):
-    def method(threshold, side, low, high):
-        return {
-            "accuracy": [0.25, 0.5],
-            "uf1": [0.2, 0.5],
-            "threshold_px": threshold,
-            "side": side,
-            "slope": 2.0,
-            "low_px": low,
-            "high_px": high,
-        }
+    def method(*ends):
+        given = dict(zip(("threshold", "low", "high"), ends, strict=True))
+        pixels = {f"{name}_px": None if isinstance(end, str) else end for name, end in given.items()}
+        sides = {f"{name}_side": end if isinstance(end, str) else "within" for name, end in given.items()}
+        return {"accuracy": [0.25, 0.5], "uf1": [0.2, 0.5], "slope": 2.0, **pixels, **sides}
 
     figures = {
         "seed": 7,
@@ -173,24 +199,26 @@ def test_thresholds_are_shown_lowest_first_with_what_lies_outside_the_ladder(cap
         "ceiling": 0.9,
         "steps": [{"intensity": 0.2, "peak_px": 0.41}, {"intensity": 1.0, "peak_px": 2.05}],
         "methods": {
-            "never": method(None, "above", 1.5, None),
-            "later": method(1.2, "within", None, 1.4),
-            "sooner": method(0.6, "within", 0.5, 0.7),
+            "never": method("above", "above", "above"),
+            "hardly": method("above", 1.5, "above"),
+            "later": method(1.2, "below", 1.4),
+            "sooner": method(0.6, 0.5, 0.7),
         },
     }
     show_threshold(figures, as_json=False)
     shown = capsys.readouterr()
-    assert shown.err == "note: 2 clips are left out: at some intensity no face was found in them\n"
+    assert shown.err == "note: 2 clips are left out: at some intensity their face was not found well\n"
     head, _, *rows = shown.out.splitlines()
     assert head == (
         "30 clips of 3 subjects at each intensity, seed 7, release 2 of the generator, LOSO, rule last: chance 0.200, "
         "ceiling 0.900. Generated faces: nothing here is a result on a dataset."
     )
-    assert [" ".join(row.split()) for row in rows[:3]] == [
+    assert [" ".join(row.split()) for row in rows[:4]] == [
         "sooner 0.60 px 0.50 px to 0.70 px 0.250 0.500",
         "later 1.20 px below 0.41 px to 1.40 px 0.250 0.500",
-        "never above 2.05 px 1.50 px to above 2.05 px 0.250 0.500",
+        "never above 2.05 px above 2.05 px 0.250 0.500",
+        "hardly above 2.05 px 1.50 px to above 2.05 px 0.250 0.500",
     ]
-    assert rows[3].startswith("Only 3 subjects")
+    assert rows[4].startswith("Only 3 subjects")
     show_threshold(figures, as_json=True)
     assert json.loads(capsys.readouterr().out) == figures

@@ -174,6 +174,16 @@ def test_a_dataset_without_action_units_is_an_error_that_says_so():
     assert (result.exit_code, result.stderr) == (1, expected)
 
 
+def test_a_scheme_that_keeps_no_coded_clip_is_an_error():
+    write_table(Path(TABLE), [(*clip[:5], 4 if clip[6] == "fear" else "", clip[6]) for clip in CLIPS])
+    result = mer(TABLE, "--scheme", "casme2-5")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        f"error: {TABLE}: none of the 7 clips that scheme casme2-5 keeps has a coded action unit, so they can't say "
+        "what its labels allow. Choose another --scheme.\n",
+    )
+
+
 def test_a_store_without_action_units_in_data_is_left_out_with_a_note():
     store_with(Path("data/smic.h5"), {})
     result = mer("--json")

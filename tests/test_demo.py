@@ -157,8 +157,9 @@ def test_the_last_screen_says_what_the_labels_allow(capsys):
     ceiling = Ceiling(rule, rule, told, 48, 8, 0, 0, 0, 9)
     screen.show_demo(Path("demo"), [replace(MMNET, ceiling=ceiling)])
     assert (
-        "chance: prior-random                                 33.50  .3310  .3330\n"
-        "ceiling: told the action units that were coded       93.06  .9000  .9500\n"
+        "chance: prior-random                       33.50  .3310  .3330\n"
+        "ceiling: told the coded action units       93.06  .9000  .9500\n"
+        "The ceiling reads the held-out clips' annotation, which no method does.\n"
     ) in capsys.readouterr().out
 
 

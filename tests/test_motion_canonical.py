@@ -110,6 +110,18 @@ def test_a_moved_head_is_moved_back_onto_the_onset():
     assert np.abs(still.astype(int) - onset).mean() < 0.5
 
 
+@pytest.mark.parametrize("steps", [("head",), ("head", "shape")])
+def test_what_moves_into_an_image_at_its_edge_is_what_lay_there_and_not_black(steps):
+    light = np.full((224, 224, 3), 200, np.uint8)
+    onset = np.where(inside_face(MEAN_FACE)[..., None], noise(3), light)
+    moved = np.where(
+        np.roll(inside_face(MEAN_FACE), (3, 5), axis=(0, 1))[..., None], np.roll(noise(3), (3, 5), (0, 1)), light
+    )
+    _, back = canonical_images(np.stack([onset, moved]), onset, MEAN_FACE, steps)
+    assert back[[0, -1]].min() == 200
+    assert back[:, [0, -1]].min() == 200
+
+
 def test_what_is_not_the_face_is_grey_in_an_image():
     (drawn,) = canonical_images(noise(4)[None], noise(4), MEAN_FACE, ("face",))
     assert drawn[0, 0].tolist() == list(GREY)

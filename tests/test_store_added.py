@@ -12,7 +12,7 @@ from tiny_store import write_store
 from mer_cli.datasets.registry import DATASETS, load_release
 from mer_cli.datasets.synthetic.drawing import draw_faces
 from mer_cli.datasets.synthetic.writer import GROUND_TRUTH, LAYOUTS, write_for_store
-from mer_cli.errors import StoreError
+from mer_cli.errors import DatasetError, StoreError
 from mer_cli.faces.crop import CROP_SETTINGS
 from mer_cli.faces.mean_face import NOT_A_FACE, is_a_face
 from mer_cli.store.added import SEED, draw_added, pack_added, read_added
@@ -154,6 +154,17 @@ def test_another_crop_has_a_store_of_its_own(tmp_path):
     store = read_store(write_store(tmp_path / "casme2.h5", crop={"align": "eyes"}))
     with pytest.raises(StoreError, match="casme2-r2-s70007-n2-eyes.h5: the generated clips"):
         read_added(store, 2)
+
+
+def test_clips_of_another_plan_are_not_kept(tmp_path):
+    out = write_flat("samm", tmp_path, clips=3)
+    assert write_flat("samm", tmp_path, clips=3) == out
+    with pytest.raises(DatasetError) as caught:
+        write_flat("samm", tmp_path, clips=3, seed=SEED + 1)
+    assert str(caught.value) == (
+        f"{out}: holds clips that were drawn with other numbers, or by another version of mer. Remove the folder, and "
+        "they are drawn again."
+    )
 
 
 def test_windows_of_generated_clips_hold_frames_on_both_sides(tmp_path):

@@ -28,10 +28,9 @@ from scipy.special import expit
 from mer_cli import __version__
 from mer_cli.datasets.registry import load_release
 from mer_cli.datasets.schemes import SCHEMES
-from mer_cli.datasets.synthetic.clip import clip_motion, draw_frames
+from mer_cli.datasets.synthetic.drawing import draw_faces
 from mer_cli.datasets.synthetic.plan import ClipPlan
 from mer_cli.datasets.synthetic.realism import USUAL
-from mer_cli.datasets.synthetic.subject import draw_subject
 from mer_cli.datasets.synthetic.writer import LAYOUTS, write_release
 from mer_cli.engines.resumable import ignore_clip
 from mer_cli.errors import ConfigError
@@ -42,7 +41,7 @@ from mer_cli.evaluation.statistics import interval_of_sums
 from mer_cli.runs.config import TrainConfig
 from mer_cli.runs.directory import Run, read_run
 from mer_cli.store.add_clips import add_clips
-from mer_cli.store.build import build_store
+from mer_cli.store.added import build_drawn
 from mer_cli.system.files import write_text
 from mer_cli.system.workers import default_jobs
 from mer_cli.training.grids import Cell, method_configs, plan_comparison
@@ -91,16 +90,18 @@ class Ladder:
 
 
 def forecast_s(ladder: Ladder) -> float:
-    """Return about how many seconds it takes to draw all sets on all cores, from the time of a few frames."""
+    """Return about how many seconds all cores take to draw all sets, from the time of a person and a few frames."""
     plan = ladder.plan(ladder.intensities[0])
-    subject = draw_subject(ladder.seed, plan[0].person)
-    frames = draw_frames(subject, plan[0], clip_motion(subject, plan[0]))
+    started = time.perf_counter()
+    frames = iter(next(iter(draw_faces(LAYOUTS[DATASET].view, ladder.seed, plan[:1]))).pictures)
     next(frames)
+    a_person = time.perf_counter() - started
     started = time.perf_counter()
     n_timed = len(list(islice(frames, TIMED_FRAMES)))
     a_frame = (time.perf_counter() - started) / n_timed
-    n_frames = sum(clip.last - clip.first + 1 for clip in plan) * len(ladder.intensities)
-    return a_frame * n_frames / min(default_jobs(), ladder.subjects)
+    n_frames = sum(clip.last - clip.first + 1 for clip in plan)
+    a_set = a_person * ladder.subjects + a_frame * n_frames
+    return a_set * len(ladder.intensities) / min(default_jobs(), ladder.subjects)
 
 
 def check_out(out: Path, ladder: Ladder, methods: str, settings: Mapping[str, Any]) -> None:
@@ -210,7 +211,7 @@ def _plan_step(
         write_release(DATASET, raw, **ladder.drawn_at(intensity))
         (folder / DRAWN).touch()
     release = load_release(DATASET, raw)
-    build_store(release, store)
+    build_drawn(release, store)
     if any(config.method.sees.needs_clips(config.span) for config in _configs(methods, settings).values()):
         add_clips(release, store, jobs=default_jobs(), resume=True, on_clip=ignore_clip)
     return plan_comparison([store], {**settings, "scheme": SCHEME}, 1, out / "runs", methods=methods).cells
@@ -270,8 +271,8 @@ def fit_threshold(
 
     Returns
     -------
-    threshold_px, None if the curve crosses outside the ladder; side, "below" or "above" if so, otherwise "within";
-    slope; low_px and high_px, ends of the 95 % interval over subjects, None for an end outside the ladder
+    slope; threshold_px, and low_px and high_px, the ends of its 95 % interval over subjects, in pixels, None outside
+    the ladder; threshold_side, low_side and high_side, "below", "within" or "above" the ladder
 
     Raises
     ------
@@ -305,16 +306,8 @@ def fit_threshold(
     counts = np.concatenate([is_right, np.ones_like(is_right)], axis=1).astype(np.float64)
     chosen = int(best(counts.sum(axis=0, keepdims=True))[0])
     low, high = interval_of_sums(counts, clip_ids, lambda sums: tried[best(sums) // len(SLOPES)])
-    found = tried[chosen // len(SLOPES)]
-    return {
-        "threshold_px": _within(found, at),
-        "side": "below" if found < at[0] else "above" if found > at[-1] else "within",
-        "slope": float(SLOPES[chosen % len(SLOPES)]),
-        "low_px": _within(low, at),
-        "high_px": _within(high, at),
-    }
-
-
-def _within(found: float, at: NDArray[np.float64]) -> float | None:
-    """Return the pixels of a logarithm; None if it lies outside the ladder."""
-    return float(np.exp(found)) if at[0] <= found <= at[-1] else None
+    figures: dict[str, Any] = {"slope": float(SLOPES[chosen % len(SLOPES)])}
+    for name, found in (("threshold", tried[chosen // len(SLOPES)]), ("low", low), ("high", high)):
+        side = "below" if found < at[0] else "above" if found > at[-1] else "within"
+        figures |= {f"{name}_px": float(np.exp(found)) if side == "within" else None, f"{name}_side": side}
+    return figures

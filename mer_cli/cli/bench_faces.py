@@ -146,12 +146,14 @@ def show_threshold(figures: Mapping[str, Any], *, as_json: bool) -> None:
     rows = [("method", "threshold", "95 %", *(f"at {peak:.2f} px" for peak in peaks))]
     methods = figures["methods"].items()
     for name, found in sorted(methods, key=lambda item: _rank(item[1])):
-        ends = _end(found["low_px"], "below", peaks), _end(found["high_px"], "above", peaks)
+        threshold, low, high = (
+            _end(found[f"{of}_px"], found[f"{of}_side"], peaks) for of in ("threshold", "low", "high")
+        )
         rows.append(
             (
                 name,
-                _end(found["threshold_px"], found["side"], peaks),
-                f"{ends[0]} to {ends[1]}",
+                threshold,
+                low if low == high else f"{low} to {high}",
                 *(f"{accuracy:.3f}" for accuracy in found["accuracy"]),
             )
         )
@@ -160,11 +162,11 @@ def show_threshold(figures: Mapping[str, Any], *, as_json: bool) -> None:
     if few:
         console.print_lines([few])
     if left_out:
-        console.print_notes([f"{left_out} clips are left out: at some intensity no face was found in them"])
+        console.print_notes([f"{left_out} clips are left out: at some intensity their face was not found well"])
 
 
 def _rank(found: Mapping[str, Any]) -> tuple[int, float]:
-    return ("below", "within", "above").index(found["side"]), found["threshold_px"] or 0.0
+    return ("below", "within", "above").index(found["threshold_side"]), found["threshold_px"] or 0.0
 
 
 def _end(pixels: float | None, side: str, peaks: Sequence[float]) -> str:

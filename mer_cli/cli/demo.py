@@ -105,6 +105,8 @@ def _percent(share: float) -> str:
 
 def _table(rows: Sequence[SummaryRow]) -> Iterator[str]:
     """Yield the lines of a table for each protocol, best method first, then guessers, then what the labels allow."""
+    from mer_cli.evaluation.ceiling import READS
+
     for protocol, group in groupby(rows, lambda row: row.protocol):
         same = list(group)
         cells = [("method", "accuracy %", "UF1", "UAR")]
@@ -116,9 +118,11 @@ def _table(rows: Sequence[SummaryRow]) -> Iterator[str]:
             cells.append((f"chance: {guess.name}", *_scores(guess.accuracy, guess.uf1, guess.uar)))
         if ceiling := same[0].ceiling:
             told = (ceiling.told.accuracy.mean, ceiling.told.uf1.mean, ceiling.told.uar.mean)
-            cells.append(("ceiling: told the action units that were coded", *_scores(*told)))
+            cells.append(("ceiling: told the coded action units", *_scores(*told)))
         yield f"\n{protocol}: {same[0].n_clips} clips, {same[0].n_subjects} subjects, last epoch"
         yield from console.aligned(cells, numeric=(1, 2, 3))
+        if ceiling:
+            yield f"The ceiling {READS}, which no method does."
 
 
 def _scores(accuracy: float, uf1: float, uar: float) -> tuple[str, str, str]:

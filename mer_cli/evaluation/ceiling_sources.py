@@ -131,7 +131,8 @@ def scheme_ceilings(source: Coded, scheme: str | None) -> tuple[SchemeCeiling, .
     Raises
     ------
     ConfigError
-        If the scheme is unknown, is not made for the dataset, or keeps clips of fewer than two subjects.
+        If the scheme is unknown, is not made for the dataset, or keeps clips of fewer than two subjects or none with a
+        coded action unit.
     """
     usual = [each.name for each in schemes_of(source.dataset) if not each.on_request]
     names = [scheme] if scheme else usual or [OWN_LABELS]
@@ -152,6 +153,11 @@ def _under(source: Coded, scheme: Scheme) -> SchemeCeiling:
             f"{source.path}: scheme {scheme.name} keeps clips of {len(subjects)} of its subjects "
             f"({', '.join(subjects) or 'none'}). Expected at least 2, to leave one out. Choose another --scheme, or "
             "give a file with more subjects."
+        )
+    if uncoded_datasets({clip_id: source.cells[clip_id] for clip_id in labels}):
+        raise ConfigError(
+            f"{source.path}: none of the {len(labels)} clips that scheme {scheme.name} keeps has a coded action unit, "
+            "so they can't say what its labels allow. Choose another --scheme."
         )
     # A table's rows that failed are told one by one.
     warning = (

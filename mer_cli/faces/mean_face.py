@@ -117,7 +117,8 @@ def places_of_mean_face(landmarks: Landmarks) -> Places:
         If the landmarks don't lie as those of a face: the map would fold it, or draw much of it from one point.
     """
     places = places_on(landmarks, of=MEAN_FACE)
-    if not (_sizes(places)[inside_face(MEAN_FACE)] >= LEAST_SIZE).all():  # NaN fails, too
+    *_, area = derivatives(places)
+    if not (area[inside_face(MEAN_FACE)] >= LEAST_SIZE).all():  # NaN fails, too
         raise FaceError(NOT_A_FACE)
     return places
 
@@ -133,18 +134,12 @@ def is_a_face(landmarks: Landmarks) -> bool:
 
 
 def derivatives(places: Places) -> tuple[Places, Places, NDArray[np.float32]]:
-    """Return how places change from pixel to pixel: across and down, each (224, 224, 2), and the area of a pixel.
+    """Return how places change from pixel to pixel: across and down, each (224, 224, 2), and the area of each pixel.
 
-    Beside the face the map may be anything; the area is at least a tenth.
+    The area, (224, 224), is negative where the map is folded.
     """
     down, across = np.asarray(np.gradient(places, axis=(0, 1)))  # each has the derivatives of x and of y
-    return across, down, np.maximum(_sizes(places), LEAST_SIZE)
-
-
-def _sizes(places: Places) -> NDArray[np.float32]:
-    """Return the area on the face of each pixel of the mean face, (224, 224); negative where the map is folded."""
-    down, across = np.asarray(np.gradient(places, axis=(0, 1)))
-    return np.asarray(across[..., 0] * down[..., 1] - down[..., 0] * across[..., 1], np.float32)
+    return across, down, np.asarray(across[..., 0] * down[..., 1] - down[..., 0] * across[..., 1], np.float32)
 
 
 def mean_face_settings() -> dict[str, Any]:

@@ -67,7 +67,7 @@ def make_shipped(work: Path, out: Path = FOLDER, tell: Callable[[str], object] =
     from mer_cli.inference.model_card import card_text
     from mer_cli.inference.model_folder import write_model
     from mer_cli.runs.config import resolve_config
-    from mer_cli.store.build import build_store
+    from mer_cli.store.added import build_drawn
     from mer_cli.training.fit import fit, plan_fit
     from mer_cli.training.inputs import compute_inputs
 
@@ -75,7 +75,8 @@ def make_shipped(work: Path, out: Path = FOLDER, tell: Callable[[str], object] =
     tell(f"drawing {N_CLIPS} clips into {raw}")
     write_for_store(DATASET, raw, clips=N_CLIPS, seed=SEED, release=RELEASE, near=HALF_WINDOW)
     tell(f"packing them into {store}")
-    build_store(load_release(DATASET, raw), store)
+    store.unlink(missing_ok=True)  # an earlier call may have packed other clips
+    build_drawn(load_release(DATASET, raw), store)
     for name, scheme in SCHEMES.items():
         tell(f"training {name}")
         plan = plan_fit([store], resolve_config(model=METHOD, scheme=scheme, device="cpu", precision="fp32"))

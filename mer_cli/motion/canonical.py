@@ -29,6 +29,7 @@ from mer_cli.faces.crop import CROP_SIZE, Landmarks
 from mer_cli.faces.face_motion import FIT_ROUNDS, FIT_SHARE, FIT_STEP, head_motion
 from mer_cli.faces.frames import HALF_WINDOW, NO_FRAME
 from mer_cli.faces.mean_face import (
+    LEAST_SIZE,
     MEAN_FACE,
     Places,
     derivatives,
@@ -136,11 +137,18 @@ def _onto_mean_face(flow: Places, places: Places) -> Places:
     A step on the mean face is a longer step on a larger face. With the map's derivative J at a pixel, a motion f of the
     face is the motion J^-1 f of the mean face.
     """
-    at = cv2.remap(flow, places[..., 0], places[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    across, down, size = derivatives(places)
+    at = _drawn_at(places, flow)
+    across, down, area = derivatives(places)
+    size = np.maximum(area, LEAST_SIZE)  # beside the face the map may be anything
     u = (down[..., 1] * at[..., 0] - down[..., 0] * at[..., 1]) / size
     v = (across[..., 0] * at[..., 1] - across[..., 1] * at[..., 0]) / size
     return np.stack([u, v], axis=-1).astype(np.float32)
+
+
+def _drawn_at(places: Places, drawn: NDArray[Any]) -> NDArray[Any]:
+    """Return the values of an image or a field, (224, 224, ...), at places; beyond its edge those of the edge."""
+    x, y = places[..., 0], places[..., 1]
+    return np.asarray(cv2.remap(drawn, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 
 def canonical_images(images: Image, onset: Image, landmarks: Landmarks, steps: Sequence[Step]) -> Image:
@@ -171,10 +179,10 @@ def canonical_images(images: Image, onset: Image, landmarks: Landmarks, steps: S
         if "head" in steps:
             flow = optical_flow(grey(onset), grey(image), "fast").transpose(1, 2, 0)
             head = head_motion(flow, face).astype(np.float32)
-            at = places + cv2.remap(head, places[..., 0], places[..., 1], cv2.INTER_LINEAR)
+            at = places + _drawn_at(places, head)
         moved = image
         if at is not own:
-            moved = np.asarray(cv2.remap(image, at[..., 0], at[..., 1], cv2.INTER_LINEAR), np.uint8)
+            moved = np.asarray(_drawn_at(at, image), np.uint8)
         if "face" in steps:
             moved = np.rint(weight * moved + (1 - weight) * np.array(GREY, np.float32)).astype(np.uint8)
         drawn[row] = moved

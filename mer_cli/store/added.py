@@ -18,6 +18,7 @@ from typing import Any
 from mer_cli.datasets.registry import DATASETS, load_release
 from mer_cli.engines.resumable import OnClip, ignore_clip, parts_dir
 from mer_cli.errors import ConfigError, StoreError
+from mer_cli.faces.crop import Align
 from mer_cli.faces.depth import BITS
 from mer_cli.faces.frames import HALF_WINDOW
 from mer_cli.faces.mean_face import NOT_A_FACE, is_a_face
@@ -141,9 +142,6 @@ def draw_added(store: StoreInfo, n_clips: int, on_clip: OnClip = ignore_clip) ->
 def pack_added(store: StoreInfo, n_clips: int, on_clip: OnClip = ignore_clip) -> None:
     """Pack the images that `draw_added` drew into a store beside `store`, unless it is there, and remove them.
 
-    Of a thousand clips one or two may have landmarks that don't lie as those of a face. They are left out: nobody could
-    mend a drawn clip, and a run that compares faces (`--input`) refuses a store with one.
-
     Parameters
     ----------
     on_clip : as in `build_store`
@@ -156,19 +154,39 @@ def pack_added(store: StoreInfo, n_clips: int, on_clip: OnClip = ignore_clip) ->
     path = added_path(store, n_clips)
     if path.exists():
         return
-    images, align = path.with_suffix(""), store.attributes["crop"]["align"]
-    unjudged = path.with_suffix(".unjudged.h5")
+    images = path.with_suffix("")
     with lock_file(images):
         release = _renamed(load_release(store.dataset, images))
-        build_store(release, unjudged, align=align, on_clip=on_clip)
-        if unlike := _unlike_faces(unjudged):
-            unjudged.unlink()
-            build_store(_without(release, unlike), unjudged, align=align)
-        shutil.rmtree(parts_dir(unjudged), ignore_errors=True)  # kept for clips without a face, which stay without
-        shutil.rmtree(audit_dir(path), ignore_errors=True)
-        audit_dir(unjudged).replace(audit_dir(path))
-        unjudged.replace(path)
+        build_drawn(release, path, align=store.attributes["crop"]["align"], on_clip=on_clip)
         shutil.rmtree(images, ignore_errors=True)
+
+
+def build_drawn(release: Release, path: Path, *, align: Align = "box", on_clip: OnClip = ignore_clip) -> None:
+    """Build the store of a generated release, unless it is there, without clips whose faces can't be compared.
+
+    Of a thousand clips one or two may have landmarks that don't lie as those of a face. Nobody could mend a drawn clip,
+    and a run that compares faces (`--input`) refuses a store with one.
+
+    Parameters
+    ----------
+    align, on_clip : as in `build_store`
+
+    Raises
+    ------
+    MerError
+        As `build_store`.
+    """
+    if path.exists():
+        return
+    unjudged = path.with_suffix(".unjudged.h5")
+    build_store(release, unjudged, align=align, on_clip=on_clip)
+    if unlike := _unlike_faces(unjudged):
+        unjudged.unlink()
+        build_store(_without(release, unlike), unjudged, align=align)
+    shutil.rmtree(parts_dir(unjudged), ignore_errors=True)  # kept for clips without a face, which stay without
+    shutil.rmtree(audit_dir(path), ignore_errors=True)
+    audit_dir(unjudged).replace(audit_dir(path))
+    unjudged.replace(path)
 
 
 def _unlike_faces(path: Path) -> frozenset[str]:

@@ -9,6 +9,7 @@ OUT/ground_truth/distractors.csv, if the faces do more than show expressions
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -37,6 +38,7 @@ from mer_cli.datasets.synthetic.plan import ClipPlan
 from mer_cli.datasets.synthetic.realism import RELEASES, USUAL
 from mer_cli.datasets.synthetic.spreadsheet import write_workbook
 from mer_cli.errors import DatasetError, unknown_name
+from mer_cli.system.files import write_text
 from mer_cli.system.opencv import cv2
 
 LAYOUTS: Mapping[str, GeneratedLayout] = {
@@ -146,7 +148,8 @@ def write_for_store(
     Raises
     ------
     DatasetError
-        If the dataset is unknown, `out` holds other files or can't be a folder, or a worker process dies.
+        If the dataset is unknown, `out` holds other files or can't be a folder, an earlier call drew other clips there,
+        or a worker process dies.
     """
     if dataset not in LAYOUTS:
         raise DatasetError(unknown_name("dataset", dataset, LAYOUTS))
@@ -155,8 +158,22 @@ def write_for_store(
     planned = layout.plan(subjects=subjects, clips=clips, seed=seed, release=release)
     plans = [_near_labels(layout, plan, near) for plan in planned]
     make_room(out, NOTICE.format(title=layout.title), f"a generated release of {layout.title}")
+    _check_plan(out, plans)
     _write(out, layout, plans, seed, on_clip, draw, workers)
     return out
+
+
+def _check_plan(out: Path, plans: Sequence[ClipPlan]) -> None:
+    """Note which clips are planned; raise a `DatasetError` if an earlier call planned others, which would be kept."""
+    planned = hashlib.sha256("\n".join(map(repr, plans)).encode()).hexdigest()
+    note = out / GROUND_TRUTH / "plan.sha256"
+    if note.is_file() and note.read_text(encoding="utf-8").strip() != planned:
+        raise DatasetError(
+            f"{out}: holds clips that were drawn with other numbers, or by another version of mer. Remove the folder, "
+            "and they are drawn again."
+        )
+    note.parent.mkdir(parents=True, exist_ok=True)
+    write_text(note, planned + "\n")
 
 
 def _near_labels(layout: GeneratedLayout, plan: ClipPlan, near: int) -> ClipPlan:
