@@ -50,6 +50,37 @@ def kinds(table: Table, block: Block) -> list[str]:
 # --- classical methods
 
 
+def test_without_mmnet_all_methods_are_compared_with_the_best_of_them(tmp_path: Path) -> None:
+    paths = {name: write(tmp_path, name, skill=skill, **CASME2) for name, skill in (("flow-svm", 3), ("bi-woof", 0.3))}
+    runs = {name: read_run(path) for name, path in paths.items()}
+    table = build(None, runs.values())
+    (block,) = table.blocks
+    assert [column.heading for column in table.columns if column.key == "last_difference"] == [
+        "UF1 minus the reference's"
+    ]
+    best, other = (row(table, block, title) for title in ("Flow + SVM", "Bi-WOOF"))
+    assert (best["last_difference"].text, best["last_p"].text) == ("reference", "")
+    compared = compare_runs([runs["bi-woof"]], [runs["flow-svm"]], "last")
+    assert other["last_difference"].value == pytest.approx(compared.difference, abs=1e-6)
+    assert other["last_p"].value == pytest.approx(compared.p_value, abs=1e-6)
+    said = note(table, block, *other["last_difference"].marks)
+    assert said.startswith(
+        "Bi-WOOF, published recipe minus Flow + SVM (variant), published recipe; seeds in common: 1."
+    )
+    texts = [one.text for one in (*table.notes, *block.notes)]
+    assert not any(text.startswith("– instead of") for text in texts)
+    assert any("it is the best row that is ranked" in text for text in texts)
+
+
+def test_with_mmnet_it_is_the_reference_even_if_another_method_is_better(tmp_path: Path) -> None:
+    write_run(tmp_path, **CASME2, **RELEASED, skill=0.2)
+    write(tmp_path, "flow-svm", skill=3, **CASME2)
+    table = build(None, tmp_path)
+    (block,) = table.blocks
+    assert row(table, block, "MMNet")["last_difference"].text == "reference"
+    assert row(table, block, "Flow + SVM")["last_difference"].value is not None
+
+
 def test_a_classical_method_has_a_row_beside_mmnet_and_nothing_that_an_epoch_was_chosen_for(tmp_path: Path) -> None:
     write_run(tmp_path, **CASME2, **RELEASED)
     write(tmp_path, "flow-svm", **CASME2)

@@ -29,6 +29,7 @@ class Line:
 
     paper : the paper's row that is shown beside it · entry : the runs of the row
     reference : MMNet with the same settings, to compare the row with; None for MMNet itself, or if no such run finished
+        (in the table of all methods then the best row, see `rows.with_reference`)
     command : command that trains or continues the row's runs; "" for a finished row
     """
 

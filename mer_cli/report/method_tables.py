@@ -26,6 +26,8 @@ from mer_cli.report.nested_rows import nested_rows
 from mer_cli.report.paper import PaperBlock, paper_blocks, paper_table
 from mer_cli.report.placing import Place
 from mer_cli.report.rows import (
+    MMNETS,
+    REFERENCES,
     Tests,
     compare_lines,
     guesser_rows,
@@ -36,6 +38,7 @@ from mer_cli.report.rows import (
     method_rows,
     table_row,
     with_expected,
+    with_reference,
 )
 from mer_cli.report.summary import NO_RUNS
 from mer_cli.report.tried import Tried, tried
@@ -70,6 +73,10 @@ _P = Note(
     f"p: paired permutation test on UF1, both methods' predictions swapped for whole subjects ({N_DRAWS:,} draws), "
     "averaged over the seeds that both have, and adjusted by Holm over the tests of the whole table under that rule."
 )
+_REFERENCE = Note(
+    "The reference is MMNet with the same settings. Where no run of MMNet has finished, it is the best row that is "
+    "ranked."
+)
 _CHANCE = Note(
     "chance: `majority` predicts the commonest class of the training clips; `prior-random` draws from their class "
     f"shares anew in every epoch, average of {REPETITIONS} repetitions. Choosing among independent draws gains more "
@@ -87,7 +94,8 @@ def build_method_table(number: int | None, entries: Sequence[Entry]) -> Table:
     """
     entries = [entry for entry in entries if number in entry.place.rows]
     rules = {rule for entry in entries for rule in entry.rules} | set(usable_rules(standard_config()))
-    columns = method_columns(rules, ranked=number not in GRIDS, published=_published_keys(number))
+    reference = REFERENCES if number is None else MMNETS
+    columns = method_columns(rules, ranked=number not in GRIDS, published=_published_keys(number), reference=reference)
     found = protocols(number, entries)
     places = list(_places(paper_blocks(number), found))
     lines = [_lines(number, printed, protocol) for printed, protocol in places]
@@ -132,7 +140,9 @@ def _places(
 
 def _lines(number: int | None, paper: PaperBlock | None, protocol: Protocol | None) -> list[Line]:
     lines = lay_out(number, paper, protocol.entries if protocol else ())
-    return in_rank_order(lines, _tried(protocol)) if paper is None and number not in GRIDS else lines
+    if paper is None and number not in GRIDS:
+        lines = in_rank_order(lines, _tried(protocol))
+    return with_reference(lines, _tried(protocol)) if number is None else lines
 
 
 def _tried(protocol: Protocol | None) -> Tried:
@@ -187,6 +197,8 @@ def _table_notes(number: int | None, found: Sequence[Protocol], *, has_tests: bo
             yield _CLASSICAL
         if has_tests:
             yield _P
+            if number is None:
+                yield _REFERENCE
         yield _CHANCE
         if any(protocol_ceiling(protocol).found for protocol in found):
             yield CEILING

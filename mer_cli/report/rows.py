@@ -27,8 +27,8 @@ HONEST = cast("tuple[Group, ...]", tuple(rule for rule in EPOCH_RULES if rule !=
 NONE = Cell("–")  # there could be a number, but there is none yet
 RANKED_BY = ("last", "uf1")  # every run can be scored under that rule, and it chooses nothing
 RANK = "last_rank"
+MMNETS, REFERENCES = "MMNet's", "the reference's"
 HEADINGS = {"accuracy": "Accuracy %", "uf1": "UF1", "uar": "UAR"}
-_AGAINST_HEADINGS = {"difference": "UF1 minus MMNet's", "p": "p"}
 _PUBLISHED = (
     Column("published_clips", "Clips", "published", numeric=False),
     Column("published_accuracy", "Accuracy %", "published"),
@@ -38,7 +38,9 @@ _PUBLISHED = (
 _DIGITS = 6  # kept of a value: more than are printed, and the same on every machine
 
 
-def method_columns(rules: Collection[str], *, ranked: bool, published: Collection[str]) -> tuple[Column, ...]:
+def method_columns(
+    rules: Collection[str], *, ranked: bool, published: Collection[str], reference: str = MMNETS
+) -> tuple[Column, ...]:
     """Return the columns of Tables 3 to 7, and of the table of all methods.
 
     Parameters
@@ -46,12 +48,13 @@ def method_columns(rules: Collection[str], *, ranked: bool, published: Collectio
     rules : epoch rules that can score at least one run of the table
     ranked : whether the table has a column of ranks
     published : keys of the columns that the paper's table fills; empty if the paper has no such table
+    reference : whose UF1 the others are compared with, in the genitive
     """
     columns = [Column("method", "Method", numeric=False)]
     columns += [column for column in _PUBLISHED if column.key in published]
     for rule in HONEST:
         if rule in rules:
-            headings = HEADINGS | _AGAINST_HEADINGS
+            headings = HEADINGS | {"difference": f"UF1 minus {reference}", "p": "p"}
             columns += [Column(key_of(rule, name), heading, rule) for name, heading in headings.items()]
             columns += [Column(RANK, "Rank", rule)] if ranked and rule == RANKED_BY[0] else []
     headings = HEADINGS | {"uf1": "F1"}
@@ -82,7 +85,7 @@ def _rounded(share: float | None, unit: int) -> float | None:
 
 @dataclass(frozen=True)
 class Tested:
-    """The comparison of a row with MMNet under one epoch rule; `p_value` is adjusted by Holm over the table."""
+    """The comparison of a row with its reference under one epoch rule; `p_value` is adjusted by Holm over the table."""
 
     comparison: Comparison
     p_value: float
@@ -92,7 +95,7 @@ Tests = Mapping[tuple[int, str], Tested]  # of a block, by the line's place and 
 
 
 def compare_lines(blocks: Sequence[Sequence[Line]], rules: Sequence[str]) -> list[Tests]:
-    """Return for each block the tests of its lines against MMNet, where both have a rule and a seed in common.
+    """Return for each block the tests of lines against their reference, where both have a rule and a seed in common.
 
     Parameters
     ----------
@@ -123,6 +126,8 @@ def _comparison_notes(lines: Sequence[Line], marks: Mapping[int, str], tests: Te
     ----------
     marks : mark of the note by the index of the line, for the lines that were compared
     """
+    names = {line.entry.runs[0].path: line.method for line in lines if line.entry and not line.entry.place.is_plain}
+    beside = [names.get(line.reference.runs[0].path, "MMNet") if line.reference else "" for line in lines]
     for place, mark in marks.items():
         of_line = {rule: tested.comparison for (at, rule), tested in tests.items() if at == place}
         found = "; ".join(
@@ -131,7 +136,7 @@ def _comparison_notes(lines: Sequence[Line], marks: Mapping[int, str], tests: Te
             for rule, comparison in of_line.items()
         )
         n_seeds = next(iter(of_line.values())).n_seeds
-        yield Note(f"{lines[place].method} minus MMNet; seeds in common: {n_seeds}. {found}.", mark)
+        yield Note(f"{lines[place].method} minus {beside[place]}; seeds in common: {n_seeds}. {found}.", mark)
 
 
 Cells = dict[str, Cell]  # by the key of the column
@@ -184,7 +189,10 @@ def method_rows(
     for entry in entries:
         notes.append(Note(", ".join(f"`{run.path.name}`" for run in entry.runs), numbers[entry.runs[0].path]))
     notes += _comparison_notes(lines, pairs, tests)
-    if any(_lacks_reference(line, place, rule, tests) for place, line in enumerate(lines) for rule in rules):
+    lacking = (
+        (place, rule) for place in range(len(lines)) for rule in rules if _lacks_reference(lines, place, rule, tests)
+    )
+    if any(lacking):
         notes.append(NO_REFERENCE)
     return [table_row(line.kind, cells, columns) for line, cells in zip(lines, filled, strict=True)], notes
 
@@ -203,6 +211,17 @@ def in_rank_order(lines: Sequence[Line], tried: Tried) -> list[Line]:
         return -_ranked_value(line.entry) if line.entry and is_ranked else 1.0
 
     return sorted(lines, key=standing)
+
+
+def with_reference(lines: Sequence[Line], tried: Tried) -> list[Line]:
+    """Return lines in rank order; if no run of MMNet has finished, each is compared with the best that is ranked."""
+    has_mmnet = any(line.entry.place.is_plain and line.entry.is_finished for line in lines if line.entry)
+    ranked = (line.entry for line in lines if line.entry and tried.competes(line.entry, RANKED_BY[0]))
+    best = None if has_mmnet else next(ranked, None)
+    return [
+        replace(line, reference=best) if best and line.kind == "method" and line.entry not in (None, best) else line
+        for line in lines
+    ]
 
 
 def honest_rules(columns: Sequence[Column]) -> list[Group]:
@@ -241,7 +260,7 @@ def _ours(line: Line, rules: Sequence[str]) -> Cells:
 
 
 def _against(lines: Sequence[Line], place: int, rules: Sequence[str], tests: Tests, pairs: Mapping[int, str]) -> Cells:
-    """Return the UF1 difference to MMNet and its p under each rule; dashes if MMNet has no run to compare with."""
+    """Return the UF1 difference to the reference and its p under each rule; dashes without a run to compare with."""
     cells: Cells = {}
     for rule in rules:
         difference, p_value = key_of(rule, "difference"), key_of(rule, "p")
@@ -251,14 +270,17 @@ def _against(lines: Sequence[Line], place: int, rules: Sequence[str], tests: Tes
             cells[p_value] = Cell(fraction(p), _rounded(p, 1))
         elif any(_is_reference(lines[place], line, rule) for line in lines):
             cells[difference] = Cell("reference")
-        elif _lacks_reference(lines[place], place, rule, tests):
+        elif _lacks_reference(lines, place, rule, tests):
             cells |= {difference: NONE, p_value: NONE}
     return cells
 
 
-def _lacks_reference(line: Line, place: int, rule: str, tests: Tests) -> bool:
-    """Return whether a row should have a difference to MMNet under the rule but no run of MMNet to compare with."""
-    if (place, rule) in tests or line.kind != "method" or line.entry is None or line.entry.place.is_plain:
+def _lacks_reference(lines: Sequence[Line], place: int, rule: str, tests: Tests) -> bool:
+    """Return whether a row should have a difference under the rule, but there is no run to compare it with."""
+    line = lines[place]
+    if (place, rule) in tests or any(_is_reference(line, other, rule) for other in lines):
+        return False
+    if line.kind != "method" or line.entry is None or line.entry.place.is_plain:
         return False
     return rule in line.entry.rules or line.entry.config.has_epochs
 
