@@ -219,7 +219,9 @@ def with_reference(lines: Sequence[Line], tried: Tried) -> list[Line]:
     ranked = (line.entry for line in lines if line.entry and tried.competes(line.entry, RANKED_BY[0]))
     best = None if has_mmnet else next(ranked, None)
     return [
-        replace(line, reference=best) if best and line.kind == "method" and line.entry not in (None, best) else line
+        replace(line, reference=best)
+        if best and line.kind == "method" and line.entry and line.entry is not best
+        else line
         for line in lines
     ]
 
