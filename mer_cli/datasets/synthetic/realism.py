@@ -105,11 +105,7 @@ RELEASES: Mapping[int, Realism] = {
             "samm": Lengths(74.3, 19.0, 30, 101, (0.2, 0.69)),
             "dfme": CASME2_LENGTHS,  # in seconds, as its own were not counted; its clips have up to 500 frames a second
         },
-        # DFME's sets were not counted either: those of the emotions that it has in common with CASME II are CASME II's.
-        sets={
-            "casme2": CASME2_SETS,
-            "dfme": {word: CASME2_SETS[word] for word in ("disgust", "happiness", "surprise")},
-        },
+        sets={"casme2": CASME2_SETS},
         firmness=3.0,
         is_dressed=True,
         is_lively=True,
