@@ -107,6 +107,11 @@ def test_a_ladder_can_be_of_the_second_release():
             "Give another --out, or the numbers in that file.",
         ),
         (
+            ("--model", "flow-svm", "--out", "{out}/damaged"),
+            "{out}/damaged/ladder.json: is damaged. Give another --out, or remove {out}/damaged to draw everything "
+            "again.",
+        ),
+        (
             ("--model", "flow-svm", "--out", "{out}/ladder", "--release", "3"),
             "--release must be 1 or 2, got 3.",
         ),
@@ -123,10 +128,12 @@ def test_a_ladder_can_be_of_the_second_release():
 def test_a_ladder_that_cannot_be_drawn_is_refused_before_anything_is_drawn(arguments, told, tmp_path):
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "ladder.json").write_text("{}\n")
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "ladder.json").write_bytes(b'{"mer": "\xff')
     result = CliRunner().invoke(app, ["bench", "threshold", *(text.format(out=tmp_path) for text in arguments)])
     assert result.exit_code == 1
     assert result.stderr.startswith(f"error: {told.format(out=tmp_path)}")
-    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["damaged", "old"]
 
 
 @pytest.mark.slow

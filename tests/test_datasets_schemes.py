@@ -280,9 +280,7 @@ def test_auto_has_nothing_for_datasets_that_no_scheme_covers():
 def test_a_scheme_of_another_dataset_is_refused_with_those_that_fit():
     with pytest.raises(ConfigError) as error:
         resolve_scheme("mmnet3", {"samm": ()})
-    assert str(error.value) == (
-        "--scheme: 'mmnet3' is made for casme2, not for samm. Choose one of megc3, samm-5, samm-3."
-    )
+    assert str(error.value) == ("--scheme: 'mmnet3' covers casme2, and not samm. Choose one of megc3, samm-5, samm-3.")
 
 
 def test_the_labels_of_ones_own_data_are_its_classes():

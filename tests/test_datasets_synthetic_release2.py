@@ -348,6 +348,17 @@ def test_the_command_refuses_flags_of_clips_for_long_videos(tmp_path, monkeypatc
     assert not list(tmp_path.iterdir())
 
 
+def test_the_command_tells_that_an_earlier_release_is_replaced(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "mer_cli.datasets.synthetic.writer.write_release",
+        lambda dataset, out, **settings: write_tiny_release(dataset, out, subjects=1, clips=1) and out,
+    )
+    monkeypatch.chdir(tmp_path)
+    first, second = (CliRunner().invoke(app, ["synth", "casme2", "out"]) for _ in range(2))
+    note = "note: out: the generated release that was there is replaced\n"
+    assert (note in first.stderr, note in second.stderr) == (False, True)
+
+
 def test_the_command_passes_every_flag_on(tmp_path, monkeypatch):
     given = []
     monkeypatch.setattr(

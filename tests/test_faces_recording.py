@@ -455,7 +455,7 @@ def test_a_folder_that_cannot_be_a_recording_is_told(tmp_path):
         "recording.",
     )
     empty = write_images(tmp_path / "b", [])
-    refused(lambda: open_recording(empty), empty, "the clip's folder holds no images. Unpack the release again.")
+    refused(lambda: open_recording(empty), empty, "the folder is empty. Give a video, or a folder of numbered images.")
 
 
 def test_a_store_tells_which_decoder_read_its_videos(tmp_path):

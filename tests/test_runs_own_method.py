@@ -24,6 +24,20 @@ class Net(nn.Module):
     def forward(self, onset, apex):
         return self.layers((apex - onset).mean((2, 3)))
 """
+ON_FLOW = """
+import mer_cli
+from torch import nn
+
+class Net(nn.Module):
+    INPUT = mer_cli.MotionInput(28)
+
+    def __init__(self, n_classes):
+        super().__init__()
+        self.layers = nn.Linear(3, n_classes)
+
+    def forward(self, motion):
+        return self.layers(motion.mean((2, 3)))
+"""
 LEARNER = """
 class Learner:
     def fit_predict(self, train, labels, held_out, *, seed, device, log):
@@ -175,6 +189,10 @@ NO_DOOR = (
             "INPUT is 28. Expected mer_cli.PairInput(...) or mer_cli.MotionInput(...).",
         ),
         (
+            ON_FLOW.replace("mer_cli.MotionInput(28)", "'flow'"),
+            "INPUT is 'flow'. Expected mer_cli.PairInput(...) or mer_cli.MotionInput(...).",
+        ),
+        (
             "import mer_cli\n" + LEARNER.replace("Learner:", "Net:\n    INPUT = mer_cli.MotionInput(28)"),
             "INPUT is MotionInput(size=28, channels=('u', 'v', 'strain'), units=()). Expected mer_cli.ViewInput(...).",
         ),
@@ -324,20 +342,6 @@ def test_a_recipe_with_a_setting_without_effect_is_refused_unless_its_value_is_w
     assert config_of(text.replace("5", "1"), features="flow").epochs == 1
 
 
-ON_FLOW = """
-import mer_cli
-from torch import nn
-
-class Net(nn.Module):
-    INPUT = mer_cli.MotionInput(28)
-
-    def __init__(self, n_classes):
-        super().__init__()
-        self.layers = nn.Linear(3, n_classes)
-
-    def forward(self, motion):
-        return self.layers(motion.mean((2, 3)))
-"""
 LEARNER_ON_FLOW = "import mer_cli\n" + LEARNER.replace("Learner:", "Net:\n    INPUT = mer_cli.ViewInput(('flow',))")
 
 

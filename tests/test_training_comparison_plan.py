@@ -77,7 +77,7 @@ def test_a_store_has_the_schemes_of_the_tables_unless_others_are_named(store) ->
     assert set(schemes()) == {block.scheme for block in paper_table(6).blocks}
     assert schemes(scheme="megc3,casme2-5,samm-5") == ["megc3", "casme2-5"]
     assert schemes(scheme="auto") == ["casme2-5"]
-    with pytest.raises(ConfigError, match=r"--scheme: 'samm-5' is made for samm, not for casme2"):
+    with pytest.raises(ConfigError, match=r"--scheme: 'samm-5' covers samm, and not casme2"):
         schemes(scheme="samm-5")
     with pytest.raises(ConfigError, match="Unknown scheme 'mmnet4'"):
         schemes(scheme="mmnet3,mmnet4")

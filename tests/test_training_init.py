@@ -204,6 +204,15 @@ def test_weights_of_another_network_or_of_other_input_are_refused(changes, match
         plan_from(fitted, store, **changes)
 
 
+def test_what_is_not_a_model_folder_is_told_without_offering_what_init_does_not_take(fitted, tmp_path):
+    with pytest.raises(RunError) as caught:
+        read_initial(tmp_path)
+    assert str(caught.value) == (
+        f"--init {tmp_path}: not a model folder, it has no model.json. Give a folder that mer fit wrote."
+    )
+    assert read_initial(fitted / "model.json").sha256 == read_initial(fitted).sha256
+
+
 def test_arrays_that_do_not_fit_are_named(fitted, store):
     initial = read_initial(fitted)
     wrong = replace(initial, weights={**initial.weights, "head.0.bias": torch.zeros(7)})

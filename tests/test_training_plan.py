@@ -163,7 +163,7 @@ def test_a_store_that_is_trained_and_tested_on_is_refused(casme2):
 def test_a_scheme_that_does_not_cover_all_stores_is_refused(casme2, samm):
     refuse(
         [casme2],
-        "--scheme: 'mmnet3' is made for casme2, not for casme2, samm. Choose one of megc3.",
+        "--scheme: 'mmnet3' covers casme2, and not samm. Choose one of megc3.",
         test_stores=[samm],
     )
 

@@ -82,6 +82,8 @@ def test_the_usual_units_have_one_name_however_they_are_asked_for():
         ("units-0", "names AU0"),
         ("units-99", "names AU99"),
         ("units-" + "-".join(map(str, range(1, 34))), "names 33 units"),
+        ("units-1+2", "can't be read"),
+        ("units-", "can't be read"),
     ],
 )
 def test_units_that_can_t_be_are_refused(name, problem):

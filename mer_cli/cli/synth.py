@@ -113,6 +113,11 @@ def _write_long(out: Path, given: dict[str, Any]) -> Path:
 
 def _write_release(dataset: str, out: Path, settings: dict[str, Any]) -> Path:
     from mer_cli.datasets.registry import synthesise
+    from mer_cli.datasets.stamp import STAMP
 
+    is_replaced = (out / STAMP).is_file()
     with console.Steps("synth") as steps:
-        return synthesise(dataset, out, **settings, on_clip=steps.update)
+        written = synthesise(dataset, out, **settings, on_clip=steps.update)
+    if is_replaced:
+        console.print_notes([f"{out}: the generated release that was there is replaced"])
+    return written

@@ -70,7 +70,7 @@ def resolve_scheme(name: str, emotions: Mapping[str, Iterable[str]]) -> Scheme:
     if is_scheme_file(name):
         return read_scheme(Path(name), emotions, reserved=[*SCHEMES, AUTO, OWN_LABELS, UNITS])
     wanted, datasets = name.casefold(), sorted(emotions)
-    if predicts_units(wanted):
+    if predicts_units(wanted) or wanted.startswith(f"{UNITS}-"):
         return units_scheme(wanted, datasets)
     covering = [scheme for scheme in SCHEMES.values() if set(datasets) <= set(scheme.datasets)]
     if wanted == AUTO and covering:
@@ -88,9 +88,10 @@ def resolve_scheme(name: str, emotions: Mapping[str, Iterable[str]]) -> Scheme:
         raise ConfigError(unknown_name("scheme", name, [*SCHEMES, OWN_LABELS, UNITS]))
     scheme = SCHEMES[wanted]
     if scheme not in covering:
+        missing = [dataset for dataset in datasets if dataset not in scheme.datasets]
         fitting = ", ".join([other.name for other in covering] or [OWN_LABELS])
         raise ConfigError(
-            f"--scheme: '{scheme.name}' is made for {', '.join(scheme.datasets)}, not for {', '.join(datasets)}. "
+            f"--scheme: '{scheme.name}' covers {', '.join(scheme.datasets)}, and not {' and '.join(missing)}. "
             f"Choose one of {fitting}."
         )
     return scheme

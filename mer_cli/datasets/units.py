@@ -36,13 +36,14 @@ def units_scheme(name: str, datasets: Iterable[str]) -> Scheme:
     Raises
     ------
     ConfigError
-        If a unit is named twice, does not exist, or there are more than `MOST`.
+        If a unit is named twice, does not exist, there are more than `MOST`, or the name can't be read.
     """
-    named = [int(number) for number in name.split("-")[1:]]
+    parts = name.split("-")[1:] if predicts_units(name) else []
+    named = [int(number) for number in parts]
     wrong = [number for number in named if not 1 <= number <= LARGEST or named.count(number) > 1]
-    if wrong or len(named) > MOST:
+    if not predicts_units(name) or wrong or len(named) > MOST:
         twice = " twice" if wrong and named.count(wrong[0]) > 1 else ""
-        problem = f"names AU{wrong[0]}{twice}" if wrong else f"names {len(named)} units"
+        problem = f"names AU{wrong[0]}{twice}" if wrong else f"names {len(named)} units" if named else "can't be read"
         raise ConfigError(
             f"--scheme {name}: {problem}. Expected up to {MOST} action units between 1 and {LARGEST}, each once, as in "
             f"{UNITS}-1-4-12; {UNITS} alone means {', '.join(map(str, CD6ME))}."

@@ -24,7 +24,9 @@ class PictureFolder:
         try:
             self._frames = list_frames(path)
         except DatasetError as error:
-            raise FaceError(str(error)) from error
+            is_empty = not any(path.iterdir())
+            empty = f"{path}: the folder is empty. Give a video, or a folder of numbered images."
+            raise FaceError(empty if is_empty else str(error)) from error
         self.n_frames: int | None = len(self._frames)
         self.last: int | None = self._frames[-1].number
         self._bits = bits_of(self._frames[:: math.ceil(len(self._frames) / N_SAMPLES)])

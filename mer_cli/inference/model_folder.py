@@ -142,7 +142,7 @@ def read_initial(path: Path) -> Initial:
 
     Parameters
     ----------
-    path : the folder, or the file of weights in it
+    path : the folder, or a file in it
 
     Raises
     ------
@@ -151,7 +151,10 @@ def read_initial(path: Path) -> Initial:
     ConfigError
         If it isn't recorded on what they were trained.
     """
-    said, weights = read_model_folder(path.parent if path.name == WEIGHTS else path)
+    folder = path.parent if path.name in (WEIGHTS, MODEL) else path
+    if not (folder / MODEL).exists():
+        raise RunError(f"--init {path}: not a model folder, it has no {MODEL}. Give a folder that mer fit wrote.")
+    said, weights = read_model_folder(folder)
     if said.config is None:
         raise ConfigError(
             f"--init {path}: nobody here knows on whom these weights were trained, so a score could be of people that "

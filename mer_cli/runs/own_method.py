@@ -151,6 +151,7 @@ def _door_of(found: Any, features: str | None, origin: Origin) -> Door:
             )
         return "estimator"
     if is_class and _is_module(found):
+        _input_of(found, "network", None, origin)  # first, because what forward gets follows from it
         _require_arguments(found.forward, ("self", *_inputs_of_network(found)), (), origin, "forward")
         return "network"
     if is_class and callable(getattr(found, "fit_predict", None)) and not hasattr(found, "get_params"):
