@@ -49,7 +49,7 @@ def make_shipped(work: Path, out: Path = FOLDER, tell: Callable[[str], object] =
 
     Parameters
     ----------
-    work : folder for the drawn clips (about 300 MB), which an interrupted call goes on with
+    work : folder for the drawn clips and their store (3.5 GB), which an interrupted call goes on with
     out : folder to write the model folders into; those that are there are replaced
     tell : called with a sentence on each step
 
