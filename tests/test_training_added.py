@@ -262,7 +262,7 @@ def test_what_is_wrong_with_the_run_is_told_before_anything_is_drawn(tmp_path):
     path = write_store(tmp_path / "casme2.h5")
     for flags, told in (
         (["--folds", "99"], "no fold '99'"),
-        (["--scheme", "samm-5"], "not for casme2"),
+        (["--scheme", "samm-5"], "and not casme2"),
         (["--model", "lbp-top"], "sees whole clips"),
     ):
         result = mer("train", path, "--loso", "--pretrain", "synth:50", "--out", tmp_path / "runs", *flags)

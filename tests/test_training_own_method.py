@@ -289,7 +289,7 @@ def test_a_run_is_read_scored_and_reported_where_its_code_is_not(store, tmp_path
     assert "mynet, plain recipe" in result.stdout
     report = CliRunner().invoke(main.app, ["report", str(tmp_path / "runs"), "--table", "methods"])
     assert report.exit_code == 0, report.output
-    rows = [line.split(" | ")[0] for line in report.stdout.splitlines() if "(own)" in line]
+    rows = [line.split(" | ")[0] for line in report.stdout.splitlines() if line.startswith("| ") and "(own)" in line]
     assert sorted(rows) == [
         "| MyNet (own), plain recipe, epochs 2, batch size 2",
         "| Nearest (own), own recipe",
