@@ -122,10 +122,13 @@ def check_out(out: Path, ladder: Ladder, methods: str, settings: Mapping[str, An
     ladder.plan(ladder.intensities[0])
     note, wanted = out / SETTINGS_FILE, json.dumps({"mer": __version__, **asdict(ladder)}, indent=1) + "\n"
     if note.is_file():
-        held = note.read_bytes().decode(errors="replace")
-        if not held.startswith("{") or not held.endswith("}\n"):
-            raise ConfigError(f"{note}: is damaged. Give another --out, or remove {out} to draw everything again.")
-        if held != wanted:
+        try:
+            held = json.loads(note.read_bytes())
+        except ValueError:
+            raise ConfigError(
+                f"{note}: is damaged. Give another --out, or remove {out} to draw everything again."
+            ) from None
+        if held != json.loads(wanted):
             raise ConfigError(
                 f"{out}: holds a ladder that was drawn with other numbers, or by another version of mer "
                 f"({SETTINGS_FILE}). Give another --out, or the numbers in that file."

@@ -13,7 +13,7 @@ from mer_cli.datasets import casme2, samm, smic
 from mer_cli.datasets.dataset import Scheme, as_named
 from mer_cli.datasets.registry import DATASETS
 from mer_cli.datasets.scheme_file import is_scheme_file, read_scheme
-from mer_cli.datasets.units import UNITS, predicts_units, units_scheme
+from mer_cli.datasets.units import UNITS, units_scheme
 from mer_cli.errors import ConfigError, unknown_name
 from mer_cli.records import subject_of
 
@@ -70,7 +70,7 @@ def resolve_scheme(name: str, emotions: Mapping[str, Iterable[str]]) -> Scheme:
     if is_scheme_file(name):
         return read_scheme(Path(name), emotions, reserved=[*SCHEMES, AUTO, OWN_LABELS, UNITS])
     wanted, datasets = name.casefold(), sorted(emotions)
-    if predicts_units(wanted) or wanted.startswith(f"{UNITS}-"):
+    if wanted.partition("-")[0] == UNITS:
         return units_scheme(wanted, datasets)
     covering = [scheme for scheme in SCHEMES.values() if set(datasets) <= set(scheme.datasets)]
     if wanted == AUTO and covering:

@@ -38,10 +38,10 @@ def units_scheme(name: str, datasets: Iterable[str]) -> Scheme:
     ConfigError
         If a unit is named twice, does not exist, there are more than `MOST`, or the name can't be read.
     """
-    parts = name.split("-")[1:] if predicts_units(name) else []
-    named = [int(number) for number in parts]
+    is_read = predicts_units(name)
+    named = [int(number) for number in name.split("-")[1:]] if is_read else []
     wrong = [number for number in named if not 1 <= number <= LARGEST or named.count(number) > 1]
-    if not predicts_units(name) or wrong or len(named) > MOST:
+    if not is_read or wrong or len(named) > MOST:
         twice = " twice" if wrong and named.count(wrong[0]) > 1 else ""
         problem = f"names AU{wrong[0]}{twice}" if wrong else f"names {len(named)} units" if named else "can't be read"
         raise ConfigError(

@@ -39,7 +39,7 @@ _DIGITS = 6  # kept of a value: more than are printed, and the same on every mac
 
 
 def method_columns(
-    rules: Collection[str], *, ranked: bool, published: Collection[str], reference: str = MMNETS
+    rules: Collection[str], *, ranked: bool, published: Collection[str], reference: str
 ) -> tuple[Column, ...]:
     """Return the columns of Tables 3 to 7, and of the table of all methods.
 
