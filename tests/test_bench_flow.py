@@ -21,12 +21,14 @@ from mer_cli.bench.true_motion import (
     crop_field,
     draw_true_clips,
     plan_true_clips,
+    still_sources,
     true_motion,
 )
 from mer_cli.cli.bench_faces import show_flow
 from mer_cli.cli.main import app
 from mer_cli.datasets.synthetic.clip import Motion, pose_matrix
 from mer_cli.datasets.synthetic.render import HEIGHT, WIDTH
+from mer_cli.datasets.synthetic.subject import Worn
 from mer_cli.errors import ConfigError
 from mer_cli.system.opencv import cv2
 
@@ -58,10 +60,10 @@ def test_a_pixel_of_the_apex_shows_the_neutral_place_that_its_pixel_of_the_onset
     displacement = np.stack([2.5 * bump(x, y), -1.5 * bump(x, y)], axis=2)
     motion = Motion(displacement[None], np.zeros((1, HEIGHT, WIDTH), np.float32), np.array([[0.2, 0.5, 1]], np.float32))
     poses = [pose_matrix(np.array(pose)) for pose in ((0.3, -0.2, 0.1, 0), (0, 0, 0, 0), (2.1, 1.4, -0.7, 0.004))]
-    own, head = true_motion(motion, poses, 0, 2)
+    onset, apex = (np.asarray(cv2.invertAffineTransform(poses[index])) for index in (0, 2))
+    own, head = true_motion(still_sources(motion, 0, onset), still_sources(motion, 2, apex))
     seen = np.s_[20:-20, 20:-20]
     goal = np.stack([x, y], axis=2) + own + head
-    onset, apex = (np.asarray(cv2.invertAffineTransform(poses[index])) for index in (0, 2))
     at_onset = np.stack([x, y], axis=2) @ onset[:, :2].T + onset[:, 2] - 0.2 * displacement
     there = bump(goal[..., 0], goal[..., 1])[..., None] * np.array([2.5, -1.5])
     at_apex = goal @ apex[:, :2].T + apex[:, 2] - there
@@ -69,6 +71,19 @@ def test_a_pixel_of_the_apex_shows_the_neutral_place_that_its_pixel_of_the_onset
     far = np.s_[300:340, 20:60]
     np.testing.assert_allclose(own[far], 0, atol=1e-3)
     assert np.abs(head[far]).max() > 0.5
+
+
+def test_what_is_worn_moves_with_the_head_alone():
+    onset, apex = np.eye(2, 3), np.array([[1, 0, -3], [0, 1, 0]], float)  # the head moves 3 pixels to the right
+    displacement = np.full((1, HEIGHT, WIDTH, 2), (0, 2), np.float32)
+    motion = Motion(displacement, np.zeros((1, HEIGHT, WIDTH), np.float32), np.array([[0, 1]], np.float32))
+    cover = np.zeros((HEIGHT, WIDTH), np.float32)
+    cover[100:120, 100:200] = 1
+    worn = Worn(np.zeros((HEIGHT, WIDTH, 3), np.float32), cover)
+    own, head = true_motion(still_sources(motion, 0, onset), still_sources(motion, 1, apex), worn)
+    np.testing.assert_allclose(head, np.full_like(head, (3, 0)), atol=1e-4)
+    np.testing.assert_allclose(own[105:115, 110:190], 0)
+    np.testing.assert_allclose(own[200:300, 110:190], np.full((100, 80, 2), (0, 2)), atol=1e-4)
 
 
 def test_a_field_is_carried_into_the_crop_in_its_pixels():
@@ -80,9 +95,10 @@ def test_a_field_is_carried_into_the_crop_in_its_pixels():
 
 
 @pytest.mark.slow
-def test_a_drawn_apex_moved_back_by_the_truth_is_the_onset_but_for_noise(monkeypatch):
-    monkeypatch.setattr("mer_cli.bench.true_motion.draw_subject", person_of)
-    plan = plan_true_clips(3, 2, 12)[0]
+@pytest.mark.parametrize("release", [1, 2])
+def test_a_drawn_apex_moved_back_by_the_truth_is_the_onset_but_for_noise(release, monkeypatch):
+    monkeypatch.setattr("mer_cli.datasets.synthetic.drawing.draw_subject", person_of)
+    plan = plan_true_clips(3, 2, 12, release)[0]
     units = tuple(replace(unit, peak=4.0) for unit in plan.units)
     (clip,) = draw_true_clips(3, [replace(plan, units=units)])
     moves = np.linalg.norm(clip.own, axis=2) > 1.5
@@ -180,13 +196,13 @@ def test_other_weights_are_refused(content, told, tmp_path):
 
 
 def test_flows_are_shown_as_tables_or_json(capsys):
-    figures = {"seed": 7, **bench_flow(CLIPS, {"mine": lambda onset, apex: CLIPS[0].head}, lambda: None)}
+    figures = {"seed": 7, "release": 2, **bench_flow(CLIPS, {"mine": lambda onset, apex: CLIPS[0].head}, lambda: None)}
     figures["flows"]["mine"]["s_per_clip"] = 0.25
     show_flow(figures, as_json=False)
     shown = capsys.readouterr().out
     assert shown.startswith(
-        "3 clips of 3 subjects, seed 7; pixels of the 224x224 crop. Generated faces: nothing here is a result on a "
-        "dataset.\n"
+        "3 clips of 3 subjects, seed 7, release 2 of the generator; pixels of the 224x224 crop. Generated faces: "
+        "nothing here is a result on a dataset.\n"
     )
     line = next(line for line in shown.splitlines() if line.startswith("mine"))
     assert line.split()[1:3] == ["0.250", "0.074"]  # 1600 of the face's 32,400 pixels are off by 1.5
@@ -201,6 +217,7 @@ def test_flows_are_shown_as_tables_or_json(capsys):
     [
         (("step", "--seed", "3"), "--seed", "`mer bench flow` or `mer bench threshold`"),
         (("cluster", "--clips", "3"), "--clips", "`mer bench flow` or `mer bench threshold`"),
+        (("load", "--release", "2"), "--release", "`mer bench flow` or `mer bench threshold`"),
         (("threshold", "--raft-weights", "raft.pth"), "--raft-weights", "`mer bench flow`"),
         (("flow", "--model", "flow-svm"), "--model", "`mer bench threshold`"),
         (("flow", "--nodes", "3"), "--nodes", "`mer bench cluster`"),

@@ -64,6 +64,20 @@ def test_a_name_that_fits_two_datasets_is_an_error_that_names_both(tmp_path):
     )
 
 
+@pytest.mark.parametrize("claimed", ["samm", "mmew"])  # which have a column for each of CASME II's
+def test_a_table_that_counts_as_another_datasets_is_refused(claimed, tmp_path):
+    path = tmp_path / "renamed.xlsx"
+    layout = LAYOUTS["casme2"]
+    write_workbook(path, layout.sheets(layout.plan(seed=10)))
+    with pytest.raises(DatasetError) as error:
+        read_table_alone(path, claimed)
+    assert str(error.value) == (
+        f"{path}: has as many clips of each emotion as the table of casme2, version 20190701, so it is not that of "
+        f"{claimed}. Say it: --dataset casme2."
+    )
+    assert read_table_alone(path, "casme2").version == "20190701"
+
+
 def test_two_spellings_of_a_subject_are_an_error_unless_joined(tmp_path):
     path = tmp_path / "mine.csv"
     header = "subject,clip,onset,apex,offset,label,path,action_units"

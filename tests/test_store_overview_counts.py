@@ -125,7 +125,7 @@ def test_differences_name_the_clips_that_the_long_release_of_smic_lacks():
     found = differences(contents("smic", {}, "HS-long"))
     assert len(found) == 7
     assert found[0].sentence == (
-        "smic/01/s1_ne_02 is no clip of its own in table HS-long, but one in HS. "
+        "smic/01/s1_ne_02 is not a clip of its own in table HS-long, but one in HS. "
         "megc3 has 1 negative fewer; smic-3 has 1 negative fewer."
     )
 

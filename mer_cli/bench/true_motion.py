@@ -1,23 +1,29 @@
 """Draw clips whose true motion is known at every pixel, as `mer preprocess` and `mer train` would see them.
 
 A clip's onset and apex are drawn, coded as JPEG, and cropped by the face's landmarks. The generator knows the face's
-own motion and the head's pose in each frame, so the true field from onset to apex is exact: no clip needs a fit. The
-shading of the skin changes with an expression, and noise and flicker are on, as in every generated release.
+own motion and that of the head in each frame, so the true field from onset to apex is exact: no clip needs a fit. The
+shading of the skin changes with an expression, and noise and flicker are on, as in every generated release. Lids that
+close and eyes that look elsewhere are no motion of this field; what is worn moves with the head alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import groupby, islice
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_cli.datasets.synthetic.clip import Motion, clip_motion, draw_frames
+from mer_cli.datasets.synthetic.clip import Motion, Sources, clip_motion, draw_frames, film
+from mer_cli.datasets.synthetic.drawing import draw_person
+from mer_cli.datasets.synthetic.lively import LivelyClip, LivelySubject
+from mer_cli.datasets.synthetic.long_video import NO_MAP, PIXELS
 from mer_cli.datasets.synthetic.plan import ClipPlan
+from mer_cli.datasets.synthetic.realism import USUAL
 from mer_cli.datasets.synthetic.render import HEIGHT, WIDTH
-from mer_cli.datasets.synthetic.subject import Subject, draw_subject
+from mer_cli.datasets.synthetic.subject import Subject, Worn
 from mer_cli.datasets.synthetic.writer import JPEG_QUALITY, LAYOUTS
 from mer_cli.errors import FaceError
 from mer_cli.faces.crop import CROP_SIZE, Landmarks, Transform, box_transform, crop_landmarks, warp
@@ -30,6 +36,7 @@ from mer_cli.spotting.measure import REGIONS
 from mer_cli.system.opencv import cv2
 
 DATASET = "casme2"  # whose layout is drawn: its frame rate, lengths and emotions
+HIDDEN = 0.1  # share of a pixel that is covered by what is worn, from which it moves as that
 FIXED_POINT_ROUNDS = 8  # each leaves a tenth of the error or less, because fields change slowly over the face
 
 Field = NDArray[np.float32]
@@ -65,9 +72,9 @@ class TrueClip:
     places: NDArray[np.int8] = field(repr=False)
 
 
-def plan_true_clips(seed: int, subjects: int, clips: int) -> list[ClipPlan]:
+def plan_true_clips(seed: int, subjects: int, clips: int, release: int = USUAL) -> list[ClipPlan]:
     """Plan the clips that `draw_true_clips` draws; raise a ConfigError if a number can't be used."""
-    return LAYOUTS[DATASET].plan(subjects=subjects, clips=clips, seed=seed)
+    return LAYOUTS[DATASET].plan(subjects=subjects, clips=clips, seed=seed, release=release)
 
 
 def draw_true_clips(seed: int, plans: list[ClipPlan]) -> Iterator[TrueClip]:
@@ -83,24 +90,34 @@ def draw_true_clips(seed: int, plans: list[ClipPlan]) -> Iterator[TrueClip]:
         If the landmark model is missing, or Dlib finds no face on the onset of a clip.
     """
     finder = FaceFinder(find_predictor())
-    for number, own in groupby(plans, key=lambda plan: plan.person):
-        subject = draw_subject(seed, number)
-        for plan in own:
-            yield _draw(subject, plan, finder)
+    for _, own in groupby(plans, key=lambda plan: plan.person):
+        first, *others = own
+        subject, lively = draw_person(seed, first)
+        for plan in (first, *others):
+            yield _draw(subject, lively, plan, finder)
 
 
-def _draw(subject: Subject, plan: ClipPlan, finder: FaceFinder) -> TrueClip:
+def _draw(subject: Subject, lively: LivelySubject | None, plan: ClipPlan, finder: FaceFinder) -> TrueClip:
     clip_id = f"{DATASET}/{LAYOUTS[DATASET].subject_id.format(plan.subject)}/{plan.name}"
     motion, poses = clip_motion(subject, plan), list[NDArray[np.float64]]()
-    onset_index, apex_index = plan.onset - plan.first, plan.apex - plan.first
-    frames = islice(draw_frames(subject, plan, motion, poses.append), apex_index + 1)
-    onset, apex = (_as_read(frame) for index, frame in enumerate(frames) if index in (onset_index, apex_index))
+    both = replace(plan, drawn=frozenset({plan.onset, plan.apex}))
+    find: Callable[[int, NDArray[np.float64]], Sources]
+    if lively is None:
+        frames, find = draw_frames(subject, both, motion, poses.append), partial(still_sources, motion)
+    else:
+        clip = LivelyClip(lively, both, motion)
+        frames, find = film(both, clip.place, poses.append), clip.sources
+    onset, apex = map(_as_read, frames)
+    at_onset, at_apex = (
+        find(frame, np.asarray(cv2.invertAffineTransform(poses[frame]), np.float64))
+        for frame in (plan.onset - plan.first, plan.apex - plan.first)
+    )
     _, found = finder.search(onset)
     if not found:
         raise FaceError(f"{clip_id}: no face found on the drawn onset. Give another --seed.")
     landmarks = finder.landmarks(onset, choose(found)[0].box)
     transform = box_transform(landmarks)
-    own, head = true_motion(motion, poses, onset_index, apex_index)
+    own, head = true_motion(at_onset, at_apex, subject.worn)
     return TrueClip(
         clip_id,
         warp(onset, transform),
@@ -119,17 +136,27 @@ def _as_read(frame: Image) -> Image:
     return np.asarray(cv2.cvtColor(read, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def true_motion(motion: Motion, poses: list[NDArray[np.float64]], onset: int, apex: int) -> tuple[Field, Field]:
-    """Compute how each pixel of a drawn onset moves to the apex: by the face's own motion, and with the head.
-
-    A pixel p of frame t shows the neutral face at M_t^-1 p - d_t(p) (`draw_frames`), M_t the pose and d_t the
-    displacement. So the pixel that the onset's p has moved to solves q = M_apex (s + d_apex(q)), s the neutral place
-    of p. It is found by fixed-point iteration.
+def still_sources(motion: Motion, frame: int, inverse: NDArray[np.float64]) -> Sources:
+    """Return the sources of a frame of a face that moves as `draw_frames` draws it, with a head that doesn't turn.
 
     Parameters
     ----------
-    poses : (2, 3) of each frame up to the apex
-    onset, apex : numbers of the frames, the first drawn being 0
+    frame : the first that is drawn is 0
+    inverse : (2, 3), pixel of the frame -> place at rest
+    """
+    head = PIXELS.astype(np.float64) @ inverse[:, :2].T + inverse[:, 2]
+    return Sources(head.astype(np.float32), (head - motion.displacement(frame)).astype(np.float32))
+
+
+def true_motion(onset: Sources, apex: Sources, worn: Worn | None = None) -> tuple[Field, Field]:
+    """Compute how each pixel of a drawn onset moves to the apex: by the face's own motion, and with the head.
+
+    A pixel of the onset has moved to the pixel of the apex that shows the same place of the neutral face; with the head
+    alone it would have moved to that which shows the same place of the head at rest.
+
+    Parameters
+    ----------
+    worn : what hides the face and moves with the head alone, or None
 
     Returns
     -------
@@ -139,20 +166,21 @@ def true_motion(motion: Motion, poses: list[NDArray[np.float64]], onset: int, ap
     ------
     ours
     """
-    grid = np.stack(np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT)), axis=2).astype(np.float64)
-    to_neutral = np.asarray(cv2.invertAffineTransform(poses[onset]), np.float64)
-    with_head = _moved(poses[apex], _moved(to_neutral, grid))
-    neutral = _moved(to_neutral, grid) - motion.displacement(onset)
-    displacement, place = motion.displacement(apex), _moved(poses[apex], neutral)
+    with_head = _followed(onset.head, apex.head)
+    own = _followed(onset.face, apex.face) - with_head
+    if worn is not None:
+        across, down = cv2.split(onset.head)
+        own[cv2.remap(worn.cover, across, down, cv2.INTER_LINEAR) > HIDDEN] = 0
+    return own, with_head - PIXELS
+
+
+def _followed(onset: Field, apex: Field) -> Field:
+    """Return for each pixel of the onset the place in the apex that shows the same, by fixed-point iteration."""
+    shift = apex - PIXELS
+    place = onset - shift
     for _ in range(FIXED_POINT_ROUNDS):
-        at = place.astype(np.float32)
-        there = cv2.remap(displacement, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        place = _moved(poses[apex], neutral + there)
-    return (place - with_head).astype(np.float32), (with_head - grid).astype(np.float32)
-
-
-def _moved(matrix: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(places @ matrix[:, :2].T + matrix[:, 2])
+        place = onset - cv2.remap(shift, place, NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(place, np.float32)
 
 
 def crop_field(motion: Field, transform: Transform) -> Field:

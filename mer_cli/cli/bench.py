@@ -94,7 +94,7 @@ def bench(
         typer.Option(min=1, help="With flow: number of clips; with threshold, at each intensity. Default: 40; 100."),
     ] = None,
     release: Annotated[
-        int | None, typer.Option(help="With threshold: release of the generator, 1 or 2. Default: 1.")
+        int | None, typer.Option(help="With flow and threshold: release of the generator, 1 or 2. Default: 1.")
     ] = None,
     raft_weights: Annotated[
         Path | None,
@@ -125,17 +125,17 @@ def bench(
 
     Example: mer bench threshold --model flow-svm --out ladder
     """
+    drawn = {"--seed": seed, "--subjects": subjects, "--clips": clips, "--release": release}
     of_part: dict[str, dict[str, Any]] = {
         "cluster": {"--nodes": nodes, "--lost-every": lost_every, "--seconds": seconds},
-        "flow": {"--seed": seed, "--subjects": subjects, "--clips": clips, "--raft-weights": raft_weights},
-        "threshold": {"--model": model, "--flow": flow, "--out": out}
-        | {"--seed": seed, "--subjects": subjects, "--clips": clips, "--release": release},
+        "flow": drawn | {"--raft-weights": raft_weights},
+        "threshold": drawn | {"--model": model, "--flow": flow, "--out": out},
     }
     _refuse_useless(part, of_part)
     if part == "cluster":
         show_cluster(_simulate_cluster(device, repeats, nodes, lost_every, seconds), as_json=as_json)
     elif part == "flow":
-        show_flow(measure_flow(seed, subjects, clips, raft_weights), as_json=as_json)
+        show_flow(measure_flow(seed, subjects, clips, release, raft_weights), as_json=as_json)
     elif part == "threshold":
         settings = {"flow": flow, "device": None if device == "auto" else device}
         show_threshold(measure_threshold(model, out, seed, subjects, clips, release, settings), as_json=as_json)

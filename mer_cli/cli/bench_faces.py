@@ -18,17 +18,21 @@ FLOW_SUBJECTS, FLOW_CLIPS = 8, 40
 GENERATED = "Generated faces: nothing here is a result on a dataset."
 
 
-def measure_flow(seed: int | None, subjects: int | None, clips: int | None, raft: Path | None) -> dict[str, Any]:
+def measure_flow(
+    seed: int | None, subjects: int | None, clips: int | None, release: int | None, raft: Path | None
+) -> dict[str, Any]:
     """Return what the flows get right on drawn clips, with facts about the clips; RAFT's only if it has weights."""
     from mer_cli.bench.flow import bench_flow, read_raft, usual_flows
     from mer_cli.bench.true_motion import draw_true_clips, plan_true_clips
+    from mer_cli.datasets.synthetic.realism import USUAL
 
     seed = SEED if seed is None else seed
-    plans = plan_true_clips(seed, subjects or FLOW_SUBJECTS, clips or FLOW_CLIPS)
+    release = USUAL if release is None else release
+    plans = plan_true_clips(seed, subjects or FLOW_SUBJECTS, clips or FLOW_CLIPS, release)
     flows = usual_flows() | (dict([read_raft(raft)]) if raft else {})
     with console.Steps("flow", len(plans)) as steps:
         figures = bench_flow(draw_true_clips(seed, plans), flows, lambda: steps.update(steps.done + 1, len(plans)))
-    return {"seed": seed, **figures}
+    return {"seed": seed, "release": release, **figures}
 
 
 def show_flow(figures: Mapping[str, Any], *, as_json: bool) -> None:
@@ -47,8 +51,8 @@ def show_flow(figures: Mapping[str, Any], *, as_json: bool) -> None:
     flows, groups = figures["flows"], figures["groups"]
     console.print_lines(
         [
-            f"{figures['clips']} clips of {figures['subjects']} subjects, seed {figures['seed']}; pixels of the "
-            f"224x224 crop. {GENERATED}"
+            f"{figures['clips']} clips of {figures['subjects']} subjects, seed {figures['seed']}, release "
+            f"{figures['release']} of the generator; pixels of the 224x224 crop. {GENERATED}"
         ]
     )
     rows = [("flow", "s per clip", "error px", "95 %", "found", "95 %", "head known", "head's error px", "outside px")]

@@ -6,12 +6,13 @@ Whose table it is can be told from its file's name as the dataset's owners send 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
 from mer_cli.datasets.assemble import annotate
-from mer_cli.datasets.coding_table import read_coding_table
+from mer_cli.datasets.coding_table import Coding, read_coding_table
 from mer_cli.datasets.dataset import Dataset, Entry
 from mer_cli.datasets.known_cells import differing_cells, table_notes
 from mer_cli.datasets.own_table import read_own_table
@@ -60,7 +61,7 @@ def read_table_alone(path: Path, dataset: str | None = None, *, join_spellings: 
     Raises
     ------
     DatasetError
-        If the dataset is unknown or can't be told, or the table can't be read.
+        If the dataset is unknown or can't be told, the table is another dataset's, or it can't be read.
     """
     name = known_dataset(dataset, (*DATASETS, OWN)) if dataset else _by_name(path)
     if name == OWN:
@@ -70,6 +71,8 @@ def read_table_alone(path: Path, dataset: str | None = None, *, join_spellings: 
         return TableAlone(own, path, table.sha256, "", found, failed, _is_generated(path, own), (*encoding, *told))
     described = DATASETS[name]
     coding = read_coding_table(described, path)
+    if dataset:
+        _check_said_dataset(path, coding, described)
     entries, told = one_spelling(str(path), coding.entries, ("subject",), join=join_spellings)
     found, failed = annotate(name, entries, described.emotions, described.errata)
     version, generated = coding.version(described), _is_generated(path, name)
@@ -92,6 +95,22 @@ def _by_name(path: Path) -> str:
     raise DatasetError(
         f"{path}: can't tell whose coding table this is; {could}. Say it: --dataset {(fitting or ['casme2'])[0]}, or "
         f"--dataset {OWN} for a CSV of your own clips."
+    )
+
+
+def _check_said_dataset(path: Path, coding: Coding, said: Dataset) -> None:
+    """Raise a DatasetError if a table counts as no version of the dataset that the user said, but as another's."""
+    if coding.version(said):
+        return
+    for other in DATASETS.values():
+        with suppress(DatasetError):  # its columns differ
+            if version := read_coding_table(other, path).version(other):
+                break
+    else:
+        return
+    raise DatasetError(
+        f"{path}: has as many clips of each emotion as the table of {other.name}, version {version}, so it is not that "
+        f"of {said.name}. Say it: --dataset {other.name}."
     )
 
 

@@ -168,7 +168,7 @@ def _match_columns(path: Path, sheet: str, header: int, titles: list[str], colum
         spare = [title for title in found if folded(title) not in {folded(column) for column in columns}]
         raise DatasetError(
             f"{where}: no column {', '.join(repr(column) for column in missing)}; found {shown}."
-            f"{did_you_mean(missing[0], spare)} Name the columns as in the released table."
+            f"{did_you_mean(missing[0], spare)} Expected {', '.join(columns)}."
         )
     return {column: here.index(folded(column)) for column in columns}
 

@@ -253,7 +253,7 @@ def differences(contents: Contents) -> tuple[Difference, ...]:
     for change in known.changes.get(version, ()) if known else ():
         published = PUBLISHED[contents.dataset]
         if change.here is None:
-            why = f"is no clip of its own in table {version}, but one in {published}."
+            why = f"is not a clip of its own in table {version}, but one in {published}."
             effects = _missing(schemes, change.clip_id, change.published)
         else:
             why = f"is {change.here} in table {version}, {change.published} in {published}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +81,16 @@ class Motion:
     def shading(self, frame: int) -> Map:
         """Return the factor on the neutral face's brightness, (HEIGHT, WIDTH) float32; frame 0 is the first drawn."""
         return 1 + np.tensordot(self.envelopes[:, frame], self.shadings, 1)
+
+
+class Sources(NamedTuple):
+    """Where what each pixel of a frame shows is if the head rests, and if the face is neutral as well.
+
+    head, face : (HEIGHT, WIDTH, 2) float32, pixels (x, y)
+    """
+
+    head: Map
+    face: Map
 
 
 def clip_motion(subject: Subject, plan: ClipPlan) -> Motion:

@@ -14,7 +14,7 @@ from mer_cli.datasets.synthetic.looks import dress
 from mer_cli.datasets.synthetic.plan import ClipPlan
 from mer_cli.datasets.synthetic.realism import RELEASES
 from mer_cli.datasets.synthetic.render import Map
-from mer_cli.datasets.synthetic.subject import draw_subject
+from mer_cli.datasets.synthetic.subject import Subject, draw_subject
 
 
 class DrawnClip(NamedTuple):
@@ -32,11 +32,16 @@ class DrawnClip(NamedTuple):
 Draw = Callable[[View | None, int, Sequence[ClipPlan]], Iterable[DrawnClip]]
 
 
+def draw_person(seed: int, plan: ClipPlan) -> tuple[Subject, LivelySubject | None]:
+    """Draw the person of a planned clip, as the plan's release shows people; with what moves beside an expression."""
+    realism = RELEASES[plan.release]
+    subject = draw_subject(seed, plan.person, dress if realism.is_dressed else None)
+    return subject, LivelySubject(subject) if realism.is_lively else None
+
+
 def draw_faces(view: View | None, seed: int, plans: Sequence[ClipPlan]) -> Iterator[DrawnClip]:
     """Draw the planned clips of one person, one by one; `view` None shows the drawn images as they are."""
-    realism = RELEASES[plans[0].release]
-    subject = draw_subject(seed, plans[0].person, dress if realism.is_dressed else None)
-    lively = LivelySubject(subject) if realism.is_lively else None
+    subject, lively = draw_person(seed, plans[0])
     for plan in plans:
         motion = clip_motion(subject, plan)
         moved = motion.displacement(plan.apex - plan.first)

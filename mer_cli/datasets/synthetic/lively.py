@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_cli.datasets.synthetic.action_units import BOTH
-from mer_cli.datasets.synthetic.clip import AT_224, Motion
+from mer_cli.datasets.synthetic.clip import AT_224, Motion, Sources
 from mer_cli.datasets.synthetic.distractors import MOUTH_UNITS, draw_distractors
 from mer_cli.datasets.synthetic.gaze import Eyes
 from mer_cli.datasets.synthetic.long_plan import LIDS
@@ -89,8 +89,7 @@ class LivelyClip:
         angles = self.happens.turn[frame].astype(np.float32)
         turned = 1 + np.tensordot(angles, self.lively.turn[1], 1)
         picture = self._eyes(frame) * cv2.merge([self.motion.shading(frame) * turned] * 3)
-        head = self.head = self._turned_back(np.asarray(cv2.transform(PIXELS, inverse.astype(np.float32))), frame)
-        face = undo(head, self.motion.displacement(frame))
+        head, face = self.sources(frame, inverse)
         warped = cv2.remap(picture, face, NO_MAP, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         part, worn = self.lively.worn_part, self.subject.worn
         if part is not None and worn is not None:
@@ -99,6 +98,11 @@ class LivelyClip:
             layer, cover = (cv2.remap(each, across, down, cv2.INTER_LINEAR) for each in (worn.picture, worn.cover))
             warped[part] = warped[part] * (1 - cover[..., None]) + layer
         return np.asarray(warped, np.float32)
+
+    def sources(self, frame: int, inverse: NDArray[np.float64]) -> Sources:
+        """Return where a frame's pixels come from; `inverse` is as `clip.Place` says."""
+        self.head = self._turned_back(np.asarray(cv2.transform(PIXELS, inverse.astype(np.float32))), frame)
+        return Sources(self.head, undo(self.head, self.motion.displacement(frame)))
 
     def at_onset(self, displacement: Map) -> Map:
         """Return a displacement (HEIGHT, WIDTH, 2) of the neutral face where the head is turned in the onset frame."""
