@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,12 +22,11 @@ from mer_cli.bench.true_motion import (
     crop_field,
     draw_true_clips,
     plan_true_clips,
-    still_sources,
     true_motion,
 )
 from mer_cli.cli.bench_faces import show_flow
 from mer_cli.cli.main import app
-from mer_cli.datasets.synthetic.clip import Motion, pose_matrix
+from mer_cli.datasets.synthetic.clip import Motion, StillClip, pose_matrix
 from mer_cli.datasets.synthetic.render import HEIGHT, WIDTH
 from mer_cli.datasets.synthetic.subject import Worn
 from mer_cli.errors import ConfigError
@@ -51,6 +51,12 @@ def clip_of(clip_id):
 CLIPS = [clip_of(f"casme2/0{subject}/EP01") for subject in (1, 2, 3)]
 
 
+def origins(motion, frame, inverse):
+    clip = StillClip(SimpleNamespace(neutral=np.zeros((HEIGHT, WIDTH, 3), np.float32)), motion)
+    clip.place(frame, inverse)
+    return clip.origins
+
+
 def test_a_pixel_of_the_apex_shows_the_neutral_place_that_its_pixel_of_the_onset_shows():
     y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
 
@@ -61,7 +67,7 @@ def test_a_pixel_of_the_apex_shows_the_neutral_place_that_its_pixel_of_the_onset
     motion = Motion(displacement[None], np.zeros((1, HEIGHT, WIDTH), np.float32), np.array([[0.2, 0.5, 1]], np.float32))
     poses = [pose_matrix(np.array(pose)) for pose in ((0.3, -0.2, 0.1, 0), (0, 0, 0, 0), (2.1, 1.4, -0.7, 0.004))]
     onset, apex = (np.asarray(cv2.invertAffineTransform(poses[index])) for index in (0, 2))
-    own, head = true_motion(still_sources(motion, 0, onset), still_sources(motion, 2, apex))
+    own, head = true_motion(origins(motion, 0, onset), origins(motion, 2, apex), None)
     seen = np.s_[20:-20, 20:-20]
     goal = np.stack([x, y], axis=2) + own + head
     at_onset = np.stack([x, y], axis=2) @ onset[:, :2].T + onset[:, 2] - 0.2 * displacement
@@ -74,16 +80,18 @@ def test_a_pixel_of_the_apex_shows_the_neutral_place_that_its_pixel_of_the_onset
 
 
 def test_what_is_worn_moves_with_the_head_alone():
-    onset, apex = np.eye(2, 3), np.array([[1, 0, -3], [0, 1, 0]], float)  # the head moves 3 pixels to the right
+    onset, apex = (np.array([[1, 0, -right], [0, 1, 0]], float) for right in (30, 33))  # the head moves to the right
     displacement = np.full((1, HEIGHT, WIDTH, 2), (0, 2), np.float32)
     motion = Motion(displacement, np.zeros((1, HEIGHT, WIDTH), np.float32), np.array([[0, 1]], np.float32))
     cover = np.zeros((HEIGHT, WIDTH), np.float32)
     cover[100:120, 100:200] = 1
     worn = Worn(np.zeros((HEIGHT, WIDTH, 3), np.float32), cover)
-    own, head = true_motion(still_sources(motion, 0, onset), still_sources(motion, 1, apex), worn)
+    own, head = true_motion(origins(motion, 0, onset), origins(motion, 1, apex), worn)
     np.testing.assert_allclose(head, np.full_like(head, (3, 0)), atol=1e-4)
-    np.testing.assert_allclose(own[105:115, 110:190], 0)
-    np.testing.assert_allclose(own[200:300, 110:190], np.full((100, 80, 2), (0, 2)), atol=1e-4)
+    np.testing.assert_allclose(own[105:115, 132:228], 0)
+    moved = np.full_like(own, (0, 2))
+    np.testing.assert_allclose(own[105:115, 102:128], moved[105:115, 102:128], atol=1e-4)
+    np.testing.assert_allclose(own[200:300, 132:228], moved[200:300, 132:228], atol=1e-4)
 
 
 def test_a_field_is_carried_into_the_crop_in_its_pixels():

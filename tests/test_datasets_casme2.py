@@ -131,8 +131,8 @@ def test_an_erratum_is_not_applied_to_a_table_that_was_mended(tmp_path):
 @pytest.mark.parametrize(
     ("apex", "settled", "repair"),
     [
-        ("/", 15, "apex '/' is not a frame number: the midpoint 15 is taken"),
-        (None, 15, "apex '' is not a frame number: the midpoint 15 is taken"),
+        ("/", 15, "apex '/' is no frame number: the midpoint 15 is taken"),
+        (None, 15, "apex '' is no frame number: the midpoint 15 is taken"),
         (44, 15, "apex 44 is outside 10..20: the midpoint 15 is taken"),
     ],
 )

@@ -12,6 +12,7 @@ import pytest
 from tiny_faces import person_of, write_tiny_release
 from typer.testing import CliRunner
 
+from mer_cli.bench.true_motion import true_motion
 from mer_cli.cli.main import app
 from mer_cli.datasets.loading import load
 from mer_cli.datasets.registry import DATASETS, load_release
@@ -21,6 +22,7 @@ from mer_cli.datasets.synthetic.lively import LivelyClip, LivelySubject
 from mer_cli.datasets.synthetic.looks import dress
 from mer_cli.datasets.synthetic.plan import ClipPlan, UnitPlan, usual_habit
 from mer_cli.datasets.synthetic.realism import CASME2_SETS, RELEASES
+from mer_cli.datasets.synthetic.render import SUPERSAMPLING
 from mer_cli.datasets.synthetic.subject import Worn
 from mer_cli.datasets.synthetic.turning import Turning
 from mer_cli.datasets.synthetic.writer import LAYOUTS
@@ -59,6 +61,36 @@ def clip_that(lively, **happens):
 
 def frames(row, n_frames=9):
     return np.tile(np.asarray(row, float), (n_frames, *[1] * np.ndim(row)))
+
+
+def test_the_true_motion_of_a_head_that_turns_is_that_of_the_mesh(lively):
+    clip = clip_that(lively, turn=frames([3, 0]) * (np.arange(9) > 4)[:, None])
+    clip.place(0, HERE)
+    at_onset = clip.origins
+    clip.place(8, HERE)
+    at_apex = clip.origins
+    own, head = true_motion(at_onset, at_apex, None)
+    inside = lively.subject.scene.raster.hit[::SUPERSAMPLING, ::SUPERSAMPLING]
+    inside = cv2.erode(inside.astype(np.uint8), np.ones((41, 41), np.uint8)) > 0
+    expected = 3 * lively.turn[0][0]
+    assert np.ptp(expected[inside][:, 0]) > 1  # near parts move more
+    np.testing.assert_allclose(head[inside], expected[inside], atol=0.1)
+    np.testing.assert_allclose(own[inside], 0, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("happens", "moves"),
+    [
+        ({}, False),
+        ({"lids": [0, 0.5, 0, 0, 0, 0, 0, 0, 0]}, True),
+        ({"lids": [0, 0, 0.5, 0, 0, 0, 0, 0, 0]}, False),  # in neither of the two
+        ({"gaze": [[1, 0]] * 9}, False),
+        ({"gaze": [[1, 0], [0, 0], *[[0, 0]] * 7]}, True),
+    ],
+)
+def test_eyes_move_if_lids_are_closed_or_the_gaze_differs(happens, moves, lively):
+    clip = clip_that(lively, **{name: np.array(values, float) for name, values in happens.items()})
+    assert clip.moves_eyes(0, 1) is moves
 
 
 def test_release_1_is_drawn_as_before_there_was_another():

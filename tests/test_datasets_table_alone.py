@@ -73,9 +73,34 @@ def test_a_table_that_counts_as_another_datasets_is_refused(claimed, tmp_path):
         read_table_alone(path, claimed)
     assert str(error.value) == (
         f"{path}: has as many clips of each emotion as the table of casme2, version 20190701, so it is not that of "
-        f"{claimed}. Say it: --dataset casme2."
+        f"{claimed}. Give --dataset casme2."
     )
-    assert read_table_alone(path, "casme2").version == "20190701"
+    with pytest.raises(DatasetError, match=r"so it is not that of samm\. Give --dataset casme2\.$"):
+        read_table_alone(path.rename(tmp_path / "SAMM_Micro_FACS_Codes_v2.xlsx"))
+    assert read_table_alone(tmp_path / "SAMM_Micro_FACS_Codes_v2.xlsx", "casme2").version == "20190701"
+
+
+@pytest.mark.parametrize("layout", WITH_TABLE, ids=lambda layout: layout.name)
+def test_a_table_that_counts_as_no_version_is_read_if_its_dataset_is_said(layout, tmp_path):
+    path, _ = table_of(layout, tmp_path)
+    dataset = layout.name.partition("-")[0]
+    assert read_table_alone(path.rename(tmp_path / f"renamed{path.suffix}"), dataset).version == ""
+
+
+@pytest.mark.parametrize("name", ["casme", "4dme"])  # of which no version is known
+def test_a_whole_table_of_which_no_version_is_known_is_read(name, tmp_path):
+    path = tmp_path / Path(LAYOUTS[name].table).name
+    write_workbook(path, LAYOUTS[name].sheets(LAYOUTS[name].plan(seed=10)))
+    assert read_table_alone(path).dataset == name
+
+
+def test_a_workbook_with_a_sheet_for_each_dataset_is_read_as_the_one_that_is_said(tmp_path):
+    path = tmp_path / "both.xlsx"
+    sheets = {
+        name: next(iter(LAYOUTS[name].sheets(LAYOUTS[name].plan(seed=10)).values())) for name in ("casme", "casme2")
+    }
+    write_workbook(path, sheets)
+    assert read_table_alone(path, "casme").dataset == "casme"
 
 
 def test_two_spellings_of_a_subject_are_an_error_unless_joined(tmp_path):

@@ -261,7 +261,7 @@ def test_read_table_names_a_missing_column_and_the_nearest_that_is_there(tmp_pat
     path = write_book(tmp_path / "coding.xlsx", Codes=[["note"], ["Subject", "Filename", None, "Apex Frame 1"], [1, 2]])
     assert message(path) == (
         f"{path}: sheet 'Codes' row 2: no column 'ApexFrame'; found Subject, Filename, Apex Frame 1. "
-        "Did you mean 'Apex Frame 1'? Expected Subject, Filename, ApexFrame."
+        "Did you mean 'Apex Frame 1'? Expected Subject, Filename, ApexFrame. Add or rename the column."
     )
 
 
@@ -269,7 +269,7 @@ def test_read_table_suggests_nothing_where_no_column_is_near(tmp_path):
     path = write_book(tmp_path / "coding.xlsx", Sheet1=[["Subject", "Filename"], ["01", "EP02_01f"]])
     assert message(path, [*COLUMNS, "Estimated Emotion"]) == (
         f"{path}: sheet 'Sheet1' row 1: no column 'ApexFrame', 'Estimated Emotion'; found Subject, Filename. "
-        "Expected Subject, Filename, ApexFrame, Estimated Emotion."
+        "Expected Subject, Filename, ApexFrame, Estimated Emotion. Add or rename the column."
     )
 
 
@@ -277,7 +277,7 @@ def test_read_table_suggests_no_column_that_is_wanted_itself(tmp_path):
     path = write_book(tmp_path / "coding.xlsx", Sheet1=[["Subject", "OffsetFrame"], ["01", 86]])
     assert message(path, ("Subject", "OnsetFrame", "OffsetFrame")) == (
         f"{path}: sheet 'Sheet1' row 1: no column 'OnsetFrame'; found Subject, OffsetFrame. "
-        "Expected Subject, OnsetFrame, OffsetFrame."
+        "Expected Subject, OnsetFrame, OffsetFrame. Add or rename the column."
     )
 
 

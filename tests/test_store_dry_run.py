@@ -242,7 +242,7 @@ def test_dry_run_tells_what_will_be_repaired():
     write_release(Path("raw"), rows=[("01", "EP02_01f", 46, "/", 86, 12, "happiness")])
     result = mer("preprocess", "casme2", "raw", "--dry-run")
     assert (
-        "will be repaired: casme2/01/EP02_01f: apex '/' is not a frame number: the midpoint 66 is taken\n"
+        "will be repaired: casme2/01/EP02_01f: apex '/' is no frame number: the midpoint 66 is taken\n"
         "1 clips: 0 ok, 1 to be repaired, 0 to fail; nothing written\n"
     ) in result.stdout
 

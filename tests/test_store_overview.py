@@ -243,7 +243,7 @@ def test_describe_stores_counts_the_apexes_that_were_not_annotated(tmp_path):
         zip(
             EMOTIONS,
             (
-                "apex '/' is not a frame number: the midpoint 70 is taken",
+                "apex '/' is no frame number: the midpoint 70 is taken",
                 "apex not annotated: the midpoint 71 is taken",
                 "apex not annotated: frame 71 has the strongest motion",
                 "face found by hog+upsample1",

@@ -2,26 +2,24 @@
 
 A clip's onset and apex are drawn, coded as JPEG, and cropped by the face's landmarks. The generator knows the face's
 own motion and that of the head in each frame, so the true field from onset to apex is exact: no clip needs a fit. The
-shading of the skin changes with an expression, and noise and flicker are on, as in every generated release. Lids that
-close and eyes that look elsewhere are no motion of this field; what is worn moves with the head alone.
+shading of the skin changes with an expression, and noise and flicker are on, as in every generated release. Eyes whose
+lids close or which look elsewhere are left out. What is worn moves with the head alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_cli.datasets.synthetic.clip import Motion, Sources, clip_motion, draw_frames, film
+from mer_cli.datasets.synthetic.clip import Origins, StillClip, clip_motion, film
 from mer_cli.datasets.synthetic.drawing import draw_person
 from mer_cli.datasets.synthetic.lively import LivelyClip, LivelySubject
 from mer_cli.datasets.synthetic.long_video import NO_MAP, PIXELS
 from mer_cli.datasets.synthetic.plan import ClipPlan
-from mer_cli.datasets.synthetic.realism import USUAL
 from mer_cli.datasets.synthetic.render import HEIGHT, WIDTH
 from mer_cli.datasets.synthetic.subject import Subject, Worn
 from mer_cli.datasets.synthetic.writer import JPEG_QUALITY, LAYOUTS
@@ -36,8 +34,8 @@ from mer_cli.spotting.measure import REGIONS
 from mer_cli.system.opencv import cv2
 
 DATASET = "casme2"  # whose layout is drawn: its frame rate, lengths and emotions
-HIDDEN = 0.1  # share of a pixel that is covered by what is worn, from which it moves as that
-FIXED_POINT_ROUNDS = 8  # each leaves a tenth of the error or less, because fields change slowly over the face
+HIDDEN = 0.1  # a pixel covered by more moves with what is worn; the gleam of a lens covers less, and hides nothing
+FIXED_POINT_ROUNDS = 8  # each leaves a tenth of the error or less, but beside the jaw of a turned head a half
 
 Field = NDArray[np.float32]
 
@@ -51,7 +49,7 @@ PARTS = {
 }
 REST, OUTSIDE = "cheeks and forehead", "outside the face"
 PLACES = (*PARTS, REST, OUTSIDE)
-UNSEEN = -1  # pixels of a crop that show no pixel of the frame
+UNSEEN = -1  # pixels of a crop that show no pixel of the frame, and eyes whose lids close or which look elsewhere
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ class TrueClip:
     places: NDArray[np.int8] = field(repr=False)
 
 
-def plan_true_clips(seed: int, subjects: int, clips: int, release: int = USUAL) -> list[ClipPlan]:
+def plan_true_clips(seed: int, subjects: int, clips: int, release: int) -> list[ClipPlan]:
     """Plan the clips that `draw_true_clips` draws; raise a ConfigError if a number can't be used."""
     return LAYOUTS[DATASET].plan(subjects=subjects, clips=clips, seed=seed, release=release)
 
@@ -90,41 +88,36 @@ def draw_true_clips(seed: int, plans: list[ClipPlan]) -> Iterator[TrueClip]:
         If the landmark model is missing, or Dlib finds no face on the onset of a clip.
     """
     finder = FaceFinder(find_predictor())
-    for _, own in groupby(plans, key=lambda plan: plan.person):
-        first, *others = own
-        subject, lively = draw_person(seed, first)
-        for plan in (first, *others):
+    for _, group in groupby(plans, key=lambda plan: plan.person):
+        of_person = list(group)
+        subject, lively = draw_person(seed, of_person[0])
+        for plan in of_person:
             yield _draw(subject, lively, plan, finder)
 
 
 def _draw(subject: Subject, lively: LivelySubject | None, plan: ClipPlan, finder: FaceFinder) -> TrueClip:
     clip_id = f"{DATASET}/{LAYOUTS[DATASET].subject_id.format(plan.subject)}/{plan.name}"
-    motion, poses = clip_motion(subject, plan), list[NDArray[np.float64]]()
-    both = replace(plan, drawn=frozenset({plan.onset, plan.apex}))
-    find: Callable[[int, NDArray[np.float64]], Sources]
-    if lively is None:
-        frames, find = draw_frames(subject, both, motion, poses.append), partial(still_sources, motion)
-    else:
-        clip = LivelyClip(lively, both, motion)
-        frames, find = film(both, clip.place, poses.append), clip.sources
-    onset, apex = map(_as_read, frames)
-    at_onset, at_apex = (
-        find(frame, np.asarray(cv2.invertAffineTransform(poses[frame]), np.float64))
-        for frame in (plan.onset - plan.first, plan.apex - plan.first)
-    )
+    motion, two_frames = clip_motion(subject, plan), replace(plan, drawn=frozenset({plan.onset, plan.apex}))
+    clip = StillClip(subject, motion) if lively is None else LivelyClip(lively, plan, motion)
+    (onset, at_onset), (apex, at_apex) = ((_as_read(frame), clip.origins) for frame in film(two_frames, clip.place))
+    assert at_onset is not None
+    assert at_apex is not None
     _, found = finder.search(onset)
     if not found:
         raise FaceError(f"{clip_id}: no face found on the drawn onset. Give another --seed.")
     landmarks = finder.landmarks(onset, choose(found)[0].box)
     transform = box_transform(landmarks)
     own, head = true_motion(at_onset, at_apex, subject.worn)
+    places = find_places(crop_landmarks(landmarks, transform), transform)
+    if isinstance(clip, LivelyClip) and clip.moves_eyes(plan.onset - plan.first, plan.apex - plan.first):
+        places[places == PLACES.index("eyes")] = UNSEEN
     return TrueClip(
         clip_id,
         warp(onset, transform),
         warp(apex, transform),
         crop_field(own, transform),
         crop_field(head, transform),
-        find_places(crop_landmarks(landmarks, transform), transform),
+        places,
     )
 
 
@@ -136,23 +129,11 @@ def _as_read(frame: Image) -> Image:
     return np.asarray(cv2.cvtColor(read, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def still_sources(motion: Motion, frame: int, inverse: NDArray[np.float64]) -> Sources:
-    """Return the sources of a frame of a face that moves as `draw_frames` draws it, with a head that doesn't turn.
-
-    Parameters
-    ----------
-    frame : the first that is drawn is 0
-    inverse : (2, 3), pixel of the frame -> place at rest
-    """
-    head = PIXELS.astype(np.float64) @ inverse[:, :2].T + inverse[:, 2]
-    return Sources(head.astype(np.float32), (head - motion.displacement(frame)).astype(np.float32))
-
-
-def true_motion(onset: Sources, apex: Sources, worn: Worn | None = None) -> tuple[Field, Field]:
+def true_motion(onset: Origins, apex: Origins, worn: Worn | None) -> tuple[Field, Field]:
     """Compute how each pixel of a drawn onset moves to the apex: by the face's own motion, and with the head.
 
-    A pixel of the onset has moved to the pixel of the apex that shows the same place of the neutral face; with the head
-    alone it would have moved to that which shows the same place of the head at rest.
+    `head` leads to the apex's pixel that shows the same place of the head at rest; `own` leads from there to the one
+    that shows the same place of the neutral face.
 
     Parameters
     ----------

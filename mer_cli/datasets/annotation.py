@@ -140,9 +140,7 @@ def _apex(cells: Mapping[Field, str], onset: int, offset: int) -> tuple[int, lis
     annotated = whole_number(cells["apex"]) if "apex" in cells else middle
     if annotated is not None and onset <= annotated <= offset:
         return annotated, []
-    was = (
-        f"'{cells['apex']}' is not a frame number" if annotated is None else f"{annotated} is outside {onset}..{offset}"
-    )
+    was = f"'{cells['apex']}' is no frame number" if annotated is None else f"{annotated} is outside {onset}..{offset}"
     return middle, [f"apex {was}: the midpoint {middle} is taken"]
 
 

@@ -61,7 +61,7 @@ def read_table_alone(path: Path, dataset: str | None = None, *, join_spellings: 
     Raises
     ------
     DatasetError
-        If the dataset is unknown or can't be told, the table is another dataset's, or it can't be read.
+        If the dataset is unknown or can't be told, the table counts as another dataset's, or it can't be read.
     """
     name = known_dataset(dataset, (*DATASETS, OWN)) if dataset else _by_name(path)
     if name == OWN:
@@ -71,8 +71,7 @@ def read_table_alone(path: Path, dataset: str | None = None, *, join_spellings: 
         return TableAlone(own, path, table.sha256, "", found, failed, _is_generated(path, own), (*encoding, *told))
     described = DATASETS[name]
     coding = read_coding_table(described, path)
-    if dataset:
-        _check_said_dataset(path, coding, described)
+    _check_counts(path, coding, described)
     entries, told = one_spelling(str(path), coding.entries, ("subject",), join=join_spellings)
     found, failed = annotate(name, entries, described.emotions, described.errata)
     version, generated = coding.version(described), _is_generated(path, name)
@@ -98,20 +97,29 @@ def _by_name(path: Path) -> str:
     )
 
 
-def _check_said_dataset(path: Path, coding: Coding, said: Dataset) -> None:
-    """Raise a DatasetError if a table counts as no version of the dataset that the user said, but as another's."""
-    if coding.version(said):
+def _check_counts(path: Path, coding: Coding, described: Dataset) -> None:
+    """Raise a DatasetError if a table has the counts of another dataset's table, and not of that it is read as."""
+    if coding.version(described):
         return
+    rows = _rows(coding)
     for other in DATASETS.values():
+        if other is described or not other.versions:
+            continue
         with suppress(DatasetError):  # its columns differ
-            if version := read_coding_table(other, path).version(other):
+            as_other = read_coding_table(other, path)
+            version = as_other.version(other) if _rows(as_other) == rows else ""  # else it is another sheet
+            if version:
                 break
     else:
         return
     raise DatasetError(
         f"{path}: has as many clips of each emotion as the table of {other.name}, version {version}, so it is not that "
-        f"of {said.name}. Say it: --dataset {other.name}."
+        f"of {described.name}. Give --dataset {other.name}."
     )
+
+
+def _rows(coding: Coding) -> set[tuple[str, str]]:
+    return {(entry.where, entry.name) for entry in coding.entries}
 
 
 def _is_named_like(path: Path, dataset: Dataset) -> bool:

@@ -76,7 +76,7 @@ def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = (),
     cells = sheets[sheet]
     here = [folded(title) for title in cells[header]]
     positions = _match_columns(
-        path, sheet, header, cells[header], [*columns, *(column for column in optional if folded(column) in here)]
+        path, sheet, header, cells[header], columns, [column for column in optional if folded(column) in here]
     )
     rows = []
     for index in range(header + 1, len(cells)):
@@ -155,20 +155,23 @@ def _find_header(
     return best
 
 
-def _match_columns(path: Path, sheet: str, header: int, titles: list[str], columns: Sequence[str]) -> dict[str, int]:
-    here = [folded(title) for title in titles]
+def _match_columns(
+    path: Path, sheet: str, header: int, titles: list[str], needed: Sequence[str], optional: Sequence[str]
+) -> dict[str, int]:
+    here, columns = [folded(title) for title in titles], (*needed, *optional)
     where = f"{path}: sheet '{sheet}' row {header + 1}"
     for column in columns:
         if here.count(folded(column)) > 1:
             raise DatasetError(f"{where}: there are two columns '{column}'. Delete the wrong one.")
-    missing = [column for column in columns if folded(column) not in here]
+    missing = [column for column in needed if folded(column) not in here]
     if missing:
         found = [shortened(title) for title in titles if title]
         shown = ", ".join(found[:SHOWN]) + (f" and {len(found) - SHOWN} more" if len(found) > SHOWN else "")
         spare = [title for title in found if folded(title) not in {folded(column) for column in columns}]
         raise DatasetError(
             f"{where}: no column {', '.join(repr(column) for column in missing)}; found {shown}."
-            f"{did_you_mean(missing[0], spare)} Expected {', '.join(columns)}."
+            f"{did_you_mean(missing[0], spare)} Expected {', '.join(needed)}. "
+            "Add or rename the column."
         )
     return {column: here.index(folded(column)) for column in columns}
 

@@ -83,8 +83,8 @@ class Motion:
         return 1 + np.tensordot(self.envelopes[:, frame], self.shadings, 1)
 
 
-class Sources(NamedTuple):
-    """Where what each pixel of a frame shows is if the head rests, and if the face is neutral as well.
+class Origins(NamedTuple):
+    """For each pixel of a frame, the place of what it shows: on the head at rest, and on the neutral face at rest.
 
     head, face : (HEIGHT, WIDTH, 2) float32, pixels (x, y)
     """
@@ -114,32 +114,52 @@ def clip_motion(subject: Subject, plan: ClipPlan) -> Motion:
 # Draws a face in a frame, counted from 0, without light and noise: (HEIGHT, WIDTH, 3) float32, 0-255. The second
 # argument is the matrix (2, 3) that leads from a place in the frame back to where the head was at rest.
 Place = Callable[[int, NDArray[np.float64]], Map]
-OnPose = Callable[[NDArray[np.float64]], object]
 
 
-def draw_frames(
-    subject: Subject, plan: ClipPlan, motion: Motion, on_pose: OnPose | None = None
-) -> Iterator[NDArray[np.uint8]]:
-    """Draw the frames of a planned clip, one by one: (HEIGHT, WIDTH, 3) uint8, blue green red.
+class StillClip:
+    """The face of a planned clip whose head moves in the picture, but doesn't turn."""
 
-    `on_pose` is told the pose of the head in each frame, the matrix (2, 3) that `pose_matrix` returns.
-    """
-    across, down = np.arange(WIDTH, dtype=float)[None], np.arange(HEIGHT, dtype=float)[:, None]
+    def __init__(self, subject: Subject, motion: Motion) -> None:
+        self.subject, self.motion = subject, motion
+        self.last = 0, np.eye(2, 3)  # the last drawn frame, and its matrix
 
-    def place(frame: int, inverse: NDArray[np.float64]) -> Map:
-        moved = motion.displacement(frame)
-        x = inverse[0, 0] * across + inverse[0, 1] * down + inverse[0, 2] - moved[..., 0]
-        y = inverse[1, 0] * across + inverse[1, 1] * down + inverse[1, 2] - moved[..., 1]
-        shaded = subject.neutral * cv2.merge([motion.shading(frame)] * 3)  # three times as fast as [..., None]
+    def place(self, frame: int, inverse: NDArray[np.float64]) -> Map:
+        """Draw the face in a frame, without light and noise, as `Place` says."""
+        self.last = frame, inverse
+        moved, (x, y) = self.motion.displacement(frame), _at_rest(inverse)
+        shaded = self.subject.neutral * cv2.merge(
+            [self.motion.shading(frame)] * 3
+        )  # three times as fast as [..., None]
         picture = cv2.remap(
-            shaded, x.astype(np.float32), y.astype(np.float32), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+            shaded,
+            (x - moved[..., 0]).astype(np.float32),
+            (y - moved[..., 1]).astype(np.float32),
+            cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REPLICATE,
         )
         return np.asarray(picture, np.float32)
 
-    return film(plan, place, on_pose)
+    @property
+    def origins(self) -> Origins:
+        """Where what the last drawn frame shows comes from."""
+        frame, inverse = self.last
+        head = np.stack(_at_rest(inverse), axis=-1)
+        return Origins(head.astype(np.float32), (head - self.motion.displacement(frame)).astype(np.float32))
 
 
-def film(plan: ClipPlan, place: Place, on_pose: OnPose | None = None) -> Iterator[NDArray[np.uint8]]:
+def _at_rest(inverse: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return x and y of where each pixel of a frame is if the head is at rest, each (HEIGHT, WIDTH)."""
+    across, down = np.arange(WIDTH, dtype=float)[None], np.arange(HEIGHT, dtype=float)[:, None]
+    x, y = (row[0] * across + row[1] * down + row[2] for row in inverse)
+    return x, y
+
+
+def draw_frames(subject: Subject, plan: ClipPlan, motion: Motion) -> Iterator[NDArray[np.uint8]]:
+    """Draw the frames of a planned clip of release 1, one by one: (HEIGHT, WIDTH, 3) uint8, blue green red."""
+    return film(plan, StillClip(subject, motion).place)
+
+
+def film(plan: ClipPlan, place: Place) -> Iterator[NDArray[np.uint8]]:
     """Yield the frames of a planned clip as a camera records them: (HEIGHT, WIDTH, 3) uint8, blue green red.
 
     The head moves a little in the picture, lamps flicker, and the sensor adds noise. A frame that is not drawn is left
@@ -154,13 +174,10 @@ def film(plan: ClipPlan, place: Place, on_pose: OnPose | None = None) -> Iterato
         for _ in range(n_steps):
             velocity = 0.9 * velocity + rng.normal(0, HEAD)
             pose = 0.98 * pose + velocity + (drift if frame else 0)
-        matrix = pose_matrix(pose)
-        if on_pose is not None:
-            on_pose(matrix)
         tile = _noise_tile(noise, rng)
         if not plan.is_drawn(plan.first + frame):
             continue
-        picture = place(frame, np.asarray(cv2.invertAffineTransform(matrix), np.float64))
+        picture = place(frame, np.asarray(cv2.invertAffineTransform(pose_matrix(pose)), np.float64))
         time = frame / plan.fps
         waves = flicker * np.sin(2 * np.pi * MAINS * time + phase), SLOW * np.sin(2 * np.pi * slow * time + phase)
         lit = picture * np.float32(1 + plan.light * waves[0] + plan.light * waves[1])

@@ -33,7 +33,7 @@ Draw = Callable[[View | None, int, Sequence[ClipPlan]], Iterable[DrawnClip]]
 
 
 def draw_person(seed: int, plan: ClipPlan) -> tuple[Subject, LivelySubject | None]:
-    """Draw the person of a planned clip, as the plan's release shows people; with what moves beside an expression."""
+    """Draw the person of a plan; and, if its release is lively, what moves beside an expression, otherwise None."""
     realism = RELEASES[plan.release]
     subject = draw_subject(seed, plan.person, dress if realism.is_dressed else None)
     return subject, LivelySubject(subject) if realism.is_lively else None

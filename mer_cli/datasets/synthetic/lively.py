@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_cli.datasets.synthetic.action_units import BOTH
-from mer_cli.datasets.synthetic.clip import AT_224, Motion, Sources
+from mer_cli.datasets.synthetic.clip import AT_224, Motion, Origins
 from mer_cli.datasets.synthetic.distractors import MOUTH_UNITS, draw_distractors
 from mer_cli.datasets.synthetic.gaze import Eyes
 from mer_cli.datasets.synthetic.long_plan import LIDS
@@ -72,7 +72,7 @@ class LivelyClip:
         self.lively, self.subject = lively, lively.subject
         self.happens = draw_distractors(plan)
         self.onset = plan.onset - plan.first
-        self.head: Map | None = None  # where the pixels of the last drawn frame came from
+        self.origins: Origins | None = None  # where what the last drawn frame shows comes from
         self.last = 0  # that frame
         self.look: tuple[tuple[float, float], Map] | None = None  # where the eyes last looked, and what that changes
         self.motion = motion
@@ -89,7 +89,9 @@ class LivelyClip:
         angles = self.happens.turn[frame].astype(np.float32)
         turned = 1 + np.tensordot(angles, self.lively.turn[1], 1)
         picture = self._eyes(frame) * cv2.merge([self.motion.shading(frame) * turned] * 3)
-        head, face = self.sources(frame, inverse)
+        head = self._turned_back(np.asarray(cv2.transform(PIXELS, inverse.astype(np.float32))), frame)
+        face = undo(head, self.motion.displacement(frame))
+        self.origins = Origins(head, face)
         warped = cv2.remap(picture, face, NO_MAP, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         part, worn = self.lively.worn_part, self.subject.worn
         if part is not None and worn is not None:
@@ -99,10 +101,10 @@ class LivelyClip:
             warped[part] = warped[part] * (1 - cover[..., None]) + layer
         return np.asarray(warped, np.float32)
 
-    def sources(self, frame: int, inverse: NDArray[np.float64]) -> Sources:
-        """Return where a frame's pixels come from; `inverse` is as `clip.Place` says."""
-        self.head = self._turned_back(np.asarray(cv2.transform(PIXELS, inverse.astype(np.float32))), frame)
-        return Sources(self.head, undo(self.head, self.motion.displacement(frame)))
+    def moves_eyes(self, onset: int, apex: int) -> bool:
+        """Return whether lids are closed in one of two frames, or the eyes look elsewhere in the other."""
+        two = [onset, apex]
+        return bool(self.happens.lids[two].max() > LEAST or np.ptp(self.happens.gaze[two], axis=0).any())
 
     def at_onset(self, displacement: Map) -> Map:
         """Return a displacement (HEIGHT, WIDTH, 2) of the neutral face where the head is turned in the onset frame."""
@@ -112,9 +114,11 @@ class LivelyClip:
     def _turned_back(self, pixels: Map, frame: int) -> Map:
         """Return where pixels were before the head turned; a frame's solution is nearly that of the frame before."""
         before, self.last = self.last, frame
-        if self.head is None or frame != before + 1:
+        if self.origins is None or frame != before + 1:
             return undo(pixels, self._turned(frame))
-        turned = cv2.remap(self._turned(frame), self.head, NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        turned = cv2.remap(
+            self._turned(frame), self.origins.head, NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
         return np.asarray(pixels - turned, np.float32)
 
     def _turned(self, frame: int) -> Map:
