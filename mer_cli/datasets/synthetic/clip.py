@@ -127,11 +127,9 @@ class StillClip:
         """Draw the face in a frame, without light and noise, as `Place` says."""
         self.last = frame, inverse
         moved, (x, y) = self.motion.displacement(frame), _at_rest(inverse)
-        shaded = self.subject.neutral * cv2.merge(
-            [self.motion.shading(frame)] * 3
-        )  # three times as fast as [..., None]
+        shading = cv2.merge([self.motion.shading(frame)] * 3)  # three times as fast as [..., None]
         picture = cv2.remap(
-            shaded,
+            self.subject.neutral * shading,
             (x - moved[..., 0]).astype(np.float32),
             (y - moved[..., 1]).astype(np.float32),
             cv2.INTER_CUBIC,
