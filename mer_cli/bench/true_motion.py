@@ -100,8 +100,6 @@ def _draw(subject: Subject, lively: LivelySubject | None, plan: ClipPlan, finder
     motion, two_frames = clip_motion(subject, plan), replace(plan, drawn=frozenset({plan.onset, plan.apex}))
     clip = StillClip(subject, motion) if lively is None else LivelyClip(lively, plan, motion)
     (onset, at_onset), (apex, at_apex) = ((_as_read(frame), clip.origins) for frame in film(two_frames, clip.place))
-    assert at_onset is not None
-    assert at_apex is not None
     _, found = finder.search(onset)
     if not found:
         raise FaceError(f"{clip_id}: no face found on the drawn onset. Give another --seed.")

@@ -26,6 +26,7 @@ from mer_cli.datasets.synthetic.turning import Turning
 from mer_cli.system.opencv import cv2
 
 LID_PICTURES = 9  # of closing lids; a frame between two is a mix
+NEVER = -2  # in place of the number of the last drawn frame; frame 0 doesn't follow it
 LEAST = 1e-3  # share of closed lids that is seen
 BESIDE = 16  # pixels around what is worn, in which it moves
 
@@ -72,8 +73,8 @@ class LivelyClip:
         self.lively, self.subject = lively, lively.subject
         self.happens = draw_distractors(plan)
         self.onset = plan.onset - plan.first
-        self.origins: Origins | None = None  # where what the last drawn frame shows comes from
-        self.last = 0  # that frame
+        self.origins = Origins(PIXELS, PIXELS)  # where what the last drawn frame shows comes from
+        self.last = NEVER  # that frame
         self.look: tuple[tuple[float, float], Map] | None = None  # where the eyes last looked, and what that changes
         self.motion = motion
         if self.happens.mouth.any():
@@ -114,7 +115,7 @@ class LivelyClip:
     def _turned_back(self, pixels: Map, frame: int) -> Map:
         """Return where pixels were before the head turned; a frame's solution is nearly that of the frame before."""
         before, self.last = self.last, frame
-        if self.origins is None or frame != before + 1:
+        if frame != before + 1:
             return undo(pixels, self._turned(frame))
         turned = cv2.remap(
             self._turned(frame), self.origins.head, NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
