@@ -14,6 +14,7 @@ from torchvision.transforms._presets import OpticalFlow
 from typer.testing import CliRunner
 
 from mer_cli.bench.flow import FACE, MOVING, bench_flow, read_raft, usual_flows
+from mer_cli.bench.flow_recognition import TRUTH, Recognition
 from mer_cli.bench.true_motion import (
     OUTSIDE,
     PLACES,
@@ -30,6 +31,7 @@ from mer_cli.datasets.synthetic.clip import Motion, StillClip, pose_matrix
 from mer_cli.datasets.synthetic.render import HEIGHT, WIDTH
 from mer_cli.datasets.synthetic.subject import Worn
 from mer_cli.errors import ConfigError
+from mer_cli.faces.mean_face import MEAN_FACE
 from mer_cli.system.opencv import cv2
 
 GRID = np.stack(np.meshgrid(np.arange(224), np.arange(224)), axis=2).astype(np.float32)
@@ -37,15 +39,19 @@ HEAD = np.stack([0.8 + 0.004 * GRID[..., 1], -0.5 - 0.003 * GRID[..., 0]], axis=
 SQUARE = (slice(60, 100), slice(60, 100))  # that moves, by 1.5 pixels
 
 
-def clip_of(clip_id):
+def clip_of(clip_id, emotion="happiness", part=SQUARE):
     """A clip whose head moves by an affine motion, and whose face moves in a square of it."""
     own = np.zeros((224, 224, 2), np.float32)
-    own[SQUARE] = (0.9, 1.2)
+    own[part] = (0.9, 1.2)
     places = np.full((224, 224), PLACES.index(OUTSIDE), np.int8)
     places[20:200, 20:200] = PLACES.index(REST)
     places[SQUARE] = PLACES.index("brows")
     picture = moved(texture(0), 0, 0)[..., None].repeat(3, axis=2)
-    return TrueClip(clip_id, picture, picture, own, HEAD.astype(np.float32), places)
+    return TrueClip(clip_id, emotion, picture, picture, own, HEAD.astype(np.float32), places, MEAN_FACE)
+
+
+def ignore(clip, flows):
+    pass
 
 
 CLIPS = [clip_of(f"casme2/0{subject}/EP01") for subject in (1, 2, 3)]
@@ -130,8 +136,10 @@ def test_scores_of_known_flows_are_what_can_be_worked_out():
         "off by 3-4-5": lambda onset, apex: CLIPS[0].own + CLIPS[0].head + np.array([0.3, 0.4], np.float32),
     }
     seen = []
-    figures = bench_flow(CLIPS, ones, lambda: seen.append(1))
-    assert (figures["clips"], figures["subjects"], len(seen)) == (3, 3, 3)
+    figures = bench_flow(CLIPS, ones, lambda clip, flows: seen.append((clip, list(flows), flows["head"])))
+    assert (figures["clips"], figures["subjects"]) == (3, 3)
+    assert [clip for clip, _, _ in seen] == CLIPS
+    assert [(names, head is CLIPS[0].head) for _, names, head in seen] == 3 * [(list(ones), True)]
     face = 180 * 180
     assert figures["groups"]["brows"] == {"share": pytest.approx(1600 / 224**2), "true_px": pytest.approx(1.5)}
     assert figures["groups"]["1 to 2 px"] == figures["groups"]["brows"] == figures["groups"][MOVING]
@@ -153,6 +161,64 @@ def test_scores_of_known_flows_are_what_can_be_worked_out():
     assert shifted["eyes"]["epe_px"] is None
 
 
+# Each emotion moves another part of the face, in the same place in everybody.
+PARTS_THAT_MOVE = {
+    "happiness": (slice(150, 180), slice(60, 90)),
+    "surprise": (slice(60, 80), slice(60, 160)),
+    "disgust": (slice(100, 130), slice(95, 130)),
+    "repression": (slice(180, 200), slice(90, 130)),
+    "others": (slice(150, 180), slice(130, 160)),
+}
+FIVE_CLASSES = [
+    clip_of(f"casme2/0{subject}/{emotion}", emotion, part)
+    for subject in (1, 2, 3)
+    for emotion, part in PARTS_THAT_MOVE.items()
+]
+
+
+def recognition_of(clips):
+    recognition = Recognition()
+    for clip in clips:
+        recognition.add(clip, {"exact": clip.own + clip.head, "still": np.zeros_like(clip.own)})
+    return recognition
+
+
+def test_what_is_recognised_is_what_a_flow_shows_of_other_people():
+    scores = recognition_of(FIVE_CLASSES).scores()
+    flows = scores.pop("flows")
+    assert scores == {
+        "model": "canonical-svm",
+        "input": "head+face+shape",
+        "scheme": "casme2-5",
+        "rule": "last",
+        "clips": 15,
+        "subjects": 3,
+    }
+    assert list(flows) == ["exact", "still", TRUTH]
+    assert [flows[name]["accuracy"] for name in flows] == [1, pytest.approx(0.2), 1]
+    assert flows["still"]["uf1"] == pytest.approx(1 / 15)  # one class has a recall of 1 and a precision of .2
+    # The third person's emotions are dealt to other parts of the face, which the two others can't tell.
+    names = list(PARTS_THAT_MOVE)
+    dealt = [
+        clip_of(f"casme2/03/{emotion}", emotion, PARTS_THAT_MOVE[names[(names.index(emotion) + 1) % 5]])
+        for emotion in names
+    ]
+    assert recognition_of(FIVE_CLASSES[:10] + dealt).scores()["flows"][TRUTH]["accuracy"] < 0.5
+
+
+def test_emotions_that_the_scheme_leaves_out_are_not_recognised_and_one_person_is_not_scored():
+    fear = clip_of("casme2/01/EP09", "fear")
+    assert recognition_of([*FIVE_CLASSES, fear]).scores() == recognition_of(FIVE_CLASSES).scores()
+    assert recognition_of(FIVE_CLASSES[:5]).scores()["flows"] == {}
+
+
+def test_the_head_is_taken_from_a_flow_but_not_from_the_true_motion():
+    everywhere = np.s_[:, :]
+    vectors = recognition_of([clip_of("casme2/01/EP01", "happiness", everywhere)]).vectors
+    np.testing.assert_allclose(vectors["exact"][0], 0, atol=0.02)  # a fit can't tell such a motion from the head's
+    assert np.abs(vectors[TRUTH][0]).max() > 0.5
+
+
 def test_the_usual_flows_follow_a_moved_picture():
     picture, shifted = (moved(texture(1, 96), *by)[..., None].repeat(3, axis=2) for by in ((0, 0), (2, -1)))
     for name, estimate in usual_flows().items():
@@ -163,7 +229,7 @@ def test_the_usual_flows_follow_a_moved_picture():
 
 def test_a_flow_that_is_not_finite_is_refused():
     with pytest.raises(ConfigError) as error:
-        bench_flow(CLIPS, {"mine": lambda onset, apex: np.full((224, 224, 2), np.nan)}, lambda: None)
+        bench_flow(CLIPS, {"mine": lambda onset, apex: np.full((224, 224, 2), np.nan)}, ignore)
     assert str(error.value) == "mine: the flow of casme2/01/EP01 is not finite. Leave this flow out."
 
 
@@ -204,8 +270,9 @@ def test_other_weights_are_refused(content, told, tmp_path):
 
 
 def test_flows_are_shown_as_tables_or_json(capsys):
-    figures = {"seed": 7, "release": 2, **bench_flow(CLIPS, {"mine": lambda onset, apex: CLIPS[0].head}, lambda: None)}
+    figures = {"seed": 7, "release": 2, **bench_flow(CLIPS, {"mine": lambda onset, apex: CLIPS[0].head}, ignore)}
     figures["flows"]["mine"]["s_per_clip"] = 0.25
+    figures["recognition"] = recognition_of(FIVE_CLASSES).scores()
     show_flow(figures, as_json=False)
     shown = capsys.readouterr().out
     assert shown.startswith(
@@ -216,6 +283,14 @@ def test_flows_are_shown_as_tables_or_json(capsys):
     assert line.split()[1:3] == ["0.250", "0.074"]  # 1600 of the face's 32,400 pixels are off by 1.5
     (brows, _) = [line.split() for line in shown.splitlines() if line.startswith("brows")]
     assert brows == ["brows", "3%", "1.500", "1.500"]
+    _, recognised = shown.split("what canonical-svm recognises with each flow")
+    rows = [line.split() for line in recognised.splitlines()]
+    assert ["still", "20.00", "20.00", "to", "20.00", ".0667", ".0667", "to", ".0667"] in rows
+    assert [TRUTH.split()[0], "motion", "100.00", "100.00", "to", "100.00", "1.0000", "1.0000", "to", "1.0000"] in rows
+    assert (
+        "casme2-5, 15 clips of 3 subjects, LOSO, rule last, --input head+face+shape (of the true motion no head is "
+        "taken away). " in " ".join(recognised.split())
+    )
     show_flow(figures, as_json=True)
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(figures))
 

@@ -133,14 +133,16 @@ def _raft(network: torch.nn.Module, onset: Image, apex: Image) -> Field:
 
 
 def bench_flow(
-    clips: Iterable[TrueClip], flows: Mapping[str, Estimate], on_clip: Callable[[], object]
+    clips: Iterable[TrueClip],
+    flows: Mapping[str, Estimate],
+    on_clip: Callable[[TrueClip, Mapping[str, Field]], object],
 ) -> dict[str, Any]:
     """Measure flows on clips whose motion is known, one clip after another on one core.
 
     Parameters
     ----------
     flows : by name
-    on_clip : called after each clip
+    on_clip : called after each clip, with its flows by name
 
     Returns
     -------
@@ -162,16 +164,17 @@ def bench_flow(
     try:
         for clip in clips:
             ids.append(clip.clip_id)
+            found: dict[str, Field] = {}
             for name, estimate in flows.items():
                 started = time.perf_counter()
-                flow = estimate(clip.onset, clip.apex)
+                found[name] = flow = estimate(clip.onset, clip.apex)
                 seconds[name].append(time.perf_counter() - started)
                 if not np.isfinite(flow).all():
                     raise ConfigError(f"{name}: the flow of {clip.clip_id} is not finite. Leave this flow out.")
                 of_clip, head_error = _compare(clip, flow)
                 sums[name].append(of_clip)
                 head_errors[name].append(head_error)
-            on_clip()
+            on_clip(clip, found)
     finally:
         cv2.setNumThreads(threads[0])
         torch.set_num_threads(threads[1])

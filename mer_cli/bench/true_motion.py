@@ -60,14 +60,17 @@ class TrueClip:
     own : (224, 224, 2) float32, (x, y), motion of the face without the head's
     head : (224, 224, 2) float32, (x, y), motion of the head alone; the whole motion is the sum of both
     places : (224, 224) int8, index in `PLACES` of the part of the face, or `UNSEEN`
+    landmarks : (68, 2) float32, of the onset, (x, y) in pixels of the crop
     """
 
     clip_id: str
+    emotion: str
     onset: Image = field(repr=False)
     apex: Image = field(repr=False)
     own: Field = field(repr=False)
     head: Field = field(repr=False)
     places: NDArray[np.int8] = field(repr=False)
+    landmarks: Landmarks = field(repr=False)
 
 
 def plan_true_clips(seed: int, subjects: int, clips: int, release: int) -> list[ClipPlan]:
@@ -106,16 +109,19 @@ def _draw(subject: Subject, lively: LivelySubject | None, plan: ClipPlan, finder
     landmarks = finder.landmarks(onset, choose(found)[0].box)
     transform = box_transform(landmarks)
     own, head = true_motion(at_onset, at_apex, subject.worn)
-    places = find_places(crop_landmarks(landmarks, transform), transform)
+    on_crop = crop_landmarks(landmarks, transform)
+    places = find_places(on_crop, transform)
     if isinstance(clip, LivelyClip) and clip.moves_eyes(plan.onset - plan.first, plan.apex - plan.first):
         places[places == PLACES.index("eyes")] = UNSEEN
     return TrueClip(
         clip_id,
+        plan.emotion,
         warp(onset, transform),
         warp(apex, transform),
         crop_field(own, transform),
         crop_field(head, transform),
         places,
+        on_crop,
     )
 
 

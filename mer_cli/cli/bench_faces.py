@@ -22,17 +22,24 @@ def measure_flow(
     seed: int | None, subjects: int | None, clips: int | None, release: int | None, raft: Path | None
 ) -> dict[str, Any]:
     """Return what the flows get right on drawn clips, with facts about the clips; RAFT's only if it has weights."""
-    from mer_cli.bench.flow import bench_flow, read_raft, usual_flows
-    from mer_cli.bench.true_motion import draw_true_clips, plan_true_clips
+    from mer_cli.bench.flow import Field, bench_flow, read_raft, usual_flows
+    from mer_cli.bench.flow_recognition import Recognition
+    from mer_cli.bench.true_motion import TrueClip, draw_true_clips, plan_true_clips
     from mer_cli.datasets.synthetic.realism import USUAL
 
     seed = SEED if seed is None else seed
     release = USUAL if release is None else release
     plans = plan_true_clips(seed, subjects or FLOW_SUBJECTS, clips or FLOW_CLIPS, release)
     flows = usual_flows() | (dict([read_raft(raft)]) if raft else {})
+    recognition = Recognition()
     with console.Steps("flow", len(plans)) as steps:
-        figures = bench_flow(draw_true_clips(seed, plans), flows, lambda: steps.update(steps.done + 1, len(plans)))
-    return {"seed": seed, "release": release, **figures}
+
+        def on_clip(clip: TrueClip, found: Mapping[str, Field]) -> None:
+            recognition.add(clip, found)
+            steps.update(steps.done + 1, len(plans))
+
+        figures = bench_flow(draw_true_clips(seed, plans), flows, on_clip)
+    return {"seed": seed, "release": release, **figures, "recognition": recognition.scores()}
 
 
 def show_flow(figures: Mapping[str, Any], *, as_json: bool) -> None:
@@ -83,6 +90,28 @@ def show_flow(figures: Mapping[str, Any], *, as_json: bool) -> None:
             cells = (text(flow["groups"][group][score]) for flow in flows.values())
             table.append((group, f"{facts['share']:.0%}", _pixels(facts["true_px"]), *cells))
         console.print_table(table, numeric=1)
+    _show_recognition(figures["recognition"])
+
+
+def _show_recognition(found: Mapping[str, Any]) -> None:
+    """Print what a method recognises by each flow, and by the true motion."""
+    from mer_cli.evaluation.statistics import few_subjects
+    from mer_cli.evaluation.summary import fraction, percent
+
+    if not found["flows"]:
+        return
+    console.out.rule(escape(f"what {found['model']} recognises with each flow"))
+    rows = [("flow", "accuracy %", "95 %", "UF1", "95 %")]
+    for name, scores in found["flows"].items():
+        shown = (("accuracy", percent), ("uf1", fraction))
+        cells = [(text(scores[of]), _interval(scores[f"{of}_interval"], text)) for of, text in shown]
+        rows.append((name, *cells[0], *cells[1]))
+    console.print_table(rows, numeric=1)
+    told = (
+        f"{found['scheme']}, {found['clips']} clips of {found['subjects']} subjects, LOSO, rule {found['rule']}, "
+        f"--input {found['input']} (of the true motion no head is taken away). {few_subjects(found['subjects'])}"
+    )
+    console.print_lines(console.folded(told.rstrip()))
 
 
 def measure_threshold(
