@@ -207,8 +207,12 @@ def test_a_dataset_whose_generated_clips_are_in_no_class_is_left_out(tmp_path):
 
 @pytest.mark.parametrize("value", ["synth", "synth:0", "synth:-3", "synth:1e3", "real:5", "synth:1000001"])
 def test_what_is_not_a_number_of_clips_is_refused(value):
-    with pytest.raises(ConfigError, match=r"--pretrain must be synth:N, with N from 1 to 1000000"):
+    with pytest.raises(ConfigError, match=r"--pretrain must be synth:N, with N from 1 to 1000000, or none"):
         config_of(pretrain=value)
+
+
+def test_the_default_can_be_named_as_the_help_has_it():
+    assert config_of(pretrain="none") == config_of()
 
 
 def test_what_cannot_be_added_honestly_is_refused(store, with_added, tmp_path):
