@@ -14,9 +14,10 @@ from torchvision.transforms._presets import OpticalFlow
 from typer.testing import CliRunner
 
 from mer_cli.bench.flow import FACE, MOVING, bench_flow, read_raft, usual_flows
-from mer_cli.bench.flow_recognition import TRUTH, Recognition
+from mer_cli.bench.flow_recognition import TRUE, TRUE_WITH_HEAD, Recognition
 from mer_cli.bench.true_motion import (
     OUTSIDE,
+    PARTS,
     PLACES,
     REST,
     TrueClip,
@@ -25,13 +26,13 @@ from mer_cli.bench.true_motion import (
     plan_true_clips,
     true_motion,
 )
-from mer_cli.cli.bench_faces import show_flow
+from mer_cli.cli.bench_faces import measure_flow, show_flow
 from mer_cli.cli.main import app
 from mer_cli.datasets.synthetic.clip import Motion, StillClip, pose_matrix
 from mer_cli.datasets.synthetic.render import HEIGHT, WIDTH
 from mer_cli.datasets.synthetic.subject import Worn
 from mer_cli.errors import ConfigError
-from mer_cli.faces.mean_face import MEAN_FACE
+from mer_cli.faces.mean_face import MEAN_FACE, inside_face
 from mer_cli.system.opencv import cv2
 
 GRID = np.stack(np.meshgrid(np.arange(224), np.arange(224)), axis=2).astype(np.float32)
@@ -39,7 +40,7 @@ HEAD = np.stack([0.8 + 0.004 * GRID[..., 1], -0.5 - 0.003 * GRID[..., 0]], axis=
 SQUARE = (slice(60, 100), slice(60, 100))  # that moves, by 1.5 pixels
 
 
-def clip_of(clip_id, emotion="happiness", part=SQUARE):
+def clip_of(clip_id, emotion="happiness", part=SQUARE, landmarks=MEAN_FACE):
     """A clip whose head moves by an affine motion, and whose face moves in a square of it."""
     own = np.zeros((224, 224, 2), np.float32)
     own[part] = (0.9, 1.2)
@@ -47,7 +48,7 @@ def clip_of(clip_id, emotion="happiness", part=SQUARE):
     places[20:200, 20:200] = PLACES.index(REST)
     places[SQUARE] = PLACES.index("brows")
     picture = moved(texture(0), 0, 0)[..., None].repeat(3, axis=2)
-    return TrueClip(clip_id, emotion, picture, picture, own, HEAD.astype(np.float32), places, MEAN_FACE)
+    return TrueClip(clip_id, emotion, picture, picture, own, HEAD.astype(np.float32), places, landmarks)
 
 
 def ignore(clip, flows):
@@ -124,6 +125,9 @@ def test_a_drawn_apex_moved_back_by_the_truth_is_the_onset_but_for_noise(release
         return np.abs(back.astype(float) - clip.onset)[moves].mean()
 
     assert left(clip.own + clip.head) < 0.7 * min(left(clip.head), left(clip.own), left(np.zeros_like(clip.own)))
+    assert clip.emotion == plan.emotion
+    on_face = inside_face(clip.landmarks)
+    assert all(on_face[clip.places == PLACES.index(part)].mean() > 0.95 for part in PARTS)
     rows = [np.nonzero(clip.places == PLACES.index(part))[0].mean() for part in ("brows", "eyes", "nose", "mouth")]
     assert rows == sorted(rows)
 
@@ -193,30 +197,67 @@ def test_what_is_recognised_is_what_a_flow_shows_of_other_people():
         "rule": "last",
         "clips": 15,
         "subjects": 3,
+        "left_out": 0,
     }
-    assert list(flows) == ["exact", "still", TRUTH]
-    assert [flows[name]["accuracy"] for name in flows] == [1, pytest.approx(0.2), 1]
+    assert list(flows) == ["exact", "still", TRUE_WITH_HEAD, TRUE]
+    assert [flows[name]["accuracy"] for name in flows] == [1, pytest.approx(0.2), 1, 1]
+    assert flows[TRUE_WITH_HEAD] == flows["exact"]
     assert flows["still"]["uf1"] == pytest.approx(1 / 15)  # one class has a recall of 1 and a precision of .2
-    # The third person's emotions are dealt to other parts of the face, which the two others can't tell.
+    # The third person shows each emotion in another part of the face, so the two others teach nothing about it.
     names = list(PARTS_THAT_MOVE)
     dealt = [
         clip_of(f"casme2/03/{emotion}", emotion, PARTS_THAT_MOVE[names[(names.index(emotion) + 1) % 5]])
         for emotion in names
     ]
-    assert recognition_of(FIVE_CLASSES[:10] + dealt).scores()["flows"][TRUTH]["accuracy"] < 0.5
+    assert recognition_of(FIVE_CLASSES[:10] + dealt).scores()["flows"][TRUE]["accuracy"] < 0.5
 
 
-def test_emotions_that_the_scheme_leaves_out_are_not_recognised_and_one_person_is_not_scored():
+def test_emotions_that_the_scheme_leaves_out_and_faces_that_cannot_be_compared_are_not_recognised():
     fear = clip_of("casme2/01/EP09", "fear")
-    assert recognition_of([*FIVE_CLASSES, fear]).scores() == recognition_of(FIVE_CLASSES).scores()
-    assert recognition_of(FIVE_CLASSES[:5]).scores()["flows"] == {}
+    folded = clip_of("casme2/01/EP10", landmarks=MEAN_FACE[::-1].copy())
+    scores = recognition_of([fear, folded, *FIVE_CLASSES]).scores()
+    assert scores == {**recognition_of(FIVE_CLASSES).scores(), "left_out": 1}
+
+
+def test_one_person_is_not_scored(capsys):
+    figures = {"seed": 7, "release": 1, **bench_flow(CLIPS[:1], {"mine": lambda onset, apex: CLIPS[0].head}, ignore)}
+    figures["recognition"] = recognition_of(FIVE_CLASSES[:5]).scores() | {"left_out": 2}
+    assert figures["recognition"]["flows"] == {}
+    show_flow(figures, as_json=False)
+    assert capsys.readouterr().err == (
+        "note: 2 clips are left out: their face was not found well\n"
+        "note: not measured: it takes two subjects with clips of the classes of casme2-5\n"
+    )
+
+
+def test_the_command_trains_on_the_flows_that_it_measures(monkeypatch):
+    monkeypatch.setattr("mer_cli.bench.true_motion.draw_true_clips", lambda seed, plans: iter(FIVE_CLASSES))
+    monkeypatch.setattr("mer_cli.bench.flow.usual_flows", lambda: {"head": lambda onset, apex: CLIPS[0].head})
+    found = measure_flow(None, 3, 15, None, None)["recognition"]
+    assert (found["clips"], list(found["flows"])) == (15, ["head", TRUE_WITH_HEAD, TRUE])
+    assert found["flows"]["head"]["accuracy"] == pytest.approx(0.2)
+
+
+def test_the_same_motion_of_a_smaller_face_gives_the_same_vector():
+    part = PARTS_THAT_MOVE["surprise"]
+    small = tuple(slice(30 + axis.start * 3 // 4, 30 + axis.stop * 3 // 4) for axis in part)
+    of_mean, of_small = (
+        recognition_of([clip]).vectors[TRUE]["casme2/01/EP01"]
+        for clip in (
+            clip_of("casme2/01/EP01", "surprise", part),
+            clip_of("casme2/01/EP01", "surprise", small, np.asarray(MEAN_FACE * 0.75 + 30, np.float32)),
+        )
+    )
+    moves = of_mean > 0.5
+    np.testing.assert_allclose(of_small[moves].mean(), of_mean[moves].mean() / 0.75, rtol=0.1)
 
 
 def test_the_head_is_taken_from_a_flow_but_not_from_the_true_motion():
     everywhere = np.s_[:, :]
     vectors = recognition_of([clip_of("casme2/01/EP01", "happiness", everywhere)]).vectors
-    np.testing.assert_allclose(vectors["exact"][0], 0, atol=0.02)  # a fit can't tell such a motion from the head's
-    assert np.abs(vectors[TRUTH][0]).max() > 0.5
+    for name in ("exact", TRUE_WITH_HEAD):  # a fit can't tell such a motion from the head's
+        np.testing.assert_allclose(vectors[name]["casme2/01/EP01"], 0, atol=0.02)
+    assert np.abs(vectors[TRUE]["casme2/01/EP01"]).max() > 0.5
 
 
 def test_the_usual_flows_follow_a_moved_picture():
@@ -283,13 +324,13 @@ def test_flows_are_shown_as_tables_or_json(capsys):
     assert line.split()[1:3] == ["0.250", "0.074"]  # 1600 of the face's 32,400 pixels are off by 1.5
     (brows, _) = [line.split() for line in shown.splitlines() if line.startswith("brows")]
     assert brows == ["brows", "3%", "1.500", "1.500"]
-    _, recognised = shown.split("what canonical-svm recognises with each flow")
+    _, recognised = shown.split("what canonical-svm recognises from each flow")
     rows = [line.split() for line in recognised.splitlines()]
     assert ["still", "20.00", "20.00", "to", "20.00", ".0667", ".0667", "to", ".0667"] in rows
-    assert [TRUTH.split()[0], "motion", "100.00", "100.00", "to", "100.00", "1.0000", "1.0000", "to", "1.0000"] in rows
+    assert [*TRUE.split(), "100.00", "100.00", "to", "100.00", "1.0000", "1.0000", "to", "1.0000"] in rows
     assert (
-        "casme2-5, 15 clips of 3 subjects, LOSO, rule last, --input head+face+shape (of the true motion no head is "
-        "taken away). " in " ".join(recognised.split())
+        "casme2-5, 15 clips of 3 subjects, LOSO, rule last, --input head+face+shape (of the true motion of the face "
+        "without head) Only 3 subjects: " in " ".join(recognised.split())
     )
     show_flow(figures, as_json=True)
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(figures))

@@ -211,7 +211,7 @@ def test_what_is_not_a_number_of_clips_is_refused(value):
         config_of(pretrain=value)
 
 
-def test_the_default_can_be_named_as_the_help_has_it():
+def test_pretrain_none_is_the_default():
     assert config_of(pretrain="none") == config_of()
 
 

@@ -116,8 +116,8 @@ def bench(
 
     step, epoch and loso: training, against a plain float32 script and the machine's limits. load: reading, against
     decompressing. all: these four, in minutes on a GPU, half an hour on two cores. cluster: simulate Table 6 on
-    several nodes. flow: optical flows against the true motion of drawn faces, and what is recognised with each.
-    threshold: the motion at which a method is half-way between chance and ceiling.
+    several nodes. flow: optical flows against the true motion of drawn faces, and what canonical-svm recognises from
+    each. threshold: the motion at which a method is half-way between chance and ceiling.
 
     Example: mer bench step --json
 

@@ -21,7 +21,12 @@ GENERATED = "Generated faces: nothing here is a result on a dataset."
 def measure_flow(
     seed: int | None, subjects: int | None, clips: int | None, release: int | None, raft: Path | None
 ) -> dict[str, Any]:
-    """Return what the flows get right on drawn clips, with facts about the clips; RAFT's only if it has weights."""
+    """Return what the flows get right on drawn clips, and what is recognised from each; RAFT's only if it has weights.
+
+    Returns
+    -------
+    seed and release, what `bench_flow` returns, and under `recognition` what `Recognition.scores` returns
+    """
     from mer_cli.bench.flow import Field, bench_flow, read_raft, usual_flows
     from mer_cli.bench.flow_recognition import Recognition
     from mer_cli.bench.true_motion import TrueClip, draw_true_clips, plan_true_clips
@@ -39,6 +44,7 @@ def measure_flow(
             steps.update(steps.done + 1, len(plans))
 
         figures = bench_flow(draw_true_clips(seed, plans), flows, on_clip)
+    console.err.print(f"training {recognition.config.model} on each flow")
     return {"seed": seed, "release": release, **figures, "recognition": recognition.scores()}
 
 
@@ -94,13 +100,17 @@ def show_flow(figures: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def _show_recognition(found: Mapping[str, Any]) -> None:
-    """Print what a method recognises by each flow, and by the true motion."""
+    """Print what a method recognises from each flow, and from the true motion."""
     from mer_cli.evaluation.statistics import few_subjects
     from mer_cli.evaluation.summary import fraction, percent
 
+    console.out.rule(escape(f"what {found['model']} recognises from each flow"))
+    if found["left_out"]:
+        console.print_notes([f"{found['left_out']} clips are left out: their face was not found well"])
     if not found["flows"]:
+        told = f"not measured: it takes two subjects with clips of the classes of {found['scheme']}"
+        console.print_notes([told])
         return
-    console.out.rule(escape(f"what {found['model']} recognises with each flow"))
     rows = [("flow", "accuracy %", "95 %", "UF1", "95 %")]
     for name, scores in found["flows"].items():
         shown = (("accuracy", percent), ("uf1", fraction))
@@ -109,9 +119,11 @@ def _show_recognition(found: Mapping[str, Any]) -> None:
     console.print_table(rows, numeric=1)
     told = (
         f"{found['scheme']}, {found['clips']} clips of {found['subjects']} subjects, LOSO, rule {found['rule']}, "
-        f"--input {found['input']} (of the true motion no head is taken away). {few_subjects(found['subjects'])}"
+        f"--input {found['input']} (of the true motion of the face without head)"
     )
-    console.print_lines(console.folded(told.rstrip()))
+    console.print_lines(console.folded(told))
+    if few := few_subjects(found["subjects"]):
+        console.print_lines([few])
 
 
 def measure_threshold(

@@ -181,7 +181,7 @@ class TrainConfig(BaseModel):
     @field_validator("pretrain")
     @classmethod
     def _names_number(cls, text: str) -> str:
-        if text == "none":  # as the help has the default
+        if text == "none":  # what the help calls the default
             return ""
         if text and not (re.fullmatch(r"synth:[1-9]\d*", text) and int(text.removeprefix("synth:")) <= MOST):
             raise ValueError(f"must be synth:N, with N from 1 to {MOST}, or none")
