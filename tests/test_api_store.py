@@ -91,7 +91,7 @@ def test_flow_is_computed_once_and_kept_beside_the_store(store, path):
 def test_an_unknown_flow_is_refused(store):
     with pytest.raises(ConfigError) as error:
         store.flow(backend="fats")
-    assert str(error.value) == "backend: Unknown optical flow 'fats'. Known: tvl1, fast. Did you mean 'fast'?"
+    assert str(error.value) == "backend: Unknown optical flow 'fats'. Known: tvl1, fast, fine. Did you mean 'fast'?"
 
 
 def test_labels_have_number_and_name_of_each_class_sorted_by_clip(store):

@@ -7,11 +7,12 @@ import pytest
 from moved_store import moved, texture
 
 from mer_cli.motion.flow import flow_settings, grey, optical_flow, strain
+from mer_cli.system.opencv import cv2
 
 SIZE = 96
 
 
-@pytest.mark.parametrize("backend", ["tvl1", "fast"])
+@pytest.mark.parametrize("backend", ["tvl1", "fast", "fine"])
 @pytest.mark.parametrize(("right", "down"), [(2, -1), (-1, 0), (0, 3)])
 def test_optical_flow_gives_the_way_to_the_right_and_the_way_down(backend, right, down):
     picture = texture(1, SIZE)
@@ -23,12 +24,23 @@ def test_optical_flow_gives_the_way_to_the_right_and_the_way_down(backend, right
     assert np.abs(inner - np.array([right, down])[:, None, None]).mean() < 0.15
 
 
-@pytest.mark.parametrize("backend", ["tvl1", "fast"])
+@pytest.mark.parametrize("backend", ["tvl1", "fast", "fine"])
 def test_pictures_that_are_alike_have_no_flow(backend):
     still = moved(texture(2, SIZE), 0, 0)
     assert np.abs(optical_flow(still, still, backend)).max() < 0.01
     flat = np.full((SIZE, SIZE), 7, np.uint8)
     assert np.abs(optical_flow(flat, flat, backend)).max() < 0.01
+
+
+def test_the_fine_flow_follows_a_motion_that_is_few_pixels_wide():
+    y, x = np.mgrid[:SIZE, :SIZE].astype(np.float32)
+    right = 1.5 * np.exp(-((x - SIZE / 2) ** 2 + (y - SIZE / 2) ** 2) / (2 * 4**2))
+    picture = texture(1, SIZE)
+    onset = moved(picture, 0, 0)
+    apex = cv2.remap(onset, x - right, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    moves = right > 0.5
+    fast, fine = (np.abs(optical_flow(onset, apex, backend)[0] - right)[moves].mean() for backend in ("fast", "fine"))
+    assert fine < 0.8 * fast
 
 
 def test_strain_of_a_linear_field_is_the_number_worked_out_by_hand():
@@ -69,3 +81,4 @@ def test_flow_settings_tell_every_parameter_and_the_version():
         "tol": 1e-4,
     }
     assert flow_settings("fast").keys() == {"backend", "tool", "preset"}
+    assert flow_settings("fine").keys() == {"backend", "tool", "preset", "finest_scale"}

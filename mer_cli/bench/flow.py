@@ -46,20 +46,18 @@ ABOUT = {
     "tvl1": "as --flow tvl1",
     "tvl1-60": f"TV-L1 with attachment {ATTACHMENT}",
     "fast": "as --flow fast (DIS)",
-    "fast-full": "DIS down to the full resolution",
+    "fine": "as --flow fine (DIS down to the full resolution)",
     "farneback": "Farnebäck's, as in OpenCV's example",
 }
 
 
 def usual_flows() -> dict[str, Estimate]:
     """Return the flows that need no weights, by the names of `ABOUT`."""
-    full = cv2.DISOpticalFlow.create(SETTINGS["fast"]["preset"])
-    full.setFinestScale(0)
     return {
         "tvl1": partial(_of_training, "tvl1"),
         "tvl1-60": _sharper_tvl1,
         "fast": partial(_of_training, "fast"),
-        "fast-full": lambda onset, apex: np.asarray(full.calc(grey(onset), grey(apex), NOTHING), np.float32),
+        "fine": partial(_of_training, "fine"),
         "farneback": _farneback,
     }
 

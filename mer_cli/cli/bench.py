@@ -105,7 +105,7 @@ def bench(
         typer.Option(metavar="NAME,...", help="With threshold: methods, as `mer models` names them: flow-svm,ststnet."),
     ] = None,
     flow: Annotated[
-        Literal["tvl1", "fast"] | None,
+        Literal["tvl1", "fast", "fine"] | None,
         typer.Option(help="With threshold: optical flow of the methods that see one. Default: the method's own."),
     ] = None,
     out: Annotated[

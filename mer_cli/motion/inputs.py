@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-Backend = Literal["tvl1", "fast"]
+Backend = Literal["tvl1", "fast", "fine"]
 Channel = Literal["u", "v", "strain", "magnitude", "patches", "apex", "apex-grid", "dynamic"]
 Normalisation = Literal["standard", "minmax", "minmax8"]
 Interpolation = Literal["linear", "tim"]
