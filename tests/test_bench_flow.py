@@ -193,6 +193,7 @@ def test_what_is_recognised_is_what_a_flow_shows_of_other_people():
     assert scores == {
         "model": "canonical-svm",
         "input": "head+face+shape",
+        "input_without_head": "face+shape",
         "scheme": "casme2-5",
         "rule": "last",
         "clips": 15,
@@ -225,7 +226,7 @@ def test_one_person_is_not_scored(capsys):
     assert figures["recognition"]["flows"] == {}
     show_flow(figures, as_json=False)
     assert capsys.readouterr().err == (
-        "note: 2 clips are left out: their face was not found well\n"
+        "note: 2 clips are left out: their landmarks don't lie as those of a face\n"
         "note: not measured: it takes two subjects with clips of the classes of casme2-5\n"
     )
 
@@ -329,8 +330,8 @@ def test_flows_are_shown_as_tables_or_json(capsys):
     assert ["still", "20.00", "20.00", "to", "20.00", ".0667", ".0667", "to", ".0667"] in rows
     assert [*TRUE.split(), "100.00", "100.00", "to", "100.00", "1.0000", "1.0000", "to", "1.0000"] in rows
     assert (
-        "casme2-5, 15 clips of 3 subjects, LOSO, rule last, --input head+face+shape (of the true motion of the face "
-        "without head) Only 3 subjects: " in " ".join(recognised.split())
+        "casme2-5, 15 clips of 3 subjects, LOSO, rule last, --input head+face+shape; for the true motion of the "
+        "face, face+shape Only 3 subjects: " in " ".join(recognised.split())
     )
     show_flow(figures, as_json=True)
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(figures))

@@ -92,7 +92,8 @@ class Store:
 
         Parameters
         ----------
-        backend : "fast" (DIS), "fine" (DIS at full resolution), or "tvl1" (TV-L1), which most published methods name
+        backend : "fast" (DIS), "fine" (DIS down to the full resolution), or "tvl1" (TV-L1), which most published
+            methods name
         """
         if backend not in get_args(Backend):
             raise ConfigError(f"backend: {unknown_name('optical flow', str(backend), get_args(Backend))}")

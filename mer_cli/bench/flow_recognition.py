@@ -19,7 +19,7 @@ from mer_cli.evaluation.metrics import accuracy, uf1
 from mer_cli.evaluation.statistics import bootstrap_interval, count_by_subject, score_of
 from mer_cli.faces.mean_face import is_a_face
 from mer_cli.motion.canonical import take_steps
-from mer_cli.motion.inputs import Step
+from mer_cli.motion.inputs import Step, text_of_steps
 from mer_cli.records import subject_of
 from mer_cli.runs.config import resolve_config
 from mer_cli.training.classical import ClassicalTrainer
@@ -39,7 +39,7 @@ class Recognition:
     """
 
     def __init__(self) -> None:
-        self.config = resolve_config(model=MODEL, input="+".join(TAKEN))
+        self.config = resolve_config(model=MODEL, input=text_of_steps(TAKEN))
         self.labels: dict[str, int] = {}
         self.vectors: dict[str, dict[str, Vector]] = {}  # by flow and clip id
         self.left_out = 0
@@ -69,15 +69,16 @@ class Recognition:
 
         Returns
         -------
-        model, input, scheme, rule, clips, subjects and left_out; and under `flows` by name, the two true motions
-        included: accuracy and uf1, 0..1, with accuracy_interval and uf1_interval, 95 % over subjects. `flows` is empty
-        if there are fewer than two subjects
+        model, input, input_without_head (of the true motion of the face), scheme, rule, clips, subjects and left_out;
+        and under `flows` by name, the two true motions included: accuracy and uf1, 0..1, with accuracy_interval and
+        uf1_interval, 95 % over subjects. `flows` is empty if there are fewer than two subjects
         """
         n_subjects = len(set(map(subject_of, self.labels)))
         enough = n_subjects > 1
         return {
             "model": MODEL,
             "input": self.config.input,
+            "input_without_head": text_of_steps(WITHOUT_HEAD),
             "scheme": SCHEME.name,
             "rule": "last",
             "clips": len(self.labels),

@@ -106,7 +106,7 @@ def _show_recognition(found: Mapping[str, Any]) -> None:
 
     console.out.rule(escape(f"what {found['model']} recognises from each flow"))
     if found["left_out"]:
-        console.print_notes([f"{found['left_out']} clips are left out: their face was not found well"])
+        console.print_notes([f"{found['left_out']} clips are left out: their landmarks don't lie as those of a face"])
     if not found["flows"]:
         told = f"not measured: it takes two subjects with clips of the classes of {found['scheme']}"
         console.print_notes([told])
@@ -119,7 +119,7 @@ def _show_recognition(found: Mapping[str, Any]) -> None:
     console.print_table(rows, numeric=1)
     told = (
         f"{found['scheme']}, {found['clips']} clips of {found['subjects']} subjects, LOSO, rule {found['rule']}, "
-        f"--input {found['input']} (of the true motion of the face without head)"
+        f"--input {found['input']}; for the true motion of the face, {found['input_without_head']}"
     )
     console.print_lines(console.folded(told))
     if few := few_subjects(found["subjects"]):

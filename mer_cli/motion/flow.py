@@ -20,7 +20,7 @@ Grey = NDArray[np.uint8]
 Flow = NDArray[np.float32]
 
 # Most papers of the field name TV-L1 without its settings; these are scikit-image's. On one core it takes a third of a
-# second per clip, DIS a hundredth ("fast"), or four hundredths down to the full resolution ("fine").
+# second per clip, DIS a hundredth ("fast"), or three hundredths down to the full resolution ("fine").
 SETTINGS: dict[Backend, dict[str, Any]] = {
     "tvl1": {"attachment": 15, "tightness": 0.3, "num_warp": 5, "num_iter": 10, "tol": 1e-4},
     "fast": {"preset": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM},

@@ -122,7 +122,8 @@ class TrainConfig(BaseModel):
     the steps head (the head's motion is taken away), face (what isn't the face counts as still), shape (every face is
     brought to one mean face), average (the flow is averaged over the frames near onset and apex), joined by +."""
     flow: Backend = setting("tvl1", "flow")
-    """Optical flow: tvl1 (TV-L1), or in a small part of its time fast (DIS) or fine (DIS to the full resolution)."""
+    """Optical flow: tvl1 (TV-L1), fast (DIS) or fine (DIS down to the full resolution). fast and fine take a small
+    part of TV-L1's time."""
     normalisation: Normalisation = setting("standard", "normalisation")
     """Normalisation of motion: standard, by mean and deviation of the training clips; minmax and minmax8, each plane
     of a clip stretched to 0..1, or to whole numbers 0..255."""
