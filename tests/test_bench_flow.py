@@ -14,7 +14,7 @@ from torchvision.transforms._presets import OpticalFlow
 from typer.testing import CliRunner
 
 from mer_cli.bench.flow import FACE, MOVING, bench_flow, read_raft, usual_flows
-from mer_cli.bench.flow_recognition import TRUE, TRUE_WITH_HEAD, Recognition
+from mer_cli.bench.flow_recognition import TRUE_OF_FACE, TRUE_WITH_HEAD, Recognition
 from mer_cli.bench.true_motion import (
     OUTSIDE,
     PARTS,
@@ -200,7 +200,7 @@ def test_what_is_recognised_is_what_a_flow_shows_of_other_people():
         "subjects": 3,
         "left_out": 0,
     }
-    assert list(flows) == ["exact", "still", TRUE_WITH_HEAD, TRUE]
+    assert list(flows) == ["exact", "still", TRUE_WITH_HEAD, TRUE_OF_FACE]
     assert [flows[name]["accuracy"] for name in flows] == [1, pytest.approx(0.2), 1, 1]
     assert flows[TRUE_WITH_HEAD] == flows["exact"]
     assert flows["still"]["uf1"] == pytest.approx(1 / 15)  # one class has a recall of 1 and a precision of .2
@@ -210,7 +210,7 @@ def test_what_is_recognised_is_what_a_flow_shows_of_other_people():
         clip_of(f"casme2/03/{emotion}", emotion, PARTS_THAT_MOVE[names[(names.index(emotion) + 1) % 5]])
         for emotion in names
     ]
-    assert recognition_of(FIVE_CLASSES[:10] + dealt).scores()["flows"][TRUE]["accuracy"] < 0.5
+    assert recognition_of(FIVE_CLASSES[:10] + dealt).scores()["flows"][TRUE_OF_FACE]["accuracy"] < 0.5
 
 
 def test_emotions_that_the_scheme_leaves_out_and_faces_that_cannot_be_compared_are_not_recognised():
@@ -235,7 +235,7 @@ def test_the_command_trains_on_the_flows_that_it_measures(monkeypatch):
     monkeypatch.setattr("mer_cli.bench.true_motion.draw_true_clips", lambda seed, plans: iter(FIVE_CLASSES))
     monkeypatch.setattr("mer_cli.bench.flow.usual_flows", lambda: {"head": lambda onset, apex: CLIPS[0].head})
     found = measure_flow(None, 3, 15, None, None)["recognition"]
-    assert (found["clips"], list(found["flows"])) == (15, ["head", TRUE_WITH_HEAD, TRUE])
+    assert (found["clips"], list(found["flows"])) == (15, ["head", TRUE_WITH_HEAD, TRUE_OF_FACE])
     assert found["flows"]["head"]["accuracy"] == pytest.approx(0.2)
 
 
@@ -243,7 +243,7 @@ def test_the_same_motion_of_a_smaller_face_gives_the_same_vector():
     part = PARTS_THAT_MOVE["surprise"]
     small = tuple(slice(30 + axis.start * 3 // 4, 30 + axis.stop * 3 // 4) for axis in part)
     of_mean, of_small = (
-        recognition_of([clip]).vectors[TRUE]["casme2/01/EP01"]
+        recognition_of([clip]).vectors[TRUE_OF_FACE]["casme2/01/EP01"]
         for clip in (
             clip_of("casme2/01/EP01", "surprise", part),
             clip_of("casme2/01/EP01", "surprise", small, np.asarray(MEAN_FACE * 0.75 + 30, np.float32)),
@@ -258,7 +258,7 @@ def test_the_head_is_taken_from_a_flow_but_not_from_the_true_motion():
     vectors = recognition_of([clip_of("casme2/01/EP01", "happiness", everywhere)]).vectors
     for name in ("exact", TRUE_WITH_HEAD):  # a fit can't tell such a motion from the head's
         np.testing.assert_allclose(vectors[name]["casme2/01/EP01"], 0, atol=0.02)
-    assert np.abs(vectors[TRUE]["casme2/01/EP01"]).max() > 0.5
+    assert np.abs(vectors[TRUE_OF_FACE]["casme2/01/EP01"]).max() > 0.5
 
 
 def test_the_usual_flows_follow_a_moved_picture():
@@ -328,7 +328,7 @@ def test_flows_are_shown_as_tables_or_json(capsys):
     _, recognised = shown.split("what canonical-svm recognises from each flow")
     rows = [line.split() for line in recognised.splitlines()]
     assert ["still", "20.00", "20.00", "to", "20.00", ".0667", ".0667", "to", ".0667"] in rows
-    assert [*TRUE.split(), "100.00", "100.00", "to", "100.00", "1.0000", "1.0000", "to", "1.0000"] in rows
+    assert [*TRUE_OF_FACE.split(), "100.00", "100.00", "to", "100.00", "1.0000", "1.0000", "to", "1.0000"] in rows
     assert (
         "casme2-5, 15 clips of 3 subjects, LOSO, rule last, --input head+face+shape; for the true motion of the "
         "face, face+shape Only 3 subjects: " in " ".join(recognised.split())

@@ -27,7 +27,7 @@ from mer_cli.training.classical import ClassicalTrainer
 MODEL, SCHEME = "canonical-svm", SCHEMES[f"{DATASET}-5"]
 TAKEN: tuple[Step, ...] = ("head", "face", "shape")  # a clip has one pair of frames, so nothing is averaged
 WITHOUT_HEAD: tuple[Step, ...] = ("face", "shape")
-TRUE_WITH_HEAD, TRUE = "true motion, with the head's", "true motion of the face"
+TRUE_WITH_HEAD, TRUE_OF_FACE = "true motion, with the head's", "true motion of the face"
 
 Vector = NDArray[np.float32]
 
@@ -59,7 +59,7 @@ class Recognition:
             return
         self.labels[clip.clip_id] = label
         shown = {name: (flow, TAKEN) for name, flow in flows.items()}
-        shown |= {TRUE_WITH_HEAD: (clip.own + clip.head, TAKEN), TRUE: (clip.own, WITHOUT_HEAD)}
+        shown |= {TRUE_WITH_HEAD: (clip.own + clip.head, TAKEN), TRUE_OF_FACE: (clip.own, WITHOUT_HEAD)}
         for name, (motion, steps) in shown.items():
             canonical = take_steps(motion.transpose(2, 0, 1), clip.landmarks, steps)
             self.vectors.setdefault(name, {})[clip.clip_id] = self.config.method.describe(canonical)
@@ -74,7 +74,7 @@ class Recognition:
         uf1_interval, 95 % over subjects. `flows` is empty if there are fewer than two subjects
         """
         n_subjects = len(set(map(subject_of, self.labels)))
-        enough = n_subjects > 1
+        scored = self.vectors if n_subjects > 1 else {}
         return {
             "model": MODEL,
             "input": self.config.input,
@@ -84,7 +84,7 @@ class Recognition:
             "clips": len(self.labels),
             "subjects": n_subjects,
             "left_out": self.left_out,
-            "flows": {name: self._score(held) for name, held in self.vectors.items() if enough},
+            "flows": {name: self._score(held) for name, held in scored.items()},
         }
 
     def _score(self, vectors: Mapping[str, Vector]) -> dict[str, Any]:
