@@ -17,7 +17,6 @@ from mer_cli.bench.flow import FACE, MOVING, bench_flow, read_raft, usual_flows
 from mer_cli.bench.flow_recognition import TRUE_OF_FACE, TRUE_WITH_HEAD, Recognition
 from mer_cli.bench.true_motion import (
     OUTSIDE,
-    PARTS,
     PLACES,
     REST,
     TrueClip,
@@ -127,7 +126,8 @@ def test_a_drawn_apex_moved_back_by_the_truth_is_the_onset_but_for_noise(release
     assert left(clip.own + clip.head) < 0.7 * min(left(clip.head), left(clip.own), left(np.zeros_like(clip.own)))
     assert clip.emotion == plan.emotion
     on_face = inside_face(clip.landmarks)
-    assert all(on_face[clip.places == PLACES.index(part)].mean() > 0.95 for part in PARTS)
+    # The chin's place reaches below the face.
+    assert all(on_face[clip.places == PLACES.index(part)].mean() > 0.95 for part in ("brows", "eyes", "nose"))
     rows = [np.nonzero(clip.places == PLACES.index(part))[0].mean() for part in ("brows", "eyes", "nose", "mouth")]
     assert rows == sorted(rows)
 
