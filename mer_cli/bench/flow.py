@@ -29,6 +29,7 @@ from mer_cli.system.opencv import cv2
 
 Field = NDArray[np.float32]
 Estimate = Callable[[Image, Image], Field]  # onset and apex, (224, 224, 3) uint8 RGB -> (224, 224, 2), pixels (x, y)
+OnClip = Callable[[TrueClip, Mapping[str, Field]], object]
 
 NOTHING: Field = np.empty(0, np.float32)  # in place of a flow to begin with
 EDGES = (0.25, 0.5, 1.0, 2.0)  # pixels of the crop, of the true motion
@@ -130,11 +131,7 @@ def _raft(network: torch.nn.Module, onset: Image, apex: Image) -> Field:
     return np.asarray(flow.permute(1, 2, 0).numpy(), np.float32)
 
 
-def bench_flow(
-    clips: Iterable[TrueClip],
-    flows: Mapping[str, Estimate],
-    on_clip: Callable[[TrueClip, Mapping[str, Field]], object],
-) -> dict[str, Any]:
+def bench_flow(clips: Iterable[TrueClip], flows: Mapping[str, Estimate], on_clip: OnClip) -> dict[str, Any]:
     """Measure flows on clips whose motion is known, one clip after another on one core.
 
     Parameters
