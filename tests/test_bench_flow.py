@@ -239,7 +239,7 @@ def test_the_command_trains_on_the_flows_that_it_measures(monkeypatch):
     assert found["flows"]["head"]["accuracy"] == pytest.approx(0.2)
 
 
-def test_the_same_motion_of_a_smaller_face_gives_the_same_vector():
+def test_the_motion_of_a_smaller_face_is_larger_on_the_mean_face():
     part = PARTS_THAT_MOVE["surprise"]
     small = tuple(slice(30 + axis.start * 3 // 4, 30 + axis.stop * 3 // 4) for axis in part)
     of_mean, of_small = (
@@ -253,7 +253,7 @@ def test_the_same_motion_of_a_smaller_face_gives_the_same_vector():
     np.testing.assert_allclose(of_small[moves].mean(), of_mean[moves].mean() / 0.75, rtol=0.1)
 
 
-def test_the_head_is_taken_from_a_flow_but_not_from_the_true_motion():
+def test_the_head_is_fitted_and_removed_but_not_from_the_true_motion_of_the_face():
     everywhere = np.s_[:, :]
     vectors = recognition_of([clip_of("casme2/01/EP01", "happiness", everywhere)]).vectors
     for name in ("exact", TRUE_WITH_HEAD):  # a fit can't tell such a motion from the head's

@@ -22,7 +22,9 @@ from mer_cli.motion.canonical import take_steps
 from mer_cli.motion.inputs import Step, text_of_steps
 from mer_cli.records import subject_of
 from mer_cli.runs.config import resolve_config
+from mer_cli.runs.folds import loso_folds
 from mer_cli.training.classical import ClassicalTrainer
+from mer_cli.training.fold_work import train_fold
 
 MODEL, SCHEME = "canonical-svm", SCHEMES[f"{DATASET}-5"]
 TAKEN: tuple[Step, ...] = ("head", "face", "shape")  # a clip has one pair of frames, so nothing is averaged
@@ -89,17 +91,13 @@ class Recognition:
 
     def _score(self, vectors: Mapping[str, Vector]) -> dict[str, Any]:
         """Return the scores of the vectors of one flow, by clip id."""
-        n_classes, clip_ids = len(SCHEME.class_names), list(self.labels)
-        labels = np.array([self.labels[clip_id] for clip_id in clip_ids])
-        subjects = np.array([subject_of(clip_id) for clip_id in clip_ids])
-        features = np.stack([vectors[clip_id] for clip_id in clip_ids])
-        trainer = ClassicalTrainer(features, subjects.tolist(), n_classes, self.config)
+        n_classes = len(SCHEME.class_names)
+        features = np.stack([vectors[clip_id] for clip_id in self.labels])
+        trainer = ClassicalTrainer(features, list(map(subject_of, self.labels)), n_classes, self.config)
         predicted: dict[str, int] = {}
-        for subject in sorted(set(subjects.tolist())):
-            train, test = np.flatnonzero(subjects != subject), np.flatnonzero(subjects == subject)
-            fold = trainer.train_fold(subject, train, labels[train], test, test[:0], lambda epoch, loss: None)
-            answers = fold.logits[-1].argmax(axis=1).tolist()
-            predicted |= {clip_ids[row]: answer for row, answer in zip(test.tolist(), answers, strict=True)}
+        for fold in loso_folds(self.labels):
+            logits = train_fold(trainer, fold, self.labels, lambda epoch, loss: None).logits[-1]
+            predicted |= zip(fold.test, logits.argmax(axis=1).tolist(), strict=True)
         counts = count_by_subject(predicted, self.labels, n_classes)
         found: dict[str, Any] = {}
         for name, metric in (("accuracy", accuracy), ("uf1", uf1)):
